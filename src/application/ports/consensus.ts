@@ -1,0 +1,45 @@
+import type { Index, Offset, Term } from '../../domain/log/offsets.js';
+import type { Records } from '../../domain/log/record-batch.js';
+
+/** What an acknowledgement rests on. */
+export interface AppendReceipt {
+  readonly baseOffset: Offset;
+  readonly recordCount: number;
+  readonly term: Term;
+  readonly index: Index;
+  /** Names of the nodes known to hold the batch on disk. */
+  readonly syncedOn: readonly string[];
+}
+
+export interface ProposeOptions {
+  /** Append only at this base offset, else `ExpectedOffsetMismatchError`. */
+  readonly expectedOffset?: Offset;
+  /** Gives up waiting; what was already proposed may still be appended. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Server {
+  readonly id: string;
+  readonly rpcAddr: string;
+  readonly isLeader: boolean;
+}
+
+/** Agreement on the one order of the log. */
+export interface Consensus {
+  /**
+   * Appends the records as one batch. Resolves once the batch is on the disks of a quorum. Calls resolve in the order
+   * in which they were made. Rejects with `UnavailableError` (retryable), `OutcomeUnknownError`, `OverloadedError`,
+   * `DiskReserveError`, `ExpectedOffsetMismatchError`, `CorruptRangeError`.
+   */
+  propose(records: Records, options?: ProposeOptions): Promise<AppendReceipt>;
+  /** One past the last committed record; never decreases. */
+  readonly highWatermark: Offset;
+  /** Resolves once `highWatermark > offset`; rejects with the signal's reason on abort. Costs nothing while waiting. */
+  waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void>;
+  /** A watermark that covers every append acknowledged, anywhere, before the call (Raft thesis §6.4). */
+  readBarrier(signal: AbortSignal): Promise<Offset>;
+  /** The members of the cluster. */
+  servers(): readonly Server[];
+}
+
+export const Consensus = Symbol('Consensus');
