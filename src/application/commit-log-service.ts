@@ -1,0 +1,108 @@
+import { OffsetOutOfRangeError } from '../domain/log/errors.js';
+import type { Log } from '../domain/log/log.js';
+import { type Offset, toOffset } from '../domain/log/offsets.js';
+import type { RecordBatch, Records } from '../domain/log/record-batch.js';
+import { sliceBatch } from '../domain/log/records.js';
+import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from './commit-log.js';
+import type { AppendReceipt, Consensus, ProposeOptions, Server } from './ports/consensus.js';
+
+const bytesMaxDefault = 1024 * 1024;
+/** However much a caller asks for, one result holds no more than about this. */
+const bytesMaxLimit = 4 * 1024 * 1024;
+
+/** Append by consensus; read what is committed from this node's own log. */
+export class CommitLogService implements CommitLog {
+  constructor(
+    private readonly consensus: Consensus,
+    private readonly log: Log,
+  ) {}
+
+  append(records: Records, options?: ProposeOptions): Promise<AppendReceipt> {
+    return this.consensus.propose(records, options);
+  }
+
+  async read(from: ReadFrom, options: ReadOptions): Promise<ReadResult> {
+    await this.#awaitReadable(options);
+    return this.#readAt(await this.#place(from), options);
+  }
+
+  async *follow(from: ReadFrom, options: ReadOptions): AsyncGenerator<ReadResult, never, void> {
+    await this.#awaitReadable(options);
+    let next = await this.#place(from);
+    for (;;) {
+      const result = await this.#readAt(next, options);
+      const last = result.batches.at(-1);
+      if (last !== undefined) {
+        yield result;
+        next = endOf(last);
+      }
+      await this.consensus.waitForWatermark(next, options.signal);
+    }
+  }
+
+  info(): LogInfo {
+    const { startOffset, endOffset, bytes, segments } = this.log;
+    return {
+      logStartOffset: startOffset,
+      highWatermark: this.consensus.highWatermark,
+      logEndOffset: endOffset,
+      bytes,
+      segments,
+    };
+  }
+
+  servers(): readonly Server[] {
+    return this.consensus.servers();
+  }
+
+  async #awaitReadable({ signal, linearizable, notBeforeOffset }: ReadOptions): Promise<void> {
+    signal.throwIfAborted();
+    if (linearizable === true) {
+      const barrier = await this.consensus.readBarrier(signal);
+      if (barrier > 0) await this.consensus.waitForWatermark(toOffset(barrier - 1), signal);
+    }
+    if (notBeforeOffset !== undefined) await this.consensus.waitForWatermark(notBeforeOffset, signal);
+  }
+
+  async #place(from: ReadFrom): Promise<Offset> {
+    const { startOffset } = this.log;
+    const { highWatermark } = this.consensus;
+    if (from === 'earliest') return startOffset;
+    if (from === 'latest') return highWatermark;
+    if ('offset' in from) return from.offset;
+    if ('last' in from) return toOffset(Math.max(startOffset, highWatermark - from.last));
+    return toOffset(Math.min(await this.log.offsetSince(from.since), highWatermark));
+  }
+
+  async #readAt(offset: Offset, { signal, maxRecords, maxBytes }: ReadOptions): Promise<ReadResult> {
+    signal.throwIfAborted();
+    const logStartOffset = this.log.startOffset;
+    const { highWatermark } = this.consensus;
+    if (offset < logStartOffset || offset > highWatermark) {
+      throw new OffsetOutOfRangeError(offset, logStartOffset, highWatermark);
+    }
+    if (offset === highWatermark) return { batches: [], logStartOffset, highWatermark };
+    const bytesMax = Math.min(maxBytes ?? bytesMaxDefault, bytesMaxLimit);
+    const stored = await this.log.read(offset, { until: highWatermark, bytesMax });
+    return { batches: cut(stored, offset, maxRecords ?? Infinity), logStartOffset, highWatermark };
+  }
+}
+
+function endOf(batch: RecordBatch): Offset {
+  return toOffset(batch.baseOffset + batch.recordCount);
+}
+
+/** The batches cut to begin at `offset` and to hold at most `recordsMax` records in all. */
+function cut(batches: readonly RecordBatch[], offset: Offset, recordsMax: number): RecordBatch[] {
+  const result: RecordBatch[] = [];
+  let room = recordsMax;
+  for (const batch of batches) {
+    if (room <= 0) break;
+    const from = toOffset(Math.max(offset, batch.baseOffset));
+    const whole = from === batch.baseOffset && batch.recordCount <= room;
+    const part = whole ? batch : sliceBatch(batch, from, room);
+    result.push(part);
+    room -= part.recordCount;
+  }
+  return result;
+}

@@ -1,0 +1,252 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+
+/** Something the operator said that golog cannot act on; the message names it and what was expected. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const bytes = (min: number) => z.union([z.number(), z.string().transform(parseBytes)]).pipe(z.number().int().min(min));
+const duration = z.union([z.number(), z.string().transform(parseDurationMs)]).pipe(z.number().int().min(1));
+const flag = z.union([z.boolean(), z.stringbool()]);
+const list = z.union([
+  z.array(z.string()),
+  z.string().transform((text) => text.split(',').filter((part) => part !== '')),
+]);
+
+/** One option of `golog serve`: its flag, its key in the file and, upper-cased, its `GOLOG_` variable. */
+interface Option {
+  readonly schema: z.ZodType;
+  readonly value?: string;
+  readonly help: string;
+  readonly initial?: unknown;
+}
+
+const mebibyte = 1024 * 1024;
+
+/** Every option of `golog serve`, in the order of `--help`. */
+export const options = {
+  'data-dir': { schema: z.string().min(1), value: 'DIR', help: 'where the log is kept', initial: './golog-data' },
+  'node-name': { schema: nodeName(), value: 'NAME', help: 'unique in the cluster', initial: hostname() },
+  'bind-addr': {
+    schema: z.string().transform(hostOfAddress),
+    value: 'HOST:PORT',
+    help: 'gossip address; until gossip arrives only its host is used, as the default of --rpc-addr',
+    initial: '127.0.0.1:8401',
+  },
+  'rpc-addr': { schema: z.string().min(1), value: 'HOST', help: 'gRPC listens here (default: host of --bind-addr)' },
+  'rpc-port': { schema: port, value: 'PORT', help: 'gRPC port; 0 takes a free one', initial: 8400 },
+  'http-addr': { schema: z.string().min(1), value: 'HOST', help: 'HTTP listens here', initial: '127.0.0.1' },
+  'http-port': {
+    schema: port,
+    value: 'PORT',
+    help: 'port of Connect, gRPC-Web, gRPC and JSON; 0 takes a free one',
+    initial: 4001,
+  },
+  'cors-origins': {
+    schema: list,
+    value: 'ORIGINS',
+    help: 'browser origins that may call, comma-separated, or *',
+    initial: [],
+  },
+  bootstrap: {
+    schema: flag,
+    help: 'start a cluster of one; what a node with nothing to join does anyway',
+    initial: false,
+  },
+  'segment-bytes': {
+    schema: bytes(4096),
+    value: 'BYTES',
+    help: 'a segment rolls at this size',
+    initial: 128 * mebibyte,
+  },
+  'retention-bytes': { schema: bytes(1), value: 'BYTES', help: 'drop whole old segments beyond this size' },
+  'retention-age': { schema: duration, value: 'TIME', help: 'drop whole segments older than this (30m, 12h, 7d)' },
+  'batch-bytes-max': {
+    schema: bytes(1024).pipe(z.number().max(16 * mebibyte)),
+    value: 'BYTES',
+    help: 'largest batch, and so largest record',
+    initial: mebibyte,
+  },
+  'disk-reserve-bytes': {
+    schema: bytes(0),
+    value: 'BYTES',
+    help: 'refuse appends while less than this is free on the disk',
+    initial: 64 * mebibyte,
+  },
+  'log-level': {
+    schema: z.enum(['debug', 'info', 'warn', 'error', 'silent']),
+    value: 'LEVEL',
+    help: 'debug, info, warn, error or silent',
+    initial: 'info',
+  },
+  insecure: { schema: flag, help: 'allow listening beyond loopback without TLS', initial: false },
+} as const satisfies Record<string, Option>;
+
+type Options = typeof options;
+type Resolved<O extends Option> = O extends { initial: unknown }
+  ? z.output<O['schema']>
+  : z.output<O['schema']> | undefined;
+export type Config = { readonly [Name in keyof Options]: Resolved<Options[Name]> };
+
+const optionNames = Object.keys(options) as (keyof Options)[];
+
+export function environmentName(name: string): string {
+  return `GOLOG_${name.replaceAll('-', '_').toUpperCase()}`;
+}
+
+/**
+ * The configuration of a node. Precedence: flag, then environment, then file, then default.
+ *
+ * @param flags by option name, only those given
+ * @throws ConfigError naming the option, where it came from and what was expected
+ */
+export function resolveConfig(
+  flags: ReadonlyMap<string, unknown>,
+  environment: NodeJS.ProcessEnv,
+  configFile: string | undefined,
+): Config {
+  const file = configFile === undefined ? new Map<string, unknown>() : readConfigFile(configFile);
+  const knownVariables = ['GOLOG_CONFIG_FILE', ...optionNames.map(environmentName)];
+  for (const variable of Object.keys(environment)) {
+    if (variable.startsWith('GOLOG_') && !knownVariables.includes(variable)) {
+      throw new ConfigError(`unknown environment variable ${variable}${didYouMean(variable, knownVariables)}`);
+    }
+  }
+
+  const resolve = (name: keyof Options): unknown => {
+    const option: Option = options[name];
+    const variable = environmentName(name);
+    const [raw, source] = flags.has(name)
+      ? [flags.get(name), `--${name}`]
+      : environment[variable] !== undefined
+        ? [environment[variable], variable]
+        : file.has(name)
+          ? [file.get(name), `${name} in ${configFile}`]
+          : [option.initial, `the default of --${name}`];
+    if (raw === undefined) return undefined;
+    try {
+      return option.schema.parse(raw);
+    } catch (error) {
+      if (error instanceof z.ZodError) {
+        throw new ConfigError(`${source}: ${error.issues[0]?.message ?? 'invalid'} (got ${JSON.stringify(raw)})`);
+      }
+      if (error instanceof ConfigError) throw new ConfigError(`${source}: ${error.message}`);
+      throw error;
+    }
+  };
+  const config = Object.fromEntries(optionNames.map((name) => [name, resolve(name)])) as Config;
+  assertSafeToListen(config);
+  return config;
+}
+
+/** Where gRPC listens. */
+export function rpcHost(config: Config): string {
+  return config['rpc-addr'] ?? config['bind-addr'];
+}
+
+function assertSafeToListen(config: Config): void {
+  if (config.insecure) return;
+  for (const [option, host] of [
+    ['--rpc-addr', rpcHost(config)],
+    ['--http-addr', config['http-addr']],
+  ] as const) {
+    if (!isLoopback(host)) {
+      throw new ConfigError(
+        `${option} ${host} is beyond loopback and there is no TLS: anyone who reaches it could read and write the log. Give --insecure if that is meant`,
+      );
+    }
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function readConfigFile(path: string): Map<string, unknown> {
+  let document: unknown;
+  try {
+    document = parseYaml(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    throw new ConfigError(`--config-file ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+  }
+  if (document === null || document === undefined) return new Map();
+  if (typeof document !== 'object' || Array.isArray(document)) {
+    throw new ConfigError(`--config-file ${path}: expected "name: value" lines`);
+  }
+  const entries = new Map(Object.entries(document));
+  for (const key of entries.keys()) {
+    if (!(optionNames as string[]).includes(key)) {
+      throw new ConfigError(`--config-file ${path}: unknown key ${JSON.stringify(key)}${didYouMean(key, optionNames)}`);
+    }
+  }
+  return entries;
+}
+
+function didYouMean(name: string, known: readonly string[]): string {
+  const [nearest] = known
+    .map((other) => ({ other, distance: editDistance(name, other) }))
+    .sort((a, b) => a.distance - b.distance);
+  return nearest !== undefined && nearest.distance <= 4 ? `; did you mean ${nearest.other}?` : '';
+}
+
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= a.length; row += 1) {
+    const current = [row];
+    for (let column = 1; column <= b.length; column += 1) {
+      const substitution = previous[column - 1]! + (a[row - 1] === b[column - 1] ? 0 : 1);
+      current.push(Math.min(substitution, previous[column]! + 1, current[column - 1]! + 1));
+    }
+    previous = current;
+  }
+  return previous[b.length]!;
+}
+
+function nodeName() {
+  return z
+    .string()
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
+      'expected 1 to 128 of letters, digits, dot, dash, underscore; first a letter or digit',
+    );
+}
+
+function hostOfAddress(address: string): string {
+  const host = /^(?:\[([^\]]+)\]|([^:]+)):\d{1,5}$/.exec(address);
+  if (host === null) throw new ConfigError('expected HOST:PORT');
+  return (host[1] ?? host[2])!;
+}
+
+function parseUnits(text: string, units: Readonly<Record<string, number>>, expected: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(text.trim());
+  const unit = units[match?.[2]?.toLowerCase() ?? '?'];
+  if (match === null || unit === undefined) throw new ConfigError(`expected ${expected}, not ${JSON.stringify(text)}`);
+  return Math.floor(Number(match[1]) * unit);
+}
+
+function parseBytes(text: string): number {
+  const units = {
+    '': 1,
+    b: 1,
+    kib: 2 ** 10,
+    mib: 2 ** 20,
+    gib: 2 ** 30,
+    tib: 2 ** 40,
+    kb: 1e3,
+    mb: 1e6,
+    gb: 1e9,
+    tb: 1e12,
+  };
+  return parseUnits(text, units, 'a size such as 1048576, 64MiB or 10GB');
+}
+
+function parseDurationMs(text: string): number {
+  const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+  return parseUnits(text, units, 'a time such as 500ms, 30m, 12h or 7d');
+}
