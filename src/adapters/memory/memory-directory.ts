@@ -1,0 +1,113 @@
+import {
+  assertFileName,
+  FileClosedError,
+  FileExistsError,
+  FileNotFoundError,
+  type Directory,
+  type File,
+} from '../../domain/log/directory.js';
+import { toPosition } from '../../domain/log/offsets.js';
+import { GrowableBytes } from './growable-bytes.js';
+
+/**
+ * A directory in memory, for tests and for embedding: as fast as it gets, gone with the process. It keeps the
+ * contract of `Directory` in all but durability; `FaultyDirectory` is the one that models what a crash leaves.
+ */
+export class MemoryDirectory implements Directory {
+  readonly #files = new Map<string, GrowableBytes>();
+  readonly #subdirectories = new Map<string, MemoryDirectory>();
+
+  async list(): Promise<string[]> {
+    return [...this.#files.keys()].sort();
+  }
+
+  async subdirectory(name: string): Promise<MemoryDirectory> {
+    assertFileName(name);
+    if (this.#files.has(name)) throw new FileExistsError(name);
+    let subdirectory = this.#subdirectories.get(name);
+    if (!subdirectory) this.#subdirectories.set(name, (subdirectory = new MemoryDirectory()));
+    return subdirectory;
+  }
+
+  async create(name: string): Promise<File> {
+    assertFileName(name);
+    if (this.#files.has(name) || this.#subdirectories.has(name)) throw new FileExistsError(name);
+    const bytes = new GrowableBytes();
+    this.#files.set(name, bytes);
+    return new MemoryFile(name, bytes);
+  }
+
+  async open(name: string): Promise<File> {
+    return new MemoryFile(name, this.#find(name));
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    assertFileName(to);
+    const bytes = this.#find(from);
+    if (this.#subdirectories.has(to)) throw new FileExistsError(to);
+    this.#files.delete(from);
+    this.#files.set(to, bytes);
+  }
+
+  async remove(name: string): Promise<void> {
+    this.#find(name);
+    this.#files.delete(name);
+  }
+
+  async sync(): Promise<void> {}
+
+  /** Never a limit: memory pressure is the process's affair. */
+  async freeBytes(): Promise<number> {
+    return Number.MAX_SAFE_INTEGER;
+  }
+
+  #find(name: string): GrowableBytes {
+    assertFileName(name);
+    const bytes = this.#files.get(name);
+    if (!bytes) throw new FileNotFoundError(name);
+    return bytes;
+  }
+}
+
+class MemoryFile implements File {
+  #closed = false;
+
+  constructor(
+    readonly name: string,
+    readonly bytes: GrowableBytes,
+  ) {}
+
+  async size(): Promise<number> {
+    return this.#open().length;
+  }
+
+  async read(position: number, length: number): Promise<Uint8Array> {
+    return this.#open().read(toPosition(position), toPosition(length));
+  }
+
+  async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    const bytes = this.#open();
+    let end: number = toPosition(position);
+    for (const chunk of chunks) {
+      bytes.write(end, chunk);
+      end += chunk.length;
+    }
+  }
+
+  async sync(): Promise<void> {
+    this.#open();
+  }
+
+  async truncate(length: number): Promise<void> {
+    this.#open().resize(toPosition(length));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  #open(): GrowableBytes {
+    if (this.#closed) throw new FileClosedError(this.name);
+    return this.bytes;
+  }
+}
