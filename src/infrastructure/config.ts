@@ -8,7 +8,9 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-const port = z.coerce.number().int().min(0).max(65_535);
+const port = z
+  .union([z.number(), z.string().regex(/^\d+$/, 'expected a port number, 0 to 65535').transform(Number)])
+  .pipe(z.number().int().min(0).max(65_535));
 const bytes = (min: number) => z.union([z.number(), z.string().transform(parseBytes)]).pipe(z.number().int().min(min));
 const duration = z.union([z.number(), z.string().transform(parseDurationMs)]).pipe(z.number().int().min(1));
 const flag = z.union([z.boolean(), z.stringbool()]);
@@ -18,7 +20,7 @@ const list = z.union([
 ]);
 
 /** One option of `golog serve`: its flag, its key in the file and, upper-cased, its `GOLOG_` variable. */
-interface Option {
+export interface ConfigOption {
   readonly schema: z.ZodType;
   readonly value?: string;
   readonly help: string;
@@ -84,10 +86,10 @@ export const options = {
     initial: 'info',
   },
   insecure: { schema: flag, help: 'allow listening beyond loopback without TLS', initial: false },
-} as const satisfies Record<string, Option>;
+} as const satisfies Record<string, ConfigOption>;
 
 type Options = typeof options;
-type Resolved<O extends Option> = O extends { initial: unknown }
+type Resolved<O extends ConfigOption> = O extends { initial: unknown }
   ? z.output<O['schema']>
   : z.output<O['schema']> | undefined;
 export type Config = { readonly [Name in keyof Options]: Resolved<Options[Name]> };
@@ -118,7 +120,7 @@ export function resolveConfig(
   }
 
   const resolve = (name: keyof Options): unknown => {
-    const option: Option = options[name];
+    const option: ConfigOption = options[name];
     const variable = environmentName(name);
     const [raw, source] = flags.has(name)
       ? [flags.get(name), `--${name}`]

@@ -1,0 +1,92 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type Config, ConfigError, resolveConfig, rpcHost } from './config.js';
+
+const nothing = new Map<string, unknown>();
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'golog-config-'));
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function file(text: string): string {
+  const path = join(folder, 'golog.yaml');
+  writeFileSync(path, text);
+  return path;
+}
+
+function errorOf(run: () => Config): string {
+  try {
+    run();
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as ConfigError).message;
+  }
+  throw new Error('expected a ConfigError');
+}
+
+describe('resolveConfig', () => {
+  it('has defaults for a laptop: loopback, the two ports, one data directory', () => {
+    const config = resolveConfig(nothing, {}, undefined);
+    expect(config['data-dir']).toBe('./golog-data');
+    expect(rpcHost(config)).toBe('127.0.0.1');
+    expect([config['rpc-port'], config['http-port']]).toEqual([8400, 4001]);
+    expect(config['retention-age']).toBeUndefined();
+  });
+
+  it('takes the flag before the environment before the file before the default', () => {
+    const path = file('http-port: 1\nrpc-port: 1\nlog-level: warn\n');
+    const config = resolveConfig(new Map([['http-port', '3']]), { GOLOG_HTTP_PORT: '2', GOLOG_RPC_PORT: '2' }, path);
+    expect([config['http-port'], config['rpc-port'], config['log-level']]).toEqual([3, 2, 'warn']);
+  });
+
+  it('reads sizes and times with units', () => {
+    const config = resolveConfig(nothing, {}, file('segment-bytes: 64MiB\nretention-bytes: 10GB\nretention-age: 7d\n'));
+    expect(config['segment-bytes']).toBe(64 * 1024 * 1024);
+    expect(config['retention-bytes']).toBe(10_000_000_000);
+    expect(config['retention-age']).toBe(7 * 86_400_000);
+  });
+
+  it('names the nearest key for an unknown one, in the file and in the environment', () => {
+    expect(errorOf(() => resolveConfig(nothing, {}, file('data-dri: /tmp\n')))).toMatch(
+      /"data-dri"; did you mean data-dir\?/,
+    );
+    expect(errorOf(() => resolveConfig(nothing, { GOLOG_HTP_PORT: '1' }, undefined))).toMatch(
+      /GOLOG_HTP_PORT; did you mean GOLOG_HTTP_PORT\?/,
+    );
+  });
+
+  it.each([
+    ['http-port', '70000', /--http-port: .*65535.*70000/],
+    ['http-port', '1.5', /--http-port/],
+    ['http-port', 'x', /--http-port/],
+    ['http-port', '', /--http-port/],
+    ['retention-age', '7 fortnights', /--retention-age: expected a time/],
+    ['segment-bytes', '-1', /--segment-bytes: expected a size/],
+    ['node-name', '../etc', /--node-name: expected 1 to 128/],
+    ['bind-addr', 'localhost', /--bind-addr: expected HOST:PORT/],
+    ['log-level', 'loud', /--log-level/],
+  ])('refuses --%s %j, saying what was expected', (name, value, message) => {
+    expect(errorOf(() => resolveConfig(new Map([[name, value]]), {}, undefined))).toMatch(message);
+  });
+
+  it('refuses to listen beyond loopback without TLS unless told to', () => {
+    const flags = new Map<string, unknown>([['http-addr', '0.0.0.0']]);
+    expect(errorOf(() => resolveConfig(flags, {}, undefined))).toMatch(/--http-addr 0\.0\.0\.0 is beyond loopback/);
+    expect(resolveConfig(flags.set('insecure', true), {}, undefined)['http-addr']).toBe('0.0.0.0');
+    expect(errorOf(() => resolveConfig(new Map([['bind-addr', '10.0.0.1:8401']]), {}, undefined))).toMatch(
+      /--rpc-addr/,
+    );
+  });
+
+  it('refuses a file that is not a mapping or not YAML, naming it', () => {
+    expect(errorOf(() => resolveConfig(nothing, {}, file('- a\n')))).toMatch(/golog\.yaml: expected "name: value"/);
+    expect(errorOf(() => resolveConfig(nothing, {}, file('a: [\n')))).toMatch(/golog\.yaml/);
+    expect(errorOf(() => resolveConfig(nothing, {}, join(folder, 'absent.yaml')))).toMatch(/absent\.yaml.*ENOENT/);
+  });
+});

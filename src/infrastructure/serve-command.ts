@@ -1,0 +1,52 @@
+import { type Command, Option } from 'commander';
+import { ConfigError, type ConfigOption, environmentName, options, resolveConfig } from './config.js';
+import { serve } from './serve.js';
+
+function initialInWords(initial: unknown): string {
+  return initial === undefined || initial === false || (Array.isArray(initial) && initial.length === 0)
+    ? ''
+    : ` (default: ${String(initial)})`;
+}
+
+/** Adds `golog serve`; its exit code is 0 after a graceful stop, 1 after a failure, 2 for wrong configuration. */
+export function addServeCommand(program: Command): void {
+  const command = program
+    .command('serve')
+    .summary('run a node')
+    .description(
+      `Runs a node until SIGTERM or SIGINT. Each option may also come from the environment (${environmentName('data-dir')} for\n` +
+        '--data-dir) or from --config-file; a flag wins over the environment, that over the file.',
+    )
+    .option('--config-file <FILE>', 'YAML, one "name: value" a line, named as the flags are');
+  for (const [name, { value, help, initial }] of Object.entries<ConfigOption>(options)) {
+    const flag = value === undefined ? `--${name}` : `--${name} <${value}>`;
+    command.addOption(new Option(flag, help + initialInWords(initial)));
+  }
+  command.addHelpText(
+    'after',
+    `
+Examples:
+  golog serve
+  golog serve --data-dir /var/lib/golog --retention-age 30d
+  GOLOG_LOG_LEVEL=debug golog serve --http-port 0 --rpc-port 0
+
+Exit codes: 0 stopped gracefully, 1 failed (the log says why), 2 wrong configuration`,
+  );
+  command.action(async (_: unknown, self: Command) => {
+    const given = new Map<string, unknown>();
+    for (const option of self.options) {
+      if (self.getOptionValueSource(option.attributeName()) === 'cli') {
+        given.set(option.name(), self.getOptionValue(option.attributeName()));
+      }
+    }
+    const configFile = (given.get('config-file') as string | undefined) ?? process.env[environmentName('config-file')];
+    given.delete('config-file');
+    try {
+      process.exitCode = await serve(resolveConfig(given, process.env, configFile));
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      process.stderr.write(`golog serve: ${error.message}\n`);
+      process.exitCode = 2;
+    }
+  });
+}
