@@ -1,0 +1,109 @@
+/**
+ * Who may import whom: the table of docs/architecture.md as an allow-list. Whatever no `allowed` rule matches is an
+ * error. `test/foundation/rooms.test.ts` proves that each rule bites.
+ */
+
+/** The libraries each adapter is an adapter to. A new adapter starts with no library at all. */
+const adapterLibraries = {
+  checksum: ['@node-rs/crc32'],
+  'file-system': ['fs-native-extensions'],
+  grpc: ['@grpc/grpc-js', '@grpc/reflection', 'grpc-health-check', '@bufbuild/protobuf'],
+  http: ['@connectrpc/connect', '@connectrpc/connect-node', '@bufbuild/protobuf'],
+  peer: ['@grpc/grpc-js', '@bufbuild/protobuf'],
+  serf: ['@msgpack/msgpack'],
+  acl: ['casbin'],
+  tls: ['@peculiar/x509'],
+};
+
+const clientLibraries = [
+  '@bufbuild/protobuf',
+  '@connectrpc/connect',
+  '@connectrpc/connect-node',
+  '@connectrpc/connect-web',
+  '@grpc/grpc-js',
+];
+const cliLibraries = ['commander', 'cli-progress', 'cli-table3', '@bufbuild/protobuf'];
+
+const notTest = '\\.test\\.tsx?$';
+/** Paths of a library: as resolved on disk, or by its bare name where it is not installed. */
+const library = (name) => `(^|/)(node_modules/)?${name.replace(/[.]/g, '\\.')}(/|$)`;
+const room = (path, to) => ({ from: { path: `^${path}`, pathNot: notTest }, to });
+const outside = { dependencyTypes: ['core'] };
+
+const adapterRooms = Object.entries(adapterLibraries).map(([name, libraries]) =>
+  room(`src/adapters/${name}/`, { path: libraries.map(library) }),
+);
+
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-cycles',
+      comment: 'Modules that need each other are one module, or one of them has the wrong place.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    {
+      name: 'no-test-code-in-product',
+      comment: 'Nothing that ships leans on a test, a bench or a script.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: notTest },
+      to: { path: ['^(test|bench|scripts)/', notTest] },
+    },
+    {
+      name: 'no-dev-dependency-in-product',
+      comment: 'What ships must install with `npm ci --omit=dev`.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: notTest },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'no-undeclared-dependency',
+      comment: 'A package that package.json does not list, or a file that is not there.',
+      severity: 'error',
+      from: { path: '^(src|test|bench)/' },
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown', 'unknown', 'undetermined'] },
+    },
+    {
+      name: 'container-in-infrastructure-only',
+      comment: 'Decorators and the container are composition; everything else is built with plain constructors.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/infrastructure/', notTest] },
+      to: { path: [library('inversify'), library('reflect-metadata')] },
+    },
+  ],
+  allowedSeverity: 'error',
+  allowed: [
+    room('src/gen/', { path: ['^src/gen/', library('@bufbuild/protobuf')] }),
+
+    room('src/domain/', { path: '^src/domain/' }),
+
+    room('src/application/', { path: ['^src/domain/', '^src/application/'] }),
+
+    // An adapter: the inner rooms, the generated code, Node itself, its own folder, its own library; no sibling.
+    room('src/adapters/', { path: ['^src/domain/', '^src/application/', '^src/gen/'] }),
+    room('src/adapters/', outside),
+    { from: { path: '^src/adapters/([^/]+)/', pathNot: notTest }, to: { path: '^src/adapters/$1/' } },
+    ...adapterRooms,
+
+    room('src/client/', { path: ['^src/client/', '^src/gen/', ...clientLibraries.map(library)] }),
+    room('src/client/', outside),
+
+    room('src/cli/', { path: ['^src/(cli|client|infrastructure|gen)/', ...cliLibraries.map(library)] }),
+    room('src/cli/', outside),
+
+    // Composition sees everything but the command that sits on top of it.
+    room('src/(infrastructure/|index\\.ts$)', { pathNot: ['^src/cli/', '^(test|bench)/'] }),
+
+    // Tests, benches and build configuration see everything.
+    { from: { path: ['^(test|bench|scripts)/', notTest] }, to: {} },
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '(^|/)dist/' },
+    moduleSystems: ['es6', 'cjs'],
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+  },
+};

@@ -1,0 +1,26 @@
+.DEFAULT_GOAL := help
+.PHONY: help install compile test lint check bench clean
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+install: ## Install dependencies, when package-lock.json changed
+	@./scripts/prepare.sh install
+
+compile: ## Install, then compile src to dist
+	@./scripts/prepare.sh build
+
+test: compile ## Install, compile, run the whole test suite
+	@npm test --silent $(if $(GOLOG_TEST_REPORT),-- --json --outputFile='$(GOLOG_TEST_REPORT)')
+
+lint: install ## Format, types, import rules, unused code, protobuf
+	@npm run --silent lint
+
+check: compile ## Everything CI does but the long tests
+	@npm run --silent check
+
+bench: compile ## Measure; make bench ARGS='--json FILE' for JSON
+	@npm run --silent bench -- $(ARGS)
+
+clean: ## Remove what install and compile made; keeps golog-data
+	rm -rf dist node_modules coverage
