@@ -19,9 +19,9 @@ export class LogWriter {
   #queue: Write[] = [];
   #pendingBytes = 0;
   #tail: Promise<void> = Promise.resolve();
-  #draining = false;
+  #scheduled = false;
 
-  constructor(private readonly log: Log) {}
+  constructor(private readonly log: Pick<Log, 'append' | 'sync'>) {}
 
   /** Bytes handed to `write` that are not durable yet. */
   get pendingBytes(): number {
@@ -33,9 +33,9 @@ export class LogWriter {
     return new Promise((resolve, reject) => {
       this.#queue.push({ batch, resolve, reject });
       this.#pendingBytes += bytesOf(batch);
-      if (this.#draining) return;
-      this.#draining = true;
-      void this.exclusively(() => this.#drain());
+      if (this.#scheduled) return;
+      this.#scheduled = true;
+      void this.exclusively(() => this.#writeGroup());
     });
   }
 
@@ -51,22 +51,23 @@ export class LogWriter {
 
   /** Resolves when nothing waits any more. */
   async idle(): Promise<void> {
-    await this.exclusively(() => Promise.resolve());
+    do await this.exclusively(() => Promise.resolve());
+    while (this.#queue.length > 0);
   }
 
-  async #drain(): Promise<void> {
-    while (this.#queue.length > 0) {
-      const group = this.#takeGroup();
-      try {
-        await this.log.append(group.map(({ batch }) => batch));
-        await this.log.sync();
-        for (const write of group) write.resolve();
-      } catch (error) {
-        for (const write of group) write.reject(error);
-      }
-      for (const { batch } of group) this.#pendingBytes -= bytesOf(batch);
+  /** One group at a time, so that an exclusive task waits for one sync and not for a lull. */
+  async #writeGroup(): Promise<void> {
+    const group = this.#takeGroup();
+    try {
+      await this.log.append(group.map(({ batch }) => batch));
+      await this.log.sync();
+      for (const write of group) write.resolve();
+    } catch (error) {
+      for (const write of group) write.reject(error);
     }
-    this.#draining = false;
+    for (const { batch } of group) this.#pendingBytes -= bytesOf(batch);
+    if (this.#queue.length > 0) void this.exclusively(() => this.#writeGroup());
+    else this.#scheduled = false;
   }
 
   #takeGroup(): Write[] {

@@ -92,7 +92,10 @@ type Options = typeof options;
 type Resolved<O extends ConfigOption> = O extends { initial: unknown }
   ? z.output<O['schema']>
   : z.output<O['schema']> | undefined;
+/** The resolved configuration of a node. */
 export type Config = { readonly [Name in keyof Options]: Resolved<Options[Name]> };
+
+export const Config = Symbol('Config');
 
 const optionNames = Object.keys(options) as (keyof Options)[];
 

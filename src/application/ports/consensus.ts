@@ -40,6 +40,8 @@ export interface Consensus {
   readBarrier(signal: AbortSignal): Promise<Offset>;
   /** The members of the cluster. */
   servers(): readonly Server[];
+  /** Takes no new proposals, lets the accepted ones end, and leaves everything durable. */
+  close(): Promise<void>;
 }
 
 export const Consensus = Symbol('Consensus');

@@ -1,0 +1,44 @@
+import { Logger } from '../application/ports/logger.js';
+import type { Config } from './config.js';
+import { createContainer } from './container.js';
+import { Node, OnFatal } from './node.js';
+
+const stopSignals = ['SIGTERM', 'SIGINT'] as const;
+
+/**
+ * Runs a node until it is told to stop.
+ *
+ * @returns the process's exit code: 0 after a graceful stop, 1 when the node could not start
+ */
+export async function serve(config: Config): Promise<number> {
+  const container = createContainer(config);
+  const logger = container.get<Logger>(Logger);
+  const exitAtOnce: OnFatal = (error) => {
+    logger.error({ error }, 'fatal: this node stops without acknowledging anything more');
+    process.exit(1);
+  };
+  container.rebind<OnFatal>(OnFatal).toConstantValue(exitAtOnce);
+  process.on('uncaughtException', exitAtOnce);
+  process.on('unhandledRejection', exitAtOnce);
+
+  const stopAsked = new Promise<void>((resolve) => {
+    let asked = 0;
+    for (const signal of stopSignals) {
+      process.on(signal, () => {
+        asked += 1;
+        if (asked > 1) process.exit(1);
+        resolve();
+      });
+    }
+  });
+  try {
+    const node = await container.getAsync<Node>(Node);
+    await node.start();
+    await stopAsked;
+    await node.stop();
+    return 0;
+  } catch (error) {
+    logger.error({ error }, 'cannot serve');
+    return 1;
+  }
+}
