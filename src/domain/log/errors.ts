@@ -32,8 +32,12 @@ export class TooLargeError extends Error {
     readonly what: 'record' | 'batch',
     readonly size: number,
     readonly limit: number,
+    /** Of the record in its batch, counted from 0. */
+    readonly place?: number,
   ) {
-    super(`${what} of ${size} bytes is too large: the limit is ${limit} bytes`);
+    super(
+      `${what}${place === undefined ? '' : ` ${place} of the batch`} has ${size} bytes, which is too large: the limit is ${limit} bytes`,
+    );
   }
 }
 

@@ -1,3 +1,5 @@
+import { readUint32, readUint64, writeUint16, writeUint32, writeUint64 } from './big-endian.js';
+import type { Crc32c } from './checksum.js';
 import type { EpochMs, Index, Offset, Term } from './offsets.js';
 
 /** What a batch carries. Control kinds take an index but no offset (`recordCount` 0). */
@@ -14,8 +16,8 @@ export interface Records {
   readonly count: number;
 }
 
-/** A batch with its place in the log: the unit of replication, durability and transfer, and one Raft entry. */
-export interface RecordBatch {
+/** The place and content of a batch, before its header is made. */
+export interface BatchFields {
   readonly kind: BatchKind;
   readonly index: Index;
   readonly term: Term;
@@ -23,7 +25,159 @@ export interface RecordBatch {
   readonly baseOffset: Offset;
   readonly recordCount: number;
   readonly appendTimeMs: EpochMs;
+  readonly payload: Uint8Array;
+}
+
+/** A batch with its place in the log: the unit of replication, durability and transfer, and one Raft entry. */
+export interface RecordBatch extends BatchFields {
   /** The sealed header, CRC included, as stored. */
   readonly header: Uint8Array;
-  readonly payload: Uint8Array;
+}
+
+/** A header as it stands in front of a payload, its fields in range, its CRC not yet checked. */
+export interface BatchHeader extends Omit<BatchFields, 'payload'> {
+  readonly payloadLength: number;
+  readonly crc: number;
+}
+
+/** What binds stored bytes to their log. One object serves a log for as long as it is open. */
+export interface Seal {
+  readonly crc32c: Crc32c;
+  /** 16 bytes, the same on every node of a cluster; never changed. */
+  readonly logId: Uint8Array;
+}
+
+export const logIdBytes = 16;
+
+export const batchHeaderBytes = 52;
+/** Longer payloads are never written, and a header that claims one is not a header. */
+export const batchPayloadBytesMax = 16 << 20;
+
+const magic = 0x474c4231; // 'GLB1'
+const version = 1;
+const crcAt = 48;
+
+/**
+ * Makes the header: see docs/storage-format.md. The CRC-32C runs over the log id, the header before the CRC, and the
+ * payload, so that a batch of another log never parses. Throws `RangeError` for fields that the format cannot hold.
+ */
+export function sealBatch(fields: BatchFields, seal: Seal): RecordBatch {
+  const { kind, index, term, baseOffset, recordCount, appendTimeMs, payload } = fields;
+  if (payload.length > batchPayloadBytesMax)
+    throw new RangeError(`a payload of ${payload.length} bytes is over the format's ${batchPayloadBytesMax}`);
+  if ((kind === BatchKind.records) !== recordCount > 0)
+    throw new RangeError(`a batch of kind ${kind} with ${recordCount} records`);
+  const header = new Uint8Array(batchHeaderBytes);
+  writeUint32(header, 0, magic);
+  header[4] = version;
+  header[5] = kind;
+  writeUint16(header, 6, 0);
+  writeUint32(header, 8, payload.length);
+  writeUint32(header, 12, recordCount);
+  writeUint64(header, 16, baseOffset);
+  writeUint64(header, 24, index);
+  writeUint64(header, 32, term);
+  writeUint64(header, 40, appendTimeMs);
+  writeUint32(header, crcAt, batchCrc(header, payload, seal));
+  return { kind, index, term, baseOffset, recordCount, appendTimeMs, header, payload };
+}
+
+function batchCrc(header: Uint8Array, payload: Uint8Array, seal: Seal): number {
+  return seal.crc32c(payload, seal.crc32c(header.subarray(0, crcAt), logIdCrc(seal))) >>> 0;
+}
+
+/** Kept by seal, because the call out costs about as much as the CRC of a small batch. */
+const logIdCrcs = new WeakMap<Seal, number>();
+
+function logIdCrc(seal: Seal): number {
+  let crc = logIdCrcs.get(seal);
+  if (crc === undefined) logIdCrcs.set(seal, (crc = seal.crc32c(seal.logId)));
+  return crc;
+}
+
+/** What is wrong with bytes that should be a batch. */
+export type BatchFault =
+  | 'short header'
+  | 'no batch magic'
+  | 'unknown version'
+  | 'unknown kind or attributes'
+  | 'lengths or counts out of range'
+  | 'short payload'
+  | 'checksum mismatch';
+
+/**
+ * Reads the 52 bytes at `position`; `end` (default: all of `bytes`) is where readable bytes stop. The payload need not
+ * be there. The CRC is not checked: that is `parseBatch`.
+ */
+export function parseBatchHeader(bytes: Uint8Array, position: number, end = bytes.length): BatchHeader | BatchFault {
+  if (end - position < batchHeaderBytes) return 'short header';
+  if (readUint32(bytes, position) !== magic) return 'no batch magic';
+  if (bytes[position + 4] !== version) return 'unknown version';
+  const kind = bytes[position + 5];
+  if (!isBatchKind(kind) || bytes[position + 6] !== 0 || bytes[position + 7] !== 0) return 'unknown kind or attributes';
+  const payloadLength = readUint32(bytes, position + 8);
+  const recordCount = readUint32(bytes, position + 12);
+  const baseOffset = readUint64(bytes, position + 16);
+  const index = readUint64(bytes, position + 24);
+  const term = readUint64(bytes, position + 32);
+  const appendTimeMs = readUint64(bytes, position + 40);
+  if (
+    payloadLength > batchPayloadBytesMax ||
+    (kind === BatchKind.records) !== recordCount > 0 ||
+    baseOffset + recordCount > Number.MAX_SAFE_INTEGER ||
+    index > Number.MAX_SAFE_INTEGER ||
+    term > Number.MAX_SAFE_INTEGER ||
+    appendTimeMs > Number.MAX_SAFE_INTEGER
+  )
+    return 'lengths or counts out of range';
+  return {
+    kind,
+    index: index as Index,
+    term: term as Term,
+    baseOffset: baseOffset as Offset,
+    recordCount,
+    appendTimeMs: appendTimeMs as EpochMs,
+    payloadLength,
+    crc: readUint32(bytes, position + crcAt),
+  };
+}
+
+function isBatchKind(kind: number): kind is BatchKind {
+  return kind <= BatchKind.configuration;
+}
+
+/** Whether the payload behind a parsed header, and the header itself, are what was sealed for this log. */
+export function batchIsIntact(header: BatchHeader, bytes: Uint8Array, position: number, seal: Seal): boolean {
+  const headerCrc = seal.crc32c(bytes.subarray(position, position + crcAt), logIdCrc(seal));
+  const payloadAt = position + batchHeaderBytes;
+  return seal.crc32c(bytes.subarray(payloadAt, payloadAt + header.payloadLength), headerCrc) >>> 0 === header.crc;
+}
+
+/**
+ * Reads and verifies the batch at `position`, or says what is wrong. Header and payload are views of `bytes`.
+ * Its place in the log (index, offset, term) is the caller's to check against what comes before it.
+ */
+export function parseBatch(bytes: Uint8Array, position: number, end: number, seal: Seal): RecordBatch | BatchFault {
+  const header = parseBatchHeader(bytes, position, end);
+  if (typeof header === 'string') return header;
+  const payloadAt = position + batchHeaderBytes;
+  const batchEnd = payloadAt + header.payloadLength;
+  if (batchEnd > end) return 'short payload';
+  if (!batchIsIntact(header, bytes, position, seal)) return 'checksum mismatch';
+  const { kind, index, term, baseOffset, recordCount, appendTimeMs } = header;
+  return {
+    kind,
+    index,
+    term,
+    baseOffset,
+    recordCount,
+    appendTimeMs,
+    header: bytes.subarray(position, payloadAt),
+    payload: bytes.subarray(payloadAt, batchEnd),
+  };
+}
+
+/** Bytes that the batch takes in a store. */
+export function storedBytes(batch: RecordBatch): number {
+  return batch.header.length + batch.payload.length;
 }

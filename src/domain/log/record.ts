@@ -1,3 +1,6 @@
+import { InvalidInputError } from './errors.js';
+import { WireReader, malformed, varintBytes, writeVarint } from './wire-reader.js';
+
 /**
  * What a producer hands in and a consumer gets out. Its stored form is the protobuf encoding of `log.v1.Record` with
  * the server's own fields (2 to 5) left out, so that stored bytes pass from and to the wire untouched.
@@ -6,4 +9,91 @@ export interface Record {
   readonly value: Uint8Array;
   readonly key?: Uint8Array;
   readonly headers?: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Tags of the fields of `log.v1.Record` that a producer sets, and of the entries of its `headers` map. */
+export const RecordTag = { value: 0x0a, key: 0x32, headers: 0x3a } as const;
+export const HeaderTag = { key: 0x0a, value: 0x12 } as const;
+
+const utf8Encoder = new TextEncoder();
+const utf8Decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The protobuf encoding of a `log.v1.Record`: value, key and headers, in that order, empty ones left out. */
+export function encodeRecord(record: Record): Uint8Array {
+  const entries: Uint8Array[] = [];
+  for (const [name, value] of record.headers ?? []) {
+    const key = utf8Encoder.encode(name);
+    entries.push(encodeFields([HeaderTag.key, key], [HeaderTag.value, value]));
+  }
+  return encodeFields(
+    [RecordTag.value, record.value],
+    [RecordTag.key, record.key ?? noBytes],
+    ...entries.map((entry): Field => [RecordTag.headers, entry]),
+  );
+}
+
+/**
+ * Reads a `log.v1.Record`; fields other than value, key and headers are passed over. `value` and `key` are views of
+ * `bytes`. Throws `InvalidInputError`.
+ */
+export function decodeRecord(bytes: Uint8Array): Record {
+  const reader = new WireReader(bytes, 0, bytes.length);
+  let value: Uint8Array = noBytes;
+  let key: Uint8Array | undefined;
+  let headers: Map<string, Uint8Array> | undefined;
+  while (reader.at < bytes.length) {
+    const tag = reader.tag();
+    if (tag === RecordTag.value) value = fieldBytes(reader);
+    else if (tag === RecordTag.key) key = fieldBytes(reader);
+    else if (tag === RecordTag.headers) decodeHeader(fieldBytes(reader), (headers ??= new Map<string, Uint8Array>()));
+    else if (tag === malformed || reader.skip(tag) === malformed) throw new InvalidInputError('malformed record');
+  }
+  return { value, ...(key && { key }), ...(headers && { headers }) };
+}
+
+function decodeHeader(bytes: Uint8Array, headers: Map<string, Uint8Array>): void {
+  const reader = new WireReader(bytes, 0, bytes.length);
+  let name = '';
+  let value: Uint8Array = noBytes;
+  while (reader.at < bytes.length) {
+    const tag = reader.tag();
+    if (tag === HeaderTag.key) name = decodeText(fieldBytes(reader));
+    else if (tag === HeaderTag.value) value = fieldBytes(reader);
+    else if (tag === malformed || reader.skip(tag) === malformed)
+      throw new InvalidInputError('malformed record header');
+  }
+  headers.set(name, value);
+}
+
+function decodeText(bytes: Uint8Array): string {
+  try {
+    return utf8Decoder.decode(bytes);
+  } catch (cause) {
+    throw new InvalidInputError('a header name is not UTF-8', { cause });
+  }
+}
+
+function fieldBytes(reader: WireReader): Uint8Array {
+  const length = reader.length();
+  if (length === malformed) throw new InvalidInputError('a length reaches beyond the record');
+  return reader.bytes.subarray(reader.at, (reader.at += length));
+}
+
+type Field = readonly [tag: number, bytes: Uint8Array];
+
+const noBytes: Uint8Array = new Uint8Array(0);
+
+function encodeFields(...fields: readonly Field[]): Uint8Array {
+  let total = 0;
+  for (const [, bytes] of fields) if (bytes.length > 0) total += 1 + varintBytes(bytes.length) + bytes.length;
+  const out = new Uint8Array(total);
+  let at = 0;
+  for (const [tag, bytes] of fields) {
+    if (bytes.length === 0) continue;
+    out[at++] = tag;
+    at = writeVarint(out, at, bytes.length);
+    out.set(bytes, at);
+    at += bytes.length;
+  }
+  return out;
 }

@@ -1,0 +1,126 @@
+import { InvalidInputError } from './errors.js';
+import { HeaderTag, RecordTag } from './record.js';
+import { WireReader, WireType, malformed, writeVarint } from './wire-reader.js';
+
+/** The tag in front of each record of a payload: field 4 of `golog.v1.RecordBatch`, length-delimited. */
+export const storedRecordTag = 0x22;
+
+const valueField = 1;
+const firstServerField = 2;
+const lastServerField = 5;
+const keyField = 6;
+const headersField = 7;
+
+/**
+ * Checks the record from the reader's place to `end` and moves past it. True when its bytes can be stored as they
+ * are; false when it is well-formed but must be written anew (server's fields, tags of more than one byte).
+ * Throws `InvalidInputError` naming `place`.
+ */
+export function recordFits(reader: WireReader, end: number, place: number): boolean {
+  const outerEnd = reader.end;
+  reader.end = end;
+  let fits = true;
+  while (reader.at < end) {
+    const short = reader.bytes[reader.at] <= 0x7f;
+    const tag = reader.tag();
+    if (tag === RecordTag.value || tag === RecordTag.key) {
+      const length = reader.length();
+      if (length === malformed) throw recordError(place, `the length of field ${tag >>> 3} reaches beyond it`);
+      reader.at += length;
+      if (!short) fits = false;
+    } else if (!checkRareField(reader, tag, place) || !short) {
+      fits = false;
+    }
+  }
+  reader.end = outerEnd;
+  return fits;
+}
+
+/** False for a field that is not to be stored. */
+function checkRareField(reader: WireReader, tag: number, place: number): boolean {
+  if (tag === malformed) throw recordError(place, 'it has a malformed tag');
+  const field = tag >>> 3;
+  if (tag === RecordTag.headers) {
+    checkHeader(reader, place);
+    return true;
+  }
+  if (field === valueField || field === keyField || field === headersField)
+    throw recordError(place, `field ${field} has wire type ${tag & 7}, expected ${WireType.bytes}`);
+  if (reader.skip(tag) === malformed) throw recordError(place, `field ${field} is malformed or a group`);
+  return field < firstServerField || field > lastServerField;
+}
+
+/** An entry of the `headers` map: key (UTF-8) and value, nothing else: not every reader passes over unknown fields. */
+function checkHeader(reader: WireReader, place: number): void {
+  const length = reader.length();
+  if (length === malformed) throw recordError(place, 'the length of a header reaches beyond it');
+  const recordEnd = reader.end;
+  const end = reader.at + length;
+  reader.end = end;
+  while (reader.at < end) {
+    const tag = reader.bytes[reader.at++];
+    const fieldLength = reader.length();
+    if ((tag !== HeaderTag.key && tag !== HeaderTag.value) || fieldLength === malformed)
+      throw recordError(place, 'a header is not an entry of a key and a value');
+    if (tag === HeaderTag.key && !isUtf8(reader.bytes, reader.at, reader.at + fieldLength))
+      throw recordError(place, 'the name of a header is not UTF-8');
+    reader.at += fieldLength;
+  }
+  reader.end = recordEnd;
+}
+
+const utf8Decoder = new TextDecoder('utf-8', { fatal: true });
+
+function isUtf8(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (bytes[at] > 0x7f) return decodes(bytes.subarray(at, end));
+  return true;
+}
+
+function decodes(bytes: Uint8Array): boolean {
+  try {
+    utf8Decoder.decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Writes one record with its tag and length into `payload` at `at`, which has room for the record as it came.
+ * Returns the place after it and the bytes of the record without tag and length.
+ */
+export function frameStoredRecord(
+  record: Uint8Array,
+  place: number,
+  payload: Uint8Array,
+  at: number,
+): { end: number; recordBytes: number } {
+  const fits = recordFits(new WireReader(record, 0, record.length), record.length, place);
+  const stored = fits ? record : writeAnew(record);
+  payload[at] = storedRecordTag;
+  const start = writeVarint(payload, at + 1, stored.length);
+  payload.set(stored, start);
+  return { end: start + stored.length, recordBytes: stored.length };
+}
+
+/** A checked record without the server's fields and with minimal tags. */
+function writeAnew(record: Uint8Array): Uint8Array {
+  const out = new Uint8Array(record.length);
+  const reader = new WireReader(record, 0, record.length);
+  let outAt = 0;
+  while (reader.at < record.length) {
+    const tag = reader.tag();
+    const valueAt = reader.at;
+    reader.skip(tag);
+    const field = tag >>> 3;
+    if (field >= firstServerField && field <= lastServerField) continue;
+    outAt = writeVarint(out, outAt, tag);
+    out.set(record.subarray(valueAt, reader.at), outAt);
+    outAt += reader.at - valueAt;
+  }
+  return out.subarray(0, outAt);
+}
+
+function recordError(place: number, what: string): InvalidInputError {
+  return new InvalidInputError(`record ${place} of the batch: ${what}`);
+}

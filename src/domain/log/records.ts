@@ -1,0 +1,181 @@
+import { InvalidInputError, TooLargeError } from './errors.js';
+import type { Offset } from './offsets.js';
+import { toOffset } from './offsets.js';
+import type { RecordBatch, Records } from './record-batch.js';
+import { frameStoredRecord, recordFits, storedRecordTag } from './record-framing.js';
+import { WireReader, malformed, varintBytes } from './wire-reader.js';
+
+export interface RecordLimits {
+  /** Most bytes of one encoded record. */
+  readonly recordBytesMax: number;
+  /** Most bytes of a batch's payload, which holds a tag and a length for each record besides the record. */
+  readonly batchBytesMax: number;
+}
+
+export const defaultRecordLimits: RecordLimits = { recordBytesMax: 1 << 20, batchBytesMax: 1 << 20 };
+
+/** `golog.v1.AppendRequest` (and `log.v1.ProduceRequest`, whose one field is the first of these). */
+const RequestTag = { records: 0x0a, expectedOffset: 0x10 } as const;
+
+/**
+ * Takes the records out of the wire bytes of a `golog.v1.AppendRequest`, or of a `log.v1.ProduceRequest`. The request
+ * is handed over: as a rule the payload is a part of it, changed in place.
+ *
+ * Everything that a protobuf reader could trip over later is refused here; the server's own fields are left out.
+ * Unknown fields of a record are stored as they are, those of the request are dropped.
+ * Throws `InvalidInputError` (framing, or no record at all) and `TooLargeError`, naming the record's place.
+ */
+export function takeRecords(
+  request: Uint8Array,
+  limits: RecordLimits,
+): { records: Records; expectedOffset: bigint | undefined } {
+  return takeRun(request, limits) ?? takeScattered(request, limits);
+}
+
+/**
+ * The fast path: one run of clean records, whose tags become those of the stored form. `undefined`, with the request
+ * as it was, when it is anything else.
+ */
+function takeRun(request: Uint8Array, limits: RecordLimits): ReturnType<typeof takeRecords> | undefined {
+  const reader = new WireReader(request, 0, request.length);
+  let runStart = -1;
+  let runEnd = -1;
+  let count = 0;
+  let expectedOffset: bigint | undefined;
+  while (reader.at < request.length) {
+    const at = reader.at;
+    const tag = request[at];
+    if (tag === RequestTag.records) {
+      if (runStart < 0) runStart = at;
+      else if (runEnd !== at) return restoreTags(request, runStart, runEnd);
+      reader.at = at + 1;
+      const length = reader.length();
+      if (length === malformed) throw recordTooLong(count);
+      const end = reader.at + length;
+      if (!recordFits(reader, end, count)) return restoreTags(request, runStart, runEnd);
+      if (length > limits.recordBytesMax) throw new TooLargeError('record', length, limits.recordBytesMax, count);
+      request[at] = storedRecordTag;
+      runEnd = end;
+      count++;
+    } else if (tag === RequestTag.expectedOffset) {
+      reader.at = at + 1;
+      expectedOffset = reader.uint64();
+      if (expectedOffset === undefined) throw new InvalidInputError('expected_offset is not a varint of 64 bits');
+    } else {
+      return restoreTags(request, runStart, runEnd);
+    }
+  }
+  if (count === 0) return undefined;
+  const payload = request.subarray(runStart, runEnd);
+  checkBatchSize(payload.length, limits);
+  return { records: { payload, count }, expectedOffset };
+}
+
+function restoreTags(request: Uint8Array, runStart: number, runEnd: number): undefined {
+  if (runEnd < 0) return;
+  const reader = new WireReader(request, runStart, runEnd);
+  while (reader.at < runEnd) {
+    request[reader.at] = RequestTag.records;
+    reader.at++;
+    const length = reader.length();
+    reader.at += length;
+  }
+}
+
+function takeScattered(request: Uint8Array, limits: RecordLimits): ReturnType<typeof takeRecords> {
+  const reader = new WireReader(request, 0, request.length);
+  const encoded: Uint8Array[] = [];
+  let expectedOffset: bigint | undefined;
+  while (reader.at < request.length) {
+    const tag = reader.tag();
+    const field = tag >>> 3;
+    if (tag === malformed)
+      throw new InvalidInputError(`the request has a malformed tag after record ${encoded.length}`);
+    if (tag === RequestTag.records) {
+      const length = reader.length();
+      if (length === malformed) throw recordTooLong(encoded.length);
+      encoded.push(request.subarray(reader.at, (reader.at += length)));
+    } else if (tag === RequestTag.expectedOffset) {
+      expectedOffset = reader.uint64();
+      if (expectedOffset === undefined) throw new InvalidInputError('expected_offset is not a varint of 64 bits');
+    } else if (field === 1 || field === 2) {
+      throw new InvalidInputError(`field ${field} of the request has wire type ${tag & 7}`);
+    } else if (reader.skip(tag) === malformed) {
+      throw new InvalidInputError(`field ${field} of the request is malformed`);
+    }
+  }
+  return { records: frameRecords(encoded, limits), expectedOffset };
+}
+
+/**
+ * Builds a payload from encoded `log.v1.Record` messages, checked and stripped as by `takeRecords`.
+ * Throws `InvalidInputError` and `TooLargeError`.
+ */
+export function frameRecords(encoded: readonly Uint8Array[], limits: RecordLimits): Records {
+  if (encoded.length === 0) throw new InvalidInputError('there is no record: a batch needs at least one');
+  let bytesMax = 0;
+  for (const record of encoded) bytesMax += 1 + varintBytes(record.length) + record.length;
+  const payload = new Uint8Array(bytesMax);
+  let at = 0;
+  for (let place = 0; place < encoded.length; place++) {
+    const record = encoded[place];
+    const frame = frameStoredRecord(record, place, payload, at);
+    if (frame.recordBytes > limits.recordBytesMax)
+      throw new TooLargeError('record', frame.recordBytes, limits.recordBytesMax, place);
+    at = frame.end;
+  }
+  checkBatchSize(at, limits);
+  return { payload: payload.subarray(0, at), count: encoded.length };
+}
+
+function checkBatchSize(size: number, limits: RecordLimits): void {
+  if (size > limits.batchBytesMax) throw new TooLargeError('batch', size, limits.batchBytesMax);
+}
+
+function recordTooLong(place: number): InvalidInputError {
+  return new InvalidInputError(`record ${place} of the batch: its length is malformed or reaches beyond the request`);
+}
+
+/**
+ * Calls `visit` for each record of a payload with the bounds of its encoded `log.v1.Record` and its place, from 0.
+ * The payload must be one that was checked before; if it is not well framed all the same, throws `InvalidInputError`.
+ */
+export function forEachRecord(payload: Uint8Array, visit: (start: number, end: number, place: number) => void): void {
+  const reader = new WireReader(payload, 0, payload.length);
+  for (let place = 0; reader.at < payload.length; place++) {
+    const start = nextRecord(reader, place);
+    visit(start, reader.at, place);
+  }
+}
+
+/** Moves past one record and returns where its encoded message starts. */
+function nextRecord(reader: WireReader, place: number): number {
+  const tag = reader.bytes[reader.at++];
+  const length = reader.length();
+  if (tag !== storedRecordTag || length === malformed)
+    throw new InvalidInputError(`the payload is malformed at record ${place}`);
+  const start = reader.at;
+  reader.at = start + length;
+  return start;
+}
+
+/**
+ * The part of a record batch that starts at `fromOffset` (or at its base, if that is higher) and holds at most
+ * `recordsMax` records. The payload is a view; the header is the whole batch's, so it no longer fits a cut one.
+ */
+export function sliceBatch(batch: RecordBatch, fromOffset: Offset, recordsMax: number): RecordBatch {
+  const skipped = Math.min(Math.max(fromOffset - batch.baseOffset, 0), batch.recordCount);
+  const taken = Math.min(recordsMax, batch.recordCount - skipped);
+  if (taken === batch.recordCount) return batch;
+  const reader = new WireReader(batch.payload, 0, batch.payload.length);
+  for (let place = 0; place < skipped; place++) nextRecord(reader, place);
+  const start = reader.at;
+  if (skipped + taken === batch.recordCount) reader.at = batch.payload.length;
+  else for (let place = 0; place < taken; place++) nextRecord(reader, skipped + place);
+  return {
+    ...batch,
+    baseOffset: toOffset(batch.baseOffset + skipped),
+    recordCount: taken,
+    payload: batch.payload.subarray(start, reader.at),
+  };
+}
