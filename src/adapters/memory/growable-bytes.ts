@@ -14,7 +14,9 @@ export class GrowableBytes {
     return this.#buffer.slice(position, Math.max(position, Math.min(position + length, this.#length)));
   }
 
+  /** Extends the file as needed; writing nothing changes nothing. */
   write(position: number, bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
     const end = position + bytes.length;
     if (end > this.#length) this.resize(end);
     this.#buffer.set(bytes, position);

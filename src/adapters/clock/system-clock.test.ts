@@ -1,0 +1,37 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { systemClock } from './system-clock.js';
+
+describe('systemClock', () => {
+  beforeEach(() => void jest.useFakeTimers({ now: 5_000 }));
+  afterEach(() => void jest.useRealTimers());
+
+  it('tells the time and calls back once', () => {
+    let calls = 0;
+    systemClock.after(100, () => calls++);
+    expect(systemClock.now()).toBe(5_000);
+    jest.advanceTimersByTime(99);
+    expect(calls).toBe(0);
+    jest.advanceTimersByTime(1_000);
+    expect(calls).toBe(1);
+  });
+
+  it('waits longer than a Node timer can', () => {
+    const days = 24 * 60 * 60 * 1000;
+    let calls = 0;
+    systemClock.after(30 * days, () => calls++);
+    jest.advanceTimersByTime(29 * days);
+    expect(calls).toBe(0);
+    jest.advanceTimersByTime(1 * days);
+    expect(calls).toBe(1);
+  });
+
+  it('cancels, also after a long timer was armed again', () => {
+    const days = 24 * 60 * 60 * 1000;
+    let calls = 0;
+    const cancel = systemClock.after(30 * days, () => calls++);
+    jest.advanceTimersByTime(26 * days);
+    cancel();
+    jest.advanceTimersByTime(10 * days);
+    expect(calls).toBe(0);
+  });
+});

@@ -1,0 +1,19 @@
+import type { Clock } from '../../application/ports/clock.js';
+import { toEpochMs } from '../../domain/log/offsets.js';
+
+/** The longest that Node's timers take; anything longer fires at once with a warning. */
+const timerMsMax = 2 ** 31 - 1;
+
+/** The system's time and Node's timers. A timer keeps the process alive until it fires or is cancelled. */
+export const systemClock: Clock = {
+  now: () => toEpochMs(Date.now()),
+  after(ms, callback) {
+    let timer: NodeJS.Timeout;
+    const arm = (msLeft: number): void => {
+      const step = Math.min(msLeft, timerMsMax);
+      timer = setTimeout(() => (step < msLeft ? arm(msLeft - step) : callback()), step);
+    };
+    arm(Math.max(0, ms));
+    return () => clearTimeout(timer);
+  },
+};

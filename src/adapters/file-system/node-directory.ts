@@ -1,0 +1,155 @@
+import * as fs from 'node:fs';
+import { mkdir, open, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  assertFileName,
+  FileExistsError,
+  FileNotFoundError,
+  ReadOnlyDirectoryError,
+  type Directory,
+} from '../../domain/log/directory.js';
+import { errorCode, FileOperationError } from './errors.js';
+import { NodeFile } from './node-file.js';
+
+const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants;
+
+/** Only the owner may read the log: it may hold what nobody else should see. */
+const fileMode = 0o600;
+const directoryMode = 0o700;
+
+export interface NodeDirectoryOptions {
+  /** Whatever would change the directory or a file in it rejects with `ReadOnlyDirectoryError`. */
+  readonly readOnly?: boolean;
+}
+
+/** A directory of the operating system. New files and subdirectories belong to their owner alone (0600, 0700). */
+export class NodeDirectory implements Directory {
+  private constructor(
+    /** As given to `open`, for messages. */
+    readonly path: string,
+    private readonly readOnly: boolean,
+  ) {}
+
+  /** An existing directory. Rejects with `FileOperationError`: `ENOENT` when it is missing, `ENOTDIR` when a file. */
+  static async open(path: string, options: NodeDirectoryOptions = {}): Promise<NodeDirectory> {
+    try {
+      await readdirOne(path);
+    } catch (error) {
+      throw new FileOperationError('open directory', path, error);
+    }
+    return new NodeDirectory(path, options.readOnly ?? false);
+  }
+
+  async list(): Promise<string[]> {
+    const entries = await this.#attempt('list', undefined, () => readdir(this.path, { withFileTypes: true }));
+    return entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => entry.name)
+      .sort();
+  }
+
+  async subdirectory(name: string): Promise<NodeDirectory> {
+    const path = this.#path(name);
+    if (this.readOnly) {
+      const existing = await this.#attempt('open directory', name, () => stat(path));
+      if (!existing.isDirectory()) throw new FileExistsError(name);
+      return new NodeDirectory(path, true);
+    }
+    try {
+      await mkdir(path, { mode: directoryMode });
+    } catch (error) {
+      if (errorCode(error) !== 'EEXIST') throw new FileOperationError('create directory', path, error);
+      const existing = await this.#attempt('open directory', name, () => stat(path));
+      if (!existing.isDirectory()) throw new FileExistsError(name, { cause: error });
+    }
+    await this.sync();
+    return new NodeDirectory(path, false);
+  }
+
+  async create(name: string): Promise<NodeFile> {
+    this.#assertWritable('create', name);
+    return this.#openFile('create', name, O_RDWR | O_CREAT | O_EXCL);
+  }
+
+  async open(name: string): Promise<NodeFile> {
+    return this.#openFile('open', name, this.readOnly ? O_RDONLY : O_RDWR);
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    this.#assertWritable('rename', from);
+    const target = this.#path(to);
+    await this.#attempt('rename', from, async () => {
+      try {
+        await rename(this.#path(from), target);
+      } catch (error) {
+        if (errorCode(error) === 'EISDIR') throw new FileExistsError(to, { cause: error });
+        throw error;
+      }
+    });
+  }
+
+  async remove(name: string): Promise<void> {
+    this.#assertWritable('remove', name);
+    await this.#attempt('remove', name, () => unlink(this.#path(name)));
+  }
+
+  async sync(): Promise<void> {
+    await this.#attempt('sync directory', undefined, () => syncDirectory(this.path));
+  }
+
+  async freeBytes(): Promise<number> {
+    const { bavail, bsize } = await this.#attempt('statfs', undefined, () => statfs(this.path));
+    return bavail * bsize;
+  }
+
+  async #openFile(operation: string, name: string, flags: number): Promise<NodeFile> {
+    const path = this.#path(name);
+    const fd = await this.#attempt(operation, name, () => openDescriptor(path, flags));
+    return new NodeFile(fd, path, name, this.readOnly);
+  }
+
+  #path(name: string): string {
+    assertFileName(name);
+    return join(this.path, name);
+  }
+
+  #assertWritable(operation: string, name: string): void {
+    if (this.readOnly) throw new ReadOnlyDirectoryError(operation, name);
+  }
+
+  async #attempt<T>(operation: string, name: string | undefined, act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      const code = errorCode(error);
+      if (name !== undefined) {
+        // A subdirectory is no file, so one of that name counts as no file, except where a file was to be made.
+        if (code === 'ENOENT' || code === 'EISDIR') throw new FileNotFoundError(name, { cause: error });
+        if (code === 'EEXIST') throw new FileExistsError(name, { cause: error });
+      }
+      if (error instanceof RangeError || error instanceof FileExistsError) throw error;
+      throw new FileOperationError(operation, name === undefined ? this.path : join(this.path, name), error);
+    }
+  }
+}
+
+/** Makes the entries of a directory durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readdirOne(path: string): Promise<void> {
+  const directory = await fs.promises.opendir(path);
+  await directory.close();
+}
+
+function openDescriptor(path: string, flags: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.open(path, flags, fileMode, (error, fd) => (error ? reject(error) : resolve(fd)));
+  });
+}

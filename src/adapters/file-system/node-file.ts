@@ -1,0 +1,114 @@
+import * as fs from 'node:fs';
+import { FileClosedError, ReadOnlyDirectoryError, type File } from '../../domain/log/directory.js';
+import { toPosition } from '../../domain/log/offsets.js';
+import { FileOperationError } from './errors.js';
+import { writeFully, type WriteSome } from './write-fully.js';
+
+/**
+ * A file by its descriptor. Callbacks of `node:fs` rather than `node:fs/promises`: a `FileHandle` costs about twice as
+ * much a call.
+ */
+export class NodeFile implements File {
+  #closing: Promise<void> | undefined;
+  /** Operations under way. A descriptor closed under one of them could by then be another file's. */
+  #pending = 0;
+  #drained: (() => void) | undefined;
+
+  constructor(
+    private readonly fd: number,
+    private readonly path: string,
+    private readonly fileName: string,
+    private readonly readOnly: boolean,
+  ) {}
+
+  size(): Promise<number> {
+    return this.#run('stat', async () => (await fstat(this.fd)).size);
+  }
+
+  read(position: number, length: number): Promise<Uint8Array> {
+    return this.#run('read', () => readFully(this.fd, toPosition(position), toPosition(length)));
+  }
+
+  write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    return this.#run('write', () => {
+      this.#assertWritable('write');
+      return writeFully(this.#writeSome, toPosition(position), chunks);
+    });
+  }
+
+  sync(): Promise<void> {
+    return this.#run('sync', () => settle((done) => fs.fdatasync(this.fd, done)));
+  }
+
+  truncate(length: number): Promise<void> {
+    return this.#run('truncate', () => {
+      this.#assertWritable('truncate');
+      return settle((done) => fs.ftruncate(this.fd, toPosition(length), done));
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#drain()
+      .then(() => settle((done) => fs.close(this.fd, done)))
+      .catch((error: unknown) => {
+        throw new FileOperationError('close', this.path, error);
+      });
+    return this.#closing;
+  }
+
+  readonly #writeSome: WriteSome = (chunks, position) =>
+    new Promise((resolve, reject) => {
+      fs.writev(this.fd, chunks, position, (error, written) => (error ? reject(error) : resolve(written)));
+    });
+
+  #assertWritable(operation: string): void {
+    if (this.readOnly) throw new ReadOnlyDirectoryError(operation, this.fileName);
+  }
+
+  async #run<T>(operation: string, act: () => Promise<T>): Promise<T> {
+    if (this.#closing) throw new FileClosedError(this.fileName);
+    this.#pending++;
+    try {
+      return await act();
+    } catch (error) {
+      if (error instanceof RangeError || error instanceof ReadOnlyDirectoryError) throw error;
+      throw new FileOperationError(operation, this.path, error);
+    } finally {
+      if (--this.#pending === 0) this.#drained?.();
+    }
+  }
+
+  #drain(): Promise<void> {
+    if (this.#pending === 0) return Promise.resolve();
+    return new Promise((resolve) => (this.#drained = resolve));
+  }
+}
+
+/** Reads until `length` bytes are there or the file ends. The result has its own memory, of its own length. */
+async function readFully(fd: number, position: number, length: number): Promise<Uint8Array> {
+  // Neither zeroed, nor from the pool of small buffers, which a single kept slice would hold as a whole.
+  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+  let filled = 0;
+  while (filled < length) {
+    const read = await readSome(fd, bytes, filled, length - filled, position + filled);
+    if (read === 0) return bytes.slice(0, filled);
+    filled += read;
+  }
+  return bytes;
+}
+
+function readSome(fd: number, into: Uint8Array, at: number, length: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.read(fd, into, at, length, position, (error, read) => (error ? reject(error) : resolve(read)));
+  });
+}
+
+function fstat(fd: number): Promise<fs.Stats> {
+  return new Promise((resolve, reject) => {
+    fs.fstat(fd, (error, stats) => (error ? reject(error) : resolve(stats)));
+  });
+}
+
+function settle(start: (done: (error?: Error | null) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => start((error) => (error ? reject(error) : resolve())));
+}

@@ -1,0 +1,41 @@
+import { describe, expect, it } from '@jest/globals';
+import { ManualClock } from './manual-clock.js';
+
+describe('ManualClock', () => {
+  it('fires in order of time, then of registration, each at its own time', () => {
+    const clock = new ManualClock(1_000);
+    const fired: string[] = [];
+    const note = (name: string) => () => fired.push(`${name}@${clock.now()}`);
+    clock.after(20, note('late'));
+    clock.after(10, note('first'));
+    clock.after(10, note('second'));
+    clock.after(31, note('beyond'));
+    clock.advance(30);
+    expect(fired).toEqual(['first@1010', 'second@1010', 'late@1020']);
+    expect(clock.now()).toBe(1_030);
+    expect(clock.pending).toBe(1);
+  });
+
+  it('fires what a callback registers within the span, and not what is cancelled', () => {
+    const clock = new ManualClock(0);
+    const fired: number[] = [];
+    const cancel = clock.after(7, () => fired.push(-1));
+    clock.after(5, () => {
+      cancel();
+      clock.after(5, () => fired.push(clock.now()));
+    });
+    clock.advance(10);
+    expect(fired).toEqual([10]);
+    clock.advance(100);
+    expect(fired).toEqual([10]);
+  });
+
+  it('does not fire at registration, even with no time to wait', () => {
+    const clock = new ManualClock(0);
+    let fired = false;
+    clock.after(0, () => (fired = true));
+    expect(fired).toBe(false);
+    clock.advance(0);
+    expect(fired).toBe(true);
+  });
+});

@@ -1,0 +1,50 @@
+import type { Clock } from '../../application/ports/clock.js';
+import { toEpochMs, type EpochMs } from '../../domain/log/offsets.js';
+
+interface Timer {
+  readonly dueMs: number;
+  readonly callback: () => void;
+}
+
+/** A clock that stands still until a test moves it. */
+export class ManualClock implements Clock {
+  #nowMs: number;
+  /** By time due, then by registration. */
+  #timers: Timer[] = [];
+
+  constructor(startMs = 1_700_000_000_000) {
+    this.#nowMs = startMs;
+  }
+
+  now(): EpochMs {
+    return toEpochMs(this.#nowMs);
+  }
+
+  after(ms: number, callback: () => void): () => void {
+    const timer: Timer = { dueMs: this.#nowMs + Math.max(0, ms), callback };
+    const place = this.#timers.findIndex((other) => other.dueMs > timer.dueMs);
+    this.#timers.splice(place === -1 ? this.#timers.length : place, 0, timer);
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+  }
+
+  /** Timers set and neither fired nor cancelled. */
+  get pending(): number {
+    return this.#timers.length;
+  }
+
+  /**
+   * Moves time on by `ms`, firing what falls due, each at its own time: a callback sees `now()` as its due time, and
+   * what it registers within the span fires in the same call.
+   */
+  advance(ms: number): void {
+    const endMs = this.#nowMs + ms;
+    for (let due = this.#timers[0]; due && due.dueMs <= endMs; due = this.#timers[0]) {
+      this.#timers.shift();
+      this.#nowMs = due.dueMs;
+      due.callback();
+    }
+    this.#nowMs = endMs;
+  }
+}
