@@ -1,0 +1,35 @@
+import type { ServerWritableStream } from '@grpc/grpc-js';
+import type { CommitLog, ReadResult } from '../../application/commit-log.js';
+import type { FailCall } from './call-errors.js';
+import { callSignal } from './call-signal.js';
+import type { ReadPlan } from './requests.js';
+import { StreamWriter } from './stream-writer.js';
+
+/**
+ * Serves one follow: reads on only when the reader has taken what it got, and at the log's end waits for the watermark.
+ * Ends only by an error, by the caller, by the deadline, or with the server.
+ */
+export async function serveFollow(
+  call: ServerWritableStream<Buffer, Buffer>,
+  commitLog: CommitLog,
+  plan: (request: Buffer) => ReadPlan,
+  messagesOf: (result: ReadResult) => Iterable<Buffer>,
+  fail: FailCall,
+): Promise<void> {
+  const signal = callSignal(call);
+  const writer = new StreamWriter(call);
+  try {
+    const { from, options } = plan(call.request);
+    writer.open();
+    for await (const result of commitLog.follow(from, { ...options, signal })) {
+      for (const message of messagesOf(result)) {
+        const room = writer.send(message);
+        if (room !== undefined) await room;
+        if (signal.aborted) return;
+      }
+    }
+  } catch (error) {
+    // An aborted call has its status already.
+    if (!signal.aborted) call.emit('error', fail(error));
+  }
+}

@@ -1,0 +1,132 @@
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { CommitLog } from '../../application/commit-log.js';
+import { UnavailableError } from '../../application/errors.js';
+import type { Logger } from '../../application/ports/logger.js';
+import { defaultRecordLimits } from '../../domain/log/records.js';
+import { LogService, file_golog_v1_log_service } from '../../gen/golog/v1/log_service_pb.js';
+import { Log } from '../../gen/log/v1/log_pb.js';
+import { callError } from './call-errors.js';
+import { Health } from './health.js';
+import { LogHandlers } from './log-handlers.js';
+import { PipelinedCall } from './pipelined-call.js';
+import { rawServiceDefinition } from './raw-service.js';
+import { addReflection } from './reflection.js';
+
+export interface GrpcServerOptions {
+  /** A name or an address; a name is resolved and all of its addresses are listened on. */
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** Most bytes of a batch's payload, and of one record (default 1 MiB). */
+  readonly batchBytesMax?: number;
+  /** Streams that one connection may have open at a time; further calls of a well-behaved client wait (default 100). */
+  readonly concurrentStreamsMax?: number;
+  /** A connection is pinged this often (default 30 s) … */
+  readonly keepaliveMs?: number;
+  /** … and destroyed when a ping has no answer for this long (default 10 s). */
+  readonly keepaliveTimeoutMs?: number;
+  /** A connection without calls for this long is closed (default 5 min). */
+  readonly connectionIdleMs?: number;
+}
+
+/** Above the largest batch, so that a batch a little too large is refused with its size and the limit. */
+const receiveSlackBytes = 64 * 1024;
+/** With the rest of a response this stays below 4 MiB, the most that gRPC clients take unless told otherwise. */
+const readBytesMax = 2 * 1024 * 1024;
+
+/** The gRPC listener: `log.v1.Log`, `golog.v1.LogService`, health and reflection. */
+export class GrpcServer {
+  readonly #server: Server;
+  readonly #health = new Health([Log.typeName, LogService.typeName]);
+  readonly #closing = new AbortController();
+  /** Streams that nothing but their client would end: followers, health watchers, reflection. */
+  readonly #endless = new Set<PipelinedCall>();
+  #boundAddress: string | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(
+    private readonly options: GrpcServerOptions,
+    commitLog: CommitLog,
+    private readonly logger: Logger,
+  ) {
+    const { batchBytesMax = defaultRecordLimits.batchBytesMax } = options;
+    const limits = { recordBytesMax: batchBytesMax, batchBytesMax };
+    this.#server = new Server({
+      'grpc.max_receive_message_length': batchBytesMax + receiveSlackBytes,
+      'grpc.max_concurrent_streams': options.concurrentStreamsMax ?? 100,
+      'grpc.keepalive_time_ms': options.keepaliveMs ?? 30_000,
+      'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 10_000,
+      'grpc.max_connection_idle_ms': options.connectionIdleMs ?? 300_000,
+      'grpc.enable_channelz': 0,
+      interceptors: [
+        (method, call) => {
+          const appends = method.requestStream && method.path.startsWith('/grpc.') === false;
+          const endless = method.responseStream && !appends;
+          const pipelined = new PipelinedCall(call, (ended) => this.#endless.delete(ended));
+          if (endless) this.#endless.add(pipelined);
+          return pipelined;
+        },
+      ],
+    });
+    const handlers = new LogHandlers({ limits, readBytesMax, closing: this.#closing.signal }, commitLog, logger);
+    this.#server.addService(rawServiceDefinition(Log), handlers.log());
+    this.#server.addService(rawServiceDefinition(LogService), handlers.logService());
+    this.#health.addTo(this.#server);
+    addReflection(this.#server, [file_golog_v1_log_service]);
+  }
+
+  /** Binds and serves; health says SERVING from here on. Rejects when the address cannot be had. */
+  listen(): Promise<{ host: string; port: number }> {
+    const { host, port } = this.options;
+    const authority = (at: number): string => (host.includes(':') ? `[${host}]:${at}` : `${host}:${at}`);
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(authority(port), ServerCredentials.createInsecure(), (error, boundPort) => {
+        if (error !== null) {
+          reject(error);
+          return;
+        }
+        this.#boundAddress = authority(boundPort);
+        this.setServing(true);
+        resolve({ host, port: boundPort });
+      });
+    });
+  }
+
+  /** What the health service says of the server and its services. */
+  setServing(serving: boolean): void {
+    this.#health.setServing(serving);
+  }
+
+  /**
+   * Refuses new connections and calls, ends streams that follow the log at once and streams of appends once what they
+   * began is answered (both UNAVAILABLE), lets unary calls finish, and after `graceMs` destroys what is left.
+   * Resolves when no connection is open. Idempotent.
+   */
+  close(graceMs: number): Promise<void> {
+    this.#closed ??= this.#close(graceMs);
+    return this.#closed;
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    this.setServing(false);
+    this.#closing.abort();
+    const { code, details, metadata } = callError(new UnavailableError('this node is shutting down'));
+    for (const call of this.#endless) call.sendStatus({ code, details, metadata });
+    const closed = new Promise<void>((resolve, reject) => {
+      this.#server.tryShutdown((error) => {
+        if (error === undefined) resolve();
+        else reject(error);
+      });
+    });
+    const address = this.#boundAddress;
+    const force = setTimeout(() => {
+      this.logger.warn({ graceMs }, 'calls outlived the grace period; closing their connections');
+      if (address !== undefined) this.#server.drain(address, 0);
+    }, graceMs);
+    try {
+      await closed;
+    } finally {
+      clearTimeout(force);
+    }
+  }
+}

@@ -1,0 +1,175 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import type {
+  handleBidiStreamingCall,
+  handleServerStreamingCall,
+  handleUnaryCall,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { status as grpcCodes } from '@grpc/grpc-js';
+import type { CommitLog, ReadResult } from '../../application/commit-log.js';
+import type { Logger } from '../../application/ports/logger.js';
+import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
+import type { Records } from '../../domain/log/record-batch.js';
+import type { RecordLimits } from '../../domain/log/records.js';
+import { forEachRecord, frameRecords, takeRecords } from '../../domain/log/records.js';
+import { GetLogInfoRequestSchema, GetLogInfoResponseSchema } from '../../gen/golog/v1/log_service_pb.js';
+import { GetServersRequestSchema, GetServersResponseSchema } from '../../gen/log/v1/log_pb.js';
+import { serveAppends } from './append-stream.js';
+import { failCall } from './call-errors.js';
+import { callSignal } from './call-signal.js';
+import { serveFollow } from './follow-stream.js';
+import type { ReadPlan } from './requests.js';
+import { expectedOffsetOrThrow, parseConsumeRequest, parseReadRequest, parseRequest } from './requests.js';
+import { appendResponseBytes, consumeResponsesBytes, produceResponseBytes, readResponseBytes } from './responses.js';
+
+export interface LogHandlerOptions {
+  readonly limits: RecordLimits;
+  /** Most payload bytes that a reader may ask for in one response. */
+  readonly readBytesMax: number;
+  /** Aborts when the server begins to shut down. */
+  readonly closing: AbortSignal;
+}
+
+type UnaryCall = Parameters<handleUnaryCall<Buffer, Buffer>>[0];
+
+/** Small reads for streams of single records: each record costs a message, so big runs only cost memory. */
+const consumeStreamBytesMax = 256 * 1024;
+
+/** The handlers of `log.v1.Log` and `golog.v1.LogService`: bytes in, bytes out, errors by `statusOf`. */
+export class LogHandlers {
+  constructor(
+    private readonly options: LogHandlerOptions,
+    private readonly commitLog: CommitLog,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Handlers of `log.v1.Log`. */
+  log(): UntypedServiceImplementation {
+    return {
+      produce: this.#unary('Produce', (request) => this.#produce(request)),
+      consume: this.#unary('Consume', (request, call) => this.#consume(request, call)),
+      consumeStream: this.#follow(
+        'ConsumeStream',
+        (request) => ({
+          from: { offset: parseConsumeRequest(request, this.commitLog) },
+          options: { maxBytes: consumeStreamBytesMax },
+        }),
+        consumeMessages,
+      ),
+      produceStream: this.#appendStream('ProduceStream', (request) => this.#produce(request)),
+      getServers: this.#unary('GetServers', (request) => this.#getServers(request)),
+    };
+  }
+
+  /** Handlers of `golog.v1.LogService`. */
+  logService(): UntypedServiceImplementation {
+    const plan = (request: Buffer): ReadPlan => parseReadRequest(request, this.commitLog, this.options.readBytesMax);
+    return {
+      append: this.#unary('Append', (request) => this.#append(request)),
+      appendStream: this.#appendStream('AppendStream', (request) => this.#append(request)),
+      read: this.#unary('Read', (request, call) => this.#read(plan(request), call)),
+      tail: this.#follow('Tail', plan, (result) => [readResponseBytes(result)]),
+      getLogInfo: this.#unary('GetLogInfo', (request) => this.#getLogInfo(request)),
+    };
+  }
+
+  // An append gets no signal: once begun it cannot be taken back, and a caller that has left is answered by nobody.
+
+  #produce(request: Buffer): Promise<Buffer> {
+    const { limits } = this.options;
+    let { records } = takeRecords(request, limits);
+    if (records.count > 1) records = merged(records.payload, limits);
+    return this.commitLog.append(records).then(({ baseOffset }) => produceResponseBytes(baseOffset));
+  }
+
+  #append(request: Buffer): Promise<Buffer> {
+    const { records, expectedOffset } = takeRecords(request, this.options.limits);
+    const options =
+      expectedOffset === undefined
+        ? undefined
+        : { expectedOffset: expectedOffsetOrThrow(expectedOffset, this.commitLog) };
+    return this.commitLog.append(records, options).then(appendResponseBytes);
+  }
+
+  async #consume(request: Buffer, call: UnaryCall): Promise<Buffer> {
+    const offset = parseConsumeRequest(request, this.commitLog);
+    const signal = callSignal(call);
+    const result = await this.commitLog.read({ offset }, { maxRecords: 1, maxBytes: 1, signal });
+    const [batch] = result.batches;
+    const [message] = batch === undefined ? [] : consumeResponsesBytes(batch);
+    if (message === undefined) throw new OffsetOutOfRangeError(offset, result.logStartOffset, result.highWatermark);
+    return message;
+  }
+
+  async #read({ from, options }: ReadPlan, call: UnaryCall): Promise<Buffer> {
+    return readResponseBytes(await this.commitLog.read(from, { ...options, signal: callSignal(call) }));
+  }
+
+  #getServers(request: Buffer): Buffer {
+    parseRequest(GetServersRequestSchema, request);
+    const servers = this.commitLog.servers().map(({ id, rpcAddr, isLeader }) => ({ id, rpcAddr, isLeader }));
+    return Buffer.from(toBinary(GetServersResponseSchema, create(GetServersResponseSchema, { servers })));
+  }
+
+  #getLogInfo(request: Buffer): Buffer {
+    parseRequest(GetLogInfoRequestSchema, request);
+    const { logStartOffset, highWatermark, logEndOffset, bytes, segments } = this.commitLog.info();
+    const response = create(GetLogInfoResponseSchema, {
+      logStartOffset: BigInt(logStartOffset),
+      highWatermark: BigInt(highWatermark),
+      logEndOffset: BigInt(logEndOffset),
+      bytes: BigInt(bytes),
+      segments,
+    });
+    return Buffer.from(toBinary(GetLogInfoResponseSchema, response));
+  }
+
+  #unary(
+    method: string,
+    handle: (request: Buffer, call: UnaryCall) => Promise<Buffer> | Buffer,
+  ): handleUnaryCall<Buffer, Buffer> {
+    const fail = failCall(this.logger, method);
+    return (call, respond) => {
+      const onError = (error: unknown): void => {
+        respond(call.cancelled ? { code: grpcCodes.CANCELLED } : fail(error));
+      };
+      try {
+        const answer = handle(call.request, call);
+        if (answer instanceof Promise)
+          answer.then((message) => {
+            respond(null, message);
+          }, onError);
+        else respond(null, answer);
+      } catch (error) {
+        onError(error);
+      }
+    };
+  }
+
+  #follow(
+    method: string,
+    plan: (request: Buffer) => ReadPlan,
+    messagesOf: (result: ReadResult) => Iterable<Buffer>,
+  ): handleServerStreamingCall<Buffer, Buffer> {
+    const fail = failCall(this.logger, method);
+    return (call) => void serveFollow(call, this.commitLog, plan, messagesOf, fail);
+  }
+
+  #appendStream(method: string, append: (request: Buffer) => Promise<Buffer>): handleBidiStreamingCall<Buffer, Buffer> {
+    const fail = failCall(this.logger, method);
+    return (call) => {
+      serveAppends(call, append, this.options.closing, fail);
+    };
+  }
+}
+
+function* consumeMessages(result: ReadResult): Iterable<Buffer> {
+  for (const batch of result.batches) yield* consumeResponsesBytes(batch);
+}
+
+/** protobuf merges a field that comes more than once: for a message, the concatenation of its encodings. */
+function merged(payload: Uint8Array, limits: RecordLimits): Records {
+  const parts: Uint8Array[] = [];
+  forEachRecord(payload, (start, end) => parts.push(payload.subarray(start, end)));
+  return frameRecords([Buffer.concat(parts)], limits);
+}
