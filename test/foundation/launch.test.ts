@@ -1,0 +1,142 @@
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { root } from './checkout.js';
+
+const echo = `process.stdout.write(JSON.stringify({
+  args: process.argv.slice(2), cwd: process.cwd(),
+  dataDir: process.env.GOLOG_DATA_DIR ?? null, ioUring: process.env.UV_USE_IO_URING }));\n`;
+
+describe('starting golog', () => {
+  let base: string;
+  /** A checkout with a space in its path, installed and compiled by the stamps, whose program prints how it was called. */
+  let checkout: string;
+
+  const write = (path: string, content: string, mode = 0o644): void => {
+    const file = join(checkout, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, content);
+    chmodSync(file, mode);
+  };
+  const run = (file: string, args: string[], env: NodeJS.ProcessEnv = {}): SpawnSyncReturns<string> => {
+    const { GOLOG_DATA_DIR: _dataDir, ...inherited } = process.env;
+    return spawnSync(file, args, { cwd: tmpdir(), encoding: 'utf8', env: { ...inherited, ...env } });
+  };
+  /** Puts a program of that name before all others in PATH; it answers with a line and the exit code. */
+  const pretend = (program: string, line: string, code: number): NodeJS.ProcessEnv => {
+    write(`../fake/${program}`, `#!/bin/sh\necho '${line}'\nexit ${code}\n`, 0o755);
+    return { PATH: `${join(base, 'fake')}:${process.env['PATH']}` };
+  };
+
+  beforeEach(() => {
+    base = realpathSync(mkdtempSync(join(tmpdir(), 'golog-launch-')));
+    checkout = join(base, 'a checkout');
+    mkdirSync(checkout);
+    for (const path of ['bin', 'scripts', 'run.sh'])
+      cpSync(join(root, path), join(checkout, path), { recursive: true });
+    write('package.json', '{"type":"module"}');
+    write('package-lock.json', '{}');
+    write('node_modules/.golog-package-lock.json', '{}');
+    write('src/cli/main.ts', '');
+    write('tsconfig.json', '{}');
+    write('tsconfig.build.json', '{}');
+    write('dist/cli/main.js', echo);
+    write('dist/.stamp', '');
+    const later = new Date(Date.now() + 1000);
+    utimesSync(join(checkout, 'dist/.stamp'), later, later);
+  });
+  afterEach(() => rmSync(base, { recursive: true, force: true }));
+
+  it('run.sh serves from any directory, hands its arguments on and keeps the log in the checkout', () => {
+    const { stdout, stderr } = run(join(checkout, 'run.sh'), ['--node-name', 'a b']);
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toMatchObject({
+      args: ['serve', '--node-name', 'a b'],
+      cwd: realpathSync(tmpdir()),
+      dataDir: join(checkout, 'golog-data'),
+      ioUring: '0',
+    });
+  });
+
+  it('run.sh leaves the data directory to the environment or a configuration file where one says', () => {
+    const own = run(join(checkout, 'run.sh'), [], { GOLOG_DATA_DIR: '/elsewhere' });
+    expect(JSON.parse(own.stdout)).toMatchObject({ dataDir: '/elsewhere' });
+    const configured = run(join(checkout, 'run.sh'), ['--config-file', 'golog.yaml']);
+    expect(JSON.parse(configured.stdout)).toMatchObject({ dataDir: null });
+  });
+
+  it('run.sh names the version it needs when Node is too old', () => {
+    const { status, stderr } = run(join(checkout, 'run.sh'), [], pretend('node', 'v20.18.3', 0));
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/needs Node\.js 20\.19 or newer.*20\.18\.3/);
+  });
+
+  it('run.sh installs again when package-lock.json changed, and stops when that fails', () => {
+    write('package-lock.json', '{"changed":true}');
+    const { status, stdout, stderr } = run(join(checkout, 'run.sh'), [], pretend('npm', 'npm was asked', 7));
+    expect(status).toBe(7);
+    expect(stdout).toBe('');
+    expect(stderr).toContain('npm was asked');
+  });
+
+  it('run.sh compiles again when a source is newer, and does not start what failed to compile', () => {
+    const later = new Date(Date.now() + 5000);
+    utimesSync(join(checkout, 'src/cli/main.ts'), later, later);
+    write('node_modules/typescript/bin/tsc', "console.error('tsc was asked'); process.exitCode = 2;\n");
+    write('node_modules/typescript/package.json', '{"type":"commonjs"}');
+    const { status, stdout, stderr } = run(join(checkout, 'run.sh'), []);
+    expect(status).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toContain('tsc was asked');
+  });
+
+  it('bin/golog works through a link, as npm link makes one', () => {
+    symlinkSync(join(checkout, 'bin/golog'), join(base, 'golog'));
+    expect(JSON.parse(run(join(base, 'golog'), ['--version']).stdout)).toMatchObject({ args: ['--version'] });
+  });
+
+  it('bin/golog says what to do when it is not compiled', () => {
+    rmSync(join(checkout, 'dist'), { recursive: true });
+    const { status, stderr } = run(join(checkout, 'bin/golog'), ['serve']);
+    expect(status).toBe(1);
+    expect(stderr).toContain('make compile');
+  });
+});
+
+describe("CI's closing line", () => {
+  it.each([
+    ['all passed', { numPassedTests: 3, numPendingTests: 1, numTodoTests: 1 }, '3 passed, 0 failed, 2 skipped', 0],
+    ['one failed', { numPassedTests: 3, numFailedTests: 1 }, '3 passed, 1 failed, 0 skipped', 1],
+    ['a suite did not load', { numPassedTests: 3, numRuntimeErrorTestSuites: 1 }, '3 passed, 1 failed, 0 skipped', 1],
+    ['nothing ran', {}, '0 passed, 0 failed, 0 skipped', 1],
+    ['no report', undefined, '0 passed, 1 failed, 0 skipped', 1],
+  ])('%s', (_name, counts, line, code) => {
+    const none = {
+      numPassedTests: 0,
+      numFailedTests: 0,
+      numPendingTests: 0,
+      numTodoTests: 0,
+      numRuntimeErrorTestSuites: 0,
+    };
+    const directory = mkdtempSync(join(tmpdir(), 'golog-report-'));
+    const file = join(directory, 'report.json');
+    writeFileSync(file, counts === undefined ? '' : JSON.stringify({ ...none, ...counts }));
+    const { status, stdout } = spawnSync(process.execPath, [join(root, 'scripts/closing-line.js'), file], {
+      encoding: 'utf8',
+    });
+    rmSync(directory, { recursive: true });
+    expect({ line: stdout.trimEnd(), status }).toEqual({ line, status: code });
+  });
+});
