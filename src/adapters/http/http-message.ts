@@ -1,0 +1,47 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+
+/** A request, of HTTP/1.1 or HTTP/2; `node:http2`'s compatibility API gives both one shape. */
+export type HttpRequest = IncomingMessage | Http2ServerRequest;
+export type HttpResponse = ServerResponse | Http2ServerResponse;
+
+export function isHttp2(message: HttpRequest): message is Http2ServerRequest {
+  return 'stream' in message;
+}
+
+/** The request target's path and query; undefined when it is no such thing (`*`, or bytes that are no URL). */
+export function targetOf(request: HttpRequest): URL | undefined {
+  const target = request.url ?? '';
+  if (!target.startsWith('/') && !/^https?:\/\//i.test(target)) return undefined;
+  // Not resolved against a base when it starts with a slash: `//host/path` is a path here, not an authority.
+  const absolute = target.startsWith('/') ? `http://localhost${target}` : target;
+  return URL.canParse(absolute) ? new URL(absolute) : undefined;
+}
+
+/** Ends a response with a whole body; to HEAD it sends the header that GET would get. */
+export function respond(
+  request: HttpRequest,
+  response: HttpResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+): void {
+  if (response.headersSent || response.destroyed || response.writableEnded) return;
+  const bytes = Buffer.from(body);
+  const all = { ...headers, 'content-length': String(bytes.length), 'x-content-type-options': 'nosniff' };
+  // The two `writeHead` differ in what they return only; a union of their overloads cannot be called.
+  if (isHttp2Response(response)) response.writeHead(status, all);
+  else response.writeHead(status, all);
+  if (request.method === 'HEAD') response.end();
+  else response.end(bytes);
+}
+
+export function isHttp2Response(response: HttpResponse): response is Http2ServerResponse {
+  return 'stream' in response;
+}
+
+/** Calls back once the response has ended or its connection has gone, whichever comes first. */
+export function onceClosed(response: HttpResponse, callback: () => void): void {
+  if (isHttp2Response(response)) response.once('close', callback);
+  else response.once('close', callback);
+}

@@ -1,0 +1,161 @@
+import { setMaxListeners } from 'node:events';
+import { type Server as Http1Server, createServer as createHttp1Server } from 'node:http';
+import { type Http2Server, createServer as createHttp2Server } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { CommitLog } from '../../application/commit-log.js';
+import { UnavailableError } from '../../application/errors.js';
+import type { Logger } from '../../application/ports/logger.js';
+import { connectRoutes } from './connect-routes.js';
+import { type HttpRequest, type HttpResponse, isHttp2, onceClosed } from './http-message.js';
+import { JsonRoutes } from './json-routes.js';
+import { type HttpServerOptions, type ResolvedHttpOptions, requestBytesMax, resolveHttpOptions } from './options.js';
+import { PortListener } from './port-listener.js';
+import { RequestRouter } from './request-router.js';
+import { RpcBridge } from './rpc-bridge.js';
+import { SessionKeeper } from './session-keeper.js';
+
+const headerBytesMax = 16 * 1024;
+
+/**
+ * The listener for browsers, curl and Connect clients: Connect, gRPC-Web and gRPC for both services, the JSON routes,
+ * `/ui`, `/healthz` and `/readyz`, over HTTP/1.1 and HTTP/2 cleartext on one port.
+ */
+export class HttpServer {
+  readonly #listener: PortListener;
+  readonly #http1: Http1Server;
+  readonly #http2: Http2Server;
+  readonly #sessions: SessionKeeper;
+  readonly #router: RequestRouter;
+  readonly #closing = new AbortController();
+  readonly #state = { serving: false, closing: false };
+  /** HTTP/1.1 connections, with how many responses are under way on each. */
+  readonly #http1Busy = new Map<Socket, number>();
+  #closed: Promise<void> | undefined;
+
+  constructor(options: HttpServerOptions, commitLog: CommitLog, logger: Logger) {
+    const resolved = resolveHttpOptions(options);
+    const { timeouts, recordLimits, corsOrigins, nodeName } = resolved;
+    // One listener a stream.
+    setMaxListeners(0, this.#closing.signal);
+
+    const json = new JsonRoutes(commitLog, { recordLimits, bodyMs: timeouts.bodyMs });
+    const rpc = new RpcBridge(
+      (router) => {
+        connectRoutes(router, commitLog, logger, { recordLimits, closing: this.#closing.signal });
+      },
+      logger,
+      { readBytesMax: requestBytesMax(recordLimits), bodyMs: timeouts.bodyMs, stallMs: timeouts.stallMs },
+    );
+    this.#router = new RequestRouter(json, rpc, corsOrigins, nodeName, this.#state, logger);
+    this.#sessions = new SessionKeeper(timeouts);
+    this.#http1 = this.#createHttp1(resolved);
+    this.#http2 = this.#createHttp2();
+    this.#listener = new PortListener({ ...resolved, handshakeMs: timeouts.handshakeMs }, (protocol, socket) => {
+      if (protocol === 'http1') this.#acceptHttp1(socket);
+      else this.#http2.emit('connection', socket);
+    });
+  }
+
+  #createHttp1({ timeouts }: ResolvedHttpOptions): Http1Server {
+    const server = createHttp1Server(
+      {
+        headersTimeout: timeouts.headersMs,
+        requestTimeout: Math.max(timeouts.headersMs, timeouts.bodyMs),
+        keepAliveTimeout: timeouts.keepAliveMs,
+        connectionsCheckingInterval: Math.min(1_000, timeouts.headersMs),
+        maxHeaderSize: headerBytesMax,
+      },
+      (request, response) => {
+        this.#serve(request, response);
+      },
+    );
+    // It never listens itself, and without this event it enforces no timeout on the sockets it is given.
+    server.emit('listening');
+    return server;
+  }
+
+  #createHttp2(): Http2Server {
+    const server = createHttp2Server(
+      {
+        settings: { maxConcurrentStreams: 100, maxHeaderListSize: headerBytesMax, enablePush: false },
+        maxHeaderListPairs: 100,
+        maxSessionMemory: 32,
+        maxSessionInvalidFrames: 50,
+        maxSessionRejectedStreams: 50,
+        maxOutstandingPings: 4,
+        unknownProtocolTimeout: 1_000,
+      },
+      (request, response) => {
+        this.#serve(request, response);
+      },
+    );
+    server.on('session', (session) => {
+      this.#sessions.keep(session);
+    });
+    server.on('sessionError', () => undefined);
+    return server;
+  }
+
+  #acceptHttp1(socket: Socket): void {
+    this.#http1Busy.set(socket, 0);
+    socket.once('close', () => {
+      this.#http1Busy.delete(socket);
+    });
+    this.#http1.emit('connection', socket);
+  }
+
+  #serve(request: HttpRequest, response: HttpResponse): void {
+    if (!isHttp2(request)) this.#countHttp1(request.socket, response);
+    void this.#router.handle(request, response);
+  }
+
+  /** Node keeps an HTTP/1.1 connection open after a response even when its server is closing. */
+  #countHttp1(socket: Socket, response: HttpResponse): void {
+    this.#http1Busy.set(socket, (this.#http1Busy.get(socket) ?? 0) + 1);
+    if (this.#state.closing) response.setHeader('connection', 'close');
+    onceClosed(response, () => {
+      const busy = (this.#http1Busy.get(socket) ?? 1) - 1;
+      if (this.#http1Busy.has(socket)) this.#http1Busy.set(socket, busy);
+      if (busy === 0 && this.#state.closing) socket.destroySoon();
+    });
+  }
+
+  /** Begins to accept connections; rejects with the cause when it cannot. Not ready before `setServing(true)`. */
+  listen(): Promise<{ host: string; port: number }> {
+    return this.#listener.listen();
+  }
+
+  /** What `/readyz` answers. Calls are served either way. */
+  setServing(serving: boolean): void {
+    this.#state.serving = serving;
+  }
+
+  /** Open connections, for tests and metrics. */
+  get connections(): number {
+    return this.#listener.connections;
+  }
+
+  /**
+   * Refuses new connections and calls, ends streams and reads with UNAVAILABLE, lets appends finish. Resolves when the
+   * last connection is closed: at once when none is in use, and after `graceMs` at the latest, by force. Idempotent.
+   */
+  close(graceMs: number): Promise<void> {
+    this.#closed ??= this.#close(graceMs);
+    return this.#closed;
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    this.#state.serving = false;
+    this.#state.closing = true;
+    const closed = this.#listener.close();
+    this.#closing.abort(new UnavailableError('this node is shutting down'));
+    this.#sessions.close();
+    this.#http1.close();
+    for (const [socket, busy] of this.#http1Busy) if (busy === 0) socket.destroySoon();
+    const force = setTimeout(() => {
+      this.#listener.destroyAll();
+    }, graceMs);
+    await closed;
+    clearTimeout(force);
+  }
+}

@@ -1,0 +1,215 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
+import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from '../../application/commit-log.js';
+import type { AppendReceipt } from '../../application/ports/consensus.js';
+import { ExpectedOffsetMismatchError, InvalidInputError, OffsetOutOfRangeError } from '../../domain/log/errors.js';
+import { type EpochMs, type Offset, toEpochMs, toOffset } from '../../domain/log/offsets.js';
+import type { RecordBatch, Records } from '../../domain/log/record-batch.js';
+import { decodeRecord } from '../../domain/log/record.js';
+import { type RecordLimits, forEachRecord, takeRecords } from '../../domain/log/records.js';
+import {
+  type AppendRequest,
+  AppendRequestSchema,
+  type AppendResponse,
+  AppendResponseSchema,
+  Consistency,
+  type GetLogInfoResponse,
+  GetLogInfoResponseSchema,
+  Position,
+  type ReadRequest,
+  type ReadResponse,
+  ReadResponseSchema,
+  type RecordBatch as RecordBatchMessage,
+  RecordBatchSchema,
+} from '../../gen/golog/v1/log_service_pb.js';
+import {
+  type ConsumeResponse,
+  ConsumeResponseSchema,
+  type ProduceRequest,
+  ProduceRequestSchema,
+  type Record as RecordMessage,
+  RecordSchema,
+} from '../../gen/log/v1/log_pb.js';
+
+const safeIntegerMax = BigInt(Number.MAX_SAFE_INTEGER);
+/** Timestamps lie in 0001-01-01 to 9999-12-31 (google/protobuf/timestamp.proto). */
+const timestampSecondsMin = -62_135_596_800n;
+const timestampSecondsMax = 253_402_300_799n;
+
+/** An offset from outside; beyond 2^53 - 1 no log has it, and the error names it exactly. */
+export function offsetOrThrow(offset: bigint, commitLog: CommitLog): Offset {
+  if (offset > safeIntegerMax) {
+    const { logStartOffset, highWatermark } = commitLog.info();
+    throw new OffsetOutOfRangeError(offset, logStartOffset, highWatermark);
+  }
+  return toOffset(Number(offset));
+}
+
+/**
+ * The generated code keeps a map in a plain object, where setting `__proto__` makes no entry but another prototype.
+ * Refused, since storing the record without that header would be a silent loss.
+ */
+function checkHeaderNames(records: readonly RecordMessage[]): void {
+  records.forEach((record, place) => {
+    if (Object.getPrototypeOf(record.headers) !== Object.prototype)
+      throw new InvalidInputError(`record ${place} of the batch: "__proto__" is no header name on this transport`);
+  });
+}
+
+export interface AppendPlan {
+  readonly records: Records;
+  readonly expectedOffset?: Offset;
+}
+
+/** The records of a request, validated and framed as they are stored. Throws `InvalidInputError`, `TooLargeError`. */
+export function planAppend(request: AppendRequest, commitLog: CommitLog, limits: RecordLimits): AppendPlan {
+  checkHeaderNames(request.records);
+  const { records, expectedOffset } = takeRecords(toBinary(AppendRequestSchema, request), limits);
+  if (expectedOffset === undefined) return { records };
+  if (expectedOffset > safeIntegerMax)
+    throw new ExpectedOffsetMismatchError(expectedOffset, commitLog.info().logEndOffset);
+  return { records, expectedOffset: toOffset(Number(expectedOffset)) };
+}
+
+export function planProduce(request: ProduceRequest, limits: RecordLimits): AppendPlan {
+  if (request.record === undefined) throw new InvalidInputError('the request has no record');
+  checkHeaderNames([request.record]);
+  return { records: takeRecords(toBinary(ProduceRequestSchema, request), limits).records };
+}
+
+export function appendResponse(receipt: AppendReceipt): AppendResponse {
+  return create(AppendResponseSchema, {
+    baseOffset: BigInt(receipt.baseOffset),
+    recordCount: receipt.recordCount,
+    receipt: { term: BigInt(receipt.term), index: BigInt(receipt.index), syncedOn: [...receipt.syncedOn] },
+  });
+}
+
+/** The first millisecond at or after the timestamp; times before 1970 are 1970, when there were no records either. */
+function epochMsOrThrow({ seconds, nanos }: Timestamp): EpochMs {
+  if (seconds < timestampSecondsMin || seconds > timestampSecondsMax || nanos < 0 || nanos > 999_999_999)
+    throw new InvalidInputError(`since is not a valid timestamp: ${seconds} seconds, ${nanos} nanoseconds`);
+  return toEpochMs(Math.max(0, Number(seconds) * 1000 + Math.ceil(nanos / 1_000_000)));
+}
+
+function readFrom({ from }: ReadRequest, commitLog: CommitLog): ReadFrom {
+  switch (from.case) {
+    case 'offset':
+      return { offset: offsetOrThrow(from.value, commitLog) };
+    case 'since':
+      return { since: epochMsOrThrow(from.value) };
+    case 'last':
+      // More than there can be is all there is.
+      return { last: from.value > safeIntegerMax ? Number.MAX_SAFE_INTEGER : Number(from.value) };
+    case 'position':
+      if (from.value === Position.LATEST) return 'latest';
+      if (from.value === Position.EARLIEST || from.value === Position.UNSPECIFIED) return 'earliest';
+      throw new InvalidInputError(`unknown position ${Number(from.value)}: 1 is EARLIEST, 2 is LATEST`);
+    case undefined:
+      return 'earliest';
+  }
+}
+
+function isLinearizable(consistency: Consistency): boolean {
+  if (consistency === Consistency.LINEARIZABLE) return true;
+  if (consistency === Consistency.LOCAL || consistency === Consistency.UNSPECIFIED) return false;
+  throw new InvalidInputError(`unknown consistency ${Number(consistency)}: 1 is LOCAL, 2 is LINEARIZABLE`);
+}
+
+export interface ReadPlan {
+  readonly from: ReadFrom;
+  /** All but the signal. */
+  readonly options: Omit<ReadOptions, 'signal'>;
+}
+
+/** Without `from` it reads from the earliest offset; `max_bytes` is capped at `bytesMax`. */
+export function planRead(request: ReadRequest, commitLog: CommitLog, bytesMax: number): ReadPlan {
+  const { maxRecords, maxBytes, consistency, notBeforeOffset } = request;
+  return {
+    from: readFrom(request, commitLog),
+    options: {
+      ...(maxRecords === 0 ? {} : { maxRecords }),
+      maxBytes: maxBytes === 0 ? bytesMax : Math.min(maxBytes, bytesMax),
+      ...(isLinearizable(consistency) ? { linearizable: true } : {}),
+      ...(notBeforeOffset === undefined ? {} : { notBeforeOffset: offsetOrThrow(notBeforeOffset, commitLog) }),
+    },
+  };
+}
+
+function timestamp(ms: EpochMs): Timestamp {
+  return create(TimestampSchema, { seconds: BigInt(Math.floor(ms / 1000)), nanos: (ms % 1000) * 1_000_000 });
+}
+
+/** How a response will be encoded: stored bytes can pass as they are into the binary encoding only. */
+export type Encoding = 'binary' | 'json';
+
+/** Reads headers by the domain's decoder, whose map has room for a header named `__proto__`. */
+function decodedRecord(bytes: Uint8Array): RecordMessage {
+  const message = fromBinary(RecordSchema, bytes);
+  if (Object.getPrototypeOf(message.headers) !== Object.prototype)
+    message.headers = Object.fromEntries(decodeRecord(bytes).headers ?? []);
+  return message;
+}
+
+/** The stored record as unknown fields, which the encoder writes out as they are. */
+function opaqueRecord(bytes: Uint8Array): RecordMessage {
+  const message = create(RecordSchema);
+  if (bytes.length > 0) {
+    const reader = new BinaryReader(bytes);
+    const [no, wireType] = reader.tag();
+    message.$unknown = [{ no, wireType, data: bytes.subarray(reader.pos) }];
+  }
+  return message;
+}
+
+/** One response a record. */
+export function* consumeResponses(batch: RecordBatch, encoding: Encoding): Generator<ConsumeResponse, void, void> {
+  const bounds: (readonly [start: number, end: number])[] = [];
+  forEachRecord(batch.payload, (start, end) => bounds.push([start, end]));
+  const appendTime = timestamp(batch.appendTimeMs);
+  for (const [place, [start, end]] of bounds.entries()) {
+    const bytes = batch.payload.subarray(start, end);
+    const record = encoding === 'binary' ? opaqueRecord(bytes) : decodedRecord(bytes);
+    record.offset = BigInt(batch.baseOffset + place);
+    record.term = BigInt(batch.term);
+    record.appendTime = appendTime;
+    yield create(ConsumeResponseSchema, { record });
+  }
+}
+
+function batchMessage(batch: RecordBatch, encoding: Encoding): RecordBatchMessage {
+  const message = create(RecordBatchSchema, {
+    baseOffset: BigInt(batch.baseOffset),
+    term: BigInt(batch.term),
+    appendTime: timestamp(batch.appendTimeMs),
+  });
+  if (encoding === 'binary') {
+    // The payload is a run of fields 4 already; the encoder writes the first one's tag.
+    if (batch.payload.length > 0)
+      message.$unknown = [{ no: 4, wireType: WireType.LengthDelimited, data: batch.payload.subarray(1) }];
+  } else {
+    forEachRecord(batch.payload, (start, end) =>
+      message.records.push(decodedRecord(batch.payload.subarray(start, end))),
+    );
+  }
+  return message;
+}
+
+export function readResponse(result: ReadResult, encoding: Encoding): ReadResponse {
+  return create(ReadResponseSchema, {
+    batches: result.batches.map((batch) => batchMessage(batch, encoding)),
+    logStartOffset: BigInt(result.logStartOffset),
+    highWatermark: BigInt(result.highWatermark),
+  });
+}
+
+export function logInfoResponse(info: LogInfo): GetLogInfoResponse {
+  return create(GetLogInfoResponseSchema, {
+    logStartOffset: BigInt(info.logStartOffset),
+    highWatermark: BigInt(info.highWatermark),
+    logEndOffset: BigInt(info.logEndOffset),
+    bytes: BigInt(info.bytes),
+    segments: info.segments,
+  });
+}

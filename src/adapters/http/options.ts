@@ -1,0 +1,72 @@
+import { type RecordLimits, defaultRecordLimits } from '../../domain/log/records.js';
+
+/** Deadlines, in milliseconds. Each closes what it watches: a peer that is slow on purpose costs a bounded time. */
+export interface HttpTimeouts {
+  /** From the connection to its first bytes being enough to tell HTTP/1.1 from HTTP/2, and to HTTP/2's SETTINGS. */
+  readonly handshakeMs: number;
+  /** From the first byte of an HTTP/1.1 request to the end of its header. */
+  readonly headersMs: number;
+  /** From the header to the end of the body; not for streams of requests. */
+  readonly bodyMs: number;
+  /** An HTTP/1.1 connection between two requests. */
+  readonly keepAliveMs: number;
+  /** An HTTP/2 session without streams. */
+  readonly sessionIdleMs: number;
+  /** Each session is pinged this often; one that has not answered by the next time is destroyed. */
+  readonly pingIntervalMs: number;
+  /** A response whose reader takes nothing for so long is dropped. */
+  readonly stallMs: number;
+}
+
+export interface HttpServerOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** Shown by the page at `/ui`. */
+  readonly nodeName?: string;
+  /** Most bytes of a batch, as of a record (default 1 MiB). */
+  readonly batchBytesMax?: number;
+  /** Origins (`https://example.org`) whose pages may call this node; `*` is every origin. Default: its own only. */
+  readonly corsOrigins?: readonly string[];
+  readonly connectionsMax?: number;
+  readonly connectionsPerAddressMax?: number;
+  readonly timeouts?: Partial<HttpTimeouts>;
+}
+
+export type ResolvedHttpOptions = Required<Omit<HttpServerOptions, 'timeouts' | 'batchBytesMax'>> & {
+  readonly timeouts: HttpTimeouts;
+  readonly recordLimits: RecordLimits;
+};
+
+export const defaultHttpTimeouts: HttpTimeouts = {
+  handshakeMs: 5_000,
+  headersMs: 10_000,
+  bodyMs: 60_000,
+  keepAliveMs: 65_000,
+  sessionIdleMs: 300_000,
+  pingIntervalMs: 20_000,
+  stallMs: 120_000,
+};
+
+export function resolveHttpOptions({
+  batchBytesMax = defaultRecordLimits.batchBytesMax,
+  ...options
+}: HttpServerOptions): ResolvedHttpOptions {
+  return {
+    nodeName: 'golog',
+    recordLimits: { recordBytesMax: batchBytesMax, batchBytesMax },
+    corsOrigins: [],
+    connectionsMax: 4_096,
+    connectionsPerAddressMax: 1_024,
+    ...options,
+    timeouts: { ...defaultHttpTimeouts, ...options.timeouts },
+  };
+}
+
+/** Bytes of a request message on top of its records: envelope, names, white space. */
+const slackBytes = 64 * 1024;
+
+/** The largest request body or message that can hold a batch at its limit as base64 in JSON. */
+export function requestBytesMax({ batchBytesMax }: RecordLimits): number {
+  return Math.ceil((batchBytesMax * 4) / 3) + slackBytes;
+}

@@ -1,0 +1,123 @@
+import { type AddressInfo, type Server, type Socket, createServer } from 'node:net';
+
+/** HTTP/2's connection preface (RFC 9113 §3.4). No HTTP/1.1 request begins like it: there is no method PRI. */
+const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+
+export type Protocol = 'http1' | 'http2';
+
+export interface PortListenerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly connectionsMax: number;
+  readonly connectionsPerAddressMax: number;
+  /** From the connection to enough bytes to tell the protocol. */
+  readonly handshakeMs: number;
+}
+
+/**
+ * One TCP port for HTTP/1.1 and HTTP/2, told apart by HTTP/2's preface (with TLS it will be ALPN's choice instead).
+ * Keeps every socket until it is closed, so that `destroyAll` leaves none behind.
+ */
+export class PortListener {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #undecided = new Set<Socket>();
+  readonly #perAddress = new Map<string, number>();
+  #closed: Promise<void> | undefined;
+  #wakeWhenEmpty: (() => void) | undefined;
+
+  /** `accept` takes over a socket whose first bytes, put back, speak the protocol. */
+  constructor(
+    private readonly options: PortListenerOptions,
+    private readonly accept: (protocol: Protocol, socket: Socket) => void,
+  ) {
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => {
+      this.#admit(socket);
+    });
+  }
+
+  /** Rejects with the cause (a port in use, an address that is not this machine's). */
+  listen(): Promise<{ host: string; port: number }> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host: this.options.host, port: this.options.port }, () => {
+        this.#server.off('error', reject);
+        // Later errors are of single connections (out of descriptors); the server goes on.
+        this.#server.on('error', () => undefined);
+        const { port } = this.#server.address() as AddressInfo;
+        resolve({ host: this.options.host, port });
+      });
+    });
+  }
+
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  #admit(socket: Socket): void {
+    const address = socket.remoteAddress ?? '';
+    const ofAddress = this.#perAddress.get(address) ?? 0;
+    socket.on('error', () => socket.destroy());
+    if (this.#sockets.size >= this.options.connectionsMax || ofAddress >= this.options.connectionsPerAddressMax) {
+      socket.destroy();
+      return;
+    }
+    this.#sockets.add(socket);
+    this.#perAddress.set(address, ofAddress + 1);
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      const left = (this.#perAddress.get(address) ?? 1) - 1;
+      if (left === 0) this.#perAddress.delete(address);
+      else this.#perAddress.set(address, left);
+      if (this.#sockets.size === 0) this.#wakeWhenEmpty?.();
+    });
+    this.#decide(socket);
+  }
+
+  #decide(socket: Socket): void {
+    let seen: Buffer = Buffer.alloc(0);
+    const drop = (): void => {
+      socket.destroy();
+    };
+    const timer = setTimeout(drop, this.options.handshakeMs);
+    const settle = (): void => {
+      clearTimeout(timer);
+      this.#undecided.delete(socket);
+      socket.off('readable', onReadable).off('end', drop).off('close', settle);
+    };
+    const onReadable = (): void => {
+      for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null)
+        seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
+      const length = Math.min(seen.length, preface.length);
+      const isPreface = seen.subarray(0, length).equals(preface.subarray(0, length));
+      if (isPreface && length < preface.length) return;
+      settle();
+      socket.unshift(seen);
+      this.accept(isPreface ? 'http2' : 'http1', socket);
+    };
+    this.#undecided.add(socket);
+    socket.on('readable', onReadable).on('end', drop).on('close', settle);
+  }
+
+  /** Accepts no more, drops the sockets that have not said anything yet. Resolves when the last socket is closed. */
+  close(): Promise<void> {
+    if (this.#closed === undefined) {
+      for (const socket of this.#undecided) socket.destroy();
+      const empty = new Promise<void>((resolve) => {
+        this.#wakeWhenEmpty = resolve;
+        if (this.#sockets.size === 0) resolve();
+      });
+      const stopped = new Promise<void>((resolve) => {
+        this.#server.close(() => {
+          resolve();
+        });
+      });
+      this.#closed = Promise.all([empty, stopped]).then(() => undefined);
+    }
+    return this.#closed;
+  }
+
+  destroyAll(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}

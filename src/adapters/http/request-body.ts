@@ -1,0 +1,63 @@
+import { type HttpRequest, isHttp2 } from './http-message.js';
+import { HttpProblem } from './problem.js';
+
+function tooLarge(bytesMax: number): HttpProblem {
+  return new HttpProblem(
+    413,
+    'Body too large',
+    `the request body is too large: the limit is ${bytesMax} bytes`,
+    {},
+    { limit: bytesMax },
+  );
+}
+
+/**
+ * The whole body of a request. Rejects with an `HttpProblem`: 413 as soon as it is known to be larger than `bytesMax`,
+ * 408 when it has not come whole within `deadlineMs`; what still comes is then read and dropped.
+ */
+export function readBody(request: HttpRequest, bytesMax: number, deadlineMs: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+
+    const settle = (finish: () => void): void => {
+      clearTimeout(timer);
+      request.off('data', onData).off('end', onEnd).off('close', onClose);
+      finish();
+    };
+    const refuse = (problem: HttpProblem): void => {
+      settle(() => {
+        request.resume();
+        reject(problem);
+      });
+    };
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length;
+      if (size > bytesMax) refuse(tooLarge(bytesMax));
+      else chunks.push(chunk);
+    };
+    const onEnd = (): void => {
+      settle(() => {
+        resolve(Buffer.concat(chunks, size));
+      });
+    };
+    const onClose = (): void => {
+      settle(() => {
+        reject(new HttpProblem(400, 'Incomplete body', 'the connection closed before the body was complete'));
+      });
+    };
+    const timer = setTimeout(() => {
+      refuse(
+        new HttpProblem(
+          408,
+          'Request timeout',
+          `the request body did not arrive within ${deadlineMs} ms`,
+          isHttp2(request) ? {} : { connection: 'close' },
+        ),
+      );
+    }, deadlineMs);
+
+    if (Number(request.headers['content-length'] ?? 0) > bytesMax) refuse(tooLarge(bytesMax));
+    else request.on('data', onData).on('end', onEnd).on('close', onClose);
+  });
+}

@@ -1,0 +1,115 @@
+import type { Logger } from '../../application/ports/logger.js';
+import { UnavailableError } from '../../application/errors.js';
+import { crossOriginOf, isPreflight, preflightHeaders } from './cross-origin.js';
+import { type HttpRequest, type HttpResponse, isHttp2, respond, targetOf } from './http-message.js';
+import type { JsonRoutes } from './json-routes.js';
+import { HttpProblem, respondProblem } from './problem.js';
+import type { RpcBridge } from './rpc-bridge.js';
+import { startPage, startPageHeaders } from './start-page.js';
+
+export interface RouterState {
+  /** What `/readyz` says. */
+  readonly serving: boolean;
+  /** New requests are refused. */
+  readonly closing: boolean;
+}
+
+type Route = (request: HttpRequest, response: HttpResponse, query: URLSearchParams) => void | Promise<void>;
+
+/** Sends each request where it belongs; whatever goes wrong before a response has begun is told as a problem. */
+export class RequestRouter {
+  readonly #routes: ReadonlyMap<string, Readonly<Record<string, Route>>>;
+
+  constructor(
+    private readonly json: JsonRoutes,
+    private readonly rpc: RpcBridge,
+    private readonly corsOrigins: readonly string[],
+    private readonly nodeName: string,
+    private readonly state: RouterState,
+    private readonly logger: Logger,
+  ) {
+    const plain = { 'content-type': 'application/json', 'cache-control': 'no-store' };
+    const consume: Route = (request, response, query) => this.json.consume(request, response, query);
+    const healthz: Route = (request, response) => {
+      respond(request, response, 200, plain, '{"status":"alive"}');
+    };
+    const readyz: Route = (request, response) => {
+      if (!this.state.serving) throw new UnavailableError('this node is not serving: it is starting or shutting down');
+      respond(request, response, 200, plain, '{"status":"ready"}');
+    };
+    const ui: Route = (request, response) => {
+      const authority = isHttp2(request) ? request.authority : (request.headers.host ?? '');
+      respond(request, response, 200, startPageHeaders, startPage(this.nodeName, authority));
+    };
+    this.#routes = new Map<string, Readonly<Record<string, Route>>>([
+      [
+        '/',
+        {
+          GET: consume,
+          HEAD: consume,
+          POST: (request, response, query) => this.json.produce(request, response, query),
+        },
+      ],
+      ['/ui', { GET: ui, HEAD: ui }],
+      ['/healthz', { GET: healthz, HEAD: healthz }],
+      ['/readyz', { GET: readyz, HEAD: readyz }],
+    ]);
+  }
+
+  /** Never rejects. */
+  async handle(request: HttpRequest, response: HttpResponse): Promise<void> {
+    // Without listeners a connection lost in mid-request would end the process.
+    request.on('error', () => undefined);
+    response.on('error', () => undefined);
+    try {
+      await this.#dispatch(request, response);
+    } catch (error) {
+      const { status } = respondProblem(request, response, error);
+      if (status === 500)
+        this.logger.error({ err: error, method: request.method, path: request.url }, 'request failed');
+    }
+    // A body that nobody reads would hold up the connection.
+    if (!request.readableEnded) request.resume();
+  }
+
+  async #dispatch(request: HttpRequest, response: HttpResponse): Promise<void> {
+    const url = targetOf(request);
+    if (url === undefined) throw new HttpProblem(400, 'Invalid input', 'the request target is no path');
+    const path = url.pathname;
+    const handler = this.rpc.handlerOf(path);
+    const methods = handler === undefined ? this.#routes.get(path) : undefined;
+
+    const crossOrigin = crossOriginOf(request, this.corsOrigins);
+    if (crossOrigin.verdict === 'allowed') {
+      for (const [name, value] of Object.entries(crossOrigin.headers)) response.setHeader(name, value);
+      if (isPreflight(request)) {
+        respond(request, response, 204, preflightHeaders, '');
+        return;
+      }
+    } else if (crossOrigin.verdict === 'refused') {
+      throw new HttpProblem(
+        403,
+        'Origin not allowed',
+        `pages of ${JSON.stringify(crossOrigin.origin.slice(0, 256))} may not call this node: its origin is not among those configured`,
+      );
+    }
+    if (this.state.closing && path !== '/healthz' && path !== '/readyz')
+      throw new UnavailableError('this node is shutting down');
+    if (handler !== undefined) {
+      await this.rpc.serve(handler, request, response);
+      return;
+    }
+    if (methods === undefined)
+      throw new HttpProblem(
+        404,
+        'No such path',
+        `there is nothing at ${JSON.stringify(path.slice(0, 256))}. Expected /, /ui, /healthz, /readyz or /<service>/<method>`,
+      );
+    const route = methods[request.method ?? ''];
+    if (route === undefined) {
+      const allow = Object.keys(methods).join(', ');
+      throw new HttpProblem(405, 'Method not allowed', `${path} takes ${allow}, not ${request.method}`, { allow });
+    }
+    await route(request, response, url.searchParams);
+  }
+}

@@ -1,0 +1,157 @@
+import type { ConnectRouter } from '@connectrpc/connect';
+import { Code, ConnectError, createConnectRouter } from '@connectrpc/connect';
+import { compressionBrotli, compressionGzip, universalRequestFromNodeRequest } from '@connectrpc/connect-node';
+import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
+import { constants } from 'node:http2';
+import type { Logger } from '../../application/ports/logger.js';
+import { type HttpRequest, type HttpResponse, isHttp2, isHttp2Response, onceClosed } from './http-message.js';
+import { HttpProblem } from './problem.js';
+
+/** `setTimeout` takes no more: 24.8 days. */
+const timeoutMsMax = 2 ** 31 - 1;
+const writeBytesMax = 64 * 1024 * 1024;
+
+export interface RpcBridgeOptions {
+  readonly readBytesMax: number;
+  /** From the header to the end of the body, where the method takes a single message. */
+  readonly bodyMs: number;
+  /** A response whose reader takes nothing for so long is dropped. */
+  readonly stallMs: number;
+}
+
+/**
+ * Between Node's requests and Connect's handlers for Connect, gRPC-Web and gRPC. It stands in for
+ * `connectNodeAdapter`, which throws out of the request event when a request has no usable Host, waits for ever for a
+ * reader that has gone (so that a handler never learns of it), and prints to the console.
+ */
+export class RpcBridge {
+  readonly #handlers: ReadonlyMap<string, UniversalHandler>;
+
+  constructor(
+    routes: (router: ConnectRouter) => void,
+    private readonly logger: Logger,
+    private readonly options: RpcBridgeOptions,
+  ) {
+    const router = createConnectRouter({
+      acceptCompression: [compressionGzip, compressionBrotli],
+      readMaxBytes: options.readBytesMax,
+      writeMaxBytes: writeBytesMax,
+      maxTimeoutMs: timeoutMsMax,
+    });
+    routes(router);
+    this.#handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  }
+
+  handlerOf(path: string): UniversalHandler | undefined {
+    return this.#handlers.get(path);
+  }
+
+  /** Never rejects once the response has begun. Throws `HttpProblem` before that. */
+  async serve(handler: UniversalHandler, request: HttpRequest, response: HttpResponse): Promise<void> {
+    if (!handler.allowedMethods.includes(request.method ?? ''))
+      throw new HttpProblem(
+        405,
+        'Method not allowed',
+        `${handler.requestPath} is called by ${handler.allowedMethods.join(' or ')}, not ${request.method}`,
+        { allow: handler.allowedMethods.join(', ') },
+      );
+    let universalRequest;
+    try {
+      universalRequest = universalRequestFromNodeRequest(request, response, undefined, undefined);
+    } catch (cause) {
+      throw new HttpProblem(400, 'Invalid input', 'the request has no usable Host and path', {}, { cause: undefined });
+    }
+    this.#limitBody(handler, request);
+    const writer = new ResponseWriter(response, this.options.stallMs);
+    try {
+      await writer.write(await handler(universalRequest));
+    } catch (error) {
+      // Most often the reader has gone. What a handler throws is in the response already.
+      if (!writer.closed) this.logger.warn({ err: error, method: handler.requestPath }, 'response not sent');
+      response.destroy();
+    }
+  }
+
+  /** HTTP/1.1 has its deadline from the server; an HTTP/2 stream that never ends its one message has this. */
+  #limitBody(handler: UniversalHandler, request: HttpRequest): void {
+    const { methodKind } = handler.method;
+    if (!isHttp2(request) || methodKind === 'bidi_streaming' || methodKind === 'client_streaming') return;
+    const timer = setTimeout(() => {
+      request.stream.close(constants.NGHTTP2_CANCEL);
+    }, this.options.bodyMs);
+    const clear = (): void => {
+      clearTimeout(timer);
+    };
+    request.once('end', clear);
+    request.once('close', clear);
+  }
+}
+
+class ResponseWriter {
+  closed = false;
+  #wake: (() => void) | undefined;
+
+  constructor(
+    private readonly response: HttpResponse,
+    private readonly stallMs: number,
+  ) {
+    const wake = (): void => this.#wake?.();
+    onceClosed(response, () => {
+      this.closed = true;
+      wake();
+    });
+    response.on('drain', wake);
+  }
+
+  /** Sends the response; ends its body's iterator whatever happens, so that the handler knows when it is over. */
+  async write({ status, header, body, trailer }: UniversalServerResponse): Promise<void> {
+    const chunks = body?.[Symbol.asyncIterator]();
+    try {
+      // The handler may set headers until its first message.
+      let chunk = await chunks?.next();
+      this.#begin(status, header);
+      for (; chunk !== undefined && chunk.done !== true; chunk = await chunks?.next()) await this.#send(chunk.value);
+      if (trailer !== undefined) this.response.addTrailers(nodeHeaders(trailer));
+      this.response.end();
+    } catch (error) {
+      await chunks?.throw?.(error).catch(() => undefined);
+      throw error;
+    } finally {
+      chunks?.return?.().catch(() => undefined);
+    }
+  }
+
+  #begin(status: number, header: Headers | undefined): void {
+    if (this.closed) throw gone();
+    const headers = nodeHeaders(header ?? new Headers());
+    if (isHttp2Response(this.response)) this.response.writeHead(status, headers);
+    else this.response.writeHead(status, headers);
+  }
+
+  async #send(chunk: Uint8Array): Promise<void> {
+    if (this.closed) throw gone();
+    const { response } = this;
+    const hasRoom = isHttp2Response(response) ? response.write(chunk) : response.write(chunk);
+    if (hasRoom) return;
+    let stalled = false;
+    const timer = setTimeout(() => {
+      stalled = true;
+      this.#wake?.();
+    }, this.stallMs);
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    clearTimeout(timer);
+    this.#wake = undefined;
+    if (this.closed) throw gone();
+    if (stalled) throw new ConnectError('the reader takes nothing', Code.Aborted);
+  }
+}
+
+function gone(): ConnectError {
+  return new ConnectError('the reader has gone', Code.Canceled);
+}
+
+function nodeHeaders(headers: Headers): Record<string, string> {
+  return Object.fromEntries(headers);
+}

@@ -1,0 +1,75 @@
+import { InvalidInputError } from '../../domain/log/errors.js';
+
+const depthMax = 16;
+
+const quote = 0x22;
+const backslash = 0x5c;
+const colon = 0x3a;
+const openBrace = 0x7b;
+const openBracket = 0x5b;
+const closeBrace = 0x7d;
+const closeBracket = 0x5d;
+
+/** The index just past the string that opens at `start`; past the text when it never closes. */
+function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  while (at < text.length) {
+    const code = text.charCodeAt(at);
+    if (code === quote) return at + 1;
+    at += code === backslash ? 2 : 1;
+  }
+  return text.length + 1;
+}
+
+function nextToken(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && ' \t\r\n'.includes(text.charAt(at))) at += 1;
+  return at;
+}
+
+/** Refuses what `JSON.parse` lets pass: the same key twice in an object (it keeps the last), and deep nesting. */
+function checkStructure(text: string): void {
+  const keys: (Set<string> | undefined)[] = [];
+  let at = 0;
+  while (at < text.length) {
+    const code = text.charCodeAt(at);
+    if (code === quote) {
+      const end = endOfString(text, at);
+      if (end > text.length) return;
+      const seen = keys.at(-1);
+      if (seen !== undefined && text.charCodeAt(nextToken(text, end)) === colon) {
+        const key = JSON.parse(text.slice(at, end)) as string;
+        if (seen.has(key)) throw new InvalidInputError(`the JSON names ${JSON.stringify(key)} twice in one object`);
+        seen.add(key);
+      }
+      at = end;
+      continue;
+    }
+    if (code === openBrace) keys.push(new Set());
+    else if (code === openBracket) keys.push(undefined);
+    else if (code === closeBrace || code === closeBracket) keys.pop();
+    if (keys.length > depthMax) throw new InvalidInputError(`the JSON is nested deeper than ${depthMax} levels`);
+    at += 1;
+  }
+}
+
+/**
+ * Parses a JSON text from outside: UTF-8 without errors, no key twice in one object, at most 16 levels.
+ * Throws `InvalidInputError` naming what is wrong.
+ */
+export function parseStrictJson(bytes: Uint8Array): unknown {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new InvalidInputError('the body is not UTF-8', { cause });
+  }
+  try {
+    checkStructure(text);
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    if (cause instanceof InvalidInputError) throw cause;
+    const reason = cause instanceof Error ? cause.message : 'syntax error';
+    throw new InvalidInputError(`the body is not JSON: ${reason}`, { cause });
+  }
+}
