@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NodeDirectory } from '../../src/adapters/file-system/node-directory.js';
+import { FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
 import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import { describeDirectory } from './directory.js';
 
@@ -14,3 +15,8 @@ describeDirectory('NodeDirectory', async () => {
 });
 
 describeDirectory('MemoryDirectory', async () => ({ directory: new MemoryDirectory(), dispose: async () => {} }));
+
+describeDirectory('FaultyDirectory without faults', async () => ({
+  directory: FaultyDirectory.create(),
+  dispose: async () => {},
+}));

@@ -1,0 +1,138 @@
+import { CachedDirectory } from './cached-directory.js';
+import type { Random } from './seeded-random.js';
+
+/** The operations that change something: they are counted, and a crash can be set at each. */
+const changes = ['create', 'write', 'sync', 'truncate', 'rename', 'remove', 'directory-sync'] as const;
+export type DiskOperation = (typeof changes)[number] | 'open' | 'read' | 'close';
+
+/** An error to come, by the order of the operations of its kind from the time it is set. */
+export interface Fault {
+  readonly operation: DiskOperation;
+  /** Which one fails, from 1 (default: the next). */
+  readonly nth?: number;
+  /** How many fail from there on (default 1; `Infinity` for a disk that is gone). */
+  readonly times?: number;
+  /** Default `EIO`. */
+  readonly code?: string;
+  /** Only operations on the file of this name count and fail. */
+  readonly fileName?: string;
+}
+
+export interface FaultPlan {
+  /** Power is lost in the middle of this counted operation, from 1: see `FaultyDirectory.operations`. */
+  readonly crashAtOperation?: number;
+  readonly faults?: readonly Fault[];
+  /** Space for file contents; a write beyond it writes what fits and fails with `ENOSPC`. Default: no end. */
+  readonly freeBytes?: number;
+}
+
+/** The machine is off: nothing works any more. Go on with `afterCrash`. */
+export class CrashedError extends Error {
+  override readonly name = 'CrashedError';
+  constructor(readonly atOperation: number) {
+    super(`the simulated machine lost power at operation ${atOperation}`);
+  }
+}
+
+/** What the test asked for. `code` is as the system's own errors have it. */
+export class InjectedFaultError extends Error {
+  override readonly name = 'InjectedFaultError';
+  constructor(
+    readonly code: string,
+    readonly operation: DiskOperation,
+    readonly fileName: string,
+  ) {
+    super(`${code}: injected into ${operation} of ${JSON.stringify(fileName)}`);
+  }
+}
+
+interface PendingFault {
+  readonly fault: Fault;
+  seen: number;
+}
+
+/** One simulated disk under all directories and handles of a `FaultyDirectory`: counts, crashes and fails. */
+export class FaultyDisk {
+  operations = 0;
+  /** The last counted operation in words: after a crash, the one it hit. */
+  lastOperation = 'none';
+  #crashed = false;
+  #faults: PendingFault[] = [];
+  #capacityBytes = Infinity;
+
+  constructor(
+    readonly root: CachedDirectory,
+    private readonly plan: FaultPlan,
+    readonly random: Random,
+  ) {
+    for (const fault of plan.faults ?? []) this.inject(fault);
+    if (plan.freeBytes !== undefined) this.freeBytes = plan.freeBytes;
+  }
+
+  get freeBytes(): number {
+    if (this.#capacityBytes === Infinity) return Number.MAX_SAFE_INTEGER;
+    return Math.max(0, this.#capacityBytes - this.root.bytes);
+  }
+
+  set freeBytes(bytes: number) {
+    this.#capacityBytes = this.root.bytes + bytes;
+  }
+
+  inject(fault: Fault): void {
+    this.#faults.push({ fault, seen: 0 });
+  }
+
+  crash(): void {
+    this.#crashed = true;
+  }
+
+  assertPowered(): void {
+    if (this.#crashed) throw new CrashedError(this.operations);
+  }
+
+  /**
+   * Does `act`, unless it is this operation's turn to fail or the machine's to crash. A crash comes in the middle: what
+   * goes to the cache (`act`, but for syncs) is done and then lost or kept with the rest.
+   */
+  perform<T>(operation: DiskOperation, fileName: string, act: () => T, onFault: () => void = () => {}): T {
+    this.assertPowered();
+    if (isChange(operation)) {
+      this.operations++;
+      this.lastOperation = `${this.operations}: ${operation} ${fileName}`;
+      if (this.operations === this.plan.crashAtOperation) {
+        this.crash();
+        this.#doHalf(operation, act);
+        this.assertPowered();
+      }
+    }
+    const code = this.#dueFault(operation, fileName);
+    if (code === undefined) return act();
+    onFault();
+    throw new InjectedFaultError(code, operation, fileName);
+  }
+
+  #doHalf(operation: DiskOperation, act: () => unknown): void {
+    if (operation === 'sync' || operation === 'directory-sync') return;
+    try {
+      act();
+    } catch {
+      // Its answer is lost with the machine.
+    }
+  }
+
+  #dueFault(operation: DiskOperation, fileName: string): string | undefined {
+    let code: string | undefined;
+    for (const pending of this.#faults) {
+      const { fault } = pending;
+      if (fault.operation !== operation || (fault.fileName ?? fileName) !== fileName) continue;
+      const nth = fault.nth ?? 1;
+      pending.seen++;
+      if (pending.seen >= nth && pending.seen < nth + (fault.times ?? 1)) code ??= fault.code ?? 'EIO';
+    }
+    return code;
+  }
+}
+
+function isChange(operation: DiskOperation): boolean {
+  return changes.some((change) => change === operation);
+}
