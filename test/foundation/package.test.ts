@@ -11,6 +11,9 @@ interface Locked {
   readonly resolved?: string;
   readonly integrity?: string;
   readonly hasInstallScript?: boolean;
+  readonly optional?: boolean;
+  readonly os?: readonly string[];
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
 const manifest = JSON.parse(readText('package.json')) as Manifest;
@@ -39,7 +42,17 @@ describe('package-lock.json', () => {
   it('says what to install but not from where', () => {
     const entries = Object.entries(packages).filter(([path]) => path !== '');
     expect(entries.filter(([, locked]) => locked.resolved !== undefined).map(([path]) => path)).toEqual([]);
-    expect(entries.filter(([, locked]) => locked.integrity === undefined).map(([path]) => path)).toEqual([]);
+    const unchecked = entries.filter(([, { integrity, optional, os }]) => integrity === undefined && !(optional && os));
+    expect(unchecked.map(([path]) => path)).toEqual([]);
+  });
+
+  it('knows the packages of every platform, else npm ci fails: node scripts/complete-lockfile.js', () => {
+    const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).filter(
+        (name) => !(`${path}/node_modules/${name}` in packages) && !(`node_modules/${name}` in packages),
+      ),
+    );
+    expect(missing).toEqual([]);
   });
 
   it('needs no install script: these have one and were tried without it', () => {
