@@ -1,0 +1,70 @@
+/** What is wrong with a data directory. */
+export type DataDirectoryProblem =
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'not a directory'; readonly blockedBy: string }
+  | { readonly kind: 'not accessible'; readonly code: string }
+  | { readonly kind: 'read-only'; readonly code: string }
+  | { readonly kind: 'locked'; readonly pid: number | undefined }
+  | { readonly kind: 'other version'; readonly found: number; readonly known: number }
+  | { readonly kind: 'corrupt identity'; readonly file: string; readonly detail: string }
+  | { readonly kind: 'unknown origin'; readonly found: readonly string[] }
+  | { readonly kind: 'emptied'; readonly nodeId: string; readonly empty: readonly string[] };
+
+type ProblemKind = DataDirectoryProblem['kind'];
+type Messages = {
+  [K in ProblemKind]: (path: string, problem: Extract<DataDirectoryProblem, { kind: K }>) => string;
+};
+
+const rejoin = 'To rejoin the cluster as a new member, move the whole directory aside and start with an empty one.';
+
+const messages: Messages = {
+  missing: (path) => `there is no golog data directory at ${path}: check the path; 'golog serve' makes a new one`,
+  'not a directory': (path, { blockedBy }) =>
+    `data directory ${path} must be a directory, but ${blockedBy === path ? 'it' : blockedBy} is a file`,
+  'not accessible': (path, { code }) =>
+    `data directory ${path} cannot be read (${code}): it must belong to the user that golog runs as`,
+  'read-only': (path, { code }) =>
+    `data directory ${path} cannot be written to (${code}): its file system must be mounted for writing, and the ` +
+    `directory must belong to the user that golog runs as`,
+  locked: (path, { pid }) =>
+    `data directory ${path} is in use by ${pid === undefined ? 'another process' : `process ${pid}`}: ` +
+    `each node needs a directory of its own`,
+  'other version': (path, { found, known }) =>
+    `data directory ${path} has format ${found}, and this golog knows formats up to ${known}: use the golog that wrote it, or a later one`,
+  'corrupt identity': (path, { file, detail }) =>
+    `data directory ${path}: ${file} does not say whose it is (${detail}): restore the file from a backup. ${rejoin}`,
+  'unknown origin': (path, { found }) =>
+    `data directory ${path} holds data (${found.join(', ')}) but no node.id: which node and which log it belongs to is unknown. ` +
+    `Restore node.id from a backup. ${rejoin}`,
+  emptied: (path, { nodeId, empty }) =>
+    `data directory ${path} belongs to node ${nodeId}, but its data is gone (${empty.join(' and ')} is empty): ` +
+    `a node that forgot what it acknowledged must not go on under its old name. Restore the data. ${rejoin}`,
+};
+
+function describe<K extends ProblemKind>(
+  path: string,
+  problem: Extract<DataDirectoryProblem, { kind: K }> & { kind: K },
+): string {
+  const message: Messages[K] = messages[problem.kind];
+  return message(path, problem);
+}
+
+/** A data directory that cannot be used as it is. The message is for the operator and names the path. */
+export class DataDirectoryError extends Error {
+  override readonly name = 'DataDirectoryError';
+  constructor(
+    readonly path: string,
+    readonly problem: DataDirectoryProblem,
+    options?: ErrorOptions,
+  ) {
+    super(describe(path, problem), options);
+  }
+}
+
+const readOnlyCodes: ReadonlySet<string> = new Set(['EROFS', 'EACCES', 'EPERM']);
+
+/** The error of the system in the operator's words where there are any; undefined for others, such as `EIO`. */
+export function problemOfCode(code: string | undefined, attempted: 'read' | 'write'): DataDirectoryProblem | undefined {
+  if (code === undefined || !readOnlyCodes.has(code)) return undefined;
+  return { kind: attempted === 'read' ? 'not accessible' : 'read-only', code };
+}

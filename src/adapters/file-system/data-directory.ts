@@ -1,0 +1,211 @@
+import { constants } from 'node:fs';
+import { access, mkdir, readdir, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import type { DataDirectory } from '../../application/ports/data-directory.js';
+import { FileNotFoundError } from '../../domain/log/directory.js';
+import { DataDirectoryError, problemOfCode } from './data-directory-error.js';
+import { acquireLock, lockHolder } from './directory-lock.js';
+import { errorCode } from './errors.js';
+import { NodeDirectory, syncDirectory } from './node-directory.js';
+import {
+  identityFileName,
+  identityFormat,
+  newIdentity,
+  readIdentity,
+  uuidBytes,
+  writeIdentity,
+  type NodeIdentity,
+} from './node-identity.js';
+
+export interface DataDirectoryOptions {
+  /** Makes the directory, its parents and a new identity if there is none; else a missing one is an error. */
+  readonly create: boolean;
+  /**
+   * For looking at it (verify, dump): changes nothing, takes no lock, and also opens the directory of a running node,
+   * whose tail may move meanwhile: see `holder`.
+   */
+  readonly readOnly?: boolean;
+}
+
+/** A node's data directory on this machine's disk. */
+export interface FileDataDirectory extends DataDirectory {
+  readonly path: string;
+  readonly raft: NodeDirectory;
+  readonly log: NodeDirectory;
+  /** Read-only opening: the node that had the directory open at that time, if one had. */
+  readonly holder: { readonly pid: number | undefined } | undefined;
+}
+
+const lockFileName = 'LOCK';
+const dataParts = ['raft', join('logs', 'default')] as const;
+
+/**
+ * Opens a node's data directory, for this process alone unless `readOnly`:
+ *
+ * ```
+ * LOCK          locked by the process that has it open; holds its process id
+ * node.id       the node's and the log's UUID
+ * raft/         hard state
+ * logs/default/ the segments
+ * ```
+ *
+ * Rejects with `DataDirectoryError`, for the operator, or with the system's error (such as `EIO`).
+ */
+export async function openDataDirectory(path: string, options: DataDirectoryOptions): Promise<FileDataDirectory> {
+  const absolutePath = resolve(path);
+  const readOnly = options.readOnly ?? false;
+  try {
+    await ensureDirectory(absolutePath, options.create && !readOnly);
+    return readOnly ? await openToRead(absolutePath) : await openToWrite(absolutePath, options.create);
+  } catch (error) {
+    const problem = problemOfCode(systemCode(error), readOnly ? 'read' : 'write');
+    if (problem) throw new DataDirectoryError(absolutePath, problem, { cause: error });
+    throw error;
+  }
+}
+
+/** The system's code of an error or of what caused it. */
+function systemCode(error: unknown): string | undefined {
+  return errorCode(error) ?? (error instanceof Error ? errorCode(error.cause) : undefined);
+}
+
+async function ensureDirectory(path: string, create: boolean): Promise<void> {
+  try {
+    const stats = await stat(path);
+    if (stats.isDirectory()) return;
+    throw new DataDirectoryError(path, { kind: 'not a directory', blockedBy: path });
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'ENOTDIR') {
+      const blockedBy = await existingAncestor(path);
+      throw new DataDirectoryError(path, { kind: 'not a directory', blockedBy }, { cause: error });
+    }
+    if (code !== 'ENOENT') throw error;
+    if (!create) throw new DataDirectoryError(path, { kind: 'missing' }, { cause: error });
+  }
+  const ancestor = await existingAncestor(path);
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  for (let parent = dirname(path); ; parent = dirname(parent)) {
+    await syncDirectory(parent);
+    if (parent === ancestor || parent === dirname(parent)) return;
+  }
+}
+
+/** The nearest path above that exists. */
+async function existingAncestor(path: string): Promise<string> {
+  let ancestor = dirname(path);
+  while (ancestor !== dirname(ancestor)) {
+    try {
+      await stat(ancestor);
+      return ancestor;
+    } catch {
+      ancestor = dirname(ancestor);
+    }
+  }
+  return ancestor;
+}
+
+async function openToWrite(path: string, create: boolean): Promise<FileDataDirectory> {
+  await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
+  const lock = await acquireLock(join(path, lockFileName));
+  if (lock.kind === 'taken') throw new DataDirectoryError(path, { kind: 'locked', pid: lock.pid });
+  try {
+    const root = await NodeDirectory.open(path);
+    const found = await findIdentity(root);
+    await refuseWrongState(path, found);
+    if (!found && !create) throw new DataDirectoryError(path, { kind: 'missing' });
+    const identity = found ?? newIdentity();
+    // The identity comes before the data, so that data without an identity is always of unknown origin.
+    if (!found) await writeIdentity(root, identity);
+    const parts = await openParts(root);
+    await noteData(root, identity);
+    let closing: Promise<void> | undefined;
+    return {
+      path,
+      ...identityFields(identity),
+      ...parts,
+      holder: undefined,
+      close: () => (closing ??= noteData(root, identity).finally(lock.release)),
+    };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function openToRead(path: string): Promise<FileDataDirectory> {
+  await access(path, constants.R_OK | constants.X_OK);
+  const root = await NodeDirectory.open(path, { readOnly: true });
+  const identity = await findIdentity(root);
+  await refuseWrongState(path, identity);
+  if (!identity) throw new DataDirectoryError(path, { kind: 'missing' });
+  try {
+    const parts = await openParts(root);
+    const holder = await lockHolder(join(path, lockFileName));
+    return { path, ...identityFields(identity), ...parts, holder, close: async () => {} };
+  } catch (error) {
+    // An identity whose first start was cut off before there was anything to read.
+    if (error instanceof FileNotFoundError) throw new DataDirectoryError(path, { kind: 'missing' }, { cause: error });
+    throw error;
+  }
+}
+
+async function openParts(root: NodeDirectory): Promise<{ raft: NodeDirectory; log: NodeDirectory }> {
+  const raft = await root.subdirectory('raft');
+  const logs = await root.subdirectory('logs');
+  return { raft, log: await logs.subdirectory('default') };
+}
+
+function identityFields({ nodeId, logId }: NodeIdentity): { nodeId: string; logId: Uint8Array } {
+  return { nodeId, logId: uuidBytes(logId) };
+}
+
+async function findIdentity(root: NodeDirectory): Promise<NodeIdentity | undefined> {
+  const file = await readIdentity(root);
+  switch (file.kind) {
+    case 'found':
+      return file.identity;
+    case 'missing':
+      return undefined;
+    case 'other version':
+      throw new DataDirectoryError(root.path, { kind: 'other version', found: file.found, known: identityFormat });
+    case 'corrupt':
+      throw new DataDirectoryError(root.path, {
+        kind: 'corrupt identity',
+        file: identityFileName,
+        detail: file.detail,
+      });
+  }
+}
+
+/** An identity without its data, or data without an identity, is nobody's to go on with. */
+async function refuseWrongState(path: string, identity: NodeIdentity | undefined): Promise<void> {
+  const full = await partsWithData(path);
+  if (!identity && full.length > 0) throw new DataDirectoryError(path, { kind: 'unknown origin', found: full });
+  const empty = dataParts.filter((part) => !full.includes(part));
+  if (identity?.hasData && empty.length > 0)
+    throw new DataDirectoryError(path, { kind: 'emptied', nodeId: identity.nodeId, empty });
+}
+
+/**
+ * Once all parts hold data the identity says so for good. Until then (the first start, up to a clean end or the next
+ * start) an empty part means that this start was interrupted; it is finished by the next one.
+ */
+async function noteData(root: NodeDirectory, identity: NodeIdentity): Promise<void> {
+  if (identity.hasData || (await partsWithData(root.path)).length < dataParts.length) return;
+  await writeIdentity(root, { ...identity, hasData: true });
+}
+
+async function partsWithData(path: string): Promise<string[]> {
+  const counts = await Promise.all(dataParts.map((part) => countEntries(join(path, part))));
+  return dataParts.filter((_, i) => counts[i] !== 0);
+}
+
+async function countEntries(path: string): Promise<number> {
+  try {
+    return (await readdir(path)).length;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return 0;
+    throw error;
+  }
+}
