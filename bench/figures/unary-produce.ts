@@ -1,0 +1,49 @@
+import { ratioRow, type Figure } from '../harness/figure.js';
+import { h2load, hasH2load, ownUnaryLoad, type UnaryLoad } from '../harness/h2load.js';
+import { highWatermark, paths } from '../harness/loads.js';
+import { inTurn } from '../harness/rounds.js';
+import { grpcFrame, produceRequest } from '../harness/wire.js';
+
+const rounds = 4;
+const roundSeconds = 2;
+const inFlight = 256;
+
+export const unaryProduce: Figure = {
+  name: 'unary-produce',
+  title: 'unary Produce over gRPC, 256 in flight',
+  run: async (bench) => {
+    const directory = await bench.temporaryDirectory();
+    const external = await hasH2load();
+    if (!external)
+      bench.notice('h2load is not installed (Debian: nghttp2-client): the own client, which costs more, loads');
+    const load = (address: string): Promise<UnaryLoad> => {
+      const body = grpcFrame(produceRequest());
+      const target = { address, path: paths.produce, contentType: 'application/grpc', body, seconds: roundSeconds };
+      return external ? h2load(target, directory) : ownUnaryLoad(target);
+    };
+    const golog = await bench.startGolog();
+    const peer = await bench.startPeer();
+    const pair = await inTurn(
+      rounds,
+      async () => {
+        const before = await highWatermark(golog.rpcAddr);
+        const { succeeded, rate } = await load(golog.rpcAddr);
+        const grown = (await highWatermark(golog.rpcAddr)) - before;
+        if (grown < succeeded || grown > succeeded + inFlight)
+          throw new Error(`${succeeded} calls succeeded, the log grew by ${grown}`);
+        return rate;
+      },
+      async () => (await load(peer.rpcAddr)).rate,
+    );
+    await Promise.all([golog.stop(), peer.stop()]);
+    await bench.remove(golog.dataDirectory);
+    await bench.remove(directory);
+    const head = {
+      figure: 'unary Produce',
+      unit: 'calls/s',
+      baselineName: 'grpc-js, empty',
+      ...(external ? {} : { note: 'own client' }),
+    };
+    return [ratioRow(head, pair, { ratioAtLeast: 0.6 })];
+  },
+};

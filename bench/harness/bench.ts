@@ -1,0 +1,118 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startServer, type Command, type Server } from './processes.js';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const peerFile = fileURLToPath(new URL('../peers/grpc-peer.js', import.meta.url));
+const gologProgram = join(root, 'bin', 'golog');
+
+export interface BenchOptions {
+  /** Where data directories go: the disk that is measured. */
+  readonly directory: string;
+  /** Where the servers write CPU profiles when they stop. */
+  readonly cpuProfDirectory?: string;
+  readonly notice: (text: string) => void;
+}
+
+export interface Golog extends Server {
+  readonly rpcAddr: string;
+  readonly httpAddr: string;
+  readonly dataDirectory: string;
+}
+
+/** Starts what a figure needs, and leaves nothing behind: `close` stops every process and removes every directory. */
+export class Bench {
+  private readonly servers = new Set<Server>();
+  private readonly directories = new Set<string>();
+  private readonly fixtures = new Map<string, Promise<unknown>>();
+
+  constructor(private readonly options: BenchOptions) {}
+
+  notice(text: string): void {
+    this.options.notice(text);
+  }
+
+  async temporaryDirectory(): Promise<string> {
+    const path = await mkdtemp(join(this.options.directory, 'golog-bench-'));
+    this.directories.add(path);
+    return path;
+  }
+
+  async remove(directory: string): Promise<void> {
+    await rm(directory, { recursive: true, force: true });
+    this.directories.delete(directory);
+  }
+
+  /** A node on free ports; on a directory of an earlier one, it reopens that log. */
+  async startGolog(dataDirectory?: string): Promise<Golog> {
+    const directory = dataDirectory ?? (await this.temporaryDirectory());
+    const profile = this.options.cpuProfDirectory;
+    const args = ['serve', '--rpc-port', '0', '--http-port', '0', '--bind-addr', '127.0.0.1:0'];
+    const server = await this.start({
+      file: process.execPath,
+      args: [
+        ...(profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]),
+        gologProgram,
+        ...args,
+        '--data-dir',
+        directory,
+      ],
+      env: { UV_USE_IO_URING: '0' },
+    });
+    return {
+      ...server,
+      rpcAddr: String(server.serving['rpcAddr']),
+      httpAddr: String(server.serving['httpAddr']),
+      dataDirectory: directory,
+    };
+  }
+
+  /** The grpc-js server that a ratio is taken of; `args` as in `peers/grpc-peer.ts`. */
+  async startPeer(args: readonly string[] = []): Promise<Server & { readonly rpcAddr: string }> {
+    const server = await this.start({ file: process.execPath, args: [peerFile, ...args] });
+    return { ...server, rpcAddr: String(server.serving['rpcAddr']) };
+  }
+
+  async start(command: Command): Promise<Server> {
+    return this.track(await startServer(command));
+  }
+
+  /** Has the bench stop a server that was started by other means. */
+  track(server: Server): Server {
+    const tracked: Server = {
+      ...server,
+      stop: async (signal) => {
+        await server.stop(signal);
+        this.servers.delete(tracked);
+      },
+    };
+    this.servers.add(tracked);
+    return tracked;
+  }
+
+  /** What several figures share is made once, by the first that asks. */
+  fixture<T>(name: string, make: () => Promise<T>): Promise<T> {
+    const made = this.fixtures.get(name) ?? make();
+    this.fixtures.set(name, made);
+    return made as Promise<T>;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.servers].map((server) => server.stop()));
+    for (const directory of this.directories) await this.remove(directory);
+  }
+
+  /** `close` for a process that must end now. */
+  closeNow(): void {
+    for (const { pid } of this.servers) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        continue;
+      }
+    }
+    for (const directory of this.directories) rmSync(directory, { recursive: true, force: true });
+  }
+}
