@@ -1,0 +1,311 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { ReadOnlyDirectoryError } from '../../domain/log/directory.js';
+import { openDataDirectory, type FileDataDirectory } from './data-directory.js';
+import { DataDirectoryError, problemOfCode, type DataDirectoryProblem } from './data-directory-error.js';
+import { FileOperationError } from './errors.js';
+import { formatIdentity, newIdentity } from './node-identity.js';
+
+let scratch: string;
+let path: string;
+beforeEach(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'golog-data-'));
+  path = join(scratch, 'data');
+});
+afterEach(() => rm(scratch, { recursive: true }));
+
+async function problemOf(opening: Promise<FileDataDirectory>): Promise<DataDirectoryProblem> {
+  const error: unknown = await opening.then(
+    (directory) => directory.close().then(() => 'it opened'),
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof DataDirectoryError)) throw error;
+  expect(error.message).toContain(error.path);
+  return error.problem;
+}
+
+/** As a node leaves its directory: with something in every part. */
+async function fill(directory: FileDataDirectory): Promise<void> {
+  await (await directory.raft.create('hard-state')).close();
+  await (await directory.log.create('00000000000000000000.store')).close();
+}
+
+async function makeUsed(): Promise<{ nodeId: string; logId: Uint8Array }> {
+  const directory = await openDataDirectory(path, { create: true });
+  await fill(directory);
+  await directory.close();
+  return { nodeId: directory.nodeId, logId: directory.logId };
+}
+
+describe('openDataDirectory', () => {
+  it('makes the directory with its parents, for the owner alone', async () => {
+    path = join(scratch, 'not', 'there', 'yet');
+    const directory = await openDataDirectory(path, { create: true });
+    expect((await readdir(path)).sort()).toEqual(['LOCK', 'logs', 'node.id', 'raft']);
+    expect((await stat(path)).mode & 0o777).toBe(0o700);
+    expect((await stat(join(path, 'node.id'))).mode & 0o777).toBe(0o600);
+    expect(directory.logId).toHaveLength(16);
+    expect(directory.raft.path).toBe(join(path, 'raft'));
+    expect(directory.log.path).toBe(join(path, 'logs', 'default'));
+    await directory.close();
+  });
+
+  it('finds the same identity again, and another in another directory', async () => {
+    const first = await makeUsed();
+    const again = await openDataDirectory(path, { create: true });
+    expect({ nodeId: again.nodeId, logId: again.logId }).toEqual(first);
+    await again.close();
+    const other = await openDataDirectory(join(scratch, 'other'), { create: true });
+    expect(other.nodeId).not.toBe(first.nodeId);
+    expect(other.logId).not.toEqual(first.logId);
+    await other.close();
+  });
+
+  it('does not make what it was not asked to make', async () => {
+    expect(await problemOf(openDataDirectory(path, { create: false }))).toEqual({ kind: 'missing' });
+    expect(await problemOf(openDataDirectory(path, { create: true, readOnly: true }))).toEqual({ kind: 'missing' });
+    await mkdir(path);
+    expect(await problemOf(openDataDirectory(path, { create: false }))).toEqual({ kind: 'missing' });
+    expect(await problemOf(openDataDirectory(path, { create: false, readOnly: true }))).toEqual({ kind: 'missing' });
+  });
+
+  it('refuses a file, and a path that leads through a file', async () => {
+    await writeFile(path, 'I am a file');
+    expect(await problemOf(openDataDirectory(path, { create: true }))).toEqual({
+      kind: 'not a directory',
+      blockedBy: path,
+    });
+    expect(await problemOf(openDataDirectory(join(path, 'a', 'b'), { create: true }))).toEqual({
+      kind: 'not a directory',
+      blockedBy: path,
+    });
+    expect(await readFile(path, 'utf8')).toBe('I am a file');
+  });
+
+  it('refuses a format of the future', async () => {
+    await makeUsed();
+    await writeFile(join(path, 'node.id'), JSON.stringify({ format: 7, whatever: true }));
+    expect(await problemOf(openDataDirectory(path, { create: true }))).toEqual({
+      kind: 'other version',
+      found: 7,
+      known: 1,
+    });
+  });
+
+  const good = formatIdentity({ ...newIdentity(), nodeId: '11111111-2222-4333-8444-555555555555' });
+  it.each([
+    ['nothing', '', 'it is empty'],
+    ['zeros, as a lost write leaves them', '\0'.repeat(200), 'it is not JSON'],
+    ['a cut-off file', good.slice(0, 40), 'it is not JSON'],
+    ['another type', '[]', '"format" is missing or not a version number'],
+    ['no version', '{}', '"format" is missing or not a version number'],
+    ['version 0', '{"format":0}', '"format" is missing or not a version number'],
+    ['a node id that is none', good.replace('11111111', '1111111g'), '"nodeId" is missing or not a UUID'],
+    ['no log id', good.replace('"logId"', '"blogId"'), '"logId" is missing or not a UUID'],
+    ['a flag that is none', good.replace('false', '"no"'), '"hasData" is missing or not true or false'],
+    ['a digit that changed', good.replace('11111111', '11111112'), '"checksum" does not fit the other fields'],
+    ['a flag that changed', good.replace('false', 'true'), '"checksum" does not fit the other fields'],
+  ])('refuses a node.id with %s', async (_what, contents, detail) => {
+    await makeUsed();
+    await writeFile(join(path, 'node.id'), contents);
+    expect(await problemOf(openDataDirectory(path, { create: true }))).toEqual({
+      kind: 'corrupt identity',
+      file: 'node.id',
+      detail,
+    });
+    expect(await readFile(join(path, 'node.id'), 'utf8')).toBe(contents);
+  });
+
+  it('refuses data without a node.id, and makes none', async () => {
+    await makeUsed();
+    await rm(join(path, 'node.id'));
+    for (const readOnly of [false, true])
+      expect(await problemOf(openDataDirectory(path, { create: true, readOnly }))).toEqual({
+        kind: 'unknown origin',
+        found: ['raft', 'logs/default'],
+      });
+    expect(await readdir(path)).not.toContain('node.id');
+  });
+
+  it.each([
+    ['raft', ['raft']],
+    ['logs', ['logs/default']],
+  ])('refuses a node.id whose %s was emptied', async (part, empty) => {
+    const { nodeId } = await makeUsed();
+    await rename(join(path, part), join(scratch, 'elsewhere'));
+    expect(await problemOf(openDataDirectory(path, { create: true }))).toEqual({ kind: 'emptied', nodeId, empty });
+  });
+
+  it('says how to rejoin where the state cannot be trusted', async () => {
+    await makeUsed();
+    await rm(join(path, 'node.id'));
+    await expect(openDataDirectory(path, { create: true })).rejects.toThrow(/rejoin the cluster as a new member/);
+  });
+
+  it('finishes a first start that was interrupted anywhere', async () => {
+    const whole = await openDataDirectory(path, { create: true });
+    await whole.close();
+    for (const missing of [['logs/default'], ['logs/default', 'logs'], ['logs/default', 'logs', 'raft']]) {
+      for (const part of missing) await rm(join(path, part), { recursive: true, force: true });
+      await writeFile(join(path, 'node.id.tmp'), 'half writ');
+      const again = await openDataDirectory(path, { create: true });
+      expect(again.nodeId).toBe(whole.nodeId);
+      await again.close();
+    }
+    await rm(join(path, 'node.id'));
+    await (await openDataDirectory(path, { create: true })).close();
+  });
+
+  it('keeps its identity when the first node was killed after it wrote data', async () => {
+    const killed = await openDataDirectory(path, { create: true });
+    await fill(killed);
+    const identity = await readFile(join(path, 'node.id'), 'utf8');
+    await killed.close();
+    await writeFile(join(path, 'node.id'), identity); // as it was before the clean end
+    const again = await openDataDirectory(path, { create: true });
+    expect(again.nodeId).toBe(killed.nodeId);
+    expect(await readFile(join(path, 'node.id'), 'utf8')).toContain('"hasData": true');
+    await again.close();
+  });
+
+  it('opens for reading without changing anything, also while a node runs', async () => {
+    const { nodeId } = await makeUsed();
+    const before = (await readdir(path, { recursive: true })).sort();
+    const quiet = await openDataDirectory(path, { create: false, readOnly: true });
+    expect(quiet.holder).toBeUndefined();
+    const node = await openDataDirectory(path, { create: true });
+    const busy = await openDataDirectory(path, { create: false, readOnly: true });
+    expect(busy.holder).toEqual({ pid: process.pid });
+    expect(busy.nodeId).toBe(nodeId);
+    await expect(busy.log.create('x')).rejects.toBeInstanceOf(ReadOnlyDirectoryError);
+    await expect(busy.raft.remove('hard-state')).rejects.toBeInstanceOf(ReadOnlyDirectoryError);
+    await expect(busy.raft.rename('hard-state', 'y')).rejects.toBeInstanceOf(ReadOnlyDirectoryError);
+    await expect(busy.raft.subdirectory('new')).rejects.toMatchObject({ name: 'FileNotFoundError' });
+    const file = await busy.raft.open('hard-state');
+    await expect(file.write(0, [Uint8Array.of(1)])).rejects.toBeInstanceOf(ReadOnlyDirectoryError);
+    await expect(file.truncate(0)).rejects.toBeInstanceOf(ReadOnlyDirectoryError);
+    await file.close();
+    await node.close();
+    expect((await readdir(path, { recursive: true })).sort()).toEqual(before);
+  });
+});
+
+describe('the lock of a data directory', () => {
+  let holder: ChildProcess | undefined;
+  afterEach(async () => {
+    if (holder && holder.exitCode === null && holder.signalCode === null) {
+      holder.kill('SIGKILL');
+      await once(holder, 'exit');
+    }
+    holder = undefined;
+  });
+
+  /** Another process that locks the file as golog does and says whether it could. */
+  async function otherProcess(): Promise<string> {
+    const script = `
+      const fs = require('node:fs');
+      const fd = fs.openSync(process.argv[1], fs.constants.O_RDWR | fs.constants.O_CREAT);
+      const locked = require('fs-native-extensions').tryLock(fd);
+      if (locked) fs.writeSync(fd, process.pid + '\\n', 0);
+      process.stdout.write(locked ? 'locked' : 'refused');
+      setInterval(() => {}, 1000);`;
+    const child = (holder = spawn(process.execPath, ['-e', script, join(path, 'LOCK')], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    }));
+    const [answer] = (await once(child.stdout, 'data')) as [Buffer];
+    return answer.toString();
+  }
+
+  it('excludes a second opening in the same process, until closed', async () => {
+    const first = await openDataDirectory(path, { create: true });
+    expect(await problemOf(openDataDirectory(path, { create: true }))).toEqual({ kind: 'locked', pid: process.pid });
+    await first.close();
+    await first.close();
+    await (await openDataDirectory(path, { create: true })).close();
+  });
+
+  it('keeps another process out', async () => {
+    const first = await openDataDirectory(path, { create: true });
+    expect(await otherProcess()).toBe('refused');
+    await first.close();
+  });
+
+  it('is dropped by the kernel when its holder is killed with -9', async () => {
+    await mkdir(path);
+    expect(await otherProcess()).toBe('locked');
+    expect(await problemOf(openDataDirectory(path, { create: true }))).toEqual({ kind: 'locked', pid: holder?.pid });
+    holder?.kill('SIGKILL');
+    if (holder) await once(holder, 'exit');
+    await (await openDataDirectory(path, { create: true })).close();
+  });
+
+  it('is free when only the file is left', async () => {
+    await mkdir(path);
+    await writeFile(join(path, 'LOCK'), '99999999\n');
+    await (await openDataDirectory(path, { create: true })).close();
+  });
+
+  it('is given back when opening fails', async () => {
+    await makeUsed();
+    const identity = await readFile(join(path, 'node.id'));
+    await writeFile(join(path, 'node.id'), 'broken');
+    expect((await problemOf(openDataDirectory(path, { create: true }))).kind).toBe('corrupt identity');
+    await writeFile(join(path, 'node.id'), identity);
+    await (await openDataDirectory(path, { create: true })).close();
+  });
+});
+
+describe('a data directory without permissions', () => {
+  it.each([
+    ['EROFS', 'write', { kind: 'read-only', code: 'EROFS' }],
+    ['EACCES', 'write', { kind: 'read-only', code: 'EACCES' }],
+    ['EPERM', 'write', { kind: 'read-only', code: 'EPERM' }],
+    ['EACCES', 'read', { kind: 'not accessible', code: 'EACCES' }],
+    ['EIO', 'write', undefined],
+    [undefined, 'write', undefined],
+  ] as const)('%s on %s', (code, attempted, problem) => {
+    expect(problemOfCode(code, attempted)).toEqual(problem);
+  });
+
+  // Permission bits do not bind root, as whom tests often run; the immutable flag does, where there is one.
+  const immutableWorks = ((): boolean => {
+    const probe = mkdtempSync(join(tmpdir(), 'golog-immutable-'));
+    try {
+      execFileSync('chattr', ['+i', probe], { stdio: 'ignore' });
+      execFileSync('chattr', ['-i', probe], { stdio: 'ignore' });
+      return true;
+    } catch {
+      return false;
+    } finally {
+      rmSync(probe, { recursive: true });
+    }
+  })();
+  const itOnImmutable = immutableWorks ? it : it.skip;
+  const whySkipped = immutableWorks ? '' : ' (skipped: chattr +i does not work here)';
+
+  itOnImmutable(`is named as such when it cannot be written to${whySkipped}`, async () => {
+    await mkdir(path);
+    execFileSync('chattr', ['+i', path]);
+    try {
+      expect((await problemOf(openDataDirectory(path, { create: true }))).kind).toBe('read-only');
+      expect((await problemOf(openDataDirectory(join(path, 'below'), { create: true }))).kind).toBe('read-only');
+    } finally {
+      execFileSync('chattr', ['-i', path]);
+    }
+  });
+
+  it('says which file an error of the system is about', () => {
+    const cause = Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' });
+    const error = new FileOperationError('sync', '/data/00.store', cause);
+    expect(error).toMatchObject({
+      code: 'EIO',
+      cause,
+      message: 'cannot sync /data/00.store: EIO: i/o error, fdatasync',
+    });
+  });
+});
