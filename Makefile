@@ -11,7 +11,7 @@ compile: ## Install, then compile src to dist
 	@./scripts/prepare.sh build
 
 test: compile ## Install, compile, run the whole test suite
-	@npm test --silent $(if $(GOLOG_TEST_REPORT),-- --json --outputFile='$(GOLOG_TEST_REPORT)')
+	@npm test --silent $(if $(TEST_REPORT),-- --json --outputFile='$(TEST_REPORT)')
 
 lint: install ## Format, types, import rules, unused code, protobuf
 	@npm run --silent lint
