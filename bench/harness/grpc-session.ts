@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
 
 const windowBytes = 16 * 1024 * 1024;
@@ -70,6 +71,9 @@ export class MessageReader implements ChunkSink {
   }
 }
 
+const textOf = (header: string | string[] | undefined): string | undefined =>
+  Array.isArray(header) ? header.join() : header;
+
 export interface GrpcCall {
   readonly stream: ClientHttp2Stream;
   /** Settles when the call ends: rejects with `GrpcStatusError` unless its status is 0, or when the stream breaks. */
@@ -108,10 +112,9 @@ export class GrpcSession {
     const done = new Promise<void>((resolve, reject) => {
       let status = '';
       let statusMessage = '';
-      const note = (headers: Record<string, unknown>): void => {
-        if (headers['grpc-status'] === undefined) return;
-        status = String(headers['grpc-status']);
-        statusMessage = String(headers['grpc-message'] ?? '');
+      const note = (headers: IncomingHttpHeaders): void => {
+        status = textOf(headers['grpc-status']) ?? status;
+        statusMessage = textOf(headers['grpc-message']) ?? statusMessage;
       };
       stream.on('response', note);
       stream.on('trailers', note);
@@ -119,7 +122,7 @@ export class GrpcSession {
         try {
           sink.push(chunk);
         } catch (error) {
-          reject(error as Error);
+          reject(error);
           stream.close(constants.NGHTTP2_CANCEL);
         }
       });

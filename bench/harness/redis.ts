@@ -5,6 +5,7 @@ import type { Bench } from './bench.js';
 import { freePort, run, type Server } from './processes.js';
 import { recordValueBytes } from './wire.js';
 
+const program = 'redis-server';
 const value = 'x'.repeat(recordValueBytes);
 
 /** One inline command, one line of answer. */
@@ -31,7 +32,7 @@ export async function startRedis(bench: Bench): Promise<Redis> {
   const port = await freePort();
   const startedAt = performance.now();
   const child = spawn(
-    'redis-server',
+    program,
     [
       ...['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--daemonize', 'no', '--save', ''],
       ...['--appendonly', 'yes', '--appendfsync', 'always', '--auto-aof-rewrite-percentage', '0'],
