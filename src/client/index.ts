@@ -1,0 +1,13 @@
+export {
+  AcknowledgedLossError,
+  ConcurrentProducerError,
+  isTransient,
+  OutcomeUnknownError,
+  RpcError,
+  UnreachableError,
+} from './errors.js';
+export { LogClient, type LogInfo, type ReadFrom, type ReadOptions, type Server } from './log-client.js';
+export { type Acknowledgement, Producer, type ProducerOptions } from './producer.js';
+export { ReceivedBatch, type ReadChunk, type ReceivedRecord } from './received-batch.js';
+export { OutgoingBatch, type OutgoingRecord, RecordBatchBuilder, recordBytes } from './record-batch-builder.js';
+export { MalformedResponseError } from './wire.js';

@@ -1,0 +1,192 @@
+import { create, fromBinary, type DescMessage, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { Client, type ClientDuplexStream, credentials } from '@grpc/grpc-js';
+import {
+  Consistency,
+  GetLogInfoRequestSchema,
+  GetLogInfoResponseSchema,
+  Position,
+  ReadRequestSchema,
+} from '../gen/golog/v1/log_service_pb.js';
+import { GetServersRequestSchema, GetServersResponseSchema } from '../gen/log/v1/log_pb.js';
+import { fromServiceError } from './errors.js';
+import { decodeReadResponse, type ReadChunk } from './received-batch.js';
+import { MalformedResponseError } from './wire.js';
+
+/** Where a read starts: an offset, the first record appended at or after a time, the last N, or an end of the log. */
+export type ReadFrom =
+  | { readonly offset: number }
+  | { readonly sinceMs: number }
+  | { readonly last: number }
+  | { readonly position: 'earliest' | 'latest' };
+
+export interface ReadOptions {
+  readonly from: ReadFrom;
+  /** Most records in one chunk. */
+  readonly maxRecords?: number;
+  /** Most payload bytes in one chunk; a first record larger than this comes all the same. */
+  readonly maxBytes?: number;
+  /** Sees every append acknowledged before the read began, anywhere. */
+  readonly linearizable?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface LogInfo {
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+  readonly logEndOffset: number;
+  readonly bytes: number;
+  readonly segments: number;
+}
+
+export interface Server {
+  readonly id: string;
+  readonly rpcAddr: string;
+  readonly isLeader: boolean;
+}
+
+export type AppendCall = ClientDuplexStream<Uint8Array, Buffer>;
+
+const logService = '/golog.v1.LogService/';
+const unaryDeadlineMs = 30_000;
+const channelOptions = {
+  'grpc.max_receive_message_length': 64 * 1024 * 1024,
+  'grpc.max_send_message_length': -1,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 1_000,
+  'grpc.keepalive_time_ms': 20_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc-node.flow_control_window': 8 * 1024 * 1024,
+};
+
+const passBytes = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+const sameBytes = (bytes: Buffer): Buffer => bytes;
+
+/** Calls to one server over one gRPC connection, which is made at the first call and again after a loss. */
+export class LogClient {
+  private constructor(
+    readonly address: string,
+    private readonly client: Client,
+  ) {}
+
+  /** @param address HOST:PORT; nothing is sent yet */
+  static connect(address: string): LogClient {
+    return new LogClient(address, new Client(address, credentials.createInsecure(), channelOptions));
+  }
+
+  close(): void {
+    this.client.close();
+  }
+
+  async info(signal?: AbortSignal): Promise<LogInfo> {
+    const request = encode(GetLogInfoRequestSchema, {});
+    const response = fromBinary(
+      GetLogInfoResponseSchema,
+      await this.#unary(`${logService}GetLogInfo`, request, signal),
+    );
+    return {
+      logStartOffset: safeNumber(response.logStartOffset),
+      highWatermark: safeNumber(response.highWatermark),
+      logEndOffset: safeNumber(response.logEndOffset),
+      bytes: safeNumber(response.bytes),
+      segments: response.segments,
+    };
+  }
+
+  async servers(signal?: AbortSignal): Promise<Server[]> {
+    const request = encode(GetServersRequestSchema, {});
+    const response = fromBinary(GetServersResponseSchema, await this.#unary('/log.v1.Log/GetServers', request, signal));
+    return response.servers.map(({ id, rpcAddr, isLeader }) => ({ id, rpcAddr, isLeader }));
+  }
+
+  /** What is committed from a place on, up to the limits; at the log's end no batches. */
+  async read(options: ReadOptions): Promise<ReadChunk> {
+    return decodeReadResponse(await this.#unary(`${logService}Read`, encodeReadRequest(options), options.signal));
+  }
+
+  /**
+   * `read`, again and again, then following the log's end. Leaving the loop, or the signal's abort, cancels the call;
+   * after an abort the iteration just ends. A slow reader holds the server back.
+   */
+  async *tail(options: ReadOptions): AsyncGenerator<ReadChunk, void, void> {
+    options.signal?.throwIfAborted();
+    const call = this.client.makeServerStreamRequest(
+      `${logService}Tail`,
+      passBytes,
+      sameBytes,
+      encodeReadRequest(options),
+    );
+    const cancel = (): void => {
+      call.cancel();
+    };
+    options.signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      for await (const message of call) yield decodeReadResponse(message as Buffer);
+    } catch (error) {
+      if (options.signal?.aborted !== true) throw fromServiceError(error, this.address);
+    } finally {
+      options.signal?.removeEventListener('abort', cancel);
+      call.on('error', () => undefined);
+      call.cancel();
+    }
+  }
+
+  /** A raw stream of encoded `AppendRequest`s and their answers; `Producer` is what to use. */
+  appendStream(): AppendCall {
+    return this.client.makeBidiStreamRequest(`${logService}AppendStream`, passBytes, sameBytes);
+  }
+
+  #unary(path: string, request: Uint8Array, signal: AbortSignal | undefined): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      const deadline = Date.now() + unaryDeadlineMs;
+      const call = this.client.makeUnaryRequest(
+        path,
+        passBytes,
+        sameBytes,
+        request,
+        { deadline },
+        (error, response) => {
+          signal?.removeEventListener('abort', cancel);
+          if (error === null && response !== undefined) resolve(response);
+          else reject(signal?.aborted === true ? abortReason(signal) : fromServiceError(error, this.address));
+        },
+      );
+      const cancel = (): void => {
+        call.cancel();
+      };
+      signal?.addEventListener('abort', cancel, { once: true });
+    });
+  }
+}
+
+function abortReason(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason;
+  return reason instanceof Error ? reason : new Error('aborted', { cause: reason });
+}
+
+function encode<Desc extends DescMessage>(schema: Desc, fields: MessageInitShape<Desc>): Uint8Array {
+  return toBinary(schema, create(schema, fields));
+}
+
+export function safeNumber(value: bigint): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) throw new MalformedResponseError(`${value} is beyond 2^53 - 1`);
+  return number;
+}
+
+function encodeReadRequest({ from, maxRecords, maxBytes, linearizable }: ReadOptions): Uint8Array {
+  return encode(ReadRequestSchema, {
+    from: encodeFrom(from),
+    maxRecords: Math.min(maxRecords ?? 0, 0xffffffff),
+    maxBytes: maxBytes ?? 0,
+    consistency: linearizable === true ? Consistency.LINEARIZABLE : Consistency.LOCAL,
+  });
+}
+
+function encodeFrom(from: ReadFrom): NonNullable<MessageInitShape<typeof ReadRequestSchema>['from']> {
+  if ('offset' in from) return { case: 'offset', value: BigInt(from.offset) };
+  if ('sinceMs' in from) return { case: 'since', value: timestampFromMs(from.sinceMs) };
+  if ('last' in from) return { case: 'last', value: BigInt(from.last) };
+  return { case: 'position', value: from.position === 'earliest' ? Position.EARLIEST : Position.LATEST };
+}

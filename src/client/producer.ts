@@ -1,0 +1,302 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { fromBinary } from '@bufbuild/protobuf';
+import { AppendResponseSchema } from '../gen/golog/v1/log_service_pb.js';
+import {
+  AcknowledgedLossError,
+  ConcurrentProducerError,
+  fromServiceError,
+  isTransient,
+  OutcomeUnknownError,
+  RpcError,
+  UnreachableError,
+} from './errors.js';
+import { type AppendCall, type LogClient, safeNumber } from './log-client.js';
+import type { OutgoingBatch } from './record-batch-builder.js';
+import { holdsBatchAt, readBack } from './read-back.js';
+
+export interface Acknowledgement {
+  readonly baseOffset: number;
+  readonly recordCount: number;
+}
+
+export interface ProducerOptions {
+  /** Called for each batch in the order of `send`, when it is on the disks of a quorum. Must not throw. */
+  readonly onAcknowledged?: (acknowledgement: Acknowledgement) => void;
+  /** Called when the connection is lost and when it is there again. */
+  readonly onConnection?: (state: 'lost' | 'resumed', reason?: Error) => void;
+  /**
+   * Other producers append all the time: batches go without a claim to their offsets, and a connection lost while
+   * batches are under way ends the producer, since nobody can say whether they will still be stored.
+   */
+  readonly shared?: boolean;
+  /** Batches under way (default 16). */
+  readonly inFlightMax?: number;
+  /** Without progress for this long, a lost connection ends the producer (default 60,000). */
+  readonly reconnectTimeoutMs?: number;
+}
+
+interface Pending {
+  readonly batch: OutgoingBatch;
+  /** Every offset at which a request that carried this batch may have been, or may yet be, appended. */
+  readonly claims: Set<number>;
+  /** The claim of the request on the present stream, if it is the first request to make that claim. */
+  freshClaim: number | undefined;
+}
+
+const inFlightMaxDefault = 16;
+const reconnectTimeoutMsDefault = 60_000;
+const backoffMsFirst = 50;
+const backoffMsMax = 1_000;
+
+/**
+ * Appends batches, pipelined and in order, and goes on after a lost connection without storing a batch twice.
+ *
+ * Each request claims the offset that follows the one before it (`expected_offset`), so a batch whose answer was lost
+ * is either in the log at the offset that it claimed, or not at all. After a loss the log is read there: what is found
+ * is acknowledged, what is not is sent again with the same claim, which at most one of the two requests can get.
+ *
+ * When another producer takes a claimed offset, the claims that were under way are let die (one batch at a time until
+ * the log has grown past them), and from then on batches go without claims, as with `shared`.
+ */
+export class Producer {
+  readonly #pending: Pending[] = [];
+  readonly #inFlightMax: number;
+  readonly #reconnectTimeoutMs: number;
+  #written = 0;
+  #call: AppendCall | undefined;
+  #clogged = false;
+  #shared: boolean;
+  /** Claims below this may still be granted to requests of a stream that has ended. */
+  #zombieClaimsEnd = 0;
+  #rivalSeen = false;
+  #failure: Error | undefined;
+  #wake: (() => void)[] = [];
+  #lastProgressMs = performance.now();
+  readonly #closed = new AbortController();
+
+  private constructor(
+    private readonly client: LogClient,
+    private readonly options: ProducerOptions,
+    /** One past the last offset known to be taken. */
+    private nextOffset: number,
+  ) {
+    this.#inFlightMax = options.inFlightMax ?? inFlightMaxDefault;
+    this.#reconnectTimeoutMs = options.reconnectTimeoutMs ?? reconnectTimeoutMsDefault;
+    this.#shared = options.shared === true;
+  }
+
+  /** @throws UnreachableError, RpcError when the server does not say where its log ends */
+  static async open(client: LogClient, options: ProducerOptions = {}): Promise<Producer> {
+    const { highWatermark } = await client.read({ from: { position: 'latest' }, linearizable: true });
+    const producer = new Producer(client, options, highWatermark);
+    producer.#startStream();
+    return producer;
+  }
+
+  /** Batches handed over and not acknowledged. */
+  get unacknowledged(): number {
+    return this.#pending.length;
+  }
+
+  /** Resolves when there is room for more; rejects with what ended the producer. Owns the batch from here on. */
+  async send(batch: OutgoingBatch): Promise<void> {
+    while (this.#failure === undefined && this.#pending.length >= this.#inFlightMax) await this.#change();
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#pending.length === 0) this.#lastProgressMs = performance.now();
+    this.#pending.push({ batch, claims: new Set(), freshClaim: undefined });
+    this.#pump();
+  }
+
+  /** Resolves when everything sent is acknowledged; rejects with what ended the producer. */
+  async flush(): Promise<void> {
+    while (this.#failure === undefined && this.#pending.length > 0) await this.#change();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Ends the stream; what is not acknowledged by now is of unknown outcome. */
+  close(): void {
+    this.#closed.abort();
+    this.#fail(new OutcomeUnknownError('the producer was closed'));
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#wake.push(resolve));
+  }
+
+  #changed(): void {
+    const wake = this.#wake;
+    this.#wake = [];
+    for (const resume of wake) resume();
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#dropStream();
+    this.#changed();
+  }
+
+  #dropStream(): void {
+    const call = this.#call;
+    this.#call = undefined;
+    this.#written = 0;
+    this.#clogged = false;
+    if (call === undefined) return;
+    call.removeAllListeners();
+    call.on('error', () => undefined);
+    call.cancel();
+  }
+
+  #startStream(): void {
+    const call = this.client.appendStream();
+    this.#call = call;
+    call.on('data', (message: Buffer) => this.#onAnswer(message));
+    call.on('drain', () => {
+      this.#clogged = false;
+      this.#pump();
+    });
+    call.on('error', (error: unknown) => this.#onStreamEnd(fromServiceError(error, this.client.address)));
+    call.on('end', () => setImmediate(() => this.#onQuietEnd(call)));
+    this.#pump();
+  }
+
+  /** A stream that ends with an error says so after `end`; one that is still there ended well, unasked. */
+  #onQuietEnd(call: AppendCall): void {
+    if (this.#call !== call) return;
+    this.#onStreamEnd(new RpcError('UNAVAILABLE', 'the server ended the stream', new Map()));
+  }
+
+  #window(): number {
+    return this.#rivalSeen && !this.#shared ? 1 : this.#inFlightMax;
+  }
+
+  #pump(): void {
+    while (this.#call !== undefined && !this.#clogged) {
+      const pending = this.#pending[this.#written];
+      if (pending === undefined || this.#written >= this.#window()) return;
+      const claim = this.#shared ? undefined : this.#claimOf(this.#written);
+      if (claim !== undefined) {
+        pending.freshClaim = pending.claims.has(claim) ? undefined : claim;
+        pending.claims.add(claim);
+      }
+      this.#written += 1;
+      this.#clogged = !this.#call.write(pending.batch.request(claim));
+    }
+  }
+
+  #claimOf(place: number): number {
+    let offset = this.nextOffset;
+    for (let before = 0; before < place; before += 1) offset += this.#pending[before]!.batch.recordCount;
+    return offset;
+  }
+
+  #onAnswer(message: Buffer): void {
+    try {
+      const { baseOffset } = fromBinary(AppendResponseSchema, message);
+      if (this.#written === 0) throw new RpcError('INTERNAL', 'an answer without a request', new Map());
+      this.#written -= 1;
+      this.#acknowledge(safeNumber(baseOffset));
+      this.#pump();
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #acknowledge(baseOffset: number): void {
+    const { batch } = this.#pending.shift()!;
+    this.nextOffset = baseOffset + batch.recordCount;
+    if (this.#rivalSeen && this.nextOffset >= this.#zombieClaimsEnd) this.#shared = true;
+    this.#lastProgressMs = performance.now();
+    this.options.onAcknowledged?.({ baseOffset, recordCount: batch.recordCount });
+    this.#changed();
+  }
+
+  #onStreamEnd(error: Error): void {
+    if (this.#failure !== undefined) return;
+    const written = this.#written;
+    const mismatch = error instanceof RpcError && error.code === 'FAILED_PRECONDITION' && !this.#shared;
+    this.#dropStream();
+    if (mismatch) {
+      const head = this.#pending[0];
+      if (head?.freshClaim !== undefined) head.claims.delete(head.freshClaim);
+    } else if (!isTransient(error)) {
+      this.#fail(error);
+      return;
+    } else if (this.#shared && written > 0) {
+      this.#fail(
+        new OutcomeUnknownError(
+          `the connection was lost (${error.message}) while ${written} batches were under way, and with other producers at work nobody can say whether they will still be stored`,
+          { cause: error },
+        ),
+      );
+      return;
+    }
+    if (!mismatch) this.options.onConnection?.('lost', error);
+    void this.#resume(error, !mismatch);
+  }
+
+  /** Tries until the server is there again, then settles what was under way and goes on. */
+  async #resume(reason: Error, announce: boolean): Promise<void> {
+    let backoffMs = backoffMsFirst;
+    for (let last = reason; this.#failure === undefined;) {
+      if (performance.now() - this.#lastProgressMs > this.#reconnectTimeoutMs) {
+        const seconds = Math.round(this.#reconnectTimeoutMs / 1_000);
+        this.#fail(
+          new UnreachableError(this.client.address, `no progress for ${seconds} s (${last.message})`, { cause: last }),
+        );
+        return;
+      }
+      try {
+        await delay(backoffMs, undefined, { signal: this.#closed.signal });
+        if (!this.#shared) await this.#settle();
+        if (this.#closed.signal.aborted) return;
+        if (announce) this.options.onConnection?.('resumed');
+        this.#startStream();
+        return;
+      } catch (error) {
+        const cause = error instanceof Error ? error : new Error(String(error));
+        if (!isTransient(cause)) {
+          this.#fail(cause);
+          return;
+        }
+        last = cause;
+        backoffMs = Math.min(backoffMs * 2, backoffMsMax);
+      }
+    }
+  }
+
+  /** Reads the log where the unanswered batches claimed to be, and acknowledges those that are there. */
+  async #settle(): Promise<void> {
+    const claimsEnd = this.#pending.reduce(
+      (end, { batch, claims }) => Math.max(end, ...[...claims].map((claim) => claim + batch.recordCount)),
+      this.nextOffset,
+    );
+    const found = await readBack(this.client, this.nextOffset, claimsEnd, this.#closed.signal);
+    if (this.#failure !== undefined) return;
+    if (found.highWatermark < this.nextOffset) throw new AcknowledgedLossError(this.nextOffset, found.highWatermark);
+
+    for (let head = this.#pending[0]; head !== undefined; head = this.#pending[0]) {
+      const stored = storedAt(head, found);
+      if (stored === undefined) break;
+      this.#acknowledge(stored);
+    }
+    if (this.#pending.length === 0 || found.highWatermark === this.nextOffset) return;
+
+    if (this.#pending.some((pending) => storedAt(pending, found) !== undefined)) {
+      throw new ConcurrentProducerError(
+        'another producer appended at the same time, and a later batch was stored before an earlier one',
+      );
+    }
+    this.#rivalSeen = true;
+    this.#zombieClaimsEnd = this.#pending.reduce(
+      (end, { claims }) => Math.max(end, ...[...claims].map((claim) => claim + 1)),
+      this.#zombieClaimsEnd,
+    );
+    this.nextOffset = found.highWatermark;
+    if (this.nextOffset >= this.#zombieClaimsEnd) this.#shared = true;
+  }
+}
+
+function storedAt({ batch, claims }: Pending, found: Awaited<ReturnType<typeof readBack>>): number | undefined {
+  return [...claims].find((claim) => holdsBatchAt(found, claim, batch));
+}

@@ -1,0 +1,132 @@
+import { varintBytes, WireCursor, writeVarint } from './wire.js';
+
+/** What a producer gives: bytes, and optionally a key and headers. */
+export interface OutgoingRecord {
+  readonly value: Uint8Array;
+  readonly key?: Uint8Array | undefined;
+  readonly headers?: ReadonlyMap<string, Uint8Array> | undefined;
+}
+
+const expectedOffsetBytesMax = 1 + 8;
+const recordsTag = 0x0a;
+const valueTag = 0x0a;
+const keyTag = 0x32;
+const headersTag = 0x3a;
+
+function fieldBytes(length: number): number {
+  return 1 + varintBytes(length) + length;
+}
+
+function headerEntryBytes(name: Uint8Array, value: Uint8Array): number {
+  return fieldBytes(name.length) + fieldBytes(value.length);
+}
+
+function encodedHeaders(record: OutgoingRecord): [name: Uint8Array, value: Uint8Array][] {
+  return [...(record.headers ?? [])].map(([name, value]) => [Buffer.from(name), value]);
+}
+
+/** Bytes of the record as a `log.v1.Record` message, which is what the server's record limit counts. */
+export function recordBytes(record: OutgoingRecord): number {
+  let bytes = record.value.length === 0 ? 0 : fieldBytes(record.value.length);
+  if (record.key !== undefined && record.key.length > 0) bytes += fieldBytes(record.key.length);
+  if (record.headers !== undefined) {
+    for (const [name, value] of encodedHeaders(record)) bytes += fieldBytes(headerEntryBytes(name, value));
+  }
+  return bytes;
+}
+
+/** A finished batch: the bytes of a `golog.v1.AppendRequest`, with room at the end for its expected offset. */
+export class OutgoingBatch {
+  constructor(
+    private readonly buffer: Buffer,
+    private readonly recordsEnd: number,
+    readonly recordCount: number,
+  ) {}
+
+  /** Bytes of the records with their framing, which is what the server's batch limit counts. */
+  get bytes(): number {
+    return this.recordsEnd;
+  }
+
+  /** The request. The result shares the batch's memory: only the latest result of a batch is valid. */
+  request(expectedOffset: number | undefined): Buffer {
+    if (expectedOffset === undefined) return this.buffer.subarray(0, this.recordsEnd);
+    this.buffer[this.recordsEnd] = 0x10;
+    return this.buffer.subarray(0, writeVarint(this.buffer, this.recordsEnd + 1, expectedOffset));
+  }
+
+  /** The encoded records, in order. */
+  *records(): Generator<Uint8Array, void, void> {
+    const cursor = new WireCursor(this.buffer, 0, this.recordsEnd);
+    while (!cursor.done) {
+      cursor.varint();
+      const start = cursor.lengthDelimited();
+      yield this.buffer.subarray(start, cursor.position);
+    }
+  }
+}
+
+/** Collects records into one request, written once into one buffer. */
+export class RecordBatchBuilder {
+  #buffer: Buffer | undefined;
+  #position = 0;
+  #count = 0;
+
+  /** @param bytesMax a batch holds at most this, or one larger record */
+  constructor(private readonly bytesMax: number) {}
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Adds the record, unless the batch has others and would become too large: then false, and `take` comes first. */
+  add(record: OutgoingRecord): boolean {
+    const bytes = recordBytes(record);
+    const framed = fieldBytes(bytes);
+    if (this.#count > 0 && this.#position + framed > this.bytesMax) return false;
+    this.#buffer ??= Buffer.allocUnsafeSlow(Math.max(this.bytesMax, framed) + expectedOffsetBytesMax);
+    this.#position = writeRecord(this.#buffer, this.#position, record, bytes);
+    this.#count += 1;
+    return true;
+  }
+
+  /** The batch, and an empty builder; undefined when nothing was added. */
+  take(): OutgoingBatch | undefined {
+    if (this.#buffer === undefined) return undefined;
+    const full = this.#position * 2 > this.#buffer.length;
+    const buffer = full ? this.#buffer : shrunk(this.#buffer, this.#position);
+    const batch = new OutgoingBatch(buffer, this.#position, this.#count);
+    this.#buffer = undefined;
+    this.#position = 0;
+    this.#count = 0;
+    return batch;
+  }
+}
+
+function shrunk(buffer: Buffer, length: number): Buffer {
+  const result = Buffer.allocUnsafeSlow(length + expectedOffsetBytesMax);
+  buffer.copy(result, 0, 0, length);
+  return result;
+}
+
+function writeBytes(target: Uint8Array, position: number, tag: number, bytes: Uint8Array): number {
+  target[position] = tag;
+  const start = writeVarint(target, position + 1, bytes.length);
+  target.set(bytes, start);
+  return start + bytes.length;
+}
+
+function writeRecord(target: Uint8Array, position: number, record: OutgoingRecord, bytes: number): number {
+  target[position] = recordsTag;
+  let at = writeVarint(target, position + 1, bytes);
+  if (record.value.length > 0) at = writeBytes(target, at, valueTag, record.value);
+  if (record.key !== undefined && record.key.length > 0) at = writeBytes(target, at, keyTag, record.key);
+  if (record.headers === undefined) return at;
+  for (const [name, value] of encodedHeaders(record)) {
+    target[at] = headersTag;
+    at = writeVarint(target, at + 1, headerEntryBytes(name, value));
+    at = writeBytes(target, at, 0x0a, name);
+    at = writeBytes(target, at, 0x12, value);
+  }
+  return at;
+}

@@ -1,0 +1,142 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  Metadata,
+  type sendUnaryData,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  status,
+} from '@grpc/grpc-js';
+import {
+  AppendRequestSchema,
+  AppendResponseSchema,
+  ReadRequestSchema,
+  ReadResponseSchema,
+} from '../../src/gen/golog/v1/log_service_pb.js';
+import { type Record, RecordSchema } from '../../src/gen/log/v1/log_pb.js';
+
+/** What the fake does with the n-th request that it gets, counted over all streams. */
+export type Behaviour =
+  | 'answer'
+  /** Stores the batch and loses the connection before the answer. */
+  | 'store and lose'
+  /** Loses the connection before the batch is stored. */
+  | 'lose'
+  /** Answers that the record is too large. */
+  | 'refuse'
+  /** Somebody else's records go first, as many as this batch has. */
+  | 'rival first';
+
+const same = (bytes: Buffer): Buffer => bytes;
+const method = (name: string, stream: boolean) => ({
+  path: `/golog.v1.LogService/${name}`,
+  requestStream: stream,
+  responseStream: stream,
+  requestSerialize: same,
+  requestDeserialize: same,
+  responseSerialize: same,
+  responseDeserialize: same,
+});
+
+/** A log in memory behind gRPC that misbehaves as a test asks. */
+export class FakeLogServer {
+  readonly records: Record[] = [];
+  readonly claims: (number | undefined)[] = [];
+  readonly #server = new Server();
+  address = '';
+  /** Requests that were on their way when one failed are still looked at, as a server may. */
+  storeLateAfterMismatch = false;
+
+  private constructor(private readonly behave: (request: number) => Behaviour) {}
+
+  static async start(behave: (request: number) => Behaviour): Promise<FakeLogServer> {
+    const fake = new FakeLogServer(behave);
+    fake.#server.addService(
+      { AppendStream: method('AppendStream', true), Read: method('Read', false) },
+      {
+        AppendStream: (call: ServerDuplexStream<Buffer, Buffer>) => fake.#append(call),
+        Read: (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>) => fake.#read(call, respond),
+      },
+    );
+    const port = await new Promise<number>((resolve, reject) => {
+      fake.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {
+        if (error === null) resolve(bound);
+        else reject(error);
+      });
+    });
+    fake.address = `127.0.0.1:${port}`;
+    return fake;
+  }
+
+  stop(): void {
+    this.#server.forceShutdown();
+  }
+
+  values(): string[] {
+    return this.records.map(({ value }) => Buffer.from(value).toString());
+  }
+
+  #append(call: ServerDuplexStream<Buffer, Buffer>): void {
+    let ended = false;
+    const end = (code: status, details: string): void => {
+      const first = !ended;
+      ended = true;
+      const fail = (): boolean => call.emit('error', { code, details, metadata: new Metadata() });
+      if (first && this.storeLateAfterMismatch) setTimeout(fail, 20);
+      else if (first) fail();
+    };
+    call.on('data', (bytes: Buffer) => {
+      if (ended && !this.storeLateAfterMismatch) return;
+      const request = fromBinary(AppendRequestSchema, bytes);
+      const claim = request.expectedOffset === undefined ? undefined : Number(request.expectedOffset);
+      this.claims.push(claim);
+      const behaviour = this.behave(this.claims.length - 1);
+      if (behaviour === 'lose') {
+        end(status.UNAVAILABLE, 'connection lost');
+        return;
+      }
+      if (behaviour === 'refuse') {
+        end(status.INVALID_ARGUMENT, 'record too large');
+        return;
+      }
+      if (behaviour === 'rival first') this.#store(request.records.map(() => record('rival')));
+      if (claim !== undefined && claim !== this.records.length) {
+        end(status.FAILED_PRECONDITION, 'another offset');
+        return;
+      }
+      const baseOffset = this.#store(request.records);
+      if (behaviour === 'store and lose') {
+        end(status.UNAVAILABLE, 'connection lost');
+        return;
+      }
+      if (ended) return;
+      const recordCount = request.records.length;
+      const response = create(AppendResponseSchema, { baseOffset: BigInt(baseOffset), recordCount });
+      call.write(Buffer.from(toBinary(AppendResponseSchema, response)));
+    });
+    call.on('end', () => call.end());
+    call.on('error', () => undefined);
+  }
+
+  #store(records: readonly Record[]): number {
+    const baseOffset = this.records.length;
+    this.records.push(...records);
+    return baseOffset;
+  }
+
+  #read(call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void {
+    const { from } = fromBinary(ReadRequestSchema, call.request);
+    const offset = from.case === 'offset' ? Number(from.value) : this.records.length;
+    const records = this.records.slice(offset);
+    const response = create(ReadResponseSchema, {
+      batches: records.length === 0 ? [] : [{ baseOffset: BigInt(offset), term: 1n, records }],
+      highWatermark: BigInt(this.records.length),
+    });
+    respond(null, Buffer.from(toBinary(ReadResponseSchema, response)));
+  }
+}
+
+export function record(value: string): Record {
+  return create(RecordSchema, { value: Buffer.from(value) });
+}

@@ -1,0 +1,136 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import {
+  ConcurrentProducerError,
+  LogClient,
+  OutcomeUnknownError,
+  Producer,
+  type ProducerOptions,
+  RecordBatchBuilder,
+  RpcError,
+  UnreachableError,
+} from '../../src/client/index.js';
+import { type Behaviour, FakeLogServer } from './fake-log-server.js';
+
+let server: FakeLogServer;
+let client: LogClient;
+
+afterEach(() => {
+  client.close();
+  server.stop();
+});
+
+/** Batches of two records, "0a" "0b", "1a" "1b", … */
+function batch(n: number) {
+  const builder = new RecordBatchBuilder(1_024);
+  for (const letter of 'ab') builder.add({ value: Buffer.from(`${n}${letter}`) });
+  return builder.take()!;
+}
+
+function values(count: number): string[] {
+  return Array.from({ length: count }, (_, n) => [`${n}a`, `${n}b`]).flat();
+}
+
+async function run(
+  behaviours: Readonly<Record<number, Behaviour>>,
+  batches: number,
+  options: ProducerOptions = {},
+): Promise<number[]> {
+  server = await FakeLogServer.start((request) => behaviours[request] ?? 'answer');
+  client = LogClient.connect(server.address);
+  const offsets: number[] = [];
+  const producer = await Producer.open(client, {
+    ...options,
+    onAcknowledged: ({ baseOffset }) => offsets.push(baseOffset),
+  });
+  try {
+    for (let n = 0; n < batches; n += 1) await producer.send(batch(n));
+    await producer.flush();
+  } finally {
+    producer.close();
+  }
+  return offsets;
+}
+
+describe('Producer', () => {
+  it('stores everything once and in order, and acknowledges in order', async () => {
+    expect(await run({}, 40)).toEqual(Array.from({ length: 40 }, (_, n) => n * 2));
+    expect(server.values()).toEqual(values(40));
+  });
+
+  it.each<[string, Record<number, Behaviour>]>([
+    ['the answer is lost', { 3: 'store and lose' }],
+    ['the request is lost', { 3: 'lose' }],
+    ['the first of all is lost', { 0: 'lose' }],
+    ['the first answer of all is lost', { 0: 'store and lose' }],
+    ['the last answer of all is lost', { 19: 'store and lose' }],
+    ['it happens again and again', { 2: 'lose', 3: 'lose', 5: 'store and lose', 6: 'store and lose', 9: 'lose' }],
+  ])('stores nothing twice and loses nothing when %s', async (_, behaviours) => {
+    expect(await run(behaviours, 20)).toEqual(Array.from({ length: 20 }, (__, n) => n * 2));
+    expect(server.values()).toEqual(values(20));
+  });
+
+  it('takes a batch with the same bytes as an earlier one for a new one', async () => {
+    server = await FakeLogServer.start((request) => (request === 1 ? 'lose' : 'answer'));
+    client = LogClient.connect(server.address);
+    const producer = await Producer.open(client);
+    for (let n = 0; n < 3; n += 1) await producer.send(batch(7));
+    await producer.flush();
+    producer.close();
+    expect(server.values()).toEqual(['7a', '7b', '7a', '7b', '7a', '7b']);
+  });
+
+  it('goes on when another producer took the claimed offset', async () => {
+    await run({ 4: 'rival first' }, 20, { inFlightMax: 1 });
+    expect(server.values().filter((value) => value !== 'rival')).toEqual(values(20));
+    expect(server.claims.slice(0, 5)).toEqual([0, 2, 4, 6, 8]);
+    expect(server.claims.at(-1)).toBeUndefined();
+  });
+
+  it('lets the claims of a lost stream die before it gives up claiming', async () => {
+    await run({ 4: 'rival first' }, 20, { inFlightMax: 8 });
+    expect(server.values().filter((value) => value !== 'rival')).toEqual(values(20));
+    const { claims } = server;
+    const unclaimed = claims.indexOf(undefined);
+    expect(claims.slice(5, unclaimed).every((claim, place, all) => place === 0 || claim! > all[place - 1]!)).toBe(true);
+  });
+
+  it('claims nothing when told that it shares the log, and stops when an outcome is unknown', async () => {
+    await expect(run({ 3: 'store and lose' }, 10, { shared: true })).rejects.toThrow(OutcomeUnknownError);
+    expect(server.claims.every((claim) => claim === undefined)).toBe(true);
+  });
+
+  it('ends with the server’s error when a batch is refused, with all before it stored', async () => {
+    const refusal = run({ 3: 'refuse' }, 10);
+    await expect(refusal).rejects.toThrow(RpcError);
+    await expect(refusal).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(server.values()).toEqual(values(3));
+  });
+
+  it('gives up a server that makes no progress', async () => {
+    server = await FakeLogServer.start(() => 'lose');
+    client = LogClient.connect(server.address);
+    const producer = await Producer.open(client, { reconnectTimeoutMs: 200 });
+    await producer.send(batch(0));
+    await expect(producer.flush()).rejects.toThrow(UnreachableError);
+    await expect(producer.send(batch(1))).rejects.toThrow(UnreachableError);
+  });
+
+  it('says who cannot be reached', async () => {
+    server = await FakeLogServer.start(() => 'answer');
+    server.stop();
+    client = LogClient.connect(server.address);
+    await expect(Producer.open(client)).rejects.toThrow(`cannot reach ${server.address}: ECONNREFUSED`);
+  });
+
+  it('stops when a later batch was stored before an earlier one', async () => {
+    server = await FakeLogServer.start((request) => (request === 1 ? 'rival first' : 'answer'));
+    client = LogClient.connect(server.address);
+    const producer = await Producer.open(client, { inFlightMax: 8 });
+    await producer.send(batch(0));
+    await producer.flush();
+    server.storeLateAfterMismatch = true;
+    for (let n = 1; n < 4; n += 1) await producer.send(batch(n));
+    await expect(producer.flush()).rejects.toThrow(ConcurrentProducerError);
+    expect(server.values()).toEqual(['0a', '0b', 'rival', 'rival', '2a', '2b', '3a', '3b']);
+  });
+});
