@@ -8,7 +8,7 @@ const adapterLibraries = {
   checksum: ['@node-rs/crc32'],
   'file-system': ['fs-native-extensions'],
   grpc: ['@grpc/grpc-js', '@grpc/reflection', 'grpc-health-check', '@bufbuild/protobuf'],
-  http: ['@connectrpc/connect', '@connectrpc/connect-node', '@bufbuild/protobuf'],
+  http: ['@connectrpc/connect', '@connectrpc/connect-node', '@bufbuild/protobuf', 'zod'],
   peer: ['@grpc/grpc-js', '@bufbuild/protobuf'],
   serf: ['@msgpack/msgpack'],
   acl: ['casbin'],
