@@ -1,6 +1,6 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import { UnavailableError } from '../../application/errors.js';
 import type { FailCall } from './call-errors.js';
+import { shuttingDown } from './call-errors.js';
 import { StreamWriter } from './stream-writer.js';
 
 /** Appends of one stream that are under way or whose answers the client has not taken yet. */
@@ -105,7 +105,7 @@ class AppendStream {
   #end(): void {
     if (this.#writer.closed) return;
     if (this.call.readableEnded) this.call.end();
-    else this.call.emit('error', this.fail(new UnavailableError('this node is shutting down')));
+    else this.call.emit('error', this.fail(shuttingDown()));
   }
 }
 

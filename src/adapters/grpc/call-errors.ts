@@ -1,66 +1,9 @@
 import type { StatusObject } from '@grpc/grpc-js';
 import { Metadata, status as grpcCodes } from '@grpc/grpc-js';
+import { UnavailableError } from '../../application/errors.js';
 import type { Logger } from '../../application/ports/logger.js';
-import type { Status } from '../../application/status.js';
 import { statusOf } from '../../application/status.js';
-import { bytesFieldSize, varintFieldSize, writeBytesField, writeVarintField } from './wire-format.js';
-
-/** The domain of golog's ErrorInfo; its `reason` is the canonical code. */
-const errorDomain = 'golog.v1';
-
-type Field = { readonly tag: number; readonly value: string | Uint8Array | number };
-
-function message(fields: readonly Field[]): Buffer {
-  const contents = fields.map(({ tag, value }) => ({
-    tag,
-    value: typeof value === 'string' ? Buffer.from(value) : value,
-  }));
-  const sizes = contents.map(({ value }) =>
-    typeof value === 'number' ? varintFieldSize(value) : bytesFieldSize(value.byteLength),
-  );
-  const bytes = Buffer.allocUnsafe(sizes.reduce((sum, size) => sum + size, 0));
-  let position = 0;
-  for (const { tag, value } of contents)
-    position =
-      typeof value === 'number'
-        ? writeVarintField(bytes, position, tag, value)
-        : writeBytesField(bytes, position, tag, value);
-  return bytes;
-}
-
-function any(typeName: string, value: Uint8Array): Field {
-  return {
-    tag: 0x1a,
-    value: message([
-      { tag: 0x0a, value: `type.googleapis.com/${typeName}` },
-      { tag: 0x12, value },
-    ]),
-  };
-}
-
-/**
- * `google.rpc.Status` with `ErrorInfo` and, where trying again can help, `RetryInfo`: what rich clients read from the
- * `grpc-status-details-bin` trailer (google/rpc/status.proto, google/rpc/error_details.proto).
- */
-export function richStatusBytes(status: Status): Buffer {
-  const errorInfo = message([
-    { tag: 0x0a, value: status.code },
-    { tag: 0x12, value: errorDomain },
-    ...Object.entries(status.details).map(([name, value]) => ({
-      tag: 0x1a,
-      value: message([
-        { tag: 0x0a, value: name },
-        { tag: 0x12, value },
-      ]),
-    })),
-  ]);
-  const details = [any('google.rpc.ErrorInfo', errorInfo)];
-  if (status.retryAfterSeconds !== undefined) {
-    const duration = message([{ tag: 0x08, value: status.retryAfterSeconds }]);
-    details.push(any('google.rpc.RetryInfo', message([{ tag: 0x0a, value: duration }])));
-  }
-  return message([{ tag: 0x08, value: grpcCodes[status.code] }, { tag: 0x12, value: status.message }, ...details]);
-}
+import { richStatusBytes } from './error-details.js';
 
 /** `logStartOffset` → `golog-log-start-offset`. */
 function trailerName(detail: string): string {
@@ -102,3 +45,6 @@ export function failCall(logger: Logger, method: string): FailCall {
     return response;
   };
 }
+
+/** Why a call ends that the server ends when it closes. */
+export const shuttingDown = (): UnavailableError => new UnavailableError('this node is shutting down');

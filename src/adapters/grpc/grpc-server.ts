@@ -1,11 +1,11 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { CommitLog } from '../../application/commit-log.js';
-import { UnavailableError } from '../../application/errors.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { defaultRecordLimits } from '../../domain/log/records.js';
 import { LogService, file_golog_v1_log_service } from '../../gen/golog/v1/log_service_pb.js';
 import { Log } from '../../gen/log/v1/log_pb.js';
-import { callError } from './call-errors.js';
+import { callError, shuttingDown } from './call-errors.js';
+import { errorDetailsFile } from './error-details.js';
 import { Health } from './health.js';
 import { LogHandlers } from './log-handlers.js';
 import { PipelinedCall } from './pipelined-call.js';
@@ -34,6 +34,17 @@ const receiveSlackBytes = 64 * 1024;
 /** With the rest of a response this stays below 4 MiB, the most that gRPC clients take unless told otherwise. */
 const readBytesMax = 2 * 1024 * 1024;
 
+/** Streams that end by themselves once the server closes: what they began is answered first. */
+const appendStreams: ReadonlySet<string> = new Set([
+  `/${Log.typeName}/${Log.method.produceStream.name}`,
+  `/${LogService.typeName}/${LogService.method.appendStream.name}`,
+]);
+
+function endForShutdown(call: PipelinedCall): void {
+  const { code, details, metadata } = callError(shuttingDown());
+  call.sendStatus({ code, details, metadata });
+}
+
 /** The gRPC listener: `log.v1.Log`, `golog.v1.LogService`, health and reflection. */
 export class GrpcServer {
   readonly #server: Server;
@@ -59,12 +70,12 @@ export class GrpcServer {
       'grpc.max_connection_idle_ms': options.connectionIdleMs ?? 300_000,
       'grpc.enable_channelz': 0,
       interceptors: [
-        (method, call) => {
-          const appends = method.requestStream && method.path.startsWith('/grpc.') === false;
-          const endless = method.responseStream && !appends;
-          const pipelined = new PipelinedCall(call, (ended) => this.#endless.delete(ended));
-          if (endless) this.#endless.add(pipelined);
-          return pipelined;
+        (method, inner) => {
+          const call = new PipelinedCall(inner, (ended) => this.#endless.delete(ended));
+          if (!method.responseStream || appendStreams.has(method.path)) return call;
+          this.#endless.add(call);
+          if (this.#closing.signal.aborted) endForShutdown(call);
+          return call;
         },
       ],
     });
@@ -72,7 +83,7 @@ export class GrpcServer {
     this.#server.addService(rawServiceDefinition(Log), handlers.log());
     this.#server.addService(rawServiceDefinition(LogService), handlers.logService());
     this.#health.addTo(this.#server);
-    addReflection(this.#server, [file_golog_v1_log_service]);
+    addReflection(this.#server, [file_golog_v1_log_service, errorDetailsFile()]);
   }
 
   /** Binds and serves; health says SERVING from here on. Rejects when the address cannot be had. */
@@ -110,8 +121,7 @@ export class GrpcServer {
   async #close(graceMs: number): Promise<void> {
     this.setServing(false);
     this.#closing.abort();
-    const { code, details, metadata } = callError(new UnavailableError('this node is shutting down'));
-    for (const call of this.#endless) call.sendStatus({ code, details, metadata });
+    this.#endless.forEach(endForShutdown);
     const closed = new Promise<void>((resolve, reject) => {
       this.#server.tryShutdown((error) => {
         if (error === undefined) resolve();

@@ -56,7 +56,7 @@ export function readResponseBytes(result: ReadResult): Buffer {
     (batch, place) =>
       varintFieldSize(batch.baseOffset) +
       varintFieldSize(batch.term) +
-      bytesFieldSize(times[place]!.byteLength) +
+      bytesFieldSize(times[place].byteLength) +
       batch.payload.byteLength,
   );
   let size = varintFieldSize(logStartOffset) + varintFieldSize(highWatermark);
@@ -64,10 +64,10 @@ export function readResponseBytes(result: ReadResult): Buffer {
   const bytes = Buffer.allocUnsafe(size);
   let position = 0;
   batches.forEach((batch, place) => {
-    position = writeBytesFieldHeader(bytes, position, 0x0a, sizes[place]!);
+    position = writeBytesFieldHeader(bytes, position, 0x0a, sizes[place]);
     position = writeVarintField(bytes, position, 0x08, batch.baseOffset);
     position = writeVarintField(bytes, position, 0x10, batch.term);
-    position = writeBytesField(bytes, position, 0x1a, times[place]!);
+    position = writeBytesField(bytes, position, 0x1a, times[place]);
     bytes.set(batch.payload, position);
     position += batch.payload.byteLength;
   });
