@@ -49,8 +49,10 @@ export function createContainer(config: Config): Container {
         logId: directory.logId,
         crc32c,
         segmentBytesMax: config['segment-bytes'],
+        // Retention drops whole segments, so a segment must not span more than a part of the age that is kept.
+        ...(config['retention-age'] !== undefined && { segmentAgeMsMax: Math.ceil(config['retention-age'] / 8) }),
         durableIndex: hardState.current.commit,
-        onNotice: (notice) => logger.warn({ notice }, 'log recovery'),
+        onNotice: (notice) => logger.warn(notice, `log recovery: ${notice.kind}`),
       }),
     [DataDirectory, NodeHardState, Config, Logger],
   );
