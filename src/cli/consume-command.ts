@@ -1,0 +1,120 @@
+import { type Command, Option } from 'commander';
+import { LogClient, type ReadFrom } from '../client/index.js';
+import { addressOption } from './address-option.js';
+import { type Consumed, consume } from './consume.js';
+import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './exit-codes.js';
+import { type Format, formats } from './input-format.js';
+import { interruptible } from './interruption.js';
+import { parseCount, parseDurationMs, parseFrom } from './option-values.js';
+import { printChunk } from './output-format.js';
+import { DataOutput, ReaderLeftError } from './standard-output.js';
+
+interface ConsumeFlags {
+  readonly addr: string;
+  readonly from: ReadFrom;
+  readonly follow?: true;
+  readonly limit: number;
+  readonly format: Format;
+  readonly reconnectTimeout: number;
+}
+
+const details = `
+Where to start (--from):
+  earliest              the first record kept
+  latest                the end of the log: nothing without --follow
+  42                    offset 42
+  -100                  the last 100 records
+  2026-01-31T09:30Z     the first record appended at or after a time (without a zone: local time)
+  10m                   the first record of the last ten minutes (ms, s, m, h, d)
+
+Format:
+  text    each record's value and a newline
+  ndjson  one JSON object a line, with offset, term and appendTime, and with "encoding":"base64" where the
+          bytes are not UTF-8; "golog produce --format ndjson" reads it
+  raw     the values' bytes, back to back
+
+Without --follow it stops at the end of the log as it was at the start. Ctrl-C prints the offset to go on from.
+
+Examples:
+  golog consume | head
+  golog consume --from -10 --follow
+  golog consume --from 10m --format ndjson | jq .value
+  golog consume --format raw > image.iso
+${exitCodesHelp}`;
+
+export function addConsumeCommand(program: Command): void {
+  program
+    .command('consume')
+    .summary('print records, and follow the log')
+    .description('Prints the records of the log on standard output.')
+    .addOption(addressOption())
+    .addOption(
+      new Option('--from <WHERE>', 'where to start')
+        .argParser((text) => parseFrom(text, Date.now()))
+        .default({ position: 'earliest' } satisfies ReadFrom, 'earliest'),
+    )
+    .option('--follow', 'go on with records as they are appended')
+    .addOption(
+      new Option('--limit <N>', 'stop after this many records')
+        .argParser(parseCount(0))
+        .default(Number.MAX_SAFE_INTEGER, 'no limit'),
+    )
+    .addOption(new Option('--format <FORMAT>', 'how records are printed').choices(formats).default('text'))
+    .addOption(
+      new Option('--reconnect-timeout <TIME>', 'give up a lost server after this long')
+        .argParser(parseDurationMs)
+        .default(60_000, '60s'),
+    )
+    .addHelpText('after', details)
+    .action(async (flags: ConsumeFlags) => {
+      process.exitCode = await interruptible((signal) => runConsume(flags, signal));
+    });
+}
+
+async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<ExitCode> {
+  if (flags.limit === 0) return ExitCode.ok;
+  const output = new DataOutput(process.stdout);
+  const client = LogClient.connect(flags.addr);
+  const consumed: Consumed = { records: 0, nextOffset: undefined };
+  try {
+    await consume(
+      client,
+      {
+        from: flags.from,
+        follow: flags.follow === true,
+        recordsMax: flags.limit,
+        reconnectTimeoutMs: flags.reconnectTimeout,
+        signal,
+        print: async (chunk, recordsMax) => {
+          const { bytes, recordCount, endOffset } = printChunk(chunk, flags.format, recordsMax);
+          if (bytes.length > 0) await output.write(bytes);
+          return { recordCount, endOffset };
+        },
+        onConnection: (state, reason) => {
+          process.stderr.write(
+            state === 'lost'
+              ? `golog consume: connection to ${flags.addr} lost (${messageOf(reason)}), trying again\n`
+              : `golog consume: connected again\n`,
+          );
+        },
+      },
+      consumed,
+    );
+  } catch (error) {
+    if (error instanceof ReaderLeftError) return ExitCode.ok;
+    if (!signal.aborted) {
+      process.stderr.write(`golog consume: ${messageOf(error)}\n`);
+      sayNextOffset(consumed);
+      return exitCodeOf(error);
+    }
+  } finally {
+    client.close();
+  }
+  if (!signal.aborted) return ExitCode.ok;
+  sayNextOffset(consumed);
+  return ExitCode.interrupted;
+}
+
+function sayNextOffset({ nextOffset }: Consumed): void {
+  if (nextOffset !== undefined) process.stderr.write(`next offset: ${nextOffset}\n`);
+}

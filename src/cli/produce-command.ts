@@ -1,0 +1,200 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import { type Command, Option } from 'commander';
+import { AcknowledgedLossError, ConcurrentProducerError, LogClient, OutcomeUnknownError } from '../client/index.js';
+import { addressOption } from './address-option.js';
+import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './exit-codes.js';
+import { type Format, formats, recordReader } from './input-format.js';
+import { interruptible } from './interruption.js';
+import { parseBytes, parseCount, parseDurationMs } from './option-values.js';
+import { type Produced, produce } from './produce.js';
+import { progressOnTerminal } from './progress.js';
+
+interface ProduceFlags {
+  readonly addr: string;
+  readonly format: Format;
+  readonly chunkBytes: number;
+  readonly batchBytes: number;
+  readonly recordBytesMax: number;
+  readonly linger: number;
+  readonly inFlight: number;
+  readonly reconnectTimeout: number;
+  readonly shared?: true;
+  readonly quiet?: true;
+  readonly json?: true;
+}
+
+const mebibyte = 1024 * 1024;
+/** A server's default limit for a batch is 1 MiB; four bytes of it frame a record that fills it. */
+const recordBytesMaxDefault = mebibyte - 4;
+
+const details = `
+Records:
+  text    each line is a record, without its newline; every other byte is kept: empty lines, CR, bytes that are
+          not UTF-8. "golog consume" ends each record with a newline, so a file that ends with one comes back
+          byte for byte; a last line without one is a record too, comes back with one, and is reported.
+  ndjson  each line is {"value":"text","key":"k","headers":{"name":"text"}}; only "value" is required. With
+          "encoding":"base64" value, key and header values of that line are base64.
+  raw     the bytes in chunks of --chunk-bytes; "golog consume --format raw" gives them back as they were.
+
+Order and repetition: records are stored in the order of the input, each once, also when the connection or the
+server is lost in between and comes back within --reconnect-timeout: each batch claims its offset, so that it cannot
+be stored twice. Another producer that gets in between is noticed; from then on, and from the start with --shared,
+batches claim no offsets, and a connection lost with batches under way ends the command, saying where to resume.
+
+Examples:
+  golog produce access.log
+  tail -F access.log | golog produce --addr 127.0.0.1:8400
+  golog produce --format raw --chunk-bytes 64KiB image.iso --json
+  echo '{"value":"hello","key":"greeting"}' | golog produce --format ndjson
+${exitCodesHelp}`;
+
+export function addProduceCommand(program: Command): void {
+  program
+    .command('produce')
+    .summary('append a file or standard input, one record a line')
+    .description('Appends a file, or standard input, and says where it went once all of it is safe on disk.')
+    .argument('[FILE]', '- or nothing is standard input')
+    .addOption(addressOption())
+    .addOption(new Option('--format <FORMAT>', 'how the input is cut into records').choices(formats).default('text'))
+    .option('--chunk-bytes <BYTES>', 'size of a record of --format raw', parseBytes(recordBytesMaxDefault), 64 * 1024)
+    .option(
+      '--batch-bytes <BYTES>',
+      'largest batch, unless a single record is larger',
+      parseBytes(mebibyte),
+      256 * 1024,
+    )
+    .option('--record-bytes-max <BYTES>', 'refuse larger records', parseBytes(16 * mebibyte), recordBytesMaxDefault)
+    .addOption(
+      new Option('--linger <TIME>', 'send a batch that does not fill after this long')
+        .argParser(parseDurationMs)
+        .default(5, '5ms'),
+    )
+    .option('--in-flight <N>', 'batches under way at a time', parseCount(1, 256), 16)
+    .addOption(
+      new Option('--reconnect-timeout <TIME>', 'give up a lost server after this long without progress')
+        .argParser(parseDurationMs)
+        .default(60_000, '60s'),
+    )
+    .option('--shared', 'other producers append at the same time')
+    .option('--quiet', 'no progress')
+    .option('--json', 'print the summary as JSON')
+    .addHelpText('after', details)
+    .action(async (file: string | undefined, flags: ProduceFlags) => {
+      process.exitCode = await interruptible((signal) => runProduce(file ?? '-', flags, signal));
+    });
+}
+
+async function runProduce(file: string, flags: ProduceFlags, signal: AbortSignal): Promise<ExitCode> {
+  let input: Readable;
+  let inputBytesTotal: number | undefined;
+  if (file === '-') input = process.stdin;
+  else {
+    try {
+      const found = await stat(file);
+      if (found.isDirectory()) throw new Error('is a directory');
+      if (found.isFile()) inputBytesTotal = found.size;
+    } catch (error) {
+      process.stderr.write(`golog produce: cannot read ${file}: ${messageOf(error)}\n`);
+      return ExitCode.failure;
+    }
+    input = createReadStream(file, { highWaterMark: 256 * 1024 });
+  }
+
+  const client = LogClient.connect(flags.addr);
+  const progress = progressOnTerminal(inputBytesTotal, flags.quiet === true);
+  const reader = recordReader(flags);
+  const produced: Produced = {
+    records: 0,
+    bytes: 0,
+    inputBytes: 0,
+    firstOffset: undefined,
+    lastOffset: undefined,
+    recordsSent: 0,
+  };
+  const startMs = performance.now();
+  let failure: unknown;
+  try {
+    await produce(
+      client,
+      input,
+      {
+        reader,
+        batchBytes: flags.batchBytes,
+        recordBytesMax: flags.recordBytesMax,
+        lingerMs: flags.linger,
+        inFlightMax: flags.inFlight,
+        shared: flags.shared === true,
+        reconnectTimeoutMs: flags.reconnectTimeout,
+        signal,
+        onProgress: ({ inputBytes, records }) => {
+          progress.update(inputBytes, records);
+        },
+        onConnection: (state, reason) => {
+          progress.note(
+            state === 'lost'
+              ? `golog produce: connection to ${flags.addr} lost (${messageOf(reason)}), trying again`
+              : `golog produce: connected again`,
+          );
+        },
+      },
+      produced,
+    );
+  } catch (error) {
+    failure = error;
+  } finally {
+    progress.stop();
+    input.destroy();
+    client.close();
+  }
+  const seconds = (performance.now() - startMs) / 1_000;
+
+  if (failure !== undefined) process.stderr.write(`golog produce: ${messageOf(failure)}\n`);
+  if (failure !== undefined || signal.aborted) {
+    process.stderr.write(resumeAdvice(produced, file, reader.unit, failure));
+  }
+  if (reader.lastLineUnterminated) {
+    process.stderr.write('golog produce: the last line has no newline; golog consume will end it with one\n');
+  }
+  process.stdout.write(summary(produced, seconds, flags.json === true));
+  if (failure !== undefined) return exitCodeOf(failure);
+  return signal.aborted ? ExitCode.interrupted : ExitCode.ok;
+}
+
+/** What is known of the input's fate, and how to go on from there. */
+function resumeAdvice(produced: Produced, file: string, unit: string, failure: unknown): string {
+  const { records, recordsSent, inputBytes } = produced;
+  const lines = [
+    records === 0
+      ? `  nothing of the input is acknowledged`
+      : `  acknowledged: the first ${records} records, ${inputBytes} bytes of the input`,
+  ];
+  if (recordsSent > records && !isKnownRefusal(failure)) {
+    lines.push(`  unknown: whether ${unit} ${records + 1} to ${unit} ${recordsSent} are stored; look before resuming`);
+  } else if (recordsSent > records) {
+    lines.push(`  refused: the batch that begins with ${unit} ${records + 1}; nothing from there on is stored`);
+  }
+  const name = file === '-' ? 'INPUT' : file;
+  lines.push(`  to resume after what is acknowledged: tail -c +${inputBytes + 1} ${name} | golog produce`);
+  return `${lines.join('\n')}\n`;
+}
+
+const refusals = new Set<ExitCode>([ExitCode.failure]);
+
+/** The server answered, and said that it did not take the batch. */
+function isKnownRefusal(failure: unknown): boolean {
+  if (failure instanceof OutcomeUnknownError || failure instanceof ConcurrentProducerError) return false;
+  if (failure instanceof AcknowledgedLossError) return false;
+  return refusals.has(exitCodeOf(failure));
+}
+
+function summary(produced: Produced, seconds: number, json: boolean): string {
+  const { records, bytes, firstOffset, lastOffset } = produced;
+  if (json) {
+    const rounded = Math.round(seconds * 1_000) / 1_000;
+    return `${JSON.stringify({ records, bytes, seconds: rounded, firstOffset, lastOffset })}\n`;
+  }
+  const offsets = firstOffset === undefined ? 'no offsets' : `offsets ${firstOffset} to ${lastOffset}`;
+  return `${records} records, ${bytes} bytes, ${seconds.toFixed(2)} s, ${offsets}\n`;
+}

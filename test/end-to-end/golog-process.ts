@@ -1,0 +1,136 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { root } from '../foundation/checkout.js';
+
+const golog = join(root, 'bin/golog');
+
+/** Compiles what is not compiled yet; several test files may do so at once. */
+export function compile(): void {
+  const built = spawnSync(join(root, 'scripts/prepare.sh'), ['build'], { encoding: 'utf8' });
+  if (built.status !== 0) throw new Error(`cannot compile: ${built.stderr}${built.stdout}`);
+}
+
+function environment(): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !name.startsWith('GOLOG_') && name !== 'NODE_OPTIONS',
+  );
+  return Object.fromEntries(inherited);
+}
+
+/** A folder that is gone when `using` ends. */
+export class Scratch {
+  readonly path = realpathSync(mkdtempSync(join(tmpdir(), 'golog-e2e-')));
+  file(name: string): string {
+    return join(this.path, name);
+  }
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+export interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A `golog` process whose output is collected. */
+export class GologProcess {
+  stdout = '';
+  stderr = '';
+  readonly child: ChildProcess;
+  readonly finished: Promise<Finished>;
+
+  /** @param stdoutFile gets the standard output instead */
+  constructor(args: readonly string[], stdoutFile?: string) {
+    const output = stdoutFile === undefined ? 'pipe' : openSync(stdoutFile, 'w');
+    this.child = spawn(process.execPath, [golog, ...args], { stdio: ['pipe', output, 'pipe'], env: environment() });
+    if (typeof output === 'number') closeSync(output);
+    this.child.stdin!.on('error', () => undefined);
+    this.child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
+    this.child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
+    this.finished = once(this.child, 'close').then(() => ({
+      code: this.child.exitCode,
+      stdout: this.stdout,
+      stderr: this.stderr,
+    }));
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  /** Resolves once `found` gives something for what was printed so far. */
+  async until<T>(what: string, found: (process: this) => T | undefined): Promise<T> {
+    for (;;) {
+      const result = found(this);
+      if (result !== undefined) return result;
+      const streams = [this.child.stdout, this.child.stderr].filter((stream) => stream !== null);
+      const more = Promise.race(streams.map((stream) => once(stream, 'data')));
+      const ended = this.finished.then(() => 'ended' as const);
+      if ((await Promise.race([more, ended])) !== 'ended') continue;
+      const last = found(this);
+      if (last !== undefined) return last;
+      throw new Error(`golog ended (${this.child.exitCode}) before ${what}:\n${this.stderr}`);
+    }
+  }
+}
+
+/** Runs a command to its end. */
+export function runGolog(args: readonly string[], input = '', stdoutFile?: string): Promise<Finished> {
+  const run = new GologProcess(args, stdoutFile);
+  run.child.stdin!.end(input);
+  return run.finished;
+}
+
+interface ServingLine {
+  readonly msg: string;
+  readonly rpcAddr: string;
+  readonly httpAddr: string;
+}
+
+function servingLine(stderr: string): ServingLine | undefined {
+  return stderr
+    .split('\n')
+    .slice(0, -1)
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as ServingLine)
+    .find(({ msg }) => msg === 'serving');
+}
+
+/** `golog serve` on free ports, or on those of an earlier start. */
+export class ServerProcess extends GologProcess {
+  rpcAddr = '';
+  httpAddr = '';
+
+  static async start(
+    dataDir: string,
+    again?: { rpcAddr: string },
+    args: readonly string[] = [],
+  ): Promise<ServerProcess> {
+    const rpcPort = again?.rpcAddr.split(':').at(-1) ?? '0';
+    const server = new ServerProcess([
+      'serve',
+      ...['--data-dir', dataDir, '--rpc-port', rpcPort, '--http-port', '0', '--disk-reserve-bytes', '1MiB'],
+      ...args,
+    ]);
+    const { rpcAddr, httpAddr } = await server.until('it served', ({ stderr }) => servingLine(stderr));
+    server.rpcAddr = rpcAddr;
+    server.httpAddr = httpAddr;
+    return server;
+  }
+
+  /** SIGTERM, and the exit code. */
+  async stop(): Promise<number | null> {
+    this.kill('SIGTERM');
+    return (await this.finished).code;
+  }
+
+  async killNine(): Promise<void> {
+    this.kill('SIGKILL');
+    await this.finished;
+  }
+}
