@@ -1,4 +1,4 @@
-import type { Offset } from './offsets.js';
+import type { Index, Offset } from './offsets.js';
 
 /** The offset is below the log start, or at or beyond the high watermark (for a follow: beyond it). */
 export class OffsetOutOfRangeError extends Error {
@@ -67,6 +67,74 @@ export class DiskReserveError extends Error {
   ) {
     super(
       `disk reserve reached: ${freeBytes} bytes free, ${reserveBytes} kept in reserve; appends resume when space returns`,
+    );
+  }
+}
+
+/** The index is of an entry that the log does not hold, any more or yet. */
+export class IndexOutOfRangeError extends Error {
+  override readonly name = 'IndexOutOfRangeError';
+  constructor(
+    readonly index: Index,
+    readonly startIndex: Index,
+    readonly lastIndex: Index,
+  ) {
+    super(`index ${index} is out of range: the log has entries ${startIndex} to ${lastIndex}`);
+  }
+}
+
+/**
+ * A write, sync, rename or removal of the log failed. What reached the disk is unknown, so the log refuses everything
+ * but reads from then on; the process has to end and open it anew. Never retried (storage.md, durability rule 4).
+ */
+export class LogFailedError extends Error {
+  override readonly name = 'LogFailedError';
+  constructor(operation: string, cause: unknown) {
+    super(`the log failed in ${operation}; it takes no more writes until it is opened anew`, { cause });
+  }
+}
+
+export class LogClosedError extends Error {
+  override readonly name = 'LogClosedError';
+  constructor() {
+    super('the log is closed');
+  }
+}
+
+/** A file belongs to another log: these are not this node's data. The log does not open. */
+export class ForeignLogError extends Error {
+  override readonly name = 'ForeignLogError';
+  constructor(
+    readonly fileName: string,
+    readonly foundLogId: string,
+    readonly expectedLogId: string,
+  ) {
+    super(
+      `${fileName} belongs to log ${foundLogId}, but this node keeps log ${expectedLogId}; ` +
+        'start with the data directory of this cluster, or with an empty one to rejoin as a new member',
+    );
+  }
+}
+
+/** A file is of a format version that this release does not know. The log does not open. */
+export class UnsupportedFormatError extends Error {
+  override readonly name = 'UnsupportedFormatError';
+  constructor(
+    readonly fileName: string,
+    readonly found: number,
+    readonly supported: number,
+  ) {
+    super(`${fileName} has format version ${found}, but this release reads version ${supported}`);
+  }
+}
+
+/** There are no segments where there were some before. The log does not open. */
+export class MissingLogError extends Error {
+  override readonly name = 'MissingLogError';
+  constructor(readonly durableIndex: number) {
+    super(
+      `the log's segments are gone, though this node had stored entries up to index ${durableIndex}; ` +
+        'restore them, or start with an empty data directory to rejoin as a new member',
     );
   }
 }

@@ -53,7 +53,7 @@ export const batchHeaderBytes = 52;
 /** Longer payloads are never written, and a header that claims one is not a header. */
 export const batchPayloadBytesMax = 16 << 20;
 
-const magic = 0x474c4231; // 'GLB1'
+export const batchMagic = 0x474c4231; // 'GLB1'
 const version = 1;
 const crcAt = 48;
 
@@ -68,7 +68,7 @@ export function sealBatch(fields: BatchFields, seal: Seal): RecordBatch {
   if ((kind === BatchKind.records) !== recordCount > 0)
     throw new RangeError(`a batch of kind ${kind} with ${recordCount} records`);
   const header = new Uint8Array(batchHeaderBytes);
-  writeUint32(header, 0, magic);
+  writeUint32(header, 0, batchMagic);
   header[4] = version;
   header[5] = kind;
   writeUint16(header, 6, 0);
@@ -111,7 +111,7 @@ export type BatchFault =
  */
 export function parseBatchHeader(bytes: Uint8Array, position: number, end = bytes.length): BatchHeader | BatchFault {
   if (end - position < batchHeaderBytes) return 'short header';
-  if (readUint32(bytes, position) !== magic) return 'no batch magic';
+  if (readUint32(bytes, position) !== batchMagic) return 'no batch magic';
   if (bytes[position + 4] !== version) return 'unknown version';
   const kind = bytes[position + 5];
   if (!isBatchKind(kind) || bytes[position + 6] !== 0 || bytes[position + 7] !== 0) return 'unknown kind or attributes';

@@ -1,0 +1,57 @@
+import type { Directory, File } from './directory.js';
+import { FileNotFoundError } from './directory.js';
+import { temporarySuffix } from './file-names.js';
+
+/**
+ * Creates or replaces a file so that after a crash there is the old one, or none, or all of the new one: temporary
+ * name, content, sync, rename, directory sync. Returns the open file.
+ */
+export async function createDurably(directory: Directory, name: string, content: readonly Uint8Array[]): Promise<File> {
+  const temporaryName = `${name}${temporarySuffix}`;
+  const file = await directory.create(temporaryName);
+  try {
+    await file.write(0, content);
+    await file.sync();
+    await directory.rename(temporaryName, name);
+    await directory.sync();
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    throw error;
+  }
+  return file;
+}
+
+export async function writeDurably(directory: Directory, name: string, content: readonly Uint8Array[]): Promise<void> {
+  await (await createDurably(directory, name, content)).close();
+}
+
+/** All bytes of a file, or `undefined` when there is none. */
+export async function readWhole(directory: Directory, name: string): Promise<Uint8Array | undefined> {
+  const file = await openIfThere(directory, name);
+  if (!file) return undefined;
+  try {
+    return await file.read(0, await file.size());
+  } finally {
+    await file.close();
+  }
+}
+
+export async function openIfThere(directory: Directory, name: string): Promise<File | undefined> {
+  try {
+    return await directory.open(name);
+  } catch (error) {
+    if (error instanceof FileNotFoundError) return undefined;
+    throw error;
+  }
+}
+
+/** Not durable before the directory is synced. */
+export async function removeIfThere(directory: Directory, name: string): Promise<boolean> {
+  try {
+    await directory.remove(name);
+    return true;
+  } catch (error) {
+    if (error instanceof FileNotFoundError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,100 @@
+import { readUint32, readUint64, writeUint32, writeUint64 } from './big-endian.js';
+import type { Directory } from './directory.js';
+import { openIfThere, readWhole } from './durable-file.js';
+import type { EpochMs, Index, Offset, Position, Term } from './offsets.js';
+import type { Place } from './place.js';
+import { logIdBytes, type Seal } from './record-batch.js';
+import { sameBytes } from './store-header.js';
+import { SparseIndex, indexEntryBytes } from './sparse-index.js';
+
+/**
+ * The index file of a sealed segment: its entries, then a footer that says what the whole store holds. A segment is
+ * known as sealed by a footer that fits its store; everything in the file can be had from the store again.
+ * See docs/storage-format.md.
+ */
+export interface SealedSegment {
+  readonly base: Place;
+  readonly end: Place;
+  /** Of the store, which ends with a whole batch. */
+  readonly storeLength: Position;
+  readonly maxTimeMs: EpochMs;
+}
+
+export const indexFooterBytes = 100;
+const magic = 0x474c4931; // 'GLI1'
+const version = 1;
+const countAt = 88;
+const entriesCrcAt = 92;
+const crcAt = 96;
+
+export function encodeIndexFile(sealed: SealedSegment, index: SparseIndex, { crc32c, logId }: Seal): Uint8Array[] {
+  const entries = index.encode();
+  const footer = new Uint8Array(indexFooterBytes);
+  writeUint32(footer, 0, magic);
+  footer[4] = version;
+  footer.set(logId, 8);
+  const { base, end } = sealed;
+  const { storeLength, maxTimeMs } = sealed;
+  [base.offset, base.index, base.term, end.offset, end.index, end.term, storeLength, maxTimeMs].forEach(
+    (number: number, place) => writeUint64(footer, 8 + logIdBytes + place * 8, number),
+  );
+  writeUint32(footer, countAt, index.count);
+  writeUint32(footer, entriesCrcAt, crc32c(entries));
+  writeUint32(footer, crcAt, crc32c(footer.subarray(0, crcAt)));
+  return [entries, footer];
+}
+
+interface Footer extends SealedSegment {
+  readonly count: number;
+  readonly entriesCrc: number;
+}
+
+function decodeFooter(bytes: Uint8Array, { crc32c, logId }: Seal): Footer | string {
+  if (bytes.length !== indexFooterBytes) return 'short';
+  if (readUint32(bytes, 0) !== magic || bytes[4] !== version) return 'no index footer';
+  if (readUint32(bytes, crcAt) !== crc32c(bytes.subarray(0, crcAt)) >>> 0) return 'footer checksum mismatch';
+  if (!sameBytes(bytes.subarray(8, 8 + logIdBytes), logId)) return 'of another log';
+  const number = (place: number): number => readUint64(bytes, 8 + logIdBytes + place * 8);
+  return {
+    base: { offset: number(0) as Offset, index: number(1) as Index, term: number(2) as Term },
+    end: { offset: number(3) as Offset, index: number(4) as Index, term: number(5) as Term },
+    storeLength: number(6) as Position,
+    maxTimeMs: number(7) as EpochMs,
+    count: readUint32(bytes, countAt),
+    entriesCrc: readUint32(bytes, entriesCrcAt),
+  };
+}
+
+/** What the footer says of the segment, or why there is nothing to go by. Reads the footer only. */
+export async function readIndexFooter(directory: Directory, name: string, seal: Seal): Promise<SealedSegment | string> {
+  const file = await openIfThere(directory, name);
+  if (!file) return 'missing';
+  try {
+    const size = await file.size();
+    if (size < indexFooterBytes) return 'short';
+    const footer = decodeFooter(await file.read(size - indexFooterBytes, indexFooterBytes), seal);
+    if (typeof footer === 'string') return footer;
+    return size === footer.count * indexEntryBytes + indexFooterBytes ? footer : 'length does not fit the footer';
+  } finally {
+    await file.close();
+  }
+}
+
+/** The whole index with every checksum verified, or what is wrong with it. */
+export async function readIndexFile(
+  directory: Directory,
+  name: string,
+  intervalBytes: number,
+  seal: Seal,
+): Promise<{ index: SparseIndex; sealed: SealedSegment } | string> {
+  const bytes = await readWhole(directory, name);
+  if (!bytes) return 'missing';
+  const entriesLength = bytes.length - indexFooterBytes;
+  if (entriesLength < 0) return 'short';
+  const footer = decodeFooter(bytes.subarray(entriesLength), seal);
+  if (typeof footer === 'string') return footer;
+  if (entriesLength !== footer.count * indexEntryBytes) return 'length does not fit the footer';
+  const entries = bytes.subarray(0, entriesLength);
+  if (seal.crc32c(entries) >>> 0 !== footer.entriesCrc) return 'entries checksum mismatch';
+  return { index: SparseIndex.decode(entries, footer.base.offset, footer.base.index, intervalBytes), sealed: footer };
+}

@@ -1,0 +1,268 @@
+import type { Directory, File } from './directory.js';
+import { createDurably, removeIfThere, writeDurably } from './durable-file.js';
+import { MissingLogError } from './errors.js';
+import {
+  indexFileName,
+  logStartFileName,
+  storeBaseOffset,
+  storeFileName,
+  temporarySuffix,
+  tornFileName,
+} from './file-names.js';
+import { encodeIndexFile, readIndexFooter } from './index-file.js';
+import type { LogSettings } from './log-options.js';
+import { readLogStart } from './log-start.js';
+import type { Index, Offset } from './offsets.js';
+import { describePlace, logOrigin, samePlace, type Place } from './place.js';
+import { QuarantineList } from './quarantine.js';
+import { batchHeaderBytes, type BatchHeader } from './record-batch.js';
+import { decideRecovery, type LogNotice, type RecoveryReport } from './recovery.js';
+import { Segment } from './segment.js';
+import { decodeStoreHeader, firstBatchPosition, storeHeaderBytes } from './store-header.js';
+import { describeFault, scanStore, type StoreScan } from './store-scan.js';
+
+export interface OpenedLog {
+  readonly start: Place;
+  /** At least one; the last is active. */
+  readonly segments: Segment[];
+  readonly activeFile: File;
+  readonly quarantine: QuarantineList;
+  readonly recovery: RecoveryReport;
+}
+
+/**
+ * Opens the log in `directory`, or makes an empty one. Sealed segments cost a look at their header and footer; the
+ * last segment is read through and decided upon by the table in recovery.ts. When it resolves all that it found is
+ * durable, though the process that wrote it may have been killed before its sync.
+ */
+export async function openLog(directory: Directory, settings: LogSettings): Promise<OpenedLog> {
+  return new LogOpening(directory, settings).run();
+}
+
+class LogOpening {
+  readonly #quarantine = new QuarantineList();
+  #scannedBytes = 0;
+  #indexesRebuilt = 0;
+  #torn: { bytes: number; fileName: string } | undefined;
+
+  constructor(
+    private readonly directory: Directory,
+    private readonly settings: LogSettings,
+  ) {}
+
+  async run(): Promise<OpenedLog> {
+    const names = await this.directory.list();
+    const recordedStart = await readLogStart(this.directory, this.settings.seal);
+    const bases = names.map(storeBaseOffset).filter((base) => base !== undefined);
+    if (bases.length === 0 && (recordedStart !== undefined || this.settings.durableIndex > 0))
+      throw new MissingLogError(this.settings.durableIndex);
+    const kept = await this.#removeLeftovers(names, bases, recordedStart);
+    if (kept.length === 0) return this.#createEmpty();
+
+    const segments: Segment[] = [];
+    for (let number = 0; number < kept.length - 1; number++) segments.push(await this.#openSealed(kept[number]));
+    const { segment, file } = await this.#openLast(kept[kept.length - 1], names);
+    segments.push(segment);
+
+    if (recordedStart === 'damaged')
+      this.#notify({ kind: 'log start unknown', reason: `${logStartFileName} is damaged` });
+    const start = recordedStart === 'damaged' ? segments[0].base : (recordedStart ?? logOrigin);
+    this.#checkJoints(start, segments);
+    await this.#makeDurable(file);
+    return this.#opened(start, segments, file);
+  }
+
+  #opened(start: Place, segments: Segment[], activeFile: File): OpenedLog {
+    const recovery: RecoveryReport = {
+      segments: segments.length,
+      scannedBytes: this.#scannedBytes,
+      torn: this.#torn,
+      quarantined: [...this.#quarantine.ranges],
+      indexesRebuilt: this.#indexesRebuilt,
+    };
+    return { start, segments, activeFile, quarantine: this.#quarantine, recovery };
+  }
+
+  async #createEmpty(): Promise<OpenedLog> {
+    const { indexIntervalBytes, seal } = this.settings;
+    const { segment, file } = await Segment.create(this.directory, logOrigin, indexIntervalBytes, seal);
+    return this.#opened(logOrigin, [segment], file);
+  }
+
+  /** What a crash left behind: files under temporary names, and segments below the log start. Returns the others. */
+  async #removeLeftovers(
+    names: readonly string[],
+    bases: readonly Offset[],
+    start: Place | 'damaged' | undefined,
+  ): Promise<Offset[]> {
+    const leftovers = names.filter((name) => name.endsWith(temporarySuffix));
+    const kept = [...bases].sort((a, b) => a - b);
+    if (start !== undefined && start !== 'damaged')
+      while (kept.length > 1 && kept[0] < start.offset && kept[1] <= start.offset) {
+        const [base] = kept.splice(0, 1);
+        leftovers.push(storeFileName(base), indexFileName(base));
+      }
+    for (const name of leftovers)
+      if (await removeIfThere(this.directory, name)) this.#notify({ kind: 'leftover removed', fileName: name });
+    if (leftovers.length > 0) await this.directory.sync();
+    return kept;
+  }
+
+  /** A segment with another one after it: complete on disk before that one was made. */
+  async #openSealed(base: Offset): Promise<Segment> {
+    const storeName = storeFileName(base);
+    const file = await this.directory.open(storeName);
+    try {
+      const size = await file.size();
+      const place = await this.#readHeader(file, storeName, base);
+      if (!place) return unreadable(base);
+      const sealed = await readIndexFooter(this.directory, indexFileName(base), this.settings.seal);
+      if (typeof sealed !== 'string' && samePlace(sealed.base, place) && sealed.storeLength === size)
+        return Segment.sealed(sealed);
+      const reason = typeof sealed === 'string' ? sealed : 'does not fit the store';
+      return await this.#rebuild(file, place, size, reason);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #rebuild(file: File, place: Place, size: number, reason: string): Promise<Segment> {
+    const segment = Segment.empty(place, this.settings.indexIntervalBytes);
+    const scan = await this.#scan(file, segment, size);
+    const badBytes = scan.faults.length > 0;
+    const facts = { segment: 'sealed', badBytes, validAfter: false, durableFound: true } as const;
+    if (decideRecovery(facts).action === 'quarantine') {
+      // How much a sealed segment has lost at its end is known by where the next one begins.
+      for (const fault of scan.faults)
+        this.#addQuarantine(segment.storeName, fault.from, fault.to ?? fault.from, describeFault(fault));
+      return segment;
+    }
+    const content = encodeIndexFile(segment.sealedState(), segment.index!, this.settings.seal);
+    await writeDurably(this.directory, segment.indexName, content);
+    segment.index = undefined;
+    this.#indexesRebuilt++;
+    this.#notify({ kind: 'index rebuilt', fileName: segment.indexName, reason });
+    return segment;
+  }
+
+  async #openLast(base: Offset, names: readonly string[]): Promise<{ segment: Segment; file: File }> {
+    const storeName = storeFileName(base);
+    // The segment is written to again: a footer that once sealed it would lie.
+    if (await removeIfThere(this.directory, indexFileName(base))) await this.directory.sync();
+    const file = await this.directory.open(storeName);
+    try {
+      const size = await file.size();
+      const place = await this.#readHeader(file, storeName, base);
+      if (!place) return { segment: unreadable(base), file };
+      const segment = Segment.empty(place, this.settings.indexIntervalBytes);
+      const scan = await this.#scan(file, segment, size);
+      await this.#decideLast(segment, scan, file, size, names);
+      return { segment, file };
+    } catch (error) {
+      await file.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #decideLast(
+    segment: Segment,
+    scan: StoreScan,
+    file: File,
+    size: number,
+    names: readonly string[],
+  ): Promise<void> {
+    const { faults } = scan;
+    const badBytes = faults.length > 0;
+    const { action, found } = decideRecovery({
+      segment: 'last',
+      badBytes,
+      validAfter: faults.some(({ to, searchedAll }) => to !== undefined || !searchedAll),
+      durableFound: (badBytes ? faults[0].from.index : segment.end.index) > this.settings.durableIndex,
+    });
+    if (action === 'cut the torn tail') await this.#cutTornTail(segment, file, size, names);
+    else if (action === 'quarantine' && badBytes) this.#quarantineFaults(segment, scan);
+    else if (action === 'quarantine') this.#addQuarantine(segment.storeName, segment.end, undefined, found);
+  }
+
+  /** Keeps a copy of the torn bytes before they go: they were never acknowledged, but somebody may want to look. */
+  async #cutTornTail(segment: Segment, file: File, size: number, names: readonly string[]): Promise<void> {
+    const { length, storeName, base } = segment;
+    const keptAs = tornFileName(base.offset, names);
+    const copyBytesMax = 1 << 20;
+    const chunks: Uint8Array[] = [];
+    for (let at: number = length; at < size; at += copyBytesMax)
+      chunks.push(await file.read(at, Math.min(copyBytesMax, size - at)));
+    await (await createDurably(this.directory, keptAs, chunks)).close();
+    await file.truncate(length);
+    await file.sync();
+    this.#torn = { bytes: size - length, fileName: keptAs };
+    this.#notify({ kind: 'torn tail cut', fileName: storeName, bytes: size - length, keptAs });
+  }
+
+  /** The place in the store's header; `undefined` when it is damaged or the file is misnamed. */
+  async #readHeader(file: File, storeName: string, base: Offset): Promise<Place | undefined> {
+    const place = decodeStoreHeader(await file.read(0, storeHeaderBytes), storeName, this.settings.seal);
+    return place?.offset === base ? place : undefined;
+  }
+
+  async #scan(file: File, segment: Segment, size: number): Promise<StoreScan> {
+    const range = { from: firstBatchPosition, length: size, place: segment.base };
+    const visit = (header: BatchHeader, position: Segment['length'], afterFault: boolean): void =>
+      segment.extend(header, position, batchHeaderBytes + header.payloadLength, afterFault);
+    const scan = await scanStore(file, range, this.settings.seal, visit);
+    this.#scannedBytes += size;
+    return scan;
+  }
+
+  #quarantineFaults(segment: Segment, { faults }: StoreScan): void {
+    for (const fault of faults) this.#addQuarantine(segment.storeName, fault.from, fault.to, describeFault(fault));
+  }
+
+  /** Without `to` nobody knows how much is lost: all up to the durable index at least. */
+  #addQuarantine(fileName: string, from: Place, to: Place | undefined, reason: string): void {
+    const toIndex = Math.max(to?.index ?? this.settings.durableIndex + 1, from.index) as Index;
+    const toOffset = Math.max(to?.offset ?? from.offset, from.offset) as Offset;
+    const range = { from: from.offset, to: toOffset, fromIndex: from.index, toIndex, reason };
+    if (this.#quarantine.add(range)) this.#notify({ kind: 'quarantined', fileName, ...range });
+  }
+
+  /** Each segment must begin where the one before it, or the log, does. */
+  #checkJoints(start: Place, segments: Segment[]): void {
+    let expected = start;
+    segments.forEach((segment, number) => {
+      if (segment.unreadable) expected = this.#placeUnreadable(segments, number, expected);
+      else {
+        if (!samePlace(segment.base, expected)) {
+          const reason = `between ${describePlace(expected)} and ${describePlace(segment.base)} the segments do not join`;
+          this.#addQuarantine(segment.storeName, expected, segment.base, reason);
+        }
+        expected = segment.end;
+      }
+    });
+  }
+
+  /** The places of a segment without a header follow from its neighbours and its name. Returns where it ends. */
+  #placeUnreadable(segments: Segment[], number: number, expected: Place): Place {
+    const { base, storeName } = segments[number];
+    const next = segments.at(number + 1);
+    const begin = { ...expected, offset: base.offset };
+    const end = !next ? begin : next.unreadable ? { ...expected, offset: next.base.offset } : next.base;
+    segments[number] = Segment.unreadable(begin, end);
+    this.#addQuarantine(storeName, expected, next && end, `the header of ${storeName} is damaged`);
+    return end;
+  }
+
+  #notify(notice: LogNotice): void {
+    this.settings.onNotice(notice);
+  }
+
+  async #makeDurable(activeFile: File): Promise<void> {
+    await activeFile.sync();
+    await this.directory.sync();
+  }
+}
+
+function unreadable(base: Offset): Segment {
+  const place = { ...logOrigin, offset: base };
+  return Segment.unreadable(place, place);
+}

@@ -1,0 +1,277 @@
+import { readRun } from './batch-run.js';
+import type { Directory } from './directory.js';
+import { CorruptRangeError, IndexOutOfRangeError, LogClosedError, OffsetOutOfRangeError } from './errors.js';
+import { IndexCache } from './index-cache.js';
+import { readIndexFile } from './index-file.js';
+import { invariant } from './invariant.js';
+import type { LogSettings } from './log-options.js';
+import type { EpochMs, Index, Offset, Position, Term } from './offsets.js';
+import { toEpochMs } from './offsets.js';
+import { OpenStores } from './open-stores.js';
+import { placeAfter, samePlace, type Place } from './place.js';
+import { BatchKind, batchHeaderBytes, parseBatchHeader, storedBytes, type RecordBatch } from './record-batch.js';
+import { Segment } from './segment.js';
+import type { SegmentList } from './segment-list.js';
+import type { SparseIndex } from './sparse-index.js';
+import { firstBatchPosition } from './store-header.js';
+import { describeFault, scanStore, type StoreScan } from './store-scan.js';
+
+/** However much a caller asks for, one read takes no more of the disk and memory than about this. */
+const readBytesMax = 8 << 20;
+
+/** What stands in a store is not what should stand there. */
+class ReadFault {
+  constructor(
+    readonly segment: Segment,
+    readonly at: Pick<Place, 'offset' | 'index'>,
+    readonly reason: string,
+  ) {}
+}
+
+/** Where a suffix truncation cuts a segment, and what it needs to go on as the active one. */
+interface Cut {
+  readonly position: Position;
+  readonly end: Place;
+  readonly maxTimeMs: EpochMs;
+  readonly index: SparseIndex;
+  readonly firstTimeMs: EpochMs | undefined;
+}
+
+/**
+ * The reading half of a log. Reads run beside the writer: each one takes what it needs of the segment list, reads, and
+ * begins anew if the log was truncated meanwhile. Bad bytes are never returned: the segment is read through, what is
+ * damaged in it is quarantined, and the read decides again.
+ */
+export class LogReader {
+  readonly stores: OpenStores;
+  readonly indexes: IndexCache;
+  readonly #diagnoses = new Map<Segment, Promise<void>>();
+  #closed = false;
+
+  constructor(
+    directory: Directory,
+    private readonly settings: LogSettings,
+    private readonly list: SegmentList,
+  ) {
+    this.stores = new OpenStores(directory, settings.openStoresMax);
+    this.indexes = new IndexCache(settings.indexCacheBytesMax, (segment) => this.#loadIndex(directory, segment));
+  }
+
+  readRecords(from: Offset, until: Offset, bytesMax: number): Promise<RecordBatch[]> {
+    return this.#consistently(() => this.#readRecords(from, until, bytesMax));
+  }
+
+  async #readRecords(from: Offset, until: Offset, bytesMax: number): Promise<RecordBatch[] | ReadFault> {
+    const { start, end } = this.list;
+    if (from < start.offset || from > end.offset) throw new OffsetOutOfRangeError(from, start.offset, end.offset);
+    if (from >= Math.min(until, end.offset)) return [];
+    this.list.quarantine.assertOffsetReadable(from);
+    const segment = this.list.ofOffset(from);
+    const index = await this.#indexOf(segment);
+    const batches: RecordBatch[] = [];
+    let bytes = 0;
+    const fault = await this.#run(segment, index, index.floorOffset(from), bytesMax, (batch) => {
+      if (batch.baseOffset >= until) return false;
+      if (batch.kind !== BatchKind.records || batch.baseOffset + batch.recordCount <= from) return true;
+      bytes += storedBytes(batch);
+      if (batches.length > 0 && bytes > bytesMax) return false;
+      batches.push(batch);
+      return true;
+    });
+    if (batches.length > 0 && batches[0].baseOffset <= from) return batches;
+    return new ReadFault(segment, { offset: from, index: segment.base.index }, fault ?? 'not where the index has it');
+  }
+
+  readEntries(from: Index, until: Index, bytesMax: number): Promise<RecordBatch[]> {
+    return this.#consistently(() => this.#readEntries(from, until, bytesMax));
+  }
+
+  async #readEntries(from: Index, until: Index, bytesMax: number): Promise<RecordBatch[] | ReadFault> {
+    const { start, end, lastIndex } = this.list;
+    if (from < start.index || from > end.index) throw new IndexOutOfRangeError(from, start.index, lastIndex);
+    if (from >= Math.min(until, end.index)) return [];
+    this.list.quarantine.assertIndexReadable(from);
+    const segment = this.list.ofIndex(from);
+    const index = await this.#indexOf(segment);
+    const batches: RecordBatch[] = [];
+    let bytes = 0;
+    const fault = await this.#run(segment, index, index.floorIndex(from), bytesMax, (batch) => {
+      if (batch.index >= until) return false;
+      if (batch.index < from) return true;
+      bytes += storedBytes(batch);
+      if (batches.length > 0 && bytes > bytesMax) return false;
+      batches.push(batch);
+      return true;
+    });
+    if (batches.length > 0 && batches[0].index === from) return batches;
+    return new ReadFault(segment, { offset: segment.base.offset, index: from }, fault ?? 'not where the index has it');
+  }
+
+  async termAt(index: Index): Promise<Term> {
+    const { start, end, lastIndex } = this.list;
+    if (index === start.index - 1) return start.term;
+    if (index === lastIndex) return end.term;
+    if (index < start.index || index > lastIndex) throw new IndexOutOfRangeError(index, start.index, lastIndex);
+    this.list.quarantine.assertIndexReadable(index);
+    const segment = this.list.ofIndex(index);
+    // Terms never decrease.
+    if (segment.base.term === segment.end.term) return segment.base.term;
+    const [batch] = await this.readEntries(index, (index + 1) as Index, 1);
+    return batch.term;
+  }
+
+  offsetSince(time: EpochMs): Promise<Offset> {
+    return this.#consistently(() => this.#offsetSince(time));
+  }
+
+  async #offsetSince(time: EpochMs): Promise<Offset> {
+    const segment = this.list.segments.find(({ maxTimeMs }) => maxTimeMs >= time);
+    if (!segment) return this.list.end.offset;
+    const index = await this.#indexOf(segment);
+    const before = index.floorTime(time);
+    if (before < 0) return segment.base.offset;
+    let found: Offset = index.entry(before).offset;
+    // Up to the next entry at least; where bytes are bad, what may be in them counts as found.
+    const fault = await this.#run(segment, index, before, 1, (batch) => {
+      found = batch.baseOffset;
+      if (batch.kind === BatchKind.records && batch.appendTimeMs >= time) return false;
+      found = placeAfter(batch).offset;
+      return true;
+    });
+    invariant(fault !== undefined || found <= segment.end.offset, 'a batch of the segment lies in the segment');
+    return found;
+  }
+
+  /** The cut before entry `from` of the segment, whose entry `from - 1`, if it has one, is readable. */
+  async locateCut(segment: Segment, from: Index): Promise<Cut> {
+    const { base, end, length, maxTimeMs, unreadable } = segment;
+    const index = unreadable ? Segment.empty(base, 1).index! : await this.#indexOf(segment);
+    const firstTimeMs = unreadable ? undefined : await this.#firstTimeMs(segment);
+    if (from <= base.index)
+      return { position: firstBatchPosition, end: base, maxTimeMs: toEpochMs(0), index, firstTimeMs: undefined };
+    if (from === end.index) return { position: length, end, maxTimeMs, index, firstTimeMs };
+    return this.#consistently(async () => {
+      const last = (from - 1) as Index;
+      const number = index.floorIndex(last);
+      let cut: Cut | undefined;
+      let time = number < 0 ? 0 : index.entry(number).maxTimeMs;
+      const fault = await this.#run(segment, index, number, 1, (batch, position) => {
+        if (batch.kind === BatchKind.records) time = toEpochMs(Math.max(time, batch.appendTimeMs));
+        if (batch.index < last) return true;
+        const after = (position + storedBytes(batch)) as Position;
+        cut = { position: after, end: placeAfter(batch), maxTimeMs: toEpochMs(time), index, firstTimeMs };
+        return false;
+      });
+      return cut ?? new ReadFault(segment, { offset: base.offset, index: last }, fault ?? 'not where the index has it');
+    });
+  }
+
+  async #firstTimeMs(segment: Segment): Promise<EpochMs | undefined> {
+    const read = this.stores.use(segment.storeName, (file) => file.read(firstBatchPosition, batchHeaderBytes));
+    const header = parseBatchHeader(await read, 0);
+    return typeof header === 'string' ? undefined : header.appendTimeMs;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.stores.close();
+  }
+
+  /** Runs a read until nothing was truncated under it, and looks into what it found damaged. */
+  async #consistently<T>(read: () => Promise<T | ReadFault>): Promise<T> {
+    for (let faults = 0; ;) {
+      if (this.#closed) throw new LogClosedError();
+      const { cuts, drops } = this.list;
+      let result: T | ReadFault;
+      try {
+        result = await read();
+      } catch (error) {
+        if (cuts === this.list.cuts && drops === this.list.drops && !this.#closed) throw error;
+        continue;
+      }
+      if (cuts !== this.list.cuts) continue;
+      if (!(result instanceof ReadFault)) return result;
+      if (drops !== this.list.drops) continue;
+      const { segment, at, reason } = result;
+      if (++faults > 2) throw new CorruptRangeError(at.offset, segment.end.offset, reason);
+      await this.#diagnose(segment);
+    }
+  }
+
+  #run(
+    segment: Segment,
+    index: SparseIndex,
+    entryNumber: number,
+    bytesMax: number,
+    take: (batch: RecordBatch, position: Position) => boolean,
+  ): Promise<string | undefined> {
+    const range = { bytesMax: Math.min(bytesMax, readBytesMax), end: segment.length };
+    return this.stores.use(segment.storeName, (file) =>
+      readRun(file, index, entryNumber, range, this.settings.seal, take),
+    );
+  }
+
+  #indexOf(segment: Segment): SparseIndex | Promise<SparseIndex> {
+    return segment.index ?? this.indexes.get(segment);
+  }
+
+  async #loadIndex(directory: Directory, segment: Segment): Promise<SparseIndex> {
+    const { indexIntervalBytes, seal } = this.settings;
+    const found = await readIndexFile(directory, segment.indexName, indexIntervalBytes, seal);
+    const fits =
+      typeof found !== 'string' &&
+      found.sealed.storeLength === segment.length &&
+      samePlace(found.sealed.base, segment.base) &&
+      samePlace(found.sealed.end, segment.end);
+    if (fits) return found.index;
+    const rebuilt = await this.#rebuild(segment);
+    const reason = typeof found === 'string' ? found : 'does not fit the store';
+    this.settings.onNotice({ kind: 'index rebuilt', fileName: segment.indexName, reason });
+    return rebuilt.index;
+  }
+
+  /** One look at a time into each segment. */
+  #diagnose(segment: Segment): Promise<void> {
+    let diagnosis = this.#diagnoses.get(segment);
+    if (!diagnosis) {
+      diagnosis = this.#lookInto(segment).finally(() => this.#diagnoses.delete(segment));
+      this.#diagnoses.set(segment, diagnosis);
+    }
+    return diagnosis;
+  }
+
+  /** Reads the segment through: quarantines what is damaged, and makes its index anew from what is not. */
+  async #lookInto(segment: Segment): Promise<void> {
+    const { cuts } = this.list;
+    const { length, end } = segment;
+    const { index, scan } = await this.#rebuild(segment);
+    if (cuts !== this.list.cuts || !this.list.segments.includes(segment)) return;
+    if (segment.index) {
+      index.adopt(segment.index, length);
+      segment.index = index;
+    } else if (segment.length !== length) return;
+    else if (scan.faults.length > 0) segment.index = index;
+    else this.indexes.put(segment, index);
+    for (const fault of scan.faults) {
+      const { from, to = end } = fault;
+      const places = { from: from.offset, to: to.offset, fromIndex: from.index, toIndex: to.index };
+      const range = { ...places, reason: describeFault(fault) };
+      if (this.list.quarantine.add(range))
+        this.settings.onNotice({ kind: 'quarantined', fileName: segment.storeName, ...range });
+    }
+  }
+
+  async #rebuild(segment: Segment): Promise<{ index: SparseIndex; scan: StoreScan }> {
+    const { base, length, storeName } = segment;
+    const { indexIntervalBytes, seal } = this.settings;
+    const rebuilt = Segment.empty(base, indexIntervalBytes);
+    const range = { from: firstBatchPosition, length, place: base };
+    const scan = await this.stores.use(storeName, (file) =>
+      scanStore(file, range, seal, (header, position, afterFault) =>
+        rebuilt.extend(header, position, batchHeaderBytes + header.payloadLength, afterFault),
+      ),
+    );
+    invariant(rebuilt.index !== undefined, 'a new segment has its index');
+    return { index: rebuilt.index, scan };
+  }
+}

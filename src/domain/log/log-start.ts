@@ -1,0 +1,46 @@
+import { readUint32, readUint64, writeUint32, writeUint64 } from './big-endian.js';
+import type { Directory } from './directory.js';
+import { readWhole, writeDurably } from './durable-file.js';
+import { ForeignLogError, UnsupportedFormatError } from './errors.js';
+import { logStartFileName } from './file-names.js';
+import type { Index, Offset, Term } from './offsets.js';
+import type { Place } from './place.js';
+import { logIdBytes, type Seal } from './record-batch.js';
+import { hex, sameBytes } from './store-header.js';
+
+const logStartBytes = 52;
+const magic = 0x474c5431; // 'GLT1'
+const version = 1;
+const crcAt = 48;
+
+/**
+ * The log start after a prefix truncation, durable before the segments below it go, so that a crash between two
+ * removals leaves rubbish and not a hole. Replaced as a whole.
+ */
+export async function writeLogStart(directory: Directory, place: Place, { crc32c, logId }: Seal): Promise<void> {
+  const bytes = new Uint8Array(logStartBytes);
+  writeUint32(bytes, 0, magic);
+  bytes[4] = version;
+  bytes.set(logId, 8);
+  writeUint64(bytes, 8 + logIdBytes, place.offset);
+  writeUint64(bytes, 16 + logIdBytes, place.index);
+  writeUint64(bytes, 24 + logIdBytes, place.term);
+  writeUint32(bytes, crcAt, crc32c(bytes.subarray(0, crcAt)));
+  await writeDurably(directory, logStartFileName, [bytes]);
+}
+
+/** `undefined` when the log was never truncated; `'damaged'` when the record does not pass its checks. */
+export async function readLogStart(directory: Directory, seal: Seal): Promise<Place | 'damaged' | undefined> {
+  const bytes = await readWhole(directory, logStartFileName);
+  if (!bytes) return undefined;
+  if (bytes.length !== logStartBytes || readUint32(bytes, 0) !== magic) return 'damaged';
+  if (readUint32(bytes, crcAt) !== seal.crc32c(bytes.subarray(0, crcAt)) >>> 0) return 'damaged';
+  if (bytes[4] !== version) throw new UnsupportedFormatError(logStartFileName, bytes[4], version);
+  const logId = bytes.subarray(8, 8 + logIdBytes);
+  if (!sameBytes(logId, seal.logId)) throw new ForeignLogError(logStartFileName, hex(logId), hex(seal.logId));
+  return {
+    offset: readUint64(bytes, 8 + logIdBytes) as Offset,
+    index: readUint64(bytes, 16 + logIdBytes) as Index,
+    term: readUint64(bytes, 24 + logIdBytes) as Term,
+  };
+}

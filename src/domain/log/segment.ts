@@ -1,0 +1,114 @@
+import type { Directory, File } from './directory.js';
+import { createDurably } from './durable-file.js';
+import { indexFileName, storeFileName } from './file-names.js';
+import type { SealedSegment } from './index-file.js';
+import type { EpochMs, Position } from './offsets.js';
+import { toEpochMs } from './offsets.js';
+import { placeAfter, type Place } from './place.js';
+import { storedBytes, type BatchHeader, type RecordBatch, type Seal } from './record-batch.js';
+import { SparseIndex } from './sparse-index.js';
+import { encodeStoreHeader, firstBatchPosition } from './store-header.js';
+
+/**
+ * A store file and what is known of it. The last segment of a log is the active one: it grows, and its index is kept in
+ * memory. The others are sealed: their index is in a file, and here only while it is needed.
+ *
+ *   base ──────────── end          places
+ *   52 ─────────── length          positions of the bytes that readers may see
+ */
+export class Segment {
+  readonly storeName: string;
+  readonly indexName: string;
+  /** Set while active, and for a damaged segment for as long as the log is open; else look in the log's cache. */
+  index: SparseIndex | undefined;
+  length: Position;
+  end: Place;
+  maxTimeMs: EpochMs;
+  /** The store's header is damaged: a stand-in that nothing is read from. */
+  readonly unreadable: boolean;
+  /** Append time of the first batch, which the segment's age counts from. */
+  #firstTimeMs: EpochMs | undefined;
+
+  /** `base.offset` is the name. */
+  constructor(
+    readonly base: Place,
+    state: { length: Position; end: Place; maxTimeMs: EpochMs; index?: SparseIndex; unreadable?: boolean },
+  ) {
+    this.storeName = storeFileName(base.offset);
+    this.indexName = indexFileName(base.offset);
+    this.length = state.length;
+    this.end = state.end;
+    this.maxTimeMs = state.maxTimeMs;
+    this.index = state.index;
+    this.unreadable = state.unreadable ?? false;
+  }
+
+  /** A new segment with its store durable on disk and empty but for the header. */
+  static async create(
+    directory: Directory,
+    base: Place,
+    intervalBytes: number,
+    seal: Seal,
+  ): Promise<{ segment: Segment; file: File }> {
+    const file = await createDurably(directory, storeFileName(base.offset), [encodeStoreHeader(base, seal)]);
+    return { segment: Segment.empty(base, intervalBytes), file };
+  }
+
+  static empty(base: Place, intervalBytes: number): Segment {
+    const index = new SparseIndex(base.offset, base.index, intervalBytes);
+    return new Segment(base, { length: firstBatchPosition, end: base, maxTimeMs: toEpochMs(0), index });
+  }
+
+  static sealed({ base, end, storeLength, maxTimeMs }: SealedSegment): Segment {
+    return new Segment(base, { length: storeLength, end, maxTimeMs });
+  }
+
+  static unreadable(base: Place, end: Place): Segment {
+    return new Segment(base, { length: firstBatchPosition, end, maxTimeMs: toEpochMs(0), unreadable: true });
+  }
+
+  /**
+   * Whether the batch goes into a new segment, after `length` bytes of this one, whose first batch is `first` if it
+   * has none in it yet. Depends on nothing but the limits and the batches themselves. A segment without records goes
+   * on, or the next one would get its name.
+   */
+  mustRollFor(
+    batch: RecordBatch,
+    length: number,
+    limits: { segmentBytesMax: number; segmentAgeMsMax: number },
+    first?: RecordBatch,
+  ): boolean {
+    if (batch.baseOffset === this.base.offset) return false;
+    if (length + storedBytes(batch) > limits.segmentBytesMax) return true;
+    const firstTimeMs = this.#firstTimeMs ?? first?.appendTimeMs ?? batch.appendTimeMs;
+    return batch.appendTimeMs - firstTimeMs >= limits.segmentAgeMsMax;
+  }
+
+  /** Takes note of the next batch, which stands in the store at `position`; `isolated` when bad bytes are before it. */
+  extend(batch: RecordBatch | BatchHeader, position: Position, bytes: number, isolated = false): void {
+    this.#firstTimeMs ??= batch.appendTimeMs;
+    this.index?.note(batch, position, isolated);
+    if (this.index) this.maxTimeMs = this.index.maxTimeMs;
+    this.length = (position + bytes) as Position;
+    this.end = placeAfter(batch);
+  }
+
+  /** Forgets the batches from `position` on; `end` and `maxTimeMs` are those of what is before it. */
+  cut(position: Position, end: Place, maxTimeMs: EpochMs): void {
+    this.index?.truncate(position, maxTimeMs);
+    this.length = position;
+    this.end = end;
+    this.maxTimeMs = maxTimeMs;
+    if (position === firstBatchPosition) this.#firstTimeMs = undefined;
+  }
+
+  /** Makes a sealed segment the active one again. */
+  reopen(index: SparseIndex, firstTimeMs: EpochMs | undefined): void {
+    this.index = index;
+    this.#firstTimeMs = firstTimeMs;
+  }
+
+  sealedState(): SealedSegment {
+    return { base: this.base, end: this.end, storeLength: this.length, maxTimeMs: this.maxTimeMs };
+  }
+}

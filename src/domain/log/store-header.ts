@@ -1,0 +1,66 @@
+import { readUint32, readUint64, writeUint32, writeUint64 } from './big-endian.js';
+import { ForeignLogError, UnsupportedFormatError } from './errors.js';
+import type { Index, Offset, Term } from './offsets.js';
+import { toPosition } from './offsets.js';
+import type { Place } from './place.js';
+import { logIdBytes, type Seal } from './record-batch.js';
+
+export const storeHeaderBytes = 52;
+/** Where the first batch of a store is. */
+export const firstBatchPosition = toPosition(storeHeaderBytes);
+
+const magic = 0x474c5331; // 'GLS1'
+const version = 1;
+const logIdAt = 8;
+const crcAt = 48;
+
+/** See docs/storage-format.md. `place` is where the store's first batch belongs. */
+export function encodeStoreHeader(place: Place, { crc32c, logId }: Seal): Uint8Array {
+  const bytes = new Uint8Array(storeHeaderBytes);
+  writeUint32(bytes, 0, magic);
+  bytes[4] = version;
+  bytes.set(logId, logIdAt);
+  writeUint64(bytes, logIdAt + logIdBytes, place.offset);
+  writeUint64(bytes, logIdAt + logIdBytes + 8, place.index);
+  writeUint64(bytes, logIdAt + logIdBytes + 16, place.term);
+  writeUint32(bytes, crcAt, crc32c(bytes.subarray(0, crcAt)));
+  return bytes;
+}
+
+/**
+ * The place in a store's header, or `undefined` when the bytes are damaged. The CRC is not seeded with the log's id, so
+ * that a foreign file is told from a damaged one: throws `ForeignLogError`, or `UnsupportedFormatError`.
+ */
+export function decodeStoreHeader(bytes: Uint8Array, fileName: string, seal: Seal): Place | undefined {
+  const header = readStoreHeader(bytes, fileName, seal.crc32c);
+  if (header && !sameBytes(header.logId, seal.logId))
+    throw new ForeignLogError(fileName, hex(header.logId), hex(seal.logId));
+  return header?.place;
+}
+
+/** As `decodeStoreHeader`, for a reader that takes the log's id from the file. */
+export function readStoreHeader(
+  bytes: Uint8Array,
+  fileName: string,
+  crc32c: Seal['crc32c'],
+): { place: Place; logId: Uint8Array } | undefined {
+  if (bytes.length < storeHeaderBytes || readUint32(bytes, 0) !== magic) return undefined;
+  if (readUint32(bytes, crcAt) !== crc32c(bytes.subarray(0, crcAt)) >>> 0) return undefined;
+  if (bytes[4] !== version) throw new UnsupportedFormatError(fileName, bytes[4], version);
+  const offset = readUint64(bytes, logIdAt + logIdBytes);
+  const index = readUint64(bytes, logIdAt + logIdBytes + 8);
+  const term = readUint64(bytes, logIdAt + logIdBytes + 16);
+  if (![offset, index, term].every(Number.isSafeInteger)) return undefined;
+  return {
+    place: { offset: offset as Offset, index: index as Index, term: term as Term },
+    logId: bytes.slice(logIdAt, logIdAt + logIdBytes),
+  };
+}
+
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+}
+
+export function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
