@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import type { ServiceError } from '@grpc/grpc-js';
 import { status } from '@grpc/grpc-js';
 import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../src/application/errors.js';
@@ -28,7 +28,7 @@ function fieldsOf(bytes: Uint8Array): Map<number, (Uint8Array | number)[]> {
   const fields = new Map<number, (Uint8Array | number)[]>();
   while (reader.pos < reader.len) {
     const [number, wireType] = reader.tag();
-    const value = wireType === 0 ? reader.int32() : reader.bytes();
+    const value = wireType === WireType.Varint ? reader.int32() : reader.bytes();
     fields.set(number, [...(fields.get(number) ?? []), value]);
   }
   return fields;

@@ -1,12 +1,4 @@
-import type { DescFile } from '@bufbuild/protobuf';
-import { create, createFileRegistry } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import {
-  FieldDescriptorProto_Label as Label,
-  FieldDescriptorProto_Type as Type,
-  FileDescriptorProtoSchema,
-  file_google_protobuf_duration,
-} from '@bufbuild/protobuf/wkt';
 import { status as grpcCodes } from '@grpc/grpc-js';
 import type { Status } from '../../application/status.js';
 
@@ -62,53 +54,4 @@ export function richStatusBytes(status: Status): Buffer {
       );
   });
   return Buffer.from(encoded);
-}
-
-const field = (number: number, name: string, type: Type, rest: { label?: Label; typeName?: string } = {}) => ({
-  number,
-  name,
-  jsonName: name.replace(/_./g, ([, letter]) => letter?.toUpperCase() ?? ''),
-  type,
-  label: Label.OPTIONAL,
-  ...rest,
-});
-
-/** The part of google/rpc/error_details.proto that golog sends; with it grpcurl prints the details of an error. */
-export function errorDetailsFile(): DescFile {
-  const proto = create(FileDescriptorProtoSchema, {
-    name: 'google/rpc/error_details.proto',
-    package: 'google.rpc',
-    syntax: 'proto3',
-    dependency: [file_google_protobuf_duration.proto.name],
-    messageType: [
-      {
-        name: 'ErrorInfo',
-        field: [
-          field(1, 'reason', Type.STRING),
-          field(2, 'domain', Type.STRING),
-          field(3, 'metadata', Type.MESSAGE, {
-            label: Label.REPEATED,
-            typeName: '.google.rpc.ErrorInfo.MetadataEntry',
-          }),
-        ],
-        nestedType: [
-          {
-            name: 'MetadataEntry',
-            field: [field(1, 'key', Type.STRING), field(2, 'value', Type.STRING)],
-            options: { mapEntry: true },
-          },
-        ],
-      },
-      {
-        name: 'RetryInfo',
-        field: [field(1, 'retry_delay', Type.MESSAGE, { typeName: '.google.protobuf.Duration' })],
-      },
-    ],
-  });
-  const registry = createFileRegistry(proto, (name) =>
-    name === file_google_protobuf_duration.proto.name ? file_google_protobuf_duration : undefined,
-  );
-  const file = registry.getFile(proto.name);
-  if (file === undefined) throw new Error('the file is in the registry that was made of it');
-  return file;
 }

@@ -5,7 +5,7 @@ import { defaultRecordLimits } from '../../domain/log/records.js';
 import { LogService, file_golog_v1_log_service } from '../../gen/golog/v1/log_service_pb.js';
 import { Log } from '../../gen/log/v1/log_pb.js';
 import { callError, shuttingDown } from './call-errors.js';
-import { errorDetailsFile } from './error-details.js';
+import { errorDetailsFile, healthFile } from './descriptor-files.js';
 import { Health } from './health.js';
 import { LogHandlers } from './log-handlers.js';
 import { PipelinedCall } from './pipelined-call.js';
@@ -83,7 +83,7 @@ export class GrpcServer {
     this.#server.addService(rawServiceDefinition(Log), handlers.log());
     this.#server.addService(rawServiceDefinition(LogService), handlers.logService());
     this.#health.addTo(this.#server);
-    addReflection(this.#server, [file_golog_v1_log_service, errorDetailsFile()]);
+    addReflection(this.#server, [file_golog_v1_log_service, healthFile(), errorDetailsFile()]);
   }
 
   /** Binds and serves; health says SERVING from here on. Rejects when the address cannot be had. */
@@ -122,21 +122,18 @@ export class GrpcServer {
     this.setServing(false);
     this.#closing.abort();
     this.#endless.forEach(endForShutdown);
-    const closed = new Promise<void>((resolve, reject) => {
-      this.#server.tryShutdown((error) => {
-        if (error === undefined) resolve();
-        else reject(error);
+    // First drain, whose timer destroys what outlives the grace: a session that is closing already it leaves alone, and
+    // without channelz forceShutdown() knows of no session.
+    if (this.#boundAddress !== undefined) this.#server.drain(this.#boundAddress, graceMs);
+    const warning = setTimeout(() => {
+      this.logger.warn({ graceMs }, 'calls outlived the grace period; their connections are destroyed');
+    }, graceMs);
+    await new Promise<void>((resolve) => {
+      // Its only error is "not running", which is what is wanted.
+      this.#server.tryShutdown(() => {
+        resolve();
       });
     });
-    const address = this.#boundAddress;
-    const force = setTimeout(() => {
-      this.logger.warn({ graceMs }, 'calls outlived the grace period; closing their connections');
-      if (address !== undefined) this.#server.drain(address, 0);
-    }, graceMs);
-    try {
-      await closed;
-    } finally {
-      clearTimeout(force);
-    }
+    clearTimeout(warning);
   }
 }
