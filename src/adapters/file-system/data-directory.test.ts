@@ -55,6 +55,11 @@ describe('openDataDirectory', () => {
     await directory.close();
   });
 
+  const itOnLinux = process.platform === 'linux' ? it : it.skip; // there is no such place elsewhere
+  itOnLinux('gives up where no directory can be made, instead of trying for ever', async () => {
+    await expect(openDataDirectory('/proc/golog/data', { create: true })).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
   it('finds the same identity again, and another in another directory', async () => {
     const first = await makeUsed();
     const again = await openDataDirectory(path, { create: true });

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access, mkdir, readdir, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import type { DataDirectory } from '../../application/ports/data-directory.js';
 import { FileNotFoundError } from '../../domain/log/directory.js';
 import { DataDirectoryError, problemOfCode } from './data-directory-error.js';
@@ -83,26 +83,35 @@ async function ensureDirectory(path: string, create: boolean): Promise<void> {
     if (code !== 'ENOENT') throw error;
     if (!create) throw new DataDirectoryError(path, { kind: 'missing' }, { cause: error });
   }
+  await makeDurably(path);
+}
+
+/**
+ * Makes the directory and the missing ones above it, each durable before the next. (`mkdir` with `recursive` syncs
+ * none, and on Node 20 turns for ever below /proc, which exists and answers ENOENT.)
+ */
+async function makeDurably(path: string): Promise<void> {
   const ancestor = await existingAncestor(path);
-  await mkdir(path, { recursive: true, mode: 0o700 });
-  for (let parent = dirname(path); ; parent = dirname(parent)) {
+  const missing = relative(ancestor, path).split(sep);
+  let parent = ancestor;
+  for (const name of missing) {
+    const child = join(parent, name);
+    await mkdir(child, { mode: 0o700 });
     await syncDirectory(parent);
-    if (parent === ancestor || parent === dirname(parent)) return;
+    parent = child;
   }
 }
 
 /** The nearest path above that exists. */
 async function existingAncestor(path: string): Promise<string> {
-  let ancestor = dirname(path);
-  while (ancestor !== dirname(ancestor)) {
-    try {
-      await stat(ancestor);
-      return ancestor;
-    } catch {
-      ancestor = dirname(ancestor);
-    }
+  const parent = dirname(path);
+  if (parent === path) return path;
+  try {
+    await stat(parent);
+    return parent;
+  } catch {
+    return existingAncestor(parent);
   }
-  return ancestor;
 }
 
 async function openToWrite(path: string, create: boolean): Promise<FileDataDirectory> {

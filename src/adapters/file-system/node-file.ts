@@ -5,8 +5,8 @@ import { FileOperationError } from './errors.js';
 import { writeFully, type WriteSome } from './write-fully.js';
 
 /**
- * A file by its descriptor. Callbacks of `node:fs` rather than `node:fs/promises`: a `FileHandle` costs about twice as
- * much a call.
+ * A file by its descriptor. By the callbacks of `node:fs`: with many operations under way a `FileHandle` costs half as
+ * much again (measured with 16: reads of 4 KiB at 16 against 26 microseconds).
  */
 export class NodeFile implements File {
   #closing: Promise<void> | undefined;
