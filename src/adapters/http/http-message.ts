@@ -28,7 +28,8 @@ export function respond(
 ): void {
   if (response.headersSent || response.destroyed || response.writableEnded) return;
   const bytes = Buffer.from(body);
-  const all = { ...headers, 'content-length': String(bytes.length), 'x-content-type-options': 'nosniff' };
+  const length = status === 204 ? {} : { 'content-length': String(bytes.length) };
+  const all = { ...headers, ...length, 'x-content-type-options': 'nosniff' };
   // The two `writeHead` differ in what they return only; a union of their overloads cannot be called.
   if (isHttp2Response(response)) response.writeHead(status, all);
   else response.writeHead(status, all);

@@ -68,12 +68,12 @@ const produceBody = z.strictObject({
       key: textOrBytes.optional(),
       headers: headers.optional(),
       // What a consumer was sent may be posted again as it is; the offset is the server's, as on the other transports.
-      offset: z.unknown(),
+      offset: z.unknown().optional(),
     })
     .superRefine(checkText),
 });
 
-const consumeBody = z.strictObject({ offset: z.unknown() });
+const consumeBody = z.strictObject({ offset: z.unknown().optional() });
 
 type Issue = z.core.$ZodIssue;
 

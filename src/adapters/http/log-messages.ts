@@ -6,7 +6,6 @@ import type { AppendReceipt } from '../../application/ports/consensus.js';
 import { ExpectedOffsetMismatchError, InvalidInputError, OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import { type EpochMs, type Offset, toEpochMs, toOffset } from '../../domain/log/offsets.js';
 import type { RecordBatch, Records } from '../../domain/log/record-batch.js';
-import { decodeRecord } from '../../domain/log/record.js';
 import { type RecordLimits, forEachRecord, takeRecords } from '../../domain/log/records.js';
 import {
   type AppendRequest,
@@ -141,16 +140,11 @@ function timestamp(ms: EpochMs): Timestamp {
   return create(TimestampSchema, { seconds: BigInt(Math.floor(ms / 1000)), nanos: (ms % 1000) * 1_000_000 });
 }
 
-/** How a response will be encoded: stored bytes can pass as they are into the binary encoding only. */
+/**
+ * How a response will be encoded. Stored bytes pass as they are into the binary encoding; for JSON they are decoded by
+ * the generated code, whose JSON has no room for a header named `__proto__`: it is missing there, and only there.
+ */
 export type Encoding = 'binary' | 'json';
-
-/** Reads headers by the domain's decoder, whose map has room for a header named `__proto__`. */
-function decodedRecord(bytes: Uint8Array): RecordMessage {
-  const message = fromBinary(RecordSchema, bytes);
-  if (Object.getPrototypeOf(message.headers) !== Object.prototype)
-    message.headers = Object.fromEntries(decodeRecord(bytes).headers ?? []);
-  return message;
-}
 
 /** The stored record as unknown fields, which the encoder writes out as they are. */
 function opaqueRecord(bytes: Uint8Array): RecordMessage {
@@ -170,7 +164,7 @@ export function* consumeResponses(batch: RecordBatch, encoding: Encoding): Gener
   const appendTime = timestamp(batch.appendTimeMs);
   for (const [place, [start, end]] of bounds.entries()) {
     const bytes = batch.payload.subarray(start, end);
-    const record = encoding === 'binary' ? opaqueRecord(bytes) : decodedRecord(bytes);
+    const record = encoding === 'binary' ? opaqueRecord(bytes) : fromBinary(RecordSchema, bytes);
     record.offset = BigInt(batch.baseOffset + place);
     record.term = BigInt(batch.term);
     record.appendTime = appendTime;
@@ -190,7 +184,7 @@ function batchMessage(batch: RecordBatch, encoding: Encoding): RecordBatchMessag
       message.$unknown = [{ no: 4, wireType: WireType.LengthDelimited, data: batch.payload.subarray(1) }];
   } else {
     forEachRecord(batch.payload, (start, end) =>
-      message.records.push(decodedRecord(batch.payload.subarray(start, end))),
+      message.records.push(fromBinary(RecordSchema, batch.payload.subarray(start, end))),
     );
   }
   return message;
