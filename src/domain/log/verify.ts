@@ -1,0 +1,188 @@
+import type { Crc32c } from './checksum.js';
+import type { Directory, File } from './directory.js';
+import { indexFileName, logStartFileName, storeBaseOffset, storeFileName, temporarySuffix } from './file-names.js';
+import { readIndexFile, type SealedSegment } from './index-file.js';
+import { readLogStart } from './log-start.js';
+import type { Offset } from './offsets.js';
+import { describePlace, logOrigin, samePlace, type Place } from './place.js';
+import { logIdBytes, type Seal } from './record-batch.js';
+import { firstBatchPosition, hex, readStoreHeader, sameBytes, storeHeaderBytes } from './store-header.js';
+import { describeFault, scanStore, type StoreFault, type StoreScan } from './store-scan.js';
+
+export interface VerifyOptions {
+  readonly crc32c: Crc32c;
+  /** The log's identity; without it, that of the first store whose header is good. */
+  readonly logId?: Uint8Array;
+  /** Called as bytes of stores are done with. */
+  readonly onProgress?: (bytesDone: number, bytesTotal: number) => void;
+}
+
+/** What the checks of one segment came to. */
+export interface SegmentReport {
+  readonly fileName: string;
+  /** Of the store. */
+  readonly bytes: number;
+  readonly batches: number;
+  readonly records: number;
+  /** Where the segment begins and ends as far as its batches are good; `undefined` when its header is not. */
+  readonly base: Place | undefined;
+  readonly end: Place | undefined;
+  readonly isLast: boolean;
+  readonly index: 'good' | 'not sealed' | 'damaged' | 'missing';
+  /** Bad bytes at the log's end with nothing good after them: what a crash may leave; opening the log cuts them. */
+  readonly tornBytes: number;
+  readonly faults: readonly StoreFault[];
+  /** Everything that is wrong and means lost or doubtful data, in words. Empty: the segment is whole. */
+  readonly problems: readonly string[];
+  /** What is out of order but costs nothing: opening the log repairs it. */
+  readonly remarks: readonly string[];
+}
+
+/**
+ * Checks every checksum and the place of every batch of a log that is not open, changing nothing: a report for each
+ * segment, oldest first. Throws `UnsupportedFormatError`, or the directory's error.
+ */
+export async function* verifyLog(directory: Directory, options: VerifyOptions): AsyncGenerator<SegmentReport, void> {
+  const names = await directory.list();
+  const bases = names.map(storeBaseOffset).filter((base) => base !== undefined);
+  const logId = options.logId ?? (await firstLogId(directory, bases, options.crc32c));
+  const seal: Seal = { crc32c: options.crc32c, logId: logId ?? new Uint8Array(logIdBytes) };
+  const bytesTotal = await totalBytes(directory, bases, options.onProgress);
+  const start = await readLogStart(directory, seal);
+  let expected = start === undefined ? logOrigin : start === 'damaged' ? undefined : start;
+  const remarks = names.filter((name) => name.endsWith(temporarySuffix)).map((name) => `${name} was left by a crash`);
+  if (start === 'damaged')
+    remarks.push(`${logStartFileName} is damaged: where the log starts is taken from its first segment`);
+  let bytesDone = 0;
+  for (const [number, base] of bases.entries()) {
+    const next = bases[number + 1];
+    if (
+      start !== 'damaged' &&
+      start !== undefined &&
+      base < start.offset &&
+      next !== undefined &&
+      next <= start.offset
+    ) {
+      remarks.push(`${storeFileName(base)} is below the log start: left by a crash`);
+      continue;
+    }
+    const report = await verifySegment(directory, base, next === undefined, expected, seal, remarks.splice(0));
+    expected = report.end;
+    bytesDone += report.bytes;
+    options.onProgress?.(bytesDone, bytesTotal);
+    yield report;
+  }
+}
+
+async function firstLogId(
+  directory: Directory,
+  bases: readonly Offset[],
+  crc32c: Crc32c,
+): Promise<Uint8Array | undefined> {
+  for (const base of bases) {
+    const name = storeFileName(base);
+    const bytes = await withFile(directory, name, (file) => file.read(0, storeHeaderBytes));
+    const header = readStoreHeader(bytes, name, crc32c);
+    if (header) return header.logId;
+  }
+  return undefined;
+}
+
+async function totalBytes(directory: Directory, bases: readonly Offset[], wanted: unknown): Promise<number> {
+  let total = 0;
+  if (wanted) for (const base of bases) total += await withFile(directory, storeFileName(base), (file) => file.size());
+  return total;
+}
+
+async function verifySegment(
+  directory: Directory,
+  base: Offset,
+  isLast: boolean,
+  expected: Place | undefined,
+  seal: Seal,
+  remarks: string[],
+): Promise<SegmentReport> {
+  const fileName = storeFileName(base);
+  return withFile(directory, fileName, async (file) => {
+    const problems: string[] = [];
+    const bytes = await file.size();
+    const header = readStoreHeader(await file.read(0, storeHeaderBytes), fileName, seal.crc32c);
+    const place = header?.place;
+    if (!header) problems.push('the header is damaged');
+    else if (!sameBytes(header.logId, seal.logId)) problems.push(`the store belongs to log ${hex(header.logId)}`);
+    if (place && place.offset !== base) problems.push(`the header is that of ${storeFileName(place.offset)}`);
+    if (place && expected && !samePlace(place, expected))
+      problems.push(`begins at ${describePlace(place)}, but the log before it ends at ${describePlace(expected)}`);
+
+    let batches = 0;
+    let records = 0;
+    const range = { from: firstBatchPosition, length: bytes, place: place ?? { ...logOrigin, offset: base } };
+    const scan = await scanStore(file, range, seal, ({ recordCount }) => {
+      batches++;
+      records += recordCount;
+    });
+    const torn = isLast && scan.faults.length === 1 && scan.faults[0].to === undefined && scan.faults[0].searchedAll;
+    if (torn) remarks.push(`the end is torn: ${describeFault(scan.faults[0])}`);
+    else problems.push(...scan.faults.map(describeFault));
+    const index = await verifyIndex(directory, base, isLast, place, scan, bytes, seal, remarks);
+    const places = { base: place, end: place && scan.place };
+    const tornBytes = torn ? bytes - scan.end : 0;
+    return {
+      fileName,
+      bytes,
+      batches,
+      records,
+      ...places,
+      isLast,
+      index,
+      tornBytes,
+      faults: scan.faults,
+      problems,
+      remarks,
+    };
+  });
+}
+
+/** An index is never more than a remark: the store has everything that is in it. */
+async function verifyIndex(
+  directory: Directory,
+  base: Offset,
+  isLast: boolean,
+  place: Place | undefined,
+  scan: StoreScan,
+  storeBytes: number,
+  seal: Seal,
+  remarks: string[],
+): Promise<SegmentReport['index']> {
+  const name = indexFileName(base);
+  const found = await readIndexFile(directory, name, 1, seal);
+  if (found === 'missing') {
+    if (!isLast) remarks.push(`${name} is missing`);
+    return isLast ? 'not sealed' : 'missing';
+  }
+  if (isLast) remarks.push(`${name} is there, though the segment is not sealed`);
+  const reason = typeof found === 'string' ? found : sealMismatch(found.sealed, place, scan, storeBytes);
+  if (reason !== undefined) remarks.push(`${name}: ${reason}`);
+  return reason === undefined ? 'good' : 'damaged';
+}
+
+function sealMismatch(
+  sealed: SealedSegment,
+  place: Place | undefined,
+  scan: StoreScan,
+  storeBytes: number,
+): string | undefined {
+  if (place && !samePlace(sealed.base, place)) return 'does not begin where the store begins';
+  if (sealed.storeLength !== storeBytes)
+    return `is for a store of ${sealed.storeLength} bytes, which has ${storeBytes}`;
+  return samePlace(sealed.end, scan.place) ? undefined : 'does not end where the store ends';
+}
+
+async function withFile<T>(directory: Directory, name: string, task: (file: File) => Promise<T>): Promise<T> {
+  const file = await directory.open(name);
+  try {
+    return await task(file);
+  } finally {
+    await file.close();
+  }
+}
