@@ -1,4 +1,4 @@
-import { CachedDirectory } from './cached-directory.js';
+import type { CachedDirectory } from './cached-directory.js';
 import type { Random } from './seeded-random.js';
 
 /** The operations that change something: they are counted, and a crash can be set at each. */
