@@ -3,6 +3,8 @@ import {
   DiskReserveError,
   ExpectedOffsetMismatchError,
   InvalidInputError,
+  LogClosedError,
+  LogFailedError,
   OffsetOutOfRangeError,
   TooLargeError,
 } from '../domain/log/errors.js';
@@ -108,6 +110,15 @@ export function statusOf(error: unknown): Status {
       details: leaderAddr === undefined ? {} : { leaderAddr },
       retryAfterSeconds: 1,
       ...(leaderAddr === undefined ? {} : { leaderAddr }),
+    };
+  }
+  if (error instanceof LogClosedError || error instanceof LogFailedError) {
+    return {
+      code: 'UNAVAILABLE',
+      httpStatus: 503,
+      message: 'the log of this node is closed: the node is stopping',
+      details: {},
+      retryAfterSeconds: 1,
     };
   }
   if (error instanceof OutcomeUnknownError) {

@@ -40,9 +40,15 @@ export function createContainer(config: Config): Container {
   container
     .bind(DataDirectory)
     .toResolvedValue((config: Config) => openDataDirectory(config['data-dir'], { create: true }), [Config]);
-  container
-    .bind(NodeHardState)
-    .toResolvedValue((directory: DataDirectory) => HardStateFile.open(directory.raft, crc32c), [DataDirectory]);
+  container.bind(NodeHardState).toResolvedValue(
+    async (directory: DataDirectory, logger: Logger) => {
+      const hardState = await HardStateFile.open(directory.raft, crc32c);
+      const { damage } = hardState;
+      if (damage !== undefined) logger.warn({ damage }, 'one of the two slots of the hard state is not whole');
+      return hardState;
+    },
+    [DataDirectory, Logger],
+  );
   container.bind(NodeLog).toResolvedValue(
     (directory: DataDirectory, hardState: HardStateFile, config: Config, logger: Logger) =>
       Log.open(directory.log, {
@@ -126,12 +132,13 @@ export function createContainer(config: Config): Container {
         config: Config,
         logger: Logger,
         directory: DataDirectory,
+        hardState: HardStateFile,
         log: Log,
         consensus: Consensus,
         grpc: GrpcServer,
         http: HttpServer,
-      ) => new Node(config, logger, directory, log, consensus, grpc, http),
-      [Config, Logger, DataDirectory, NodeLog, Consensus, GrpcServer, HttpServer],
+      ) => new Node(config, logger, directory, hardState, log, consensus, grpc, http),
+      [Config, Logger, DataDirectory, NodeHardState, NodeLog, Consensus, GrpcServer, HttpServer],
     );
   return container;
 }

@@ -3,6 +3,7 @@ import type { HttpServer } from '../adapters/http/http-server.js';
 import type { Consensus } from '../application/ports/consensus.js';
 import type { DataDirectory } from '../application/ports/data-directory.js';
 import type { Logger } from '../application/ports/logger.js';
+import type { HardStateFile } from '../domain/log/hard-state.js';
 import type { Log } from '../domain/log/log.js';
 import type { Config } from './config.js';
 
@@ -32,6 +33,7 @@ export class Node {
     private readonly config: Config,
     private readonly logger: Logger,
     private readonly directory: DataDirectory,
+    private readonly hardState: HardStateFile,
     private readonly log: Log,
     private readonly consensus: Consensus,
     private readonly grpc: GrpcServer,
@@ -76,6 +78,7 @@ export class Node {
     await Promise.all([this.grpc.close(graceMs), this.http.close(graceMs)]);
     await this.consensus.close();
     await this.log.close();
+    await this.hardState.close();
     await this.directory.close();
     this.logger.info({ logEndOffset: this.log.endOffset }, 'stopped');
   }

@@ -1,4 +1,7 @@
+import { DataDirectoryError } from '../adapters/file-system/data-directory-error.js';
 import { Logger } from '../application/ports/logger.js';
+import { ForeignLogError, MissingLogError, UnsupportedFormatError } from '../domain/log/errors.js';
+import { CorruptHardStateError } from '../domain/log/hard-state.js';
 import type { Config } from './config.js';
 import { createContainer } from './container.js';
 import { Node, OnFatal } from './node.js';
@@ -38,7 +41,21 @@ export async function serve(config: Config): Promise<number> {
     await node.stop();
     return 0;
   } catch (error) {
-    logger.error({ error }, 'cannot serve');
+    logger.error(isForOperator(error) ? { reason: error.message } : { error }, 'cannot serve');
     return 1;
   }
+}
+
+/** What an operator can mend: the message says what to do, and a stack would only hide it. */
+function isForOperator(error: unknown): error is Error {
+  return (
+    error instanceof DataDirectoryError ||
+    error instanceof ForeignLogError ||
+    error instanceof UnsupportedFormatError ||
+    error instanceof MissingLogError ||
+    error instanceof CorruptHardStateError ||
+    (error instanceof Error &&
+      'code' in error &&
+      ['EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES'].includes(String(error.code)))
+  );
 }
