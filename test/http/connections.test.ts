@@ -51,8 +51,8 @@ describe('one port', () => {
     for (const [bytes, answer] of [
       ['PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n', /^HTTP\/1\.1 405 /],
       ['GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n', /^HTTP\/1\.1 200 /],
-      // A SETTINGS frame is the server's first.
-      [preface + settings, /^\0\0.\x04\0\0\0\0\0/s],
+      // The server's first frame is SETTINGS, type 4, on stream 0.
+      [preface + settings, /^000012040000000000/],
     ] as const) {
       const client = await raw(port, '');
       for (const byte of bytes) {
@@ -60,7 +60,8 @@ describe('one port', () => {
         await new Promise((resolve) => setImmediate(resolve));
       }
       await eventually('an answer', () => client.received.length > 20);
-      expect(client.received).toMatch(answer);
+      const isText = client.received.startsWith('HTTP/');
+      expect(isText ? client.received : Buffer.from(client.received, 'latin1').toString('hex')).toMatch(answer);
     }
   });
 

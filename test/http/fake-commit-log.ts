@@ -13,7 +13,7 @@ export class FakeCommitLog implements CommitLog {
   readonly batches: RecordBatch[] = [];
   logStartOffset: Offset = toOffset(0);
   /** Thrown by the next calls, until unset. */
-  failure: unknown;
+  failure: Error | undefined;
   /** Appends wait for it. */
   gate: Promise<void> = Promise.resolve();
   openFollows = 0;

@@ -9,7 +9,8 @@ import {
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { OverloadedError, UnavailableError } from '../../src/application/errors.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
-import { Consistency, LogService, Position } from '../../src/gen/golog/v1/log_service_pb.js';
+import type { Consistency } from '../../src/gen/golog/v1/log_service_pb.js';
+import { LogService, Position } from '../../src/gen/golog/v1/log_service_pb.js';
 import { Log, RecordSchema } from '../../src/gen/log/v1/log_pb.js';
 import { firstAppendMs } from './fake-commit-log.js';
 import { closeAll, eventually, serve } from './harness.js';

@@ -1,2 +1,2 @@
 export { HttpServer } from './http-server.js';
-export type { HttpServerOptions, HttpTimeouts } from './options.js';
+export type { HttpServerOptions } from './options.js';

@@ -39,7 +39,8 @@ function memberOf(text: string): string | number {
 }
 
 function ofStatus(status: Status): HttpProblem {
-  const members = Object.entries(status.details).map(([name, value]) => [name, memberOf(value)]);
+  const members: Record<string, unknown> = { code: status.code };
+  for (const [name, value] of Object.entries(status.details)) members[name] = memberOf(value);
   return new HttpProblem(
     status.httpStatus,
     titles[status.code],
@@ -48,7 +49,7 @@ function ofStatus(status: Status): HttpProblem {
       ...(status.retryAfterSeconds === undefined ? {} : { 'retry-after': String(status.retryAfterSeconds) }),
       ...(status.leaderAddr === undefined ? {} : { [leaderHeader]: status.leaderAddr }),
     },
-    { code: status.code, ...Object.fromEntries(members) },
+    members,
   );
 }
 
