@@ -20,6 +20,7 @@ import { decideRecovery, type LogNotice, type RecoveryReport } from './recovery.
 import { Segment } from './segment.js';
 import { decodeStoreHeader, firstBatchPosition, storeHeaderBytes } from './store-header.js';
 import { describeFault, scanStore, type StoreScan } from './store-scan.js';
+import { SyncedIndexFile } from './synced-index.js';
 
 export interface OpenedLog {
   readonly start: Place;
@@ -28,6 +29,8 @@ export interface OpenedLog {
   readonly activeFile: File;
   readonly quarantine: QuarantineList;
   readonly recovery: RecoveryReport;
+  /** What the note of the last synced index is to say now. */
+  readonly syncedIndex: Index;
 }
 
 /**
@@ -41,6 +44,8 @@ export async function openLog(directory: Directory, settings: LogSettings): Prom
 
 class LogOpening {
   readonly #quarantine = new QuarantineList();
+  #durableIndex = 0;
+  #syncedKnown = false;
   #scannedBytes = 0;
   #indexesRebuilt = 0;
   #torn: { bytes: number; fileName: string } | undefined;
@@ -54,8 +59,11 @@ class LogOpening {
     const names = await this.directory.list();
     const recordedStart = await readLogStart(this.directory, this.settings.seal);
     const bases = names.map(storeBaseOffset).filter((base) => base !== undefined);
-    if (bases.length === 0 && (recordedStart !== undefined || this.settings.durableIndex > 0))
-      throw new MissingLogError(this.settings.durableIndex);
+    const synced = await SyncedIndexFile.read(this.directory, this.settings.seal);
+    this.#syncedKnown = synced !== undefined;
+    this.#durableIndex = Math.max(this.settings.durableIndex, synced ?? 0);
+    if (bases.length === 0 && (recordedStart !== undefined || this.#durableIndex > 0))
+      throw new MissingLogError(this.#durableIndex);
     const kept = await this.#removeLeftovers(names, bases, recordedStart);
     if (kept.length === 0) return this.#createEmpty();
 
@@ -80,7 +88,21 @@ class LogOpening {
       quarantined: [...this.#quarantine.ranges],
       indexesRebuilt: this.#indexesRebuilt,
     };
-    return { start, segments, activeFile, quarantine: this.#quarantine, recovery };
+    return {
+      start,
+      segments,
+      activeFile,
+      quarantine: this.#quarantine,
+      recovery,
+      syncedIndex: this.#syncedIndex(segments),
+    };
+  }
+
+  /** With a range in quarantine, such that opening anew quarantines it again. */
+  #syncedIndex(segments: Segment[]): Index {
+    const lastIndex = segments[segments.length - 1].end.index - 1;
+    const damaged = this.#quarantine.ranges.map(({ fromIndex }) => fromIndex);
+    return Math.max(lastIndex, ...(damaged.length > 0 ? [this.#durableIndex, ...damaged] : [])) as Index;
   }
 
   async #createEmpty(): Promise<OpenedLog> {
@@ -130,7 +152,7 @@ class LogOpening {
     const segment = Segment.empty(place, this.settings.indexIntervalBytes);
     const scan = await this.#scan(file, segment, size);
     const badBytes = scan.faults.length > 0;
-    const facts = { segment: 'sealed', badBytes, validAfter: false, durableFound: true } as const;
+    const facts = { segment: 'sealed', badBytes, validAfter: false, durableFound: true, syncedKnown: false } as const;
     if (decideRecovery(facts).action === 'quarantine') {
       // How much a sealed segment has lost at its end is known by where the next one begins.
       for (const fault of scan.faults)
@@ -154,40 +176,45 @@ class LogOpening {
       const size = await file.size();
       const place = await this.#readHeader(file, storeName, base);
       if (!place) return { segment: unreadable(base), file };
-      const segment = Segment.empty(place, this.settings.indexIntervalBytes);
-      const scan = await this.#scan(file, segment, size);
-      await this.#decideLast(segment, scan, file, size, names);
-      return { segment, file };
+      return { segment: await this.#recoverLast(file, place, size, names), file };
     } catch (error) {
       await file.close().catch(() => undefined);
       throw error;
     }
   }
 
-  async #decideLast(
-    segment: Segment,
-    scan: StoreScan,
-    file: File,
-    size: number,
-    names: readonly string[],
-  ): Promise<void> {
+  async #recoverLast(file: File, place: Place, size: number, names: readonly string[]): Promise<Segment> {
+    const segment = Segment.empty(place, this.settings.indexIntervalBytes);
+    const scan = await this.#scan(file, segment, size);
     const { faults } = scan;
     const badBytes = faults.length > 0;
     const { action, found } = decideRecovery({
       segment: 'last',
       badBytes,
       validAfter: faults.some(({ to, searchedAll }) => to !== undefined || !searchedAll),
-      durableFound: (badBytes ? faults[0].from.index : segment.end.index) > this.settings.durableIndex,
+      durableFound: (badBytes ? faults[0].from.index : segment.end.index) > this.#durableIndex,
+      syncedKnown: this.#syncedKnown,
     });
-    if (action === 'cut the torn tail') await this.#cutTornTail(segment, file, size, names);
-    else if (action === 'quarantine' && badBytes) this.#quarantineFaults(segment, scan);
+    if (action === 'cut the torn tail') {
+      await this.#cutTornTail(segment.storeName, place.offset, file, faults[0].position, size, names);
+      // What was found after the bad bytes is gone with them.
+      return scan.end === faults[0].position ? segment : this.#recoverLast(file, place, faults[0].position, names);
+    }
+    if (action === 'quarantine' && badBytes) this.#quarantineFaults(segment, scan);
     else if (action === 'quarantine') this.#addQuarantine(segment.storeName, segment.end, undefined, found);
+    return segment;
   }
 
   /** Keeps a copy of the torn bytes before they go: they were never acknowledged, but somebody may want to look. */
-  async #cutTornTail(segment: Segment, file: File, size: number, names: readonly string[]): Promise<void> {
-    const { length, storeName, base } = segment;
-    const keptAs = tornFileName(base.offset, names);
+  async #cutTornTail(
+    storeName: string,
+    base: Offset,
+    file: File,
+    length: number,
+    size: number,
+    names: readonly string[],
+  ): Promise<void> {
+    const keptAs = tornFileName(base, names);
     const copyBytesMax = 1 << 20;
     const chunks: Uint8Array[] = [];
     for (let at: number = length; at < size; at += copyBytesMax)
@@ -220,7 +247,7 @@ class LogOpening {
 
   /** Without `to` nobody knows how much is lost: all up to the durable index at least. */
   #addQuarantine(fileName: string, from: Place, to: Place | undefined, reason: string): void {
-    const toIndex = Math.max(to?.index ?? this.settings.durableIndex + 1, from.index) as Index;
+    const toIndex = Math.max(to?.index ?? this.#durableIndex + 1, from.index) as Index;
     const toOffset = Math.max(to?.offset ?? from.offset, from.offset) as Offset;
     const range = { from: from.offset, to: toOffset, fromIndex: from.index, toIndex, reason };
     if (this.#quarantine.add(range)) this.#notify({ kind: 'quarantined', fileName, ...range });

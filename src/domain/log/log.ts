@@ -13,6 +13,7 @@ import { storedBytes, type RecordBatch } from './record-batch.js';
 import type { Quarantine, RecoveryReport } from './recovery.js';
 import { Segment } from './segment.js';
 import { SegmentList } from './segment-list.js';
+import { SyncedIndexFile } from './synced-index.js';
 
 export type { LogOptions } from './log-options.js';
 
@@ -38,6 +39,7 @@ export class Log {
   readonly #list: SegmentList;
   readonly #reader: LogReader;
   #activeFile: File;
+  readonly #synced: SyncedIndexFile;
   /** Something was written to the active store since its last sync. */
   #unsynced = false;
   #operation: string | undefined;
@@ -48,7 +50,9 @@ export class Log {
     private readonly directory: Directory,
     private readonly settings: LogSettings,
     opened: OpenedLog,
+    synced: SyncedIndexFile,
   ) {
+    this.#synced = synced;
     this.recovery = opened.recovery;
     this.#activeFile = opened.activeFile;
     this.#list = new SegmentList(opened.start, opened.segments, opened.quarantine);
@@ -63,7 +67,9 @@ export class Log {
    */
   static async open(directory: Directory, options: LogOptions): Promise<Log> {
     const settings = logSettings(options);
-    return new Log(directory, settings, await openLog(directory, settings));
+    const opened = await openLog(directory, settings);
+    const synced = await SyncedIndexFile.create(directory, opened.syncedIndex, settings.seal);
+    return new Log(directory, settings, opened, synced);
   }
 
   /** The first offset kept. */
@@ -184,6 +190,10 @@ export class Log {
   async #sync(): Promise<void> {
     await this.#activeFile.sync();
     this.#unsynced = false;
+    this.#synced.note(
+      this.lastIndex,
+      (cause) => (this.#failure ??= new LogFailedError('noting the synced index', cause)),
+    );
   }
 
   /**
@@ -263,6 +273,7 @@ export class Log {
       segment.cut(cut.position, cut.end, cut.maxTimeMs);
       list.quarantine.cutFrom(first);
       list.cuts++;
+      await this.#synced.lower((first - 1) as Index);
       // The last one first, each removal durable before the next, so that a crash leaves no hole.
       for (const each of dropped.reverse()) {
         await this.#removeFiles(each);
@@ -311,11 +322,16 @@ export class Log {
     if (this.#closed) return;
     this.#begin('close');
     try {
-      if (!this.#failure && this.#unsynced) await this.#fatally('close', () => this.#sync());
+      if (!this.#failure) await this.#fatally('close', () => this.#finish());
     } finally {
       this.#closed = true;
-      await this.#reader.close();
+      await Promise.all([this.#synced.close(), this.#reader.close()]);
     }
+  }
+
+  async #finish(): Promise<void> {
+    if (this.#unsynced) await this.#sync();
+    if (this.quarantined.length === 0) await this.#synced.noteDurably(this.lastIndex);
   }
 
   #beginChange(operation: string): void {

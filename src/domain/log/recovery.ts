@@ -38,6 +38,8 @@ export interface Findings {
   readonly validAfter: boolean;
   /** Whether all that is known to have been synced was found before the first bad byte. */
   readonly durableFound: boolean;
+  /** Whether it is known how far the log was synced, to the last moment: see synced-index.ts. */
+  readonly syncedKnown: boolean;
 }
 
 export type RecoveryAction = 'go on' | 'cut the torn tail' | 'quarantine';
@@ -48,7 +50,11 @@ interface RecoveryRow {
   readonly action: RecoveryAction;
 }
 
-/** storage.md, "Recovery": the first row that fits decides. What refuses to open at all throws before this. */
+/**
+ * The first row that fits decides. What refuses to open at all (files of another log, segments that are gone) throws
+ * before this. A disk may keep later pages of a write and lose earlier ones, so whole batches after bad bytes prove
+ * corruption only when nothing says that all of it was still unsynced.
+ */
 export const recoveryTable: readonly RecoveryRow[] = [
   {
     found: 'a sealed segment fails its checks',
@@ -61,14 +67,19 @@ export const recoveryTable: readonly RecoveryRow[] = [
     action: 'go on',
   },
   {
-    found: 'bad bytes with a valid batch after them',
-    when: { badBytes: true, validAfter: true },
-    action: 'quarantine',
-  },
-  {
     found: 'bad bytes at or below the durable index',
     when: { badBytes: true, durableFound: false },
     action: 'quarantine',
+  },
+  {
+    found: 'bad bytes with a valid batch after them',
+    when: { badBytes: true, validAfter: true, syncedKnown: false },
+    action: 'quarantine',
+  },
+  {
+    found: 'bad bytes after the last synced batch, with valid ones after them that were not synced either',
+    when: { badBytes: true, validAfter: true, syncedKnown: true, durableFound: true },
+    action: 'cut the torn tail',
   },
   {
     found: 'bad bytes after the last synced batch, nothing valid after them',

@@ -1,0 +1,201 @@
+import { describe, expect, it } from '@jest/globals';
+import { FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
+import { LogFailedError } from '../../src/domain/log/errors.js';
+import { Log } from '../../src/domain/log/log.js';
+import { toIndex, toOffset } from '../../src/domain/log/offsets.js';
+import type { RecordBatch } from '../../src/domain/log/record-batch.js';
+import { verifyLog } from '../../src/domain/log/verify.js';
+import { Expectation, logOptions, runScript } from './workload.js';
+
+/** Torn writes differ by seed; `CRASH_SEEDS=200 npx jest test/crash` tries more of them. */
+const tornSeeds = Number(process.env['CRASH_SEEDS'] ?? 3);
+
+async function readEntries(log: Log): Promise<RecordBatch[]> {
+  const all: RecordBatch[] = [];
+  for (let from: number = log.startIndex; from <= log.lastIndex; from += all.length - (from - log.startIndex))
+    all.push(...(await log.readEntries(toIndex(from), { until: toIndex(log.lastIndex + 1), bytesMax: 2000 })));
+  return all;
+}
+
+async function readOffsets(log: Log): Promise<number[]> {
+  const offsets: number[] = [];
+  const until = toOffset(log.endOffset);
+  while (log.startOffset + offsets.length < log.endOffset)
+    for (const batch of await log.read(toOffset(log.startOffset + offsets.length), { until, bytesMax: 1500 }))
+      for (let place = 0; place < batch.recordCount; place++) offsets.push(batch.baseOffset + place);
+  return offsets;
+}
+
+const identity = ({ header, payload }: RecordBatch): string =>
+  `${Buffer.from(header).toString('hex')} ${Buffer.from(payload).toString('hex')}`;
+
+/** acknowledged ⊆ recovered ⊆ sent, in order, dense, and the log goes on. */
+async function checkRecovered(directory: FaultyDirectory, expected: Expectation): Promise<void> {
+  let log = await Log.open(directory, logOptions);
+  expect(log.quarantined).toEqual([]);
+  expect(log.lastIndex).toBeGreaterThanOrEqual(expected.ackedIndex);
+  expect(log.lastIndex).toBeLessThanOrEqual(expected.sent.length);
+  expect(expected.starts).toContain(log.startOffset);
+  const recovered = await readEntries(log);
+  expect(recovered.map(identity)).toEqual(expected.sent.slice(log.startIndex - 1, log.lastIndex).map(identity));
+  expect(await readOffsets(log)).toEqual(denseOffsets(log));
+
+  const after = new Expectation();
+  after.sent = expected.sent.slice(0, log.lastIndex);
+  after.generation = expected.generation + 1;
+  const more = [after.send(2, 600), after.send(0, 0), after.send(3, 600), after.send(1, 10)];
+  await log.append(more);
+  await log.sync();
+  const end = [log.startOffset, log.endOffset, log.lastIndex];
+  const survivor = directory.afterCrash({ keep: 'none' });
+  log = await Log.open(survivor, logOptions);
+  expect([log.startOffset, log.endOffset, log.lastIndex]).toEqual(end);
+  expect((await readEntries(log)).slice(-4).map(identity)).toEqual(more.map(identity));
+  await log.close();
+  for await (const report of verifyLog(survivor, logOptions))
+    expect(report).toMatchObject({ problems: [], tornBytes: 0 });
+}
+
+function denseOffsets(log: Log): number[] {
+  return Array.from({ length: log.endOffset - log.startOffset }, (_, place) => log.startOffset + place);
+}
+
+async function operationsOfScript(): Promise<number> {
+  const directory = FaultyDirectory.create();
+  await runScript(directory, new Expectation());
+  return directory.operations;
+}
+
+async function crashAt(operation: number): Promise<{ directory: FaultyDirectory; expected: Expectation }> {
+  const directory = FaultyDirectory.create({ crashAtOperation: operation });
+  const expected = new Expectation();
+  await expect(runScript(directory, expected)).rejects.toThrow();
+  return { directory, expected };
+}
+
+/** Names the case in whatever fails inside. */
+async function inCase(name: string, task: () => Promise<void>): Promise<void> {
+  try {
+    await task();
+  } catch (cause) {
+    throw new Error(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
+describe('a crash at every operation of the log', () => {
+  it('is worth the name: the script rolls, cuts and removes', async () => {
+    expect(await operationsOfScript()).toBeGreaterThan(150);
+  });
+
+  it.each(['none', 'all'] as const)(
+    'loses nothing acknowledged when the disk keeps %s of what was not synced',
+    async (keep) => {
+      const operations = await operationsOfScript();
+      for (let operation = 1; operation <= operations; operation++) {
+        const { directory, expected } = await crashAt(operation);
+        await inCase(`crash at ${directory.lastOperation}, keep ${keep}`, () =>
+          checkRecovered(directory.afterCrash({ keep }), expected),
+        );
+      }
+    },
+    60_000,
+  );
+
+  it('loses nothing acknowledged when the disk keeps some of it, torn at sectors', async () => {
+    const operations = await operationsOfScript();
+    for (let operation = 1; operation <= operations; operation++)
+      for (let seed = 1; seed <= tornSeeds; seed++) {
+        const { directory, expected } = await crashAt(operation);
+        await inCase(`crash at ${directory.lastOperation}, torn with seed ${seed}`, () =>
+          checkRecovered(directory.afterCrash({ keep: 'random', seed }), expected),
+        );
+      }
+  }, 60_000);
+
+  it('loses nothing acknowledged when the machine crashes again while it recovers', async () => {
+    const operations = await operationsOfScript();
+    for (let operation = 1; operation <= operations; operation++) {
+      const { directory, expected } = await crashAt(operation);
+      const second = 1 + (operation % 9);
+      const recovering = directory.afterCrash({ keep: 'random', seed: operation, plan: { crashAtOperation: second } });
+      const recovered = await Log.open(recovering, logOptions).then(
+        () => true,
+        () => false,
+      );
+      const name = `crash at ${directory.lastOperation}, then ${recovered ? 'after' : 'in'} recovery at ${recovering.lastOperation}`;
+      await inCase(name, () =>
+        checkRecovered(recovering.afterCrash({ keep: 'random', seed: operation + 1 }), expected),
+      );
+    }
+  }, 60_000);
+});
+
+describe('a failing disk', () => {
+  it.each(['write', 'sync', 'rename', 'create', 'remove', 'truncate', 'directory-sync'] as const)(
+    'a failed %s stops the log for good, and nothing acknowledged is lost',
+    async (operation) => {
+      for (let nth = 1; ; nth++) {
+        const directory = FaultyDirectory.create({ faults: [{ operation, nth }] });
+        const expected = new Expectation();
+        const failure = await runScript(directory, expected).then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+        if (failure === undefined) return expect(nth).toBeGreaterThan(2);
+        const name = `${operation} ${nth} failed at ${directory.lastOperation}`;
+        await inCase(name, () => checkRecovered(directory.afterCrash({ keep: 'random', seed: nth }), expected));
+      }
+    },
+    60_000,
+  );
+
+  it('takes no more writes after one failed, whatever the disk says then', async () => {
+    const directory = FaultyDirectory.create();
+    const log = await Log.open(directory, logOptions);
+    const expected = new Expectation();
+    await log.append([expected.send(1, 10)]);
+    directory.inject({ operation: 'sync', nth: 1 });
+    const failure: unknown = await log.sync().catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(LogFailedError);
+    expect((failure as LogFailedError).cause).toMatchObject({ code: 'EIO' });
+    await expect(log.sync()).rejects.toBe(failure);
+    await expect(log.append([expected.send(1, 10)])).rejects.toBe(failure);
+    await expect(log.truncateSuffix(toIndex(1))).rejects.toBe(failure);
+    await expect(log.truncatePrefix(toOffset(1))).rejects.toBe(failure);
+    expect(() => log.assertAppendable()).toThrow(LogFailedError);
+    await log.close();
+  });
+
+  it('regression: append acknowledged while still in a buffer: what was synced outlives the process and the power', async () => {
+    const directory = FaultyDirectory.create();
+    const log = await Log.open(directory, logOptions);
+    const expected = new Expectation();
+    await log.append([expected.send(1, 10), expected.send(2, 10)]);
+    await log.sync();
+    await log.append([expected.send(1, 10)]);
+    const recovered = await Log.open(directory.afterCrash({ keep: 'none' }), logOptions);
+    expect([recovered.endOffset, recovered.lastIndex]).toEqual([3, 2]);
+  });
+
+  it('makes durable on opening what a killed process had written and not synced', async () => {
+    const directory = FaultyDirectory.create();
+    const log = await Log.open(directory, logOptions);
+    const expected = new Expectation();
+    await log.append([expected.send(1, 10), expected.send(2, 10)]);
+    const restarted = directory.afterCrash({ keep: 'all' });
+    expect((await Log.open(restarted, logOptions)).lastIndex).toBe(2);
+    expect((await Log.open(restarted.afterCrash({ keep: 'none' }), logOptions)).lastIndex).toBe(2);
+  });
+
+  it('says ENOSPC as the cause when the disk is full', async () => {
+    const directory = FaultyDirectory.create();
+    const log = await Log.open(directory, logOptions);
+    const expected = new Expectation();
+    await log.append([expected.send(1, 10)]);
+    await log.sync();
+    directory.setFreeBytes(20);
+    await expect(log.append([expected.send(1, 1000)])).rejects.toMatchObject({ cause: { code: 'ENOSPC' } });
+    const recovered = await Log.open(directory.afterCrash({ keep: 'all' }), logOptions);
+    expect(recovered.lastIndex).toBe(1);
+  });
+});
