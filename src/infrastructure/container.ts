@@ -117,6 +117,7 @@ export function createContainer(config: Config): Container {
         {
           host: config['http-addr'],
           port: config['http-port'],
+          nodeName: config['node-name'],
           batchBytesMax: config['batch-bytes-max'],
           corsOrigins: config['cors-origins'],
         },
