@@ -1,11 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { addServeCommand } from '../infrastructure/serve-command.js';
-import { addConsumeCommand } from './consume-command.js';
 import { ExitCode, exitCodesHelp, messageOf } from './exit-codes.js';
-import { addDumpCommand, addVerifyCommand } from './offline-commands.js';
-import { addProduceCommand } from './produce-command.js';
-import { addServersCommand } from './servers-command.js';
 
 function version(): string {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -22,24 +17,32 @@ Examples:
   golog help produce
 ${exitCodesHelp}`;
 
-function createProgram(): Command {
+type AddCommand = (program: Command) => void;
+
+/** Loaded when named: a client command has no use for all that a server needs. */
+const commands = new Map<string, () => Promise<AddCommand>>([
+  ['serve', async () => (await import('../infrastructure/serve-command.js')).addServeCommand],
+  ['produce', async () => (await import('./produce-command.js')).addProduceCommand],
+  ['consume', async () => (await import('./consume-command.js')).addConsumeCommand],
+  ['servers', async () => (await import('./servers-command.js')).addServersCommand],
+  ['verify', async () => (await import('./offline-commands.js')).addVerifyCommand],
+  ['dump', async () => (await import('./offline-commands.js')).addDumpCommand],
+]);
+
+async function createProgram(commandName: string | undefined): Promise<Command> {
   const program = new Command('golog')
     .description('A replicated commit log: durable before it acknowledges.')
     .version(version())
     .exitOverride()
     .showHelpAfterError('(see --help)')
     .addHelpText('after', details);
-  addServeCommand(program);
-  addProduceCommand(program);
-  addConsumeCommand(program);
-  addServersCommand(program);
-  addVerifyCommand(program);
-  addDumpCommand(program);
+  const named = commands.get(commandName ?? '');
+  for (const load of named === undefined ? commands.values() : [named]) (await load())(program);
   return program;
 }
 
 try {
-  await createProgram().parseAsync();
+  await (await createProgram(process.argv[2])).parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
   else {

@@ -2,7 +2,7 @@ import { SingleBar } from 'cli-progress';
 
 /** How far a command is, for a person. */
 export interface Progress {
-  update(bytes: number, records: number): void;
+  update(bytes: number, records?: number): void;
   /** Prints a line above the bar. */
   note(text: string): void;
   stop(): void;
@@ -22,14 +22,17 @@ export function progressOnTerminal(bytesTotal: number | undefined, quiet: boolea
     clearOnComplete: true,
     stopOnComplete: false,
     fps: 8,
-    format: `${known ? '{bar} {percentage}% ' : ''}{records} records  {speed} MB/s`,
+    format: `${known ? '{bar} {percentage}% ' : ''}{records}{speed} MB/s`,
   });
   const startMs = performance.now();
-  bar.start(known ? bytesTotal : 1, 0, { records: 0, speed: '0.0' });
+  bar.start(known ? bytesTotal : 1, 0, { records: '', speed: '0.0' });
   return {
     update: (bytes, records) => {
       const speed = (bytes / 1_000 / Math.max(1, performance.now() - startMs)).toFixed(1);
-      bar.update(known ? bytes : 0, { records: records.toLocaleString('en'), speed });
+      bar.update(known ? bytes : 0, {
+        records: records === undefined ? '' : `${records.toLocaleString('en')} records  `,
+        speed,
+      });
     },
     note: (text) => {
       process.stderr.write('\r\u001b[K');

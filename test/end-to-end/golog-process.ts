@@ -20,13 +20,16 @@ function environment(): NodeJS.ProcessEnv {
   return Object.fromEntries(inherited);
 }
 
-/** A folder that is gone when `using` ends. */
+const running = new Set<GologProcess>();
+
+/** A folder for one test file, or one test; `remove` ends whatever a failed test left running in it. */
 export class Scratch {
   readonly path = realpathSync(mkdtempSync(join(tmpdir(), 'golog-e2e-')));
   file(name: string): string {
     return join(this.path, name);
   }
   remove(): void {
+    for (const leftover of running) leftover.kill('SIGKILL');
     rmSync(this.path, { recursive: true, force: true });
   }
 }
@@ -52,11 +55,11 @@ export class GologProcess {
     this.child.stdin!.on('error', () => undefined);
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     this.child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
-    this.finished = once(this.child, 'close').then(() => ({
-      code: this.child.exitCode,
-      stdout: this.stdout,
-      stderr: this.stderr,
-    }));
+    running.add(this);
+    this.finished = once(this.child, 'close').then(() => {
+      running.delete(this);
+      return { code: this.child.exitCode, stdout: this.stdout, stderr: this.stderr };
+    });
   }
 
   kill(signal: NodeJS.Signals): void {
@@ -79,11 +82,18 @@ export class GologProcess {
   }
 }
 
-/** Runs a command to its end. */
-export function runGolog(args: readonly string[], input = '', stdoutFile?: string): Promise<Finished> {
+const runTimeoutMs = 50_000;
+
+/** Runs a command to its end; one that does not end is killed, and has the exit code null. */
+export async function runGolog(args: readonly string[], input = '', stdoutFile?: string): Promise<Finished> {
   const run = new GologProcess(args, stdoutFile);
+  const timeout = setTimeout(() => run.kill('SIGKILL'), runTimeoutMs);
   run.child.stdin!.end(input);
-  return run.finished;
+  try {
+    return await run.finished;
+  } finally {
+    clearTimeout(timeout);
+  }
 }
 
 interface ServingLine {

@@ -1,0 +1,99 @@
+import { stat } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
+import { crc32c } from '../adapters/checksum/crc32c.js';
+import { openDataDirectory } from '../adapters/file-system/data-directory.js';
+import { NodeDirectory } from '../adapters/file-system/node-directory.js';
+import { type DumpedBatch, dumpSegment, type SegmentDump } from '../domain/log/dump-segment.js';
+import { CorruptHardStateError, HardStateFile } from '../domain/log/hard-state.js';
+import { type SegmentReport, verifyLog } from '../domain/log/verify.js';
+
+/** What checking a data directory came to. */
+export interface VerifyReport {
+  readonly path: string;
+  readonly nodeId: string;
+  /** A node has the directory open: what is said about the end of the log is only about a moment. */
+  readonly inUse: boolean;
+  readonly segments: readonly SegmentReport[];
+  readonly bytes: number;
+  readonly batches: number;
+  readonly records: number;
+  readonly logStartOffset: number | undefined;
+  readonly logEndOffset: number | undefined;
+  /** Lost or doubtful data, in words. Empty: every checksum is good. */
+  readonly problems: readonly string[];
+  /** What opening the log repairs by itself. */
+  readonly remarks: readonly string[];
+}
+
+/**
+ * Checks every checksum of a data directory, changing nothing. Also while a node has it open.
+ *
+ * @throws DataDirectoryError when there is no log to check, `UnsupportedFormatError` when it is of another version
+ */
+export async function verify(
+  path: string,
+  onProgress?: (bytesDone: number, bytesTotal: number) => void,
+): Promise<VerifyReport> {
+  const data = await openDataDirectory(path, { create: false, readOnly: true });
+  try {
+    const problems: string[] = [];
+    // Before the log, which may grow meanwhile: what was durable then must be found now.
+    const durableIndex = await readDurableIndex(data.raft, problems);
+    const segments: SegmentReport[] = [];
+    const options = { crc32c, logId: data.logId, ...(onProgress !== undefined && { onProgress }) };
+    for await (const segment of verifyLog(data.log, options)) segments.push(segment);
+
+    for (const { fileName, problems: found } of segments) problems.push(...found.map((text) => `${fileName}: ${text}`));
+    const end = segments.at(-1)?.end;
+    if (end !== undefined && end.index <= durableIndex) {
+      problems.push(
+        `the log ends before index ${end.index}, but entries up to index ${durableIndex} had been made durable`,
+      );
+    }
+    if (segments.length === 0 && durableIndex > 0)
+      problems.push(`the log is gone: it had reached index ${durableIndex}`);
+    return {
+      path: data.path,
+      nodeId: data.nodeId,
+      inUse: data.holder !== undefined,
+      segments,
+      bytes: sum(segments, ({ bytes }) => bytes),
+      batches: sum(segments, ({ batches }) => batches),
+      records: sum(segments, ({ records }) => records),
+      logStartOffset: segments[0]?.base?.offset,
+      logEndOffset: end?.offset,
+      problems,
+      remarks: segments.flatMap(({ fileName, remarks }) => remarks.map((text) => `${fileName}: ${text}`)),
+    };
+  } finally {
+    await data.close();
+  }
+}
+
+/** What a store file holds: first its header, then its batches in order, good or not. */
+export async function* dump(path: string): AsyncGenerator<SegmentDump | DumpedBatch, void, void> {
+  const file = resolve(path);
+  if (!(await stat(file)).isFile()) throw new Error(`${path} is not a file: expected a segment's .store file`);
+  const directory = await NodeDirectory.open(dirname(file), { readOnly: true });
+  yield* dumpSegment(directory, basename(file), { crc32c });
+}
+
+async function readDurableIndex(directory: NodeDirectory, problems: string[]): Promise<number> {
+  if (!(await directory.list()).includes('hard-state')) {
+    problems.push('the hard state is missing');
+    return 0;
+  }
+  try {
+    const hardState = await HardStateFile.open(directory, crc32c);
+    await hardState.close();
+    return hardState.current.commit;
+  } catch (error) {
+    if (!(error instanceof CorruptHardStateError)) throw error;
+    problems.push(error.message);
+    return 0;
+  }
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0);
+}
