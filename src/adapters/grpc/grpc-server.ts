@@ -71,8 +71,8 @@ export class GrpcServer {
       'grpc.enable_channelz': 0,
       interceptors: [
         (method, inner) => {
-          const call = new PipelinedCall(inner, (ended) => this.#endless.delete(ended));
-          if (!method.responseStream || appendStreams.has(method.path)) return call;
+          if (!method.responseStream || appendStreams.has(method.path)) return new PipelinedCall(inner);
+          const call: PipelinedCall = new PipelinedCall(inner, () => this.#endless.delete(call));
           this.#endless.add(call);
           if (this.#closing.signal.aborted) endForShutdown(call);
           return call;

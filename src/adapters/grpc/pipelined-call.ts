@@ -17,20 +17,25 @@ const unsentMessagesMax = 512;
  */
 export class PipelinedCall extends ServerInterceptingCall {
   readonly #inner: ServerInterceptingCallInterface;
-  readonly #onEnd: (call: PipelinedCall) => void;
+  readonly #onEnd: (() => void) | undefined;
   #unsentBytes = 0;
   #unsentMessages = 0;
   #waiting: Sent | undefined;
   #ended = false;
 
   /** `onEnd` is called once, when the call is over for whatever reason. */
-  constructor(inner: ServerInterceptingCallInterface, onEnd: (call: PipelinedCall) => void) {
+  constructor(inner: ServerInterceptingCallInterface, onEnd?: () => void) {
     super(inner);
     this.#inner = inner;
     this.#onEnd = onEnd;
   }
 
   override start(listener: Listener): void {
+    const onEnd = this.#onEnd;
+    if (onEnd === undefined) {
+      this.#inner.start(listener);
+      return;
+    }
     this.#inner.start({
       onReceiveMetadata: (metadata) => {
         listener.onReceiveMetadata(metadata);
@@ -42,7 +47,7 @@ export class PipelinedCall extends ServerInterceptingCall {
         listener.onReceiveHalfClose();
       },
       onCancel: () => {
-        this.#onEnd(this);
+        onEnd();
         listener.onCancel();
       },
     });
