@@ -1,0 +1,486 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { crc32c } from '../../adapters/checksum/crc32c.js';
+import { MemoryDirectory } from '../../adapters/memory/memory-directory.js';
+import {
+  CorruptRangeError,
+  ForeignLogError,
+  MissingLogError,
+  OffsetOutOfRangeError,
+  UnsupportedFormatError,
+} from './errors.js';
+import { indexFileName, storeFileName, syncedIndexFileName } from './file-names.js';
+import { Log, type LogOptions } from './log.js';
+import { toEpochMs, toIndex, toOffset, toTerm } from './offsets.js';
+import { sealBatch, storedBytes, type RecordBatch } from './record-batch.js';
+import { defaultRecordLimits, frameRecords } from './records.js';
+import { encodeRecord } from './record.js';
+import { decideRecovery, recoveryTable, type Findings, type LogNotice } from './recovery.js';
+import { encodeStoreHeader, storeHeaderBytes } from './store-header.js';
+import { verifyLog } from './verify.js';
+
+const logId = Uint8Array.from({ length: 16 }, (_, place) => 16 - place);
+const seal = { crc32c, logId };
+const options: LogOptions = { logId, crc32c, segmentBytesMax: 700, indexIntervalBytes: 150 };
+
+/** Two records, about 100 bytes. */
+function makeBatch(number: number): RecordBatch {
+  const value = new Uint8Array(18).fill(65 + (number % 26));
+  const record = encodeRecord({ value });
+  return sealBatch(
+    {
+      kind: 0,
+      index: toIndex(number + 1),
+      term: toTerm(1),
+      baseOffset: toOffset(2 * number),
+      recordCount: 2,
+      appendTimeMs: toEpochMs(1000 + number),
+      payload: frameRecords([record, record], defaultRecordLimits).payload,
+    },
+    seal,
+  );
+}
+const batchBytes = storedBytes(makeBatch(0));
+const position = (batch: number): number => storeHeaderBytes + batch * batchBytes;
+
+let directory: MemoryDirectory;
+let notices: LogNotice[];
+beforeEach(() => {
+  directory = new MemoryDirectory();
+  notices = [];
+});
+
+const open = (more: Partial<LogOptions> = {}): Promise<Log> =>
+  Log.open(directory, { ...options, onNotice: (notice) => notices.push(notice), ...more });
+
+/** `count` batches, each synced, in a log that was closed. */
+async function fill(count: number, more: Partial<LogOptions> = {}): Promise<void> {
+  const log = await open(more);
+  for (let number = 0; number < count; number++) {
+    await log.append([makeBatch(number)]);
+    await log.sync();
+  }
+  await log.close();
+}
+
+async function change(name: string, edit: (bytes: Uint8Array) => Uint8Array): Promise<void> {
+  const file = await directory.open(name);
+  const bytes = edit(await file.read(0, await file.size()));
+  await file.truncate(0);
+  await file.write(0, [bytes]);
+  await file.close();
+}
+
+const flip =
+  (at: number) =>
+  (bytes: Uint8Array): Uint8Array => {
+    bytes[at] ^= 0x10;
+    return bytes;
+  };
+const cutAt =
+  (length: number) =>
+  (bytes: Uint8Array): Uint8Array =>
+    bytes.slice(0, length);
+const append =
+  (...more: number[]) =>
+  (bytes: Uint8Array): Uint8Array =>
+    Uint8Array.of(...bytes, ...more);
+
+const store = storeFileName(toOffset(0));
+const bytesOf = async (name: string): Promise<Uint8Array> => (await directory.open(name)).read(0, 1e6);
+const readAt = (log: Log, offset: number): Promise<RecordBatch[]> =>
+  log.read(toOffset(offset), { until: toOffset(1e6), bytesMax: 1 });
+async function readable(log: Log): Promise<number[]> {
+  const offsets: number[] = [];
+  for (let offset: number = log.startOffset; offset < log.endOffset; offset++)
+    await readAt(log, offset).then(
+      () => offsets.push(offset),
+      (error: unknown) => expect(error).toBeInstanceOf(CorruptRangeError),
+    );
+  return offsets;
+}
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, place) => from + place);
+
+describe('the recovery table', () => {
+  it('has a row for every finding, and a finding for every row', () => {
+    const rows = new Set<unknown>();
+    for (const segment of ['last', 'sealed'] as const)
+      for (let bits = 0; bits < 16; bits++) {
+        const [badBytes, validAfter, durableFound, syncedKnown] = [1, 2, 4, 8].map((bit) => (bits & bit) !== 0);
+        rows.add(decideRecovery({ segment, badBytes, validAfter, durableFound, syncedKnown } as Findings));
+      }
+    expect(rows.size).toBe(recoveryTable.length);
+  });
+});
+
+describe('the last segment', () => {
+  it('a clean end: goes on', async () => {
+    await fill(5);
+    const log = await open();
+    expect(log.recovery).toMatchObject({ torn: undefined, quarantined: [] });
+    expect([log.endOffset, log.lastIndex]).toEqual([10, 5]);
+    expect(notices).toEqual([]);
+  });
+
+  it.each([
+    ['part of a batch', append(...makeBatch(5).header, 1, 2, 3)],
+    ['part of a header', append(...makeBatch(5).header.subarray(0, 20))],
+    ['zeros', append(...new Uint8Array(5000))],
+    [
+      'a whole batch with a wrong bit',
+      append(...flip(60)(Uint8Array.of(...makeBatch(5).header, ...makeBatch(5).payload))),
+    ],
+    ['a batch of another place', append(...makeBatch(3).header, ...makeBatch(3).payload)],
+  ])('a torn tail (%s): cut, kept aside, and the log goes on', async (_name, edit) => {
+    await fill(5);
+    const before = await bytesOf(store);
+    await change(store, edit);
+    const torn = (await bytesOf(store)).subarray(before.length);
+    const log = await open();
+    expect(log.recovery.torn?.bytes).toBe(torn.length);
+    expect(notices.map(({ kind }) => kind)).toEqual(['torn tail cut']);
+    expect(await bytesOf(store)).toEqual(before);
+    expect(await bytesOf('00000000000000000000.torn-1')).toEqual(torn);
+    await log.append([makeBatch(5)]);
+    expect(await readable(log)).toEqual(range(0, 12));
+  });
+
+  it('keeps every torn tail under a name of its own', async () => {
+    await fill(5);
+    for (const kept of ['.torn-1', '.torn-2', '.torn-3']) {
+      await change(store, append(1, 2, 3));
+      const log = await open();
+      expect(log.recovery.torn?.fileName).toBe(`00000000000000000000${kept}`);
+      await log.close();
+    }
+  });
+
+  it.each(['with', 'without'])(
+    'bad bytes with a valid batch after them, %s a note of the synced index: quarantined',
+    async (note) => {
+      await fill(6);
+      if (note === 'without') await directory.remove(syncedIndexFileName);
+      await change(store, flip(position(2) + 60));
+      const before = await bytesOf(store);
+      const log = await open();
+      expect(log.recovery.quarantined).toMatchObject([{ from: 4, to: 6, fromIndex: 3, toIndex: 4 }]);
+      expect(await bytesOf(store)).toEqual(before);
+      expect(await readable(log)).toEqual([0, 1, 2, 3, 6, 7, 8, 9, 10, 11]);
+      await expect(log.append([makeBatch(6)])).rejects.toThrow(CorruptRangeError);
+      await expect(log.readEntries(toIndex(3), { until: toIndex(7), bytesMax: 1 })).rejects.toThrow(CorruptRangeError);
+      expect((await log.readEntries(toIndex(4), { until: toIndex(7), bytesMax: 1e6 })).length).toBe(3);
+      await log.close();
+      expect((await open()).recovery.quarantined).toHaveLength(1);
+    },
+  );
+
+  it('bad bytes after the last synced batch, with valid ones after them: one torn group, cut', async () => {
+    await fill(3);
+    const group = [3, 4, 5].flatMap((number) => [...makeBatch(number).header, ...makeBatch(number).payload]);
+    await change(store, append(...flip(60)(Uint8Array.from(group))));
+    const log = await open();
+    expect(log.recovery).toMatchObject({ quarantined: [], torn: { bytes: group.length } });
+    expect([log.endOffset, log.lastIndex]).toEqual([6, 3]);
+    await log.append([makeBatch(3)]);
+    expect(await readable(log)).toEqual(range(0, 8));
+  });
+
+  it.each(['the note', 'the caller'])(
+    'bad bytes at or below the durable index that %s has: quarantined',
+    async (who) => {
+      await fill(4);
+      await change(store, flip(position(3) + 60));
+      if (who === 'the caller') await directory.remove(syncedIndexFileName);
+      const log = await open(who === 'the caller' ? { durableIndex: toIndex(4) } : {});
+      expect(log.recovery.quarantined).toMatchObject([{ from: 6, to: 6, fromIndex: 4, toIndex: 5 }]);
+      expect(log.endOffset).toBe(6);
+      expect(await readable(log)).toEqual(range(0, 6));
+      await expect(log.append([makeBatch(3)])).rejects.toThrow(CorruptRangeError);
+      await log.close();
+      expect((await open()).recovery.quarantined).toHaveLength(1);
+    },
+  );
+
+  it('a clean end below the durable index: quarantined, until an operator accepts the loss', async () => {
+    await fill(4);
+    await change(store, cutAt(position(2)));
+    let log = await open();
+    expect(log.recovery.quarantined).toMatchObject([{ from: 4, fromIndex: 3, toIndex: 5 }]);
+    await expect(log.append([makeBatch(2)])).rejects.toThrow(CorruptRangeError);
+    await log.truncateSuffix(toIndex(3));
+    await log.append([makeBatch(2)]);
+    await log.close();
+    log = await open();
+    expect(log.recovery.quarantined).toEqual([]);
+    expect(await readable(log)).toEqual(range(0, 6));
+  });
+
+  it('accepting the loss in the middle cuts from the bad bytes on', async () => {
+    await fill(6);
+    await change(store, flip(position(2)));
+    const log = await open();
+    await log.truncateSuffix(toIndex(4));
+    expect([log.lastIndex, log.endOffset]).toEqual([2, 4]);
+    await log.append([makeBatch(2)]);
+    expect(await readable(log)).toEqual(range(0, 6));
+  });
+
+  it('a damaged header: the segment is quarantined whole', async () => {
+    await fill(5);
+    await change(store, flip(3));
+    const log = await open();
+    expect(log.recovery.quarantined).toHaveLength(1);
+    await expect(log.append([makeBatch(0)])).rejects.toThrow(CorruptRangeError);
+    await log.truncateSuffix(toIndex(1));
+    await log.append([makeBatch(0)]);
+    expect(await readable(log)).toEqual([0, 1]);
+    await log.close();
+    expect(await readable(await open())).toEqual([0, 1]);
+  });
+});
+
+describe('sealed segments', () => {
+  /** 700 bytes a segment hold six batches: offsets 0, 12, 24, 36. */
+  const second = toOffset(12);
+  beforeEach(() => fill(20));
+
+  it('are not read through', async () => {
+    const log = await open();
+    expect(log.segments).toBe(4);
+    expect(log.recovery.scannedBytes).toBe((await bytesOf(storeFileName(toOffset(36)))).length);
+  });
+
+  it('that have gone bad are found when they are read: never served, appends refused, the rest readable', async () => {
+    await change(storeFileName(second), flip(position(2) + 80));
+    const log = await open();
+    expect(log.quarantined).toEqual([]);
+    expect(await readable(log)).toEqual([...range(0, 16), ...range(18, 40)]);
+    expect(log.quarantined).toMatchObject([{ from: 16, to: 18, fromIndex: 9, toIndex: 10 }]);
+    expect(notices.map(({ kind }) => kind)).toEqual(['quarantined']);
+    await expect(log.append([makeBatch(20)])).rejects.toThrow(CorruptRangeError);
+    expect((await log.read(second, { until: toOffset(40), bytesMax: 1e6 })).map((batch) => batch.baseOffset)).toEqual([
+      12, 14,
+    ]);
+  });
+
+  it('whose damage is dropped by prefix truncation take appends again', async () => {
+    await change(store, flip(position(2) + 80));
+    const log = await open();
+    await expect(readAt(log, 4)).rejects.toThrow(CorruptRangeError);
+    await log.truncatePrefix(second);
+    await log.append([makeBatch(20)]);
+    expect(await readable(log)).toEqual(range(12, 42));
+  });
+
+  it('that are shorter than their seal says: what is lost is quarantined', async () => {
+    await change(storeFileName(second), cutAt(position(4)));
+    const log = await open();
+    expect(log.quarantined).toMatchObject([{ from: 20, to: 24, fromIndex: 11, toIndex: 13 }]);
+    expect(await readable(log)).toEqual([...range(0, 20), ...range(24, 40)]);
+  });
+
+  it('with a damaged header are quarantined whole', async () => {
+    await change(storeFileName(second), flip(30));
+    const log = await open();
+    expect(log.quarantined).toMatchObject([{ from: 12, to: 24, fromIndex: 7, toIndex: 13 }]);
+    expect(await readable(log)).toEqual([...range(0, 12), ...range(24, 40)]);
+  });
+
+  it('that are missing in the middle are quarantined', async () => {
+    await directory.remove(storeFileName(second));
+    const log = await open();
+    expect(log.quarantined).toMatchObject([{ from: 12, to: 24, fromIndex: 7, toIndex: 13 }]);
+    expect(await readable(log)).toEqual([...range(0, 12), ...range(24, 40)]);
+    await expect(readAt(log, 13)).rejects.toThrow(CorruptRangeError);
+  });
+
+  it('that are missing at the start are quarantined', async () => {
+    await directory.remove(store);
+    const log = await open();
+    expect(log.quarantined).toMatchObject([{ from: 0, to: 12 }]);
+    expect(await readable(log)).toEqual(range(12, 40));
+  });
+
+  it('that are missing at the end are quarantined', async () => {
+    await directory.remove(storeFileName(toOffset(36)));
+    const log = await open();
+    expect(log.quarantined).toMatchObject([{ from: 36, fromIndex: 19, toIndex: 21 }]);
+    expect(await readable(log)).toEqual(range(0, 36));
+    await expect(readAt(log, 37)).rejects.toThrow(OffsetOutOfRangeError);
+  });
+});
+
+describe('an index', () => {
+  const name = indexFileName(toOffset(12));
+  beforeEach(() => fill(20));
+
+  it.each([
+    ['missing', undefined],
+    ['short', cutAt(30)],
+    ['empty', cutAt(0)],
+    [
+      'padded with zeros (regression: zero padding of an unclean index read as entries)',
+      append(...new Uint8Array(4096)),
+    ],
+    ['all zeros', (bytes: Uint8Array) => bytes.fill(0)],
+    ['wrong in its footer', (bytes: Uint8Array) => flip(bytes.length - 20)(bytes)],
+  ])('that is %s is made anew from the store', async (_name, edit) => {
+    const good = await bytesOf(name);
+    if (edit) await change(name, edit);
+    else await directory.remove(name);
+    const log = await open();
+    expect(log.recovery).toMatchObject({ indexesRebuilt: 1, quarantined: [] });
+    expect(await bytesOf(name)).toEqual(good);
+    expect(await readable(log)).toEqual(range(0, 40));
+  });
+
+  it('that is wrong in an entry is found when it is loaded', async () => {
+    await change(name, flip(11));
+    const log = await open();
+    expect(await readable(log)).toEqual(range(0, 40));
+    expect(notices).toMatchObject([{ kind: 'index rebuilt', reason: 'entries checksum mismatch' }]);
+  });
+
+  it('left beside the last segment by a crash does not survive', async () => {
+    const last = indexFileName(toOffset(36));
+    await (await directory.create(last)).write(0, [new Uint8Array(500)]);
+    await open();
+    expect(await directory.list()).not.toContain(last);
+  });
+});
+
+describe('regression: an index that was full surfaced as EOF after the store was written', () => {
+  it('an index has room for as many entries as come', async () => {
+    const log = await open({ segmentBytesMax: 1 << 20, indexIntervalBytes: 1 });
+    for (let number = 0; number < 1000; number += 100) await log.append(range(number, number + 100).map(makeBatch));
+    expect(log.segments).toBe(1);
+    expect((await readAt(log, 1999))[0].baseOffset).toBe(1998);
+  });
+});
+
+describe('regression: reset deleted the directory and then listed it', () => {
+  it('a log emptied from either end goes on in its directory', async () => {
+    await fill(20);
+    const log = await open();
+    await log.truncatePrefix(toOffset(40));
+    await log.truncateSuffix(log.startIndex);
+    expect([log.startOffset, log.endOffset, log.segments]).toEqual([36, 36, 1]);
+    await log.append([makeBatch(18), makeBatch(19)]);
+    await log.close();
+    expect(await readable(await open())).toEqual(range(36, 40));
+  });
+});
+
+describe('what a crash leaves', () => {
+  it('files under temporary names go', async () => {
+    await fill(3);
+    await directory.create('00000000000000000006.store.tmp');
+    const log = await open();
+    expect(notices).toEqual([{ kind: 'leftover removed', fileName: '00000000000000000006.store.tmp' }]);
+    expect(log.endOffset).toBe(6);
+  });
+
+  it('segments below the log start go', async () => {
+    await fill(20);
+    const kept = await bytesOf(store);
+    let log = await open();
+    await log.truncatePrefix(toOffset(24));
+    await log.close();
+    await (await directory.create(store)).write(0, [kept]);
+    log = await open();
+    expect(await directory.list()).not.toContain(store);
+    expect([log.startOffset, log.quarantined]).toEqual([24, []]);
+  });
+
+  it('a damaged record of the log start is told, and the first segment is where the log starts', async () => {
+    await fill(20);
+    let log = await open();
+    await log.truncatePrefix(toOffset(24));
+    await log.close();
+    await change('log-start', flip(30));
+    log = await open();
+    expect([log.startOffset, log.quarantined]).toEqual([24, []]);
+    expect(notices).toMatchObject([{ kind: 'log start unknown' }]);
+  });
+});
+
+describe('what is not this log', () => {
+  it('does not open when a store belongs to another log', async () => {
+    await fill(3);
+    const other = { ...options, logId: new Uint8Array(16).fill(9) };
+    await expect(Log.open(directory, other)).rejects.toThrow(ForeignLogError);
+    expect((await open()).endOffset).toBe(6);
+  });
+
+  it('does not open in a format of another version', async () => {
+    await fill(3);
+    await change(store, (bytes) => {
+      const header = encodeStoreHeader({ offset: toOffset(0), index: toIndex(1), term: toTerm(0) }, seal);
+      header[4] = 2;
+      new DataView(header.buffer).setUint32(48, crc32c(header.subarray(0, 48)));
+      bytes.set(header);
+      return bytes;
+    });
+    await expect(open()).rejects.toThrow(UnsupportedFormatError);
+  });
+
+  it('does not open empty where there were entries before', async () => {
+    await expect(open({ durableIndex: toIndex(1) })).rejects.toThrow(MissingLogError);
+    await fill(3);
+    await directory.remove(store);
+    await expect(open()).rejects.toThrow(MissingLogError);
+  });
+
+  it('does not take a batch of another log for its own', async () => {
+    await fill(3);
+    const foreign = sealBatch({ ...makeBatch(3) }, { crc32c, logId: new Uint8Array(16).fill(9) });
+    await change(store, append(...foreign.header, ...foreign.payload));
+    const log = await open();
+    expect(log.recovery.torn?.bytes).toBe(batchBytes);
+  });
+});
+
+describe('verifyLog', () => {
+  const verify = async (): Promise<{ problems: string[]; remarks: string[]; records: number; tornBytes: number }> => {
+    const sum = { problems: [] as string[], remarks: [] as string[], records: 0, tornBytes: 0 };
+    for await (const { problems, remarks, records, tornBytes } of verifyLog(directory, { crc32c })) {
+      sum.problems.push(...problems);
+      sum.remarks.push(...remarks);
+      sum.records += records;
+      sum.tornBytes += tornBytes;
+    }
+    return sum;
+  };
+
+  it('finds nothing in a good log, and counts its records', async () => {
+    await fill(20);
+    expect(await verify()).toEqual({ problems: [], remarks: [], records: 40, tornBytes: 0 });
+  });
+
+  it('finds every single wrong byte of a store', async () => {
+    await fill(7);
+    const last = storeFileName(toOffset(12));
+    const good = await bytesOf(last);
+    for (const name of [store, last])
+      for (let at = 0; at < good.length; at += 1) {
+        await change(name, flip(at));
+        const { problems, tornBytes } = await verify();
+        expect([at, problems.length > 0 || tornBytes > 0]).toEqual([at, true]);
+        await change(name, flip(at));
+      }
+  });
+
+  it('tells a torn end from damage, and a lost index from lost data', async () => {
+    await fill(20);
+    await change(storeFileName(toOffset(36)), append(1, 2, 3));
+    await directory.remove(indexFileName(toOffset(12)));
+    const { problems, remarks, tornBytes } = await verify();
+    expect([problems, tornBytes]).toEqual([[], 3]);
+    expect(remarks).toHaveLength(2);
+  });
+
+  it('names a missing segment', async () => {
+    await fill(20);
+    await directory.remove(storeFileName(toOffset(12)));
+    expect((await verify()).problems).toEqual([expect.stringContaining('the log before it ends at offset 12')]);
+  });
+});
