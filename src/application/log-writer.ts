@@ -73,8 +73,8 @@ export class LogWriter {
   #takeGroup(): Write[] {
     let bytes = 0;
     let count = 0;
-    while (count < this.#queue.length && (count === 0 || bytes + bytesOf(this.#queue[count]!.batch) <= groupBytesMax)) {
-      bytes += bytesOf(this.#queue[count]!.batch);
+    while (count < this.#queue.length && (count === 0 || bytes + bytesOf(this.#queue[count].batch) <= groupBytesMax)) {
+      bytes += bytesOf(this.#queue[count].batch);
       count += 1;
     }
     const group = this.#queue.slice(0, count);

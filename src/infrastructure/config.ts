@@ -24,7 +24,8 @@ export interface ConfigOption {
   readonly schema: z.ZodType;
   readonly value?: string;
   readonly help: string;
-  readonly initial?: unknown;
+  /** The value when nothing is said; an array is an empty one. */
+  readonly initial?: string | number | boolean | readonly string[];
 }
 
 const mebibyte = 1024 * 1024;
@@ -205,12 +206,12 @@ function editDistance(a: string, b: string): number {
   for (let row = 1; row <= a.length; row += 1) {
     const current = [row];
     for (let column = 1; column <= b.length; column += 1) {
-      const substitution = previous[column - 1]! + (a[row - 1] === b[column - 1] ? 0 : 1);
-      current.push(Math.min(substitution, previous[column]! + 1, current[column - 1]! + 1));
+      const substitution = previous[column - 1] + (a[row - 1] === b[column - 1] ? 0 : 1);
+      current.push(Math.min(substitution, previous[column] + 1, current[column - 1] + 1));
     }
     previous = current;
   }
-  return previous[b.length]!;
+  return previous[b.length];
 }
 
 function nodeName() {
@@ -225,7 +226,7 @@ function nodeName() {
 function hostOfAddress(address: string): string {
   const host = /^(?:\[([^\]]+)\]|([^:]+)):\d{1,5}$/.exec(address);
   if (host === null) throw new ConfigError('expected HOST:PORT');
-  return (host[1] ?? host[2])!;
+  return host[1] ?? host[2];
 }
 
 function parseUnits(text: string, units: Readonly<Record<string, number>>, expected: string): number {

@@ -2,8 +2,8 @@ import { type Command, Option } from 'commander';
 import { ConfigError, type ConfigOption, environmentName, options, resolveConfig } from './config.js';
 import { serve } from './serve.js';
 
-function initialInWords(initial: unknown): string {
-  return initial === undefined || initial === false || (Array.isArray(initial) && initial.length === 0)
+function initialInWords(initial: ConfigOption['initial']): string {
+  return initial === undefined || initial === false || typeof initial === 'object'
     ? ''
     : ` (default: ${String(initial)})`;
 }
