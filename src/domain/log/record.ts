@@ -83,13 +83,13 @@ type Field = readonly [tag: number, bytes: Uint8Array];
 
 const noBytes: Uint8Array = new Uint8Array(0);
 
+/** Empty bytes are what a reader takes a missing field for; an empty entry of a map is an entry all the same. */
 function encodeFields(...fields: readonly Field[]): Uint8Array {
-  let total = 0;
-  for (const [, bytes] of fields) if (bytes.length > 0) total += 1 + varintBytes(bytes.length) + bytes.length;
+  const written = fields.filter(([tag, bytes]) => bytes.length > 0 || tag === RecordTag.headers);
+  const total = written.reduce((sum, [, bytes]) => sum + 1 + varintBytes(bytes.length) + bytes.length, 0);
   const out = new Uint8Array(total);
   let at = 0;
-  for (const [tag, bytes] of fields) {
-    if (bytes.length === 0) continue;
+  for (const [tag, bytes] of written) {
     out[at++] = tag;
     at = writeVarint(out, at, bytes.length);
     out.set(bytes, at);
