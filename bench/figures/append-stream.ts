@@ -1,5 +1,5 @@
 import { ratioRow, type Figure } from '../harness/figure.js';
-import { appendRate, highWatermark } from '../harness/loads.js';
+import { appendFor, highWatermark } from '../harness/loads.js';
 import { inTurn } from '../harness/rounds.js';
 
 const rounds = 5;
@@ -14,12 +14,15 @@ export const appendStream: Figure = {
     let appended = 0;
     const pair = await inTurn(
       rounds,
-      async () => {
-        const load = await appendRate(golog.rpcAddr, roundSeconds);
-        appended += load.records;
-        return load.rate;
+      {
+        pid: golog.pid,
+        load: async () => {
+          const load = await appendFor(golog.rpcAddr, roundSeconds);
+          appended += load.units;
+          return load;
+        },
       },
-      async () => (await appendRate(peer.rpcAddr, roundSeconds)).rate,
+      { pid: peer.pid, load: () => appendFor(peer.rpcAddr, roundSeconds) },
     );
     const watermark = await highWatermark(golog.rpcAddr);
     if (watermark !== appended) throw new Error(`${appended} records acknowledged, the high watermark is ${watermark}`);

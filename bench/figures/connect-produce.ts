@@ -18,8 +18,8 @@ export const connectProduce: Figure = {
     let succeeded = 0;
     for (let round = 0; round <= rounds; round++) {
       const load = await h2load({ ...target, address: golog.httpAddr }, directory);
-      succeeded += load.succeeded;
-      if (round > 0) rates.push(load.rate);
+      succeeded += load.units;
+      if (round > 0) rates.push(load.units / load.seconds);
     }
     const watermark = await highWatermark(golog.rpcAddr);
     if (watermark < succeeded) throw new Error(`${succeeded} calls succeeded, the log holds ${watermark}`);

@@ -1,7 +1,8 @@
+import type { Golog } from '../harness/bench.js';
 import { ratioRow, type Figure } from '../harness/figure.js';
 import { fill, largeLog } from '../harness/large-log.js';
 import { callFor, paths, randomConsume } from '../harness/loads.js';
-import { percentile, inTurn } from '../harness/rounds.js';
+import { percentile, inTurn, type Side } from '../harness/rounds.js';
 
 const rounds = 5;
 const limits = { inFlight: 16, seconds: 1.5 };
@@ -16,16 +17,15 @@ export const consumeAtRandom: Figure = {
     const small = await bench.startGolog();
     await fill(small, few);
     const p50: [number[], number[]] = [[], []];
-    const rateOf = async (address: string, records: number, latencies: number[]): Promise<number> => {
-      const load = await callFor(address, paths.consume, randomConsume(records), limits);
-      latencies.push(percentile(load.latenciesMs, 0.5));
-      return load.calls / load.seconds;
-    };
-    const pair = await inTurn(
-      rounds,
-      () => rateOf(large.golog.rpcAddr, many, p50[0]),
-      () => rateOf(small.rpcAddr, few, p50[1]),
-    );
+    const side = ({ pid, rpcAddr }: Golog, records: number, latencies: number[]): Side => ({
+      pid,
+      load: async () => {
+        const load = await callFor(rpcAddr, paths.consume, randomConsume(records), limits);
+        latencies.push(percentile(load.latenciesMs, 0.5));
+        return load;
+      },
+    });
+    const pair = await inTurn(rounds, side(large.golog, many, p50[0]), side(small, few, p50[1]));
     await small.stop();
     await bench.remove(small.dataDirectory);
     const [atMany, atFew] = p50.map((latencies) =>

@@ -1,5 +1,5 @@
 import { ratioRow, type Figure } from '../harness/figure.js';
-import { appendRate } from '../harness/loads.js';
+import { appendFor } from '../harness/loads.js';
 import { versionOf } from '../harness/processes.js';
 import { startRedis } from '../harness/redis.js';
 import { inTurn } from '../harness/rounds.js';
@@ -23,8 +23,8 @@ export const redisAppend: Figure = {
     const redis = await startRedis(bench);
     const pair = await inTurn(
       rounds,
-      async () => (await appendRate(golog.rpcAddr, roundSeconds)).rate,
-      () => redis.xadd(entries),
+      { pid: golog.pid, load: () => appendFor(golog.rpcAddr, roundSeconds) },
+      { pid: redis.pid, load: () => redis.xadd(entries) },
     );
     await Promise.all([golog.stop(), redis.stop()]);
     await bench.remove(golog.dataDirectory);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ratioRow, type Figure } from '../harness/figure.js';
 import { largeLog } from '../harness/large-log.js';
 import { tailBytes, tailUntil } from '../harness/loads.js';
-import { inTurn } from '../harness/rounds.js';
+import { inTurn, type Side } from '../harness/rounds.js';
 import { batchRunOf, grpcFrame } from '../harness/wire.js';
 
 const rounds = 4;
@@ -37,14 +37,12 @@ export const tail: Figure = {
     await writeFile(recording, Buffer.concat(frames));
     const peer = await bench.startPeer(['--tail', recording, '--tail-bytes', String(bytes)]);
 
-    const enough = bytes * 0.999;
-    const rateOf = async (address: string): Promise<number> =>
-      (log.records * 0.999) / (await tailBytes(address, enough));
-    const pair = await inTurn(
-      rounds,
-      () => rateOf(log.golog.rpcAddr),
-      () => rateOf(peer.rpcAddr),
-    );
+    const share = 0.999;
+    const side = ({ pid, rpcAddr }: { pid: number; rpcAddr: string }): Side => ({
+      pid,
+      load: async () => ({ units: log.records * share, seconds: await tailBytes(rpcAddr, bytes * share) }),
+    });
+    const pair = await inTurn(rounds, side(log.golog), side(peer));
     await peer.stop();
     await bench.remove(directory);
     const note = `messages of ${Math.round(bytes / messages / 1024)} KiB`;

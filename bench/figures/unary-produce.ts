@@ -1,7 +1,7 @@
 import { ratioRow, type Figure } from '../harness/figure.js';
-import { h2load, hasH2load, ownUnaryLoad, type UnaryLoad } from '../harness/h2load.js';
+import { h2load, hasH2load, ownUnaryLoad } from '../harness/h2load.js';
 import { highWatermark, paths } from '../harness/loads.js';
-import { inTurn } from '../harness/rounds.js';
+import { inTurn, type Load } from '../harness/rounds.js';
 import { grpcFrame, produceRequest } from '../harness/wire.js';
 
 const rounds = 4;
@@ -16,7 +16,7 @@ export const unaryProduce: Figure = {
     const external = await hasH2load();
     if (!external)
       bench.notice('h2load is not installed (Debian: nghttp2-client): the own client, which costs more, loads');
-    const load = (address: string): Promise<UnaryLoad> => {
+    const load = (address: string): Promise<Load> => {
       const body = grpcFrame(produceRequest());
       const target = { address, path: paths.produce, contentType: 'application/grpc', body, seconds: roundSeconds };
       return external ? h2load(target, directory) : ownUnaryLoad(target);
@@ -25,15 +25,18 @@ export const unaryProduce: Figure = {
     const peer = await bench.startPeer();
     const pair = await inTurn(
       rounds,
-      async () => {
-        const before = await highWatermark(golog.rpcAddr);
-        const { succeeded, rate } = await load(golog.rpcAddr);
-        const grown = (await highWatermark(golog.rpcAddr)) - before;
-        if (grown < succeeded || grown > succeeded + inFlight)
-          throw new Error(`${succeeded} calls succeeded, the log grew by ${grown}`);
-        return rate;
+      {
+        pid: golog.pid,
+        load: async () => {
+          const before = await highWatermark(golog.rpcAddr);
+          const done = await load(golog.rpcAddr);
+          const grown = (await highWatermark(golog.rpcAddr)) - before;
+          if (grown < done.units || grown > done.units + inFlight)
+            throw new Error(`${done.units} calls succeeded, the log grew by ${grown}`);
+          return done;
+        },
       },
-      async () => (await load(peer.rpcAddr)).rate,
+      { pid: peer.pid, load: () => load(peer.rpcAddr) },
     );
     await Promise.all([golog.stop(), peer.stop()]);
     await bench.remove(golog.dataDirectory);

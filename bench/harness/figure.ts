@@ -1,5 +1,5 @@
 import type { Bench } from './bench.js';
-import type { Pair, Sample } from './rounds.js';
+import type { Pair } from './rounds.js';
 
 /** What a ratio or a value must reach. */
 export type Target = { readonly ratioAtLeast: number } | { readonly ratioWithin: number } | { readonly below: number };
@@ -14,7 +14,7 @@ export interface Row {
   readonly target?: Target;
   /** Absent without a target: the row is there for information. */
   readonly pass?: boolean;
-  readonly spread?: { readonly value: Sample; readonly baseline?: Sample };
+  readonly rounds?: Pair;
   readonly note?: string;
 }
 
@@ -32,15 +32,15 @@ export function ratioRow(
   pair: Pair,
   target: Target,
 ): Row {
-  const ratio = pair.value.median / pair.baseline.median;
+  const ratio = pair.value.rate.median / pair.baseline.rate.median;
   return {
     ...head,
-    value: pair.value.median,
-    baseline: pair.baseline.median,
+    value: pair.value.rate.median,
+    baseline: pair.baseline.rate.median,
     ratio,
     target,
-    pass: reaches(target, pair.value.median, ratio),
-    spread: { value: pair.value, baseline: pair.baseline },
+    pass: reaches(target, pair.value.rate.median, ratio),
+    rounds: pair,
   };
 }
 

@@ -2,14 +2,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { callFor } from './loads.js';
 import { run, versionOf } from './processes.js';
+import type { Load } from './rounds.js';
 
 const sessions = 8;
 const streamsASession = 32;
-
-export interface UnaryLoad {
-  readonly succeeded: number;
-  readonly rate: number;
-}
 
 export interface UnaryTarget {
   readonly address: string;
@@ -23,7 +19,7 @@ export interface UnaryTarget {
 export const hasH2load = async (): Promise<boolean> => (await versionOf('h2load')) !== undefined;
 
 /** 256 calls in flight, 32 on each of 8 connections: servers cap the streams of a session at about 100. */
-export async function h2load(target: UnaryTarget, directory: string): Promise<UnaryLoad> {
+export async function h2load(target: UnaryTarget, directory: string): Promise<Load> {
   const file = join(directory, 'h2load-body');
   await writeFile(file, target.body);
   const output = await run({
@@ -38,15 +34,15 @@ export async function h2load(target: UnaryTarget, directory: string): Promise<Un
   const rate = /finished in [^,]+, ([\d.]+) req\/s/.exec(output);
   if (counts === null || rate === null) throw new Error(`h2load printed no figures: ${output}`);
   if (Number(counts[3]) > 0 || Number(counts[2]) === 0) throw new Error(`h2load had failures: ${output}`);
-  return { succeeded: Number(counts[2]), rate: Number(rate[1]) };
+  return { units: Number(counts[2]), seconds: Number(counts[2]) / Number(rate[1]) };
 }
 
 /** The same load from Node, for machines without h2load; gRPC only. It costs more than the server that it measures. */
-export async function ownUnaryLoad(target: UnaryTarget): Promise<UnaryLoad> {
+export async function ownUnaryLoad(target: UnaryTarget): Promise<Load> {
   const limits = { inFlight: streamsASession, seconds: target.seconds };
   const loads = await Promise.all(
     Array.from({ length: sessions }, () => callFor(target.address, target.path, () => target.body, limits)),
   );
-  const calls = loads.reduce((sum, load) => sum + load.calls, 0);
-  return { succeeded: calls, rate: calls / Math.max(...loads.map((load) => load.seconds)) };
+  const units = loads.reduce((sum, load) => sum + load.units, 0);
+  return { units, seconds: Math.max(...loads.map((load) => load.seconds)) };
 }

@@ -1,4 +1,5 @@
 import { ByteCounter, GrpcSession, MessageReader, type ChunkSink, type GrpcCall } from './grpc-session.js';
+import type { Load } from './rounds.js';
 import { appendRequest, consumeRequest, grpcFrame, readEarliestRequest, uint64Of } from './wire.js';
 
 export const paths = {
@@ -13,9 +14,7 @@ const batchRecords = 1000;
 const batchesInFlight = 16;
 const batchFrame = grpcFrame(appendRequest(batchRecords));
 
-export interface AppendLoad {
-  readonly records: number;
-  readonly seconds: number;
+export interface AppendLoad extends Load {
   /** `base_offset` of the last answer. */
   readonly lastBaseOffset: number;
 }
@@ -51,15 +50,14 @@ export async function appendUntil(
   await call.done;
   const seconds = secondsSoFar();
   if (answered !== sent) throw new Error(`${sent} batches sent, ${answered} answered`);
-  return { records: answered * batchRecords, seconds, lastBaseOffset };
+  return { units: answered * batchRecords, seconds, lastBaseOffset };
 }
 
-/** An append load on a connection of its own. */
-export async function appendRate(address: string, seconds: number): Promise<AppendLoad & { readonly rate: number }> {
+/** An append load on a connection of its own; its units are records. */
+export async function appendFor(address: string, seconds: number): Promise<AppendLoad> {
   const session = await GrpcSession.connect(address);
   try {
-    const load = await appendUntil(session, (_, soFar) => soFar >= seconds);
-    return { ...load, rate: load.records / load.seconds };
+    return await appendUntil(session, (_, soFar) => soFar >= seconds);
   } finally {
     session.close();
   }
@@ -103,9 +101,7 @@ export const tailUntil = (address: string, onMessage: (message: Buffer) => boole
 export const tailBytes = (address: string, bytes: number): Promise<number> =>
   tailInto(address, (enough) => new ByteCounter((read) => read >= bytes && enough()));
 
-export interface CallLoad {
-  readonly calls: number;
-  readonly seconds: number;
+export interface CallLoad extends Load {
   /** Ascending. */
   readonly latenciesMs: readonly number[];
 }
@@ -132,7 +128,7 @@ export async function callFor(
     };
     await Promise.all(Array.from({ length: limits.inFlight }, caller));
     const seconds = (performance.now() - startedAt) / 1000;
-    return { calls: latenciesMs.length, seconds, latenciesMs: latenciesMs.sort((a, b) => a - b) };
+    return { units: latenciesMs.length, seconds, latenciesMs: latenciesMs.sort((a, b) => a - b) };
   } finally {
     session.close();
   }

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { spawn } from 'node:child_process';
 import type { Bench } from './bench.js';
 import { freePort, run, type Server } from './processes.js';
+import type { Load } from './rounds.js';
 import { recordValueBytes } from './wire.js';
 
 const program = 'redis-server';
@@ -21,8 +22,9 @@ function ask(port: number, command: string): Promise<string> {
 }
 
 export interface Redis {
-  /** Appends that many entries, 1,000 deep over each of 50 connections; resolves with entries a second. */
-  xadd(entries: number): Promise<number>;
+  readonly pid: number;
+  /** Appends that many entries, 1,000 deep over each of 50 connections. */
+  xadd(entries: number): Promise<Load>;
   stop(): Promise<void>;
 }
 
@@ -55,6 +57,7 @@ export async function startRedis(bench: Bench): Promise<Redis> {
     await delay(20);
   }
   return {
+    pid: server.pid,
     xadd: async (entries) => {
       const args = ['-h', '127.0.0.1', '-p', String(port), '-P', '1000', '-c', '50', '-n', String(entries), '--csv'];
       const output = await run({ file: 'redis-benchmark', args: [...args, 'XADD', 'bench', '*', 'f', value] });
@@ -63,7 +66,7 @@ export async function startRedis(bench: Bench): Promise<Redis> {
       const length = await ask(port, 'XLEN bench');
       if (Number(length.slice(1)) < entries) throw new Error(`${entries} entries sent, XLEN says ${length}`);
       await ask(port, 'UNLINK bench');
-      return Number(rate);
+      return { units: entries, seconds: entries / Number(rate) };
     },
     stop: async () => {
       await server.stop();

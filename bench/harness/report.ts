@@ -18,7 +18,7 @@ function targetInWords(target: Target, unit: string): string {
 const width = ({ median, least, most }: Sample): string => `${Math.round(((most - least) / median) * 100)} %`;
 
 function cellsOf(row: Row): string[] {
-  const spread = row.spread;
+  const rounds = row.rounds && [row.rounds.value, row.rounds.baseline];
   return [
     row.figure,
     `${amount(row.value)} ${row.unit}`,
@@ -26,18 +26,14 @@ function cellsOf(row: Row): string[] {
     row.ratio === undefined ? '-' : row.ratio.toFixed(2),
     row.target === undefined ? '-' : targetInWords(row.target, row.unit),
     row.pass === undefined ? '-' : row.pass ? 'pass' : 'MISSED',
-    spread === undefined
-      ? '-'
-      : [spread.value, spread.baseline]
-          .filter((s) => s !== undefined)
-          .map(width)
-          .join(' / '),
+    rounds?.map(({ rate }) => width(rate)).join(' / ') ?? '-',
+    rounds?.map(({ cpuMicrosPerUnit }) => `${amount(cpuMicrosPerUnit)} µs`).join(' / ') ?? '-',
     row.note ?? '',
   ];
 }
 
 export function table(rows: readonly Row[]): string {
-  const head = ['figure', 'value', 'baseline', 'ratio', 'target', 'result', 'spread', 'note'];
+  const head = ['figure', 'value', 'baseline', 'ratio', 'target', 'result', 'spread', 'server CPU', 'note'];
   const lines = [head, ...rows.map(cellsOf)];
   const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
   const text = (line: readonly string[]): string =>

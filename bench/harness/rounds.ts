@@ -1,3 +1,5 @@
+import { useOf } from './processes.js';
+
 export interface Sample {
   readonly median: number;
   readonly least: number;
@@ -16,25 +18,62 @@ export function percentile(sorted: readonly number[], share: number): number {
   return value;
 }
 
+/** What one round did: records or calls, whatever the figure counts. */
+export interface Load {
+  readonly units: number;
+  readonly seconds: number;
+}
+
+/** One of two that are compared. */
+export interface Side {
+  /** The server under load. */
+  readonly pid: number;
+  load(): Promise<Load>;
+}
+
+export interface SideResult {
+  /** Units a second, over the counted rounds. */
+  readonly rate: Sample;
+  readonly rounds: readonly number[];
+  /** Of the server, all its threads, user and system; what else the machine does hardly changes it. */
+  readonly cpuMicrosPerUnit: number;
+}
+
 export interface Pair {
-  readonly value: Sample;
-  readonly baseline: Sample;
+  readonly value: SideResult;
+  readonly baseline: SideResult;
+}
+
+class Rounds {
+  private readonly rates: number[] = [];
+  private cpuSeconds = 0;
+  private units = 0;
+
+  constructor(private readonly side: Side) {}
+
+  async next(counts: boolean): Promise<void> {
+    const before = await useOf(this.side.pid);
+    const { units, seconds } = await this.side.load();
+    const after = await useOf(this.side.pid);
+    if (!counts) return;
+    this.rates.push(units / seconds);
+    this.cpuSeconds += after.cpuSeconds - before.cpuSeconds;
+    this.units += units;
+  }
+
+  result(): SideResult {
+    const cpuMicrosPerUnit = (this.cpuSeconds * 1e6) / this.units;
+    return { rate: sampleOf(this.rates), rounds: this.rates, cpuMicrosPerUnit };
+  }
 }
 
 /** A and B in turn, so that what else the machine does meets both; the first round of each warms up and is not counted. */
-export async function inTurn(
-  rounds: number,
-  value: (round: number) => Promise<number>,
-  baseline: (round: number) => Promise<number>,
-): Promise<Pair> {
-  const values: number[] = [];
-  const baselines: number[] = [];
+export async function inTurn(rounds: number, value: Side, baseline: Side): Promise<Pair> {
+  const a = new Rounds(value);
+  const b = new Rounds(baseline);
   for (let round = 0; round <= rounds; round++) {
-    const a = await value(round);
-    const b = await baseline(round);
-    if (round === 0) continue;
-    values.push(a);
-    baselines.push(b);
+    await a.next(round > 0);
+    await b.next(round > 0);
   }
-  return { value: sampleOf(values), baseline: sampleOf(baselines) };
+  return { value: a.result(), baseline: b.result() };
 }
