@@ -32,8 +32,8 @@ export interface LogHandlerOptions {
 
 type UnaryCall = Parameters<handleUnaryCall<Buffer, Buffer>>[0];
 
-/** Small reads for streams of single records: each record costs a message, so big runs only cost memory. */
-const consumeStreamBytesMax = 256 * 1024;
+/** What a follower reads at a time unless it asks for more: bigger runs are no faster and cost memory a reader. */
+const followBytes = 256 * 1024;
 
 /** The handlers of `log.v1.Log` and `golog.v1.LogService`: bytes in, bytes out, errors by `statusOf`. */
 export class LogHandlers {
@@ -52,7 +52,7 @@ export class LogHandlers {
         'ConsumeStream',
         (request) => ({
           from: { offset: parseConsumeRequest(request, this.commitLog) },
-          options: { maxBytes: consumeStreamBytesMax },
+          options: { maxBytes: followBytes },
         }),
         consumeMessages,
       ),
@@ -64,11 +64,15 @@ export class LogHandlers {
   /** Handlers of `golog.v1.LogService`. */
   logService(): UntypedServiceImplementation {
     const plan = (request: Buffer): ReadPlan => parseReadRequest(request, this.commitLog, this.options.readBytesMax);
+    const followPlan = (request: Buffer): ReadPlan => {
+      const { from, options } = plan(request);
+      return { from, options: { maxBytes: followBytes, ...options } };
+    };
     return {
       append: this.#unary('Append', (request) => this.#append(request)),
       appendStream: this.#appendStream('AppendStream', (request) => this.#append(request)),
       read: this.#unary('Read', (request, call) => this.#read(plan(request), call)),
-      tail: this.#follow('Tail', plan, (result) => [readResponseBytes(result)]),
+      tail: this.#follow('Tail', followPlan, (result) => [readResponseBytes(result)]),
       getLogInfo: this.#unary('GetLogInfo', (request) => this.#getLogInfo(request)),
     };
   }
