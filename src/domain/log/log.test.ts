@@ -253,6 +253,24 @@ describe('Log.truncateSuffix', () => {
     },
   );
 
+  it('regression: a cut into a sealed segment left the index entries beyond the cut', async () => {
+    const log = await open(new MemoryDirectory(), { segmentBytesMax: 600, indexIntervalBytes: 100 });
+    const writer = new Writer();
+    await log.append([
+      writer.batch(0),
+      writer.batch(3, { bytes: 60 }),
+      writer.batch(3, { bytes: 80 }),
+      writer.batch(2),
+    ]);
+    expect(log.segments).toBe(2);
+    await log.truncateSuffix(toIndex(2));
+    const again = new Writer(2, 0);
+    await log.append([again.batch(0), again.batch(0), again.batch(0), again.batch(1)]);
+    expect((await readAll(log)).map(shape)).toEqual([[5, 0, 1, 1]]);
+    await log.truncateSuffix(toIndex(4));
+    expect(log.lastIndex).toBe(3);
+  });
+
   it('makes a read that is under way begin anew, so that it never returns what was cut', async () => {
     const directory = new GatedDirectory();
     const log = await Log.open(directory, { logId, crc32c });

@@ -270,6 +270,7 @@ export class Log {
     await this.#fatally('truncateSuffix', async () => {
       const wasSealed = segment !== list.active;
       const dropped = list.dropLast(kept);
+      if (wasSealed) segment.reopen(cut.index, cut.firstTimeMs);
       segment.cut(cut.position, cut.end, cut.maxTimeMs);
       list.quarantine.cutFrom(first);
       list.cuts++;
@@ -280,11 +281,11 @@ export class Log {
         await this.directory.sync();
       }
       if (segment.unreadable) await this.#recreate(segment);
-      else await this.#reopen(segment, wasSealed, cut);
+      else await this.#cutStore(segment, wasSealed);
     });
   }
 
-  async #reopen(segment: Segment, wasSealed: boolean, cut: Awaited<ReturnType<LogReader['locateCut']>>): Promise<void> {
+  async #cutStore(segment: Segment, wasSealed: boolean): Promise<void> {
     if (wasSealed) {
       // Before the store changes: the seal would lie of one that grew back to the same length.
       await removeIfThere(this.directory, segment.indexName);
@@ -293,7 +294,6 @@ export class Log {
       this.#reader.indexes.forget(segment);
       this.#reader.stores.forget(segment.storeName);
       this.#reader.stores.adopt(segment.storeName, this.#activeFile);
-      segment.reopen(cut.index, cut.firstTimeMs);
     }
     await this.#activeFile.truncate(segment.length);
     await this.#sync();
