@@ -90,7 +90,7 @@ class ChunkReader implements RecordReader {
 
   end(take: TakeRecord): void {
     if (this.#heldBytes === 0) return;
-    const value = this.#held.length === 1 ? this.#held[0]! : Buffer.concat(this.#held);
+    const value = this.#held.length === 1 ? this.#held[0] : Buffer.concat(this.#held);
     this.#held = [];
     this.#heldBytes = 0;
     take({ value }, value.length);

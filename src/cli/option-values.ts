@@ -32,7 +32,7 @@ export function parseFrom(text: string, nowMs: number): ReadFrom {
   if (/^\d+$/.test(text)) return { offset: wholeNumber(text) };
   if (/^-\d+$/.test(text)) return { last: wholeNumber(text.slice(1)) };
   const age = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
-  if (age !== null) return { sinceMs: Math.max(0, Math.floor(nowMs - Number(age[1]) * unitMs[age[2]!]!)) };
+  if (age !== null) return { sinceMs: Math.max(0, Math.floor(nowMs - Number(age[1]) * unitMs[age[2]])) };
   if (timePattern.test(text)) {
     const sinceMs = Date.parse(text.includes('T') ? text : `${text}T00:00`);
     if (!Number.isNaN(sinceMs)) return { sinceMs: Math.max(0, sinceMs) };
@@ -76,5 +76,5 @@ export function parseBytes(max: number): (text: string) => number {
 export function parseDurationMs(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
   if (match === null) throw new InvalidArgumentError('expected a time span such as 500ms, 30s or 10m.');
-  return Math.floor(Number(match[1]) * unitMs[match[2]!]!);
+  return Math.floor(Number(match[1]) * unitMs[match[2]]);
 }

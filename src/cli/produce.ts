@@ -46,7 +46,7 @@ interface Taken {
   inputBytes: number;
 }
 
-type Next = IteratorResult<Buffer, unknown> | { readonly error: unknown };
+type Next = IteratorResult<Buffer, unknown> | { readonly error: Error };
 
 /**
  * Sends the records of `input` as batches. `produced` is kept up to date and so tells, after a rejection too, how far
@@ -149,7 +149,7 @@ async function readAll(
   { lingerMs, signal }: ProduceOptions,
   reader: RecordReader,
   batches: Batches,
-): Promise<unknown> {
+): Promise<Error | undefined> {
   const chunks = input[Symbol.asyncIterator]();
   const stopped = aborted(signal);
   for (;;) {
@@ -164,14 +164,18 @@ async function readAll(
       }
       reader.push(next.value, batches.add);
     } catch (error) {
-      return error;
+      return asError(error);
     }
     await batches.sendFull();
   }
 }
 
 function settled(arrival: Promise<IteratorResult<Buffer, unknown>>): Promise<Next> {
-  return arrival.catch((error: unknown) => ({ error }));
+  return arrival.catch((error: unknown) => ({ error: asError(error) }));
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

@@ -186,7 +186,7 @@ export class Producer {
 
   #claimOf(place: number): number {
     let offset = this.nextOffset;
-    for (let before = 0; before < place; before += 1) offset += this.#pending[before]!.batch.recordCount;
+    for (let before = 0; before < place; before += 1) offset += this.#pending[before].batch.recordCount;
     return offset;
   }
 
@@ -231,6 +231,7 @@ export class Producer {
       );
       return;
     }
+    if (this.#pending.length === 0) this.#lastProgressMs = performance.now();
     if (!mismatch) this.options.onConnection?.('lost', error);
     void this.#resume(error, !mismatch);
   }
@@ -248,7 +249,8 @@ export class Producer {
       }
       try {
         await delay(backoffMs, undefined, { signal: this.#closed.signal });
-        if (!this.#shared) await this.#settle();
+        if (this.#shared) await readBack(this.client, this.nextOffset, this.nextOffset, this.#closed.signal);
+        else await this.#settle();
         if (this.#closed.signal.aborted) return;
         if (announce) this.options.onConnection?.('resumed');
         this.#startStream();

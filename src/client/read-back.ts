@@ -27,7 +27,7 @@ export function holdsBatchAt(found: ReadBack, offset: number, batch: OutgoingBat
   let place = offset - found.fromOffset;
   if (place < 0 || place + batch.recordCount > found.records.length) return false;
   for (const record of batch.records()) {
-    if (Buffer.compare(found.records[place]!, record) !== 0) return false;
+    if (Buffer.compare(found.records[place], record) !== 0) return false;
     place += 1;
   }
   return true;

@@ -43,7 +43,7 @@ export class WireCursor {
     let scale = 1;
     for (let count = 0; count < 10; count += 1) {
       if (this.position >= this.end) throw new MalformedResponseError('a varint ends early');
-      const byte = this.bytes[this.position]!;
+      const byte = this.bytes[this.position];
       this.position += 1;
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) {

@@ -44,6 +44,7 @@ export class FakeLogServer {
   readonly records: Record[] = [];
   readonly claims: (number | undefined)[] = [];
   readonly #server = new Server();
+  readonly #endStream: (() => void)[] = [];
   address = '';
   /** Requests that were on their way when one failed are still looked at, as a server may. */
   storeLateAfterMismatch = false;
@@ -77,6 +78,11 @@ export class FakeLogServer {
     return this.records.map(({ value }) => Buffer.from(value).toString());
   }
 
+  /** Ends the append streams that are open, as a stopping server does. */
+  endStreams(): void {
+    for (const end of this.#endStream.splice(0)) end();
+  }
+
   #append(call: ServerDuplexStream<Buffer, Buffer>): void {
     let ended = false;
     const end = (code: status, details: string): void => {
@@ -86,6 +92,9 @@ export class FakeLogServer {
       if (first && this.storeLateAfterMismatch) setTimeout(fail, 20);
       else if (first) fail();
     };
+    this.#endStream.push(() => {
+      end(status.UNAVAILABLE, 'this node is shutting down');
+    });
     call.on('data', (bytes: Buffer) => {
       if (ended && !this.storeLateAfterMismatch) return;
       const request = fromBinary(AppendRequestSchema, bytes);

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import {
   ConcurrentProducerError,
@@ -113,6 +114,25 @@ describe('Producer', () => {
     await producer.send(batch(0));
     await expect(producer.flush()).rejects.toThrow(UnreachableError);
     await expect(producer.send(batch(1))).rejects.toThrow(UnreachableError);
+  });
+
+  it.each([false, true])('survives a loss after a long silence (shared: %s)', async (shared) => {
+    server = await FakeLogServer.start(() => 'answer');
+    client = LogClient.connect(server.address);
+    const states: string[] = [];
+    const reconnectTimeoutMs = 300;
+    const onConnection = (state: string): void => void states.push(state);
+    const producer = await Producer.open(client, { shared, reconnectTimeoutMs, onConnection });
+    await producer.send(batch(0));
+    await producer.flush();
+    await delay(reconnectTimeoutMs + 10);
+    server.endStreams();
+    while (states.length < 2) await delay(5);
+    await producer.send(batch(1));
+    await producer.flush();
+    producer.close();
+    expect(states).toEqual(['lost', 'resumed']);
+    expect(server.values()).toEqual(values(2));
   });
 
   it('says who cannot be reached', async () => {

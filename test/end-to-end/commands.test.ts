@@ -29,7 +29,7 @@ describe('golog consume', () => {
     expect((await consume('--from', '1h', '--limit', '1')).stdout).toBe('line 0\n');
     expect(await consume('--from', 'latest')).toEqual({ code: 0, stdout: '', stderr: '' });
     const [line] = (await consume('--from', '3', '--limit', '1', '--format', 'ndjson')).stdout.split('\n');
-    expect(JSON.parse(line!)).toEqual({
+    expect(JSON.parse(line)).toEqual({
       offset: 3,
       term: expect.any(Number),
       appendTime: expect.stringMatching(/^\d{4}-.*Z$/),

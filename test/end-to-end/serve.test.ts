@@ -86,7 +86,7 @@ describe('golog serve', () => {
       writeFileSync(scratch.file('a-file'), 'something');
       const { code, stderr } = await serve('--data-dir', scratch.file('a-file'));
       expect(code).toBe(1);
-      expect(stderr).toMatch(/a-file.*not a directory|not a directory.*a-file/);
+      expect(stderr).toMatch(/a-file must be a directory, but it is a file/);
       expect(readFileSync(scratch.file('a-file'), 'utf8')).toBe('something');
       const below = await serve('--data-dir', scratch.file('a-file/data'));
       expect([below.code, below.stderr]).toEqual([1, expect.stringMatching(/a-file is a file/)]);
