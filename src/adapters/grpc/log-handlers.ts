@@ -32,8 +32,8 @@ export interface LogHandlerOptions {
 
 type UnaryCall = Parameters<handleUnaryCall<Buffer, Buffer>>[0];
 
-/** What a follower reads at a time unless it asks for more: bigger runs are no faster and cost memory a reader. */
-const followBytes = 256 * 1024;
+/** What a stream of single records reads at a time: each record costs a message, so bigger runs only cost memory. */
+const consumeStreamBytes = 256 * 1024;
 
 /** The handlers of `log.v1.Log` and `golog.v1.LogService`: bytes in, bytes out, errors by `statusOf`. */
 export class LogHandlers {
@@ -52,7 +52,7 @@ export class LogHandlers {
         'ConsumeStream',
         (request) => ({
           from: { offset: parseConsumeRequest(request, this.commitLog) },
-          options: { maxBytes: followBytes },
+          options: { maxBytes: consumeStreamBytes },
         }),
         consumeMessages,
       ),
@@ -64,15 +64,11 @@ export class LogHandlers {
   /** Handlers of `golog.v1.LogService`. */
   logService(): UntypedServiceImplementation {
     const plan = (request: Buffer): ReadPlan => parseReadRequest(request, this.commitLog, this.options.readBytesMax);
-    const followPlan = (request: Buffer): ReadPlan => {
-      const { from, options } = plan(request);
-      return { from, options: { maxBytes: followBytes, ...options } };
-    };
     return {
       append: this.#unary('Append', (request) => this.#append(request)),
       appendStream: this.#appendStream('AppendStream', (request) => this.#append(request)),
       read: this.#unary('Read', (request, call) => this.#read(plan(request), call)),
-      tail: this.#follow('Tail', followPlan, (result) => [readResponseBytes(result)]),
+      tail: this.#follow('Tail', plan, (result) => [readResponseBytes(result)]),
       getLogInfo: this.#unary('GetLogInfo', (request) => this.#getLogInfo(request)),
     };
   }
