@@ -5,7 +5,7 @@ import type { DataDirectory } from '../application/ports/data-directory.js';
 import type { Logger } from '../application/ports/logger.js';
 import type { HardStateFile } from '../domain/log/hard-state.js';
 import type { Log } from '../domain/log/log.js';
-import type { Config } from './config.js';
+import { type Config, rpcHost } from './config.js';
 
 /** Called once when this node may not go on: the process must end with a non-zero code. */
 export type OnFatal = (error: unknown) => void;
@@ -25,6 +25,20 @@ function hostPort({ host, port }: { host: string; port: number }): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** A listener that could not have its address; the message names the option to change. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+}
+
+async function listenOn(option: string, host: string, port: number, server: GrpcServer | HttpServer): Promise<string> {
+  try {
+    return hostPort(await server.listen());
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ListenError(`cannot listen on ${hostPort({ host, port })} (${option}): ${reason}`, { cause });
+  }
+}
+
 /** A node's life: listen when the log is open; stop listening, drain, sync and close. */
 export class Node {
   #stopping: Promise<void> | undefined;
@@ -40,10 +54,20 @@ export class Node {
     private readonly http: HttpServer,
   ) {}
 
-  /** Resolves when both listeners take calls. */
+  /** Resolves when both listeners take calls; when one cannot, stops all and rejects with the cause. */
   async start(): Promise<NodeAddresses> {
-    const rpcAddr = hostPort(await this.grpc.listen());
-    const httpAddr = hostPort(await this.http.listen());
+    try {
+      return await this.#start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async #start(): Promise<NodeAddresses> {
+    const { config } = this;
+    const rpcAddr = await listenOn('--rpc-port', rpcHost(config), config['rpc-port'], this.grpc);
+    const httpAddr = await listenOn('--http-port', config['http-addr'], config['http-port'], this.http);
     this.grpc.setServing(true);
     this.http.setServing(true);
     const { startOffset, endOffset, bytes, segments, recovery } = this.log;

@@ -4,7 +4,7 @@ import { ForeignLogError, MissingLogError, UnsupportedFormatError } from '../dom
 import { CorruptHardStateError } from '../domain/log/hard-state.js';
 import type { Config } from './config.js';
 import { createContainer } from './container.js';
-import { Node, OnFatal } from './node.js';
+import { ListenError, Node, OnFatal } from './node.js';
 
 const stopSignals = ['SIGTERM', 'SIGINT'] as const;
 
