@@ -54,8 +54,6 @@ function isForOperator(error: unknown): error is Error {
     error instanceof UnsupportedFormatError ||
     error instanceof MissingLogError ||
     error instanceof CorruptHardStateError ||
-    (error instanceof Error &&
-      'code' in error &&
-      ['EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES'].includes(String(error.code)))
+    error instanceof ListenError
   );
 }
