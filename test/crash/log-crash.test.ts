@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
+import type { Directory, File } from '../../src/domain/log/directory.js';
 import { LogFailedError } from '../../src/domain/log/errors.js';
 import { Log } from '../../src/domain/log/log.js';
 import { toIndex, toOffset } from '../../src/domain/log/offsets.js';
@@ -128,6 +129,34 @@ describe('a crash at every operation of the log', () => {
       );
     }
   }, 60_000);
+});
+
+/** A disk that says "synced" and does nothing: what an acknowledgement before the sync would amount to. */
+class LyingDirectory implements Directory {
+  constructor(private readonly directory: FaultyDirectory) {}
+  list = (): Promise<string[]> => this.directory.list();
+  subdirectory = (name: string): Promise<Directory> => this.directory.subdirectory(name);
+  create = async (name: string): Promise<File> => this.#lying(await this.directory.create(name));
+  open = async (name: string): Promise<File> => this.#lying(await this.directory.open(name));
+  rename = (from: string, to: string): Promise<void> => this.directory.rename(from, to);
+  remove = (name: string): Promise<void> => this.directory.remove(name);
+  sync = (): Promise<void> => this.directory.sync();
+  freeBytes = (): Promise<number> => this.directory.freeBytes();
+
+  #lying(file: File): File {
+    file.sync = () => Promise.resolve();
+    return file;
+  }
+}
+
+describe('negative control', () => {
+  it('the suite catches a log that acknowledges before its sync', async () => {
+    const directory = FaultyDirectory.create({ crashAtOperation: 60 });
+    const expected = new Expectation();
+    await expect(runScript(new LyingDirectory(directory), expected)).rejects.toThrow();
+    expect(expected.ackedIndex).toBeGreaterThan(0);
+    await expect(checkRecovered(directory.afterCrash({ keep: 'none' }), expected)).rejects.toThrow();
+  });
 });
 
 describe('a failing disk', () => {

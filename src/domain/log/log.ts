@@ -68,8 +68,13 @@ export class Log {
   static async open(directory: Directory, options: LogOptions): Promise<Log> {
     const settings = logSettings(options);
     const opened = await openLog(directory, settings);
-    const synced = await SyncedIndexFile.create(directory, opened.syncedIndex, settings.seal);
-    return new Log(directory, settings, opened, synced);
+    try {
+      const synced = await SyncedIndexFile.create(directory, opened.syncedIndex, settings.seal);
+      return new Log(directory, settings, opened, synced);
+    } catch (error) {
+      await opened.activeFile.close().catch(() => undefined);
+      throw error;
+    }
   }
 
   /** The first offset kept. */

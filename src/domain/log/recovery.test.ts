@@ -14,7 +14,7 @@ import { toEpochMs, toIndex, toOffset, toTerm } from './offsets.js';
 import { sealBatch, storedBytes, type RecordBatch } from './record-batch.js';
 import { defaultRecordLimits, frameRecords } from './records.js';
 import { encodeRecord } from './record.js';
-import { decideRecovery, recoveryTable, type Findings, type LogNotice } from './recovery.js';
+import { decideRecovery, recoveryTable, type LogNotice } from './recovery.js';
 import { encodeStoreHeader, storeHeaderBytes } from './store-header.js';
 import { verifyLog } from './verify.js';
 
@@ -106,7 +106,7 @@ describe('the recovery table', () => {
     for (const segment of ['last', 'sealed'] as const)
       for (let bits = 0; bits < 16; bits++) {
         const [badBytes, validAfter, durableFound, syncedKnown] = [1, 2, 4, 8].map((bit) => (bits & bit) !== 0);
-        rows.add(decideRecovery({ segment, badBytes, validAfter, durableFound, syncedKnown } as Findings));
+        rows.add(decideRecovery({ segment, badBytes, validAfter, durableFound, syncedKnown }));
       }
     expect(rows.size).toBe(recoveryTable.length);
   });

@@ -66,7 +66,8 @@ export async function scanStore(
   let place = range.place;
   let afterFault = false;
   while (position < range.length) {
-    const found = await batchAt(window, position, seal);
+    const loaded = loadedBatchAt(window, position, seal);
+    const found = typeof loaded === 'number' ? await batchAt(window, position, seal) : loaded;
     if (typeof found !== 'string' && follows(found, place)) {
       visit(found, position as Position, afterFault);
       position += batchHeaderBytes + found.payloadLength;
@@ -89,15 +90,24 @@ export async function scanStore(
 }
 
 async function batchAt(window: FileWindow, position: number, seal: Seal): Promise<BatchHeader | BatchFault> {
+  for (let wanted = batchHeaderBytes; ;) {
+    await window.load(position, wanted);
+    const found = loadedBatchAt(window, position, seal);
+    if (typeof found !== 'number') return found;
+    wanted = found;
+  }
+}
+
+/** The batch, or what is wrong with it, or how many bytes from `position` on must be loaded to tell. */
+function loadedBatchAt(window: FileWindow, position: number, seal: Seal): BatchHeader | BatchFault | number {
   let at = window.locate(position, batchHeaderBytes);
-  if (at < 0) at = await window.load(position, batchHeaderBytes);
-  const header = parseBatchHeader(window.bytes, at, window.bytes.length);
+  if (at < 0) return batchHeaderBytes;
+  const header = parseBatchHeader(window.bytes, at);
   if (typeof header === 'string') return header;
   const bytes = batchHeaderBytes + header.payloadLength;
   if (position + bytes > window.length) return 'short payload';
   at = window.locate(position, bytes);
-  if (at < 0) at = await window.load(position, bytes);
-  if (window.bytes.length - at < bytes) return 'short payload';
+  if (at < 0) return bytes;
   return batchIsIntact(header, window.bytes, at, seal) ? header : 'checksum mismatch';
 }
 
@@ -111,7 +121,10 @@ async function findNextBatch(
   let checked = 0;
   for (let candidate = position; candidate <= window.length - batchHeaderBytes; candidate++) {
     let at = window.locate(candidate, batchHeaderBytes);
-    if (at < 0) at = await window.load(candidate, batchHeaderBytes);
+    if (at < 0) {
+      await window.load(candidate, batchHeaderBytes);
+      at = 0;
+    }
     const skipped = distanceToMagic(window.bytes, at);
     if (skipped > 0) {
       candidate += skipped - 1;
@@ -158,11 +171,12 @@ class FileWindow {
     return at >= 0 && Math.min(count, this.length - position) <= this.bytes.length - at ? at : -1;
   }
 
-  async load(position: number, count: number): Promise<number> {
+  /** After it `bytes` begins at `position`; it holds `count` bytes unless the file ends before. */
+  async load(position: number, count: number): Promise<void> {
+    if (this.locate(position, count) === 0) return;
     const wanted = Math.min(Math.max(count, scanReadBytes), this.length - position);
     this.bytes = await this.file.read(position, wanted);
     this.#position = position;
     if (this.bytes.length < wanted) this.length = position + this.bytes.length;
-    return 0;
   }
 }
