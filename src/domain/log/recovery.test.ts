@@ -478,6 +478,14 @@ describe('verifyLog', () => {
     expect(remarks).toHaveLength(2);
   });
 
+  it('tells a log that ends too early, by the note of the synced index', async () => {
+    await fill(5);
+    await change(store, cutAt(position(4)));
+    expect(await verify()).toMatchObject({ problems: ['a clean end below the durable index'] });
+    await change(store, append(1, 2, 3));
+    expect(await verify()).toMatchObject({ problems: [expect.stringContaining('short header')], tornBytes: 0 });
+  });
+
   it('names a missing segment', async () => {
     await fill(20);
     await directory.remove(storeFileName(toOffset(12)));

@@ -3,11 +3,13 @@ import type { Directory, File } from './directory.js';
 import { indexFileName, logStartFileName, storeBaseOffset, storeFileName, temporarySuffix } from './file-names.js';
 import { readIndexFile, type SealedSegment } from './index-file.js';
 import { readLogStart } from './log-start.js';
-import type { Offset } from './offsets.js';
+import type { Index, Offset } from './offsets.js';
 import { describePlace, logOrigin, samePlace, type Place } from './place.js';
 import { logIdBytes, type Seal } from './record-batch.js';
+import { decideRecovery } from './recovery.js';
 import { firstBatchPosition, hex, readStoreHeader, sameBytes, storeHeaderBytes } from './store-header.js';
 import { describeFault, scanStore, type StoreFault, type StoreScan } from './store-scan.js';
+import { SyncedIndexFile } from './synced-index.js';
 
 export interface VerifyOptions {
   readonly crc32c: Crc32c;
@@ -29,7 +31,7 @@ export interface SegmentReport {
   readonly end: Place | undefined;
   readonly isLast: boolean;
   readonly index: 'good' | 'not sealed' | 'damaged' | 'missing';
-  /** Bad bytes at the log's end with nothing good after them: what a crash may leave; opening the log cuts them. */
+  /** Bytes at the log's end that a crash tore and that were never synced: opening the log cuts them. */
   readonly tornBytes: number;
   readonly faults: readonly StoreFault[];
   /** Everything that is wrong and means lost or doubtful data, in words. Empty: the segment is whole. */
@@ -49,6 +51,7 @@ export async function* verifyLog(directory: Directory, options: VerifyOptions): 
   const seal: Seal = { crc32c: options.crc32c, logId: logId ?? new Uint8Array(logIdBytes) };
   const bytesTotal = await totalBytes(directory, bases, options.onProgress);
   const start = await readLogStart(directory, seal);
+  const synced = await SyncedIndexFile.read(directory, seal);
   let expected = start === undefined ? logOrigin : start === 'damaged' ? undefined : start;
   const remarks = names.filter((name) => name.endsWith(temporarySuffix)).map((name) => `${name} was left by a crash`);
   if (start === 'damaged')
@@ -66,7 +69,7 @@ export async function* verifyLog(directory: Directory, options: VerifyOptions): 
       remarks.push(`${storeFileName(base)} is below the log start: left by a crash`);
       continue;
     }
-    const report = await verifySegment(directory, base, next === undefined, expected, seal, remarks.splice(0));
+    const report = await verifySegment(directory, base, next === undefined, expected, synced, seal, remarks.splice(0));
     expected = report.end;
     bytesDone += report.bytes;
     options.onProgress?.(bytesDone, bytesTotal);
@@ -99,6 +102,7 @@ async function verifySegment(
   base: Offset,
   isLast: boolean,
   expected: Place | undefined,
+  synced: Index | undefined,
   seal: Seal,
   remarks: string[],
 ): Promise<SegmentReport> {
@@ -121,12 +125,20 @@ async function verifySegment(
       batches++;
       records += recordCount;
     });
-    const torn = isLast && scan.faults.length === 1 && scan.faults[0].to === undefined && scan.faults[0].searchedAll;
-    if (torn) remarks.push(`the end is torn: ${describeFault(scan.faults[0])}`);
-    else problems.push(...scan.faults.map(describeFault));
+    const { action, found } = decideRecovery({
+      segment: isLast ? 'last' : 'sealed',
+      badBytes: scan.faults.length > 0,
+      validAfter: scan.faults.some(({ to, searchedAll }) => to !== undefined || !searchedAll),
+      durableFound: (scan.faults.at(0)?.from ?? scan.place).index > (synced ?? 0),
+      syncedKnown: synced !== undefined,
+    });
+    const torn = action === 'cut the torn tail';
+    if (torn) remarks.push(`${found}: ${scan.faults.map(describeFault).join('; ')}`);
+    else if (action === 'quarantine')
+      problems.push(...(scan.faults.length > 0 ? scan.faults.map(describeFault) : [found]));
     const index = await verifyIndex(directory, base, isLast, place, scan, bytes, seal, remarks);
     const places = { base: place, end: place && scan.place };
-    const tornBytes = torn ? bytes - scan.end : 0;
+    const tornBytes = torn ? bytes - scan.faults[0].position : 0;
     return {
       fileName,
       bytes,
