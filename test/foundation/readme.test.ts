@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { readText, root } from './checkout.js';
 
 const help = async (...command: string[]): Promise<string> =>
-  (await promisify(execFile)(process.execPath, [join(root, 'bin/golog'), ...command, '--help'])).stdout;
+  (await promisify(execFile)(join(root, 'bin/golog'), [...command, '--help'])).stdout;
 
 const flagsIn = (text: string): string[] => [...text.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)].map(([flag]) => flag);
 
