@@ -128,7 +128,7 @@ export default tseslint.config(
   },
 
   {
-    files: ['**/*.js', '**/*.mjs', 'bin/golog'],
+    files: ['**/*.js', '**/*.mjs'],
     languageOptions: {
       globals: {
         process: 'readonly',
