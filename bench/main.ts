@@ -28,6 +28,9 @@ const figures: readonly Figure[] = [
   consumeAtRandom,
 ];
 
+/** Above this the machine was not ours alone. */
+const quietShare = 0.1;
+
 const usage = `Usage: npm run bench -- [options]
   --only NAME[,NAME]  run these figures; may be repeated
   --list              name the figures and exit
@@ -94,7 +97,14 @@ async function measure(toRun: readonly Figure[]): Promise<number> {
         continue;
       }
       try {
-        rows.push(...(await figure.run(bench)));
+        const measured = await figure.run(bench);
+        rows.push(...measured);
+        const others = measured.flatMap(({ rounds }) => (rounds ? [rounds.value, rounds.baseline] : []));
+        const share = Math.max(0, ...others.map(({ othersCpuShare }) => othersCpuShare));
+        if (share > quietShare)
+          notice(
+            `${figure.name}: other processes took ${Math.round(share * 100)} % of the cores; measure again when idle`,
+          );
       } catch (error) {
         failed++;
         notice(`${figure.name} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);

@@ -4,8 +4,10 @@ import { GrpcSession } from '../harness/grpc-session.js';
 import { largeLog } from '../harness/large-log.js';
 import { appendUntil, highWatermark, tailUntil } from '../harness/loads.js';
 import { useOf } from '../harness/processes.js';
+import { sampleOf } from '../harness/rounds.js';
 import { batchRunOf } from '../harness/wire.js';
 
+const starts = 3;
 const readers = 10;
 const mebibyte = 1024 * 1024;
 
@@ -28,19 +30,32 @@ export const reopen: Figure = {
     await killed;
     session.close();
 
-    const golog = await bench.startGolog(log.golog.dataDirectory);
-    log.golog = golog;
+    const startMs: number[] = [];
+    const emptyStartMs: number[] = [];
+    const openMs: number[] = [];
+    for (let start = 0; start < starts; start++) {
+      if (start > 0) await log.golog.stop('SIGKILL');
+      const empty = await bench.startGolog();
+      emptyStartMs.push(empty.startMs);
+      await empty.stop();
+      await bench.remove(empty.dataDirectory);
+      log.golog = await bench.startGolog(log.golog.dataDirectory);
+      startMs.push(log.golog.startMs);
+      if (typeof log.golog.serving['openMs'] === 'number') openMs.push(log.golog.serving['openMs']);
+    }
+    const { golog } = log;
     const watermark = await highWatermark(golog.rpcAddr);
     if (watermark < acknowledged) throw new Error(`${acknowledged} records acknowledged, ${watermark} recovered`);
     log.records = watermark;
 
     const rows: Row[] = [];
-    const openMs = golog.serving['openMs'];
-    const below = { below: 1000 };
-    if (typeof openMs === 'number')
-      rows.push(valueRow({ figure: 'open 1 GiB after kill -9: the log', unit: 'ms' }, openMs, below));
+    const target = { below: 1000 };
+    const opened = { figure: 'open 1 GiB after kill -9: the log', unit: 'ms' };
+    if (openMs.length > 0) rows.push(valueRow(opened, sampleOf(openMs).median, target));
     else bench.notice('the server says no openMs: only start to serving is measured');
-    rows.push(valueRow({ figure: 'open 1 GiB after kill -9: start to serving', unit: 'ms' }, golog.startMs, below));
+    const started = { figure: 'open 1 GiB after kill -9: start to serving', unit: 'ms' };
+    const note = `an empty node ${Math.round(sampleOf(emptyStartMs).median)} ms`;
+    rows.push(valueRow({ ...started, note }, sampleOf(startMs).median, target));
 
     let residentMost = 0;
     const reading = new AbortController();
@@ -59,9 +74,9 @@ export const reopen: Figure = {
     await sampling;
     const { residentPeakBytes } = await useOf(golog.pid);
     const rate = (readers * watermark) / Math.max(...seconds);
-    const note = `VmHWM; sampled VmRSS at most ${Math.round(residentMost / mebibyte)} MiB; ${(rate / 1e6).toFixed(1)} M records/s in all`;
+    const memoryNote = `VmHWM; sampled VmRSS at most ${Math.round(residentMost / mebibyte)} MiB; ${(rate / 1e6).toFixed(1)} M records/s in all`;
     const figure = 'resident memory, ten readers';
-    rows.push(valueRow({ figure, unit: 'MiB', note }, residentPeakBytes / mebibyte, { below: 250 }));
+    rows.push(valueRow({ figure, unit: 'MiB', note: memoryNote }, residentPeakBytes / mebibyte, { below: 250 }));
     return rows;
   },
 };

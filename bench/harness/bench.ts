@@ -51,15 +51,9 @@ export class Bench {
     const profile = this.options.cpuProfDirectory;
     const args = ['serve', '--rpc-port', '0', '--http-port', '0', '--bind-addr', '127.0.0.1:0'];
     const server = await this.start({
-      file: process.execPath,
-      args: [
-        ...(profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]),
-        gologProgram,
-        ...args,
-        '--data-dir',
-        directory,
-      ],
-      env: { UV_USE_IO_URING: '0' },
+      file: gologProgram,
+      args: [...args, '--data-dir', directory],
+      env: profile === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profile}` },
     });
     return {
       ...server,

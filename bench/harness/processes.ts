@@ -116,16 +116,36 @@ export interface ProcessUse {
   readonly residentPeakBytes: number;
 }
 
+const ticksPerSecond = 100;
+
+/** The numbers of a stat line of /proc, from the third field on, which is the first after the program's name. */
+async function statOf(pid: number | 'self'): Promise<readonly number[]> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  return stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
+}
+
 /** Reads /proc: Linux only. */
 export async function useOf(pid: number): Promise<ProcessUse> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const kibibytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const ticks = Number(fields[11]) + Number(fields[12]);
+  const [userTicks = 0, systemTicks = 0] = (await statOf(pid)).slice(11);
   return {
-    cpuSeconds: ticks / 100,
+    cpuSeconds: (userTicks + systemTicks) / ticksPerSecond,
     residentBytes: kibibytes('VmRSS') * 1024,
     residentPeakBytes: kibibytes('VmHWM') * 1024,
+  };
+}
+
+/** CPU seconds of the machine so far, and of this process with the children that it has waited for. */
+export async function machineUse(): Promise<{ readonly busySeconds: number; readonly ownSeconds: number }> {
+  const [line = ''] = (await readFile('/proc/stat', 'utf8')).split('\n', 1);
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = line.split(/\s+/).slice(1).map(Number);
+  const own = (await statOf('self')).slice(11, 15).reduce((sum, ticks) => sum + ticks, 0);
+  return {
+    busySeconds: (user + nice + system + irq + softirq + steal) / ticksPerSecond,
+    ownSeconds: own / ticksPerSecond,
   };
 }

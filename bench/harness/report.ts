@@ -28,12 +28,13 @@ function cellsOf(row: Row): string[] {
     row.pass === undefined ? '-' : row.pass ? 'pass' : 'MISSED',
     rounds?.map(({ rate }) => width(rate)).join(' / ') ?? '-',
     rounds?.map(({ cpuMicrosPerUnit }) => `${amount(cpuMicrosPerUnit)} µs`).join(' / ') ?? '-',
+    rounds?.map(({ othersCpuShare }) => `${Math.round(othersCpuShare * 100)} %`).join(' / ') ?? '-',
     row.note ?? '',
   ];
 }
 
 export function table(rows: readonly Row[]): string {
-  const head = ['figure', 'value', 'baseline', 'ratio', 'target', 'result', 'spread', 'server CPU', 'note'];
+  const head = ['figure', 'value', 'baseline', 'ratio', 'target', 'result', 'spread', 'server CPU', 'others', 'note'];
   const lines = [head, ...rows.map(cellsOf)];
   const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
   const text = (line: readonly string[]): string =>

@@ -1,4 +1,5 @@
-import { useOf } from './processes.js';
+import { cpus } from 'node:os';
+import { machineUse, useOf } from './processes.js';
 
 export interface Sample {
   readonly median: number;
@@ -37,6 +38,8 @@ export interface SideResult {
   readonly rounds: readonly number[];
   /** Of the server, all its threads, user and system; what else the machine does hardly changes it. */
   readonly cpuMicrosPerUnit: number;
+  /** Of all cores, what neither the server nor the load used, at the median. */
+  readonly othersCpuShare: number;
 }
 
 export interface Pair {
@@ -46,24 +49,33 @@ export interface Pair {
 
 class Rounds {
   private readonly rates: number[] = [];
+  private readonly othersShares: number[] = [];
   private cpuSeconds = 0;
   private units = 0;
 
   constructor(private readonly side: Side) {}
 
   async next(counts: boolean): Promise<void> {
-    const before = await useOf(this.side.pid);
+    const { pid } = this.side;
+    const startedAt = performance.now();
+    const [before, machineBefore] = await Promise.all([useOf(pid), machineUse()]);
     const { units, seconds } = await this.side.load();
-    const after = await useOf(this.side.pid);
+    const [after, machineAfter] = await Promise.all([useOf(pid), machineUse()]);
     if (!counts) return;
+    const cpuSeconds = after.cpuSeconds - before.cpuSeconds;
+    const ownSeconds = machineAfter.ownSeconds - machineBefore.ownSeconds;
+    const othersSeconds = machineAfter.busySeconds - machineBefore.busySeconds - ownSeconds - cpuSeconds;
+    const coreSeconds = (cpus().length * (performance.now() - startedAt)) / 1000;
     this.rates.push(units / seconds);
-    this.cpuSeconds += after.cpuSeconds - before.cpuSeconds;
+    this.othersShares.push(Math.max(0, othersSeconds / coreSeconds));
+    this.cpuSeconds += cpuSeconds;
     this.units += units;
   }
 
   result(): SideResult {
     const cpuMicrosPerUnit = (this.cpuSeconds * 1e6) / this.units;
-    return { rate: sampleOf(this.rates), rounds: this.rates, cpuMicrosPerUnit };
+    const othersCpuShare = sampleOf(this.othersShares).median;
+    return { rate: sampleOf(this.rates), rounds: this.rates, cpuMicrosPerUnit, othersCpuShare };
   }
 }
 

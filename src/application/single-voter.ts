@@ -1,4 +1,4 @@
-import { ExpectedOffsetMismatchError } from '../domain/log/errors.js';
+import { CorruptRangeError, ExpectedOffsetMismatchError } from '../domain/log/errors.js';
 import type { HardStateFile } from '../domain/log/hard-state.js';
 import type { Log } from '../domain/log/log.js';
 import { type Index, type Offset, type Term, toIndex, toOffset, toTerm } from '../domain/log/offsets.js';
@@ -65,7 +65,8 @@ export class SingleVoter implements Consensus {
   static async start(options: SingleVoterOptions): Promise<SingleVoter> {
     const { hardState, log } = options;
     const term = toTerm(Math.max(hardState.current.term, log.lastTerm) + 1);
-    await hardState.save({ term, vote: 1, commit: log.lastIndex });
+    const commit = toIndex(Math.max(hardState.current.commit, log.lastIndex));
+    await hardState.save({ term, vote: 1, commit });
     return new SingleVoter(options);
   }
 
@@ -113,6 +114,12 @@ export class SingleVoter implements Consensus {
     try {
       await this.#writer.write(batch);
     } catch (error) {
+      if (error instanceof CorruptRangeError) {
+        // Damage found by a read since the proposal: nothing was written, nor will be.
+        this.#nextIndex = toIndex(this.options.log.lastIndex + 1);
+        this.#nextOffset = this.options.log.endOffset;
+        throw error;
+      }
       this.#fail(error);
       throw new OutcomeUnknownError('the log of this node failed while the batch was written', { cause: error });
     }

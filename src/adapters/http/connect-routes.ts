@@ -66,7 +66,7 @@ export function connectRoutes(
     };
 
   const consume = async (offset: Offset, context: HandlerContext): Promise<ConsumeResponse> => {
-    const read = await commitLog.read({ offset }, { signal: context.signal, maxRecords: 1 });
+    const read = await commitLog.read({ offset }, { signal: context.signal, maxRecords: 1, maxBytes: 1 });
     const batch = read.batches[0];
     const [response] = batch === undefined ? [] : consumeResponses(batch, encodingOf(context));
     if (response === undefined) throw new OffsetOutOfRangeError(offset, read.logStartOffset, read.highWatermark);

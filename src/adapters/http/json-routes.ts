@@ -92,7 +92,7 @@ export class JsonRoutes {
     if (queried !== undefined && body.length > 0)
       throw new InvalidInputError('there is an offset in the query and a body too. Expected one of the two');
     const offset = offsetOrThrow(queried ?? parseConsumeBody(body), this.commitLog);
-    const read = await this.commitLog.read({ offset }, { signal: signalOf(response), maxRecords: 1 });
+    const read = await this.commitLog.read({ offset }, { signal: signalOf(response), maxRecords: 1, maxBytes: 1 });
     const batch = read.batches[0];
     if (batch === undefined) throw new OffsetOutOfRangeError(offset, read.logStartOffset, read.highWatermark);
     let json: object = {};
