@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -48,12 +48,11 @@ export class Bench {
   /** A node on free ports; on a directory of an earlier one, it reopens that log. */
   async startGolog(dataDirectory?: string): Promise<Golog> {
     const directory = dataDirectory ?? (await this.temporaryDirectory());
-    const profile = this.options.cpuProfDirectory;
-    const args = ['serve', '--rpc-port', '0', '--http-port', '0', '--bind-addr', '127.0.0.1:0'];
+    const ports = ['--rpc-port', '0', '--http-port', '0', '--bind-addr', '127.0.0.1:0'];
     const server = await this.start({
       file: gologProgram,
-      args: [...args, '--data-dir', directory],
-      env: profile === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profile}` },
+      args: ['serve', ...ports, '--data-dir', directory],
+      env: await this.environment(),
     });
     return {
       ...server,
@@ -61,6 +60,16 @@ export class Bench {
       httpAddr: String(server.serving['httpAddr']),
       dataDirectory: directory,
     };
+  }
+
+  /** For profiles, a `node` that comes first in the path and adds the flags: NODE_OPTIONS does not take them. */
+  private async environment(): Promise<NodeJS.ProcessEnv> {
+    const profiles = this.options.cpuProfDirectory;
+    if (profiles === undefined) return {};
+    const directory = await this.temporaryDirectory();
+    const script = `#!/bin/sh\nexec '${process.execPath}' --cpu-prof --cpu-prof-dir='${profiles}' "$@"\n`;
+    await writeFile(join(directory, 'node'), script, { mode: 0o755 });
+    return { PATH: `${directory}:${process.env['PATH'] ?? ''}` };
   }
 
   /** The grpc-js server that a ratio is taken of; `args` as in `peers/grpc-peer.ts`. */
