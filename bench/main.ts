@@ -24,8 +24,8 @@ const figures: readonly Figure[] = [
   produceLatency,
   connectProduce,
   tail,
-  reopen,
   consumeAtRandom,
+  reopen,
 ];
 
 /** Above this the machine was not ours alone. */
