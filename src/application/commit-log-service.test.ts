@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../adapters/checksum/crc32c.js';
+import { FaultyDirectory } from '../adapters/memory/faulty-directory.js';
 import { ManualClock } from '../adapters/memory/manual-clock.js';
 import { memoryDataDirectory } from '../adapters/memory/memory-data-directory.js';
 import { DiskReserveError, ExpectedOffsetMismatchError, OffsetOutOfRangeError } from '../domain/log/errors.js';
@@ -12,7 +13,7 @@ import { defaultRecordLimits, forEachRecord, frameRecords } from '../domain/log/
 import type { ReadResult } from './commit-log.js';
 import { CommitLogService } from './commit-log-service.js';
 import { DiskReserve } from './disk-reserve.js';
-import { UnavailableError } from './errors.js';
+import { OutcomeUnknownError, UnavailableError } from './errors.js';
 import { SingleVoter } from './single-voter.js';
 
 const signal = new AbortController().signal;
@@ -161,6 +162,17 @@ describe('CommitLogService', () => {
     clock.advance(1_000);
     await expect(service.append(records('b'))).rejects.toBeInstanceOf(DiskReserveError);
     expect((await service.append(records('b'))).baseOffset).toBe(2);
+  });
+
+  it('says of an append whose sync failed that the outcome is unknown, and refuses all that come after it', async () => {
+    const disk = FaultyDirectory.create();
+    const { service, failures } = await newService({ ...memoryDataDirectory(), log: disk });
+    await service.append(records('a'));
+    disk.inject({ operation: 'sync' });
+    await expect(service.append(records('b'))).rejects.toBeInstanceOf(OutcomeUnknownError);
+    expect(failures).toHaveLength(1);
+    await expect(service.append(records('c'))).rejects.toBeInstanceOf(UnavailableError);
+    expect(valuesOf(await service.read('earliest', { signal }))).toEqual(['a']);
   });
 
   it('drops whole old segments beyond the retention, never the newest', async () => {

@@ -43,7 +43,8 @@ export class SingleVoter implements Consensus {
   #nextIndex: Index;
   #nextOffset: Offset;
   #durableIndex: Index;
-  #refusal: Error | undefined;
+  #refusal: UnavailableError | undefined;
+  #failed = false;
   readonly #stopRepeating: (() => Promise<void>)[];
 
   private constructor(private readonly options: SingleVoterOptions) {
@@ -139,8 +140,9 @@ export class SingleVoter implements Consensus {
   }
 
   #fail(error: unknown): void {
-    if (this.#refusal instanceof OutcomeUnknownError) return;
-    this.#refusal = new OutcomeUnknownError('the log of this node has failed', { cause: error });
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#refusal = new UnavailableError('the log of this node has failed; nothing was appended');
     this.options.onFatal(error);
   }
 

@@ -61,9 +61,18 @@ describe('resolveConfig', () => {
     );
   });
 
+  it('passes over what Kubernetes sets beside a Service named golog', () => {
+    const environment = { GOLOG_SERVICE_HOST: '10.0.0.1', GOLOG_PORT: 'tcp://10.0.0.1:8400', GOLOG_PORT_8400_TCP: 'x' };
+    expect(resolveConfig(nothing, environment, undefined)['rpc-port']).toBe(8400);
+  });
+
   it.each([
     ['http-port', '70000', /--http-port: .*65535.*70000/],
+    ['http-port', '-1', /--http-port: expected a port number, 0 to 65535/],
     ['http-port', '1.5', /--http-port/],
+    ['data-dir', '', /--data-dir: expected a path/],
+    ['segment-bytes', '4GiB', /--segment-bytes: expected at most 1GiB/],
+    ['cors-origins', 'foo', /--cors-origins: expected origins/],
     ['http-port', 'x', /--http-port/],
     ['http-port', '', /--http-port/],
     ['retention-age', '7 fortnights', /--retention-age: expected a time/],

@@ -8,9 +8,10 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
+const expectedPort = 'expected a port number, 0 to 65535';
 const port = z
-  .union([z.number(), z.string().regex(/^\d+$/, 'expected a port number, 0 to 65535').transform(Number)])
-  .pipe(z.number().int().min(0).max(65_535));
+  .union([z.number(), z.string().regex(/^\d+$/, expectedPort).transform(Number)], expectedPort)
+  .pipe(z.number().int().min(0).max(65_535, expectedPort));
 const bytes = (min: number) => z.union([z.number(), z.string().transform(parseBytes)]).pipe(z.number().int().min(min));
 const duration = z.union([z.number(), z.string().transform(parseDurationMs)]).pipe(z.number().int().min(1));
 const flag = z.union([z.boolean(), z.stringbool()]);
@@ -29,10 +30,16 @@ export interface ConfigOption {
 }
 
 const mebibyte = 1024 * 1024;
+const gibibyte = 1024 * mebibyte;
 
 /** Every option of `golog serve`, in the order of `--help`. */
 export const options = {
-  'data-dir': { schema: z.string().min(1), value: 'DIR', help: 'where the log is kept', initial: './golog-data' },
+  'data-dir': {
+    schema: z.string().min(1, 'expected a path'),
+    value: 'DIR',
+    help: 'where the log is kept',
+    initial: './golog-data',
+  },
   'node-name': { schema: nodeName(), value: 'NAME', help: 'unique in the cluster', initial: hostname() },
   'bind-addr': {
     schema: z.string().transform(hostOfAddress),
@@ -50,7 +57,9 @@ export const options = {
     initial: 4001,
   },
   'cors-origins': {
-    schema: list,
+    schema: list.pipe(
+      z.array(z.string().regex(/^(\*|https?:\/\/[^/\s]+)$/, 'expected origins such as https://example.org, or *')),
+    ),
     value: 'ORIGINS',
     help: 'browser origins that may call, comma-separated, or *',
     initial: [],
@@ -61,7 +70,7 @@ export const options = {
     initial: false,
   },
   'segment-bytes': {
-    schema: bytes(4096),
+    schema: bytes(4096).pipe(z.number().max(gibibyte, 'expected at most 1GiB')),
     value: 'BYTES',
     help: 'a segment rolls at this size',
     initial: 128 * mebibyte,
@@ -98,6 +107,9 @@ export type Config = { readonly [Name in keyof Options]: Resolved<Options[Name]>
 
 export const Config = Symbol('Config');
 
+/** What Kubernetes sets in every pod beside a Service named golog. */
+const ofService = /^GOLOG_(SERVICE_(HOST|PORT)|PORT)(_|$)/;
+
 const optionNames = Object.keys(options) as (keyof Options)[];
 
 export function environmentName(name: string): string {
@@ -118,7 +130,7 @@ export function resolveConfig(
   const file = configFile === undefined ? new Map<string, unknown>() : readConfigFile(configFile);
   const knownVariables = ['GOLOG_CONFIG_FILE', ...optionNames.map(environmentName)];
   for (const variable of Object.keys(environment)) {
-    if (variable.startsWith('GOLOG_') && !knownVariables.includes(variable)) {
+    if (variable.startsWith('GOLOG_') && !knownVariables.includes(variable) && !ofService.test(variable)) {
       throw new ConfigError(`unknown environment variable ${variable}${didYouMean(variable, knownVariables)}`);
     }
   }

@@ -33,9 +33,13 @@ export function createContainer(config: Config): Container {
   container.bind(Config).toConstantValue(config);
   container.bind(Logger).toConstantValue(createLogger(config['log-level']));
   container.bind(Clock).toConstantValue(systemClock);
-  container.bind<OnFatal>(OnFatal).toConstantValue((error) => {
-    throw error;
-  });
+  container
+    .bind<OnFatal>(OnFatal)
+    .toResolvedValue(
+      (logger: Logger) => (error: unknown) =>
+        logger.error({ error }, 'fatal: this node takes no more appends until it is started anew'),
+      [Logger],
+    );
 
   container
     .bind(DataDirectory)

@@ -7,7 +7,10 @@ import type { HardStateFile } from '../domain/log/hard-state.js';
 import type { Log } from '../domain/log/log.js';
 import { type Config, rpcHost } from './config.js';
 
-/** Called once when this node may not go on: the process must end with a non-zero code. */
+/**
+ * Called once when this node may not go on; must not throw. `golog serve` ends the process with a non-zero code; an
+ * embedding process that binds nothing gets a line in its log and every later append refused.
+ */
 export type OnFatal = (error: unknown) => void;
 export const OnFatal = Symbol('OnFatal');
 

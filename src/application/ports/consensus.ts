@@ -14,7 +14,7 @@ export interface AppendReceipt {
 export interface ProposeOptions {
   /** Append only at this base offset, else `ExpectedOffsetMismatchError`. */
   readonly expectedOffset?: Offset;
-  /** Gives up waiting; what was already proposed may still be appended. */
+  /** Looked at before the batch is accepted; an accepted batch cannot be taken back. */
   readonly signal?: AbortSignal;
 }
 
