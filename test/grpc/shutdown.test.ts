@@ -1,8 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { connect } from 'node:net';
 import { connect as connectHttp2 } from 'node:http2';
 import { once } from 'node:events';
-import { logVerbosity, setLogVerbosity, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import { GrpcServer } from '../../src/adapters/grpc/index.js';
 import { LogService } from '../../src/gen/golog/v1/log_service_pb.js';
 import { Log } from '../../src/gen/log/v1/log_pb.js';
@@ -124,9 +124,16 @@ describe('close', () => {
 
 describe('listen', () => {
   it('rejects when the port is taken', async () => {
-    // grpc-js also prints what it rejects with.
-    setLogVerbosity(logVerbosity.NONE);
     await expect(start({ port: fixture.port })).rejects.toThrow('EADDRINUSE');
+  });
+
+  it('prints nothing to the console', async () => {
+    const printed = [jest.spyOn(console, 'error'), jest.spyOn(console, 'info'), jest.spyOn(console, 'debug')];
+    await expect(start({ port: fixture.port })).rejects.toThrow();
+    for (const spy of printed) {
+      expect(spy).not.toHaveBeenCalled();
+      spy.mockRestore();
+    }
   });
 
   it('listens on IPv6 as well', async () => {

@@ -1,10 +1,11 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { CommitLog } from '../../application/commit-log.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { defaultRecordLimits } from '../../domain/log/records.js';
 import { LogService, file_golog_v1_log_service } from '../../gen/golog/v1/log_service_pb.js';
 import { Log } from '../../gen/log/v1/log_pb.js';
 import { callError, shuttingDown } from './call-errors.js';
+import { ConnectionListener } from './connection-listener.js';
 import { errorDetailsFile, healthFile } from './descriptor-files.js';
 import { Health } from './health.js';
 import { LogHandlers } from './log-handlers.js';
@@ -27,7 +28,16 @@ export interface GrpcServerOptions {
   readonly keepaliveTimeoutMs?: number;
   /** A connection without calls for this long is closed (default 5 min). */
   readonly connectionIdleMs?: number;
+  /** Connections at a time, in all (default 4,096) … */
+  readonly connectionsMax?: number;
+  /** … and of one address (default 1,024); more are closed at once. */
+  readonly connectionsPerAddressMax?: number;
+  /** A connection that has not sent HTTP/2's preface for this long is closed (default 5 s). */
+  readonly handshakeMs?: number;
 }
+
+// grpc-js would print to the console what it also rejects with.
+setLogVerbosity(logVerbosity.NONE);
 
 /** Above the largest batch, so that a batch a little too large is refused with its size and the limit. */
 const receiveSlackBytes = 64 * 1024;
@@ -52,7 +62,8 @@ export class GrpcServer {
   readonly #closing = new AbortController();
   /** Streams that nothing but their client would end: followers, health watchers, reflection. */
   readonly #endless = new Set<PipelinedCall>();
-  #boundAddress: string | undefined;
+  readonly #injector: ReturnType<Server['createConnectionInjector']>;
+  readonly #listener: ConnectionListener;
   #closed: Promise<void> | undefined;
 
   constructor(
@@ -84,23 +95,31 @@ export class GrpcServer {
     this.#server.addService(rawServiceDefinition(LogService), handlers.logService());
     this.#health.addTo(this.#server);
     addReflection(this.#server, [file_golog_v1_log_service, healthFile(), errorDetailsFile()]);
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#listener = new ConnectionListener(
+      {
+        host: options.host,
+        port: options.port,
+        connectionsMax: options.connectionsMax ?? 4_096,
+        connectionsPerAddressMax: options.connectionsPerAddressMax ?? 1_024,
+        handshakeMs: options.handshakeMs ?? 5_000,
+      },
+      (socket) => {
+        this.#injector.injectConnection(socket);
+      },
+    );
   }
 
   /** Binds and serves; health says SERVING from here on. Rejects when the address cannot be had. */
-  listen(): Promise<{ host: string; port: number }> {
-    const { host, port } = this.options;
-    const authority = (at: number): string => (host.includes(':') ? `[${host}]:${at}` : `${host}:${at}`);
-    return new Promise((resolve, reject) => {
-      this.#server.bindAsync(authority(port), ServerCredentials.createInsecure(), (error, boundPort) => {
-        if (error !== null) {
-          reject(error);
-          return;
-        }
-        this.#boundAddress = authority(boundPort);
-        this.setServing(true);
-        resolve({ host, port: boundPort });
-      });
-    });
+  async listen(): Promise<{ host: string; port: number }> {
+    const port = await this.#listener.listen();
+    this.setServing(true);
+    return { host: this.options.host, port };
+  }
+
+  /** Open connections, for tests and metrics. */
+  get connections(): number {
+    return this.#listener.connections;
   }
 
   /** What the health service says of the server and its services. */
@@ -111,7 +130,7 @@ export class GrpcServer {
   /**
    * Refuses new connections and calls, ends streams that follow the log at once and streams of appends once what they
    * began is answered (both UNAVAILABLE), lets unary calls finish, and after `graceMs` destroys what is left.
-   * Resolves when no connection is open. Idempotent.
+   * Resolves when no connection is open, within `graceMs` + 1 s in any case. Idempotent.
    */
   close(graceMs: number): Promise<void> {
     this.#closed ??= this.#close(graceMs);
@@ -122,18 +141,14 @@ export class GrpcServer {
     this.setServing(false);
     this.#closing.abort();
     this.#endless.forEach(endForShutdown);
-    // First drain, whose timer destroys what outlives the grace: a session that is closing already it leaves alone, and
-    // without channelz forceShutdown() knows of no session.
-    if (this.#boundAddress !== undefined) this.#server.drain(this.#boundAddress, graceMs);
+    // Its timer destroys the sessions that outlive the grace; without channelz forceShutdown() knows of no session.
+    this.#injector.drain(graceMs);
+    // Its only error is "not running", which is what is wanted.
+    this.#server.tryShutdown(() => undefined);
     const warning = setTimeout(() => {
       this.logger.warn({ graceMs }, 'calls outlived the grace period; their connections are destroyed');
     }, graceMs);
-    await new Promise<void>((resolve) => {
-      // Its only error is "not running", which is what is wanted.
-      this.#server.tryShutdown(() => {
-        resolve();
-      });
-    });
+    await this.#listener.close(graceMs);
     clearTimeout(warning);
   }
 }
