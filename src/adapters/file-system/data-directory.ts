@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { access, mkdir, readdir, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import type { DataDirectory } from '../../application/ports/data-directory.js';
-import { FileNotFoundError } from '../../domain/log/directory.js';
+import { FileNotFoundError, isNoSpaceError } from '../../domain/log/directory.js';
 import { DataDirectoryError, problemOfCode } from './data-directory-error.js';
 import { acquireLock, lockHolder } from './directory-lock.js';
 import { errorCode } from './errors.js';
@@ -198,11 +198,16 @@ async function refuseWrongState(path: string, identity: NodeIdentity | undefined
 
 /**
  * Once all parts hold data the identity says so for good. Until then (the first start, up to a clean end or the next
- * start) an empty part means that this start was interrupted; it is finished by the next one.
+ * start) an empty part means that this start was interrupted; it is finished by the next one. On a full disk the note
+ * waits for a later start: what is there still holds.
  */
 async function noteData(root: NodeDirectory, identity: NodeIdentity): Promise<void> {
   if (identity.hasData || (await partsWithData(root.path)).length < dataParts.length) return;
-  await writeIdentity(root, { ...identity, hasData: true });
+  try {
+    await writeIdentity(root, { ...identity, hasData: true });
+  } catch (error) {
+    if (!isNoSpaceError(error)) throw error;
+  }
 }
 
 async function partsWithData(path: string): Promise<string[]> {

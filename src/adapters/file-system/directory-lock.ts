@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { tryLock } from 'fs-native-extensions';
+import { isNoSpaceError } from '../../domain/log/directory.js';
 import { errorCode } from './errors.js';
 
 /** A look at the lock by `isLocked` holds it for a moment: one refusal is not the last word. */
@@ -29,14 +30,26 @@ export async function acquireLock(path: string): Promise<LockResult> {
       }
       await wait(attemptGapMs);
     }
-    await handle.truncate(0);
-    await handle.write(`${process.pid}\n`, 0);
+    await notePid(handle);
   } catch (error) {
     await handle.close();
     throw error;
   }
   // The file stays: to remove it would let two processes hold locks on two files of one name.
   return { kind: 'held', release: () => handle.close() };
+}
+
+/** Over what is there, and then cut: a full disk has space for that, and where it has none the note is left out. */
+async function notePid(handle: FileHandle): Promise<void> {
+  const text = `${process.pid}\n`;
+  try {
+    await handle.write(text, 0);
+  } catch (error) {
+    if (!isNoSpaceError(error)) throw error;
+    await handle.truncate(0);
+    return;
+  }
+  await handle.truncate(text.length);
 }
 
 /** The process that holds the lock now, if one does; changes nothing. */

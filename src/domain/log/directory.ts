@@ -103,6 +103,11 @@ export class ReadOnlyDirectoryError extends Error {
   }
 }
 
+/** Whether an operation failed for want of space alone: by the system's code, which every `Directory` passes on. */
+export function isNoSpaceError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+}
+
 const fileNamePattern = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$/;
 
 /**

@@ -1,10 +1,11 @@
 import type { Directory, File } from './directory.js';
-import { FileNotFoundError } from './directory.js';
+import { FileNotFoundError, isNoSpaceError } from './directory.js';
 import { temporarySuffix } from './file-names.js';
 
 /**
  * Creates or replaces a file so that after a crash there is the old one, or none, or all of the new one: temporary
- * name, content, sync, rename, directory sync. Returns the open file.
+ * name, content, sync, rename, directory sync. Returns the open file. When it rejects for want of space
+ * (`isNoSpaceError`) nothing has changed.
  */
 export async function createDurably(directory: Directory, name: string, content: readonly Uint8Array[]): Promise<File> {
   const temporaryName = `${name}${temporarySuffix}`;
@@ -12,6 +13,12 @@ export async function createDurably(directory: Directory, name: string, content:
   try {
     await file.write(0, content);
     await file.sync();
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    if (isNoSpaceError(error)) await directory.remove(temporaryName);
+    throw error;
+  }
+  try {
     await directory.rename(temporaryName, name);
     await directory.sync();
   } catch (error) {

@@ -6,6 +6,7 @@ const tornPattern = /\.torn-(\d+)$/;
 
 export const temporarySuffix = '.tmp';
 export const logStartFileName = 'log-start';
+export const logStartSpareFileName = 'log-start.spare';
 export const syncedIndexFileName = 'synced-index';
 
 function baseName(baseOffset: Offset): string {

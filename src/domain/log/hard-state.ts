@@ -153,8 +153,10 @@ const slotPosition = (sequence: number): number => ((sequence - 1) % slotCount) 
 async function createFile(directory: Directory, first: Slot, crc32c: Crc32c): Promise<File> {
   const file = await createAfresh(directory, temporaryName);
   try {
-    await file.write(slotPosition(first.sequence), [encodeSlot(first, crc32c)]);
-    await file.truncate(fileBytes);
+    // Written whole, so that both slots have their space and a save never needs any.
+    const bytes = new Uint8Array(fileBytes);
+    bytes.set(encodeSlot(first, crc32c), slotPosition(first.sequence));
+    await file.write(0, [bytes]);
     await file.sync();
     await directory.rename(temporaryName, fileName);
     await directory.sync();

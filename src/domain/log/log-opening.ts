@@ -1,5 +1,5 @@
-import type { Directory, File } from './directory.js';
-import { createDurably, removeIfThere, writeDurably } from './durable-file.js';
+import { isNoSpaceError, type Directory, type File } from './directory.js';
+import { removeIfThere, writeDurably } from './durable-file.js';
 import { MissingLogError } from './errors.js';
 import {
   indexFileName,
@@ -48,7 +48,7 @@ class LogOpening {
   #syncedKnown = false;
   #scannedBytes = 0;
   #indexesRebuilt = 0;
-  #torn: { bytes: number; fileName: string } | undefined;
+  #torn: { bytes: number; fileName: string | undefined } | undefined;
 
   constructor(
     private readonly directory: Directory,
@@ -160,8 +160,9 @@ class LogOpening {
       return segment;
     }
     const content = encodeIndexFile(segment.sealedState(), segment.index!, this.settings.seal);
-    await writeDurably(this.directory, segment.indexName, content);
-    segment.index = undefined;
+    const written = await ifSpace(() => writeDurably(this.directory, segment.indexName, content));
+    // On a full disk it stays in memory for as long as the log is open.
+    if (written) segment.index = undefined;
     this.#indexesRebuilt++;
     this.#notify({ kind: 'index rebuilt', fileName: segment.indexName, reason });
     return segment;
@@ -205,7 +206,10 @@ class LogOpening {
     return segment;
   }
 
-  /** Keeps a copy of the torn bytes before they go: they were never acknowledged, but somebody may want to look. */
+  /**
+   * Keeps a copy of the torn bytes before they go, if there is space: they were never acknowledged, but somebody may
+   * want to look.
+   */
   async #cutTornTail(
     storeName: string,
     base: Offset,
@@ -219,11 +223,11 @@ class LogOpening {
     const chunks: Uint8Array[] = [];
     for (let at: number = length; at < size; at += copyBytesMax)
       chunks.push(await file.read(at, Math.min(copyBytesMax, size - at)));
-    await (await createDurably(this.directory, keptAs, chunks)).close();
+    const kept = await ifSpace(() => writeDurably(this.directory, keptAs, chunks));
     await file.truncate(length);
     await file.sync();
-    this.#torn = { bytes: size - length, fileName: keptAs };
-    this.#notify({ kind: 'torn tail cut', fileName: storeName, bytes: size - length, keptAs });
+    this.#torn = { bytes: size - length, fileName: kept ? keptAs : undefined };
+    this.#notify({ kind: 'torn tail cut', fileName: storeName, bytes: size - length, ...(kept && { keptAs }) });
   }
 
   /** The place in the store's header; `undefined` when it is damaged or the file is misnamed. */
@@ -286,6 +290,17 @@ class LogOpening {
   async #makeDurable(activeFile: File): Promise<void> {
     await activeFile.sync();
     await this.directory.sync();
+  }
+}
+
+/** False when there was no space for it, and nothing has changed. */
+async function ifSpace(task: () => Promise<void>): Promise<boolean> {
+  try {
+    await task();
+    return true;
+  } catch (error) {
+    if (isNoSpaceError(error)) return false;
+    throw error;
   }
 }
 

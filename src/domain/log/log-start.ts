@@ -1,8 +1,8 @@
 import { readUint32, readUint64, writeUint32, writeUint64 } from './big-endian.js';
-import type { Directory } from './directory.js';
-import { readWhole, writeDurably } from './durable-file.js';
+import { isNoSpaceError, type Directory, type File } from './directory.js';
+import { openIfThere, readWhole } from './durable-file.js';
 import { ForeignLogError, UnsupportedFormatError } from './errors.js';
-import { logStartFileName } from './file-names.js';
+import { logStartFileName, logStartSpareFileName } from './file-names.js';
 import type { Index, Offset, Term } from './offsets.js';
 import type { Place } from './place.js';
 import { logIdBytes, type Seal } from './record-batch.js';
@@ -15,7 +15,8 @@ const crcAt = 48;
 
 /**
  * The log start after a prefix truncation, durable before the segments below it go, so that a crash between two
- * removals leaves rubbish and not a hole. Replaced as a whole.
+ * removals leaves rubbish and not a hole. Replaced as a whole, by the spare file, which has its space already: retention
+ * must work on a full disk. When it rejects for want of space (`isNoSpaceError`) nothing has changed.
  */
 export async function writeLogStart(directory: Directory, place: Place, { crc32c, logId }: Seal): Promise<void> {
   const bytes = new Uint8Array(logStartBytes);
@@ -26,7 +27,36 @@ export async function writeLogStart(directory: Directory, place: Place, { crc32c
   writeUint64(bytes, 16 + logIdBytes, place.index);
   writeUint64(bytes, 24 + logIdBytes, place.term);
   writeUint32(bytes, crcAt, crc32c(bytes.subarray(0, crcAt)));
-  await writeDurably(directory, logStartFileName, [bytes]);
+  const spare =
+    (await openIfThere(directory, logStartSpareFileName)) ?? (await directory.create(logStartSpareFileName));
+  try {
+    await spare.write(0, [bytes]);
+    await spare.truncate(logStartBytes);
+    await spare.sync();
+  } finally {
+    await spare.close();
+  }
+  await directory.rename(logStartSpareFileName, logStartFileName);
+  await directory.sync();
+}
+
+/** Sets space aside for the next `writeLogStart`. False when there is none; to be tried again. */
+export async function spareLogStart(directory: Directory): Promise<boolean> {
+  let spare: File | undefined;
+  try {
+    spare = (await openIfThere(directory, logStartSpareFileName)) ?? (await directory.create(logStartSpareFileName));
+    if ((await spare.size()) < logStartBytes) {
+      await spare.write(0, [new Uint8Array(logStartBytes)]);
+      await spare.sync();
+      await directory.sync();
+    }
+    return true;
+  } catch (error) {
+    if (!isNoSpaceError(error)) throw error;
+    return false;
+  } finally {
+    await spare?.close();
+  }
 }
 
 /** `undefined` when the log was never truncated; `'damaged'` when the record does not pass its checks. */

@@ -1,4 +1,4 @@
-import type { Directory, File } from './directory.js';
+import { isNoSpaceError, type Directory, type File } from './directory.js';
 import { removeIfThere, writeDurably } from './durable-file.js';
 import { LogClosedError, LogFailedError } from './errors.js';
 import { encodeIndexFile } from './index-file.js';
@@ -6,7 +6,7 @@ import { invariant } from './invariant.js';
 import { LogReader } from './log-reader.js';
 import { openLog, type OpenedLog } from './log-opening.js';
 import { logSettings, type LogOptions, type LogSettings } from './log-options.js';
-import { writeLogStart } from './log-start.js';
+import { spareLogStart, writeLogStart } from './log-start.js';
 import type { EpochMs, Index, Offset, Term } from './offsets.js';
 import { follows, placeAfter } from './place.js';
 import { storedBytes, type RecordBatch } from './record-batch.js';
@@ -69,7 +69,8 @@ export class Log {
     const settings = logSettings(options);
     const opened = await openLog(directory, settings);
     try {
-      const synced = await SyncedIndexFile.create(directory, opened.syncedIndex, settings.seal);
+      const synced = await SyncedIndexFile.open(directory, opened.syncedIndex, settings.seal);
+      await spareLogStart(directory);
       return new Log(directory, settings, opened, synced);
     } catch (error) {
       await opened.activeFile.close().catch(() => undefined);
@@ -235,27 +236,37 @@ export class Log {
   /**
    * Drops the leading segments that hold nothing at or beyond `before`; never the active one. The new log start is
    * durable before the first file goes. Reads under way there finish, or reject with `OffsetOutOfRangeError`.
+   * Without the few bytes of space that the new log start takes nothing happens, and there is a notice.
    */
   async truncatePrefix(before: Offset): Promise<void> {
     this.#beginChange('truncatePrefix');
     const { segments } = this.#list;
     let count = 0;
     while (count < segments.length - 1 && segments[count].end.offset <= before) count++;
-    if (count > 0) await this.#fatally('truncatePrefix', () => this.#dropFirst(count));
+    if (count > 0) await this.#dropFirst('truncatePrefix', count);
   }
 
   /** Drops segments by size and age, the oldest first, as `truncatePrefix` does. */
   async retain(policy: RetentionPolicy): Promise<void> {
     this.#beginChange('retain');
     const count = this.#list.countToDrop(policy);
-    if (count > 0) await this.#fatally('retain', () => this.#dropFirst(count));
+    if (count > 0) await this.#dropFirst('retain', count);
   }
 
-  async #dropFirst(count: number): Promise<void> {
-    await writeLogStart(this.directory, this.#list.segments[count].base, this.settings.seal);
-    const dropped = this.#list.dropFirst(count);
-    for (const segment of dropped) await this.#removeFiles(segment);
-    await this.directory.sync();
+  #dropFirst(operation: string, count: number): Promise<void> {
+    return this.#fatally(operation, async () => {
+      try {
+        await writeLogStart(this.directory, this.#list.segments[count].base, this.settings.seal);
+      } catch (error) {
+        if (!isNoSpaceError(error)) throw error;
+        this.settings.onNotice({ kind: 'retention waits for space' });
+        return;
+      }
+      const dropped = this.#list.dropFirst(count);
+      for (const segment of dropped) await this.#removeFiles(segment);
+      await this.directory.sync();
+      await spareLogStart(this.directory);
+    });
   }
 
   /**

@@ -15,16 +15,17 @@ export interface RecoveryReport {
   readonly segments: number;
   /** Bytes of stores that were read through. */
   readonly scannedBytes: number;
-  /** Bytes cut off the end of the log as torn, and the name of the file that keeps them. */
-  readonly torn: { readonly bytes: number; readonly fileName: string } | undefined;
+  /** Bytes cut off the end of the log as torn, and the name of the file that keeps them, if there was space for one. */
+  readonly torn: { readonly bytes: number; readonly fileName: string | undefined } | undefined;
   readonly quarantined: readonly Quarantine[];
   readonly indexesRebuilt: number;
 }
 
 /** Something that an operator should hear of. */
 export type LogNotice =
-  | { readonly kind: 'torn tail cut'; readonly fileName: string; readonly bytes: number; readonly keptAs: string }
+  | { readonly kind: 'torn tail cut'; readonly fileName: string; readonly bytes: number; readonly keptAs?: string }
   | ({ readonly kind: 'quarantined'; readonly fileName: string } & Quarantine)
+  | { readonly kind: 'retention waits for space' }
   | { readonly kind: 'index rebuilt'; readonly fileName: string; readonly reason: string }
   | { readonly kind: 'leftover removed'; readonly fileName: string }
   | { readonly kind: 'log start unknown'; readonly reason: string };

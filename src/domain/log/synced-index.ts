@@ -40,10 +40,29 @@ export class SyncedIndexFile {
     }
   }
 
-  /** Makes the file anew, durably. */
-  static async create(directory: Directory, index: Index, seal: Seal): Promise<SyncedIndexFile> {
-    const file = await createDurably(directory, syncedIndexFileName, [encode(index, seal)]);
-    return new SyncedIndexFile(file, index, seal);
+  /**
+   * Makes the note say `index`, durably. A file that is there is overwritten, so that no new space is needed; its name
+   * is durable once the directory is synced.
+   */
+  static async open(directory: Directory, index: Index, seal: Seal): Promise<SyncedIndexFile> {
+    const file = await openIfThere(directory, syncedIndexFileName);
+    if (!file)
+      return new SyncedIndexFile(
+        await createDurably(directory, syncedIndexFileName, [encode(index, seal)]),
+        index,
+        seal,
+      );
+    try {
+      if (decode(await file.read(0, syncedIndexBytes + 1), seal) !== index) {
+        await file.write(0, [encode(index, seal)]);
+        await file.truncate(syncedIndexBytes);
+      }
+      await file.sync();
+      return new SyncedIndexFile(file, index, seal);
+    } catch (error) {
+      await file.close().catch(() => undefined);
+      throw error;
+    }
   }
 
   /** Everything up to `index` is synced. Does not wait; while one note is being written the next ones are left out. */
