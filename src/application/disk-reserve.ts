@@ -7,15 +7,16 @@ const recheckMs = 1_000;
 
 /**
  * Foresees a full disk (storage.md, durability rule 5): appends are refused while less than the reserve is free, so
- * that a write of the log never meets ENOSPC, and are taken again by themselves when space returns. Between two looks
- * at the file system (each second or 8 MiB of appends, whichever is first, and only while appends come) it counts what
- * was admitted as used.
+ * that a write of the log never meets ENOSPC, and are taken again by themselves when space returns. A look at the
+ * file system serves for a second; the first append after that waits for the next one. Within the second it counts what
+ * was admitted as used, and looks again, without a wait, after 8 MiB.
  */
 export class DiskReserve {
   #freeBytes = Number.POSITIVE_INFINITY;
   #bytesSinceLook = 0;
   #stale = true;
-  #looking = false;
+  #closed = false;
+  #looking: Promise<void> | undefined;
   #cancelTimer: (() => void) | undefined;
 
   private constructor(
@@ -33,24 +34,34 @@ export class DiskReserve {
     onLookFailed: (cause: unknown) => void,
   ): Promise<DiskReserve> {
     const reserve = new DiskReserve(directory, reserveBytes, clock, onLookFailed);
-    await reserve.#look();
+    await reserve.refresh();
     return reserve;
+  }
+
+  /** To be awaited before `admitOrThrow`; `undefined` while the last look still serves. Never rejects. */
+  refresh(): Promise<void> | undefined {
+    return this.#stale ? this.#lookOnce() : undefined;
   }
 
   /** Counts `bytes` as used, or throws `DiskReserveError`. */
   admitOrThrow(bytes: number): void {
-    if ((this.#stale || this.#bytesSinceLook >= recheckBytes) && !this.#looking) void this.#look();
+    if (this.#bytesSinceLook >= recheckBytes) void this.#lookOnce();
     const freeBytes = this.#freeBytes - this.#bytesSinceLook;
     if (freeBytes - bytes < this.reserveBytes) throw new DiskReserveError(freeBytes, this.reserveBytes);
     this.#bytesSinceLook += bytes;
   }
 
   close(): void {
+    this.#closed = true;
     this.#cancelTimer?.();
   }
 
+  #lookOnce(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
+    return this.#looking;
+  }
+
   async #look(): Promise<void> {
-    this.#looking = true;
     const counted = this.#bytesSinceLook;
     try {
       this.#freeBytes = await this.directory.freeBytes();
@@ -59,8 +70,8 @@ export class DiskReserve {
     } catch (cause) {
       this.onLookFailed(cause);
     }
-    this.#looking = false;
     this.#stale = false;
+    if (this.#closed) return;
     this.#cancelTimer?.();
     this.#cancelTimer = this.clock.after(recheckMs, () => {
       this.#stale = true;

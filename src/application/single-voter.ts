@@ -45,6 +45,9 @@ export class SingleVoter implements Consensus {
   #durableIndex: Index;
   #refusal: UnavailableError | undefined;
   #failed = false;
+  /** Of proposals that wait for a look at the disk; who comes meanwhile waits behind them. */
+  #waitingBytes = 0;
+  #look: Promise<void> | undefined;
   readonly #stopRepeating: (() => Promise<void>)[];
 
   private constructor(private readonly options: SingleVoterOptions) {
@@ -89,12 +92,21 @@ export class SingleVoter implements Consensus {
 
   async propose(records: Records, { expectedOffset, signal }: ProposeOptions = {}): Promise<AppendReceipt> {
     if (this.#refusal !== undefined) throw this.#refusal;
+    if (this.#writer.pendingBytes + this.#waitingBytes >= pendingBytesMax)
+      throw new OverloadedError('bytes waiting for the disk', pendingBytesMax);
+    const look = this.options.diskReserve.refresh() ?? (this.#waitingBytes > 0 ? this.#look : undefined);
+    if (look !== undefined) {
+      this.#look = look;
+      this.#waitingBytes += records.payload.length;
+      await look;
+      this.#waitingBytes -= records.payload.length;
+      if (this.#refusal !== undefined) throw this.#refusal;
+    }
+    // No wait from here to the write: offsets are given in the order of the proposals.
     signal?.throwIfAborted();
     if (expectedOffset !== undefined && expectedOffset !== this.#nextOffset) {
       throw new ExpectedOffsetMismatchError(expectedOffset, this.#nextOffset);
     }
-    if (this.#writer.pendingBytes >= pendingBytesMax)
-      throw new OverloadedError('bytes waiting for the disk', pendingBytesMax);
     this.options.log.assertAppendable();
     this.options.diskReserve.admitOrThrow(records.payload.length);
 
