@@ -49,8 +49,8 @@ describe('one port', () => {
   it('tells the protocols apart when the first bytes come one by one', async () => {
     const { port } = await serve();
     for (const [bytes, answer] of [
-      ['PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n', /^HTTP\/1\.1 405 /],
-      ['GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n', /^HTTP\/1\.1 200 /],
+      ['PROPFIND / HTTP/1.1\r\nHost: localhost\r\n\r\n', /^HTTP\/1\.1 405 /],
+      ['GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n', /^HTTP\/1\.1 200 /],
       // The server's first frame is SETTINGS, type 4, on stream 0.
       [preface + settings, /^000012040000000000/],
     ] as const) {
@@ -67,19 +67,19 @@ describe('one port', () => {
 
   it('answers pipelined HTTP/1.1 requests', async () => {
     const { port } = await serve();
-    const client = await raw(port, 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(3));
+    const client = await raw(port, 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(3));
     await eventually('three answers', () => client.received.split('HTTP/1.1 200').length === 4);
   });
 
   it.each<[string, string]>([
     ['bytes of no protocol', '\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03'],
     ['a request line without a path', 'GET\r\n\r\n'],
-    ['a header that is too large', `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`],
+    ['a header that is too large', `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`],
     ['HTTP/1.1 without Host', 'GET / HTTP/1.1\r\n\r\n'],
     ['an RPC by HTTP/1.0 without Host', 'POST /log.v1.Log/Produce HTTP/1.0\r\n\r\n'],
     ['an RPC with a Host that is none', 'POST /log.v1.Log/Produce HTTP/1.1\r\nHost: [\r\n\r\n'],
-    ['a target that is no path', 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n'],
-    ['a target that is no URL', 'GET http://[/ HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['a target that is no path', 'OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n'],
+    ['a target that is no URL', 'GET http://[/ HTTP/1.1\r\nHost: localhost\r\n\r\n'],
   ])('answers %s with 4xx and goes on', async (_what, bytes) => {
     const { port, baseUrl } = await serve();
     const client = await raw(port, bytes);
@@ -96,10 +96,10 @@ describe('who is slow on purpose is closed by a deadline', () => {
     ['sends half a preface', 'PRI * HTTP/2'],
     ['sends the preface and no SETTINGS', preface],
     ['sends half a header', 'GET / HTTP/1.1\r\nHo'],
-    ['sends half a body', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{"rec'],
+    ['sends half a body', 'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{"rec'],
     [
       'sends half the body of a call',
-      'POST /log.v1.Log/Produce HTTP/1.1\r\nHost: a\r\nContent-Type: application/proto\r\nContent-Length: 10\r\n\r\nabc',
+      'POST /log.v1.Log/Produce HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/proto\r\nContent-Length: 10\r\n\r\nabc',
     ],
   ])('%s', async (_what, bytes) => {
     const { port, server } = await serve({ timeouts });
@@ -144,7 +144,7 @@ describe('who is slow on purpose is closed by a deadline', () => {
 
   it('an HTTP/1.1 connection without requests', async () => {
     const { port } = await serve({ timeouts: { keepAliveMs: 100 } });
-    const client = await raw(port, 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n');
+    const client = await raw(port, 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
     await eventually('the server closed', () => client.closed);
     expect(client.received).toMatch(/^HTTP\/1\.1 200/);
   });
@@ -165,12 +165,12 @@ describe('caps', () => {
     const first = await raw(port, 'GET /heal');
     await raw(port, 'GET /heal');
     await eventually('two are in', () => server.connections === 2);
-    const third = await raw(port, 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n');
+    const third = await raw(port, 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
     await eventually('the third is out', () => third.closed);
     expect(third.received).toBe('');
     first.socket.destroy();
     await eventually('one has gone', () => server.connections === 1);
-    const fourth = await raw(port, 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n');
+    const fourth = await raw(port, 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
     await eventually('an answer', () => fourth.received.startsWith('HTTP/1.1 200'));
   });
 });
@@ -178,7 +178,7 @@ describe('caps', () => {
 describe('readers', () => {
   const tailRequest = Buffer.from([0, 0, 0, 0, 0]).toString('latin1');
   const http1Tail =
-    'POST /golog.v1.LogService/Tail HTTP/1.1\r\nHost: a\r\nContent-Type: application/connect+proto\r\n' +
+    'POST /golog.v1.LogService/Tail HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/connect+proto\r\n' +
     `Content-Length: 5\r\n\r\n${tailRequest}`;
   const records = frameRecords([encodeRecord({ value: new Uint8Array(500_000) })], defaultRecordLimits);
   const fill = async (commitLog: FakeCommitLog, batches: number): Promise<void> => {

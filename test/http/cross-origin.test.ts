@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { request } from 'node:http';
 import { closeAll, serve } from './harness.js';
 
 afterEach(closeAll);
@@ -53,5 +54,47 @@ describe('requests of web pages', () => {
     const { baseUrl } = await serve({ corsOrigins: ['*'] });
     const response = await fetch(baseUrl, { method: 'POST', body, headers: { origin: 'https://any.example' } });
     expect(response.status).toBe(200);
+  });
+});
+
+describe('names of a listener on the loopback', () => {
+  function statusFor(port: number, host: string, origin?: string): Promise<number | undefined> {
+    return new Promise((resolve, reject) => {
+      const headers = { host, ...(origin === undefined ? {} : { origin }) };
+      const call = request({ port, host: '127.0.0.1', method: 'POST', headers, agent: false }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      call.on('error', reject).end(body);
+    });
+  }
+
+  it('are those of the loopback; a name made to resolve to it is refused', async () => {
+    const { port, commitLog } = await serve();
+    for (const host of [
+      'evil.example',
+      `evil.example:${port}`,
+      '127.evil.example',
+      'localhost.evil.example',
+      '10.0.0.1',
+    ]) {
+      expect(await statusFor(port, host, `http://${host}`)).toBe(421);
+      expect(await statusFor(port, host)).toBe(421);
+    }
+    expect(commitLog.batches).toEqual([]);
+    for (const host of ['localhost', 'LOCALHOST:80', `127.0.0.1:${port}`, '127.1.2.3', `[::1]:${port}`, '[::1]'])
+      expect([host, await statusFor(port, host)]).toEqual([host, 200]);
+  });
+
+  it('are those of configured origins, too', async () => {
+    const { port } = await serve({ corsOrigins: ['https://log.example:8443'] });
+    expect(await statusFor(port, 'log.example')).toBe(200);
+    expect(await statusFor(port, 'other.example')).toBe(421);
+    expect(await statusFor((await serve({ corsOrigins: ['*'] })).port, 'other.example')).toBe(200);
+  });
+
+  it('do not matter elsewhere', async () => {
+    const { port } = await serve({ host: '0.0.0.0' });
+    expect(await statusFor(port, 'log.example')).toBe(200);
   });
 });

@@ -52,7 +52,7 @@ export class ConnectionListener {
   /** Answers the port. Rejects with the cause when none of the host's addresses can be had. */
   async listen(): Promise<number> {
     let { port } = this.options;
-    let failure: unknown;
+    let failure = new Error(`no address found for ${this.options.host}`);
     for (const { address } of await lookup(this.options.host, { all: true })) {
       if (this.#closing) break;
       const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -62,12 +62,12 @@ export class ConnectionListener {
         port = await listenAt(server, address, port);
         this.#servers.push(server);
       } catch (error) {
-        failure ??= error;
+        if (error instanceof Error) failure = error;
       }
     }
     if (this.#closing) this.#stopListening();
     if (this.#servers.length > 0) return port;
-    throw failure ?? new Error(`no address found for ${this.options.host}`);
+    throw failure;
   }
 
   get connections(): number {

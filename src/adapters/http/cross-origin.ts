@@ -1,5 +1,5 @@
 import { cors } from '@connectrpc/connect';
-import type { HttpRequest } from './http-message.js';
+import { type HttpRequest, authorityOf } from './http-message.js';
 import { leaderHeader } from './problem.js';
 
 const preflightSeconds = 7_200;
@@ -9,12 +9,32 @@ export type CrossOrigin =
   | { readonly verdict: 'allowed'; readonly headers: Readonly<Record<string, string>> }
   | { readonly verdict: 'refused'; readonly origin: string };
 
-function hostOf(request: HttpRequest): string | undefined {
-  return 'authority' in request && request.authority ? request.authority : request.headers.host;
+const loopbackName = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])$/;
+
+function hostnameOf(authority: string): string | undefined {
+  return URL.canParse(`http://${authority}`) ? new URL(`http://${authority}`).hostname : undefined;
+}
+
+/** Whether a listener on this host is reached from this machine alone. */
+export function isLoopback(host: string): boolean {
+  return loopbackName.test(host.includes(':') ? `[${host}]` : host.toLowerCase());
+}
+
+/**
+ * Whether a request to a listener on the loopback asks for a name of the loopback, or for the host of a configured
+ * origin. A page elsewhere whose name is made to resolve to 127.0.0.1 (DNS rebinding) is its own origin to the browser;
+ * only the name gives it away. Browsers always send one, so a request without passes.
+ */
+export function asksForLoopback(request: HttpRequest, origins: readonly string[]): boolean {
+  const authority = authorityOf(request);
+  if (authority === undefined || origins.includes('*')) return true;
+  const hostname = hostnameOf(authority);
+  if (hostname === undefined) return false;
+  return loopbackName.test(hostname) || origins.some((o) => URL.canParse(o) && new URL(o).hostname === hostname);
 }
 
 function isOwn(origin: string, request: HttpRequest): boolean {
-  return URL.canParse(origin) && new URL(origin).host === hostOf(request);
+  return URL.canParse(origin) && new URL(origin).host === authorityOf(request);
 }
 
 /**

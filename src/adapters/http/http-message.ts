@@ -18,16 +18,21 @@ export function targetOf(request: HttpRequest): URL | undefined {
   return URL.canParse(absolute) ? new URL(absolute) : undefined;
 }
 
+/** The host and port that the caller asked for; undefined without (HTTP/1.0). */
+export function authorityOf(request: HttpRequest): string | undefined {
+  return isHttp2(request) && request.authority !== '' ? request.authority : request.headers.host;
+}
+
 /** Ends a response with a whole body; to HEAD it sends the header that GET would get. */
 export function respond(
   request: HttpRequest,
   response: HttpResponse,
   status: number,
   headers: Readonly<Record<string, string>>,
-  body: string,
+  body: string | Uint8Array,
 ): void {
   if (response.headersSent || response.destroyed || response.writableEnded) return;
-  const bytes = Buffer.from(body);
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   const length = status === 204 ? {} : { 'content-length': String(bytes.length) };
   const all = { ...headers, ...length, 'x-content-type-options': 'nosniff' };
   // The two `writeHead` differ in what they return only; a union of their overloads cannot be called.

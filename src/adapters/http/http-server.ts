@@ -6,6 +6,7 @@ import type { CommitLog } from '../../application/commit-log.js';
 import { UnavailableError } from '../../application/errors.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { connectRoutes } from './connect-routes.js';
+import { isLoopback } from './cross-origin.js';
 import { type HttpRequest, type HttpResponse, isHttp2, onceClosed } from './http-message.js';
 import { JsonRoutes } from './json-routes.js';
 import { type HttpServerOptions, type ResolvedHttpOptions, requestBytesMax, resolveHttpOptions } from './options.js';
@@ -46,7 +47,7 @@ export class HttpServer {
       logger,
       { readBytesMax: requestBytesMax(recordLimits), bodyMs: timeouts.bodyMs, stallMs: timeouts.stallMs },
     );
-    this.#router = new RequestRouter(json, rpc, corsOrigins, nodeName, this.#state, logger);
+    this.#router = new RequestRouter(json, rpc, corsOrigins, nodeName, isLoopback(resolved.host), this.#state, logger);
     this.#sessions = new SessionKeeper(timeouts);
     this.#http1 = this.#createHttp1(resolved);
     this.#http2 = this.#createHttp2();

@@ -1,11 +1,12 @@
 import type { Logger } from '../../application/ports/logger.js';
 import { UnavailableError } from '../../application/errors.js';
-import { crossOriginOf, isPreflight, preflightHeaders } from './cross-origin.js';
-import { type HttpRequest, type HttpResponse, isHttp2, respond, targetOf } from './http-message.js';
+import { asksForLoopback, crossOriginOf, isPreflight, preflightHeaders } from './cross-origin.js';
+import { type HttpRequest, type HttpResponse, authorityOf, respond, targetOf } from './http-message.js';
 import type { JsonRoutes } from './json-routes.js';
 import { HttpProblem, respondProblem } from './problem.js';
 import type { RpcBridge } from './rpc-bridge.js';
 import { startPage, startPageHeaders } from './start-page.js';
+import { respondUnimplemented } from './unknown-method.js';
 
 export interface RouterState {
   /** What `/readyz` says. */
@@ -25,6 +26,8 @@ export class RequestRouter {
     private readonly rpc: RpcBridge,
     private readonly corsOrigins: readonly string[],
     private readonly nodeName: string,
+    /** Only names of this machine are served. */
+    private readonly onLoopback: boolean,
     private readonly state: RouterState,
     private readonly logger: Logger,
   ) {
@@ -38,8 +41,7 @@ export class RequestRouter {
       respond(request, response, 200, plain, '{"status":"ready"}');
     };
     const ui: Route = (request, response) => {
-      const authority = isHttp2(request) ? request.authority : (request.headers.host ?? '');
-      respond(request, response, 200, startPageHeaders, startPage(this.nodeName, authority));
+      respond(request, response, 200, startPageHeaders, startPage(this.nodeName, authorityOf(request) ?? ''));
     };
     this.#routes = new Map<string, Readonly<Record<string, Route>>>([
       [
@@ -76,6 +78,12 @@ export class RequestRouter {
     const url = targetOf(request);
     if (url === undefined) throw new HttpProblem(400, 'Invalid input', 'the request target is no path');
     const path = url.pathname;
+    if (this.onLoopback && !asksForLoopback(request, this.corsOrigins))
+      throw new HttpProblem(
+        421,
+        'Host not served',
+        `${JSON.stringify(authorityOf(request)?.slice(0, 256))} is not a name of this node, which listens on the loopback. Expected localhost, 127.0.0.1, [::1], or the host of a configured origin`,
+      );
     const handler = this.rpc.handlerOf(path);
     const methods = handler === undefined ? this.#routes.get(path) : undefined;
 
@@ -99,6 +107,7 @@ export class RequestRouter {
       await this.rpc.serve(handler, request, response);
       return;
     }
+    if (methods === undefined && respondUnimplemented(request, response, path)) return;
     if (methods === undefined)
       throw new HttpProblem(
         404,
