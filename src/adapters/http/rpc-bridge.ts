@@ -4,7 +4,8 @@ import { compressionBrotli, compressionGzip, universalRequestFromNodeRequest } f
 import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { constants } from 'node:http2';
 import type { Logger } from '../../application/ports/logger.js';
-import { type HttpRequest, type HttpResponse, isHttp2, isHttp2Response, onceClosed } from './http-message.js';
+import { type HttpRequest, type HttpResponse, isHttp2, isHttp2Response, onceClosed, respond } from './http-message.js';
+import { withExactNumbers } from './json-numbers.js';
 import { HttpProblem } from './problem.js';
 
 /** `setTimeout` takes no more: 24.8 days. */
@@ -62,6 +63,13 @@ export class RpcBridge {
       universalRequest = universalRequestFromNodeRequest(request, response, undefined, undefined);
     } catch {
       throw new HttpProblem(400, 'Invalid input', 'the request has no usable Host');
+    }
+    try {
+      universalRequest = withExactNumbers(handler, universalRequest, this.options.readBytesMax);
+    } catch (error) {
+      const body = JSON.stringify({ code: 'invalid_argument', message: ConnectError.from(error).rawMessage });
+      respond(request, response, 400, { 'content-type': 'application/json' }, body);
+      return;
     }
     this.#limitBody(handler, request);
     const writer = new ResponseWriter(response, this.options.stallMs);

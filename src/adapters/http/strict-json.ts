@@ -73,3 +73,27 @@ export function parseStrictJson(bytes: Uint8Array): unknown {
     throw new InvalidInputError(`the body is not JSON: ${reason}`, { cause });
   }
 }
+
+const numberToken = /-?\d[\d.eE+-]*/y;
+
+/**
+ * Refuses a JSON text with a number beyond 2^53 - 1, which JSON parsers round; as a string it is carried exactly.
+ * Says nothing of what is no JSON. Throws `InvalidInputError`.
+ */
+export function checkNumbersExact(text: string): void {
+  // No number is that large with fewer digits or without an exponent.
+  if (!/\d{16}|\d[eE]|\d\.\d*[eE]/.test(text)) return;
+  for (let at = 0; at < text.length;) {
+    if (text.charCodeAt(at) === quote) {
+      at = endOfString(text, at);
+      continue;
+    }
+    numberToken.lastIndex = at;
+    const token = numberToken.exec(text)?.[0];
+    if (token !== undefined && Math.abs(Number(token)) > Number.MAX_SAFE_INTEGER)
+      throw new InvalidInputError(
+        `${token.slice(0, 40)} is a number beyond 9007199254740991, which JSON does not carry exactly. Expected a string`,
+      );
+    at += token?.length ?? 1;
+  }
+}

@@ -1,0 +1,54 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { closeAll, serve } from './harness.js';
+
+afterEach(closeAll);
+
+function call(url: string, message: string, contentType: string): Promise<Response> {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(Buffer.byteLength(message), 1);
+  const body = contentType.includes('+') ? Buffer.concat([head, Buffer.from(message)]) : message;
+  return fetch(url, { method: 'POST', body, headers: { 'content-type': contentType } });
+}
+
+const rounded = [
+  '9007199254740993',
+  '9007199254740992',
+  '1e16',
+  '1.0E300',
+  '-9007199254740993',
+  '18446744073709551615',
+];
+
+describe('a number that JSON rounds', () => {
+  it.each(rounded)('is INVALID_ARGUMENT, not another number: %s', async (number) => {
+    const { baseUrl } = await serve();
+    const message = `{ "offset" : ${number} }`;
+    for (const response of [
+      await call(`${baseUrl}/log.v1.Log/Consume`, message, 'application/json; charset=utf-8'),
+      await fetch(`${baseUrl}/log.v1.Log/Consume?connect=v1&encoding=json&message=${encodeURIComponent(message)}`),
+    ]) {
+      expect(response.status).toBe(400);
+      expect(await response.json()).toMatchObject({
+        code: 'invalid_argument',
+        message: expect.stringContaining(number),
+      });
+    }
+    const stream = await call(`${baseUrl}/log.v1.Log/ConsumeStream`, message, 'application/connect+json');
+    expect(await stream.text()).toMatch(/"code":"invalid_argument"/);
+  });
+
+  it('is exact as a string, and harmless within one', async () => {
+    const { baseUrl } = await serve();
+    const consume = await call(`${baseUrl}/log.v1.Log/Consume`, '{"offset":"9007199254740993"}', 'application/json');
+    expect(await consume.json()).toMatchObject({
+      code: 'out_of_range',
+      message: expect.stringContaining('9007199254740993'),
+    });
+    const value = Buffer.from('\\" 99999999999999999999').toString('base64');
+    for (const record of [`{"value":"${value}"}`, '{"value":"99999999999999999999"}', '{"headers":{"\\"9e99":""}}'])
+      expect((await call(`${baseUrl}/log.v1.Log/Produce`, `{"record":${record}}`, 'application/json')).status).toBe(
+        200,
+      );
+    expect((await call(`${baseUrl}/log.v1.Log/Consume`, '{"offset":0}', 'application/json')).status).toBe(200);
+  });
+});
