@@ -211,7 +211,7 @@ function getWithBody(port: number, body: string, path = '/'): Promise<{ status: 
     let answer = '';
     const socket = connect(port, '127.0.0.1', () => {
       socket.write(
-        `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+        `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       );
     });
     socket.setEncoding('utf8').on('data', (chunk: string) => (answer += chunk));
