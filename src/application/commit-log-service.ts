@@ -6,7 +6,7 @@ import { sliceBatch } from '../domain/log/records.js';
 import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from './commit-log.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from './ports/consensus.js';
 
-const bytesMaxDefault = 1024 * 1024;
+const bytesMaxDefault = 512 * 1024;
 /** However much a caller asks for, one result holds no more than about this. */
 const bytesMaxLimit = 4 * 1024 * 1024;
 

@@ -10,7 +10,7 @@ export interface ReadOptions {
   readonly signal: AbortSignal;
   /** Most records in one result; without it no limit but `maxBytes`. */
   readonly maxRecords?: number;
-  /** Most payload bytes in one result (default 1 MiB); a first record larger than this comes all the same. */
+  /** Most payload bytes in one result (default 512 KiB); a first record larger than this comes all the same. */
   readonly maxBytes?: number;
   readonly linearizable?: boolean;
   /** Wait until this offset is readable here, or until the signal aborts. */

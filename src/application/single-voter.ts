@@ -91,7 +91,7 @@ export class SingleVoter implements Consensus {
   }
 
   async propose(records: Records, { expectedOffset, signal }: ProposeOptions = {}): Promise<AppendReceipt> {
-    if (this.#refusal !== undefined) throw this.#refusal;
+    this.#assertTaking();
     if (this.#writer.pendingBytes + this.#waitingBytes >= pendingBytesMax)
       throw new OverloadedError('bytes waiting for the disk', pendingBytesMax);
     const look = this.options.diskReserve.refresh() ?? (this.#waitingBytes > 0 ? this.#look : undefined);
@@ -100,7 +100,7 @@ export class SingleVoter implements Consensus {
       this.#waitingBytes += records.payload.length;
       await look;
       this.#waitingBytes -= records.payload.length;
-      if (this.#refusal !== undefined) throw this.#refusal;
+      this.#assertTaking();
     }
     // No wait from here to the write: offsets are given in the order of the proposals.
     signal?.throwIfAborted();
@@ -140,6 +140,10 @@ export class SingleVoter implements Consensus {
     this.#watermark.advance(toOffset(batch.baseOffset + batch.recordCount));
     const { baseOffset, recordCount, index, term } = batch;
     return { baseOffset, recordCount, index, term, syncedOn: [this.options.self.id] };
+  }
+
+  #assertTaking(): void {
+    if (this.#refusal !== undefined) throw this.#refusal;
   }
 
   /** Refuses new proposals, lets the accepted ones finish, and notes how far the log is known to be durable. */
