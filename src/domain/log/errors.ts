@@ -58,6 +58,16 @@ export class CorruptRangeError extends Error {
   }
 }
 
+/** The end of the log is damaged or missing on this node, so that nobody knows what an append would follow. */
+export class DamagedEndError extends CorruptRangeError {
+  constructor(from: Offset, to: Offset, reason: string) {
+    super(from, to, reason);
+    this.message =
+      `appends are refused: the end of the log on this node is damaged or missing ` +
+      `from offset ${from}${to > from ? ` to ${to} (exclusive)` : ' on'}: ${reason}`;
+  }
+}
+
 /** Below the disk reserve: appends are refused until space returns; reads go on. */
 export class DiskReserveError extends Error {
   override readonly name = 'DiskReserveError';

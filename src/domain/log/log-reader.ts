@@ -257,7 +257,7 @@ export class LogReader {
       const places = { from: from.offset, to: to.offset, fromIndex: from.index, toIndex: to.index };
       const range = { ...places, reason: describeFault(fault) };
       if (this.list.quarantine.add(range))
-        this.settings.onNotice({ kind: 'quarantined', fileName: segment.storeName, ...range });
+        this.settings.onNotice({ kind: 'damage found by a read', fileName: segment.storeName, ...range });
     }
   }
 

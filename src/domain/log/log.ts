@@ -122,17 +122,17 @@ export class Log {
     return this.#reader.indexes.bytes;
   }
 
-  /** Throws what `append` would reject with now, whatever the batches: the log failed, is closed, or is quarantined. */
+  /** Throws what `append` would reject with now, whatever the batches: the log failed, is closed, or its end is quarantined. */
   assertAppendable(): void {
     if (this.#failure) throw this.#failure;
     if (this.#closed) throw new LogClosedError();
-    this.#list.quarantine.assertNone();
+    this.#list.quarantine.assertEndWhole(this.#list.active.base.index);
   }
 
   /**
    * Writes the batches at the end of the log, rolling segments as needed. Not durable before `sync()`, but readable at
    * once. Each batch must be next in offset and index, with a term not lower than the one before. Rejects with
-   * `CorruptRangeError`, having written nothing, while a range is quarantined.
+   * `DamagedEndError`, having written nothing, while a range in or beyond the active segment is quarantined.
    */
   async append(batches: readonly RecordBatch[]): Promise<void> {
     this.#begin('append');
@@ -347,7 +347,7 @@ export class Log {
 
   async #finish(): Promise<void> {
     if (this.#unsynced) await this.#sync();
-    if (this.quarantined.length === 0) await this.#synced.noteDurably(this.lastIndex);
+    if (!this.#list.quarantine.atEnd(this.#list.active.base.index)) await this.#synced.noteDurably(this.lastIndex);
   }
 
   #beginChange(operation: string): void {

@@ -1,8 +1,12 @@
-import { CorruptRangeError } from './errors.js';
+import { CorruptRangeError, DamagedEndError } from './errors.js';
 import type { Index, Offset } from './offsets.js';
 import type { Quarantine } from './recovery.js';
 
-/** The quarantined ranges of an open log. While there is one the log takes no appends. */
+/**
+ * The quarantined ranges of an open log. One that reaches into the active segment, or lies beyond the end, refuses
+ * appends. One in a sealed segment does not: what follows it is in place, and whether it is known depends on whether
+ * somebody read it since the log was opened.
+ */
 export class QuarantineList {
   #ranges: Quarantine[] = [];
 
@@ -20,8 +24,14 @@ export class QuarantineList {
     return !known;
   }
 
-  assertNone(): void {
-    if (this.#ranges.length > 0) throw corrupt(this.#ranges[0]);
+  /** The range that refuses appends to a log whose active segment begins at the index. */
+  atEnd(activeIndex: Index): Quarantine | undefined {
+    return this.#ranges.find(({ fromIndex, toIndex }) => fromIndex >= activeIndex || toIndex > activeIndex);
+  }
+
+  assertEndWhole(activeIndex: Index): void {
+    const range = this.atEnd(activeIndex);
+    if (range) throw new DamagedEndError(range.from, range.to, range.reason);
   }
 
   assertOffsetReadable(offset: Offset): void {

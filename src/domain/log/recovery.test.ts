@@ -249,20 +249,46 @@ describe('sealed segments', () => {
     expect(log.recovery.scannedBytes).toBe((await bytesOf(storeFileName(toOffset(36)))).length);
   });
 
-  it('that have gone bad are found when they are read: never served, appends refused, the rest readable', async () => {
+  it('that have gone bad are found when they are read: never served, the rest readable, appends go on', async () => {
     await change(storeFileName(second), flip(position(2) + 80));
     const log = await open();
     expect(log.quarantined).toEqual([]);
     expect(await readable(log)).toEqual([...range(0, 16), ...range(18, 40)]);
     expect(log.quarantined).toMatchObject([{ from: 16, to: 18, fromIndex: 9, toIndex: 10 }]);
-    expect(notices.map(({ kind }) => kind)).toEqual(['quarantined']);
-    await expect(log.append([makeBatch(20)])).rejects.toThrow(CorruptRangeError);
+    expect(notices.map(({ kind }) => kind)).toEqual(['damage found by a read']);
+    await log.append([makeBatch(20)]);
     expect((await log.read(second, { until: toOffset(40), bytesMax: 1e6 })).map((batch) => batch.baseOffset)).toEqual([
       12, 14,
     ]);
+    await log.close();
+    const reopened = await open();
+    await reopened.append([makeBatch(21)]);
+    expect(await readable(reopened)).toEqual([...range(0, 16), ...range(18, 44)]);
   });
 
-  it('whose damage is dropped by prefix truncation take appends again', async () => {
+  it('whose damage is found on opening, for want of an index, refuse no appends either', async () => {
+    await change(storeFileName(second), flip(position(2) + 80));
+    await directory.remove(indexFileName(second));
+    const log = await open();
+    expect(log.recovery.quarantined).toMatchObject([{ from: 16, to: 18 }]);
+    await log.append([makeBatch(20)]);
+    await log.close();
+    expect(await readable(await open())).toEqual([...range(0, 16), ...range(18, 42)]);
+  });
+
+  it('are one thing, the active segment another: damage there refuses appends before and after a restart', async () => {
+    const log = await open();
+    const file = await directory.open(storeFileName(toOffset(36)));
+    const bytes = flip(position(0) + 80)(await file.read(0, 1e6));
+    await file.write(0, [bytes]);
+    await expect(readAt(log, 36)).rejects.toThrow(CorruptRangeError);
+    const refused = /^appends are refused: .*from offset 36/;
+    await expect(log.append([makeBatch(20)])).rejects.toThrow(refused);
+    await log.close();
+    await expect((await open()).append([makeBatch(20)])).rejects.toThrow(refused);
+  });
+
+  it('whose damage is dropped by prefix truncation are whole again', async () => {
     await change(store, flip(position(2) + 80));
     const log = await open();
     await expect(readAt(log, 4)).rejects.toThrow(CorruptRangeError);

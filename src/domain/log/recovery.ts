@@ -25,6 +25,7 @@ export interface RecoveryReport {
 export type LogNotice =
   | { readonly kind: 'torn tail cut'; readonly fileName: string; readonly bytes: number; readonly keptAs?: string }
   | ({ readonly kind: 'quarantined'; readonly fileName: string } & Quarantine)
+  | ({ readonly kind: 'damage found by a read'; readonly fileName: string } & Quarantine)
   | { readonly kind: 'retention waits for space' }
   | { readonly kind: 'index rebuilt'; readonly fileName: string; readonly reason: string }
   | { readonly kind: 'leftover removed'; readonly fileName: string }
