@@ -1,0 +1,45 @@
+/**
+ * Membership as it is stored in snapshots and handed to the storage (Raft §6). Lists are in ascending order.
+ *
+ * While `votersOutgoing` is non-empty the configuration is joint: decisions take a majority of `voters` and one of
+ * `votersOutgoing`. `learnersNext` are outgoing voters that become learners when the joint configuration is left;
+ * with `autoLeave` the leader leaves it by itself.
+ */
+export interface ConfState {
+  readonly voters: readonly number[];
+  readonly votersOutgoing: readonly number[];
+  readonly learners: readonly number[];
+  readonly learnersNext: readonly number[];
+  readonly autoLeave: boolean;
+}
+
+export const emptyConfState: ConfState = {
+  voters: [],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  autoLeave: false,
+};
+
+/** Builds a state; what is left out is empty. */
+export function confState(fields: Partial<ConfState>): ConfState {
+  return { ...emptyConfState, ...fields };
+}
+
+/** Equal as sets of members: the order of the lists does not count. */
+export function confStatesEqual(a: ConfState, b: ConfState): boolean {
+  return (
+    a.autoLeave === b.autoLeave &&
+    sameIds(a.voters, b.voters) &&
+    sameIds(a.votersOutgoing, b.votersOutgoing) &&
+    sameIds(a.learners, b.learners) &&
+    sameIds(a.learnersNext, b.learnersNext)
+  );
+}
+
+function sameIds(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  const left = a.toSorted((x, y) => x - y);
+  const right = b.toSorted((x, y) => x - y);
+  return left.every((id, place) => id === right[place]);
+}
