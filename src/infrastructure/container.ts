@@ -62,7 +62,7 @@ export function createContainer(config: Config): Container {
         // Retention drops whole segments, so a segment must not span more than a part of the age that is kept.
         ...(config['retention-age'] !== undefined && { segmentAgeMsMax: Math.ceil(config['retention-age'] / 8) }),
         durableIndex: hardState.current.commit,
-        onNotice: (notice) => logger.warn(notice, `log recovery: ${notice.kind}`),
+        onNotice: (notice) => logger.warn(notice, `log: ${notice.kind}`),
       }),
     [DataDirectory, NodeHardState, Config, Logger],
   );
