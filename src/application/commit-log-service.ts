@@ -6,12 +6,18 @@ import { sliceBatch } from '../domain/log/records.js';
 import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from './commit-log.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from './ports/consensus.js';
 
-const bytesMaxDefault = 512 * 1024;
+const bytesMaxDefault = 1024 * 1024;
 /** However much a caller asks for, one result holds no more than about this. */
 const bytesMaxLimit = 4 * 1024 * 1024;
 
+/** What all that follow ask for at a time, shared among them, but for the least that is worth a read. */
+const followBytesInAll = 4 * 1024 * 1024;
+const followBytesMin = 64 * 1024;
+
 /** Append by consensus; read what is committed from this node's own log. */
 export class CommitLogService implements CommitLog {
+  #followers = 0;
+
   constructor(
     private readonly consensus: Consensus,
     private readonly log: Log,
@@ -27,16 +33,28 @@ export class CommitLogService implements CommitLog {
   }
 
   async *follow(from: ReadFrom, options: ReadOptions): AsyncGenerator<ReadResult, never, void> {
-    await this.#awaitReadable(options);
-    let next = await this.#place(from);
-    for (;;) {
-      const result = await this.#readAt(next, options);
-      const last = result.batches.at(-1);
-      if (last !== undefined) {
-        yield result;
-        next = endOf(last);
+    this.#followers += 1;
+    try {
+      await this.#awaitReadable(options);
+      let next = await this.#place(from);
+      let ahead: Promise<ReadResult> | undefined = this.#followOn(next, options);
+      for (;;) {
+        const result: ReadResult = await (ahead ?? this.#followOn(next, options));
+        ahead = undefined;
+        const last = result.batches.at(-1);
+        if (last !== undefined) {
+          next = endOf(last);
+          if (next < this.consensus.highWatermark) {
+            // Read while this result is sent. A consumer that leaves never asks for it, nor for its failure.
+            ahead = this.#followOn(next, options);
+            ahead.catch(() => undefined);
+          }
+          yield result;
+        }
+        if (ahead === undefined) await this.consensus.waitForWatermark(next, options.signal);
       }
-      await this.consensus.waitForWatermark(next, options.signal);
+    } finally {
+      this.#followers -= 1;
     }
   }
 
@@ -53,6 +71,12 @@ export class CommitLogService implements CommitLog {
 
   servers(): readonly Server[] {
     return this.consensus.servers();
+  }
+
+  /** One result of a follow: the more there are that follow, the less each holds. */
+  #followOn(offset: Offset, options: ReadOptions): Promise<ReadResult> {
+    const share = Math.max(followBytesMin, Math.min(bytesMaxDefault, followBytesInAll / this.#followers));
+    return this.#readAt(offset, { ...options, maxBytes: Math.min(options.maxBytes ?? share, share) });
   }
 
   async #awaitReadable({ signal, linearizable, notBeforeOffset }: ReadOptions): Promise<void> {

@@ -10,7 +10,7 @@ export interface ReadOptions {
   readonly signal: AbortSignal;
   /** Most records in one result; without it no limit but `maxBytes`. */
   readonly maxRecords?: number;
-  /** Most payload bytes in one result (default 512 KiB); a first record larger than this comes all the same. */
+  /** Most payload bytes in one result (default 1 MiB); a first record larger than this comes all the same. */
   readonly maxBytes?: number;
   readonly linearizable?: boolean;
   /** Wait until this offset is readable here, or until the signal aborts. */
@@ -46,7 +46,8 @@ export interface CommitLog {
   read(from: ReadFrom, options: ReadOptions): Promise<ReadResult>;
   /**
    * `read`, again and again, waiting at the log's end for the watermark to move; results are never empty. Ends by
-   * throwing the signal's reason. Back-pressure is the generator's own.
+   * throwing the signal's reason. Back-pressure is the generator's own, but for one result that is read ahead. Results
+   * are smaller the more callers follow, so that many readers hold no more than a few.
    */
   follow(from: ReadFrom, options: ReadOptions): AsyncGenerator<ReadResult, never, void>;
   info(): LogInfo;
