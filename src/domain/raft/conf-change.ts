@@ -82,7 +82,7 @@ export function encodeConfChange(change: ConfChange | ConfChangeV2 | undefined):
   if (change === undefined) return { type: 'conf-change-v2', data: new Uint8Array(0) };
   const writer = new ProtobufWriter();
   if (!isConfChangeV2(change)) {
-    writer.varint(1, change.id ?? 0);
+    if (change.id !== undefined) writer.varint(1, change.id);
     writer.varint(2, changeTypes.indexOf(change.type));
     writer.varint(3, change.nodeId);
     if (change.context.length > 0) writer.bytes(4, change.context);
@@ -114,6 +114,28 @@ export function decodeConfChange(type: EntryType, data: Uint8Array): ConfChange 
   }
 }
 
+const changeNames: Record<ConfChangeType, string> = {
+  'add-node': 'ConfChangeAddNode',
+  'remove-node': 'ConfChangeRemoveNode',
+  'update-node': 'ConfChangeUpdateNode',
+  'add-learner-node': 'ConfChangeAddLearnerNode',
+};
+
+const transitionNames: Record<ConfChangeTransition, string> = {
+  auto: 'ConfChangeTransitionAuto',
+  'joint-implicit': 'ConfChangeTransitionJointImplicit',
+  'joint-explicit': 'ConfChangeTransitionJointExplicit',
+};
+
+/** One line for logs, such as `transition:ConfChangeTransitionAuto changes:{type:ConfChangeAddNode node_id:3}`. */
+export function describeConfChange(change: ConfChange | ConfChangeV2): string {
+  const { transition, changes, context } = asV2(change);
+  const words = [`transition:${transitionNames[transition]}`];
+  for (const { type, nodeId } of changes) words.push(`changes:{type:${changeNames[type]} node_id:${nodeId}}`);
+  if (context.length > 0) words.push(`context:${JSON.stringify(String.fromCharCode(...context))}`);
+  return words.join(' ');
+}
+
 /** The bytes of an entry are no membership change this node knows: the log is damaged, or newer than the node. */
 export class MalformedConfChangeError extends Error {
   override readonly name = 'MalformedConfChangeError';
@@ -121,7 +143,7 @@ export class MalformedConfChangeError extends Error {
 
 function decodeV1(data: Uint8Array): ConfChange {
   const reader = new ProtobufReader(data, malformed);
-  let id = 0;
+  let id: number | undefined;
   let type: ConfChangeType = 'add-node';
   let nodeId = 0;
   let context: Uint8Array = noContext;
@@ -132,7 +154,7 @@ function decodeV1(data: Uint8Array): ConfChange {
     else if (reader.field === 4) context = reader.bytes();
     else reader.skip();
   }
-  return id === 0 ? { type, nodeId, context } : { id, type, nodeId, context };
+  return id === undefined ? { type, nodeId, context } : { id, type, nodeId, context };
 }
 
 function decodeV2(data: Uint8Array): ConfChangeV2 {

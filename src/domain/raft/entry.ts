@@ -21,12 +21,14 @@ export function entry(fields: Partial<Entry>): Entry {
 
 /**
  * Bytes the entry takes as a protobuf message: the measure of every limit on a list of entries (message size,
- * committed size per ready). Type, term and index always count; absent data does not.
+ * committed size per ready). Term and index always count; the type counts unless it is `normal`, the data unless
+ * there is none.
  */
 export function entrySize(of: Entry): number {
   const length = of.data.length;
+  const typeBytes = of.type === 'normal' ? 0 : 2;
   const dataBytes = length === 0 ? 0 : 1 + varintBytes(length) + length;
-  return 2 + 1 + varintBytes(of.term) + 1 + varintBytes(of.index) + dataBytes;
+  return typeBytes + 1 + varintBytes(of.term) + 1 + varintBytes(of.index) + dataBytes;
 }
 
 /** Sum of `entrySize`. */
