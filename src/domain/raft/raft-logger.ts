@@ -18,9 +18,8 @@ export class RaftPanicError extends Error {
   override readonly name = 'RaftPanicError';
 }
 
-/** Ends the core with this text, said to the logger first. */
-export function panic(logger: RaftLogger, text: string): never {
-  logger.error(text);
+/** Ends the core with this text. */
+export function panic(text: string): never {
   throw new RaftPanicError(text);
 }
 

@@ -91,13 +91,13 @@ export class RawNode {
   readyWithoutAccept(): Ready {
     const raft = this.#raft;
     const { softState, hardState } = raft;
-    const entries = raft.log.nextUnstableEntries();
+    const entries = raft.log.unstable.nextEntries();
     const ready = {
       softState: sameSoftState(softState, this.#lastSoftState) ? undefined : softState,
       hardState: hardStatesEqual(hardState, this.#lastHardState) ? undefined : hardState,
       readStates: raft.readStates,
       entries,
-      snapshot: raft.log.nextUnstableSnapshot(),
+      snapshot: raft.log.unstable.nextSnapshot(),
       committedEntries: raft.log.nextCommittedEntries(this.#appliesUnstable),
       mustSync:
         entries.length > 0 ||
@@ -122,8 +122,8 @@ export class RawNode {
       raft.readStates.length > 0 ||
       !sameSoftState(raft.softState, this.#lastSoftState) ||
       !hardStatesEqual(raft.hardState, this.#lastHardState) ||
-      raft.log.hasNextUnstableSnapshot() ||
-      raft.log.hasNextUnstableEntries() ||
+      raft.log.unstable.nextSnapshot() !== undefined ||
+      raft.log.unstable.hasNextEntries ||
       raft.log.hasNextCommittedEntries(this.#appliesUnstable)
     );
   }
@@ -142,7 +142,7 @@ export class RawNode {
       }
     }
     raft.clearOutbox();
-    raft.log.acceptUnstable();
+    raft.log.unstable.acceptInProgress();
     const last = ready.committedEntries.at(-1);
     if (last !== undefined) {
       raft.log.acceptApplying(last.index, entriesSize(ready.committedEntries), this.#appliesUnstable);

@@ -1,0 +1,276 @@
+import type { Entry } from './entry.js';
+import { entriesSize, limitEntriesSize } from './entry.js';
+import type { EntryId } from './entry-id.js';
+import type { RaftLogger } from './raft-logger.js';
+import { panic } from './raft-logger.js';
+import type { Snapshot } from './snapshot.js';
+import type { Storage } from './storage.js';
+import { CompactedError, EntriesUnavailableError } from './storage.js';
+import { Unstable } from './unstable.js';
+
+/**
+ * The log of one node (Raft §5.3): the storage, then what is unstable.
+ *
+ * Invariant: applied ≤ applying ≤ committed ≤ lastIndex.
+ */
+export class RaftLog {
+  readonly unstable: Unstable;
+  #committed: number;
+  #applying: number;
+  #applied: number;
+  /** Bytes handed out to be applied and not yet said to be. */
+  #applyingBytes = 0;
+  #applyingPaused = false;
+
+  /** `applyingBytesMax`: how much may be out to be applied; at least one entry is. */
+  constructor(
+    private readonly storage: Storage,
+    private readonly logger: RaftLogger,
+    private readonly applyingBytesMax: number,
+  ) {
+    const start = storage.firstIndex() - 1;
+    this.unstable = new Unstable(storage.lastIndex() + 1, logger);
+    this.#committed = start;
+    this.#applying = start;
+    this.#applied = start;
+  }
+
+  /** The highest index known to be on a quorum. */
+  get committed(): number {
+    return this.#committed;
+  }
+
+  /** The highest index handed out to be applied. */
+  get applying(): number {
+    return this.#applying;
+  }
+
+  get applied(): number {
+    return this.#applied;
+  }
+
+  get firstIndex(): number {
+    return this.unstable.firstIndex ?? this.storage.firstIndex();
+  }
+
+  get lastIndex(): number {
+    return this.unstable.lastIndex ?? this.storage.lastIndex();
+  }
+
+  get lastEntryId(): EntryId {
+    const index = this.lastIndex;
+    const term = this.term(index);
+    if (term === undefined) panic(`unexpected error when getting the last term at ${index}`);
+    return { term, index };
+  }
+
+  /** Undefined: compacted, or behind the end. */
+  term(index: number): number | undefined {
+    const unstable = this.unstable.term(index);
+    if (unstable !== undefined) return unstable;
+    // The term of the entry before the first is known still: the first is matched by it.
+    if (index + 1 < this.firstIndex || index > this.lastIndex) return undefined;
+    try {
+      return this.storage.term(index);
+    } catch (error) {
+      if (error instanceof CompactedError || error instanceof EntriesUnavailableError) return undefined;
+      throw error;
+    }
+  }
+
+  matches(id: EntryId): boolean {
+    return this.term(id.index) === id.term;
+  }
+
+  /** Whether a log that ends so may lead this one (Raft §5.4.1). */
+  isUpToDate(theirs: EntryId): boolean {
+    const ours = this.lastEntryId;
+    return theirs.term > ours.term || (theirs.term === ours.term && theirs.index >= ours.index);
+  }
+
+  /** Entries from `index` on, up to `maxSize` but at least one if there is one. Undefined: compacted. */
+  entries(index: number, maxSize: number): readonly Entry[] | undefined {
+    return index > this.lastIndex ? [] : this.slice(index, this.lastIndex + 1, maxSize);
+  }
+
+  /** Undefined: `lo` is compacted. Anything else that the log lacks is a broken log. */
+  slice(lo: number, hi: number, maxSize: number): readonly Entry[] | undefined {
+    if (lo > hi) panic(`invalid slice ${lo} > ${hi}`);
+    if (lo < this.firstIndex) return undefined;
+    if (hi > this.lastIndex + 1) panic(`slice[${lo},${hi}) out of bound [${this.firstIndex},${this.lastIndex}]`);
+    if (lo === hi) return [];
+    const offset = this.unstable.offset;
+    if (lo >= offset) return limitEntriesSize(this.unstable.slice(lo, hi), maxSize);
+
+    const cut = Math.min(hi, offset);
+    const stable = this.#stored(lo, cut, maxSize);
+    if (stable === undefined || hi <= offset || stable.length < cut - lo) return stable;
+    const rest = maxSize - entriesSize(stable);
+    if (rest <= 0) return stable;
+    const unstable = limitEntriesSize(this.unstable.slice(offset, hi), rest);
+    // The first entry passes any limit, but it is not the first here.
+    return entriesSize(unstable) > rest ? stable : [...stable, ...unstable];
+  }
+
+  /** Whether the predicate holds for an entry of [lo, hi); reads `pageSize` bytes at a time. */
+  some(lo: number, hi: number, pageSize: number, predicate: (entry: Entry) => boolean): boolean {
+    for (let from = lo; from < hi;) {
+      const page = this.slice(from, hi, pageSize) ?? [];
+      if (page.length === 0) panic(`got 0 entries in [${from}, ${hi})`);
+      if (page.some(predicate)) return true;
+      from += page.length;
+    }
+    return false;
+  }
+
+  /**
+   * Takes over what a leader sent (Raft figure 2, AppendEntries 2–5). Answers the last index that is now the same as
+   * the leader's, or undefined when the entry before does not match.
+   */
+  maybeAppend(previous: EntryId, entries: readonly Entry[], leaderCommit: number): number | undefined {
+    if (!this.matches(previous)) return undefined;
+    const last = previous.index + entries.length;
+    const conflict = this.#conflict(entries);
+    if (conflict !== undefined) {
+      if (conflict <= this.#committed) {
+        panic(`entry ${conflict} conflict with committed entry [committed(${this.#committed})]`);
+      }
+      this.append(entries.slice(conflict - previous.index - 1));
+    }
+    this.commitTo(Math.min(leaderCommit, last));
+    return last;
+  }
+
+  /** Answers the last index. */
+  append(entries: readonly Entry[]): number {
+    const first = entries[0];
+    if (first === undefined) return this.lastIndex;
+    if (first.index - 1 < this.#committed)
+      panic(`after(${first.index - 1}) is out of range [committed(${this.#committed})]`);
+    if (!Number.isSafeInteger(first.index + entries.length)) panic(`index ${first.index} is not a safe integer`);
+    this.unstable.truncateAndAppend(entries);
+    return this.lastIndex;
+  }
+
+  /**
+   * The last entry at or before `index` whose term is at most `term`: where a log with that term there can match at
+   * best (Raft §5.3, the faster way back). Term 0: the entry is not known here any more.
+   */
+  findConflictByTerm(index: number, term: number): EntryId {
+    for (let at = index; at > 0; at -= 1) {
+      const ours = this.term(at);
+      if (ours === undefined) return { term: 0, index: at };
+      if (ours <= term) return { term: ours, index: at };
+    }
+    return { term: 0, index: 0 };
+  }
+
+  /** A leader commits only entries of its own term (Raft §5.4.2). */
+  maybeCommit(at: EntryId): boolean {
+    if (at.term === 0 || at.index <= this.#committed || !this.matches(at)) return false;
+    this.commitTo(at.index);
+    return true;
+  }
+
+  /** Never decreases. */
+  commitTo(index: number): void {
+    if (index <= this.#committed) return;
+    if (index > this.lastIndex) {
+      panic(
+        `tocommit(${index}) is out of range [lastIndex(${this.lastIndex})]. Was the raft log corrupted, truncated, or lost?`,
+      );
+    }
+    this.#committed = index;
+  }
+
+  appliedTo(index: number, bytes: number): void {
+    if (index > this.#committed || index < this.#applied) {
+      panic(`applied(${index}) is out of range [prevApplied(${this.#applied}), committed(${this.#committed})]`);
+    }
+    this.#applied = index;
+    this.#applying = Math.max(this.#applying, index);
+    this.#applyingBytes = Math.max(this.#applyingBytes - bytes, 0);
+    this.#applyingPaused = this.#applyingBytes >= this.applyingBytesMax;
+  }
+
+  /** The entries up to `index`, of `bytes`, have been handed out to be applied. */
+  acceptApplying(index: number, bytes: number, allowUnstable: boolean): void {
+    if (index > this.#committed) {
+      panic(`applying(${index}) is out of range [prevApplying(${this.#applying}), committed(${this.#committed})]`);
+    }
+    this.#applying = index;
+    this.#applyingBytes += bytes;
+    // Less was handed out than could be: the next entry would not have fitted.
+    this.#applyingPaused =
+      this.#applyingBytes >= this.applyingBytesMax || index < this.#maxAppliableIndex(allowUnstable);
+  }
+
+  /** Committed entries to apply next; those that are not durable yet only with `allowUnstable`. */
+  nextCommittedEntries(allowUnstable: boolean): readonly Entry[] {
+    if (!this.hasNextCommittedEntries(allowUnstable)) return [];
+    const room = this.applyingBytesMax - this.#applyingBytes;
+    const entries = this.slice(this.#applying + 1, this.#maxAppliableIndex(allowUnstable) + 1, room);
+    return entries ?? panic(`unexpected error when getting unapplied entries from ${this.#applying + 1}: compacted`);
+  }
+
+  hasNextCommittedEntries(allowUnstable: boolean): boolean {
+    // A snapshot is applied before the entries behind it.
+    if (this.#applyingPaused || this.unstable.snapshot !== undefined) return false;
+    return this.#applying < this.#maxAppliableIndex(allowUnstable);
+  }
+
+  get hasUnstableSnapshot(): boolean {
+    return this.unstable.snapshot !== undefined;
+  }
+
+  /** Throws SnapshotTemporarilyUnavailableError. */
+  snapshot(): Snapshot {
+    return this.unstable.snapshot ?? this.storage.snapshot();
+  }
+
+  stableTo(id: EntryId): void {
+    this.unstable.stableTo(id);
+  }
+
+  /** The snapshot takes the place of the whole log (Raft §7). */
+  restore(snapshot: Snapshot): void {
+    const { index, term } = snapshot.metadata;
+    this.logger.info(`log [${this.describe()}] starts to restore snapshot [index: ${index}, term: ${term}]`);
+    this.#committed = index;
+    this.unstable.restore(snapshot);
+  }
+
+  describe(): string {
+    const { offset, offsetInProgress, length } = this.unstable;
+    return (
+      `committed=${this.#committed}, applied=${this.#applied}, applying=${this.#applying}, ` +
+      `unstable.offset=${offset}, unstable.offsetInProgress=${offsetInProgress}, len(unstable.Entries)=${length}`
+    );
+  }
+
+  #maxAppliableIndex(allowUnstable: boolean): number {
+    return allowUnstable ? this.#committed : Math.min(this.#committed, this.unstable.offset - 1);
+  }
+
+  /** The first index where the entries differ from the log, or go on behind it. */
+  #conflict(entries: readonly Entry[]): number | undefined {
+    const first = entries.find((entry) => !this.matches(entry));
+    if (first !== undefined && first.index <= this.lastIndex) {
+      const existing = this.term(first.index) ?? 0;
+      this.logger.info(
+        `found conflict at index ${first.index} [existing term: ${existing}, conflicting term: ${first.term}]`,
+      );
+    }
+    return first?.index;
+  }
+
+  #stored(lo: number, hi: number, maxSize: number): readonly Entry[] | undefined {
+    try {
+      return this.storage.entries(lo, hi, maxSize);
+    } catch (error) {
+      if (error instanceof CompactedError) return undefined;
+      if (error instanceof EntriesUnavailableError) panic(`entries[${lo}:${hi}) is unavailable from storage`);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,75 @@
+import { isTransferContext } from './election.js';
+import type { Message } from './message.js';
+import { noNode } from './message.js';
+import type { Raft } from './raft.js';
+import { hex } from './raft-logger.js';
+
+/**
+ * Takes over a later term and answers or drops what is of an earlier one (Raft §5.1). Answers whether the message is
+ * still to be handled.
+ */
+export function acceptTerm(raft: Raft, received: Message): boolean {
+  if (received.term === 0) return true;
+  if (received.term > raft.term) return takeOverTerm(raft, received);
+  if (received.term < raft.term) {
+    answerEarlierTerm(raft, received);
+    return false;
+  }
+  return true;
+}
+
+function takeOverTerm(raft: Raft, received: Message): boolean {
+  const { type, from, term } = received;
+  const isVoteRequest = type === 'MsgVote' || type === 'MsgPreVote';
+  if (isVoteRequest && !isTransferContext(received.context) && holdsLease(raft)) {
+    const last = raft.log.lastEntryId;
+    raft.logger.info(
+      `${hex(raft.id)} [logterm: ${last.term}, index: ${last.index}, vote: ${hex(raft.vote)}] ignored ${type} from ${hex(from)} ` +
+        `[logterm: ${received.logTerm}, index: ${received.index}] at term ${raft.term}: ` +
+        `lease is not expired (remaining ticks: ${raft.timers.leaseTicks})`,
+    );
+    return false;
+  }
+  // A pre-vote changes nobody's term; once granted, its term is that of the campaign to come. Refused, it is real.
+  if (type === 'MsgPreVote' || (type === 'MsgPreVoteResp' && !received.reject)) return true;
+  raft.logger.info(
+    `${hex(raft.id)} [term: ${raft.term}] received a ${type} message with higher term from ${hex(from)} [term: ${term}]`,
+  );
+  const fromLeader = type === 'MsgApp' || type === 'MsgHeartbeat' || type === 'MsgSnap';
+  raft.becomeFollower(term, fromLeader ? from : noNode);
+  return true;
+}
+
+/** Who hears from a leader lets nobody depose it (thesis §6.2, §4.2.3). */
+function holdsLease(raft: Raft): boolean {
+  return raft.config.checkQuorum && raft.lead !== noNode && raft.timers.leaseTicks > 0;
+}
+
+function answerEarlierTerm(raft: Raft, received: Message): void {
+  const { type, from, term } = received;
+  const guarded = raft.config.checkQuorum || raft.config.preVote;
+  if (guarded && (type === 'MsgHeartbeat' || type === 'MsgApp')) {
+    // A node that came back with a later term cannot win, because its votes are ignored, nor follow, because its term
+    // is ahead. The answer moves the leader to its term, and an election in that one includes it.
+    raft.send({ type: 'MsgAppResp', to: from });
+  } else if (type === 'MsgPreVote') {
+    // Unanswered, candidates that lack pre-vote on one side might wait for each other.
+    const last = raft.log.lastEntryId;
+    raft.logger.info(
+      `${hex(raft.id)} [logterm: ${last.term}, index: ${last.index}, vote: ${hex(raft.vote)}] rejected ${type} from ${hex(from)} ` +
+        `[logterm: ${received.logTerm}, index: ${received.index}] at term ${raft.term}`,
+    );
+    raft.send({ type: 'MsgPreVoteResp', to: from, term: raft.term, reject: true });
+  } else if (type === 'MsgStorageAppendResp') {
+    if (received.index !== 0) {
+      raft.logger.info(
+        `${hex(raft.id)} [term: ${raft.term}] ignored entry appends from a ${type} message with lower term [term: ${term}]`,
+      );
+    }
+    if (received.snapshot !== undefined) raft.appliedSnapshot(received.snapshot);
+  } else {
+    raft.logger.info(
+      `${hex(raft.id)} [term: ${raft.term}] ignored a ${type} message with lower term from ${hex(from)} [term: ${term}]`,
+    );
+  }
+}
