@@ -62,7 +62,7 @@ export class ConnectionListener {
         port = await listenAt(server, address, port);
         this.#servers.push(server);
       } catch (error) {
-        if (error instanceof Error) failure = error;
+        failure = error as Error;
       }
     }
     if (this.#closing) this.#stopListening();

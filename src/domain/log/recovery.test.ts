@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../adapters/checksum/crc32c.js';
-import { MemoryDirectory } from '../../adapters/memory/memory-directory.js';
 import {
   CorruptRangeError,
   ForeignLogError,
@@ -9,96 +8,31 @@ import {
   UnsupportedFormatError,
 } from './errors.js';
 import { indexFileName, storeFileName, syncedIndexFileName } from './file-names.js';
-import { Log, type LogOptions } from './log.js';
-import { toEpochMs, toIndex, toOffset, toTerm } from './offsets.js';
-import { sealBatch, storedBytes, type RecordBatch } from './record-batch.js';
-import { defaultRecordLimits, frameRecords } from './records.js';
-import { encodeRecord } from './record.js';
-import { decideRecovery, recoveryTable, type LogNotice } from './recovery.js';
-import { encodeStoreHeader, storeHeaderBytes } from './store-header.js';
-import { verifyLog } from './verify.js';
-
-const logId = Uint8Array.from({ length: 16 }, (_, place) => 16 - place);
-const seal = { crc32c, logId };
-const options: LogOptions = { logId, crc32c, segmentBytesMax: 700, indexIntervalBytes: 150 };
-
-/** Two records, about 100 bytes. */
-function makeBatch(number: number): RecordBatch {
-  const value = new Uint8Array(18).fill(65 + (number % 26));
-  const record = encodeRecord({ value });
-  return sealBatch(
-    {
-      kind: 0,
-      index: toIndex(number + 1),
-      term: toTerm(1),
-      baseOffset: toOffset(2 * number),
-      recordCount: 2,
-      appendTimeMs: toEpochMs(1000 + number),
-      payload: frameRecords([record, record], defaultRecordLimits).payload,
-    },
-    seal,
-  );
-}
-const batchBytes = storedBytes(makeBatch(0));
-const position = (batch: number): number => storeHeaderBytes + batch * batchBytes;
-
-let directory: MemoryDirectory;
-let notices: LogNotice[];
-beforeEach(() => {
-  directory = new MemoryDirectory();
-  notices = [];
-});
-
-const open = (more: Partial<LogOptions> = {}): Promise<Log> =>
-  Log.open(directory, { ...options, onNotice: (notice) => notices.push(notice), ...more });
-
-/** `count` batches, each synced, in a log that was closed. */
-async function fill(count: number, more: Partial<LogOptions> = {}): Promise<void> {
-  const log = await open(more);
-  for (let number = 0; number < count; number++) {
-    await log.append([makeBatch(number)]);
-    await log.sync();
-  }
-  await log.close();
-}
-
-async function change(name: string, edit: (bytes: Uint8Array) => Uint8Array): Promise<void> {
-  const file = await directory.open(name);
-  const bytes = edit(await file.read(0, await file.size()));
-  await file.truncate(0);
-  await file.write(0, [bytes]);
-  await file.close();
-}
-
-const flip =
-  (at: number) =>
-  (bytes: Uint8Array): Uint8Array => {
-    bytes[at] ^= 0x10;
-    return bytes;
-  };
-const cutAt =
-  (length: number) =>
-  (bytes: Uint8Array): Uint8Array =>
-    bytes.slice(0, length);
-const append =
-  (...more: number[]) =>
-  (bytes: Uint8Array): Uint8Array =>
-    Uint8Array.of(...bytes, ...more);
-
-const store = storeFileName(toOffset(0));
-const bytesOf = async (name: string): Promise<Uint8Array> => (await directory.open(name)).read(0, 1e6);
-const readAt = (log: Log, offset: number): Promise<RecordBatch[]> =>
-  log.read(toOffset(offset), { until: toOffset(1e6), bytesMax: 1 });
-async function readable(log: Log): Promise<number[]> {
-  const offsets: number[] = [];
-  for (let offset: number = log.startOffset; offset < log.endOffset; offset++)
-    await readAt(log, offset).then(
-      () => offsets.push(offset),
-      (error: unknown) => expect(error).toBeInstanceOf(CorruptRangeError),
-    );
-  return offsets;
-}
-const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, place) => from + place);
+import { Log } from './log.js';
+import { toIndex, toOffset, toTerm } from './offsets.js';
+import { sealBatch } from './record-batch.js';
+import { decideRecovery, recoveryTable } from './recovery.js';
+import { encodeStoreHeader } from './store-header.js';
+import {
+  append,
+  batchBytes,
+  bytesOf,
+  change,
+  cutAt,
+  directory,
+  fill,
+  flip,
+  options,
+  makeBatch,
+  notices,
+  open,
+  position,
+  range,
+  readAt,
+  readable,
+  seal,
+  store,
+} from '../../../test/log/damage-bench.js';
 
 describe('the recovery table', () => {
   it('has a row for every finding, and a finding for every row', () => {
@@ -462,59 +396,5 @@ describe('what is not this log', () => {
     await change(store, append(...foreign.header, ...foreign.payload));
     const log = await open();
     expect(log.recovery.torn?.bytes).toBe(batchBytes);
-  });
-});
-
-describe('verifyLog', () => {
-  const verify = async (): Promise<{ problems: string[]; remarks: string[]; records: number; tornBytes: number }> => {
-    const sum = { problems: [] as string[], remarks: [] as string[], records: 0, tornBytes: 0 };
-    for await (const { problems, remarks, records, tornBytes } of verifyLog(directory, { crc32c })) {
-      sum.problems.push(...problems);
-      sum.remarks.push(...remarks);
-      sum.records += records;
-      sum.tornBytes += tornBytes;
-    }
-    return sum;
-  };
-
-  it('finds nothing in a good log, and counts its records', async () => {
-    await fill(20);
-    expect(await verify()).toEqual({ problems: [], remarks: [], records: 40, tornBytes: 0 });
-  });
-
-  it('finds every single wrong byte of a store', async () => {
-    await fill(7);
-    const last = storeFileName(toOffset(12));
-    const good = await bytesOf(last);
-    for (const name of [store, last])
-      for (let at = 0; at < good.length; at += 1) {
-        await change(name, flip(at));
-        const { problems, tornBytes } = await verify();
-        expect([at, problems.length > 0 || tornBytes > 0]).toEqual([at, true]);
-        await change(name, flip(at));
-      }
-  });
-
-  it('tells a torn end from damage, and a lost index from lost data', async () => {
-    await fill(20);
-    await change(storeFileName(toOffset(36)), append(1, 2, 3));
-    await directory.remove(indexFileName(toOffset(12)));
-    const { problems, remarks, tornBytes } = await verify();
-    expect([problems, tornBytes]).toEqual([[], 3]);
-    expect(remarks).toHaveLength(2);
-  });
-
-  it('tells a log that ends too early, by the note of the synced index', async () => {
-    await fill(5);
-    await change(store, cutAt(position(4)));
-    expect(await verify()).toMatchObject({ problems: ['a clean end below the durable index'] });
-    await change(store, append(1, 2, 3));
-    expect(await verify()).toMatchObject({ problems: [expect.stringContaining('short header')], tornBytes: 0 });
-  });
-
-  it('names a missing segment', async () => {
-    await fill(20);
-    await directory.remove(storeFileName(toOffset(12)));
-    expect((await verify()).problems).toEqual([expect.stringContaining('the log before it ends at offset 12')]);
   });
 });
