@@ -116,7 +116,7 @@ export class RaftLog {
   some(lo: number, hi: number, pageSize: number, predicate: (entry: Entry) => boolean): boolean {
     for (let from = lo; from < hi;) {
       const page = this.slice(from, hi, pageSize) ?? [];
-      if (page.length === 0) panic(`got 0 entries in [${from}, ${hi})`);
+      if (page.length === 0) panic(`error scanning entries [${from}, ${hi}): compacted`);
       if (page.some(predicate)) return true;
       from += page.length;
     }

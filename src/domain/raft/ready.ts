@@ -34,7 +34,10 @@ export interface Ready {
   readonly entries: readonly Entry[];
   /** To replace log and state before `entries` are appended. */
   readonly snapshot: Snapshot | undefined;
-  /** To be applied, in order. */
+  /**
+   * To be applied, in order. With asynchronous writes a later snapshot may be applied before these are: then skip what
+   * it covers, configuration changes too.
+   */
   readonly committedEntries: readonly Entry[];
   readonly messages: readonly Message[];
   /** Whether this must be synced before it counts as durable; otherwise a write that a crash may lose is enough. */

@@ -57,7 +57,10 @@ export interface Storage {
    */
   term(index: number): number;
   lastIndex(): number;
-  /** The first index that `entries` can serve; older ones are in the snapshot. */
+  /**
+   * The first index that `entries` can serve; older ones are in the snapshot. Only entries that the core knows to be
+   * applied may be compacted, and only when the durable commit index covers them.
+   */
   firstIndex(): number;
   /** The newest snapshot. Throws SnapshotTemporarilyUnavailableError when it is being made. */
   snapshot(): Snapshot;
