@@ -160,7 +160,9 @@ class Host {
       maxCommittedSizePerReady: 100,
       preVote: options.guarded,
       checkQuorum: options.guarded,
-      stepDownOnRemoval: true,
+      // Who steps down may leave voters that do not know of the commit and cannot win without it: a leader hands over
+      // before it goes.
+      stepDownOnRemoval: false,
     });
   }
 
