@@ -1,5 +1,4 @@
-import type { ConfChange, ConfChangeV2 } from './conf-change.js';
-import { asV2, decodeConfChange, encodeConfChange, isConfChangeV2 } from './conf-change.js';
+import { asV2, decodeConfChange, describeConfChange, encodeConfChange } from './conf-change.js';
 import type { Entry } from './entry.js';
 import { payloadsSize } from './entry.js';
 import type { Message } from './message.js';
@@ -126,7 +125,7 @@ function checkProposal(raft: Raft, entry: NewEntry, index: number): NewEntry {
   }
   if (failed !== undefined && !raft.config.disableConfChangeValidation) {
     raft.logger.info(
-      `${hex(raft.id)} ignoring conf change ${describeChange(change)} at config ${describeConfig(config)}: ${failed}`,
+      `${hex(raft.id)} ignoring conf change ${describeConfChange(change)} at config ${describeConfig(config)}: ${failed}`,
     );
     return emptyEntry;
   }
@@ -281,27 +280,3 @@ function transferTo(raft: Raft, transferee: number, progress: Progress): void {
 function progressOf(raft: Raft, id: number): Progress | undefined {
   return raft.tracker.progress.get(id);
 }
-
-/** The change as the log says it. */
-function describeChange(change: ConfChange | ConfChangeV2): string {
-  const single = ({ type, nodeId }: ConfChangeV2['changes'][number]): string =>
-    `type:${changeNames[type]} node_id:${nodeId}`;
-  if (!isConfChangeV2(change)) return single(change);
-  return [
-    `transition:${transitionNames[change.transition]}`,
-    ...change.changes.map((each) => `changes:{${single(each)}}`),
-  ].join(' ');
-}
-
-const changeNames = {
-  'add-node': 'ConfChangeAddNode',
-  'remove-node': 'ConfChangeRemoveNode',
-  'update-node': 'ConfChangeUpdateNode',
-  'add-learner-node': 'ConfChangeAddLearnerNode',
-} as const;
-
-const transitionNames = {
-  auto: 'ConfChangeTransitionAuto',
-  'joint-implicit': 'ConfChangeTransitionJointImplicit',
-  'joint-explicit': 'ConfChangeTransitionJointExplicit',
-} as const;
