@@ -120,8 +120,11 @@ describe('what a change asks for', () => {
 
   it('is put into words', () => {
     expect(describeConfChange(confChangeV2({}))).toBe('transition:ConfChangeTransitionAuto');
+    expect(describeConfChange(confChangeV2({ changes: [add(4)] }))).toBe(
+      'transition:ConfChangeTransitionAuto changes:{type:ConfChangeAddNode node_id:4}',
+    );
     expect(describeConfChange(confChange('remove-node', 3, Uint8Array.of(0x61)))).toBe(
-      'transition:ConfChangeTransitionAuto changes:{type:ConfChangeRemoveNode node_id:3} context:"a"',
+      'type:ConfChangeRemoveNode node_id:3 context:"a"',
     );
   });
 });

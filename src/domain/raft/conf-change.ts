@@ -127,13 +127,25 @@ const transitionNames: Record<ConfChangeTransition, string> = {
   'joint-explicit': 'ConfChangeTransitionJointExplicit',
 };
 
-/** One line for logs, such as `transition:ConfChangeTransitionAuto changes:{type:ConfChangeAddNode node_id:3}`. */
+/**
+ * One line for logs, each version in its own fields, such as `type:ConfChangeAddNode node_id:3` and
+ * `transition:ConfChangeTransitionAuto changes:{type:ConfChangeAddNode node_id:3}`.
+ */
 export function describeConfChange(change: ConfChange | ConfChangeV2): string {
-  const { transition, changes, context } = asV2(change);
-  const words = [`transition:${transitionNames[transition]}`];
-  for (const { type, nodeId } of changes) words.push(`changes:{type:${changeNames[type]} node_id:${nodeId}}`);
-  if (context.length > 0) words.push(`context:${JSON.stringify(String.fromCharCode(...context))}`);
+  const words: string[] = [];
+  if (isConfChangeV2(change)) {
+    words.push(`transition:${transitionNames[change.transition]}`);
+    for (const single of change.changes) words.push(`changes:{${describeSingle(single)}}`);
+  } else {
+    if (change.id !== undefined) words.push(`id:${change.id}`);
+    words.push(describeSingle(change));
+  }
+  if (change.context.length > 0) words.push(`context:${JSON.stringify(String.fromCharCode(...change.context))}`);
   return words.join(' ');
+}
+
+function describeSingle({ type, nodeId }: ConfChangeSingle): string {
+  return `type:${changeNames[type]} node_id:${nodeId}`;
 }
 
 /** The bytes of an entry are no membership change this node knows: the log is damaged, or newer than the node. */

@@ -74,7 +74,10 @@ export function checkConfig(config: RaftConfig): CheckedConfig {
   refuseIf(config.electionTick <= config.heartbeatTick, 'election tick must be greater than heartbeat tick');
   refuseIf(maxInflightMsgs <= 0, 'max inflight messages must be greater than 0');
   refuseIf(maxInflightBytes < maxSizePerMsg, 'max inflight bytes must be >= max message size');
-  refuseIf(readOnlyOption === 'lease-based' && !checkQuorum, 'lease-based reads need checkQuorum');
+  refuseIf(
+    readOnlyOption === 'lease-based' && !checkQuorum,
+    'CheckQuorum must be enabled when ReadOnlyOption is ReadOnlyLeaseBased',
+  );
   return {
     id: config.id,
     electionTick: config.electionTick,
