@@ -39,11 +39,6 @@ export function entriesSize(entries: readonly Entry[]): number {
 }
 
 /** Bytes of the data alone: what a leader counts against its uncommitted and in-flight limits. */
-export function payloadSize(of: Entry): number {
-  return of.data.length;
-}
-
-/** Sum of `payloadSize`. */
 export function payloadsSize(entries: readonly Entry[]): number {
   let bytes = 0;
   for (const each of entries) bytes += each.data.length;
