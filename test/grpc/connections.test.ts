@@ -97,3 +97,13 @@ describe('connections', () => {
     await client.unary(Log.method.produce, { record: {} });
   });
 });
+
+describe('a client that has gone', () => {
+  it('is let go at once, with the stream it had open', async () => {
+    const { server, port } = await serve();
+    const socket = await raw(port, preface + settings);
+    await until(() => server.connections === 1 && socket.bytesRead > 0);
+    socket.end();
+    await until(() => server.connections === 0);
+  });
+});

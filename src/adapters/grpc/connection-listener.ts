@@ -55,7 +55,7 @@ export class ConnectionListener {
     let failure = new Error(`no address found for ${this.options.host}`);
     for (const { address } of await lookup(this.options.host, { all: true })) {
       if (this.#closing) break;
-      const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      const server = createServer({ noDelay: true }, (socket) => {
         this.#admit(socket);
       });
       try {
