@@ -65,7 +65,7 @@ export class DiskReserve {
     const counted = this.#bytesSinceLook;
     try {
       this.#freeBytes = await this.directory.freeBytes();
-      // What still waits to be written is bounded by the append queue, which the reserve is larger than.
+      // What still waits to be written is bounded by the append queue, which the default reserve is larger than.
       this.#bytesSinceLook -= counted;
     } catch (cause) {
       this.onLookFailed(cause);

@@ -86,7 +86,7 @@ export const options = {
   'disk-reserve-bytes': {
     schema: bytes(0),
     value: 'BYTES',
-    help: 'refuse appends while less than this is free on the disk',
+    help: 'refuse appends while less than this is free on the disk; below 32MiB, bursts may still meet a full disk',
     initial: 64 * mebibyte,
   },
   'log-level': {
