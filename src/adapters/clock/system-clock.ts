@@ -16,4 +16,5 @@ export const systemClock: Clock = {
     arm(Math.max(0, ms));
     return () => clearTimeout(timer);
   },
+  soon: (callback) => void setImmediate(callback),
 };

@@ -29,6 +29,10 @@ export class ManualClock implements Clock {
     };
   }
 
+  soon(callback: () => void): void {
+    queueMicrotask(callback);
+  }
+
   /** Timers set and neither fired nor cancelled. */
   get pending(): number {
     return this.#timers.length;

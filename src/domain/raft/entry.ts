@@ -1,3 +1,5 @@
+import type { RecordBatch } from '../log/record-batch.js';
+
 /** What an entry holds: a client's bytes, or a membership change of either encoding (`conf-change.ts`). */
 export type EntryType = 'normal' | 'conf-change' | 'conf-change-v2';
 
@@ -10,6 +12,11 @@ export interface Entry {
   readonly index: number;
   readonly type: EntryType;
   readonly data: Uint8Array;
+  /**
+   * The entry as the log stores and the peers pass it, made by the driver once the entry has its place. The core hands
+   * it along and never looks at it.
+   */
+  batch?: RecordBatch;
 }
 
 const noData = new Uint8Array(0);

@@ -1,0 +1,32 @@
+/** What a node that is in no cluster yet says of itself. */
+export interface Joiner {
+  readonly name: string;
+  /** UUID of its data directory: a wiped disk is a new node. */
+  readonly uuid: string;
+  /** HOST:PORT where its peers reach it. */
+  readonly rpcAddr: string;
+  /** `--bootstrap-expect`; 0 where it was not given. */
+  readonly bootstrapExpect: number;
+}
+
+export type JoinAnswer =
+  /** It is a member now, under this Raft id. `configuration` is opaque here: see `decodeConfiguration`. */
+  | { readonly kind: 'joined'; readonly clusterId: Uint8Array; readonly id: number; readonly configuration: Uint8Array }
+  /** The node asked is in no cluster either. */
+  | { readonly kind: 'waiting'; readonly joiner: Joiner }
+  /** Not now: ask again, at the leader where it is named. */
+  | { readonly kind: 'retry'; readonly reason: string; readonly leaderAddr?: string }
+  /** Never as it stands, such as for a name that a living member has. */
+  | { readonly kind: 'refused'; readonly reason: string };
+
+/** Asks a node at an address to be let into its cluster. Rejects with `UnavailableError` when nobody answers there. */
+export interface JoinTransport {
+  ask(rpcAddr: string, joiner: Joiner, signal: AbortSignal): Promise<JoinAnswer>;
+}
+
+export const JoinTransport = Symbol('JoinTransport');
+
+/** Who answers them: a member of a cluster, or a node that waits itself. Must not reject. */
+export interface JoinDesk {
+  admit(joiner: Joiner): Promise<JoinAnswer>;
+}

@@ -1,0 +1,51 @@
+import type { Records } from '../../domain/log/record-batch.js';
+import type { Message } from '../../domain/raft/message.js';
+import type { Cluster } from '../cluster.js';
+import type { AppendReceipt, ProposeOptions } from './consensus.js';
+
+/** A member as the others reach it. */
+export interface Peer {
+  /** Its Raft id. */
+  readonly id: number;
+  /** HOST:PORT of its gRPC. */
+  readonly rpcAddr: string;
+}
+
+/** What a node does with what its peers send. */
+export interface PeerReceiver {
+  /** A Raft message to this node, in the order of its lane. Must not throw. */
+  receive(message: Message): void;
+  /** What was sent to the member may not have arrived: it has no link, or no room was left. Told at least once a loss. */
+  unreachable(id: number): void;
+  /** An append that a follower took and sends here, once: it is not forwarded again. As `Consensus.propose`. */
+  appendForwarded(records: Records, options: ProposeOptions): Promise<AppendReceipt>;
+}
+
+/**
+ * Links to the other members of the cluster. A message arrives at most once, in order with the others of its lane to
+ * the same member, or not at all: Raft needs no more. Control messages (votes, heartbeats, answers without entries) and
+ * bulk messages (those with entries) take separate lanes, so that no heartbeat waits behind data.
+ */
+export interface PeerTransport {
+  /** Begins to deliver to `receiver`, for `self`. Called once, before all others. */
+  start(self: number, receiver: PeerReceiver): void;
+  /** Who there is besides this node, replacing what was said before: links to others are closed. */
+  setPeers(peers: readonly Peer[]): void;
+  /**
+   * Sends each message to its `to`. Never waits and never throws: what has no link or no room is dropped, and the
+   * receiver hears `unreachable`. Every entry of a message has its `batch`.
+   */
+  send(messages: readonly Message[]): void;
+  /**
+   * Has a member append, as the leader. Calls to one member begin there in the order of these calls. Rejects as
+   * `Consensus.propose`: with `UnavailableError` where the call cannot have begun, with `OutcomeUnknownError` where the
+   * link broke after it was sent.
+   */
+  append(to: number, records: Records, options: ProposeOptions): Promise<AppendReceipt>;
+  /** The cluster as a member sees it, and its administration there. */
+  clusterOf(to: number): Cluster;
+  /** Closes all links. Idempotent. */
+  close(): Promise<void>;
+}
+
+export const PeerTransport = Symbol('PeerTransport');
