@@ -1,0 +1,323 @@
+import type { Cluster } from '../../application/cluster.js';
+import { OutcomeUnknownError, UnavailableError } from '../../application/errors.js';
+import type { Clock } from '../../application/ports/clock.js';
+import type { AppendReceipt, ProposeOptions } from '../../application/ports/consensus.js';
+import type { JoinDesk, JoinTransport } from '../../application/ports/join-transport.js';
+import type { Peer, PeerReceiver, PeerTransport } from '../../application/ports/peer-transport.js';
+import { invariant } from '../../domain/log/invariant.js';
+import { storedBytes, type Records } from '../../domain/log/record-batch.js';
+import { message, noNode, type Message } from '../../domain/raft/message.js';
+
+/** Most bytes that wait at one receiver; more is dropped, and the sender hears `unreachable`. */
+const waitingBytesMax = 16 << 20;
+
+interface Parcel {
+  readonly from: MemoryPeerTransport;
+  readonly bytes: number;
+  readonly deliver: (receiver: PeerReceiver) => void;
+  /** Called instead when it does not arrive. */
+  readonly lose: () => void;
+}
+
+/** A forwarded append without its answer. */
+interface Call {
+  readonly to: number;
+  readonly lose: () => void;
+}
+
+const pair = (a: number, b: number): string => (a < b ? `${a}-${b}` : `${b}-${a}`);
+
+/**
+ * Links between nodes of one process, for tests. What one node sends to another arrives by `clock.soon`, never within
+ * the call that sent it, in order even across lanes. Links can be cut, by pairs of Raft ids, and receivers stalled.
+ */
+export class MemoryPeerNetwork {
+  readonly #members = new Map<string, MemoryPeerTransport>();
+  readonly #desks = new Map<string, JoinDesk>();
+  readonly #clusters = new Map<string, Cluster>();
+  readonly #cuts = new Set<string>();
+
+  constructor(private readonly clock: Clock) {}
+
+  /** The links of a node at an address, in place of those of an earlier one. Nodes of other clusters do not reach it. */
+  join(rpcAddr: string, clusterId: Uint8Array): MemoryPeerTransport {
+    const member = new MemoryPeerTransport(this, this.clock, String(clusterId));
+    this.#members.set(rpcAddr, member);
+    return member;
+  }
+
+  /** Who answers joiners, and calls of `clusterOf`, at an address: none where left out. */
+  serve(rpcAddr: string, services: { readonly desk?: JoinDesk; readonly cluster?: Cluster }): void {
+    this.#desks.delete(rpcAddr);
+    this.#clusters.delete(rpcAddr);
+    if (services.desk) this.#desks.set(rpcAddr, services.desk);
+    if (services.cluster) this.#clusters.set(rpcAddr, services.cluster);
+  }
+
+  /** Asks the desks. No cut applies: a joiner has no Raft id. */
+  readonly joinTransport: JoinTransport = {
+    ask: async (rpcAddr, joiner, signal) => {
+      signal.throwIfAborted();
+      await this.#soon();
+      const desk = this.#desks.get(rpcAddr);
+      if (desk === undefined) throw new UnavailableError(`nobody answers at ${rpcAddr}`);
+      return unlessAborted(signal, desk.admit(joiner));
+    },
+  };
+
+  /** From now on nothing passes between the two, in either direction; what is on its way is lost. */
+  cut(a: number, b: number): void {
+    this.#cuts.add(pair(a, b));
+    for (const member of this.#members.values()) {
+      if (member.self === a) member.loseCalls(b);
+      if (member.self === b) member.loseCalls(a);
+    }
+  }
+
+  /** Undoes every cut. */
+  heal(): void {
+    this.#cuts.clear();
+  }
+
+  /** Where a message of one member to another goes now; undefined where it does not pass. */
+  route(from: MemoryPeerTransport, to: Peer): MemoryPeerTransport | undefined {
+    const member = this.#members.get(to.rpcAddr);
+    const passes = member?.accepts(from, to.id) === true && !this.#cuts.has(pair(from.self, to.id));
+    return passes ? member : undefined;
+  }
+
+  /** A member closed its links. */
+  broken(id: number): void {
+    for (const member of this.#members.values()) member.loseCalls(id);
+  }
+
+  clusterAt(rpcAddr: string): Cluster {
+    const cluster = this.#clusters.get(rpcAddr);
+    if (cluster === undefined) throw new UnavailableError(`nobody answers at ${rpcAddr}`);
+    return cluster;
+  }
+
+  #soon(): Promise<void> {
+    return new Promise((resolve) => {
+      this.clock.soon(resolve);
+    });
+  }
+}
+
+/** One node's end of a `MemoryPeerNetwork`. */
+export class MemoryPeerTransport implements PeerTransport {
+  #self = 0;
+  #receiver: PeerReceiver | undefined;
+  #peers = new Map<number, Peer>();
+  readonly #calls = new Set<Call>();
+  readonly #inbox: Parcel[] = [];
+  #inboxBytes = 0;
+  #deliveryDue = false;
+  #stalled = false;
+  readonly #unreachable = new Set<number>();
+
+  /** Made by `MemoryPeerNetwork.join`. */
+  constructor(
+    private readonly network: MemoryPeerNetwork,
+    private readonly clock: Clock,
+    private readonly clusterId: string,
+  ) {}
+
+  get self(): number {
+    return this.#self;
+  }
+
+  start(self: number, receiver: PeerReceiver): void {
+    this.#self = self;
+    this.#receiver = receiver;
+  }
+
+  setPeers(peers: readonly Peer[]): void {
+    this.#peers = new Map(peers.map((peer) => [peer.id, peer]));
+  }
+
+  send(messages: readonly Message[]): void {
+    for (const each of messages) {
+      invariant(
+        each.entries.every(({ batch }) => batch !== undefined),
+        'entries for peers have their batches',
+      );
+      const parcel: Parcel = {
+        from: this,
+        bytes: sizeOf(each),
+        deliver: (receiver) => {
+          receiver.receive(received(each));
+        },
+        lose: () => {
+          this.#tellUnreachable(each.to);
+        },
+      };
+      if (!this.#post(each.to, parcel)) parcel.lose();
+    }
+  }
+
+  async append(to: number, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
+    const { signal, ...rest } = options;
+    signal?.throwIfAborted();
+    const answer = new Promise<AppendReceipt>((resolve, reject) => {
+      const call: Call = {
+        to,
+        lose: () => {
+          this.#calls.delete(call);
+          reject(new OutcomeUnknownError(`the link to member ${to} broke during an append`));
+        },
+      };
+      const settle = (act: () => void): void => {
+        this.clock.soon(() => {
+          if (this.#calls.delete(call)) act();
+        });
+      };
+      const posted = this.#post(to, {
+        from: this,
+        bytes: records.payload.length,
+        deliver: (receiver) => {
+          receiver.appendForwarded(records, rest).then(
+            (receipt) => {
+              settle(() => {
+                resolve(receipt);
+              });
+            },
+            (error: Error) => {
+              settle(() => {
+                reject(error);
+              });
+            },
+          );
+        },
+        lose: call.lose,
+      });
+      if (posted) this.#calls.add(call);
+      else reject(new UnavailableError(`member ${to} is not reachable`));
+    });
+    return signal ? unlessAborted(signal, answer) : answer;
+  }
+
+  clusterOf(to: number): Cluster {
+    const peer = this.#peers.get(to);
+    if (peer === undefined || this.network.route(this, peer) === undefined)
+      throw new UnavailableError(`member ${to} is not reachable`);
+    return this.network.clusterAt(peer.rpcAddr);
+  }
+
+  async close(): Promise<void> {
+    this.#receiver = undefined;
+    this.#peers.clear();
+    this.#unreachable.clear();
+    this.#inboxBytes = 0;
+    for (const parcel of this.#inbox.splice(0)) parcel.lose();
+    for (const call of this.#calls) call.lose();
+    this.network.broken(this.#self);
+  }
+
+  /** The answers of a member will not come. */
+  loseCalls(to: number): void {
+    for (const call of this.#calls) if (call.to === to) call.lose();
+  }
+
+  /** Whether this is a started member of the sender's cluster with that id. */
+  accepts(from: MemoryPeerTransport, asId: number): boolean {
+    return this.#receiver !== undefined && this.#self === asId && this.clusterId === from.clusterId;
+  }
+
+  /** Takes nothing in until `resume`: what is sent waits, up to the bound. */
+  stall(): void {
+    this.#stalled = true;
+  }
+
+  resume(): void {
+    this.#stalled = false;
+    this.#deliverSoon();
+  }
+
+  /** Bytes that wait to be taken in. */
+  get waitingBytes(): number {
+    return this.#inboxBytes;
+  }
+
+  /** Whether the parcel is on its way. */
+  #post(to: number, parcel: Parcel): boolean {
+    const peer = this.#peers.get(to);
+    const member = peer && this.network.route(this, peer);
+    return member !== undefined && member.#admit(parcel);
+  }
+
+  #admit(parcel: Parcel): boolean {
+    if (this.#inbox.length > 0 && this.#inboxBytes + parcel.bytes > waitingBytesMax) return false;
+    this.#inbox.push(parcel);
+    this.#inboxBytes += parcel.bytes;
+    this.#deliverSoon();
+    return true;
+  }
+
+  #deliverSoon(): void {
+    if (this.#deliveryDue) return;
+    this.#deliveryDue = true;
+    this.clock.soon(() => {
+      this.#deliveryDue = false;
+      if (!this.#stalled) this.#deliver();
+    });
+  }
+
+  /** What arrives while this delivers comes with the next turn. */
+  #deliver(): void {
+    for (const parcel of this.#inbox.splice(0)) {
+      this.#inboxBytes = Math.max(0, this.#inboxBytes - parcel.bytes);
+      const receiver = this.#receiver;
+      if (receiver !== undefined && parcel.from.#reaches(this)) parcel.deliver(receiver);
+      else parcel.lose();
+    }
+  }
+
+  #reaches(member: MemoryPeerTransport): boolean {
+    const peer = this.#peers.get(member.#self);
+    return peer !== undefined && this.network.route(this, peer) === member;
+  }
+
+  #tellUnreachable(id: number): void {
+    if (this.#receiver === undefined) return;
+    if (this.#unreachable.size === 0)
+      this.clock.soon(() => {
+        const ids = [...this.#unreachable];
+        this.#unreachable.clear();
+        for (const each of ids) this.#receiver?.unreachable(each);
+      });
+    this.#unreachable.add(id);
+  }
+}
+
+/** The message as the other side holds it: no entry, of which the core writes the batch, belongs to both. */
+function received(sent: Message): Message {
+  const entries = sent.entries.map(({ term, index, type, data, batch }) => ({
+    term,
+    index,
+    type,
+    data,
+    ...(batch && { batch }),
+  }));
+  return message({ ...sent, entries, vote: noNode, responses: [] });
+}
+
+function sizeOf({ entries, snapshot }: Message): number {
+  let bytes = 64 + (snapshot?.data.length ?? 0);
+  for (const { batch } of entries) if (batch) bytes += storedBytes(batch);
+  return bytes;
+}
+
+/** Settles as the promise does, unless the signal aborts first: then rejects with its reason. */
+function unlessAborted<Value>(signal: AbortSignal, promise: Promise<Value>): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener('abort', abort);
+    promise.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', abort);
+    });
+    if (signal.aborted) abort();
+  });
+}
