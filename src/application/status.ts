@@ -8,6 +8,7 @@ import {
   OffsetOutOfRangeError,
   TooLargeError,
 } from '../domain/log/errors.js';
+import { MembershipError } from './cluster.js';
 import { OutcomeUnknownError, OverloadedError, UnavailableError } from './errors.js';
 
 /** gRPC's canonical code names, as far as golog answers with them. */
@@ -123,6 +124,9 @@ export function statusOf(error: unknown): Status {
   }
   if (error instanceof OutcomeUnknownError) {
     return { code: 'ABORTED', httpStatus: 503, message: error.message, details: {} };
+  }
+  if (error instanceof MembershipError) {
+    return { code: 'FAILED_PRECONDITION', httpStatus: 409, message: error.message, details: {} };
   }
   if (error instanceof DOMException && error.name === 'TimeoutError') {
     return { code: 'DEADLINE_EXCEEDED', httpStatus: 504, message: 'the deadline passed', details: {} };

@@ -1,10 +1,14 @@
 import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
+import type { Cluster } from '../../application/cluster.js';
 import type { CommitLog } from '../../application/commit-log.js';
+import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { defaultRecordLimits } from '../../domain/log/records.js';
+import { ClusterService, file_golog_v1_cluster_service } from '../../gen/golog/v1/cluster_service_pb.js';
 import { LogService, file_golog_v1_log_service } from '../../gen/golog/v1/log_service_pb.js';
 import { Log } from '../../gen/log/v1/log_pb.js';
 import { callError, shuttingDown } from './call-errors.js';
+import { clusterHandlers } from './cluster-handlers.js';
 import { ConnectionListener } from './connection-listener.js';
 import { errorDetailsFile, healthFile } from './descriptor-files.js';
 import { Health } from './health.js';
@@ -55,10 +59,10 @@ function endForShutdown(call: PipelinedCall): void {
   call.sendStatus({ code, details, metadata });
 }
 
-/** The gRPC listener: `log.v1.Log`, `golog.v1.LogService`, health and reflection. */
+/** The gRPC listener: `log.v1.Log`, `golog.v1.LogService`, `golog.v1.ClusterService`, health and reflection. */
 export class GrpcServer {
   readonly #server: Server;
-  readonly #health = new Health([Log.typeName, LogService.typeName]);
+  readonly #health: Health;
   readonly #closing = new AbortController();
   /** Streams that nothing but their client would end: followers, health watchers, reflection. */
   readonly #endless = new Set<PipelinedCall>();
@@ -70,6 +74,8 @@ export class GrpcServer {
     private readonly options: GrpcServerOptions,
     commitLog: CommitLog,
     private readonly logger: Logger,
+    /** Without it there is no ClusterService; the clock paces its watchers. */
+    administration?: { readonly cluster: Cluster; readonly clock: Clock },
   ) {
     const { batchBytesMax = defaultRecordLimits.batchBytesMax } = options;
     const limits = { recordBytesMax: batchBytesMax, batchBytesMax };
@@ -93,8 +99,17 @@ export class GrpcServer {
     const handlers = new LogHandlers({ limits, readBytesMax, closing: this.#closing.signal }, commitLog, logger);
     this.#server.addService(rawServiceDefinition(Log), handlers.log());
     this.#server.addService(rawServiceDefinition(LogService), handlers.logService());
+    const names = [Log.typeName, LogService.typeName];
+    const files = [file_golog_v1_log_service, healthFile(), errorDetailsFile()];
+    if (administration !== undefined) {
+      const { cluster, clock } = administration;
+      this.#server.addService(rawServiceDefinition(ClusterService), clusterHandlers(cluster, clock, logger));
+      names.push(ClusterService.typeName);
+      files.push(file_golog_v1_cluster_service);
+    }
+    this.#health = new Health(names);
     this.#health.addTo(this.#server);
-    addReflection(this.#server, [file_golog_v1_log_service, healthFile(), errorDetailsFile()]);
+    addReflection(this.#server, files);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#listener = new ConnectionListener(
       {

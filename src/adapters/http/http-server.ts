@@ -2,9 +2,12 @@ import { setMaxListeners } from 'node:events';
 import { type Server as Http1Server, createServer as createHttp1Server } from 'node:http';
 import { type Http2Server, createServer as createHttp2Server } from 'node:http2';
 import type { Socket } from 'node:net';
+import type { Cluster } from '../../application/cluster.js';
 import type { CommitLog } from '../../application/commit-log.js';
 import { UnavailableError } from '../../application/errors.js';
+import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
+import { clusterRoutes } from './cluster-routes.js';
 import { connectRoutes } from './connect-routes.js';
 import { isLoopback } from './cross-origin.js';
 import { type HttpRequest, type HttpResponse, isHttp2, onceClosed } from './http-message.js';
@@ -18,7 +21,7 @@ import { SessionKeeper } from './session-keeper.js';
 const headerBytesMax = 16 * 1024;
 
 /**
- * The listener for browsers, curl and Connect clients: Connect, gRPC-Web and gRPC for both services, the JSON routes,
+ * The listener for browsers, curl and Connect clients: Connect, gRPC-Web and gRPC for all services, the JSON routes,
  * `/ui`, `/healthz` and `/readyz`, over HTTP/1.1 and HTTP/2 cleartext on one port.
  */
 export class HttpServer {
@@ -33,7 +36,13 @@ export class HttpServer {
   readonly #http1Busy = new Map<Socket, number>();
   #closed: Promise<void> | undefined;
 
-  constructor(options: HttpServerOptions, commitLog: CommitLog, logger: Logger) {
+  constructor(
+    options: HttpServerOptions,
+    commitLog: CommitLog,
+    logger: Logger,
+    /** Without it there is no ClusterService; the clock paces its watchers. */
+    administration?: { readonly cluster: Cluster; readonly clock: Clock },
+  ) {
     const resolved = resolveHttpOptions(options);
     const { timeouts, recordLimits, corsOrigins, nodeName } = resolved;
     // One listener a stream.
@@ -43,6 +52,8 @@ export class HttpServer {
     const rpc = new RpcBridge(
       (router) => {
         connectRoutes(router, commitLog, logger, { recordLimits, closing: this.#closing.signal });
+        if (administration !== undefined)
+          clusterRoutes(router, administration.cluster, administration.clock, logger, this.#closing.signal);
       },
       logger,
       { readBytesMax: requestBytesMax(recordLimits), bodyMs: timeouts.bodyMs, stallMs: timeouts.stallMs },

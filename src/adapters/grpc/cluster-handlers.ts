@@ -1,0 +1,94 @@
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
+import type { handleServerStreamingCall, handleUnaryCall, Metadata, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { status as grpcCodes } from '@grpc/grpc-js';
+import type { Cluster } from '../../application/cluster.js';
+import { watchCluster } from '../../application/cluster-watch.js';
+import { memberNameOrThrow, rpcAddrOrThrow } from '../../application/member-names.js';
+import type { Clock } from '../../application/ports/clock.js';
+import type { Logger } from '../../application/ports/logger.js';
+import {
+  ClusterService,
+  WatchClusterRequestSchema,
+  WatchClusterResponseSchema,
+} from '../../gen/golog/v1/cluster_service_pb.js';
+import { failCall } from './call-errors.js';
+import { callSignal } from './call-signal.js';
+import { clusterStatusMessage } from './cluster-messages.js';
+import { parseRequest } from './requests.js';
+import { StreamWriter } from './stream-writer.js';
+
+interface CallContext {
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+  readonly metadata: Metadata;
+}
+
+/** A peer forwards a call once, to the node that it takes for the leader: that one answers by itself. */
+const isForwarded = (metadata: Metadata): boolean => metadata.get('golog-forwarded').length > 0;
+
+/** The handlers of `golog.v1.ClusterService`: bytes in, bytes out, errors by `statusOf`. */
+export function clusterHandlers(cluster: Cluster, clock: Clock, logger: Logger): UntypedServiceImplementation {
+  const { method } = ClusterService;
+
+  const unary = <I extends DescMessage, O extends DescMessage>(
+    { name, input, output }: DescMethodUnary<I, O>,
+    handle: (request: MessageShape<I>, context: CallContext) => Promise<MessageInitShape<O>>,
+  ): handleUnaryCall<Buffer, Buffer> => {
+    const fail = failCall(logger, name);
+    const answer = async (request: Buffer, context: CallContext): Promise<Buffer> =>
+      encode(output, await handle(parseRequest(input, request), context));
+    return (call, respond) => {
+      answer(call.request, { signal: callSignal(call), metadata: call.metadata }).then(
+        (response) => {
+          respond(null, response);
+        },
+        (error: unknown) => {
+          respond(call.cancelled ? { code: grpcCodes.CANCELLED } : fail(error));
+        },
+      );
+    };
+  };
+
+  const fail = failCall(logger, method.watchCluster.name);
+  const watch: handleServerStreamingCall<Buffer, Buffer> = (call) => {
+    const signal = callSignal(call);
+    const writer = new StreamWriter(call);
+    const serve = async (): Promise<void> => {
+      const { local } = parseRequest(WatchClusterRequestSchema, call.request);
+      writer.open();
+      for await (const status of watchCluster(cluster, clock, { signal, local }))
+        await writer.send(encode(WatchClusterResponseSchema, { cluster: clusterStatusMessage(status) }));
+    };
+    serve().catch((error: unknown) => {
+      // An aborted call has its status already.
+      if (!signal.aborted) call.emit('error', fail(error));
+    });
+  };
+
+  return {
+    getCluster: unary(method.getCluster, async ({ local }, { signal, metadata }) => ({
+      cluster: clusterStatusMessage(await cluster.status({ signal, local: local || isForwarded(metadata) })),
+    })),
+    watchCluster: watch,
+    addMember: unary(method.addMember, async ({ name, rpcAddr }, { signal }) => {
+      await cluster.addMember({ name: memberNameOrThrow(name), rpcAddr: rpcAddrOrThrow(rpcAddr) }, signal);
+      return {};
+    }),
+    promoteMember: unary(method.promoteMember, async ({ name }, { signal }) => {
+      await cluster.promoteMember(memberNameOrThrow(name), signal);
+      return {};
+    }),
+    removeMember: unary(method.removeMember, async ({ name }, { signal }) => {
+      await cluster.removeMember(memberNameOrThrow(name), signal);
+      return {};
+    }),
+    transferLeadership: unary(method.transferLeadership, async ({ name }, { signal }) => ({
+      leader: await cluster.transferLeadership(name === undefined ? undefined : memberNameOrThrow(name), signal),
+    })),
+  };
+}
+
+function encode<Desc extends DescMessage>(schema: Desc, fields: MessageInitShape<Desc>): Buffer {
+  return Buffer.from(toBinary(schema, create(schema, fields)));
+}

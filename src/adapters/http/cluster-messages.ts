@@ -1,0 +1,36 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { ClusterStatus } from '../../application/cluster.js';
+import type { ClusterStatusSchema } from '../../gen/golog/v1/cluster_service_pb.js';
+import { MemberRole, MemberState } from '../../gen/golog/v1/cluster_service_pb.js';
+
+const roles = { leader: MemberRole.LEADER, voter: MemberRole.VOTER, learner: MemberRole.LEARNER } as const;
+const states = {
+  self: MemberState.SELF,
+  probing: MemberState.PROBING,
+  replicating: MemberState.REPLICATING,
+  'catching-up': MemberState.CATCHING_UP,
+  unreachable: MemberState.UNREACHABLE,
+  unknown: MemberState.UNKNOWN,
+} as const;
+
+const whole = (value: number): bigint => BigInt(Math.max(0, Math.round(value)));
+
+/** `golog.v1.ClusterStatus`. */
+export function clusterStatusMessage(status: ClusterStatus): MessageInitShape<typeof ClusterStatusSchema> {
+  return {
+    ...status,
+    term: BigInt(status.term),
+    commitIndex: BigInt(status.commitIndex),
+    lastIndex: BigInt(status.lastIndex),
+    highWatermark: BigInt(status.highWatermark),
+    members: status.members.map(({ matchIndex, lagEntries, heardMsAgo, ...member }) => ({
+      ...member,
+      id: BigInt(member.id),
+      role: roles[member.role],
+      state: states[member.state],
+      ...(matchIndex !== undefined && { matchIndex: BigInt(matchIndex) }),
+      ...(lagEntries !== undefined && { lagEntries: whole(lagEntries) }),
+      ...(heardMsAgo !== undefined && { heardMsAgo: whole(heardMsAgo) }),
+    })),
+  };
+}

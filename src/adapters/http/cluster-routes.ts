@@ -1,0 +1,80 @@
+import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
+import type { Cluster } from '../../application/cluster.js';
+import { watchCluster } from '../../application/cluster-watch.js';
+import { memberNameOrThrow, rpcAddrOrThrow } from '../../application/member-names.js';
+import type { Clock } from '../../application/ports/clock.js';
+import type { Logger } from '../../application/ports/logger.js';
+import { ClusterService } from '../../gen/golog/v1/cluster_service_pb.js';
+import { clusterStatusMessage } from './cluster-messages.js';
+import { toConnectError } from './connect-errors.js';
+
+/**
+ * Registers `golog.v1.ClusterService`. Calls that only read end with UNAVAILABLE once `closing` aborts; changes are let
+ * finish, since to give up on one would leave its outcome unknown.
+ */
+export function clusterRoutes(
+  router: ConnectRouter,
+  cluster: Cluster,
+  clock: Clock,
+  logger: Logger,
+  closing: AbortSignal,
+): void {
+  const { method } = ClusterService;
+  const untilClosing = { shutdownSignal: closing };
+  const connectError = (error: unknown, { service, method }: HandlerContext): Error =>
+    toConnectError(error, `${service.typeName}/${method.name}`, logger);
+  const unary =
+    <Request, Response>(handle: (request: Request, signal: AbortSignal) => Promise<Response>) =>
+    async (request: Request, context: HandlerContext): Promise<Response> => {
+      try {
+        return await handle(request, context.signal);
+      } catch (error) {
+        throw connectError(error, context);
+      }
+    };
+
+  router.rpc(
+    method.getCluster,
+    unary(async ({ local }, signal) => ({ cluster: clusterStatusMessage(await cluster.status({ signal, local })) })),
+    untilClosing,
+  );
+  router.rpc(
+    method.watchCluster,
+    async function* ({ local }, context) {
+      try {
+        for await (const status of watchCluster(cluster, clock, { signal: context.signal, local }))
+          yield { cluster: clusterStatusMessage(status) };
+      } catch (error) {
+        throw connectError(error, context);
+      }
+    },
+    untilClosing,
+  );
+  router.rpc(
+    method.addMember,
+    unary(async ({ name, rpcAddr }, signal) => {
+      await cluster.addMember({ name: memberNameOrThrow(name), rpcAddr: rpcAddrOrThrow(rpcAddr) }, signal);
+      return {};
+    }),
+  );
+  router.rpc(
+    method.promoteMember,
+    unary(async ({ name }, signal) => {
+      await cluster.promoteMember(memberNameOrThrow(name), signal);
+      return {};
+    }),
+  );
+  router.rpc(
+    method.removeMember,
+    unary(async ({ name }, signal) => {
+      await cluster.removeMember(memberNameOrThrow(name), signal);
+      return {};
+    }),
+  );
+  router.rpc(
+    method.transferLeadership,
+    unary(async ({ name }, signal) => ({
+      leader: await cluster.transferLeadership(name === undefined ? undefined : memberNameOrThrow(name), signal),
+    })),
+  );
+}
