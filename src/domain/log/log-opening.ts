@@ -11,7 +11,7 @@ import {
 } from './file-names.js';
 import { encodeIndexFile, readIndexFooter } from './index-file.js';
 import type { LogSettings } from './log-options.js';
-import { readLogStart } from './log-start.js';
+import { isLeftByReset, readLogStart } from './log-start.js';
 import type { Index, Offset } from './offsets.js';
 import { describePlace, logOrigin, samePlace, type Place } from './place.js';
 import { QuarantineList } from './quarantine.js';
@@ -66,6 +66,11 @@ class LogOpening {
       throw new MissingLogError(this.#durableIndex);
     const kept = await this.#removeLeftovers(names, bases, recordedStart);
     if (kept.length === 0) return this.#createEmpty();
+    if (recordedStart !== undefined && recordedStart !== 'damaged') {
+      const last = kept[kept.length - 1];
+      if (await isLeftByReset(this.directory, last, recordedStart, this.#durableIndex, this.settings.seal))
+        return this.#finishReset(recordedStart, last);
+    }
 
     const segments: Segment[] = [];
     for (let number = 0; number < kept.length - 1; number++) segments.push(await this.#openSealed(kept[number]));
@@ -109,6 +114,18 @@ class LogOpening {
     const { indexIntervalBytes, seal } = this.settings;
     const { segment, file } = await Segment.create(this.directory, logOrigin, indexIntervalBytes, seal);
     return this.#opened(logOrigin, [segment], file);
+  }
+
+  /** Has a store at any time, as `Log.reset` does. */
+  async #finishReset(start: Place, left: Offset): Promise<OpenedLog> {
+    const { indexIntervalBytes, seal } = this.settings;
+    const { segment, file } = await Segment.create(this.directory, start, indexIntervalBytes, seal);
+    await removeIfThere(this.directory, indexFileName(left));
+    const storeName = storeFileName(left);
+    if (storeName !== segment.storeName) await removeIfThere(this.directory, storeName);
+    await this.directory.sync();
+    this.#notify({ kind: 'leftover removed', fileName: storeName });
+    return this.#opened(start, [segment], file);
   }
 
   /** What a crash left behind: files under temporary names, and segments below the log start. Returns the others. */

@@ -2,11 +2,11 @@ import { readUint32, readUint64, writeUint32, writeUint64 } from './big-endian.j
 import { isNoSpaceError, type Directory, type File } from './directory.js';
 import { openIfThere, readWhole } from './durable-file.js';
 import { ForeignLogError, UnsupportedFormatError } from './errors.js';
-import { logStartFileName, logStartSpareFileName } from './file-names.js';
+import { logStartFileName, logStartSpareFileName, storeFileName } from './file-names.js';
 import type { Index, Offset, Term } from './offsets.js';
 import type { Place } from './place.js';
 import { logIdBytes, type Seal } from './record-batch.js';
-import { hex, sameBytes } from './store-header.js';
+import { decodeStoreHeader, hex, sameBytes, storeHeaderBytes } from './store-header.js';
 
 const logStartBytes = 52;
 const magic = 0x474c5431; // 'GLT1'
@@ -73,4 +73,28 @@ export async function readLogStart(directory: Directory, seal: Seal): Promise<Pl
     index: readUint64(bytes, 16 + logIdBytes) as Index,
     term: readUint64(bytes, 24 + logIdBytes) as Term,
   };
+}
+
+/**
+ * Whether the last store is of the log that `Log.reset` gave up, because a crash came between the new log start and the
+ * new segment: it is below the start, or has its name and begins before it (control batches take no offset). With
+ * something durable beyond the start, the segment that began there is lost, and this one is all there is.
+ */
+export async function isLeftByReset(
+  directory: Directory,
+  lastBase: Offset,
+  start: Place,
+  durableIndex: number,
+  seal: Seal,
+): Promise<boolean> {
+  if (durableIndex >= start.index || lastBase > start.offset) return false;
+  if (lastBase < start.offset) return true;
+  const name = storeFileName(lastBase);
+  const file = await directory.open(name);
+  try {
+    const base = decodeStoreHeader(await file.read(0, storeHeaderBytes), name, seal);
+    return base?.offset === start.offset && base.index < start.index;
+  } finally {
+    await file.close();
+  }
 }

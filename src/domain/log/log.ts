@@ -8,7 +8,7 @@ import { openLog, type OpenedLog } from './log-opening.js';
 import { logSettings, type LogOptions, type LogSettings } from './log-options.js';
 import { spareLogStart, writeLogStart } from './log-start.js';
 import type { EpochMs, Index, Offset, Term } from './offsets.js';
-import { follows, placeAfter } from './place.js';
+import { follows, placeAfter, type Place } from './place.js';
 import { storedBytes, type RecordBatch } from './record-batch.js';
 import type { Quarantine, RecoveryReport } from './recovery.js';
 import { Segment } from './segment.js';
@@ -30,8 +30,8 @@ export interface RetentionPolicy {
 /**
  * The log: segments in order, of which the last one grows.
  *
- * One writer calls `append`, `sync`, `truncatePrefix`, `truncateSuffix`, `retain` and `close`, each after the one
- * before it settled; reads go on at any time beside them. After a write or sync failed, all of those but `close` reject
+ * One writer calls `append`, `sync`, `truncatePrefix`, `truncateSuffix`, `reset`, `retain` and `close`, each after the
+ * one before it settled; reads go on at any time beside them. After a write or sync failed, all of those but `close` reject
  * with `LogFailedError`, and the process should end.
  */
 export class Log {
@@ -308,7 +308,6 @@ export class Log {
       await this.directory.sync();
       this.#activeFile = await this.directory.open(segment.storeName);
       this.#reader.indexes.forget(segment);
-      this.#reader.stores.forget(segment.storeName);
       this.#reader.stores.adopt(segment.storeName, this.#activeFile);
     }
     await this.#activeFile.truncate(segment.length);
@@ -319,11 +318,58 @@ export class Log {
   async #recreate(segment: Segment): Promise<void> {
     const { indexIntervalBytes, seal } = this.settings;
     const created = await Segment.create(this.directory, this.#list.start, indexIntervalBytes, seal);
-    this.#reader.stores.forget(segment.storeName);
-    this.#reader.stores.adopt(created.segment.storeName, created.file);
+    this.#reader.stores.adopt(segment.storeName, created.file);
     this.#list.replaceLast(created.segment);
     this.#activeFile = created.file;
     this.#unsynced = false;
+  }
+
+  /**
+   * Drops everything, what is quarantined included, and begins anew at `place`: for a follower whose leader no longer
+   * keeps what it lacks (Raft §7). `place` is one of the leader's log, beyond every entry known to be committed here;
+   * its term is that of entry `place.index - 1`. Durable when it resolves. Reads under way reject with
+   * `OffsetOutOfRangeError` or `IndexOutOfRangeError`. A crash in between leaves the new log, or the old one, of which
+   * entries at the end that `place` contradicts may be gone; the durable index that is given to `open` must not reach
+   * `place.index - 1` before this resolved.
+   */
+  async reset(place: Place): Promise<void> {
+    this.#beginChange('reset');
+    invariant(place.index >= this.startIndex, `index ${place.index} is not below the log's first, ${this.startIndex}`);
+    const { indexIntervalBytes, seal } = this.settings;
+    await this.#fatally('reset', async () => {
+      const old = this.#list.restart(Segment.empty(place, indexIntervalBytes));
+      await this.#dropContradicted(old, place);
+      await writeLogStart(this.directory, place, seal);
+      // There is a store at any time: the new one is made, or takes the name of the last, before the old ones go.
+      const { segment, file } = await Segment.create(this.directory, place, indexIntervalBytes, seal);
+      this.#list.replaceLast(segment);
+      this.#activeFile = file;
+      this.#unsynced = false;
+      for (const { storeName, indexName } of old) {
+        this.#reader.stores.forget(storeName);
+        if (storeName !== segment.storeName) await removeIfThere(this.directory, storeName);
+        await removeIfThere(this.directory, indexName);
+      }
+      this.#reader.stores.adopt(segment.storeName, file);
+      await this.directory.sync();
+      await spareLogStart(this.directory);
+    });
+  }
+
+  /**
+   * Opening takes a last store below the log start, or of its name, for what a reset had not removed yet. So segments
+   * beyond it go first; they conflict with the leader's log, so nothing in them is committed.
+   */
+  async #dropContradicted(old: Segment[], place: Place): Promise<void> {
+    let kept = old.length;
+    while (kept > 1 && liesBeyond(old[kept - 1].base, place)) kept--;
+    const dropped = old.splice(kept);
+    const end = dropped.length > 0 ? Math.min(old[kept - 1].end.index, place.index) : place.index;
+    await this.#synced.lower((end - 1) as Index);
+    for (const segment of dropped.reverse()) {
+      await this.#removeFiles(segment);
+      await this.directory.sync();
+    }
   }
 
   async #removeFiles(segment: Segment): Promise<void> {
@@ -374,3 +420,5 @@ export class Log {
     }
   }
 }
+
+const liesBeyond = (base: Place, place: Place): boolean => base.index >= place.index || base.offset > place.offset;

@@ -31,8 +31,9 @@ export class OpenStores {
     }
   }
 
-  /** Takes over an open file and keeps it open until `release`. */
+  /** Takes over an open file, which has the name from now on, and keeps it open until `release`. */
   adopt(name: string, file: File): void {
+    this.forget(name);
     this.#stores.set(name, { file: Promise.resolve(file), users: 0, pinned: true, gone: false });
   }
 

@@ -59,6 +59,10 @@ export class QuarantineList {
     this.#ranges = this.#ranges.filter(({ fromIndex }) => fromIndex < index);
   }
 
+  clear(): void {
+    this.#ranges = [];
+  }
+
   /** Forgets what a prefix truncation removed. */
   cutBelow(startIndex: Index): void {
     this.#ranges = this.#ranges.filter(({ toIndex }) => toIndex > startIndex);

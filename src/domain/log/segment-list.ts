@@ -88,6 +88,15 @@ export class SegmentList {
     return this.segments.splice(count);
   }
 
+  /** Begins anew with one empty segment; returns those of before. */
+  restart(segment: Segment): Segment[] {
+    this.start = segment.base;
+    this.quarantine.clear();
+    this.cuts++;
+    this.drops++;
+    return this.segments.splice(0, this.segments.length, segment);
+  }
+
   replaceLast(segment: Segment): void {
     this.segments[this.segments.length - 1] = segment;
   }

@@ -2,7 +2,7 @@ import type { Crc32c } from './checksum.js';
 import type { Directory, File } from './directory.js';
 import { indexFileName, logStartFileName, storeBaseOffset, storeFileName, temporarySuffix } from './file-names.js';
 import { readIndexFile, type SealedSegment } from './index-file.js';
-import { readLogStart } from './log-start.js';
+import { isLeftByReset, readLogStart } from './log-start.js';
 import type { Index, Offset } from './offsets.js';
 import { describePlace, logOrigin, samePlace, type Place } from './place.js';
 import { logIdBytes, type Seal } from './record-batch.js';
@@ -69,12 +69,34 @@ export async function* verifyLog(directory: Directory, options: VerifyOptions): 
       remarks.push(`${storeFileName(base)} is below the log start: left by a crash`);
       continue;
     }
-    const report = await verifySegment(directory, base, next === undefined, expected, synced, seal, remarks.splice(0));
+    const isLast = next === undefined;
+    if (isLast && start !== 'damaged' && start !== undefined) {
+      if (await isLeftByReset(directory, base, start, synced ?? 0, seal)) {
+        remarks.push(`a crash ended a reset: opening the log begins it anew at ${describePlace(start)}`);
+        yield emptySegment(base, start, remarks);
+        return;
+      }
+    }
+    const report = await verifySegment(directory, base, isLast, expected, synced, seal, remarks.splice(0));
     expected = report.end;
     bytesDone += report.bytes;
     options.onProgress?.(bytesDone, bytesTotal);
     yield report;
   }
+}
+
+/** Stands for the store that opening makes in place of the one that a reset left. */
+function emptySegment(base: Offset, start: Place, remarks: string[]): SegmentReport {
+  const found = {
+    bytes: 0,
+    batches: 0,
+    records: 0,
+    index: 'not sealed',
+    tornBytes: 0,
+    faults: [],
+    problems: [],
+  } as const;
+  return { fileName: storeFileName(base), ...found, base: start, end: start, isLast: true, remarks };
 }
 
 async function firstLogId(
