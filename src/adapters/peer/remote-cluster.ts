@@ -1,0 +1,174 @@
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { Client, ServiceError } from '@grpc/grpc-js';
+import { Metadata, status as grpcCodes } from '@grpc/grpc-js';
+import type { Cluster, ClusterStatus, MemberRole, MemberState, MemberStatus } from '../../application/cluster.js';
+import { MembershipError } from '../../application/cluster.js';
+import { OutcomeUnknownError, UnavailableError } from '../../application/errors.js';
+import { InvalidInputError } from '../../domain/log/errors.js';
+import { toIndex, toOffset, toTerm } from '../../domain/log/offsets.js';
+import {
+  ClusterService,
+  type ClusterStatus as ClusterStatusMessage,
+  type Member,
+  MemberRole as Role,
+  MemberState as State,
+} from '../../gen/golog/v1/cluster_service_pb.js';
+
+export interface RemoteClusterOptions {
+  /** A status that has not come after this long is given up (default 2 s). */
+  readonly statusMs?: number;
+  /** A change that is not answered for this long is of unknown outcome (default 60 s). */
+  readonly changeMs?: number;
+}
+
+const { method } = ClusterService;
+
+/**
+ * The cluster as a peer sees it, and its administration there, over the client's channel, which stays its owner's.
+ * Calls say that they are forwarded; the peer answers a forwarded status itself. Whatever keeps a status from coming is
+ * an `UnavailableError`, so that the caller may answer with its own view. A change rejects with that only where the peer
+ * said so or cannot have got the call; where the link broke under the call, with `OutcomeUnknownError`.
+ */
+export class RemoteCluster implements Cluster {
+  readonly #metadata = new Metadata();
+  readonly #statusMs: number;
+  readonly #changeMs: number;
+
+  constructor(
+    private readonly client: Client,
+    { statusMs = 2_000, changeMs = 60_000 }: RemoteClusterOptions = {},
+  ) {
+    this.#metadata.set('golog-forwarded', '1');
+    this.#statusMs = statusMs;
+    this.#changeMs = changeMs;
+  }
+
+  async status(options: { readonly signal: AbortSignal; readonly local?: boolean }): Promise<ClusterStatus> {
+    const { signal, local = false } = options;
+    try {
+      const { cluster } = await this.#call(method.getCluster, { local }, signal, this.#statusMs);
+      if (cluster === undefined) throw new UnavailableError('the peer answered without a status');
+      return clusterStatus(cluster);
+    } catch (error) {
+      throw error instanceof OutcomeUnknownError ? new UnavailableError(error.message) : error;
+    }
+  }
+
+  async addMember(member: { readonly name: string; readonly rpcAddr: string }, signal: AbortSignal): Promise<void> {
+    await this.#call(method.addMember, member, signal, this.#changeMs);
+  }
+
+  async promoteMember(name: string, signal: AbortSignal): Promise<void> {
+    await this.#call(method.promoteMember, { name }, signal, this.#changeMs);
+  }
+
+  async removeMember(name: string, signal: AbortSignal): Promise<void> {
+    await this.#call(method.removeMember, { name }, signal, this.#changeMs);
+  }
+
+  async transferLeadership(name: string | undefined, signal: AbortSignal): Promise<string> {
+    const request = name === undefined ? {} : { name };
+    const { leader } = await this.#call(method.transferLeadership, request, signal, this.#changeMs);
+    return leader;
+  }
+
+  #call<I extends DescMessage, O extends DescMessage>(
+    { name, input, output }: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    signal: AbortSignal,
+    timeoutMs: number,
+  ): Promise<MessageShape<O>> {
+    return new Promise((resolve, reject) => {
+      signal.throwIfAborted();
+      const call = this.client.makeUnaryRequest(
+        `/${ClusterService.typeName}/${name}`,
+        (message: MessageShape<I>) => Buffer.from(toBinary(input, message)),
+        (bytes: Buffer) => fromBinary(output, bytes),
+        create(input, request),
+        this.#metadata,
+        { deadline: Date.now() + timeoutMs },
+        (error, response) => {
+          signal.removeEventListener('abort', cancel);
+          if (error === null && response !== undefined) resolve(response);
+          else reject(signal.aborted ? (signal.reason as Error) : domainError(error));
+        },
+      );
+      const cancel = (): void => {
+        call.cancel();
+      };
+      signal.addEventListener('abort', cancel);
+    });
+  }
+}
+
+/** The error of a call in the port's terms. */
+function domainError(error: ServiceError | null): Error {
+  if (error === null) return new OutcomeUnknownError('the peer ended the call without an answer');
+  const { code, details, metadata } = error;
+  switch (code) {
+    case grpcCodes.FAILED_PRECONDITION:
+      return new MembershipError(details, { cause: error });
+    case grpcCodes.INVALID_ARGUMENT:
+      return new InvalidInputError(details, { cause: error });
+    case grpcCodes.ABORTED:
+      return new OutcomeUnknownError(details, { cause: error });
+    case grpcCodes.UNAVAILABLE:
+      // What the peer itself says comes with a rich status; a connection that breaks under a call does not.
+      if (metadata.get('grpc-status-details-bin').length > 0)
+        return new UnavailableError(details, metadata.get('golog-leader')[0]?.toString());
+      if (/^(No connection established|Name resolution failed)/.test(details))
+        return new UnavailableError('the peer cannot be reached');
+      return new OutcomeUnknownError('the connection to the peer broke before it answered', { cause: error });
+    case grpcCodes.UNIMPLEMENTED:
+      return new UnavailableError('the peer does not administer a cluster');
+    case grpcCodes.DEADLINE_EXCEEDED:
+    case grpcCodes.CANCELLED:
+      return new OutcomeUnknownError('the peer did not answer in time', { cause: error });
+    default:
+      return new OutcomeUnknownError(`the peer failed: ${details}`, { cause: error });
+  }
+}
+
+const roles: ReadonlyMap<Role, MemberRole> = new Map([
+  [Role.LEADER, 'leader'],
+  [Role.VOTER, 'voter'],
+  [Role.LEARNER, 'learner'],
+]);
+
+const states: ReadonlyMap<State, MemberState> = new Map([
+  [State.SELF, 'self'],
+  [State.PROBING, 'probing'],
+  [State.REPLICATING, 'replicating'],
+  [State.CATCHING_UP, 'catching-up'],
+  [State.UNREACHABLE, 'unreachable'],
+]);
+
+function memberStatus({ id, name, uuid, rpcAddr, role, state, ...known }: Member): MemberStatus {
+  const { matchIndex, lagEntries, heardMsAgo } = known;
+  return {
+    id: Number(id),
+    name,
+    uuid,
+    rpcAddr,
+    role: roles.get(role) ?? 'learner',
+    state: states.get(state) ?? 'unknown',
+    ...(matchIndex !== undefined && { matchIndex: toIndex(Number(matchIndex)) }),
+    ...(lagEntries !== undefined && { lagEntries: Number(lagEntries) }),
+    ...(heardMsAgo !== undefined && { heardMsAgo: Number(heardMsAgo) }),
+  };
+}
+
+function clusterStatus({ leader, problem, ...message }: ClusterStatusMessage): ClusterStatus {
+  return {
+    clusterId: message.clusterId,
+    answeredBy: message.answeredBy,
+    term: toTerm(Number(message.term)),
+    ...(leader !== undefined && { leader }),
+    commitIndex: toIndex(Number(message.commitIndex)),
+    lastIndex: toIndex(Number(message.lastIndex)),
+    highWatermark: toOffset(Number(message.highWatermark)),
+    members: message.members.map(memberStatus),
+    ...(problem !== undefined && { problem }),
+  };
+}
