@@ -7,6 +7,7 @@ import type { HardState } from './hard-state.js';
 import { hardStatesEqual } from './hard-state.js';
 import type { Message } from './message.js';
 import { isLocalThread, isLocalType, isResponseType, message } from './message.js';
+import type { Progress } from './progress.js';
 import { LocalMessageError, PeerNotFoundError } from './raft-errors.js';
 import { Raft } from './raft.js';
 import type { Ready, SoftState } from './ready.js';
@@ -160,6 +161,11 @@ export class RawNode {
   /** With the progress of all members, where this node leads. Values are copies. */
   status(): Status {
     return statusOf(this.#raft);
+  }
+
+  /** What this node knows of each member, where it leads; by ascending id. Not to be changed and not to be kept. */
+  visitProgress(visit: (id: number, progress: Readonly<Progress>) => void): void {
+    if (this.#raft.state === 'StateLeader') this.#raft.tracker.visit(visit);
   }
 
   basicStatus(): BasicStatus {

@@ -1,0 +1,57 @@
+import type { HardStateFile } from '../domain/log/hard-state.js';
+import type { Log } from '../domain/log/log.js';
+import { type Offset, toIndex } from '../domain/log/offsets.js';
+import type { Entry } from '../domain/raft/entry.js';
+import { entryOfBatch } from './batch-entry.js';
+import type { ConfigurationFile } from './configuration.js';
+import { LogTail } from './log-tail.js';
+
+const readBytes = 4 * 1024 * 1024;
+
+interface Stored {
+  readonly log: Pick<Log, 'startIndex' | 'lastIndex' | 'lastTerm' | 'endOffset' | 'readEntries' | 'termAt'>;
+  readonly hardState: Pick<HardStateFile, 'current'>;
+  readonly configuration: Pick<ConfigurationFile, 'at'>;
+  readonly id: number;
+}
+
+/**
+ * What a core starts from: all up to the commit index on disk is applied, what comes after it is read into memory. The
+ * driver saves the commit index often enough for that to be little.
+ */
+export async function loadTail({
+  log,
+  hardState,
+  configuration,
+  id,
+}: Stored): Promise<{ tail: LogTail; watermark: Offset }> {
+  const { current } = hardState;
+  // A log that began anew may lie behind the commit index on disk.
+  const before = Math.max(current.commit, log.startIndex - 1);
+  const entries: Entry[] = [];
+  while (before + entries.length < log.lastIndex) {
+    const next = toIndex(before + entries.length + 1);
+    const batches = await log.readEntries(next, { until: toIndex(log.lastIndex + 1), bytesMax: readBytes });
+    for (const batch of batches) entries.push(entryOfBatch(batch));
+  }
+  const { confState } = configuration.at(before);
+  const alone = confState.voters.length === 1 && confState.voters[0] === id && confState.votersOutgoing.length === 0;
+  const term = Math.max(current.term, log.lastTerm);
+  const tail = new LogTail({
+    hardState: {
+      term,
+      vote: term === current.term ? current.vote : 0,
+      commit: alone ? committedAlone(before, entries) : before,
+    },
+    confState,
+    before: { index: before, term: await log.termAt(toIndex(before)) },
+    entries,
+  });
+  return { tail, watermark: entries[0]?.batch?.baseOffset ?? log.endOffset };
+}
+
+/** What a group of one has on disk is committed, up to the first entry that may have made it a larger one. */
+function committedAlone(before: number, entries: readonly Entry[]): number {
+  const change = entries.findIndex(({ type }) => type !== 'normal');
+  return before + (change === -1 ? entries.length : change + 1);
+}

@@ -1,0 +1,521 @@
+import { DiskReserveError, ExpectedOffsetMismatchError } from '../domain/log/errors.js';
+import { type EpochMs, type Offset, toIndex } from '../domain/log/offsets.js';
+import type { Place } from '../domain/log/place.js';
+import type { Records } from '../domain/log/record-batch.js';
+import type { ConfChangeV2 } from '../domain/raft/conf-change.js';
+import type { Entry } from '../domain/raft/entry.js';
+import { appendThread, applyThread, type Message } from '../domain/raft/message.js';
+import type { Progress } from '../domain/raft/progress.js';
+import { LocalMessageError, PeerNotFoundError, ProposalDroppedError } from '../domain/raft/raft-errors.js';
+import type { Ready, SoftState } from '../domain/raft/ready.js';
+import { RawNode } from '../domain/raft/raw-node.js';
+import type { BasicStatus } from '../domain/raft/status.js';
+import { Applier } from './applier.js';
+import { AppendThread } from './append-thread.js';
+import { CatchUps } from './catch-ups.js';
+import { Conditions } from './conditions.js';
+import type { Configuration } from './configuration.js';
+import { EntryStore } from './entry-store.js';
+import { OverloadedError, UnavailableError } from './errors.js';
+import type { LogTail } from './log-tail.js';
+import { loadTail } from './log-tail-loading.js';
+import type { AppendReceipt, Consensus, ProposeOptions, Server } from './ports/consensus.js';
+import type { PeerReceiver } from './ports/peer-transport.js';
+import { PendingChanges } from './pending-changes.js';
+import { Proposals } from './proposals.js';
+import { ReadBarriers } from './read-barriers.js';
+import { coreConfig, type RaftNodeOptions } from './raft-options.js';
+import { repeat } from './repeat.js';
+import { Watermark } from './watermark.js';
+
+const mebibyte = 1024 * 1024;
+/** Of appends that a leader has taken and not answered. */
+const pendingBytesMax = 32 * mebibyte;
+/** The commit index on disk lags by at most this much, which is what a start reads back into memory. */
+const saveCommitEveryBytes = 16 * mebibyte;
+const saveCommitEveryMs = 1_000;
+const retainEveryMs = 10_000;
+
+/**
+ * The driver of one Raft core: the only code that knows persist → send → apply. What the core asks for goes to the
+ * append thread (log and hard state, under one sync), to the peers, and to the state machine, which is the high
+ * watermark and those who wait for it. A group of one runs exactly this.
+ */
+export class RaftNode implements Consensus, PeerReceiver {
+  readonly #core: RawNode;
+  readonly #tail: LogTail;
+  readonly #applier: Applier;
+  readonly #store: EntryStore;
+  readonly #thread: AppendThread;
+  readonly #watermark: Watermark;
+  readonly #proposals = new Proposals();
+  readonly #barriers: ReadBarriers;
+  readonly #catchUps: CatchUps;
+  readonly #changes = new PendingChanges();
+  readonly #conditions = new Conditions();
+  readonly #heardAt = new Map<number, EpochMs>();
+  readonly #stopRepeating: (() => Promise<void>)[] = [];
+  #cancelTick: () => void = () => undefined;
+  #soft: SoftState = { lead: 0, raftState: 'StateFollower' };
+  #savedAtBytes = 0;
+  #drainScheduled = false;
+  #draining = false;
+  /** Ticks until the appends of a lost leadership are given up. */
+  #fateTicks = 0;
+  #refusal: UnavailableError | undefined;
+  #ended = false;
+  #closing: Promise<void> | undefined;
+  /** Of proposals that wait for a look at the disk; who comes meanwhile waits behind them. */
+  #waitingBytes = 0;
+  #look: Promise<void> | undefined;
+
+  private constructor(
+    private readonly options: RaftNodeOptions,
+    loaded: { tail: LogTail; watermark: Offset },
+  ) {
+    const { id, log, hardState, clock, random, timing } = options;
+    this.#tail = loaded.tail;
+    this.#core = new RawNode(coreConfig(options, this.#tail));
+    this.#watermark = new Watermark(loaded.watermark);
+    this.#applier = new Applier({
+      ...options,
+      core: this.#core,
+      tail: this.#tail,
+      watermark: this.#watermark,
+      proposals: this.#proposals,
+      changes: this.#changes,
+      selfName: options.self.name,
+      onMembership: () => this.#tellPeers(),
+      respond: (response) => this.#step(() => this.#core.step(response)),
+      onResumed: () => this.#drain(),
+      onFailure: (error) => this.#fail(error),
+    });
+    this.#thread = new AppendThread(
+      log,
+      hardState,
+      () => this.#drain(),
+      (error) => this.#fail(error),
+    );
+    this.#store = new EntryStore({
+      ...options,
+      tail: this.#tail,
+      thread: this.#thread,
+      proposals: this.#proposals,
+      changes: this.#changes,
+      onReset: (place) => this.#beganAnew(place),
+      respond: (response) => this.#respond(response),
+    });
+    const ask = (context: Uint8Array): void => this.#step(() => this.#core.readIndex(context));
+    this.#barriers = new ReadBarriers(ask, 2 * timing.electionTicks, id, random(2 ** 32));
+    this.#catchUps = new CatchUps({
+      ...options,
+      core: this.#core,
+      send: (messages) => options.transport.send(messages),
+      onStep: () => this.#schedule(),
+    });
+    const onError = (error: unknown): void => this.#fail(error);
+    this.#stopRepeating.push(
+      repeat(clock, saveCommitEveryMs, () => Promise.resolve(this.#saveCommit()), onError),
+      repeat(clock, retainEveryMs, () => this.#retain(), onError),
+    );
+  }
+
+  /** Takes over the log as it was recovered. A group of one leads when this resolves; others elect whom they will. */
+  static async start(options: RaftNodeOptions): Promise<RaftNode> {
+    const node = new RaftNode(options, await loadTail(options));
+    const { transport, id } = options;
+    transport.start(id, node);
+    node.#tellPeers();
+    node.#waitForTick();
+    if (node.isAlone) {
+      node.#step(() => node.#core.campaign());
+      await node.until(() => node.#ended || (node.isLeader && node.#applier.applied >= node.#store.lastIndex));
+      node.#assertTaking();
+    } else node.#schedule();
+    return node;
+  }
+
+  // ── Consensus ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get highWatermark(): Offset {
+    return this.#watermark.value;
+  }
+
+  waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void> {
+    return this.#watermark.waitBeyond(offset, signal);
+  }
+
+  readBarrier(signal: AbortSignal): Promise<Offset> {
+    if (this.#ended) return Promise.reject(this.#refusal ?? new UnavailableError('this node is shutting down'));
+    const barrier = this.#barriers.wait(signal);
+    this.#schedule();
+    return barrier;
+  }
+
+  servers(): readonly Server[] {
+    const { lead } = this.#soft;
+    return this.configuration.members.map(({ id, name, rpcAddr }) => ({ id: name, rpcAddr, isLeader: id === lead }));
+  }
+
+  async propose(records: Records, options: ProposeOptions = {}): Promise<AppendReceipt> {
+    this.#assertTaking();
+    if (this.isLeader) return this.#append(records, options);
+    const { lead } = this.#soft;
+    if (lead === 0 || lead === this.options.id) throw new UnavailableError('there is no leader now');
+    return this.options.transport.append(lead, records, options);
+  }
+
+  appendForwarded(records: Records, options: ProposeOptions): Promise<AppendReceipt> {
+    return this.#append(records, options);
+  }
+
+  /**
+   * Hands leadership to another voter, if this node leads and there is one: before the listeners close, since it takes
+   * messages. Resolves when another node leads, or after an election timeout.
+   */
+  async handOver(): Promise<void> {
+    const heir = this.#mostAdvancedVoter();
+    if (!this.isLeader || heir === undefined) return;
+    try {
+      await this.transferTo(heir);
+    } catch {
+      // The others elect a leader by themselves, only later.
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#refusal ??= new UnavailableError('this node is shutting down');
+    this.options.diskReserve.close();
+    // What was accepted ends: soon, unless there is no quorum.
+    await this.#untilOrLate(() => this.#waitingBytes === 0 && this.#proposals.count === 0);
+    if (!this.#ended) this.#finish('this node shut down before the append was committed');
+    await Promise.all(this.#stopRepeating.map((stop) => stop()));
+    this.#saveCommit();
+    await this.#thread.idle();
+    await this.options.transport.close();
+  }
+
+  // ── What the administration of the cluster stands on ─────────────────────────────────────────────────────────────
+
+  get isLeader(): boolean {
+    return this.#soft.raftState === 'StateLeader';
+  }
+
+  /** 0: unknown. */
+  get leaderId(): number {
+    return this.#soft.lead;
+  }
+
+  get configuration(): Configuration {
+    return this.options.configuration.current;
+  }
+
+  /** Whether this node is the only voter. */
+  get isAlone(): boolean {
+    return this.#applier.isAlone;
+  }
+
+  get status(): BasicStatus {
+    return this.#core.basicStatus();
+  }
+
+  visitProgress(visit: (id: number, progress: Readonly<Progress>) => void): void {
+    this.#core.visitProgress(visit);
+  }
+
+  /** Since the member was last heard from; undefined: not since this node started. */
+  heardMsAgo(id: number): number | undefined {
+    const at = this.#heardAt.get(id);
+    return at === undefined ? undefined : Math.max(0, this.options.clock.now() - at);
+  }
+
+  /**
+   * Has a change of the membership committed and applied. Rejects with `UnavailableError` where this node does not lead
+   * or another change is under way, and when leadership is lost (the change may still come about).
+   */
+  proposeChange(change: Omit<ConfChangeV2, 'context'>, context: (nonce: number) => Uint8Array): Promise<void> {
+    const nonce = 1 + this.options.random(2 ** 48);
+    return this.#changes
+      .add(nonce, () => {
+        if (this.#ended || !this.isLeader) throw this.notLeading();
+        this.#core.proposeConfChange({ ...change, context: context(nonce) });
+        this.#schedule();
+      })
+      .catch((error: unknown) => {
+        throw error instanceof ProposalDroppedError ? this.notLeading() : error;
+      });
+  }
+
+  /** Hands leadership over. Resolves when the member leads, rejects with `UnavailableError` after an election timeout. */
+  async transferTo(id: number): Promise<void> {
+    this.#step(() => this.#core.transferLeader(id));
+    await this.#untilOrLate(() => this.#soft.lead === id);
+    if (this.#soft.lead !== id) throw new UnavailableError('the transfer of leadership did not come about');
+  }
+
+  notLeading(): UnavailableError {
+    const { lead } = this.#soft;
+    const leader = this.configuration.members.find(({ id }) => id === lead && id !== this.options.id);
+    return new UnavailableError('this node does not lead', leader?.rpcAddr);
+  }
+
+  /** Resolves when the condition holds, which is looked at after every step of the core. */
+  until(holds: () => boolean): Promise<void> {
+    return this.#conditions.until(holds);
+  }
+
+  /** As `until`, but for at most an election timeout, and while this node goes on. */
+  async #untilOrLate(holds: () => boolean): Promise<void> {
+    const { timing, clock } = this.options;
+    let late = false;
+    const cancel = clock.after(timing.tickMs * timing.electionTicks, () => {
+      late = true;
+      this.#conditions.check();
+    });
+    await this.until(() => late || this.#ended || holds());
+    cancel();
+  }
+
+  // ── PeerReceiver ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  receive(received: Message): void {
+    if (this.#ended || received.type === 'MsgProp') return;
+    this.#heardAt.set(received.from, this.options.clock.now());
+    if (received.type === 'MsgApp' && !this.#hasRoomFor(received.entries)) return;
+    this.#step(() => this.#core.step(received));
+    if (received.type === 'MsgAppResp') this.#catchUps.takeResponse(received);
+  }
+
+  /** On a full disk a follower lets appends pass by, and takes them when there is space again (storage.md). */
+  #hasRoomFor(entries: readonly Entry[]): boolean {
+    let bytes = 0;
+    for (const { data } of entries) bytes += data.length;
+    if (bytes === 0) return true;
+    const { diskReserve, logger } = this.options;
+    void diskReserve.refresh();
+    try {
+      diskReserve.admitOrThrow(bytes);
+      return true;
+    } catch (error) {
+      if (!(error instanceof DiskReserveError)) throw error;
+      logger.debug({ error: error.message }, 'entries of the leader are not taken');
+      return false;
+    }
+  }
+
+  unreachable(id: number): void {
+    if (!this.#ended) this.#step(() => this.#core.reportUnreachable(id));
+  }
+
+  // ── Appending ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #append(records: Records, { expectedOffset, signal }: ProposeOptions): Promise<AppendReceipt> {
+    this.#assertTaking();
+    if (this.#proposals.pendingBytes + this.#waitingBytes >= pendingBytesMax)
+      throw new OverloadedError('bytes waiting for a quorum', pendingBytesMax);
+    const { diskReserve, log } = this.options;
+    const look = diskReserve.refresh() ?? (this.#waitingBytes > 0 ? this.#look : undefined);
+    if (look !== undefined) {
+      this.#look = look;
+      this.#waitingBytes += records.payload.length;
+      await look;
+      this.#waitingBytes -= records.payload.length;
+      this.#assertTaking();
+    }
+    // No wait from here to the proposal: offsets are given in the order of the calls.
+    signal?.throwIfAborted();
+    if (!this.isLeader) throw this.notLeading();
+    const nextOffset = this.#proposals.nextOffset(this.#store.endOffset);
+    if (expectedOffset !== undefined && expectedOffset !== nextOffset) {
+      await this.#untilCommitted(nextOffset);
+      throw new ExpectedOffsetMismatchError(expectedOffset, nextOffset);
+    }
+    log.assertAppendable();
+    diskReserve.admitOrThrow(records.payload.length);
+    try {
+      const answer = this.#proposals.add(records, () => this.#core.propose(records.payload));
+      this.#schedule();
+      return await answer;
+    } catch (error) {
+      if (error instanceof ProposalDroppedError) throw this.notLeading();
+      throw error;
+    }
+  }
+
+  /** What a caller is told of the log must be there to stay: an end that another leader may cut is none. */
+  async #untilCommitted(endOffset: Offset): Promise<void> {
+    const { term } = this.status.hardState;
+    await this.until(() => this.highWatermark >= endOffset || this.#ended || this.status.hardState.term !== term);
+    if (this.highWatermark < endOffset) throw this.notLeading();
+  }
+
+  #assertTaking(): void {
+    if (this.#refusal !== undefined) throw this.#refusal;
+  }
+
+  // ── The loop ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Something happens to the core; what comes of it is taken out soon, together with what else happens until then. */
+  #step(task: () => void): void {
+    try {
+      task();
+    } catch (error) {
+      // A peer's word that means nothing here, or a proposal at the wrong time: the core has said no.
+      if (!(
+        error instanceof ProposalDroppedError ||
+        error instanceof PeerNotFoundError ||
+        error instanceof LocalMessageError
+      )) {
+        this.#fail(error);
+        return;
+      }
+    }
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#drainScheduled || this.#draining || this.#ended) return;
+    this.#drainScheduled = true;
+    this.options.clock.soon(() => {
+      this.#drainScheduled = false;
+      this.#drain();
+    });
+  }
+
+  #drain(): void {
+    if (this.#draining || this.#ended) return;
+    this.#draining = true;
+    try {
+      this.#barriers.flush();
+      while (this.#core.hasReady()) this.#handle(this.#core.ready());
+      this.#proposals.dropUnplaced();
+      this.#changes.refuseUnplaced();
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#draining = false;
+    }
+    this.#conditions.check();
+  }
+
+  #handle(ready: Ready): void {
+    if (ready.softState !== undefined) this.#takeSoftState(ready.softState);
+    this.#store.place(ready);
+    const toPeers: Message[] = [];
+    for (const each of ready.messages) {
+      if (each.to === appendThread) this.#store.store(each);
+      else if (each.to === applyThread) {
+        this.#applier.take(each);
+        if (this.#applier.appliedBytes - this.#savedAtBytes >= saveCommitEveryBytes) this.#saveCommit();
+      } else if (each.type === 'MsgSnap') this.#catchUps.start(each.to, each.term);
+      else toPeers.push(each);
+    }
+    if (toPeers.length > 0) this.options.transport.send(toPeers);
+    for (const state of ready.readStates) this.#barriers.confirm(state);
+    this.#barriers.release(this.#applier.applied, this.highWatermark);
+  }
+
+  #takeSoftState(soft: SoftState): void {
+    const led = this.isLeader;
+    this.#soft = soft;
+    if (this.isLeader === led) return;
+    const { term } = this.status.hardState;
+    this.options.logger.info({ term, node: this.options.self.name }, led ? 'stopped leading' : 'leads');
+    if (!led) return;
+    this.#fateTicks = this.options.timing.electionTicks;
+    this.#catchUps.stopAll();
+    this.#changes.rejectAll(this.notLeading());
+  }
+
+  #respond(response: Message): void {
+    if (response.to === this.options.id) this.#step(() => this.#core.step(response));
+    else this.options.transport.send([response]);
+  }
+
+  #beganAnew(place: Place): void {
+    const { index, offset } = place;
+    this.options.logger.warn({ index, offset }, 'the leader no longer keeps what this node lacks: its log begins anew');
+    this.#applier.beginAnew(place);
+    this.#tellPeers();
+  }
+
+  // ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** What came in during a stall is looked at before the tick, and ticks that a stall swallowed do not come back. */
+  #waitForTick(): void {
+    const { clock, timing } = this.options;
+    this.#cancelTick = clock.after(timing.tickMs, () => {
+      clock.soon(() => {
+        if (this.#ended) return;
+        this.#tick();
+        this.#waitForTick();
+      });
+    });
+  }
+
+  #tick(): void {
+    this.#step(() => this.#core.tick());
+    this.#barriers.tick();
+    this.#catchUps.tick();
+    if (this.#fateTicks > 0 && --this.#fateTicks === 0 && !this.isLeader)
+      this.#proposals.giveUp('leadership was lost before the append was committed');
+  }
+
+  #saveCommit(): void {
+    const { hardState } = this.options;
+    if (hardState.current.commit >= this.#applier.applied) return;
+    this.#savedAtBytes = this.#applier.appliedBytes;
+    this.#thread.noteCommit(toIndex(this.#applier.applied));
+  }
+
+  async #retain(): Promise<void> {
+    const { log, retention, clock } = this.options;
+    if (retention.bytesMax === undefined && retention.ageMsMax === undefined) return;
+    await this.#thread.exclusively(() => log.retain({ ...retention, now: clock.now(), upTo: this.highWatermark }));
+  }
+
+  // ── Ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #fail(error: unknown): void {
+    if (this.#ended) return;
+    this.#refusal = new UnavailableError('the log of this node has failed; nothing was appended');
+    this.#finish('the log of this node failed while the batch was written');
+    this.options.onFatal(error);
+  }
+
+  #finish(reason: string): void {
+    this.#ended = true;
+    this.#cancelTick();
+    this.#catchUps.stopAll();
+    this.#proposals.giveUp(reason);
+    this.#proposals.dropUnplaced();
+    const refusal = this.#refusal ?? new UnavailableError(reason);
+    this.#barriers.rejectAll(refusal);
+    this.#changes.rejectAll(refusal);
+    this.#conditions.check();
+  }
+
+  #mostAdvancedVoter(): number | undefined {
+    let heir: { id: number; match: number } | undefined;
+    const { voters } = this.configuration.confState;
+    this.#core.visitProgress((id, { match, recentActive }) => {
+      if (id === this.options.id || !recentActive || !voters.includes(id)) return;
+      if (heir === undefined || match > heir.match) heir = { id, match };
+    });
+    return heir?.id;
+  }
+
+  #tellPeers(): void {
+    const { transport, id, configuration } = this.options;
+    const contacts = configuration.kept?.contacts ?? [];
+    const known = new Map([...contacts, ...this.configuration.members].map((member) => [member.id, member]));
+    const isMember = this.configuration.members.some((member) => member.id === id);
+    const peers = isMember ? this.configuration.members : [...known.values()];
+    transport.setPeers(peers.filter((peer) => peer.id !== id));
+  }
+}

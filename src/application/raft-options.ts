@@ -1,0 +1,74 @@
+import type { HardStateFile } from '../domain/log/hard-state.js';
+import type { Log } from '../domain/log/log.js';
+import type { Seal } from '../domain/log/record-batch.js';
+import type { RaftConfig } from '../domain/raft/config.js';
+import type { Storage } from '../domain/raft/storage.js';
+import type { ConfigurationFile } from './configuration.js';
+import type { DiskReserve } from './disk-reserve.js';
+import type { Clock } from './ports/clock.js';
+import type { Logger } from './ports/logger.js';
+import type { PeerTransport } from './ports/peer-transport.js';
+
+const mebibyte = 1024 * 1024;
+
+export interface Retention {
+  readonly bytesMax?: number;
+  readonly ageMsMax?: number;
+}
+
+export interface RaftTiming {
+  /** Heartbeats go out each tick. */
+  readonly tickMs: number;
+  /** A follower campaigns when it has not heard from a leader for this many ticks, up to twice as many. */
+  readonly electionTicks: number;
+}
+
+export const defaultTiming: RaftTiming = { tickMs: 100, electionTicks: 10 };
+
+export interface RaftNodeOptions {
+  readonly log: Log;
+  readonly hardState: HardStateFile;
+  /** Of a node that is in a cluster: `kept` is there. */
+  readonly configuration: ConfigurationFile;
+  /** This node's Raft id. */
+  readonly id: number;
+  readonly self: { readonly name: string; readonly uuid: string; readonly rpcAddr: string };
+  readonly seal: Seal;
+  readonly clock: Clock;
+  /** A random integer of [0, n). */
+  readonly random: (n: number) => number;
+  readonly transport: PeerTransport;
+  readonly diskReserve: DiskReserve;
+  readonly retention: Retention;
+  readonly timing: RaftTiming;
+  readonly logger: Logger;
+  /** Called once when the log can no longer be written; the process must end. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** How golog runs the core (raft.md, "The driver"). */
+export function coreConfig({ id, timing, random, logger }: RaftNodeOptions, storage: Storage): RaftConfig {
+  return {
+    id,
+    electionTick: timing.electionTicks,
+    heartbeatTick: 1,
+    storage,
+    random,
+    asyncStorageWrites: true,
+    maxSizePerMsg: mebibyte,
+    maxCommittedSizePerReady: 16 * mebibyte,
+    maxInflightMsgs: 256,
+    maxInflightBytes: 16 * mebibyte,
+    checkQuorum: true,
+    preVote: true,
+    stepDownOnRemoval: true,
+    // A follower forwards by itself, and the answer comes back to it.
+    disableProposalForwarding: true,
+    logger: {
+      debug: (text) => logger.debug({}, `raft: ${text}`),
+      info: (text) => logger.debug({}, `raft: ${text}`),
+      warning: (text) => logger.warn({}, `raft: ${text}`),
+      error: (text) => logger.error({}, `raft: ${text}`),
+    },
+  };
+}
