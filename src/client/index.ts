@@ -1,4 +1,11 @@
 export {
+  ClusterClient,
+  type ClusterStatus,
+  type MemberStatus,
+  type StatusOptions,
+  type WatchOptions,
+} from './cluster-client.js';
+export {
   AcknowledgedLossError,
   ConcurrentProducerError,
   isTransient,

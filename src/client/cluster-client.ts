@@ -1,0 +1,245 @@
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { Client, credentials } from '@grpc/grpc-js';
+import { setTimeout as pause } from 'node:timers/promises';
+import {
+  ClusterService,
+  type ClusterStatus as ClusterStatusMessage,
+  type Member,
+  MemberRole,
+  MemberState,
+} from '../gen/golog/v1/cluster_service_pb.js';
+import { Log } from '../gen/log/v1/log_pb.js';
+import { fromServiceError, isTransient, UnreachableError } from './errors.js';
+import { safeNumber, type Server } from './log-client.js';
+import { MalformedResponseError } from './wire.js';
+import { type CallKind, ServersInTurn } from './servers-in-turn.js';
+
+/** A member of the cluster, as the server that answered knows it: what it does not know is undefined. */
+export interface MemberStatus {
+  /** The Raft id: never reused. */
+  readonly id: number;
+  readonly name: string;
+  /** UUID of the member's data directory; empty until it has joined. */
+  readonly uuid: string;
+  readonly rpcAddr: string;
+  /** `leader`, `voter` or `learner`. */
+  readonly role: string;
+  /** `self`, `probing`, `replicating`, `catching-up`, `unreachable` or `unknown`. */
+  readonly state: string;
+  /** The last index known to be on the member's disk. */
+  readonly matchIndex: number | undefined;
+  /** Entries between that and the leader's last. */
+  readonly lagEntries: number | undefined;
+  readonly heardMsAgo: number | undefined;
+}
+
+export interface ClusterStatus {
+  readonly clusterId: string;
+  /** Name of the node whose view this is. */
+  readonly answeredBy: string;
+  readonly term: number;
+  readonly leader: string | undefined;
+  readonly commitIndex: number;
+  readonly lastIndex: number;
+  readonly highWatermark: number;
+  readonly members: readonly MemberStatus[];
+  /** Why nothing commits. */
+  readonly problem: string | undefined;
+}
+
+export interface StatusOptions {
+  /** As the server asked sees it, whoever leads. */
+  readonly local?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface WatchOptions extends StatusOptions {
+  /** Told when a server was lost, before another is tried. */
+  readonly onLost?: (reason: unknown) => void;
+}
+
+const deadlineMs: Readonly<Record<CallKind, number>> = { read: 5_000, change: 60_000 };
+/** Between two rounds over servers none of which goes on with a watch, and how long to go on with the rounds. */
+const watchPauseMs = 500;
+const watchGiveUpMs = 30_000;
+const channelOptions = {
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 1_000,
+  // A watch hears nothing for as long as nothing changes.
+  'grpc.keepalive_time_ms': 5_000,
+  'grpc.keepalive_timeout_ms': 3_000,
+};
+
+/** Administers a cluster through whichever of several servers answers; changes wait up to a minute. */
+export class ClusterClient {
+  readonly #servers: ServersInTurn;
+
+  /** @param addresses HOST:PORT each, at least one; nothing is sent yet */
+  constructor(addresses: readonly string[]) {
+    const connect = (address: string): Client => new Client(address, credentials.createInsecure(), channelOptions);
+    this.#servers = new ServersInTurn(addresses, connect);
+  }
+
+  close(): void {
+    this.#servers.close();
+  }
+
+  async servers(signal?: AbortSignal): Promise<Server[]> {
+    const { servers } = await this.#unary('read', Log.method.getServers, {}, signal);
+    return servers.map(({ id, rpcAddr, isLeader }) => ({ id, rpcAddr, isLeader }));
+  }
+
+  async status({ local = false, signal }: StatusOptions = {}): Promise<ClusterStatus> {
+    return clusterStatus((await this.#unary('read', ClusterService.method.getCluster, { local }, signal)).cluster);
+  }
+
+  /**
+   * The status at once and on every change, from another server where one is lost. Ends at the signal's abort; throws
+   * when no server has answered for half a minute, or none at the start.
+   */
+  async *watch({ local = false, signal, onLost }: WatchOptions = {}): AsyncGenerator<ClusterStatus, void, void> {
+    let heard = false;
+    let lostMs: number | undefined;
+    for (;;) {
+      try {
+        for await (const status of this.#watchOne(local, signal)) {
+          heard = true;
+          lostMs = undefined;
+          yield status;
+        }
+      } catch (error) {
+        if (signal?.aborted === true) return;
+        lostMs ??= performance.now();
+        if (!heard || !isTransient(error) || performance.now() - lostMs > watchGiveUpMs) throw error;
+        onLost?.(error);
+      }
+      await pause(watchPauseMs, undefined, { signal }).catch(() => undefined);
+      if (signal?.aborted === true) return;
+    }
+  }
+
+  /** Registers a node, which votes once it has caught up. */
+  async addMember(name: string, rpcAddr: string, signal?: AbortSignal): Promise<void> {
+    await this.#unary('change', ClusterService.method.addMember, { name, rpcAddr }, signal);
+  }
+
+  async promoteMember(name: string, signal?: AbortSignal): Promise<void> {
+    await this.#unary('change', ClusterService.method.promoteMember, { name }, signal);
+  }
+
+  async removeMember(name: string, signal?: AbortSignal): Promise<void> {
+    await this.#unary('change', ClusterService.method.removeMember, { name }, signal);
+  }
+
+  /** Hands leadership to a voter, or to the most advanced one; resolves with the new leader's name. */
+  async transferLeadership(name?: string, signal?: AbortSignal): Promise<string> {
+    const request = name === undefined ? {} : { name };
+    return (await this.#unary('change', ClusterService.method.transferLeadership, request, signal)).leader;
+  }
+
+  /** One server's watch, from its first state on. */
+  async *#watchOne(local: boolean, signal: AbortSignal | undefined): AsyncGenerator<ClusterStatus, void, void> {
+    const { name, input, output } = ClusterService.method.watchCluster;
+    const opened = await this.#servers.call('read', signal, async (client, address) => {
+      const call = client.makeServerStreamRequest(
+        `/${ClusterService.typeName}/${name}`,
+        (request: MessageShape<typeof input>) => Buffer.from(toBinary(input, request)),
+        (bytes: Buffer) => fromBinary(output, bytes),
+        create(input, { local }),
+      );
+      const cancel = (): void => {
+        call.cancel();
+      };
+      call.on('error', () => undefined);
+      signal?.addEventListener('abort', cancel, { once: true });
+      let silent = false;
+      const timer = setTimeout(() => {
+        silent = true;
+        call.cancel();
+      }, deadlineMs.read);
+      const states = (call as AsyncIterable<MessageShape<typeof output>>)[Symbol.asyncIterator]();
+      try {
+        return { address, states, cancel, first: await states.next() };
+      } catch (error) {
+        signal?.removeEventListener('abort', cancel);
+        if (silent) throw new UnreachableError(address, `no answer within ${deadlineMs.read / 1_000} s`);
+        throw fromServiceError(error, address);
+      } finally {
+        clearTimeout(timer);
+      }
+    });
+    try {
+      for (let { first: next } = opened; next.done !== true; next = await opened.states.next())
+        yield clusterStatus(next.value.cluster);
+    } catch (error) {
+      throw fromServiceError(error, opened.address);
+    } finally {
+      signal?.removeEventListener('abort', opened.cancel);
+      opened.cancel();
+    }
+  }
+
+  #unary<I extends DescMessage, O extends DescMessage>(
+    kind: CallKind,
+    { parent, name, input, output }: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    signal: AbortSignal | undefined,
+  ): Promise<MessageShape<O>> {
+    const attempt = (client: Client, address: string): Promise<MessageShape<O>> =>
+      new Promise((resolve, reject) => {
+        const call = client.makeUnaryRequest(
+          `/${parent.typeName}/${name}`,
+          (message: MessageShape<I>) => Buffer.from(toBinary(input, message)),
+          (bytes: Buffer) => fromBinary(output, bytes),
+          create(input, request),
+          { deadline: Date.now() + deadlineMs[kind] },
+          (error, response) => {
+            signal?.removeEventListener('abort', cancel);
+            if (error === null && response !== undefined) resolve(response);
+            else reject(fromServiceError(error, address));
+          },
+        );
+        const cancel = (): void => {
+          call.cancel();
+        };
+        signal?.addEventListener('abort', cancel, { once: true });
+      });
+    return this.#servers.call(kind, signal, attempt);
+  }
+}
+
+/** `CATCHING_UP` → `catching-up`; a value of a newer server is `unspecified`. */
+const wordOf = (name: string | undefined): string => (name ?? 'UNSPECIFIED').toLowerCase().replaceAll('_', '-');
+
+const known = (value: bigint | undefined): number | undefined => (value === undefined ? undefined : safeNumber(value));
+
+function memberStatus({ id, name, uuid, rpcAddr, role, state, ...rest }: Member): MemberStatus {
+  return {
+    id: safeNumber(id),
+    name,
+    uuid,
+    rpcAddr,
+    role: wordOf(MemberRole[role]),
+    state: wordOf(MemberState[state]),
+    matchIndex: known(rest.matchIndex),
+    lagEntries: known(rest.lagEntries),
+    heardMsAgo: known(rest.heardMsAgo),
+  };
+}
+
+function clusterStatus(message: ClusterStatusMessage | undefined): ClusterStatus {
+  if (message === undefined) throw new MalformedResponseError('a response without the status of the cluster');
+  const { clusterId, answeredBy, leader, problem } = message;
+  return {
+    clusterId,
+    answeredBy,
+    term: safeNumber(message.term),
+    leader,
+    commitIndex: safeNumber(message.commitIndex),
+    lastIndex: safeNumber(message.lastIndex),
+    highWatermark: safeNumber(message.highWatermark),
+    members: message.members.map(memberStatus),
+    problem,
+  };
+}

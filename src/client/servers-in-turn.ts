@@ -1,0 +1,110 @@
+import { type Client, connectivityState } from '@grpc/grpc-js';
+import { isServiceError, OutcomeUnknownError, RpcError, UnreachableError } from './errors.js';
+
+const connectMs = 3_000;
+/** Leaders that one call follows from server to server. */
+const hintsMax = 3;
+
+/** A call that only reads may be made again anywhere; a change only where it cannot have been made yet. */
+export type CallKind = 'read' | 'change';
+
+/**
+ * Several servers of one cluster: a call goes to the one that last answered, to the next where one does not answer, and
+ * to the leader where a server says that only that one can take it.
+ */
+export class ServersInTurn {
+  readonly #clients = new Map<string, Client>();
+  #addresses: readonly string[];
+
+  /** @param addresses HOST:PORT each, at least one; nothing is sent yet */
+  constructor(
+    addresses: readonly string[],
+    private readonly connect: (address: string) => Client,
+  ) {
+    this.#addresses = addresses;
+  }
+
+  close(): void {
+    for (const client of this.#clients.values()) client.close();
+  }
+
+  /**
+   * The result of the first attempt that has one. Rejects with the last server's own refusal, with `UnreachableError`
+   * where none answers, and with `OutcomeUnknownError` where a change may have been made.
+   */
+  async call<T>(
+    kind: CallKind,
+    signal: AbortSignal | undefined,
+    attempt: (client: Client, address: string) => Promise<T>,
+  ): Promise<T> {
+    const pending = [...this.#addresses];
+    const tried = new Set<string>();
+    let hints = 0;
+    let refusal: unknown;
+    for (let address = pending.shift(); address !== undefined; address = pending.shift()) {
+      if (tried.has(address)) continue;
+      tried.add(address);
+      try {
+        const client = this.#client(address);
+        await connected(client, address);
+        signal?.throwIfAborted();
+        const result = await attempt(client, address);
+        this.#prefer(address);
+        return result;
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!(error instanceof UnreachableError)) {
+          if (!isElsewhereBetter(error, kind)) throw error;
+          const leader = error.details.get('leader');
+          if (leader !== undefined && hints++ < hintsMax) pending.unshift(leader);
+        }
+        if (!(refusal instanceof RpcError) || error instanceof RpcError) refusal = error;
+      }
+    }
+    if (refusal instanceof UnreachableError && tried.size > 1)
+      throw new UnreachableError([...tried].join(', '), 'none of them answers', { cause: refusal });
+    throw refusal;
+  }
+
+  #client(address: string): Client {
+    const client = this.#clients.get(address) ?? this.connect(address);
+    this.#clients.set(address, client);
+    return client;
+  }
+
+  #prefer(address: string): void {
+    this.#addresses = [address, ...this.#addresses.filter((other) => other !== address)];
+  }
+}
+
+/** Resolves once a connection is made or has failed: a call then tells its reason at once. */
+async function connected(client: Client, address: string): Promise<void> {
+  const channel = client.getChannel();
+  const deadline = Date.now() + connectMs;
+  for (;;) {
+    const state = channel.getConnectivityState(true);
+    if (state === connectivityState.READY || state === connectivityState.TRANSIENT_FAILURE) return;
+    await new Promise<void>((resolve, reject) => {
+      channel.watchConnectivityState(state, deadline, (error) => {
+        if (error === undefined) resolve();
+        else reject(new UnreachableError(address, `no connection within ${connectMs / 1_000} s`));
+      });
+    });
+  }
+}
+
+/** Whether another server may do what this one did not. @throws OutcomeUnknownError for a change that none may repeat */
+function isElsewhereBetter(error: unknown, kind: CallKind): error is RpcError {
+  if (!(error instanceof RpcError)) return false;
+  if (error.code === 'UNAVAILABLE' && isServersWord(error)) return true;
+  if (error.code !== 'UNAVAILABLE' && error.code !== 'DEADLINE_EXCEEDED') return false;
+  if (kind === 'read') return true;
+  throw new OutcomeUnknownError(`no answer (${error.message}): the change may or may not have been made`, {
+    cause: error,
+  });
+}
+
+/** A server explains itself with a rich status; a connection that breaks does not. */
+function isServersWord({ cause }: RpcError): boolean {
+  return isServiceError(cause) && cause.metadata.get('grpc-status-details-bin').length > 0;
+}

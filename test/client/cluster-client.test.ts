@@ -1,0 +1,218 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server as TcpServer, type Socket } from 'node:net';
+import { GrpcServer } from '../../src/adapters/grpc/index.js';
+import { ManualClock } from '../../src/adapters/memory/manual-clock.js';
+import { MembershipError } from '../../src/application/cluster.js';
+import { UnavailableError } from '../../src/application/errors.js';
+import { ClusterClient, OutcomeUnknownError, RpcError, UnreachableError } from '../../src/client/index.js';
+import { toTerm } from '../../src/domain/log/offsets.js';
+import { exampleStatus, FakeCluster } from '../grpc/fake-cluster.js';
+import { FakeCommitLog } from '../grpc/fake-commit-log.js';
+import { MemoryLogger, until } from '../grpc/fixture.js';
+
+/** Nobody listens on port 1 of the loopback. */
+const nobody = '127.0.0.1:1';
+
+class Member {
+  readonly cluster = new FakeCluster();
+  readonly clock = new ManualClock();
+  readonly server: GrpcServer;
+  address = '';
+
+  constructor() {
+    const { cluster, clock } = this;
+    const options = { host: '127.0.0.1', port: 0 };
+    this.server = new GrpcServer(options, new FakeCommitLog(), new MemoryLogger(), { cluster, clock });
+  }
+
+  async start(): Promise<this> {
+    this.address = `127.0.0.1:${(await this.server.listen()).port}`;
+    return this;
+  }
+}
+
+let first: Member;
+let second: Member;
+const clients: ClusterClient[] = [];
+
+function clientOf(...addresses: string[]): ClusterClient {
+  const client = new ClusterClient(addresses);
+  clients.push(client);
+  return client;
+}
+
+beforeEach(async () => {
+  first = await new Member().start();
+  second = await new Member().start();
+  second.cluster.current = { ...exampleStatus, answeredBy: 'n2' };
+});
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close();
+  await Promise.all([first.server.close(0), second.server.close(0)]);
+});
+
+const failureOf = (call: Promise<unknown>): Promise<unknown> =>
+  call.then(
+    () => 'no failure',
+    (error: unknown) => error,
+  );
+
+describe('ClusterClient', () => {
+  it('gives the status in full', async () => {
+    const status = await clientOf(first.address).status();
+    expect(status).toEqual({
+      ...exampleStatus,
+      members: exampleStatus.members.map((member) => ({
+        matchIndex: undefined,
+        lagEntries: undefined,
+        heardMsAgo: undefined,
+        ...member,
+      })),
+    });
+  });
+
+  it('lists the servers', async () => {
+    expect(await clientOf(first.address).servers()).toHaveLength(2);
+  });
+
+  it('tries the next address where nobody answers, and remembers who did', async () => {
+    const client = clientOf(nobody, second.address, first.address);
+    expect((await client.status()).answeredBy).toBe('n2');
+    await client.addMember('n4', '10.0.0.4:8400');
+    expect(second.cluster.calls).toEqual([
+      ['status', 'leader'],
+      ['addMember', 'n4', '10.0.0.4:8400'],
+    ]);
+    expect(first.cluster.calls).toEqual([]);
+  });
+
+  it('says of one address why it cannot be reached, of several that none answers', async () => {
+    const one = await failureOf(clientOf(nobody).status());
+    expect(one).toBeInstanceOf(UnreachableError);
+    expect(one).toMatchObject({ message: `cannot reach ${nobody}: ECONNREFUSED` });
+    const two = await failureOf(clientOf(nobody, '127.0.0.1:2').status());
+    expect(two).toMatchObject({ message: `cannot reach ${nobody}, 127.0.0.1:2: none of them answers` });
+  });
+
+  it('goes to the leader that a server names', async () => {
+    first.cluster.failures.push(new UnavailableError('not the leader', second.address));
+    await clientOf(first.address).removeMember('n3');
+    expect(second.cluster.calls).toEqual([['removeMember', 'n3']]);
+  });
+
+  it('does not go in circles', async () => {
+    first.cluster.failures.push(new UnavailableError('not me', second.address));
+    second.cluster.failures.push(new UnavailableError('not me either', first.address));
+    const error = await failureOf(clientOf(first.address).removeMember('n3'));
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', message: 'not me either' });
+    expect([first.cluster.calls.length, second.cluster.calls.length]).toEqual([1, 1]);
+  });
+
+  it('tells the refusal of a server rather than the silence of others', async () => {
+    first.cluster.failures.push(new UnavailableError('no leader'));
+    const error = await failureOf(clientOf(first.address, nobody).transferLeadership());
+    expect(error).toBeInstanceOf(RpcError);
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', message: 'no leader' });
+  });
+
+  it('asks nobody else after a refusal that others would repeat', async () => {
+    first.cluster.failures.push(new MembershipError('n2 is no learner'));
+    const error = await failureOf(clientOf(first.address, second.address).promoteMember('n2'));
+    expect(error).toMatchObject({ code: 'FAILED_PRECONDITION', message: 'n2 is no learner' });
+    expect(second.cluster.calls).toEqual([]);
+  });
+
+  it('cancels at the abort of its signal, and rejects with its reason', async () => {
+    first.cluster.hang = true;
+    const controller = new AbortController();
+    const failure = failureOf(clientOf(first.address, second.address).removeMember('n3', controller.signal));
+    await until(() => first.cluster.hanging.length === 1);
+    const reason = new Error('enough');
+    controller.abort(reason);
+    expect(await failure).toBe(reason);
+    await until(() => first.cluster.hanging[0].aborted);
+    expect(second.cluster.calls).toEqual([]);
+  });
+});
+
+describe('a server that is lost under a call', () => {
+  let listener: TcpServer;
+  let sockets: Socket[];
+  let address: string;
+  /** Takes a connection for the second member's and breaks it once a call is under way there. */
+  beforeEach(async () => {
+    sockets = [];
+    const port = Number(second.address.split(':')[1]);
+    listener = createServer((socket) => {
+      sockets.push(socket);
+      void import('node:net').then(({ connect }) => {
+        const onward = connect(port, '127.0.0.1');
+        socket.pipe(onward).pipe(socket);
+        for (const end of [socket, onward]) end.on('error', () => undefined);
+        socket.on('close', () => onward.destroy());
+      });
+    }).listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    address = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
+    second.cluster.hang = true;
+  });
+  afterEach(() => {
+    listener.close();
+  });
+  const lose = async (): Promise<void> => {
+    await until(() => second.cluster.hanging.length === 1);
+    for (const socket of sockets) socket.destroy();
+  };
+
+  it('has a read done elsewhere', async () => {
+    const status = clientOf(address, first.address).status();
+    await lose();
+    expect((await status).answeredBy).toBe('n1');
+  });
+
+  it('does not have a change made twice', async () => {
+    const failure = failureOf(clientOf(address, first.address).addMember('n4', '10.0.0.4:8400'));
+    await lose();
+    expect(await failure).toBeInstanceOf(OutcomeUnknownError);
+    expect(first.cluster.calls).toEqual([]);
+  });
+});
+
+describe('watch', () => {
+  it('yields each state, goes on at another server, and ends at the abort', async () => {
+    const controller = new AbortController();
+    const lost: unknown[] = [];
+    const seen: string[] = [];
+    const client = clientOf(first.address, second.address);
+    for await (const { answeredBy, term } of client.watch({
+      signal: controller.signal,
+      onLost: (reason) => lost.push(reason),
+    })) {
+      seen.push(`${answeredBy} ${term}`);
+      if (seen.length === 1) {
+        first.cluster.current = { ...exampleStatus, term: toTerm(8) };
+        await until(() => first.clock.pending === 1);
+        first.clock.advance(250);
+      }
+      if (seen.length === 2) await first.server.close(0);
+      if (seen.length === 3) controller.abort();
+    }
+    expect(seen).toEqual(['n1 7', 'n1 8', 'n2 7']);
+    expect(lost).toHaveLength(1);
+    await until(() => second.clock.pending === 0);
+  });
+
+  it('throws at once when nobody is there at the start', async () => {
+    const states = clientOf(nobody).watch();
+    expect(await failureOf(states.next())).toBeInstanceOf(UnreachableError);
+  });
+
+  it('leaves no call behind when its reader stops', async () => {
+    for await (const { term } of clientOf(first.address).watch()) {
+      expect(term).toBe(7);
+      break;
+    }
+    await until(() => first.clock.pending === 0);
+  });
+});
