@@ -5,3 +5,10 @@ import { parseAddress } from './option-values.js';
 export function addressOption(): Option {
   return new Option('--addr <HOST:PORT>', 'gRPC address of a server').argParser(parseAddress).default('127.0.0.1:8400');
 }
+
+/** Servers of one cluster, for the commands that any of its members can serve. */
+export function addressesOption(): Option {
+  return new Option('--addr <HOST:PORT,…>', 'gRPC addresses of servers, tried in turn')
+    .argParser((text: string) => text.split(',').map(parseAddress))
+    .default(['127.0.0.1:8400'], '127.0.0.1:8400');
+}

@@ -25,6 +25,9 @@ const commands = new Map<string, () => Promise<AddCommand>>([
   ['produce', async () => (await import('./produce-command.js')).addProduceCommand],
   ['consume', async () => (await import('./consume-command.js')).addConsumeCommand],
   ['servers', async () => (await import('./servers-command.js')).addServersCommand],
+  ['cluster', async () => (await import('./cluster-command.js')).addClusterCommand],
+  ['member', async () => (await import('./member-command.js')).addMemberCommand],
+  ['leader', async () => (await import('./leader-command.js')).addLeaderCommand],
   ['verify', async () => (await import('./offline-commands.js')).addVerifyCommand],
   ['dump', async () => (await import('./offline-commands.js')).addDumpCommand],
 ]);

@@ -1,13 +1,15 @@
 import Table from 'cli-table3';
 import type { Command } from 'commander';
-import { LogClient } from '../client/index.js';
-import { addressOption } from './address-option.js';
-import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './exit-codes.js';
+import { addressesOption } from './address-option.js';
+import { withCluster } from './cluster-call.js';
+import { exitCodesHelp } from './exit-codes.js';
 
 const details = `
+"golog cluster status" says how far each of them is.
+
 Examples:
   golog servers
-  golog servers --addr 10.0.0.5:8400 --json
+  golog servers --addr 10.0.0.5:8400,10.0.0.6:8400 --json
 ${exitCodesHelp}`;
 
 export function addServersCommand(program: Command): void {
@@ -15,30 +17,19 @@ export function addServersCommand(program: Command): void {
     .command('servers')
     .summary('list the members of the cluster')
     .description('Lists the members of the cluster, as a server sees them.')
-    .addOption(addressOption())
+    .addOption(addressesOption())
     .option('--json', 'print JSON')
     .addHelpText('after', details)
-    .action(async ({ addr, json }: { addr: string; json?: true }) => {
-      process.exitCode = await runServers(addr, json === true);
+    .action(async ({ addr, json }: { addr: readonly string[]; json?: true }) => {
+      process.exitCode = await withCluster('servers', addr, async (cluster, signal) => {
+        const servers = await cluster.servers(signal);
+        if (json === true) {
+          process.stdout.write(`${JSON.stringify({ servers })}\n`);
+          return;
+        }
+        const table = new Table({ head: ['id', 'gRPC address', 'leader'], style: { head: [], border: [] } });
+        for (const { id, rpcAddr, isLeader } of servers) table.push([id, rpcAddr, isLeader ? 'yes' : '']);
+        process.stdout.write(`${table.toString()}\n`);
+      });
     });
-}
-
-async function runServers(address: string, json: boolean): Promise<ExitCode> {
-  const client = LogClient.connect(address);
-  try {
-    const servers = await client.servers();
-    if (json) {
-      process.stdout.write(`${JSON.stringify({ servers })}\n`);
-      return ExitCode.ok;
-    }
-    const table = new Table({ head: ['id', 'gRPC address', 'leader'], style: { head: [], border: [] } });
-    for (const { id, rpcAddr, isLeader } of servers) table.push([id, rpcAddr, isLeader ? 'yes' : '']);
-    process.stdout.write(`${table.toString()}\n`);
-    return ExitCode.ok;
-  } catch (error) {
-    process.stderr.write(`golog servers: ${messageOf(error)}\n`);
-    return exitCodeOf(error);
-  } finally {
-    client.close();
-  }
 }

@@ -1,0 +1,29 @@
+import { ClusterClient } from '../client/index.js';
+import { ExitCode, exitCodeOf, messageOf } from './exit-codes.js';
+import { interruptible } from './interruption.js';
+
+/**
+ * Runs one command against a cluster: `task` calls, and prints what came of it. Failures go to stderr and become the
+ * exit code.
+ *
+ * @param command its name, such as `member add`
+ */
+export function withCluster(
+  command: string,
+  addresses: readonly string[],
+  task: (cluster: ClusterClient, signal: AbortSignal) => Promise<void>,
+): Promise<ExitCode> {
+  return interruptible(async (signal) => {
+    const cluster = new ClusterClient(addresses);
+    try {
+      await task(cluster, signal);
+      return signal.aborted ? ExitCode.interrupted : ExitCode.ok;
+    } catch (error) {
+      if (signal.aborted) return ExitCode.interrupted;
+      process.stderr.write(`golog ${command}: ${messageOf(error)}\n`);
+      return exitCodeOf(error);
+    } finally {
+      cluster.close();
+    }
+  });
+}

@@ -1,0 +1,41 @@
+import Table from 'cli-table3';
+import type { ClusterStatus, MemberStatus } from '../client/index.js';
+
+/** A status for a person: a headline, what is wrong, and a row a member. Ends with a newline. */
+export function clusterStatusText(status: ClusterStatus): string {
+  const { clusterId, answeredBy, leader, term, commitIndex, lastIndex, highWatermark, problem } = status;
+  const lines = [
+    `cluster ${clusterId}`,
+    `${leader === undefined ? 'no leader' : `leader ${leader}`}, term ${term}, commit index ${commitIndex} of ${lastIndex}, high watermark ${highWatermark}`,
+  ];
+  if (leader !== answeredBy) lines.push(`as ${answeredBy} sees it, which does not lead`);
+  if (problem !== undefined) lines.push(`problem: ${problem}`);
+  const table = new Table({
+    head: ['node', 'role', 'state', 'gRPC address', 'match index', 'lag', 'last heard'],
+    colAligns: ['left', 'left', 'left', 'left', 'right', 'right', 'right'],
+    style: { head: [], border: [] },
+  });
+  for (const member of status.members)
+    table.push([
+      member.name,
+      member.role,
+      member.uuid === '' ? `${member.state}, not joined` : member.state,
+      member.rpcAddr,
+      member.matchIndex ?? '',
+      member.lagEntries ?? '',
+      lastHeard(member, leader === answeredBy),
+    ]);
+  return `${lines.join('\n')}\n${table.toString()}\n`;
+}
+
+function lastHeard({ state, heardMsAgo }: MemberStatus, byLeader: boolean): string {
+  if (state === 'self' || !byLeader) return '';
+  return heardMsAgo === undefined ? 'never' : `${span(heardMsAgo)} ago`;
+}
+
+function span(ms: number): string {
+  if (ms < 1_000) return `${ms} ms`;
+  const seconds = Math.floor(ms / 1_000);
+  if (seconds < 120) return `${seconds} s`;
+  return seconds < 7_200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3_600)} h`;
+}

@@ -1,0 +1,198 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Command } from 'commander';
+import { GrpcServer } from '../../src/adapters/grpc/index.js';
+import { ManualClock } from '../../src/adapters/memory/manual-clock.js';
+import { type ClusterStatus, MembershipError } from '../../src/application/cluster.js';
+import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
+import { addClusterCommand } from '../../src/cli/cluster-command.js';
+import { addLeaderCommand } from '../../src/cli/leader-command.js';
+import { addMemberCommand } from '../../src/cli/member-command.js';
+import { addServersCommand } from '../../src/cli/servers-command.js';
+import { toTerm } from '../../src/domain/log/offsets.js';
+import { exampleStatus, FakeCluster } from '../grpc/fake-cluster.js';
+import { FakeCommitLog } from '../grpc/fake-commit-log.js';
+import { MemoryLogger, until } from '../grpc/fixture.js';
+
+let cluster: FakeCluster;
+let clock: ManualClock;
+let server: GrpcServer;
+let address: string;
+
+beforeEach(async () => {
+  cluster = new FakeCluster();
+  clock = new ManualClock();
+  const options = { host: '127.0.0.1', port: 0 };
+  server = new GrpcServer(options, new FakeCommitLog(), new MemoryLogger(), { cluster, clock });
+  address = `127.0.0.1:${(await server.listen()).port}`;
+});
+afterEach(async () => {
+  await server.close(0);
+});
+
+interface Run {
+  readonly code: unknown;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command in this process; `interrupt` is told what is printed so far, and sends Ctrl-C by answering true. */
+async function golog(args: string, interrupt?: (stdout: string) => boolean): Promise<Run> {
+  const exitCode = process.exitCode;
+  let stdout = '';
+  let stderr = '';
+  const out = jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    stdout += String(text);
+    if (interrupt?.(stdout) === true) process.emit('SIGINT');
+    return true;
+  });
+  const err = jest.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    stderr += String(text);
+    return true;
+  });
+  try {
+    const program = new Command('golog').exitOverride();
+    for (const add of [addClusterCommand, addMemberCommand, addLeaderCommand, addServersCommand]) add(program);
+    await program.parseAsync([...args.split(' '), '--addr', address], { from: 'user' });
+    return { code: process.exitCode, stdout, stderr };
+  } finally {
+    out.mockRestore();
+    err.mockRestore();
+    process.exitCode = exitCode;
+  }
+}
+
+describe('golog cluster status', () => {
+  it('prints a headline, the problem in words, and a row a member', async () => {
+    expect(await golog('cluster status')).toEqual({
+      code: 0,
+      stderr: '',
+      stdout: `cluster 6f2f1c3e-6a39-4d0e-9f64-0a4b5b1f7a11
+leader n1, term 7, commit index 1234 of 1240, high watermark 98765
+problem: n2 unreachable for 8 s; 1 of 3 voters synced, need 2
+┌──────┬─────────┬─────────────────────┬────────────────┬─────────────┬─────┬────────────┐
+│ node │ role    │ state               │ gRPC address   │ match index │ lag │ last heard │
+├──────┼─────────┼─────────────────────┼────────────────┼─────────────┼─────┼────────────┤
+│ n1   │ leader  │ self                │ 127.0.0.1:8400 │        1240 │   0 │            │
+├──────┼─────────┼─────────────────────┼────────────────┼─────────────┼─────┼────────────┤
+│ n2   │ voter   │ unreachable         │ 127.0.0.1:8410 │        1200 │  40 │    8 s ago │
+├──────┼─────────┼─────────────────────┼────────────────┼─────────────┼─────┼────────────┤
+│ n3   │ voter   │ replicating         │ 127.0.0.1:8420 │        1234 │   6 │  37 ms ago │
+├──────┼─────────┼─────────────────────┼────────────────┼─────────────┼─────┼────────────┤
+│ n5   │ learner │ probing, not joined │ 127.0.0.1:8440 │             │     │      never │
+└──────┴─────────┴─────────────────────┴────────────────┴─────────────┴─────┴────────────┘
+`,
+    });
+  });
+
+  it('says whose view it is where the node asked does not lead', async () => {
+    const { leader: _leader, problem: _problem, ...rest } = exampleStatus;
+    const members = exampleStatus.members
+      .slice(0, 2)
+      .map(({ id, name, uuid, rpcAddr }) => ({ id, name, uuid, rpcAddr, role: 'voter', state: 'unknown' }) as const);
+    cluster.localView = { ...rest, answeredBy: 'n2', members };
+    expect((await golog('cluster status --local')).stdout).toBe(`cluster 6f2f1c3e-6a39-4d0e-9f64-0a4b5b1f7a11
+no leader, term 7, commit index 1234 of 1240, high watermark 98765
+as n2 sees it, which does not lead
+┌──────┬───────┬─────────┬────────────────┬─────────────┬─────┬────────────┐
+│ node │ role  │ state   │ gRPC address   │ match index │ lag │ last heard │
+├──────┼───────┼─────────┼────────────────┼─────────────┼─────┼────────────┤
+│ n1   │ voter │ unknown │ 127.0.0.1:8400 │             │     │            │
+├──────┼───────┼─────────┼────────────────┼─────────────┼─────┼────────────┤
+│ n2   │ voter │ unknown │ 127.0.0.1:8410 │             │     │            │
+└──────┴───────┴─────────┴────────────────┴─────────────┴─────┴────────────┘
+`);
+  });
+
+  it('prints JSON', async () => {
+    const { code, stdout } = await golog('cluster status --json');
+    expect([code, JSON.parse(stdout)]).toEqual([0, exampleStatus]);
+  });
+
+  it('follows until Ctrl-C', async () => {
+    cluster.current = { ...exampleStatus, term: toTerm(1) };
+    const run = golog('cluster status --watch --json', (stdout) => stdout.split('\n').length > 2);
+    await until(() => clock.pending === 1);
+    cluster.current = { ...exampleStatus, term: toTerm(2) };
+    clock.advance(250);
+    const { code, stdout, stderr } = await run;
+    const terms = stdout.split('\n').map((line) => (line === '' ? '' : (JSON.parse(line) as ClusterStatus).term));
+    expect([code, terms, stderr]).toEqual([130, [1, 2, ''], '']);
+  });
+
+  it.each([
+    [true, '\u001b[H\u001b[J', '\u001b[H\u001b[J'],
+    [false, '', '\n'],
+  ])('redraws on a terminal only (terminal: %p)', async (isTTY, before, between) => {
+    const wasTTY = process.stdout.isTTY;
+    process.stdout.isTTY = isTTY;
+    try {
+      const run = golog('cluster status --watch', (stdout) => stdout.split('term 7').length > 2);
+      await until(() => clock.pending === 1);
+      cluster.current = { ...exampleStatus, leader: 'n3' };
+      clock.advance(250);
+      const { stdout } = await run;
+      expect(stdout.startsWith(`${before}cluster `)).toBe(true);
+      expect(stdout).toContain(`\u2518\n${between}cluster `);
+    } finally {
+      process.stdout.isTTY = wasTTY;
+    }
+  });
+});
+
+describe('golog member, golog leader', () => {
+  it.each([
+    ['member add n4 --rpc-addr 10.0.0.4', 'n4 at 10.0.0.4:8400 is added as a learner\n'],
+    ['member add n4 --rpc-addr 10.0.0.4:1 --json', '{"added":"n4","rpcAddr":"10.0.0.4:1"}\n'],
+    ['member promote n5', 'n5 is a voter\n'],
+    ['member promote n5 --json', '{"promoted":"n5"}\n'],
+    ['member remove n2', 'n2 is removed\n'],
+    ['member remove n2 --json', '{"removed":"n2"}\n'],
+    ['leader transfer', 'n3 leads\n'],
+    ['leader transfer n2', 'n2 leads\n'],
+    ['leader transfer n2 --json', '{"leader":"n2"}\n'],
+  ])('%s', async (args, stdout) => {
+    expect(await golog(args)).toEqual({ code: 0, stdout, stderr: '' });
+    expect(cluster.calls).toHaveLength(1);
+  });
+
+  it.each([
+    [new MembershipError('n5 lags by 40 entries'), 1, 'n5 lags by 40 entries (FAILED_PRECONDITION)'],
+    [new UnavailableError('no leader'), 3, 'no leader (UNAVAILABLE)'],
+    [new OutcomeUnknownError('leadership was lost'), 1, 'leadership was lost (ABORTED)'],
+  ])('tells %p by message and exit code', async (failure, code, message) => {
+    cluster.failures.push(failure);
+    expect(await golog('member promote n5')).toEqual({
+      code,
+      stdout: '',
+      stderr: `golog member promote: ${message}\n`,
+    });
+  });
+
+  it('refuses what is no address before it asks anybody', async () => {
+    await expect(golog('member add n4 --rpc-addr http://x')).rejects.toMatchObject({
+      code: 'commander.invalidArgument',
+    });
+    expect(cluster.calls).toEqual([]);
+  });
+
+  it.each(['cluster', 'cluster status', 'member add', 'member promote', 'member remove', 'leader transfer', 'servers'])(
+    '%s explains itself',
+    (path) => {
+      const program = new Command('golog');
+      for (const add of [addClusterCommand, addMemberCommand, addLeaderCommand, addServersCommand]) add(program);
+      let command: Command | undefined = program;
+      for (const name of path.split(' ')) command = command?.commands.find((child) => child.name() === name);
+      let help = '';
+      command?.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+      expect(help).toMatch(/Usage: golog[^]*Examples?:[^]*Exit codes/);
+    },
+  );
+});
+
+describe('golog servers', () => {
+  it('tries address after address', async () => {
+    address = `127.0.0.1:1,${address}`;
+    const { code, stdout } = await golog('servers --json');
+    expect([code, Object.keys(JSON.parse(stdout) as object)]).toEqual([0, ['servers']]);
+  });
+});
