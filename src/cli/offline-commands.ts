@@ -1,18 +1,24 @@
 import Table from 'cli-table3';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { dump, type VerifyReport, verify } from '../infrastructure/offline.js';
+import { ProgressOfPasses, runCompare } from './compare.js';
 import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './exit-codes.js';
-import { type Progress, progressOnTerminal } from './progress.js';
 import { DataOutput, ReaderLeftError } from './standard-output.js';
 
 const verifyDetails = `
 Changes nothing and needs no server; a node may have the directory open. A torn end, which a crash may leave, is
 no error: it was never acknowledged, and starting the node cuts it off.
 
+With --compare it also compares the logs of a cluster's nodes, entry by entry and byte by byte. An entry must be the
+same wherever it is held as committed; how far a node had committed is what it saved last. What a node holds beyond
+that may conflict with the others and is only told.
+
 Examples:
   golog verify ./golog-data
   golog verify ./golog-data --json | jq .problems
-${exitCodesHelp}`;
+  golog verify --compare ./golog-dev/n1 ./golog-dev/n2 ./golog-dev/n3
+${exitCodesHelp}
+With --compare, 1 also means that committed entries differ, or that there were none to compare.`;
 
 const dumpDetails = `
 Examples:
@@ -25,26 +31,31 @@ export function addVerifyCommand(program: Command): void {
     .command('verify')
     .summary('check every checksum of a data directory')
     .description('Checks every checksum of a data directory, and that no batch is missing.')
-    .argument('<DIR>', 'the data directory')
+    .argument('[DIR]', 'the data directory')
+    .option('--compare <DIR...>', 'check these too, and that the logs of all are the same')
     .option('--json', 'print JSON')
     .addHelpText('after', verifyDetails)
-    .action(async (directory: string, { json }: { json?: true }) => {
-      process.exitCode = await runVerify(directory, json === true);
+    .action(async (directory: string | undefined, options: { compare?: string[]; json?: true }) => {
+      process.exitCode = await runVerify(directory, options.compare, options.json === true);
     });
 }
 
-async function runVerify(directory: string, json: boolean): Promise<ExitCode> {
-  let progress: Progress | undefined;
+async function runVerify(
+  directory: string | undefined,
+  others: string[] | undefined,
+  json: boolean,
+): Promise<ExitCode> {
+  const progress = new ProgressOfPasses(json);
   try {
-    const report = await verify(directory, (bytesDone, bytesTotal) => {
-      progress ??= progressOnTerminal(bytesTotal, json);
-      progress.update(bytesDone);
-    });
-    progress?.stop();
+    const directories = [...(directory === undefined ? [] : [directory]), ...(others ?? [])];
+    if (others) return await runCompare(directories, progress, json);
+    if (directory === undefined) throw new InvalidArgumentError('name a data directory');
+    const report = await verify(directory, progress.update);
+    progress.stop();
     process.stdout.write(json ? `${JSON.stringify(report)}\n` : inWords(report));
     return report.problems.length === 0 ? ExitCode.ok : ExitCode.corrupt;
   } catch (error) {
-    progress?.stop();
+    progress.stop();
     process.stderr.write(`golog verify: ${messageOf(error)}\n`);
     return exitCodeOf(error);
   }

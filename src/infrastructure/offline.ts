@@ -1,16 +1,25 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { crc32c } from '../adapters/checksum/crc32c.js';
-import { openDataDirectory } from '../adapters/file-system/data-directory.js';
+import { openDataDirectory, type FileDataDirectory } from '../adapters/file-system/data-directory.js';
 import { NodeDirectory } from '../adapters/file-system/node-directory.js';
 import { type DumpedBatch, dumpSegment, type SegmentDump } from '../domain/log/dump-segment.js';
+import { compareLogs, type LogComparison } from '../domain/log/compare-logs.js';
 import { CorruptHardStateError, HardStateFile } from '../domain/log/hard-state.js';
+import { toIndex } from '../domain/log/offsets.js';
+import { hex } from '../domain/log/store-header.js';
 import { type SegmentReport, verifyLog } from '../domain/log/verify.js';
+
+export type { LogComparison } from '../domain/log/compare-logs.js';
 
 /** What checking a data directory came to. */
 export interface VerifyReport {
   readonly path: string;
   readonly nodeId: string;
+  /** In hexadecimal; the same on all nodes of a cluster. */
+  readonly logId: string;
+  /** Entries up to this index are committed, as far as the node had saved. */
+  readonly committedIndex: number;
   /** A node has the directory open: what is said about the end of the log is only about a moment. */
   readonly inUse: boolean;
   readonly segments: readonly SegmentReport[];
@@ -55,6 +64,8 @@ export async function verify(
     return {
       path: data.path,
       nodeId: data.nodeId,
+      logId: hex(data.logId),
+      committedIndex: durableIndex,
       inUse: data.holder !== undefined,
       segments,
       bytes: sum(segments, ({ bytes }) => bytes),
@@ -68,6 +79,72 @@ export async function verify(
   } finally {
     await data.close();
   }
+}
+
+/** What comparing the data directories of a cluster's nodes came to. */
+export interface CompareReport {
+  /** As `verify` reports on each. */
+  readonly directories: readonly VerifyReport[];
+  /** `undefined` when the directories are not all of one log. */
+  readonly comparison: LogComparison | undefined;
+  /** Why the logs are not the same where they must be, in words. Empty: they are. */
+  readonly differences: readonly string[];
+}
+
+/**
+ * Checks each directory as `verify` does, then compares all their logs entry by entry: see `compareLogs`. Changes
+ * nothing. A directory that is in use is compared as far as it had committed when its turn came.
+ */
+export async function compare(
+  paths: readonly string[],
+  onProgress?: (bytesDone: number, bytesTotal: number) => void,
+): Promise<CompareReport> {
+  const directories: VerifyReport[] = [];
+  for (const path of paths) directories.push(await verify(path, onProgress));
+  const [{ logId, path: firstPath }] = directories;
+  const foreign = directories.filter((report) => report.logId !== logId);
+  if (foreign.length > 0) {
+    const differences = foreign.map(
+      (report) => `${report.path} holds log ${report.logId}, but ${firstPath} holds log ${logId}`,
+    );
+    return { directories, comparison: undefined, differences };
+  }
+  const comparison = await compareDirectories(directories, onProgress);
+  return { directories, comparison, differences: differencesOf(comparison, directories) };
+}
+
+async function compareDirectories(
+  directories: readonly VerifyReport[],
+  onProgress?: (bytesDone: number, bytesTotal: number) => void,
+): Promise<LogComparison> {
+  const opened: FileDataDirectory[] = [];
+  try {
+    for (const { path } of directories) opened.push(await openDataDirectory(path, { create: false, readOnly: true }));
+    const logs = opened.map(({ log }, number) => ({
+      directory: log,
+      committedIndex: toIndex(directories[number].committedIndex),
+    }));
+    const bytesTotal = sum(directories, ({ bytes }) => bytes);
+    return await compareLogs(logs, {
+      seal: { crc32c, logId: opened[0].logId },
+      sameBytes: (a, b) => Buffer.compare(a, b) === 0,
+      ...(onProgress && { onProgress: (bytesDone: number) => onProgress(bytesDone, bytesTotal) }),
+    });
+  } finally {
+    for (const data of opened) await data.close();
+  }
+}
+
+function differencesOf({ common, difference }: LogComparison, directories: readonly VerifyReport[]): string[] {
+  if (difference) {
+    const found = difference.found.map(
+      ({ log, offset, term, recordCount, bytes, crc32c: crc }) =>
+        `${directories[log].path} has offset ${offset}, term ${term}, ${recordCount} records, ${bytes} bytes, CRC ${hexOfCrc(crc)}`,
+    );
+    return [`the committed entries of index ${difference.index} are not the same: ${found.join('; ')}`];
+  }
+  const committed = directories.some(({ committedIndex }) => committedIndex > 0);
+  return committed && !common ? ['nothing was compared: no entry is held as committed in all directories'] : [];
 }
 
 /** What a store file holds: first its header, then its batches in order, good or not. */
@@ -92,6 +169,11 @@ async function readDurableIndex(directory: NodeDirectory, problems: string[]): P
     problems.push(error.message);
     return 0;
   }
+}
+
+/** As the format's documents and tools write a CRC. */
+export function hexOfCrc(crc: number): string {
+  return crc.toString(16).padStart(8, '0');
 }
 
 function sum<T>(items: readonly T[], of: (item: T) => number): number {

@@ -11,7 +11,7 @@ import {
 } from './file-names.js';
 import { encodeIndexFile, readIndexFooter } from './index-file.js';
 import type { LogSettings } from './log-options.js';
-import { isLeftByReset, readLogStart } from './log-start.js';
+import { isLeftByReset, liesBelow, readLogStart } from './log-start.js';
 import type { Index, Offset } from './offsets.js';
 import { describePlace, logOrigin, samePlace, type Place } from './place.js';
 import { QuarantineList } from './quarantine.js';
@@ -137,7 +137,7 @@ class LogOpening {
     const leftovers = names.filter((name) => name.endsWith(temporarySuffix));
     const kept = [...bases].sort((a, b) => a - b);
     if (start !== undefined && start !== 'damaged')
-      while (kept.length > 1 && kept[0] < start.offset && kept[1] <= start.offset) {
+      while (kept.length > 1 && liesBelow(start, kept[0], kept[1])) {
         const [base] = kept.splice(0, 1);
         leftovers.push(storeFileName(base), indexFileName(base));
       }

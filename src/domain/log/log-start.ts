@@ -75,6 +75,11 @@ export async function readLogStart(directory: Directory, seal: Seal): Promise<Pl
   };
 }
 
+/** Whether a store, with `next` the base offset of the one after it, lies wholly below the log start. */
+export function liesBelow(start: Place, base: Offset, next: Offset | undefined): boolean {
+  return base < start.offset && next !== undefined && next <= start.offset;
+}
+
 /**
  * Whether the last store is of the log that `Log.reset` gave up, because a crash came between the new log start and the
  * new segment: it is below the start, or has its name and begins before it (control batches take no offset). With

@@ -2,7 +2,7 @@ import type { Crc32c } from './checksum.js';
 import type { Directory, File } from './directory.js';
 import { indexFileName, logStartFileName, storeBaseOffset, storeFileName, temporarySuffix } from './file-names.js';
 import { readIndexFile, type SealedSegment } from './index-file.js';
-import { isLeftByReset, readLogStart } from './log-start.js';
+import { isLeftByReset, liesBelow, readLogStart } from './log-start.js';
 import type { Index, Offset } from './offsets.js';
 import { describePlace, logOrigin, samePlace, type Place } from './place.js';
 import { logIdBytes, type Seal } from './record-batch.js';
@@ -59,19 +59,13 @@ export async function* verifyLog(directory: Directory, options: VerifyOptions): 
   let bytesDone = 0;
   for (const [number, base] of bases.entries()) {
     const next = bases[number + 1];
-    if (
-      start !== 'damaged' &&
-      start !== undefined &&
-      base < start.offset &&
-      next !== undefined &&
-      next <= start.offset
-    ) {
-      remarks.push(`${storeFileName(base)} is below the log start: left by a crash`);
-      continue;
-    }
     const isLast = next === undefined;
-    if (isLast && start !== 'damaged' && start !== undefined) {
-      if (await isLeftByReset(directory, base, start, synced ?? 0, seal)) {
+    if (start !== 'damaged' && start !== undefined) {
+      if (liesBelow(start, base, next)) {
+        remarks.push(`${storeFileName(base)} is below the log start: left by a crash`);
+        continue;
+      }
+      if (isLast && (await isLeftByReset(directory, base, start, synced ?? 0, seal))) {
         remarks.push(`a crash ended a reset: opening the log begins it anew at ${describePlace(start)}`);
         yield emptySegment(base, start, remarks);
         return;

@@ -1,0 +1,74 @@
+import Table from 'cli-table3';
+import { InvalidArgumentError } from 'commander';
+import { compare, type CompareReport, hexOfCrc, type LogComparison } from '../infrastructure/offline.js';
+import { ExitCode } from './exit-codes.js';
+import { type Progress, progressOnTerminal } from './progress.js';
+
+/** A bar for each directory that is read through, one after the other. */
+export class ProgressOfPasses {
+  #bar: Progress | undefined;
+  #bytesDone = 0;
+
+  constructor(private readonly quiet: boolean) {}
+
+  readonly update = (bytesDone: number, bytesTotal: number): void => {
+    if (bytesDone < this.#bytesDone) this.stop();
+    this.#bytesDone = bytesDone;
+    this.#bar ??= progressOnTerminal(bytesTotal, this.quiet);
+    this.#bar.update(bytesDone);
+  };
+
+  stop(): void {
+    this.#bar?.stop();
+    this.#bar = undefined;
+  }
+}
+
+/** Checks and compares the data directories of a cluster's nodes, and prints what came of it. */
+export async function runCompare(
+  directories: readonly string[],
+  progress: ProgressOfPasses,
+  json: boolean,
+): Promise<ExitCode> {
+  if (directories.length < 2) throw new InvalidArgumentError('name at least two data directories to compare');
+  const report = await compare(directories, progress.update);
+  progress.stop();
+  process.stdout.write(json ? `${JSON.stringify(report)}\n` : inWords(report));
+  if (report.directories.some(({ problems }) => problems.length > 0)) return ExitCode.corrupt;
+  return report.differences.length === 0 ? ExitCode.ok : ExitCode.failure;
+}
+
+function inWords({ directories, comparison, differences }: CompareReport): string {
+  const table = new Table({
+    head: ['directory', 'entries', 'committed to', 'offsets', 'bytes', 'checks'],
+    style: { head: [], border: [] },
+    colAligns: ['left', 'left', 'right', 'left', 'right', 'left'],
+  });
+  const notes: string[] = [];
+  directories.forEach(({ path, committedIndex, logStartOffset, logEndOffset, bytes, problems, inUse }, number) => {
+    const extent = comparison?.extents[number];
+    const entries = extent?.firstIndex === undefined ? '-' : `${extent.firstIndex} to ${extent.lastIndex}`;
+    const offsets = `${logStartOffset ?? '?'} to ${logEndOffset ?? '?'}`;
+    table.push([path, entries, committedIndex, offsets, bytes, problems.length > 0 ? 'CORRUPT' : 'good']);
+    if (inUse) notes.push(`${path}: a node has the directory open; the end of its log may be under way`);
+    if (extent?.conflictsFrom !== undefined)
+      notes.push(`${path}: from index ${extent.conflictsFrom} on it has other entries, which are not committed`);
+    if (extent?.stoppedBy !== undefined) notes.push(`${path}: compared up to here: ${extent.stoppedBy}`);
+  });
+  return [
+    table.toString(),
+    ...notes.map((text) => `note: ${text}`),
+    ...directories.flatMap(({ path, problems }) => problems.map((text) => `PROBLEM: ${path}: ${text}`)),
+    ...differences.map((text) => `DIFFERENCE: ${text}`),
+    ...(comparison && differences.length === 0 ? [identical(comparison)] : []),
+    '',
+  ].join('\n');
+}
+
+function identical({ common, batches, records, bytes, payloadCrc32c, compared }: LogComparison): string {
+  if (!common) return 'identical: nothing is committed';
+  const range = `entries ${common.firstIndex} to ${common.lastIndex} are the same in all`;
+  const sums = `${records} records in ${batches} batches, ${bytes} bytes, payloads CRC-32C ${hexOfCrc(payloadCrc32c)}`;
+  const more = compared > batches ? `; so are ${compared - batches} committed entries that only some hold` : '';
+  return `identical: ${range}: ${sums}${more}`;
+}
