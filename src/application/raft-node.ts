@@ -174,7 +174,7 @@ export class RaftNode implements Consensus, PeerReceiver {
    * messages. Resolves when another node leads, or after an election timeout.
    */
   async handOver(): Promise<void> {
-    const heir = this.#mostAdvancedVoter();
+    const heir = this.heir();
     if (!this.isLeader || heir === undefined) return;
     try {
       await this.transferTo(heir);
@@ -213,6 +213,16 @@ export class RaftNode implements Consensus, PeerReceiver {
 
   get configuration(): Configuration {
     return this.options.configuration.current;
+  }
+
+  /** As of the entry before the log start, or older. */
+  get base(): Configuration {
+    return this.options.configuration.at(this.options.log.startIndex - 1);
+  }
+
+  /** Of the last entry that has its place here. */
+  get lastIndex(): number {
+    return this.#store.lastIndex;
   }
 
   /** Whether this node is the only voter. */
@@ -258,6 +268,18 @@ export class RaftNode implements Consensus, PeerReceiver {
     if (this.#soft.lead !== id) throw new UnavailableError('the transfer of leadership did not come about');
   }
 
+  /** The other voter that has most of the log, if one is heard from. */
+  heir(): number | undefined {
+    let heir: { id: number; match: number } | undefined;
+    const { voters } = this.configuration.confState;
+    this.#core.visitProgress((id, { match, recentActive }) => {
+      if (id === this.options.id || !recentActive || !voters.includes(id)) return;
+      if (heir === undefined || match > heir.match) heir = { id, match };
+    });
+    return heir?.id;
+  }
+
+  /** What is said to a caller that needs the leader. */
   notLeading(): UnavailableError {
     const { lead } = this.#soft;
     const leader = this.configuration.members.find(({ id }) => id === lead && id !== this.options.id);
@@ -498,16 +520,6 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#barriers.rejectAll(refusal);
     this.#changes.rejectAll(refusal);
     this.#conditions.check();
-  }
-
-  #mostAdvancedVoter(): number | undefined {
-    let heir: { id: number; match: number } | undefined;
-    const { voters } = this.configuration.confState;
-    this.#core.visitProgress((id, { match, recentActive }) => {
-      if (id === this.options.id || !recentActive || !voters.includes(id)) return;
-      if (heir === undefined || match > heir.match) heir = { id, match };
-    });
-    return heir?.id;
   }
 
   #tellPeers(): void {

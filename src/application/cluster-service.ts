@@ -1,0 +1,233 @@
+import { confChangeV2, type ConfChangeSingle } from '../domain/raft/conf-change.js';
+import { type Cluster, type ClusterStatus, MembershipError } from './cluster.js';
+import { clusterStatusOf } from './cluster-view.js';
+import { encodeChangeContext, encodeTransfer, emptyConfiguration, type Member } from './configuration.js';
+import { UnavailableError } from './errors.js';
+import type { Clock } from './ports/clock.js';
+import type { JoinAnswer, JoinDesk, Joiner } from './ports/join-transport.js';
+import type { Logger } from './ports/logger.js';
+import type { PeerTransport } from './ports/peer-transport.js';
+import type { RaftNode } from './raft-node.js';
+import { repeat } from './repeat.js';
+
+const promoteEveryMs = 250;
+/** A member of which nothing was heard for this long may be replaced by a node of its name. */
+const silentMs = 10_000;
+
+export interface ClusterServiceOptions {
+  readonly node: RaftNode;
+  readonly transport: Pick<PeerTransport, 'clusterOf'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly self: { readonly name: string };
+  /** The log id: 16 bytes. */
+  readonly clusterId: Uint8Array;
+}
+
+/**
+ * The administration of the cluster, at any node: what only a leader can do is passed on to it. The leader also
+ * promotes learners once they have caught up, and lets in who asks to join.
+ */
+export class ClusterService implements Cluster, JoinDesk {
+  readonly #stopPromoting: () => Promise<void>;
+  /** The commit index of the last look: a learner that has it has caught up. */
+  #commitBefore = Infinity;
+
+  constructor(private readonly options: ClusterServiceOptions) {
+    this.#stopPromoting = repeat(
+      options.clock,
+      promoteEveryMs,
+      () => this.#promoteOne(),
+      (error) => options.logger.error({ error }, 'learners are not promoted any more'),
+    );
+  }
+
+  async status({
+    signal,
+    local = false,
+  }: {
+    readonly signal: AbortSignal;
+    readonly local?: boolean;
+  }): Promise<ClusterStatus> {
+    const { node } = this.options;
+    if (local || node.isLeader || node.leaderId === 0) return clusterStatusOf(this.options);
+    try {
+      return await this.#leader().status({ signal, local: true });
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error;
+      return clusterStatusOf(this.options);
+    }
+  }
+
+  async addMember(
+    { name, rpcAddr }: { readonly name: string; readonly rpcAddr: string },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { node } = this.options;
+    if (!node.isLeader) return this.#leader().addMember({ name, rpcAddr }, signal);
+    if (this.#find(name) !== undefined) throw new MembershipError(`${name} is a member already`);
+    const id = node.configuration.lastId + 1;
+    await unlessAborted(
+      signal,
+      this.#change([{ type: 'add-learner-node', nodeId: id }], [{ id, name, uuid: '', rpcAddr }]),
+    );
+  }
+
+  async promoteMember(name: string, signal: AbortSignal): Promise<void> {
+    const { node } = this.options;
+    if (!node.isLeader) return this.#leader().promoteMember(name, signal);
+    const member = this.#findOrThrow(name);
+    if (!node.configuration.confState.learners.includes(member.id)) throw new MembershipError(`${name} votes already`);
+    if (!this.#hasCaughtUp(member.id, node.status.hardState.commit))
+      throw new MembershipError(`${name} has not caught up: it would hold up every append`);
+    await unlessAborted(signal, this.#promote(member));
+  }
+
+  async removeMember(name: string, signal: AbortSignal): Promise<void> {
+    const { node } = this.options;
+    if (!node.isLeader) return this.#leader().removeMember(name, signal);
+    const member = this.#findOrThrow(name);
+    const { voters } = node.configuration.confState;
+    if (voters.length === 1 && voters[0] === member.id) throw new MembershipError(`${name} is the only voter`);
+    if (member.id === node.status.id) {
+      // A leader that removes itself may leave a group that cannot elect: another one does it.
+      await this.transferLeadership(undefined, signal);
+      return this.#leader().removeMember(name, signal);
+    }
+    await unlessAborted(signal, this.#change([{ type: 'remove-node', nodeId: member.id }], []));
+  }
+
+  async transferLeadership(name: string | undefined, signal: AbortSignal): Promise<string> {
+    const { node } = this.options;
+    if (!node.isLeader) return this.#leader().transferLeadership(name, signal);
+    const { voters } = node.configuration.confState;
+    const id = name === undefined ? node.heir() : this.#findOrThrow(name).id;
+    if (id === undefined) throw new MembershipError('there is no other voter that could lead');
+    if (!voters.includes(id)) throw new MembershipError(`${name} does not vote`);
+    if (id !== node.status.id) await unlessAborted(signal, node.transferTo(id));
+    return this.#nameOf(id);
+  }
+
+  /** Lets a node in, as a learner; in place of a member of its name whose disk is gone, if that is silent. */
+  async admit(joiner: Joiner): Promise<JoinAnswer> {
+    const { node, logger } = this.options;
+    if (!node.isLeader) {
+      const leaderAddr = node.notLeading().leaderAddr;
+      return { kind: 'retry', reason: 'the node asked does not lead', ...(leaderAddr !== undefined && { leaderAddr }) };
+    }
+    try {
+      return await this.#admit(joiner);
+    } catch (error) {
+      if (error instanceof MembershipError) return { kind: 'refused', reason: error.message };
+      if (!(error instanceof UnavailableError)) logger.warn({ error, joiner }, 'a node could not be let in');
+      return { kind: 'retry', reason: error instanceof Error ? error.message : 'it failed' };
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#stopPromoting();
+  }
+
+  async #admit({ name, uuid, rpcAddr }: Joiner): Promise<JoinAnswer> {
+    const { node, clusterId } = this.options;
+    const { members, lastId } = node.configuration;
+    const known =
+      members.find((member) => member.uuid === uuid) ??
+      members.find((member) => member.name === name && member.uuid === '');
+    const id = known?.id ?? lastId + 1;
+    if (known === undefined) {
+      const namesake = this.#find(name);
+      if (namesake !== undefined && this.#isHeard(namesake.id))
+        throw new MembershipError(`another node of the name ${name} is a living member of this cluster`);
+      const replaces = namesake === undefined ? {} : { replaces: namesake.id };
+      await this.#change([{ type: 'add-learner-node', nodeId: id }], [{ id, name, uuid, rpcAddr, ...replaces }]);
+    } else if (known.uuid !== uuid || known.rpcAddr !== rpcAddr || known.name !== name) {
+      await this.#change([{ type: 'update-node', nodeId: id }], [{ ...known, name, uuid, rpcAddr }]);
+    }
+    const { base, configuration } = node;
+    const transfer = {
+      configuration: base.index === 0 ? base : emptyConfiguration,
+      offset: 0,
+      contacts: configuration.members,
+    };
+    return { kind: 'joined', clusterId, id, configuration: encodeTransfer(transfer) };
+  }
+
+  /** One at a time: a change waits for the one before. */
+  async #promoteOne(): Promise<void> {
+    const { node, logger } = this.options;
+    if (!node.isLeader) return;
+    const commitBefore = this.#commitBefore;
+    this.#commitBefore = node.status.hardState.commit;
+    const { members, confState } = node.configuration;
+    const member = members.find(
+      ({ id, uuid }) => uuid !== '' && confState.learners.includes(id) && this.#hasCaughtUp(id, commitBefore),
+    );
+    if (member === undefined) return;
+    try {
+      await this.#promote(member);
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error;
+      logger.debug({ reason: error.message, member: member.name }, 'a learner is not promoted yet');
+    }
+  }
+
+  #promote({ id, replaces }: Member): Promise<void> {
+    const { voters, learners } = this.options.node.configuration.confState;
+    const changes: ConfChangeSingle[] = [{ type: 'add-node', nodeId: id }];
+    if (replaces !== undefined && (voters.includes(replaces) || learners.includes(replaces)))
+      changes.push({ type: 'remove-node', nodeId: replaces });
+    return this.#change(changes, []);
+  }
+
+  #change(changes: readonly ConfChangeSingle[], members: readonly Member[]): Promise<void> {
+    return this.options.node.proposeChange(confChangeV2({ changes }), (nonce) =>
+      encodeChangeContext({ nonce, members }),
+    );
+  }
+
+  #hasCaughtUp(id: number, commit: number): boolean {
+    let caughtUp = false;
+    this.options.node.visitProgress((member, { state, match, recentActive }) => {
+      if (member === id) caughtUp = recentActive && state === 'replicate' && match >= commit;
+    });
+    return caughtUp;
+  }
+
+  #isHeard(id: number): boolean {
+    return id === this.options.node.status.id || (this.options.node.heardMsAgo(id) ?? Infinity) < silentMs;
+  }
+
+  #leader(): Cluster {
+    const { node, transport } = this.options;
+    if (node.leaderId === 0) throw new UnavailableError('there is no leader now');
+    return transport.clusterOf(node.leaderId);
+  }
+
+  #find(name: string): Member | undefined {
+    return this.options.node.configuration.members.findLast((member) => member.name === name);
+  }
+
+  #findOrThrow(name: string): Member {
+    const member = this.#find(name);
+    if (member === undefined) {
+      const names = this.options.node.configuration.members.map((each) => each.name);
+      throw new MembershipError(`${name} is no member; there are ${names.join(', ')}`);
+    }
+    return member;
+  }
+
+  #nameOf(id: number): string {
+    return this.options.node.configuration.members.find((member) => member.id === id)?.name ?? String(id);
+  }
+}
+
+/** Settles as the promise does, unless the signal aborts first. */
+function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

@@ -1,0 +1,238 @@
+import { describe, expect, it } from '@jest/globals';
+import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
+import { ExpectedOffsetMismatchError } from '../../src/domain/log/errors.js';
+import { toOffset } from '../../src/domain/log/offsets.js';
+import { Group, records, valuesOf } from './group.js';
+
+const names = ['n1', 'n2', 'n3'];
+const forever = new AbortController().signal;
+
+async function groupOfThree(options: Parameters<typeof Group.of>[1] = {}): Promise<Group> {
+  const group = await Group.of(names, options);
+  await group.leader();
+  return group;
+}
+
+describe('a group of one', () => {
+  it('leads when it has started, and keeps what it acknowledged over a restart', async () => {
+    const group = await Group.of(['n1']);
+    const { node } = group.get('n1');
+    expect(node.isLeader).toBe(true);
+    const receipt = await group.settled(node.propose(records('a', 'b')));
+    expect(receipt).toMatchObject({ baseOffset: 0, recordCount: 2, syncedOn: ['n1'] });
+    await group.stop('n1');
+    const again = await group.start('n1');
+    expect(await valuesOf(again)).toEqual(['a', 'b']);
+    const next = await group.settled(again.node.propose(records('c')));
+    expect(next.baseOffset).toBe(2);
+    expect(next.term).toBeGreaterThan(receipt.term);
+  });
+});
+
+describe('three nodes', () => {
+  it('replicate, and name those that are known to hold a batch', async () => {
+    const group = await groupOfThree();
+    const leader = await group.leader();
+    const receipt = await group.settled(leader.node.propose(records('a')));
+    expect(receipt.syncedOn.length).toBeGreaterThanOrEqual(2);
+    expect(receipt.syncedOn[0]).toBe(leader.member.name);
+    for (const name of names) {
+      await group.until(() => group.get(name).node.highWatermark === 1);
+      expect(await valuesOf(group.get(name))).toEqual(['a']);
+    }
+  });
+
+  it('take appends at a follower, in the order of the calls', async () => {
+    const group = await groupOfThree();
+    const { node } = group.follower();
+    const receipts = await group.settled(
+      Promise.all(Array.from({ length: 50 }, (_, i) => node.propose(records(String(i))))),
+    );
+    expect(receipts.map(({ baseOffset }) => baseOffset)).toEqual(Array.from({ length: 50 }, (_, i) => i));
+  });
+
+  it('go on without the leader, and bring it up to date when it returns', async () => {
+    const group = await groupOfThree();
+    const first = await group.leader();
+    await group.settled(first.node.propose(records('a')));
+    await group.stop(first.member.name);
+    const second = await group.leader();
+    await group.settled(second.node.propose(records('b')));
+    const back = await group.start(first.member.name);
+    await group.until(() => back.node.highWatermark === 2);
+    expect(await valuesOf(back)).toEqual(['a', 'b']);
+  });
+
+  it('tell an append whose leader was cut off that its outcome is unknown, and never keep it', async () => {
+    const group = await groupOfThree();
+    const old = await group.leader();
+    await group.settled(old.node.propose(records('a')));
+    for (const { member } of group.running.values()) {
+      if (member.id !== old.member.id) group.network.cut(old.member.id, member.id);
+    }
+    const lost = old.node.propose(records('lost'));
+    lost.catch(() => undefined);
+    const others = (): boolean =>
+      [...group.running.values()].some(({ node, member }) => node.isLeader && member.id !== old.member.id);
+    await group.until(others);
+    await expect(group.settled(lost)).rejects.toBeInstanceOf(OutcomeUnknownError);
+    const fresh = await group.leader();
+    await group.settled(fresh.node.propose(records('b')));
+    group.network.heal();
+    await group.until(() => old.node.highWatermark === 2);
+    expect(await valuesOf(old)).toEqual(['a', 'b']);
+    expect(old.fatal).toEqual([]);
+  });
+
+  it('refuse at once, as retryable, while there is no leader', async () => {
+    const group = await groupOfThree();
+    const leader = await group.leader();
+    for (const name of names) if (name !== leader.member.name) await group.stop(name);
+    await group.until(() => !leader.node.isLeader);
+    await expect(leader.node.propose(records('x'))).rejects.toBeInstanceOf(UnavailableError);
+    const status = await leader.cluster.status({ signal: forever });
+    expect(status.problem).toMatch(
+      /no leader; n\d unreachable for \d+ s; n\d unreachable for \d+ s; 1 of 3 voters reachable from here, need 2/,
+    );
+  });
+
+  it('serve a linearizable read at a follower only when it has what was acknowledged before', async () => {
+    const group = await groupOfThree();
+    const leader = await group.leader();
+    await group.settled(leader.node.propose(records('a')));
+    const { service } = group.follower();
+    const read = service.read('earliest', { signal: forever, linearizable: true });
+    expect((await group.settled(read)).highWatermark).toBe(1);
+  });
+
+  it('check an expected offset, and answer a miss only with what is committed', async () => {
+    const group = await groupOfThree();
+    const { node } = await group.leader();
+    await group.settled(node.propose(records('a'), { expectedOffset: toOffset(0) }));
+    await expect(group.settled(node.propose(records('b'), { expectedOffset: toOffset(0) }))).rejects.toEqual(
+      new ExpectedOffsetMismatchError(toOffset(0), toOffset(1)),
+    );
+    const missed = group.follower().node.propose(records('b'), { expectedOffset: toOffset(7) });
+    await expect(group.settled(missed)).rejects.toBeInstanceOf(ExpectedOffsetMismatchError);
+  });
+
+  it('hand leadership over before a graceful stop', async () => {
+    const group = await groupOfThree();
+    const leader = await group.leader();
+    await group.settled(leader.node.handOver());
+    expect(leader.node.isLeader).toBe(false);
+    const before = group.clock.now();
+    const heir = await group.leader();
+    expect(heir.member.name).not.toBe(leader.member.name);
+    expect(group.clock.now() - before).toBeLessThan(500);
+  });
+
+  it('bring a follower up to date from stored segments when the tail in memory no longer reaches it', async () => {
+    const group = await groupOfThree({ segmentBytesMax: 8 << 20 });
+    const { member } = group.follower();
+    await group.stop(member.name);
+    const leader = await group.leader();
+    const big = 'x'.repeat(900_000);
+    for (let i = 0; i < 60; i++) await group.settled(leader.node.propose(records(`${i} ${big}`)));
+    const back = await group.start(member.name);
+    await group.until(() => back.node.highWatermark === 60);
+    await group.settled(leader.node.propose(records('after')));
+    await group.until(() => back.node.highWatermark === 61);
+    const values = await valuesOf(back);
+    expect(values.map((value) => value.split(' ')[0])).toEqual([
+      ...Array.from({ length: 60 }, (_, i) => String(i)),
+      'after',
+    ]);
+  }, 60_000);
+
+  it('begin anew a follower that lacks what the leader no longer keeps', async () => {
+    const group = await groupOfThree({ segmentBytesMax: 1 << 20, retention: { bytesMax: 4 << 20 } });
+    const { member } = group.follower();
+    await group.settled((await group.leader()).node.propose(records('old')));
+    await group.stop(member.name);
+    const leader = await group.leader();
+    const big = 'x'.repeat(900_000);
+    for (let i = 0; i < 60; i++) await group.settled(leader.node.propose(records(`${i} ${big}`)));
+    await group.until(() => leader.log.startOffset > 10);
+    const back = await group.start(member.name);
+    await group.until(() => back.node.highWatermark === 61);
+    expect(back.log.startOffset).toBeGreaterThan(1);
+    expect((await valuesOf(back)).at(-1)?.split(' ')[0]).toBe('59');
+    // What it became survives a restart.
+    await group.stop(member.name);
+    const again = await group.start(member.name);
+    await group.until(() => again.node.highWatermark === 61);
+    expect(again.node.configuration.members).toHaveLength(3);
+  }, 60_000);
+});
+
+describe('membership', () => {
+  it('lets a node in as a learner and promotes it when it has caught up', async () => {
+    const group = await Group.of(['n1']);
+    const first = group.get('n1');
+    await group.settled(first.node.propose(records('a')));
+    await joinAs(group, 'n2', 'uuid-2');
+    await group.until(() => first.node.configuration.confState.voters.length === 2);
+    const receipt = await group.settled(first.node.propose(records('b')));
+    expect(receipt.syncedOn).toEqual(['n1', 'n2']);
+    await group.until(() => group.get('n2').node.highWatermark === 2);
+    expect(await valuesOf(group.get('n2'))).toEqual(['a', 'b']);
+    // An answer that got lost is asked for again.
+    const answer = await group.settled(ask(group, 'n2', 'uuid-2'));
+    expect(answer).toMatchObject({ kind: 'joined', id: 2 });
+  });
+
+  it('removes a member, the leader among them', async () => {
+    const group = await groupOfThree();
+    const leader = await group.leader();
+    await group.settled(leader.cluster.removeMember(leader.member.name, forever));
+    const next = await group.leader();
+    expect(next.member.name).not.toBe(leader.member.name);
+    await group.until(() => next.node.configuration.members.length === 2);
+    await group.settled(next.node.propose(records('a')));
+  });
+
+  it('takes a node with a wiped disk for a new member, in the place of the one it was', async () => {
+    const group = await groupOfThree();
+    const victim = group.follower().member.name;
+    await group.settled((await group.leader()).node.propose(records('a')));
+    await group.stop(victim);
+    const refused = await group.settled(ask(group, victim, 'another disk'));
+    expect(refused).toMatchObject({ kind: 'refused' });
+    await group.until(() => false, 11_000).catch(() => undefined);
+    await joinAs(group, victim, 'another disk');
+    const { node } = await group.leader();
+    await group.until(() => node.configuration.confState.voters.includes(4) && node.configuration.members.length === 3);
+    await group.until(() => group.get(victim).node.highWatermark === 1);
+    expect(node.configuration.confState.votersOutgoing).toEqual([]);
+  });
+
+  it('says why it refuses', async () => {
+    const group = await groupOfThree();
+    const { cluster } = await group.leader();
+    await expect(cluster.removeMember('n9', forever)).rejects.toThrow('n9 is no member; there are n1, n2, n3');
+    await expect(cluster.addMember({ name: 'n1', rpcAddr: 'x:1' }, forever)).rejects.toThrow('n1 is a member already');
+    await expect(cluster.promoteMember('n1', forever)).rejects.toThrow('n1 votes already');
+  });
+});
+
+async function ask(
+  group: Group,
+  name: string,
+  uuid: string,
+): Promise<Awaited<ReturnType<typeof group.network.joinTransport.ask>>> {
+  const leader = await group.leader();
+  const joiner = { name, uuid, rpcAddr: `${name}:8400`, bootstrapExpect: 0 };
+  return group.network.joinTransport.ask(leader.member.rpcAddr, joiner, forever);
+}
+
+async function joinAs(group: Group, name: string, uuid: string): Promise<void> {
+  const answer = await group.settled(ask(group, name, uuid));
+  if (answer.kind !== 'joined') throw new Error(`${answer.kind}: ${JSON.stringify(answer)}`);
+  const { configuration, contacts } = JSON.parse(new TextDecoder().decode(answer.configuration)) as {
+    configuration: never;
+    contacts: never;
+  };
+  await group.format(name, { id: answer.id, contacts, history: [configuration] });
+  await group.start(name);
+}
