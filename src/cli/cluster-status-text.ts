@@ -29,8 +29,8 @@ export function clusterStatusText(status: ClusterStatus): string {
 }
 
 function lastHeard({ state, heardMsAgo }: MemberStatus, byLeader: boolean): string {
-  if (state === 'self' || !byLeader) return '';
-  return heardMsAgo === undefined ? 'never' : `${span(heardMsAgo)} ago`;
+  if (heardMsAgo !== undefined && state !== 'self') return `${span(heardMsAgo)} ago`;
+  return byLeader && state !== 'self' ? 'never' : '';
 }
 
 function span(ms: number): string {

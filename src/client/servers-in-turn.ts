@@ -46,8 +46,8 @@ export class ServersInTurn {
       tried.add(address);
       try {
         const client = this.#client(address);
-        await connected(client, address);
         signal?.throwIfAborted();
+        await connected(client, address, signal);
         const result = await attempt(client, address);
         this.#prefer(address);
         return result;
@@ -78,14 +78,19 @@ export class ServersInTurn {
 }
 
 /** Resolves once a connection is made or has failed: a call then tells its reason at once. */
-async function connected(client: Client, address: string): Promise<void> {
+async function connected(client: Client, address: string, signal: AbortSignal | undefined): Promise<void> {
   const channel = client.getChannel();
   const deadline = Date.now() + connectMs;
   for (;;) {
     const state = channel.getConnectivityState(true);
-    if (state === connectivityState.READY || state === connectivityState.TRANSIENT_FAILURE) return;
+    if (state !== connectivityState.IDLE && state !== connectivityState.CONNECTING) return;
     await new Promise<void>((resolve, reject) => {
+      const onAbort = (): void => {
+        reject(signal?.reason as Error);
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
       channel.watchConnectivityState(state, deadline, (error) => {
+        signal?.removeEventListener('abort', onAbort);
         if (error === undefined) resolve();
         else reject(new UnreachableError(address, `no connection within ${connectMs / 1_000} s`));
       });

@@ -88,7 +88,8 @@ problem: n2 unreachable for 8 s; 1 of 3 voters synced, need 2
     const { leader: _leader, problem: _problem, ...rest } = exampleStatus;
     const members = exampleStatus.members
       .slice(0, 2)
-      .map(({ id, name, uuid, rpcAddr }) => ({ id, name, uuid, rpcAddr, role: 'voter', state: 'unknown' }) as const);
+      .map(({ id, name, uuid, rpcAddr }) => ({ id, name, uuid, rpcAddr, role: 'voter', state: 'unknown' }) as const)
+      .map((member) => (member.id === 1 ? { ...member, heardMsAgo: 3_723_000 } : member));
     cluster.localView = { ...rest, answeredBy: 'n2', members };
     expect((await golog('cluster status --local')).stdout).toBe(`cluster 6f2f1c3e-6a39-4d0e-9f64-0a4b5b1f7a11
 no leader, term 7, commit index 1234 of 1240, high watermark 98765
@@ -96,7 +97,7 @@ as n2 sees it, which does not lead
 ┌──────┬───────┬─────────┬────────────────┬─────────────┬─────┬────────────┐
 │ node │ role  │ state   │ gRPC address   │ match index │ lag │ last heard │
 ├──────┼───────┼─────────┼────────────────┼─────────────┼─────┼────────────┤
-│ n1   │ voter │ unknown │ 127.0.0.1:8400 │             │     │            │
+│ n1   │ voter │ unknown │ 127.0.0.1:8400 │             │     │ 62 min ago │
 ├──────┼───────┼─────────┼────────────────┼─────────────┼─────┼────────────┤
 │ n2   │ voter │ unknown │ 127.0.0.1:8410 │             │     │            │
 └──────┴───────┴─────────┴────────────────┴─────────────┴─────┴────────────┘

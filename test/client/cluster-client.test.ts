@@ -179,6 +179,35 @@ describe('a server that is lost under a call', () => {
   });
 });
 
+describe('a server that accepts connections and says nothing, as a stopped process does', () => {
+  let listener: TcpServer;
+  let address: string;
+  const sockets: Socket[] = [];
+  beforeEach(async () => {
+    listener = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    address = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
+  });
+  afterEach(() => {
+    for (const socket of sockets.splice(0)) socket.destroy();
+    listener.close();
+  });
+
+  it('has a change made by the next', async () => {
+    await clientOf(address, first.address).removeMember('n3');
+    expect(first.cluster.calls).toEqual([['removeMember', 'n3']]);
+  });
+
+  it('does not hold up an abort', async () => {
+    const controller = new AbortController();
+    const failure = failureOf(clientOf(address).status({ signal: controller.signal }));
+    await until(() => sockets.length === 1);
+    const reason = new Error('enough');
+    controller.abort(reason);
+    expect(await failure).toBe(reason);
+  });
+});
+
 describe('watch', () => {
   it('yields each state, goes on at another server, and ends at the abort', async () => {
     const controller = new AbortController();

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { status } from '@grpc/grpc-js';
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { Client, credentials, status } from '@grpc/grpc-js';
 import { GrpcServer } from '../../src/adapters/grpc/index.js';
 import { ManualClock } from '../../src/adapters/memory/manual-clock.js';
 import { type ClusterStatus, MembershipError } from '../../src/application/cluster.js';
@@ -17,6 +18,7 @@ let cluster: FakeCluster;
 let clock: ManualClock;
 let logger: MemoryLogger;
 let server: GrpcServer;
+let port: number;
 let client: GrpcClient;
 
 beforeEach(async () => {
@@ -24,7 +26,8 @@ beforeEach(async () => {
   clock = new ManualClock();
   logger = new MemoryLogger();
   server = new GrpcServer({ host: '127.0.0.1', port: 0 }, new FakeCommitLog(), logger, { cluster, clock });
-  client = new GrpcClient((await server.listen()).port);
+  ({ port } = await server.listen());
+  client = new GrpcClient(port);
 });
 afterEach(async () => {
   client.close();
@@ -117,6 +120,38 @@ describe('golog.v1.ClusterService over gRPC', () => {
     const error = errorOf(client.unary(method.removeMember, { name: 'n2' }, { deadline: Date.now() + 50 }));
     expect((await error).code).toBe(status.DEADLINE_EXCEEDED);
     await until(() => cluster.hanging[0]?.aborted === true);
+  });
+});
+
+describe('a listener with ClusterService', () => {
+  const asItIs = (bytes: Buffer): Buffer => bytes;
+  const name = ClusterService.typeName;
+  let raw: Client;
+  beforeEach(() => {
+    raw = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+  });
+  afterEach(() => {
+    raw.close();
+  });
+
+  it('says of its health', async () => {
+    const request = Buffer.from(new BinaryWriter().tag(1, 2).string(name).finish());
+    const response = await new Promise<Buffer | undefined>((resolve, reject) => {
+      raw.makeUnaryRequest('/grpc.health.v1.Health/Check', asItIs, asItIs, request, (error, bytes) => {
+        if (error) reject(error);
+        else resolve(bytes);
+      });
+    });
+    expect(response).toEqual(Buffer.from([0x08, 1]));
+  });
+
+  it('lists it', async () => {
+    const path = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
+    const stream = raw.makeBidiStreamRequest(path, asItIs, asItIs);
+    const { messages, ended } = collect(stream);
+    stream.end(Buffer.from(new BinaryWriter().tag(7, 2).string('*').finish()));
+    expect(await ended).toBeUndefined();
+    expect(messages.map(String).join()).toContain(name);
   });
 });
 
