@@ -1,3 +1,5 @@
+import type { Clock } from './ports/clock.js';
+
 interface Watch {
   readonly holds: () => boolean;
   readonly resolve: () => void;
@@ -11,6 +13,17 @@ export class Conditions {
   until(holds: () => boolean): Promise<void> {
     if (holds()) return Promise.resolve();
     return new Promise((resolve) => this.#watches.push({ holds, resolve }));
+  }
+
+  /** As `until`, but for at most `ms`. */
+  async untilOrLate(clock: Clock, ms: number, holds: () => boolean): Promise<void> {
+    let late = false;
+    const cancel = clock.after(ms, () => {
+      late = true;
+      this.check();
+    });
+    await this.until(() => late || holds());
+    cancel();
   }
 
   /** To be called after every step. */

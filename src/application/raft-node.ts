@@ -1,4 +1,4 @@
-import { DiskReserveError, ExpectedOffsetMismatchError } from '../domain/log/errors.js';
+import { DiskReserveError } from '../domain/log/errors.js';
 import { type EpochMs, type Offset, toIndex } from '../domain/log/offsets.js';
 import type { Place } from '../domain/log/place.js';
 import type { Records } from '../domain/log/record-batch.js';
@@ -10,13 +10,14 @@ import { LocalMessageError, PeerNotFoundError, ProposalDroppedError } from '../d
 import type { Ready, SoftState } from '../domain/raft/ready.js';
 import { RawNode } from '../domain/raft/raw-node.js';
 import type { BasicStatus } from '../domain/raft/status.js';
+import { AppendDesk } from './append-desk.js';
 import { Applier } from './applier.js';
 import { AppendThread } from './append-thread.js';
 import { CatchUps } from './catch-ups.js';
 import { Conditions } from './conditions.js';
 import type { Configuration } from './configuration.js';
 import { EntryStore } from './entry-store.js';
-import { OverloadedError, UnavailableError } from './errors.js';
+import { UnavailableError } from './errors.js';
 import type { LogTail } from './log-tail.js';
 import { loadTail } from './log-tail-loading.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from './ports/consensus.js';
@@ -28,11 +29,8 @@ import { coreConfig, type RaftNodeOptions } from './raft-options.js';
 import { repeat } from './repeat.js';
 import { Watermark } from './watermark.js';
 
-const mebibyte = 1024 * 1024;
-/** Of appends that a leader has taken and not answered. */
-const pendingBytesMax = 32 * mebibyte;
 /** The commit index on disk lags by at most this much, which is what a start reads back into memory. */
-const saveCommitEveryBytes = 16 * mebibyte;
+const saveCommitEveryBytes = 16 * 1024 * 1024;
 const saveCommitEveryMs = 1_000;
 const retainEveryMs = 10_000;
 
@@ -49,6 +47,7 @@ export class RaftNode implements Consensus, PeerReceiver {
   readonly #thread: AppendThread;
   readonly #watermark: Watermark;
   readonly #proposals = new Proposals();
+  readonly #desk: AppendDesk;
   readonly #barriers: ReadBarriers;
   readonly #catchUps: CatchUps;
   readonly #changes = new PendingChanges();
@@ -65,9 +64,6 @@ export class RaftNode implements Consensus, PeerReceiver {
   #refusal: UnavailableError | undefined;
   #ended = false;
   #closing: Promise<void> | undefined;
-  /** Of proposals that wait for a look at the disk; who comes meanwhile waits behind them. */
-  #waitingBytes = 0;
-  #look: Promise<void> | undefined;
 
   private constructor(
     private readonly options: RaftNodeOptions,
@@ -105,6 +101,21 @@ export class RaftNode implements Consensus, PeerReceiver {
       onReset: (place) => this.#beganAnew(place),
       respond: (response) => this.#respond(response),
     });
+    this.#desk = new AppendDesk({
+      ...options,
+      proposals: this.#proposals,
+      assertLeading: () => {
+        this.#assertTaking();
+        if (!this.isLeader) throw this.notLeading();
+      },
+      endOffset: () => this.#store.endOffset,
+      propose: (payload) => {
+        this.#core.propose(payload);
+        this.#schedule();
+      },
+      untilCommitted: (offset) => this.#untilCommitted(offset),
+      notLeading: () => this.notLeading(),
+    });
     const ask = (context: Uint8Array): void => this.#step(() => this.#core.readIndex(context));
     this.#barriers = new ReadBarriers(ask, 2 * timing.electionTicks, id, random(2 ** 32));
     this.#catchUps = new CatchUps({
@@ -135,8 +146,6 @@ export class RaftNode implements Consensus, PeerReceiver {
     return node;
   }
 
-  // ── Consensus ────────────────────────────────────────────────────────────────────────────────────────────────────
-
   get highWatermark(): Offset {
     return this.#watermark.value;
   }
@@ -159,14 +168,14 @@ export class RaftNode implements Consensus, PeerReceiver {
 
   async propose(records: Records, options: ProposeOptions = {}): Promise<AppendReceipt> {
     this.#assertTaking();
-    if (this.isLeader) return this.#append(records, options);
+    if (this.isLeader) return this.#desk.append(records, options);
     const { lead } = this.#soft;
     if (lead === 0 || lead === this.options.id) throw new UnavailableError('there is no leader now');
     return this.options.transport.append(lead, records, options);
   }
 
   appendForwarded(records: Records, options: ProposeOptions): Promise<AppendReceipt> {
-    return this.#append(records, options);
+    return this.#desk.append(records, options);
   }
 
   /**
@@ -192,15 +201,13 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#refusal ??= new UnavailableError('this node is shutting down');
     this.options.diskReserve.close();
     // What was accepted ends: soon, unless there is no quorum.
-    await this.#untilOrLate(() => this.#waitingBytes === 0 && this.#proposals.count === 0);
+    await this.#untilOrLate(() => this.#desk.isEmpty && this.#proposals.count === 0);
     if (!this.#ended) this.#finish('this node shut down before the append was committed');
     await Promise.all(this.#stopRepeating.map((stop) => stop()));
     this.#saveCommit();
     await this.#thread.idle();
     await this.options.transport.close();
   }
-
-  // ── What the administration of the cluster stands on ─────────────────────────────────────────────────────────────
 
   get isLeader(): boolean {
     return this.#soft.raftState === 'StateLeader';
@@ -292,18 +299,10 @@ export class RaftNode implements Consensus, PeerReceiver {
   }
 
   /** As `until`, but for at most an election timeout, and while this node goes on. */
-  async #untilOrLate(holds: () => boolean): Promise<void> {
+  #untilOrLate(holds: () => boolean): Promise<void> {
     const { timing, clock } = this.options;
-    let late = false;
-    const cancel = clock.after(timing.tickMs * timing.electionTicks, () => {
-      late = true;
-      this.#conditions.check();
-    });
-    await this.until(() => late || this.#ended || holds());
-    cancel();
+    return this.#conditions.untilOrLate(clock, timing.tickMs * timing.electionTicks, () => this.#ended || holds());
   }
-
-  // ── PeerReceiver ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   receive(received: Message): void {
     if (this.#ended || received.type === 'MsgProp') return;
@@ -334,42 +333,6 @@ export class RaftNode implements Consensus, PeerReceiver {
     if (!this.#ended) this.#step(() => this.#core.reportUnreachable(id));
   }
 
-  // ── Appending ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  async #append(records: Records, { expectedOffset, signal }: ProposeOptions): Promise<AppendReceipt> {
-    this.#assertTaking();
-    if (this.#proposals.pendingBytes + this.#waitingBytes >= pendingBytesMax)
-      throw new OverloadedError('bytes waiting for a quorum', pendingBytesMax);
-    const { diskReserve, log } = this.options;
-    const look = diskReserve.refresh() ?? (this.#waitingBytes > 0 ? this.#look : undefined);
-    if (look !== undefined) {
-      this.#look = look;
-      this.#waitingBytes += records.payload.length;
-      await look;
-      this.#waitingBytes -= records.payload.length;
-      this.#assertTaking();
-    }
-    // No wait from here to the proposal: offsets are given in the order of the calls.
-    signal?.throwIfAborted();
-    if (!this.isLeader) throw this.notLeading();
-    const nextOffset = this.#proposals.nextOffset(this.#store.endOffset);
-    if (expectedOffset !== undefined && expectedOffset !== nextOffset) {
-      await this.#untilCommitted(nextOffset);
-      throw new ExpectedOffsetMismatchError(expectedOffset, nextOffset);
-    }
-    log.assertAppendable();
-    diskReserve.admitOrThrow(records.payload.length);
-    try {
-      const answer = this.#proposals.add(records, () => this.#core.propose(records.payload));
-      this.#schedule();
-      return await answer;
-    } catch (error) {
-      if (error instanceof ProposalDroppedError) throw this.notLeading();
-      throw error;
-    }
-  }
-
-  /** What a caller is told of the log must be there to stay: an end that another leader may cut is none. */
   async #untilCommitted(endOffset: Offset): Promise<void> {
     const { term } = this.status.hardState;
     await this.until(() => this.highWatermark >= endOffset || this.#ended || this.status.hardState.term !== term);
@@ -379,8 +342,6 @@ export class RaftNode implements Consensus, PeerReceiver {
   #assertTaking(): void {
     if (this.#refusal !== undefined) throw this.#refusal;
   }
-
-  // ── The loop ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Something happens to the core; what comes of it is taken out soon, together with what else happens until then. */
   #step(task: () => void): void {
@@ -466,8 +427,6 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#tellPeers();
   }
 
-  // ── Time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
   /** What came in during a stall is looked at before the tick, and ticks that a stall swallowed do not come back. */
   #waitForTick(): void {
     const { clock, timing } = this.options;
@@ -500,8 +459,6 @@ export class RaftNode implements Consensus, PeerReceiver {
     if (retention.bytesMax === undefined && retention.ageMsMax === undefined) return;
     await this.#thread.exclusively(() => log.retain({ ...retention, now: clock.now(), upTo: this.highWatermark }));
   }
-
-  // ── Ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #fail(error: unknown): void {
     if (this.#ended) return;
