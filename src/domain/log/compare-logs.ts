@@ -76,49 +76,74 @@ export async function compareLogs(logs: readonly ComparedLog[], options: Compare
   }
 }
 
+/** Allocates nothing for an entry: there are millions. */
 async function compareAll(cursors: readonly Cursor[], options: CompareOptions): Promise<LogComparison> {
   const { seal, sameBytes, onProgress } = options;
   let common: { firstIndex: Index; lastIndex: Index } | undefined;
   const sums = { batches: 0, records: 0, bytes: 0, payloadCrc32c: 0, compared: 0 };
   let difference: LogDifference | undefined;
   let bytesDone = 0;
-  const same = (a: RecordBatch, b: RecordBatch): boolean =>
-    sameBytes(a.header, b.header) && sameBytes(a.payload, b.payload);
-
   for (;;) {
     for (const cursor of cursors) {
       if (!cursor.mustLoad) continue;
       await cursor.load();
       onProgress?.(bytesDone);
     }
-    const index = Math.min(...cursors.map(({ batch }) => batch?.index ?? Infinity)) as Index;
-    if (index === Infinity) break;
-    const holders = cursors.filter(({ batch }) => batch?.index === index);
-    const committed = holders.filter(({ committedIndex }) => index <= committedIndex);
-    const [reference] = committed.length > 0 ? committed : holders;
-    const expected = reference.batch!;
-    const others = holders.filter(
-      (holder) => holder !== reference && holder.conflictsFrom === undefined && !same(holder.batch!, expected),
-    );
-    if (others.some((other) => committed.includes(other))) {
-      difference = { index, found: committed.map((cursor) => describe(cursors.indexOf(cursor), cursor.batch!)) };
+    const reference = chooseReference(cursors);
+    const expected = reference?.batch;
+    if (!expected) break;
+    const { index } = expected;
+    let committed = 0;
+    let differs = false;
+    for (const cursor of cursors) {
+      if (cursor.batch?.index !== index) continue;
+      if (index <= cursor.committedIndex) committed++;
+      if (cursor === reference || cursor.conflictsFrom !== undefined) continue;
+      if (sameBytes(cursor.batch.header, expected.header) && sameBytes(cursor.batch.payload, expected.payload))
+        continue;
+      if (index <= cursor.committedIndex) differs = true;
+      else cursor.conflictsFrom = index;
+    }
+    if (differs) {
+      difference = describeDifference(cursors, index);
       break;
     }
-    for (const other of others) other.conflictsFrom = index;
-    if (committed.length > 1) sums.compared++;
-    if (committed.length === cursors.length) {
-      common = { firstIndex: common?.firstIndex ?? index, lastIndex: index };
+    if (committed > 1) sums.compared++;
+    if (committed === cursors.length) {
+      if (common) common.lastIndex = index;
+      else common = { firstIndex: index, lastIndex: index };
       sums.batches++;
       sums.records += expected.recordCount;
       sums.bytes += storedBytes(expected);
       sums.payloadCrc32c = seal.crc32c(expected.payload, sums.payloadCrc32c) >>> 0;
     }
-    for (const holder of holders) {
-      bytesDone += storedBytes(holder.batch!);
-      holder.advance();
+    for (const cursor of cursors) {
+      if (cursor.batch?.index !== index) continue;
+      bytesDone += storedBytes(cursor.batch);
+      cursor.advance();
     }
   }
   return { common, ...sums, difference, extents: cursors.map((cursor) => cursor.extent) };
+}
+
+/** Of those at the lowest index, one that has it committed, else the first. */
+function chooseReference(cursors: readonly Cursor[]): Cursor | undefined {
+  let chosen: Cursor | undefined;
+  for (const cursor of cursors) {
+    if (!cursor.batch) continue;
+    const { index } = cursor.batch;
+    const lowest = chosen?.batch?.index ?? Infinity;
+    const better = chosen !== undefined && index > chosen.committedIndex && index <= cursor.committedIndex;
+    if (index < lowest || (index === lowest && better)) chosen = cursor;
+  }
+  return chosen;
+}
+
+function describeDifference(cursors: readonly Cursor[], index: Index): LogDifference {
+  const found = cursors.flatMap(({ batch, committedIndex }, log) =>
+    batch?.index === index && index <= committedIndex ? [describe(log, batch)] : [],
+  );
+  return { index, found };
 }
 
 function describe(log: number, batch: RecordBatch): LogDifference['found'][number] {
