@@ -1,3 +1,5 @@
+import type { DescService } from '@bufbuild/protobuf';
+import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { Cluster } from '../../application/cluster.js';
 import type { CommitLog } from '../../application/commit-log.js';
@@ -12,6 +14,7 @@ import { clusterHandlers } from './cluster-handlers.js';
 import { ConnectionListener } from './connection-listener.js';
 import { errorDetailsFile, healthFile } from './descriptor-files.js';
 import { Health } from './health.js';
+import { limitMessages, widenWindows } from './guest-limits.js';
 import { LogHandlers } from './log-handlers.js';
 import { PipelinedCall } from './pipelined-call.js';
 import { rawServiceDefinition } from './raw-service.js';
@@ -40,11 +43,22 @@ export interface GrpcServerOptions {
   readonly handshakeMs?: number;
 }
 
+/**
+ * A service of another adapter, served beside the listener's own. Its handlers take and give bytes. Its messages may
+ * have up to 20 MiB, and its streams are its owner's to end: `close` leaves them alone for as long as the grace lasts.
+ */
+export interface GuestService {
+  readonly descriptor: DescService;
+  readonly implementation: UntypedServiceImplementation;
+}
+
 // grpc-js would print to the console what it also rejects with.
 setLogVerbosity(logVerbosity.NONE);
 
 /** Above the largest batch, so that a batch a little too large is refused with its size and the limit. */
 const receiveSlackBytes = 64 * 1024;
+/** A batch of the log's format takes 16 MiB, and a message of a guest may hold more than the one. */
+const guestMessageBytesMax = 20 * 1024 * 1024;
 /** With the rest of a response this stays below 4 MiB, the most that gRPC clients take unless told otherwise. */
 const readBytesMax = 2 * 1024 * 1024;
 
@@ -59,7 +73,7 @@ function endForShutdown(call: PipelinedCall): void {
   call.sendStatus({ code, details, metadata });
 }
 
-/** The gRPC listener: `log.v1.Log`, `golog.v1.LogService`, `golog.v1.ClusterService`, health and reflection. */
+/** The gRPC listener: `log.v1.Log`, `golog.v1.LogService`, `golog.v1.ClusterService`, health and reflection; guests beside them. */
 export class GrpcServer {
   readonly #server: Server;
   readonly #health: Health;
@@ -76,11 +90,17 @@ export class GrpcServer {
     private readonly logger: Logger,
     /** Without it there is no ClusterService; the clock paces its watchers. */
     administration?: { readonly cluster: Cluster; readonly clock: Clock },
+    guests: readonly GuestService[] = [],
   ) {
     const { batchBytesMax = defaultRecordLimits.batchBytesMax } = options;
     const limits = { recordBytesMax: batchBytesMax, batchBytesMax };
+    const messageBytesMax = batchBytesMax + receiveSlackBytes;
+    const guestPaths = new Set(
+      guests.flatMap(({ descriptor }) => descriptor.methods.map(({ name }) => `/${descriptor.typeName}/${name}`)),
+    );
     this.#server = new Server({
-      'grpc.max_receive_message_length': batchBytesMax + receiveSlackBytes,
+      'grpc.max_receive_message_length':
+        guests.length > 0 ? Math.max(messageBytesMax, guestMessageBytesMax) : messageBytesMax,
       'grpc.max_concurrent_streams': options.concurrentStreamsMax ?? 100,
       'grpc.keepalive_time_ms': options.keepaliveMs ?? 30_000,
       'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 10_000,
@@ -88,6 +108,8 @@ export class GrpcServer {
       'grpc.enable_channelz': 0,
       interceptors: [
         (method, inner) => {
+          if (guestPaths.has(method.path)) return new PipelinedCall(inner);
+          if (guests.length > 0) limitMessages(inner, messageBytesMax);
           if (!method.responseStream || appendStreams.has(method.path)) return new PipelinedCall(inner);
           const call: PipelinedCall = new PipelinedCall(inner, () => this.#endless.delete(call));
           this.#endless.add(call);
@@ -107,10 +129,15 @@ export class GrpcServer {
       names.push(ClusterService.typeName);
       files.push(file_golog_v1_cluster_service);
     }
+    for (const { descriptor, implementation } of guests) {
+      this.#server.addService(rawServiceDefinition(descriptor), implementation);
+      names.push(descriptor.typeName);
+    }
     this.#health = new Health(names);
     this.#health.addTo(this.#server);
     addReflection(this.#server, files);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    widenWindows(this.#server, guestPaths);
     this.#listener = new ConnectionListener(
       {
         host: options.host,

@@ -139,7 +139,7 @@ export class MemoryPeerTransport implements PeerTransport {
   send(messages: readonly Message[]): void {
     for (const each of messages) {
       invariant(
-        each.entries.every(({ batch }) => batch !== undefined),
+        each.type !== 'MsgApp' || each.entries.every(({ batch }) => batch !== undefined),
         'entries for peers have their batches',
       );
       const parcel: Parcel = {

@@ -1,0 +1,53 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { ChannelCredentials, Client, Metadata } from '@grpc/grpc-js';
+import { UnavailableError } from '../../application/errors.js';
+import type { JoinAnswer, Joiner, JoinTransport } from '../../application/ports/join-transport.js';
+import { JoinRequestSchema, JoinResponseSchema, PeerService } from '../../gen/golog/peer/v1/peer_service_pb.js';
+import { answerOf } from './join-messages.js';
+import { peerChannelOptions } from './peer-connection.js';
+
+/** A node that has not answered after this long is asked again by whoever wants to join. */
+const answerMs = 10_000;
+
+/** Joins over `golog.peer.v1.PeerService`, with a connection for each question. */
+export class GrpcJoinTransport implements JoinTransport {
+  async ask(rpcAddr: string, joiner: Joiner, signal: AbortSignal): Promise<JoinAnswer> {
+    signal.throwIfAborted();
+    const client = new Client(rpcAddr, ChannelCredentials.createInsecure(), peerChannelOptions);
+    try {
+      return await ask(client, rpcAddr, joiner, signal);
+    } finally {
+      client.close();
+    }
+  }
+}
+
+function ask(client: Client, rpcAddr: string, joiner: Joiner, signal: AbortSignal): Promise<JoinAnswer> {
+  return new Promise((resolve, reject) => {
+    const call = client.makeUnaryRequest(
+      `/${PeerService.typeName}/${PeerService.method.join.name}`,
+      (request: Uint8Array) => Buffer.from(request),
+      (response) => fromBinary(JoinResponseSchema, new Uint8Array(response)),
+      toBinary(JoinRequestSchema, create(JoinRequestSchema, { joiner })),
+      new Metadata(),
+      { deadline: Date.now() + answerMs },
+      (error, response) => {
+        signal.removeEventListener('abort', abort);
+        if (signal.aborted) reject(signal.reason as Error);
+        else if (error) reject(new UnavailableError(`${rpcAddr} does not answer: ${error.details}`));
+        else if (response) settle(response);
+      },
+    );
+    const settle = (response: Parameters<typeof answerOf>[0]): void => {
+      try {
+        resolve(answerOf(response));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    const abort = (): void => {
+      call.cancel();
+    };
+    signal.addEventListener('abort', abort);
+  });
+}

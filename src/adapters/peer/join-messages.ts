@@ -1,0 +1,53 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { JoinAnswer, Joiner } from '../../application/ports/join-transport.js';
+import { InvalidInputError } from '../../domain/log/errors.js';
+import type {
+  Joiner as JoinerMessage,
+  JoinResponse,
+  JoinResponseSchema,
+} from '../../gen/golog/peer/v1/peer_service_pb.js';
+import { safeNumber } from './safe-number.js';
+
+/** Throws `InvalidInputError` where there is none. */
+export function joinerOf(message: JoinerMessage | undefined): Joiner {
+  if (message === undefined) throw new InvalidInputError('there is no joiner');
+  const { name, uuid, rpcAddr, bootstrapExpect } = message;
+  return { name, uuid, rpcAddr, bootstrapExpect };
+}
+
+export function answerMessage(answer: JoinAnswer): NonNullable<MessageInitShape<typeof JoinResponseSchema>['answer']> {
+  switch (answer.kind) {
+    case 'joined': {
+      const { clusterId, id, configuration } = answer;
+      return { case: 'joined', value: { clusterId, id: BigInt(id), configuration } };
+    }
+    case 'waiting':
+      return { case: 'waiting', value: { ...answer.joiner } };
+    case 'retry': {
+      const { reason, leaderAddr } = answer;
+      return { case: 'retry', value: leaderAddr === undefined ? { reason } : { reason, leaderAddr } };
+    }
+    case 'refused':
+      return { case: 'refused', value: { reason: answer.reason } };
+  }
+}
+
+/** Throws `InvalidInputError` for an answer of a kind that this release does not know. */
+export function answerOf({ answer }: JoinResponse): JoinAnswer {
+  switch (answer.case) {
+    case 'joined': {
+      const { clusterId, id, configuration } = answer.value;
+      return { kind: 'joined', clusterId, id: safeNumber(id), configuration };
+    }
+    case 'waiting':
+      return { kind: 'waiting', joiner: joinerOf(answer.value) };
+    case 'retry': {
+      const { reason, leaderAddr } = answer.value;
+      return leaderAddr === undefined ? { kind: 'retry', reason } : { kind: 'retry', reason, leaderAddr };
+    }
+    case 'refused':
+      return { kind: 'refused', reason: answer.value.reason };
+    case undefined:
+      throw new InvalidInputError('the answer to a joiner is of no known kind');
+  }
+}

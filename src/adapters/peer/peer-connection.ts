@@ -1,0 +1,176 @@
+import type { ChannelOptions, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
+import { ChannelCredentials, Client, status } from '@grpc/grpc-js';
+import type { Clock } from '../../application/ports/clock.js';
+import type { Logger } from '../../application/ports/logger.js';
+import { identityMetadata, type PeerIdentity } from './peer-identity.js';
+import { canConnect } from './probe.js';
+
+/** Of all channels to peers. A connection of its own each, found dead within 4 s, and never through a proxy. */
+export const peerChannelOptions: ChannelOptions = {
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.keepalive_time_ms': 2_000,
+  'grpc.keepalive_timeout_ms': 2_000,
+  'grpc.keepalive_permit_without_calls': 1,
+  'grpc.max_send_message_length': -1,
+  'grpc.max_receive_message_length': -1,
+  // A message arrives at most once, and a write is done only when the connection has taken it.
+  'grpc.enable_retries': 0,
+  'grpc.per_rpc_retry_buffer_size': 0,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_http_proxy': 0,
+  'grpc.enable_channelz': 0,
+};
+
+/** From dialling to being let in. */
+const dialMs = 3_000;
+const backOffMsMin = 50;
+const backOffMsMax = 2_000;
+/** After a refusal that only an operator, or a change of the membership, can mend. */
+const refusedBackOffMs = 10_000;
+
+export interface PeerConnectionOptions {
+  /** HOST:PORT. */
+  readonly rpcAddr: string;
+  readonly identity: PeerIdentity;
+  /** `/package.Service/Method` of a bidirectional stream. */
+  readonly path: string;
+  readonly clock: Clock;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly logger: Logger;
+}
+
+export interface PeerConnectionEvents {
+  /** The peer has let this node in: `write` goes through from here on. */
+  opened(): void;
+  received(bytes: Buffer): void;
+  /** An attempt failed, or an open connection ended: what was written may not have arrived. */
+  broken(): void;
+}
+
+const passThrough = (bytes: Buffer): Buffer => bytes;
+
+/** One connection with one stream to a peer, dialled again whenever it ends until it is closed. */
+export class PeerConnection {
+  #state: 'dialling' | 'open' | 'waiting' | 'closed' = 'waiting';
+  #client: Client | undefined;
+  #stream: ClientDuplexStream<Buffer, Buffer> | undefined;
+  #cancelTimer: () => void = () => undefined;
+  #failures = 0;
+  /** The last attempt was not answered at all: grpc-js would keep the socket of the next until the system gives up. */
+  #silent = false;
+  #refusal: string | undefined;
+
+  constructor(
+    private readonly options: PeerConnectionOptions,
+    private readonly events: PeerConnectionEvents,
+  ) {
+    this.#dial();
+  }
+
+  get state(): 'dialling' | 'open' | 'waiting' | 'closed' {
+    return this.#state;
+  }
+
+  /** Calls `sent` once the connection has taken the message; never when it breaks before. Only while open. */
+  write(message: Buffer, sent: () => void): void {
+    const stream = this.#stream;
+    stream?.write(message, (error?: Error | null) => {
+      if (!error && stream === this.#stream) sent();
+    });
+  }
+
+  /** The peer was heard from: dials at once if this waits to dial again. */
+  wake(): void {
+    if (this.#state !== 'waiting' || this.#refusal !== undefined) return;
+    this.#cancelTimer();
+    this.#failures = 0;
+    this.#silent = false;
+    this.#dial();
+  }
+
+  close(): void {
+    this.#state = 'closed';
+    this.#hangUp();
+  }
+
+  #dial(): void {
+    const { clock, rpcAddr } = this.options;
+    this.#state = 'dialling';
+    if (!this.#silent) {
+      this.#call();
+      return;
+    }
+    const probe = canConnect(rpcAddr, dialMs, clock, (connects) => {
+      if (connects) this.#call();
+      else this.#broken();
+    });
+    this.#cancelTimer = probe;
+  }
+
+  #call(): void {
+    const { clock, rpcAddr, identity, path } = this.options;
+    const client = new Client(rpcAddr, ChannelCredentials.createInsecure(), peerChannelOptions);
+    const stream = client.makeBidiStreamRequest(path, passThrough, passThrough, identityMetadata(identity), {});
+    this.#client = client;
+    this.#stream = stream;
+    this.#silent = true;
+    this.#cancelTimer = clock.after(dialMs, () => {
+      this.#broken();
+    });
+    stream.once('metadata', () => {
+      if (stream !== this.#stream) return;
+      this.#cancelTimer();
+      this.#state = 'open';
+      this.#failures = 0;
+      this.#silent = false;
+      this.#refusal = undefined;
+      this.events.opened();
+    });
+    stream.on('data', (bytes: Buffer) => {
+      if (stream === this.#stream) this.#receive(bytes);
+    });
+    stream.on('error', () => undefined);
+    stream.once('status', (ended: StatusObject) => {
+      if (stream !== this.#stream) return;
+      this.#silent = false;
+      this.#broken(ended);
+    });
+  }
+
+  #receive(bytes: Buffer): void {
+    try {
+      this.events.received(bytes);
+    } catch (error) {
+      const { logger, identity, path } = this.options;
+      logger.error({ err: error, peer: identity.to, path }, 'an answer of a peer is malformed; its link is reset');
+      this.#broken();
+    }
+  }
+
+  #broken(ended?: StatusObject): void {
+    const { clock, random, logger, rpcAddr, identity, path } = this.options;
+    this.#hangUp();
+    this.#state = 'waiting';
+    let delayMs = Math.min(backOffMsMin * 2 ** this.#failures++, backOffMsMax);
+    if (ended?.code === status.FAILED_PRECONDITION) {
+      delayMs = refusedBackOffMs;
+      if (this.#refusal !== ended.details)
+        logger.warn({ peer: identity.to, rpcAddr, path, reason: ended.details }, 'a peer refuses this node');
+      this.#refusal = ended.details;
+    } else this.#refusal = undefined;
+    this.#cancelTimer = clock.after(delayMs * (0.5 + random() / 2), () => {
+      this.#dial();
+    });
+    this.events.broken();
+  }
+
+  #hangUp(): void {
+    this.#cancelTimer();
+    const stream = this.#stream;
+    this.#stream = undefined;
+    stream?.cancel();
+    this.#client?.close();
+    this.#client = undefined;
+  }
+}

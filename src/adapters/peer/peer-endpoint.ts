@@ -1,0 +1,209 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
+import type { JoinDesk } from '../../application/ports/join-transport.js';
+import type { Logger } from '../../application/ports/logger.js';
+import type { PeerReceiver } from '../../application/ports/peer-transport.js';
+import { InvalidInputError } from '../../domain/log/errors.js';
+import type { Seal } from '../../domain/log/record-batch.js';
+import type { Message } from '../../domain/raft/message.js';
+import { JoinRequestSchema, JoinResponseSchema, PeerService } from '../../gen/golog/peer/v1/peer_service_pb.js';
+import { appendErrorKind } from './append-errors.js';
+import { decodeAppends, encodeAnswers, type AppendAnswer, type AppendOutcome } from './append-wire.js';
+import { FrameQueue } from './frame-queue.js';
+import { answerMessage, joinerOf } from './join-messages.js';
+import { identityOf } from './peer-identity.js';
+import { decodeMessages } from './raft-message-wire.js';
+
+type Stream = ServerDuplexStream<Buffer, Buffer>;
+type Lane = 'control' | 'bulk' | 'append';
+
+/** The member that this node is, once it is one. */
+export interface PeerNode {
+  readonly self: number;
+  readonly seal: Seal;
+  readonly receiver: PeerReceiver;
+  /** Whether the id was a member's that has been removed. */
+  isRemoved(id: number): boolean;
+  /** A member has come into contact. */
+  heardFrom(id: number): void;
+}
+
+/**
+ * `golog.peer.v1.PeerService`: the server half of the links, served by the gRPC listener from its start. It lets peers
+ * in while a `GrpcPeerTransport` has it open.
+ */
+export class PeerEndpoint {
+  readonly descriptor = PeerService;
+  readonly implementation = {
+    control: (call: Stream): void => {
+      this.#messages(call, 'control');
+    },
+    bulk: (call: Stream): void => {
+      this.#messages(call, 'bulk');
+    },
+    append: (call: Stream): void => {
+      this.#appends(call);
+    },
+    join: (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void => {
+      void this.#join(call.request, respond);
+    },
+  };
+  /** By lane and sender: a newer stream of the same takes the place of the older. */
+  readonly #streams = new Map<string, Stream>();
+  #node: PeerNode | undefined;
+  #desk: JoinDesk | undefined;
+
+  constructor(private readonly logger: Logger) {}
+
+  /** Who answers joiners from here on; until then they are told to ask again. */
+  setDesk(desk: JoinDesk): void {
+    this.#desk = desk;
+  }
+
+  /** Lets the peers of this node in. */
+  open(node: PeerNode): void {
+    this.#node = node;
+  }
+
+  /** Lets nobody in any more, and ends the streams of those that are. */
+  shut(): void {
+    this.#node = undefined;
+    for (const stream of this.#streams.values()) end(stream, status.UNAVAILABLE, 'this node is closing its links');
+    this.#streams.clear();
+  }
+
+  /** Ends the streams of a peer that is a member no more. */
+  turnOut(id: number): void {
+    for (const lane of ['control', 'bulk', 'append'] as const) {
+      const stream = this.#streams.get(key(lane, id));
+      if (stream) end(stream, status.FAILED_PRECONDITION, `member ${id} was removed`);
+      this.#streams.delete(key(lane, id));
+    }
+  }
+
+  #messages(call: Stream, lane: Lane): void {
+    const admitted = this.#admit(call, lane);
+    if (admitted === undefined) return;
+    const { node, from } = admitted;
+    call.on('data', (bytes: Buffer) => {
+      if (this.#streams.get(key(lane, from)) === call) this.#receive(bytes, node, from);
+    });
+  }
+
+  #receive(bytes: Buffer, { self, seal, receiver }: PeerNode, from: number): void {
+    let messages: Message[];
+    try {
+      messages = decodeMessages(bytes, seal);
+    } catch (error) {
+      if (!(error instanceof InvalidInputError)) throw error;
+      this.logger.error({ err: error, peer: from }, 'dropped what a peer sent: it is malformed or damaged');
+      return;
+    }
+    for (const message of messages) {
+      // A follower passes a transfer on to the leader in the name of the transferee.
+      if (message.to === self && (message.from === from || message.type === 'MsgTransferLeader'))
+        receiver.receive(message);
+      else this.logger.error({ peer: from, from: message.from, to: message.to }, 'dropped a message of other members');
+    }
+  }
+
+  #appends(call: Stream): void {
+    const admitted = this.#admit(call, 'append');
+    if (admitted === undefined) return;
+    const { node, from } = admitted;
+    const answers = new FrameQueue<AppendAnswer>(Infinity);
+    answers.open((items, sent) => {
+      call.write(encodeAnswers(items), (error?: Error | null) => {
+        if (!error) sent();
+      });
+    });
+    const answer = (id: number, outcome: AppendOutcome): void => {
+      if (call.cancelled || call.writableEnded) return;
+      if ('error' in outcome && appendErrorKind(outcome.error) === undefined)
+        this.logger.error({ err: outcome.error, peer: from }, 'a forwarded append failed');
+      answers.push({ id, outcome }, 1);
+      answers.flush();
+    };
+    call.on('data', (bytes: Buffer) => {
+      if (this.#streams.get(key('append', from)) !== call) return;
+      try {
+        for (const append of decodeAppends(bytes)) {
+          const { id } = append;
+          if ('error' in append) answer(id, append);
+          else
+            node.receiver.appendForwarded(append.records, append.options).then(
+              (receipt) => {
+                answer(id, { receipt });
+              },
+              (error: unknown) => {
+                answer(id, { error });
+              },
+            );
+        }
+      } catch (error) {
+        this.logger.error({ err: error, peer: from }, 'appends of a peer are malformed; its stream is reset');
+        end(call, status.INVALID_ARGUMENT, 'malformed appends');
+      }
+    });
+  }
+
+  /** Lets the caller in, or ends the call with what does not fit. */
+  #admit(call: Stream, lane: Lane): { node: PeerNode; from: number } | undefined {
+    const node = this.#node;
+    if (node === undefined) {
+      end(call, status.UNAVAILABLE, 'this node is no member yet, or any more');
+      return undefined;
+    }
+    const identity = identityOf(call.metadata);
+    const misfit = this.#misfit(node, identity);
+    if (misfit !== undefined || identity === undefined) {
+      end(call, status.FAILED_PRECONDITION, misfit ?? '');
+      return undefined;
+    }
+    const { from } = identity;
+    const older = this.#streams.get(key(lane, from));
+    if (older) end(older, status.ABORTED, 'the same member has opened a newer stream');
+    this.#streams.set(key(lane, from), call);
+    call.once('cancelled', () => {
+      if (this.#streams.get(key(lane, from)) === call) this.#streams.delete(key(lane, from));
+    });
+    call.on('end', () => {
+      call.end();
+    });
+    call.sendMetadata(new Metadata());
+    node.heardFrom(from);
+    return { node, from };
+  }
+
+  #misfit(node: PeerNode, identity: ReturnType<typeof identityOf>): string | undefined {
+    if (identity === undefined) return 'the call does not say which member of which cluster makes it to which';
+    const { clusterId, from, to } = identity;
+    if (Buffer.compare(clusterId, node.seal.logId) !== 0)
+      return `this node is of cluster ${hex(node.seal.logId)}, not of ${hex(clusterId)}`;
+    if (to !== node.self) return `this node is member ${node.self}, not ${to}`;
+    if (from === node.self) return `member ${from} is this node`;
+    if (node.isRemoved(from)) return `member ${from} was removed from the cluster`;
+    return undefined;
+  }
+
+  async #join(request: Buffer, respond: sendUnaryData<Buffer>): Promise<void> {
+    const desk = this.#desk;
+    try {
+      const joiner = joinerOf(fromBinary(JoinRequestSchema, request).joiner);
+      const answer = desk ? await desk.admit(joiner) : ({ kind: 'retry', reason: 'this node is starting' } as const);
+      const response = create(JoinResponseSchema, { answer: answerMessage(answer) });
+      respond(null, Buffer.from(toBinary(JoinResponseSchema, response)));
+    } catch (error) {
+      this.logger.error({ err: error }, 'a request to join failed');
+      respond({ code: status.INTERNAL, details: 'internal error; the log of this node says more' });
+    }
+  }
+}
+
+const key = (lane: Lane, from: number): string => `${lane} ${from}`;
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+function end(call: Stream, code: status, details: string): void {
+  call.emit('error', { code, details });
+}

@@ -1,0 +1,29 @@
+import { Metadata } from '@grpc/grpc-js';
+
+/** Who calls whom, in the metadata of each call between members. */
+export interface PeerIdentity {
+  /** 16 bytes: the id of the log. */
+  readonly clusterId: Uint8Array;
+  readonly from: number;
+  readonly to: number;
+}
+
+const Key = { clusterId: 'golog-cluster-id-bin', from: 'golog-from', to: 'golog-to' } as const;
+
+export function identityMetadata({ clusterId, from, to }: PeerIdentity): Metadata {
+  const metadata = new Metadata();
+  metadata.set(Key.clusterId, Buffer.from(clusterId));
+  metadata.set(Key.from, String(from));
+  metadata.set(Key.to, String(to));
+  return metadata;
+}
+
+/** Undefined where it is missing or none. */
+export function identityOf(metadata: Metadata): PeerIdentity | undefined {
+  const [clusterId] = metadata.get(Key.clusterId);
+  const from = Number(metadata.get(Key.from)[0]);
+  const to = Number(metadata.get(Key.to)[0]);
+  const isId = (id: number): boolean => Number.isSafeInteger(id) && id > 0;
+  if (typeof clusterId === 'string' || clusterId === undefined || !isId(from) || !isId(to)) return undefined;
+  return { clusterId, from, to };
+}
