@@ -1,0 +1,91 @@
+import { GrpcServer } from '../../src/adapters/grpc/index.js';
+import { systemClock } from '../../src/adapters/clock/system-clock.js';
+import { MemoryPeerNetwork, type MemoryPeerTransport } from '../../src/adapters/memory/memory-peer-network.js';
+import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
+import { GrpcJoinTransport, GrpcPeerTransport, PeerEndpoint } from '../../src/adapters/peer/index.js';
+import { FakeCommitLog } from '../grpc/fake-commit-log.js';
+import { MemoryLogger } from '../grpc/fixture.js';
+import { TcpProxy } from '../peer/tcp-proxy.js';
+import { describePeerTransport, type NetworkUnderTest } from './peer-transport.js';
+
+describePeerTransport('MemoryPeerNetwork', async (): Promise<NetworkUnderTest> => {
+  const network = new MemoryPeerNetwork(systemClock);
+  const transports = new Map<string, MemoryPeerTransport>();
+  const at = (name: string): MemoryPeerTransport => transports.get(name)!;
+  return {
+    joinTransport: network.joinTransport,
+    async node(name, { logId }) {
+      const transport = network.join(name, logId);
+      transports.set(name, transport);
+      return {
+        rpcAddr: name,
+        transport,
+        setDesk: (desk) => {
+          network.serve(name, { desk });
+        },
+        waitingBytes: () => at('two').waitingBytes,
+        stop: async () => {
+          network.serve(name, {});
+          await transport.close();
+        },
+      };
+    },
+    cut: () => {
+      network.cut(1, 2);
+    },
+    heal: () => {
+      network.heal();
+    },
+    stall: (name) => {
+      at(name).stall();
+    },
+    resume: (name) => {
+      at(name).resume();
+    },
+    close: async () => undefined,
+  };
+});
+
+describePeerTransport('GrpcPeerTransport', async (): Promise<NetworkUnderTest> => {
+  const logger = new MemoryLogger();
+  const ports = new Map<string, number>();
+  const proxies = new Map<string, TcpProxy>();
+  const servers = new Set<GrpcServer>();
+  return {
+    joinTransport: new GrpcJoinTransport(),
+    async node(name, seal) {
+      const endpoint = new PeerEndpoint(logger);
+      const server = new GrpcServer({ host: '127.0.0.1', port: 0 }, new FakeCommitLog(), logger, undefined, [endpoint]);
+      ports.set(name, (await server.listen()).port);
+      servers.add(server);
+      const proxy = proxies.get(name) ?? (await TcpProxy.open(() => ports.get(name)!));
+      proxies.set(name, proxy);
+      const random = seededRandom(1);
+      const transport = new GrpcPeerTransport({ seal, endpoint, clock: systemClock, random, logger });
+      return {
+        rpcAddr: proxy.rpcAddr,
+        transport,
+        setDesk: (desk) => {
+          endpoint.setDesk(desk);
+        },
+        waitingBytes: (to) => transport.waitingBytes(to),
+        stop: async () => {
+          await server.close(0);
+          await transport.close();
+        },
+      };
+    },
+    cut: () => {
+      for (const proxy of proxies.values()) proxy.cut();
+    },
+    heal: () => {
+      for (const proxy of proxies.values()) proxy.heal();
+    },
+    stall: (name) => proxies.get(name)!.stall(),
+    resume: (name) => proxies.get(name)!.resume(),
+    close: async () => {
+      await Promise.all([...proxies.values()].map((proxy) => proxy.close()));
+      await Promise.all([...servers].map((server) => server.close(0)));
+    },
+  };
+});
