@@ -1,6 +1,7 @@
 import { ClusterClient } from '../client/index.js';
 import { ExitCode, exitCodeOf, messageOf } from './exit-codes.js';
 import { interruptible } from './interruption.js';
+import { ReaderLeftError } from './standard-output.js';
 
 /**
  * Runs one command against a cluster: `task` calls, and prints what came of it. Failures go to stderr and become the
@@ -19,6 +20,7 @@ export function withCluster(
       await task(cluster, signal);
       return signal.aborted ? ExitCode.interrupted : ExitCode.ok;
     } catch (error) {
+      if (error instanceof ReaderLeftError) return ExitCode.ok;
       if (signal.aborted) return ExitCode.interrupted;
       process.stderr.write(`golog ${command}: ${messageOf(error)}\n`);
       return exitCodeOf(error);

@@ -4,6 +4,7 @@ import { addressesOption } from './address-option.js';
 import { withCluster } from './cluster-call.js';
 import { clusterStatusText } from './cluster-status-text.js';
 import { exitCodesHelp, messageOf } from './exit-codes.js';
+import { DataOutput } from './standard-output.js';
 
 interface StatusFlags {
   readonly addr: readonly string[];
@@ -64,10 +65,11 @@ async function watch(cluster: ClusterClient, { local, json }: StatusFlags, signa
   const onLost = (reason: unknown): void => {
     process.stderr.write(`golog cluster status: ${messageOf(reason)}, trying again\n`);
   };
+  const output = new DataOutput(process.stdout);
   let separator = '';
   for await (const status of cluster.watch({ local: local === true, signal, onLost })) {
-    if (json === true) process.stdout.write(`${JSON.stringify(status)}\n`);
-    else process.stdout.write(`${redraw ? clearScreen : separator}${clusterStatusText(status)}`);
+    if (json === true) await output.write(`${JSON.stringify(status)}\n`);
+    else await output.write(`${redraw ? clearScreen : separator}${clusterStatusText(status)}`);
     separator = '\n';
   }
 }

@@ -19,6 +19,7 @@ let server: GrpcServer;
 let address: string;
 
 beforeEach(async () => {
+  brokenAt = 'nothing';
   cluster = new FakeCluster();
   clock = new ManualClock();
   const options = { host: '127.0.0.1', port: 0 };
@@ -28,6 +29,10 @@ beforeEach(async () => {
 afterEach(async () => {
   await server.close(0);
 });
+
+/** What the reader of the output does not take any more. */
+let brokenAt: string;
+const brokenPipe = Object.assign(new Error('broken pipe'), { code: 'EPIPE' });
 
 interface Run {
   readonly code: unknown;
@@ -40,11 +45,13 @@ async function golog(args: string, interrupt?: (stdout: string) => boolean): Pro
   const exitCode = process.exitCode;
   let stdout = '';
   let stderr = '';
-  const out = jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
+  const print = (text: string | Uint8Array, printed?: BufferEncoding | ((error: Error | null) => void)): boolean => {
     stdout += String(text);
+    if (typeof printed === 'function') printed(stdout.includes(brokenAt) ? brokenPipe : null);
     if (interrupt?.(stdout) === true) process.emit('SIGINT');
     return true;
-  });
+  };
+  const out = jest.spyOn(process.stdout, 'write').mockImplementation(print);
   const err = jest.spyOn(process.stderr, 'write').mockImplementation((text) => {
     stderr += String(text);
     return true;
@@ -118,6 +125,12 @@ as n2 sees it, which does not lead
     const { code, stdout, stderr } = await run;
     const terms = stdout.split('\n').map((line) => (line === '' ? '' : (JSON.parse(line) as ClusterStatus).term));
     expect([code, terms, stderr]).toEqual([130, [1, 2, ''], '']);
+  });
+
+  it('ends in peace when its reader leaves', async () => {
+    brokenAt = '"term":7';
+    const { code, stderr } = await golog('cluster status --watch --json');
+    expect([code, stderr]).toEqual([0, '']);
   });
 
   it.each([
