@@ -112,6 +112,30 @@ class TruncatePrefix implements fc.AsyncCommand<Model, World> {
   toString = (): string => `truncatePrefix(${this.part})`;
 }
 
+/** The leader's log has other entries than the last `back` here, and has dropped all of them. */
+class Reset implements fc.AsyncCommand<Model, World> {
+  constructor(
+    readonly back: number,
+    readonly missed: readonly number[],
+  ) {}
+  check = (): boolean => true;
+  async run(model: Model, { log }: World): Promise<void> {
+    model.batches.length = Math.max(model.startIndex - 1, model.batches.length - this.back);
+    model.term++;
+    for (const recordCount of this.missed) model.make(recordCount, 1);
+    model.startIndex = model.batches.length + 1;
+    const place = {
+      offset: toOffset(model.endOffset),
+      index: toIndex(model.startIndex),
+      term: toTerm(lastTerm(model)),
+    };
+    await log.reset(place);
+    expect({ offset: log.startOffset, index: log.startIndex, term: log.lastTerm }).toEqual(place);
+    expect([log.endOffset, log.lastIndex, log.segments]).toEqual([place.offset, place.index - 1, 1]);
+  }
+  toString = (): string => `reset(${this.back} back, ${JSON.stringify(this.missed)} missed)`;
+}
+
 class Reopen implements fc.AsyncCommand<Model, World> {
   constructor(readonly close: boolean) {}
   check = (): boolean => true;
@@ -187,6 +211,9 @@ const commands = fc.commands(
       .map(([batches, newTerm]) => new Append(batches, newTerm)),
     fc.integer({ min: 0, max: 12 }).map((back) => new TruncateSuffix(back)),
     fc.double({ min: 0, max: 1, noNaN: true }).map((part) => new TruncatePrefix(part)),
+    fc
+      .tuple(fc.integer({ min: 0, max: 8 }), fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 5 }))
+      .map(([back, missed]) => new Reset(back, missed)),
     fc.boolean().map((close) => new Reopen(close)),
     fc.integer({ min: 1, max: 2000 }).map((bytesMax) => new ReadBack(bytesMax)),
     fc
