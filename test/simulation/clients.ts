@@ -1,0 +1,322 @@
+import type { ReadFrom, ReadResult } from '../../src/application/commit-log.js';
+import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../src/application/errors.js';
+import { DiskReserveError, ExpectedOffsetMismatchError, OffsetOutOfRangeError } from '../../src/domain/log/errors.js';
+import { toOffset } from '../../src/domain/log/offsets.js';
+import type { RecordBatch, Records } from '../../src/domain/log/record-batch.js';
+import { encodeRecord } from '../../src/domain/log/record.js';
+import { defaultRecordLimits, frameRecords } from '../../src/domain/log/records.js';
+import type { Chance } from './chance.js';
+import { Connection, type Answer } from './connection.js';
+import type { AppendCall, AppendOutcome, History } from './history.js';
+import { describeError, type Machine } from './machine.js';
+import { recordKeys } from './stored-entries.js';
+import type { Witness } from './witness.js';
+import { InvariantError, type World } from './world.js';
+
+export interface ClientSurroundings {
+  readonly world: World;
+  readonly witness: Witness;
+  readonly history: History;
+  readonly machines: readonly Machine[];
+  /** Of the milliseconds between two calls, the most. */
+  readonly thinkMsMax: number;
+}
+
+const textEncoder = new TextEncoder();
+const patienceMs = 4_000;
+
+/** What all clients have: a name, chance, and a way to a machine. */
+class Client {
+  stopped = false;
+  connections = 0;
+
+  constructor(
+    readonly name: string,
+    protected readonly around: ClientSurroundings,
+    protected readonly chance: Chance,
+  ) {}
+
+  protected connect(): Connection {
+    this.connections += 1;
+    const machine = this.chance.pick(this.around.machines);
+    const name = `${this.name}#${this.connections}`;
+    return new Connection(this.around.world, machine, name, () => 0.1 + 2 * this.chance.fraction());
+  }
+
+  protected think(): Promise<void> {
+    return this.around.world.sleep(1 + this.chance.below(this.around.thinkMsMax));
+  }
+
+  /** Runs the client; what it throws ends the run. */
+  protected go(life: () => Promise<void>): void {
+    life().catch((error: unknown) => this.around.world.fail(error));
+  }
+
+  /** Something that no client may be told. */
+  protected refuseAnswer(what: string, error: unknown): never {
+    if (error instanceof InvariantError) throw error;
+    throw new InvariantError('errors', `${this.name} was told of ${what}: ${describeError(error)}`);
+  }
+}
+
+/** Appends batches that nobody else appends, several at a time over one connection. */
+export class Producer extends Client {
+  #batches = 0;
+
+  start(): void {
+    this.go(async () => {
+      while (!this.stopped) {
+        const connection = this.connect();
+        const width = this.chance.percent(15) ? this.chance.between(8, 30) : this.chance.between(1, 4);
+        const workers = Array.from({ length: width }, () => this.#work(connection));
+        await Promise.all(workers);
+        await this.think();
+      }
+    });
+  }
+
+  async #work(connection: Connection): Promise<void> {
+    while (!this.stopped && connection.isOpen) {
+      const { outcome } = await this.append(connection);
+      if (outcome.kind !== 'acknowledged') {
+        if (this.chance.percent(50)) return;
+        await this.around.world.sleep(50);
+      }
+      await this.think();
+    }
+  }
+
+  /** One append, recorded. */
+  async append(connection: Connection, expectedOffset?: number, again?: AppendCall): Promise<AppendCall> {
+    const { history, world, witness } = this.around;
+    const order = this.#batches++;
+    const records = again === undefined ? this.#records(order) : recordsOf(again);
+    const keys = recordKeys(records.payload);
+    const call: AppendCall = {
+      client: this.name,
+      connection: connection.name,
+      order,
+      keys,
+      beginMs: world.nowMs,
+      endMs: Infinity,
+      outcome: { kind: 'unknown', reason: 'not answered yet' },
+      payload: records.payload.slice(),
+    };
+    if (again === undefined) history.appends.push(call);
+    const options = expectedOffset === undefined ? {} : { expectedOffset: toOffset(expectedOffset) };
+    const answer = await connection.call(`append ${order}`, patienceMs, (service) => service.append(records, options));
+    call.endMs = world.nowMs;
+    call.outcome = this.#outcome(answer);
+    if (call.outcome.kind === 'acknowledged') {
+      if (call.outcome.recordCount !== keys.length)
+        throw new InvariantError(
+          'I2',
+          `${this.name} sent ${keys.length} records, ${call.outcome.recordCount} were acknowledged`,
+        );
+      witness.acknowledged(call.outcome.baseOffset, keys, connection.machine.name);
+    }
+    if (again !== undefined) call.outcome = this.#settleAgain(again, call);
+    return call;
+  }
+
+  /** An append that was sent once more: what is known of it now. */
+  #settleAgain(first: AppendCall, { outcome, endMs }: AppendCall): AppendOutcome {
+    if (outcome.kind === 'acknowledged') {
+      first.outcome = outcome;
+      first.endMs = endMs;
+    }
+    return first.outcome;
+  }
+
+  #outcome(answer: Answer<{ baseOffset: number; recordCount: number }>): AppendOutcome {
+    if (answer.kind === 'refused') return { kind: 'not appended', reason: 'no connection' };
+    if (answer.kind === 'lost') return { kind: 'unknown', reason: 'the connection was lost' };
+    if (answer.kind === 'value') {
+      const { baseOffset, recordCount } = answer.value;
+      return { kind: 'acknowledged', baseOffset, recordCount };
+    }
+    const { error } = answer;
+    if (error instanceof OutcomeUnknownError) return { kind: 'unknown', reason: error.message };
+    if (
+      error instanceof UnavailableError ||
+      error instanceof OverloadedError ||
+      error instanceof DiskReserveError ||
+      error instanceof ExpectedOffsetMismatchError
+    ) {
+      if (error instanceof DiskReserveError) this.around.world.mark('append refused for want of disk space');
+      return { kind: 'not appended', reason: `${error.name}: ${error.message}` };
+    }
+    return this.refuseAnswer('an append', error);
+  }
+
+  #records(order: number): Records {
+    const count = this.chance.between(1, 3);
+    const encoded = Array.from({ length: count }, (_, place) => {
+      const text = `${this.name}/${order}/${place}/`;
+      return encodeRecord({ value: textEncoder.encode(text.padEnd(text.length + this.chance.below(300), 'x')) });
+    });
+    return frameRecords(encoded, defaultRecordLimits);
+  }
+}
+
+function recordsOf({ payload, keys }: AppendCall): Records {
+  return { payload: payload.slice(), count: keys.length };
+}
+
+/** Says where each batch must go, and sends it again when it was not told what became of it. */
+export class CarefulProducer extends Producer {
+  override start(): void {
+    this.go(async () => {
+      while (!this.stopped) {
+        let connection = this.connect();
+        const end = await connection.call('look for the end', patienceMs, (service) =>
+          Promise.resolve(service.info().highWatermark),
+        );
+        if (end.kind === 'value') {
+          const first = await this.append(connection, end.value);
+          for (let retry = 0; retry < 5 && first.outcome.kind === 'unknown' && !this.stopped; retry++) {
+            await this.around.world.sleep(300);
+            connection = this.connect();
+            const { outcome } = await this.append(connection, end.value, first);
+            if (outcome.kind === 'acknowledged') this.around.world.mark('append settled by its expected offset');
+          }
+        }
+        await this.think();
+      }
+    });
+  }
+}
+
+/** Reads here and there, locally and linearizably. */
+export class Reader extends Client {
+  start(): void {
+    this.go(async () => {
+      while (!this.stopped) {
+        const connection = this.connect();
+        for (let reads = this.chance.between(1, 6); reads > 0 && connection.isOpen && !this.stopped; reads--) {
+          await this.#read(connection);
+          await this.think();
+        }
+        await this.think();
+      }
+    });
+  }
+
+  async #read(connection: Connection): Promise<void> {
+    const { history, world, witness } = this.around;
+    const linearizable = this.chance.percent(60);
+    const from: ReadFrom = this.chance.percent(70)
+      ? { last: this.chance.between(0, 5) }
+      : { offset: toOffset(this.chance.below(witness.highWatermark + 1)) };
+    const beginMs = world.nowMs;
+    const what = linearizable ? 'linearizable read' : 'read';
+    const answer = await connection.call(what, patienceMs, (service, signal) =>
+      service.read(from, { signal, linearizable, maxRecords: this.chance.between(1, 10) }),
+    );
+    if (answer.kind === 'error') {
+      const { error } = answer;
+      if (error instanceof UnavailableError || error instanceof OffsetOutOfRangeError) return;
+      if (error instanceof DOMException && error.name === 'AbortError') return;
+      this.refuseAnswer('a read', error);
+    }
+    if (answer.kind !== 'value') return;
+    if (linearizable) world.mark('linearizable read');
+    const { highWatermark, logStartOffset } = answer.value;
+    const { baseOffset, keys } = recordsRead(answer.value);
+    history.reads.push({
+      client: this.name,
+      from: connection.machine.name,
+      linearizable,
+      beginMs,
+      endMs: world.nowMs,
+      highWatermark,
+      logStartOffset,
+      baseOffset: keys.length === 0 ? 0 : baseOffset,
+      keys,
+    });
+  }
+}
+
+/** Follows the log from its start, at one machine and then at another. */
+export class Follower extends Client {
+  /** The next offset it is to see. */
+  next = 0;
+  #follows = 0;
+
+  start(): void {
+    this.go(async () => {
+      while (!this.stopped) {
+        const connection = this.connect();
+        this.#follows += 1;
+        const answer = await connection.call('follow', 5_000, (service, signal) =>
+          this.#follow(service.follow.bind(service), signal),
+        );
+        if (answer.kind === 'error') {
+          const { error } = answer;
+          if (
+            error instanceof OffsetOutOfRangeError &&
+            error.offset === this.next &&
+            this.next < error.logStartOffset
+          ) {
+            this.around.world.mark('a follow fell behind the log start');
+            this.next = error.logStartOffset;
+          } else if (!isForeseenByFollower(error)) this.refuseAnswer('a follow', error);
+        }
+        await this.think();
+      }
+    });
+  }
+
+  async #follow(
+    follow: (from: ReadFrom, options: { signal: AbortSignal }) => AsyncGenerator<ReadResult, never, void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { witness } = this.around;
+    const own = ++this.#follows;
+    for await (const result of follow({ offset: toOffset(this.next) }, { signal })) {
+      // The client went elsewhere while this process was paused.
+      if (own !== this.#follows) return;
+      const { baseOffset, keys } = recordsRead(result);
+      if (keys.length === 0) throw new InvariantError('I5', `${this.name} was given nothing`);
+      if (baseOffset !== this.next)
+        throw new InvariantError('I5', `${this.name} was to see offset ${this.next}, and saw ${baseOffset}`);
+      for (const [place, key] of keys.entries())
+        if (witness.records[baseOffset + place] !== key)
+          throw new InvariantError(
+            'I6',
+            `${this.name} saw a record at offset ${baseOffset + place} that is not committed`,
+          );
+      this.next += keys.length;
+    }
+  }
+}
+
+function isForeseenByFollower(error: unknown): boolean {
+  return (
+    error instanceof UnavailableError ||
+    error instanceof OffsetOutOfRangeError ||
+    (error instanceof DOMException && error.name === 'AbortError')
+  );
+}
+
+/** The records of a result; throws where they are not dense. */
+function recordsRead({ batches }: ReadResult): { baseOffset: number; keys: string[] } {
+  const keys: string[] = [];
+  const baseOffset = batches[0]?.baseOffset ?? 0;
+  for (const batch of batches) {
+    if (batch.baseOffset !== baseOffset + keys.length)
+      throw new InvariantError('I5', `a read skips from offset ${baseOffset + keys.length} to ${batch.baseOffset}`);
+    keys.push(...keysOf(batch));
+  }
+  return { baseOffset, keys };
+}
+
+function keysOf({ payload, recordCount, baseOffset }: RecordBatch): string[] {
+  const keys = recordKeys(payload);
+  if (keys.length !== recordCount)
+    throw new InvariantError(
+      'I11',
+      `the batch at offset ${baseOffset} holds ${keys.length} records, not ${recordCount}`,
+    );
+  return keys;
+}

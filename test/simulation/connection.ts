@@ -1,0 +1,84 @@
+import type { CommitLogService } from '../../src/application/commit-log-service.js';
+import type { Machine } from './machine.js';
+import type { SimulatedProcess } from './simulated-process.js';
+import type { World } from './world.js';
+
+export type Answer<T> =
+  | { readonly kind: 'value'; readonly value: T }
+  | { readonly kind: 'error'; readonly error: unknown }
+  /** Nobody listens there: the call was never made. */
+  | { readonly kind: 'refused' }
+  /** The connection broke or the client's patience ended, with the call under way. */
+  | { readonly kind: 'lost' };
+
+/** A client's connection to the process that runs on a machine now. Calls arrive in the order in which they are made. */
+export class Connection {
+  readonly process: SimulatedProcess | undefined;
+  #lastArrivalMs = 0;
+  #lastAnswerMs = 0;
+
+  constructor(
+    private readonly world: World,
+    readonly machine: Machine,
+    readonly name: string,
+    private readonly delayMs: () => number,
+  ) {
+    this.process = machine.service === undefined ? undefined : machine.process;
+  }
+
+  get isOpen(): boolean {
+    return this.process?.alive === true;
+  }
+
+  /** `act` runs in the machine's process; its signal aborts when the client's patience ends. */
+  call<T>(
+    what: string,
+    patienceMs: number,
+    act: (service: CommitLogService, signal: AbortSignal) => Promise<T>,
+  ): Promise<Answer<T>> {
+    const { world, process, machine } = this;
+    const label = `${this.name} ${what}`;
+    return new Promise((resolve) => {
+      const refuse = (): void =>
+        void world.schedule(this.delayMs(), `${label} refused`, () => resolve({ kind: 'refused' }));
+      if (process === undefined || !process.alive) {
+        refuse();
+        return;
+      }
+      const patience = new AbortController();
+      let begun = false;
+      const lose = (): void => {
+        stopWaiting();
+        forget();
+        resolve({ kind: begun ? 'lost' : 'refused' });
+      };
+      const stopWaiting = world.schedule(patienceMs, `${label} takes too long`, () => {
+        // It may be on its way, or held by a paused process.
+        begun = true;
+        process.enter('cancel', () => patience.abort());
+        lose();
+      });
+      const forget = process.whenEnded(() => void world.schedule(this.delayMs(), `${label} reset`, lose));
+      const answer = (value: Answer<T>): void => {
+        this.#lastAnswerMs = Math.max(this.#lastAnswerMs, world.nowMs + this.delayMs());
+        world.schedule(this.#lastAnswerMs - world.nowMs, `${label} ${value.kind}`, () => {
+          stopWaiting();
+          forget();
+          resolve(value);
+        });
+      };
+      this.#lastArrivalMs = Math.max(this.#lastArrivalMs, world.nowMs + this.delayMs());
+      world.schedule(this.#lastArrivalMs - world.nowMs, `${label} at ${machine.name}`, () =>
+        process.enter(what, () => {
+          const service = machine.service;
+          if (service === undefined) return;
+          begun = true;
+          act(service, patience.signal).then(
+            (value) => answer({ kind: 'value', value }),
+            (error: unknown) => answer({ kind: 'error', error }),
+          );
+        }),
+      );
+    });
+  }
+}

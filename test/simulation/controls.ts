@@ -1,0 +1,99 @@
+import type { RaftNode } from '../../src/application/raft-node.js';
+import type { RaftNodeOptions } from '../../src/application/raft-options.js';
+import type { HardStateFile } from '../../src/domain/log/hard-state.js';
+import { message, type Message } from '../../src/domain/raft/message.js';
+import type { FaultKind } from './faults.js';
+import type { Run } from './run.js';
+
+/** A known bug, made from outside: a sweep that does not find it proves nothing (reliability.md, "Negative controls"). */
+export interface Control {
+  readonly name: string;
+  /** The faults that bring it out. */
+  readonly faults: readonly FaultKind[];
+  /** The invariants that it breaks, whichever is seen first. */
+  readonly breaks: readonly string[];
+  readonly prepare?: (run: Run) => void;
+  readonly tamper?: (options: RaftNodeOptions) => RaftNodeOptions;
+  readonly tamperNode?: (node: RaftNode) => RaftNode;
+}
+
+export const controls: readonly Control[] = [
+  {
+    name: 'acknowledge before the sync',
+    faults: ['power cut of all', 'power cut'],
+    breaks: ['I1', 'I2', 'I6', 'I7', 'I9', 'I10', 'start', 'crash'],
+    prepare: ({ machines }) => {
+      for (const { disk } of machines) disk.weather.syncsNothing = true;
+    },
+  },
+  {
+    name: 'acknowledge before the commit',
+    faults: ['kill', 'partition', 'power cut', 'loss'],
+    breaks: ['I1', 'I2', 'I6', 'I9', 'fatal'],
+    prepare: (run) => {
+      run.network.filter = (received, from, to) => {
+        if (received.type === 'MsgApp') acknowledgeAtOnce(run, received, from, to);
+        return received;
+      };
+    },
+  },
+  {
+    name: 'skip the log-matching check',
+    faults: ['kill', 'partition', 'partition', 'one-way cut'],
+    breaks: ['I1', 'I2', 'I6', 'I9', 'fatal'],
+    prepare: (run) => {
+      run.network.filter = (received, _from, to) => {
+        const mirror = run.machines.find(({ name }) => name === to)?.mirror;
+        if (received.type !== 'MsgApp' || mirror === undefined) return received;
+        const own = mirror.at(received.index);
+        return own === undefined ? received : { ...received, logTerm: own.term };
+      };
+    },
+  },
+  {
+    name: 'read by lease after a pause',
+    faults: ['pause'],
+    breaks: ['I8'],
+    // A leader that asks nobody: as one whose lease ran out while it did not run.
+    tamperNode: (node) => {
+      const ask = node.readBarrier.bind(node);
+      node.readBarrier = (signal) => (node.isLeader ? Promise.resolve(node.highWatermark) : ask(signal));
+      return node;
+    },
+  },
+  {
+    name: 'forget the vote',
+    faults: ['crash at a vote', 'loss', 'delay', 'one-way cut'],
+    breaks: ['I9'],
+    tamper: (options) => ({ ...options, hardState: withoutVote(options.hardState) }),
+  },
+];
+
+/** What the follower would say when it had the entries on its disk, said as soon as they come. */
+function acknowledgeAtOnce(run: Run, { from, to, term, entries }: Message, sender: string, receiver: string): void {
+  const last = entries.at(-1);
+  const leader = run.machines.find(({ name }) => name === sender);
+  if (last === undefined || leader === undefined) return;
+  const early = message({ type: 'MsgAppResp', from: to, to: from, term, index: last.index });
+  run.world.schedule(0.1, `${receiver}>${sender} early acknowledgement`, () => {
+    const listener = run.network.listener(leader.address);
+    listener?.process.enter('early acknowledgement', () => listener.receiver?.receive(early));
+  });
+}
+
+/** The process knows its vote, the disk does not. */
+function withoutVote(hardState: HardStateFile): HardStateFile {
+  const save = hardState.save.bind(hardState);
+  let { vote, term } = hardState.current;
+  hardState.save = (state) => {
+    ({ vote, term } = state);
+    return save({ ...state, vote: 0 });
+  };
+  return new Proxy(hardState, {
+    get(target, property) {
+      if (property === 'current') return { ...target.current, ...(target.current.term === term && { vote }) };
+      const value: unknown = Reflect.get(target, property, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}

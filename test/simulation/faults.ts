@@ -1,0 +1,218 @@
+import type { Chance } from './chance.js';
+import { diskReserveBytes, type Machine } from './machine.js';
+import type { Network } from './network.js';
+import type { World } from './world.js';
+
+/** What can go wrong, or be asked for, at any time: the fault matrix of reliability.md. */
+const faultKinds = [
+  'kill',
+  'power cut',
+  'power cut of all',
+  'crash in a write',
+  'crash at a vote',
+  'pause',
+  'partition',
+  'one-way cut',
+  'loss',
+  'delay',
+  'slow disk',
+  'disk error',
+  'full disk',
+  'graceful stop',
+  'transfer',
+  'membership',
+] as const;
+export type FaultKind = (typeof faultKinds)[number];
+
+/** Asked for through the administration of the cluster. */
+export interface Administration {
+  transferLeadership(): void;
+  changeMembership(): void;
+}
+
+/** Lets things go wrong, alone and together, with quiet times between. */
+export class Faults {
+  /** What this run is about. */
+  readonly kinds: readonly FaultKind[];
+  #on = true;
+  readonly #ends = new Set<() => void>();
+
+  constructor(
+    private readonly world: World,
+    private readonly chance: Chance,
+    private readonly network: Network,
+    private readonly machines: readonly Machine[],
+    private readonly administration: Administration,
+    only: readonly FaultKind[] | undefined,
+  ) {
+    const count = chance.percent(25) ? 1 : chance.between(2, faultKinds.length);
+    this.kinds = only ?? chance.shuffled(faultKinds).slice(0, count);
+  }
+
+  start(): void {
+    this.#next();
+  }
+
+  /** Everything is whole again, and nothing goes wrong any more. */
+  heal(): void {
+    this.#on = false;
+    for (const end of this.#ends) end();
+    this.#ends.clear();
+    this.network.healAll();
+    for (const machine of this.machines) {
+      machine.supervised = true;
+      machine.disk.weather.slowness = 1;
+      machine.disk.setFreeBytes(Infinity);
+      machine.process?.resume();
+      machine.start();
+    }
+  }
+
+  #next(): void {
+    const waitMs = this.chance.percent(20) ? this.chance.between(2_000, 6_000) : this.chance.between(50, 2_000);
+    this.world.schedule(waitMs, 'weather changes', () => {
+      if (!this.#on) return;
+      const kind = this.chance.pick(this.kinds);
+      this.world.mark(`fault: ${kind}`);
+      this.#do(kind);
+      this.#next();
+    });
+  }
+
+  #do(kind: FaultKind): void {
+    const { chance, machines, network } = this;
+    const machine = this.#target();
+    switch (kind) {
+      case 'kill':
+        this.#stayDown(machine, () => machine.kill('all'));
+        return;
+      case 'power cut':
+        this.#stayDown(machine, () => machine.kill(chance.percent(50) ? 'random' : 'none'));
+        return;
+      case 'power cut of all': {
+        const keep = chance.percent(50) ? 'random' : 'none';
+        const spared = chance.percent(50) ? machine : undefined;
+        for (const each of machines) if (each !== spared) each.kill(keep);
+        return;
+      }
+      case 'crash in a write': {
+        const keep = chance.pick(['all', 'random', 'none'] as const);
+        machine.disk.armCrash(chance.between(1, 40), (during) => {
+          this.world.mark(`crash during ${during}`);
+          machine.kill(keep);
+        });
+        return;
+      }
+      case 'crash at a vote':
+        this.#crashAtVotes(chance.between(1, 3));
+        return;
+      case 'pause': {
+        const { process } = machine;
+        if (process === undefined) return;
+        this.world.note(`${process.name} is paused`);
+        process.pause();
+        const ms = chance.percent(10) ? chance.between(10_000, 60_000) : chance.between(500, 8_000);
+        this.#for(ms, () => process.resume());
+        return;
+      }
+      case 'partition': {
+        const others = chance.shuffled(machines.filter((each) => each !== machine));
+        const size = chance.between(0, Math.floor(machines.length / 2) - 1);
+        this.#cut([machine, ...others.slice(0, size)], others.slice(size), true);
+        return;
+      }
+      case 'one-way cut':
+        if (chance.percent(50)) this.#cut([machine], machines, false);
+        else this.#cut(machines, [machine], false);
+        return;
+      case 'loss':
+        network.weather.lostPercent = chance.pick([0, 1, 5, 20]);
+        network.weather.breakPercent = chance.pick([0, 1, 5]);
+        network.weather.repeatPercent = chance.pick([0, 1, 5]);
+        this.#for(chance.between(1_000, 8_000), () =>
+          Object.assign(network.weather, { lostPercent: 0, breakPercent: 0, repeatPercent: 0 }),
+        );
+        return;
+      case 'delay':
+        network.weather.delayMsMax = chance.pick([30, 150, 800]);
+        this.#for(chance.between(1_000, 8_000), () => Object.assign(network.weather, { delayMsMax: 3 }));
+        return;
+      case 'slow disk':
+        machine.disk.weather.slowness = chance.pick([10, 50, 300]);
+        this.#for(chance.between(1_000, 8_000), () => Object.assign(machine.disk.weather, { slowness: 1 }));
+        return;
+      case 'disk error':
+        machine.disk.failNextSync();
+        return;
+      case 'full disk':
+        machine.disk.setFreeBytes(chance.percent(70) ? chance.below(diskReserveBytes) : chance.below(500));
+        this.#for(chance.between(1_000, 8_000), () => machine.disk.setFreeBytes(Infinity));
+        return;
+      case 'graceful stop':
+        machine.stop();
+        return;
+      case 'transfer':
+        this.administration.transferLeadership();
+        return;
+      case 'membership':
+        this.administration.changeMembership();
+        return;
+    }
+  }
+
+  /** Whoever leads, as often as not. */
+  #target(): Machine {
+    const leaders = this.machines.filter(({ node }) => node?.isLeader === true);
+    return this.chance.pick(leaders.length > 0 && this.chance.percent(50) ? leaders : this.machines);
+  }
+
+  /** The next ones that give their vote go down right after, and come back at once, while the election goes on. */
+  #crashAtVotes(count: number): void {
+    let left = count;
+    this.network.onVote = (voter) => {
+      const machine = this.machines.find(({ name }) => name === voter);
+      if (left === 0 || machine?.process === undefined || !this.#on) return;
+      left -= 1;
+      const keep = this.chance.pick(['all', 'random', 'none'] as const);
+      machine.process.schedule(this.chance.fraction() * 3, 'crashes after its vote', () => {
+        this.world.mark('crash at a vote');
+        machine.kill(keep, this.chance.between(1, 30));
+      });
+    };
+    // Otherwise there may be no election to disturb.
+    if (this.chance.percent(70)) this.#target().kill('all');
+  }
+
+  /** Now and then a machine that goes down is not started again for a while. */
+  #stayDown(machine: Machine, goDown: () => void): void {
+    if (this.chance.percent(40)) {
+      machine.supervised = false;
+      this.#for(this.chance.between(1_500, 10_000), () => {
+        machine.supervised = true;
+        machine.start();
+      });
+    }
+    goDown();
+  }
+
+  #cut(some: readonly Machine[], others: readonly Machine[], bothWays: boolean): void {
+    const { network } = this;
+    for (const a of some) {
+      for (const b of others) {
+        if (a === b) continue;
+        network.cut(a.name, b.name);
+        if (bothWays) network.cut(b.name, a.name);
+      }
+    }
+    const names = (of: readonly Machine[]): string => of.map(({ name }) => name).join(' ');
+    this.world.note(`cut ${names(some)} ${bothWays ? '|' : '>'} ${names(others)}`);
+    this.#for(this.chance.between(1_000, 8_000), () => network.healCuts());
+  }
+
+  #for(ms: number, end: () => void): void {
+    this.#ends.add(end);
+    this.world.schedule(ms, 'weather clears', () => {
+      if (this.#ends.delete(end)) end();
+    });
+  }
+}

@@ -1,0 +1,319 @@
+import { crc32c } from '../../src/adapters/checksum/crc32c.js';
+import type { FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
+import { CommitLogService } from '../../src/application/commit-log-service.js';
+import {
+  ConfigurationFile,
+  decodeTransfer,
+  type Configuration,
+  type Member,
+} from '../../src/application/configuration.js';
+import { DiskReserve } from '../../src/application/disk-reserve.js';
+import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
+import type { Logger } from '../../src/application/ports/logger.js';
+import { RaftNode } from '../../src/application/raft-node.js';
+import type { RaftNodeOptions } from '../../src/application/raft-options.js';
+import { isNoSpaceError } from '../../src/domain/log/directory.js';
+import { HardStateFile } from '../../src/domain/log/hard-state.js';
+import { Log } from '../../src/domain/log/log.js';
+import type { Seal } from '../../src/domain/log/record-batch.js';
+import type { AfterCrashOptions } from '../../src/adapters/memory/faulty-directory.js';
+import type { Chance } from './chance.js';
+import type { Listener, Network } from './network.js';
+import { SimulatedDisk } from './simulated-disk.js';
+import { SimulatedProcess } from './simulated-process.js';
+import { SimulatedTransport } from './simulated-transport.js';
+import { scanStores } from './stored-entries.js';
+import { StoreMirror } from './store-mirror.js';
+import type { Watched, Witness } from './witness.js';
+import { InvariantError, type World } from './world.js';
+
+export const timing = { tickMs: 100, electionTicks: 10 } as const;
+/** The longest wait of a follower before it campaigns. */
+export const electionTimeoutMs = 2 * timing.tickMs * timing.electionTicks;
+
+export const diskReserveBytes = 64 * 1024;
+
+/** All machines of a run share these. */
+export interface Surroundings {
+  readonly world: World;
+  readonly network: Network;
+  readonly witness: Witness;
+  readonly seal: Seal;
+  /** Changes what a process is built of: how negative controls get their bug. */
+  readonly tamper: (options: RaftNodeOptions) => RaftNodeOptions;
+  /** Changes what a process serves with. */
+  readonly tamperNode: (node: RaftNode) => RaftNode;
+}
+
+/** What a machine that has no cluster yet does first. */
+export type Beginning =
+  /** It is one of those that found the cluster. */
+  | { readonly kind: 'found'; readonly id: number; readonly configuration: Configuration }
+  /** It asks these until one lets it in. */
+  | { readonly kind: 'join'; readonly addresses: readonly string[] };
+
+interface Life {
+  readonly process: SimulatedProcess;
+  readonly listener: Listener;
+  node?: RaftNode;
+  service?: CommitLogService;
+  mirror?: StoreMirror;
+}
+
+/** A machine with its disk, and the processes that run on it one after the other. */
+export class Machine implements Watched {
+  readonly disk: SimulatedDisk;
+  readonly address: string;
+  uuid: string;
+  /** Started again by itself after it died; off while a fault wants it dead. */
+  supervised = true;
+  #lives = 0;
+  #disks = 1;
+  #life: Life | undefined;
+  readonly #chance: Chance;
+
+  constructor(
+    readonly name: string,
+    private readonly around: Surroundings,
+    public beginning: Beginning,
+    private readonly settings: { readonly segmentBytesMax: number; readonly retentionBytes: number | undefined },
+  ) {
+    this.#chance = around.world.chance.fork(name);
+    this.disk = new SimulatedDisk(this.#chance.fork('disk'));
+    this.address = `${name}:8400`;
+    this.uuid = `${name}-disk-1`;
+  }
+
+  get process(): SimulatedProcess | undefined {
+    return this.#life?.process.alive === true ? this.#life.process : undefined;
+  }
+
+  get node(): RaftNode | undefined {
+    return this.process && this.#life?.node;
+  }
+
+  get service(): CommitLogService | undefined {
+    return this.process && this.#life?.service;
+  }
+
+  get mirror(): StoreMirror | undefined {
+    return this.process && this.#life?.mirror;
+  }
+
+  get highWatermark(): number | undefined {
+    return this.node?.highWatermark;
+  }
+
+  /** The log's directory, to be read past the clock. */
+  async rawLog(): Promise<FaultyDirectory> {
+    return this.disk.root.subdirectory('log');
+  }
+
+  start(): void {
+    if (this.process !== undefined) return;
+    this.#lives += 1;
+    const { world, network } = this.around;
+    const skewMs = this.#chance.between(-2_000, 2_000);
+    const process = new SimulatedProcess(world, `${this.name}.${this.#lives}`, skewMs);
+    const listener: Listener = { machine: this.name, process, self: 0 };
+    const life: Life = { process, listener };
+    this.#life = life;
+    process.schedule(0, 'starts', () => {
+      network.listen(this.address, listener);
+      this.#open(life).catch((error: unknown) => this.#failedToStart(life, error));
+    });
+  }
+
+  /** SIGKILL; for `keep` other than `all` the power went, too. */
+  kill(keep: AfterCrashOptions['keep'], restartMs = this.#chance.between(50, 1_500)): void {
+    if (this.process === undefined) return;
+    this.around.world.note(`${this.name} ${keep === 'all' ? 'is killed' : `loses power (${keep})`}`);
+    this.process.end();
+    this.disk.crash(keep);
+    this.#restartAfter(restartMs);
+  }
+
+  /** The machine comes back with an empty disk, under the same name: a node that is new. */
+  wipe(addresses: readonly string[]): void {
+    this.around.world.note(`${this.name} loses its disk`);
+    this.process?.end();
+    this.disk.wipe();
+    this.#disks += 1;
+    this.uuid = `${this.name}-disk-${this.#disks}`;
+    this.beginning = { kind: 'join', addresses };
+    this.around.witness.forget(this.name);
+    this.#restartAfter(1_000);
+  }
+
+  /** SIGTERM: the node hands over, closes, and the process ends. */
+  stop(): void {
+    const life = this.#life;
+    const node = this.node;
+    if (node === undefined || life === undefined) {
+      this.kill('all');
+      return;
+    }
+    this.around.world.note(`${this.name} is asked to stop`);
+    const end = (): void => {
+      if (life.process.alive) this.kill('all');
+    };
+    node.close().then(
+      () => life.process.schedule(1, 'has stopped', end),
+      (error: unknown) => this.around.world.fail(error),
+    );
+    // As the service manager does with one that does not end.
+    life.process.schedule(15_000, 'is not waited for any longer', end);
+  }
+
+  #restartAfter(ms: number): void {
+    this.around.world.schedule(ms, `${this.name} is started again`, () => {
+      if (this.supervised) this.start();
+    });
+  }
+
+  #failedToStart(life: Life, error: unknown): void {
+    const { world } = this.around;
+    const isTrouble =
+      isNoSpaceError(error) ||
+      (error instanceof Error && 'code' in error && error.code === 'EIO') ||
+      (error instanceof Error && error.cause !== undefined);
+    world.note(`${life.process.name} could not start: ${String(error)}`);
+    if (!isTrouble) world.fail(new InvariantError('start', `${this.name}: ${describeError(error)}`));
+    else life.process.schedule(1, 'exits', () => this.kill('random'));
+  }
+
+  async #open(life: Life): Promise<void> {
+    const { process, listener } = life;
+    const { world, network, witness, seal } = this.around;
+    const root = this.disk.directoryFor(process);
+    const raft = await root.subdirectory('raft');
+    const directory = await root.subdirectory('log');
+    const hardState = await HardStateFile.open(raft, crc32c);
+    if (hardState.damage !== undefined) world.mark('torn hard state');
+    const log = await Log.open(directory, {
+      logId: seal.logId,
+      crc32c,
+      segmentBytesMax: this.settings.segmentBytesMax,
+      indexIntervalBytes: 512,
+      durableIndex: hardState.current.commit,
+      onNotice: (notice) => {
+        world.mark(`log: ${notice.kind}`);
+        world.note(`${process.name} log: ${JSON.stringify(notice)}`);
+      },
+    });
+    if (log.recovery.quarantined.length > 0)
+      throw new InvariantError('I11', `quarantined after a crash: ${JSON.stringify(log.recovery.quarantined)}`);
+    if (log.lastIndex > hardState.current.commit && hardState.current.commit > 0)
+      world.mark('start with entries beyond the saved commit');
+    const configuration = await ConfigurationFile.open(raft, crc32c);
+    const transport = new SimulatedTransport(network, listener);
+    if (configuration.kept === undefined) await this.#begin(configuration, transport, process);
+    const id = configuration.kept?.id ?? 0;
+    const diskReserve = await DiskReserve.open(directory, diskReserveBytes, process.clock, () => undefined);
+    const mirror = new StoreMirror(await scanStores(await this.rawLog(), seal, false), log);
+    mirror.watch(
+      log,
+      (from, lastIndex) => {
+        witness.cutting(this.name, from);
+        if (from <= lastIndex) world.mark('conflicting suffix truncated');
+      },
+      () => world.mark('follower reset by snapshot'),
+    );
+    const options: RaftNodeOptions = {
+      log,
+      hardState,
+      configuration,
+      id,
+      self: { name: this.name, uuid: this.uuid, rpcAddr: this.address },
+      seal,
+      clock: process.clock,
+      random: this.#chance.fork(process.name).below,
+      transport,
+      diskReserve,
+      retention: this.settings.retentionBytes === undefined ? {} : { bytesMax: this.settings.retentionBytes },
+      timing,
+      logger: this.#logger(process),
+      onFatal: (error) => {
+        world.note(`${process.name} has a fatal error: ${describeError(error)}`);
+        world.mark('fatal');
+        process.schedule(1, 'exits', () => this.kill('random'));
+        if (!isForeseen(error)) world.fail(new InvariantError('fatal', `${process.name}: ${describeError(error)}`));
+      },
+    };
+    life.mirror = mirror;
+    const started = await RaftNode.start(this.around.tamper(options));
+    const node = this.around.tamperNode(started);
+
+    life.node = node;
+    life.service = new CommitLogService(node, log);
+    world.note(`${process.name} serves, watermark ${node.highWatermark}`);
+  }
+
+  async #begin(
+    configuration: ConfigurationFile,
+    transport: SimulatedTransport,
+    process: SimulatedProcess,
+  ): Promise<void> {
+    const { beginning } = this;
+    if (beginning.kind === 'found') {
+      await configuration.write({
+        id: beginning.id,
+        contacts: beginning.configuration.members,
+        history: [beginning.configuration],
+      });
+      return;
+    }
+    for (let turn = 0; ; turn++) {
+      const address = beginning.addresses[turn % beginning.addresses.length];
+      try {
+        const joiner = { name: this.name, uuid: this.uuid, rpcAddr: this.address, bootstrapExpect: 0 };
+        const answer = await transport.ask(address, joiner);
+        if (answer.kind === 'joined') {
+          const { configuration: joined, contacts } = decodeTransfer(answer.configuration);
+          await configuration.write({ id: answer.id, contacts, history: [joined] });
+          this.around.world.mark('a node joined');
+          return;
+        }
+      } catch (error) {
+        if (!(error instanceof UnavailableError || error instanceof OutcomeUnknownError)) throw error;
+      }
+      await new Promise<void>((resolve) => process.schedule(500, 'asks again', resolve));
+    }
+  }
+
+  #logger(process: SimulatedProcess): Logger {
+    const { world } = this.around;
+    const say =
+      (level: string) =>
+      (fields: object, message: string): void => {
+        world.note(`${process.name} ${level}: ${message} ${JSON.stringify(fields)}`);
+        if (!message.startsWith('raft:')) world.mark(`says: ${message}`);
+      };
+    return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
+  }
+}
+
+/** What a disk that fails or is full does to a log, and to what stands on it. */
+function isForeseen(error: unknown): boolean {
+  for (let each = error; each instanceof Error; each = each.cause) {
+    if ('code' in each && (each.code === 'EIO' || each.code === 'ENOSPC')) return true;
+  }
+  return false;
+}
+
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause === undefined ? '' : `\n  caused by ${describeError(error.cause)}`;
+  return `${error.stack ?? error.message}${cause}`;
+}
+
+/** The configuration of a cluster that begins with these voters, numbered from 1. */
+export function foundingConfiguration(members: readonly Member[]): Configuration {
+  const voters = members.map(({ id }) => id);
+  return {
+    index: 0,
+    confState: { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
+    members,
+    lastId: Math.max(...voters),
+  };
+}

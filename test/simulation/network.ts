@@ -1,0 +1,169 @@
+import type { PeerReceiver } from '../../src/application/ports/peer-transport.js';
+import type { Cluster } from '../../src/application/cluster.js';
+import type { JoinDesk } from '../../src/application/ports/join-transport.js';
+import type { Seal } from '../../src/domain/log/record-batch.js';
+import type { Message } from '../../src/domain/raft/message.js';
+import type { Chance } from './chance.js';
+import { copyMessage, describeMessage } from './message-copy.js';
+import type { SimulatedProcess } from './simulated-process.js';
+import type { World } from './world.js';
+
+/** How the network behaves now. */
+export interface NetworkWeather {
+  delayMsMin: number;
+  delayMsMax: number;
+  /** Of a hundred messages, lost without those behind them. */
+  lostPercent: number;
+  /** Of a hundred messages, those at which the link breaks, and all that is under way in its lane is lost. */
+  breakPercent: number;
+  /** Of a hundred messages, those that come a second time, later, as if sent again over a new link. */
+  repeatPercent: number;
+}
+
+export const fairWeather: Readonly<NetworkWeather> = {
+  delayMsMin: 0.2,
+  delayMsMax: 3,
+  lostPercent: 0,
+  breakPercent: 0,
+  repeatPercent: 0,
+};
+
+/** A process that listens at an address. */
+export interface Listener {
+  readonly machine: string;
+  readonly process: SimulatedProcess;
+  /** Raft id; 0 while it is in no cluster. */
+  self: number;
+  receiver?: PeerReceiver;
+  cluster?: Cluster;
+  joinDesk?: JoinDesk;
+}
+
+interface Lane {
+  /** Of the connection: what was sent over an earlier one never arrives. */
+  epoch: number;
+  lastArrivalMs: number;
+}
+
+/** What a negative control does to a message that arrives; undefined: it is swallowed. */
+export type MessageFilter = (message: Message, from: string, to: string) => Message | undefined;
+
+/** All links between machines, by name. */
+export class Network {
+  readonly weather: NetworkWeather = { ...fairWeather };
+  /** Sees every message that arrives, before its receiver. */
+  filter: MessageFilter = (message) => message;
+  /** Sees every message that is sent. */
+  onSend: (message: Message, from: string) => void = () => undefined;
+  /** Sees who gives its vote. */
+  onVote: (voter: string) => void = () => undefined;
+  readonly #listeners = new Map<string, Listener>();
+  readonly #lanes = new Map<string, Lane>();
+  readonly #cuts = new Set<string>();
+
+  constructor(
+    private readonly world: World,
+    private readonly chance: Chance,
+    private readonly seal: Seal,
+  ) {}
+
+  listen(address: string, listener: Listener): void {
+    this.#listeners.set(address, listener);
+  }
+
+  /** Nobody, where the process there has ended. */
+  listener(address: string): Listener | undefined {
+    const listener = this.#listeners.get(address);
+    return listener?.process.alive === true ? listener : undefined;
+  }
+
+  /** From now on nothing goes from one machine to the other; the way back is not touched. */
+  cut(from: string, to: string): void {
+    this.#cuts.add(`${from}>${to}`);
+  }
+
+  healCuts(): void {
+    this.#cuts.clear();
+  }
+
+  healAll(): void {
+    this.healCuts();
+    Object.assign(this.weather, fairWeather);
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.#cuts.has(`${from}>${to}`);
+  }
+
+  delayMs(): number {
+    const { delayMsMin, delayMsMax } = this.weather;
+    return delayMsMin + this.chance.fraction() * (delayMsMax - delayMsMin);
+  }
+
+  /** Carries a Raft message to whoever listens at the address; `onLost` may be called, late, when it does not arrive. */
+  send(from: Listener, address: string, message: Message, onLost: () => void): void {
+    this.onSend(message, from.machine);
+    if (message.type === 'MsgVoteResp' && !message.reject) this.onVote(from.machine);
+    const copy = copyMessage(message, this.seal);
+    const lane = copy.entries.length > 0 || copy.type === 'MsgSnap' ? 'bulk' : 'control';
+    const label = describeMessage(copy);
+    const deliver = (to: Listener): void => {
+      if (to.self !== copy.to) {
+        onLost();
+        return;
+      }
+      const received = this.filter(copy, from.machine, to.machine);
+      if (received !== undefined) to.receiver?.receive(received);
+    };
+    this.carry(from, address, lane, label, deliver, onLost);
+  }
+
+  /**
+   * Has `deliver` happen in the process that listens at the address, in the order of the lane; or calls `onLost`, in no
+   * process, once a moment. Not both.
+   */
+  carry(
+    from: Listener,
+    address: string,
+    laneName: string,
+    label: string,
+    deliver: (to: Listener) => void,
+    onLost: () => void,
+  ): void {
+    const { world, chance, weather } = this;
+    const to = this.listener(address);
+    const lose = (): void => void world.schedule(this.delayMs(), `lost ${label}`, onLost);
+    if (to === undefined || this.isCut(from.machine, to.machine)) {
+      lose();
+      return;
+    }
+    const lane = this.#lane(`${from.process.name}>${to.process.name} ${laneName}`);
+    if (chance.percent(weather.breakPercent)) {
+      lane.epoch += 1;
+      world.note(`link ${from.machine}>${to.machine} ${laneName} breaks`);
+    }
+    if (chance.percent(weather.lostPercent)) {
+      lose();
+      return;
+    }
+    const { epoch } = lane;
+    lane.lastArrivalMs = Math.max(lane.lastArrivalMs, world.nowMs + this.delayMs());
+    const arrive = (): void => {
+      if (lane.epoch !== epoch || !to.process.alive || this.isCut(from.machine, to.machine)) onLost();
+      else to.process.enter(label, () => deliver(to));
+    };
+    const words = `${from.machine}>${to.machine} ${label}`;
+    world.schedule(lane.lastArrivalMs - world.nowMs, words, arrive);
+    if (laneName !== 'calls' && chance.percent(weather.repeatPercent)) {
+      world.schedule(lane.lastArrivalMs - world.nowMs + chance.between(1, 2000), `again ${words}`, () => {
+        if (to.process.alive && !this.isCut(from.machine, to.machine)) to.process.enter(label, () => deliver(to));
+      });
+    }
+  }
+
+  #lane(name: string): Lane {
+    let lane = this.#lanes.get(name);
+    if (lane === undefined) this.#lanes.set(name, (lane = { epoch: 0, lastArrivalMs: 0 }));
+    return lane;
+  }
+}

@@ -1,0 +1,238 @@
+import { crc32c } from '../../src/adapters/checksum/crc32c.js';
+import type { Seal } from '../../src/domain/log/record-batch.js';
+import { CarefulProducer, Follower, Producer, Reader, type ClientSurroundings } from './clients.js';
+import type { Control } from './controls.js';
+import { Faults, type FaultKind } from './faults.js';
+import { History } from './history.js';
+import { describeError, electionTimeoutMs, foundingConfiguration, Machine, type Surroundings } from './machine.js';
+import { Administrator } from './administrator.js';
+import { Network } from './network.js';
+import { describeEntry, sameEntry, scanStores } from './stored-entries.js';
+import { Witness } from './witness.js';
+import { InvariantError, World } from './world.js';
+
+export interface RunOptions {
+  readonly seed: number;
+  /** Voters at the beginning; by default the seed chooses. */
+  readonly nodes?: number;
+  /** A known bug, to see that it is found. */
+  readonly control?: Control;
+  readonly faults?: readonly FaultKind[];
+  readonly hostileMs?: number;
+}
+
+export interface RunResult {
+  readonly seed: number;
+  readonly hash: string;
+  readonly events: number;
+  readonly virtualMs: number;
+  readonly acknowledged: number;
+  readonly reads: number;
+  readonly marks: ReadonlyMap<string, number>;
+  readonly failure:
+    { readonly invariant: string; readonly detail: string; readonly trace: readonly string[] } | undefined;
+}
+
+const spareMachines = 2;
+const compareEveryMs = 10_000;
+
+/** Everything there is in one run. */
+class Run {
+  readonly world: World;
+  readonly witness = new Witness(false);
+  readonly history = new History();
+  readonly network: Network;
+  readonly machines: readonly Machine[];
+  readonly #seal: Seal = { crc32c, logId: Uint8Array.from({ length: 16 }, (_, place) => 0x51 + place) };
+  readonly #administrator: Administrator;
+  readonly #producers: Producer[] = [];
+  readonly #readers: (Reader | Follower)[] = [];
+
+  constructor(private readonly options: RunOptions) {
+    const { control } = options;
+    const world = (this.world = new World(options.seed));
+    const chance = world.chance.fork('cluster');
+    this.network = new Network(world, world.chance.fork('network'), this.#seal);
+    const around: Surroundings = {
+      world,
+      network: this.network,
+      witness: this.witness,
+      seal: this.#seal,
+      tamper: (raftNodeOptions) => control?.tamper?.(raftNodeOptions) ?? raftNodeOptions,
+      tamperNode: (node) => control?.tamperNode?.(node) ?? node,
+    };
+    const voters = options.nodes ?? (chance.percent(70) ? 3 : 5);
+    const members = Array.from({ length: voters }, (_, place) => ({
+      id: place + 1,
+      name: `n${place + 1}`,
+      uuid: `n${place + 1}-disk-1`,
+      rpcAddr: `n${place + 1}:8400`,
+    }));
+    const configuration = foundingConfiguration(members);
+    const settings = {
+      segmentBytesMax: chance.pick([2_000, 8_000, 1 << 20]),
+      retentionBytes: chance.percent(50) ? chance.pick([4_000, 20_000]) : undefined,
+    };
+    const addresses = members.map(({ rpcAddr }) => rpcAddr);
+    const founders = members.map(
+      ({ id, name }) => new Machine(name, around, { kind: 'found', id, configuration }, settings),
+    );
+    const spares = Array.from(
+      { length: spareMachines },
+      (_, place) => new Machine(`s${place + 1}`, around, { kind: 'join', addresses }, settings),
+    );
+    this.machines = [...founders, ...spares];
+    this.#administrator = new Administrator(world, world.chance.fork('administrator'), founders, spares, addresses);
+    this.network.onSend = (message) => this.#check(() => this.witness.sent(message));
+    world.observe(() => this.#check(() => this.witness.look(this.machines)));
+    control?.prepare?.(this);
+    for (const machine of founders) machine.start();
+    this.#startClients(founders);
+  }
+
+  async play(): Promise<void> {
+    const { world, machines } = this;
+    const hostileMs = this.options.hostileMs ?? 30_000;
+    const faults = new Faults(
+      world,
+      world.chance.fork('faults'),
+      this.network,
+      machines.slice(0, machines.length - spareMachines),
+      this.#administrator,
+      this.options.faults ?? this.options.control?.faults,
+    );
+    world.schedule(3_000, 'the weather turns', () => faults.start());
+    for (let untilMs = compareEveryMs; world.nowMs < hostileMs; untilMs += compareEveryMs) {
+      await world.run(Math.min(untilMs, hostileMs));
+      await this.#compareStores(false);
+    }
+    world.note('everything heals');
+    faults.heal();
+    this.#administrator.stop();
+    await this.#progress();
+    for (const client of [...this.#producers, ...this.#readers]) client.stopped = true;
+    await this.#converge();
+    await this.#compareStores(true);
+    this.history.check(this.witness);
+  }
+
+  #startClients(machines: readonly Machine[]): void {
+    const { world, witness, history } = this;
+    const chance = world.chance.fork('clients');
+    const around: ClientSurroundings = { world, witness, history, machines, thinkMsMax: chance.pick([50, 200, 500]) };
+    for (const name of ['p1', 'p2', 'p3']) this.#producers.push(new Producer(name, around, chance.fork(name)));
+    for (const name of ['c1', 'c2']) this.#producers.push(new CarefulProducer(name, around, chance.fork(name)));
+    for (const name of ['r1', 'r2', 'r3']) this.#readers.push(new Reader(name, around, chance.fork(name)));
+    for (const name of ['f1', 'f2']) this.#readers.push(new Follower(name, around, chance.fork(name)));
+    for (const client of [...this.#producers, ...this.#readers]) client.start();
+  }
+
+  /** I10: something that was asked for after the healing is acknowledged within ten election timeouts. */
+  async #progress(): Promise<void> {
+    const { world } = this;
+    const healedMs = world.nowMs;
+    const before = this.history.appends.length;
+    let next = before;
+    const done = (): boolean => {
+      const { appends } = this.history;
+      for (let place = next; place < appends.length; place++)
+        if (appends[place].outcome.kind === 'acknowledged') return true;
+      next = before;
+      return false;
+    };
+    let progressed = false;
+    await world.run(healedMs + 10 * electionTimeoutMs, () => (progressed = done()));
+    if (!progressed)
+      throw new InvariantError(
+        'I10',
+        `nothing was acknowledged for ${10 * electionTimeoutMs} ms after everything healed`,
+      );
+    // A while of peace, with all its clients.
+    await world.run(world.nowMs + 1_000);
+  }
+
+  /** All members show the same end of the log. */
+  async #converge(): Promise<void> {
+    const { world, witness } = this;
+    const lagging = (): Machine[] =>
+      this.#members().filter(({ highWatermark }) => highWatermark !== witness.highWatermark);
+    // What was under way ends.
+    await world.run(world.nowMs + 5_000);
+    await world.run(world.nowMs + 10 * electionTimeoutMs, () => lagging().length === 0);
+    const late = lagging();
+    if (late.length > 0)
+      throw new InvariantError(
+        'I10',
+        `members do not converge on watermark ${witness.highWatermark}: ${late.map(({ name, highWatermark }) => `${name} is at ${highWatermark}`).join(', ')}`,
+      );
+  }
+
+  /** Those that the most advanced node holds for members. */
+  #members(): Machine[] {
+    const newest = this.machines
+      .flatMap(({ node }) => (node === undefined ? [] : [node.configuration]))
+      .reduce((a, b) => (b.index > a.index ? b : a));
+    const uuids = new Set(newest.members.map(({ name }) => name));
+    return this.machines.filter(({ name }) => uuids.has(name));
+  }
+
+  /** Every store holds, byte for byte, what was committed, as far as its node showed it. */
+  async #compareStores(final: boolean): Promise<void> {
+    const { witness } = this;
+    for (const machine of final ? this.#members() : this.machines) {
+      const { mirror, highWatermark } = machine;
+      if (mirror === undefined || mirror.dropping || highWatermark === undefined) continue;
+      const stored = await scanStores(await machine.rawLog(), this.#seal, true);
+      const byIndex = new Map(stored.map((entry) => [entry.index, entry]));
+      for (let index = mirror.firstIndex; ; index++) {
+        const committed = witness.committed[index];
+        if (committed === undefined || committed.baseOffset + committed.recordCount > highWatermark) break;
+        // At the watermark itself it may not be known to be committed here.
+        if (committed.recordCount === 0 && committed.baseOffset === highWatermark) continue;
+        const found = byIndex.get(index);
+        if (found === undefined || !sameEntry(found, committed))
+          throw new InvariantError(
+            'I9',
+            `the store of ${machine.name} holds ${found === undefined ? 'nothing' : describeEntry(found)} in place of ${describeEntry(committed)}`,
+          );
+      }
+    }
+  }
+
+  #check(look: () => void): void {
+    try {
+      look();
+    } catch (error) {
+      this.world.fail(error);
+    }
+  }
+}
+
+export type { Run };
+
+/** Plays one seed to its end. */
+export async function play(options: RunOptions): Promise<RunResult> {
+  const run = new Run(options);
+  const { world, history } = run;
+  const onRejection = (error: unknown): void => world.fail(error);
+  process.on('unhandledRejection', onRejection);
+  let failure: RunResult['failure'];
+  try {
+    await run.play();
+  } catch (error) {
+    const invariant = error instanceof InvariantError ? error.invariant : 'crash';
+    failure = { invariant, detail: describeError(error), trace: world.trace };
+  } finally {
+    process.off('unhandledRejection', onRejection);
+  }
+  return {
+    seed: options.seed,
+    hash: world.hash,
+    events: world.events,
+    virtualMs: world.nowMs,
+    acknowledged: history.appends.filter(({ outcome }) => outcome.kind === 'acknowledged').length,
+    reads: history.reads.length,
+    marks: world.marks,
+    failure,
+  };
+}

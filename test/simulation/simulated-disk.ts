@@ -1,0 +1,205 @@
+import type { Directory, File } from '../../src/domain/log/directory.js';
+import { FaultyDirectory, type AfterCrashOptions } from '../../src/adapters/memory/faulty-directory.js';
+import type { Chance } from './chance.js';
+import type { SimulatedProcess } from './simulated-process.js';
+
+/** How the disk of a machine behaves now. */
+export interface DiskWeather {
+  /** Every operation takes this many times as long. */
+  slowness: number;
+  /** A sync answers without having done anything: never in a disk that is to be trusted. */
+  syncsNothing: boolean;
+}
+
+/** Milliseconds that each operation takes, from and to. */
+const latencies = { look: [0.005, 0.05], write: [0.02, 0.4], sync: [0.3, 4] } as const;
+
+/** Operations begun and not yet done: what a kill finds in the middle. */
+type InFlight = () => void;
+
+/**
+ * The disk of one machine, across all lives of its processes: a `FaultyDirectory` whose operations take virtual time
+ * and take effect at the end of it.
+ */
+export class SimulatedDisk {
+  readonly weather: DiskWeather = { slowness: 1, syncsNothing: false };
+  #root = FaultyDirectory.create();
+  #freeBytes = Infinity;
+  readonly #inFlight = new Set<InFlight>();
+  #armed: { operations: number; crash: (during: string) => void } | undefined;
+
+  constructor(private readonly chance: Chance) {}
+
+  /** What is on the disk, as programs see it now, without a wait: for the checks. */
+  get root(): FaultyDirectory {
+    return this.#root;
+  }
+
+  /** The root directory as a process has it. */
+  directoryFor(process: SimulatedProcess): Directory {
+    return new SimulatedDirectory(this, process, this.#root);
+  }
+
+  setFreeBytes(bytes: number): void {
+    this.#freeBytes = bytes;
+    this.#root.setFreeBytes(Math.min(bytes, Number.MAX_SAFE_INTEGER / 2));
+  }
+
+  /** The next sync of a file fails, and what was written before it is lost. */
+  failNextSync(): void {
+    this.#root.inject({ operation: 'sync' });
+  }
+
+  /** Calls `crash` while the operation that many writes and syncs from now is under way. */
+  armCrash(operations: number, crash: (during: string) => void): void {
+    this.#armed = { operations, crash };
+  }
+
+  /** The process died, and for `keep` other than `all` the machine with it. */
+  crash(keep: AfterCrashOptions['keep']): void {
+    if (keep === 'all') for (const half of this.#inFlight) if (this.chance.percent(30)) half();
+    this.#inFlight.clear();
+    this.#armed = undefined;
+    this.#root = this.#root.afterCrash({ keep, seed: this.chance.below(2 ** 31) });
+    if (this.#freeBytes !== Infinity) this.setFreeBytes(this.#freeBytes);
+  }
+
+  /** Everything on it is gone. */
+  wipe(): void {
+    this.#inFlight.clear();
+    this.#root = FaultyDirectory.create();
+  }
+
+  /** Does `act` after its time, in the process; `half` is what a kill in between may leave. */
+  perform<T>(
+    process: SimulatedProcess,
+    kind: keyof typeof latencies,
+    label: string,
+    act: () => Promise<T>,
+    half: InFlight = () => undefined,
+  ): Promise<T> {
+    const [from, to] = latencies[kind];
+    const ms = (from + this.chance.fraction() * (to - from)) * this.weather.slowness;
+    this.#inFlight.add(half);
+    if (kind !== 'look') this.#countDown(process, ms, label);
+    return new Promise((resolve, reject) => {
+      process.schedule(ms, label, () => {
+        this.#inFlight.delete(half);
+        act().then(resolve, reject);
+      });
+    });
+  }
+
+  #countDown(process: SimulatedProcess, ms: number, label: string): void {
+    const armed = this.#armed;
+    if (armed === undefined || --armed.operations > 0) return;
+    this.#armed = undefined;
+    const during = label.replace(/\d{5,}/, 'N');
+    process.schedule(ms * this.chance.fraction(), `crashes during ${during}`, () => armed.crash(during));
+  }
+
+  /** A prefix of the chunks, cut anywhere. */
+  part(chunks: readonly Uint8Array[]): Uint8Array[] {
+    let room = this.chance.below(chunks.reduce((sum, chunk) => sum + chunk.length, 0) + 1);
+    return chunks.flatMap((chunk) => {
+      const taken = chunk.slice(0, room);
+      room -= taken.length;
+      return taken.length > 0 ? [taken] : [];
+    });
+  }
+}
+
+class SimulatedDirectory implements Directory {
+  constructor(
+    private readonly disk: SimulatedDisk,
+    private readonly process: SimulatedProcess,
+    private readonly inner: FaultyDirectory,
+  ) {}
+
+  list(): Promise<string[]> {
+    return this.#look('list', () => this.inner.list());
+  }
+
+  async subdirectory(name: string): Promise<Directory> {
+    const inner = await this.#change(`open directory ${name}`, () => this.inner.subdirectory(name));
+    return new SimulatedDirectory(this.disk, this.process, inner);
+  }
+
+  async create(name: string): Promise<File> {
+    const file = await this.#change(`create ${name}`, () => this.inner.create(name));
+    return new SimulatedFile(this.disk, this.process, file, name);
+  }
+
+  async open(name: string): Promise<File> {
+    const file = await this.#look(`open ${name}`, () => this.inner.open(name));
+    return new SimulatedFile(this.disk, this.process, file, name);
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#change(`rename ${from} to ${to}`, () => this.inner.rename(from, to));
+  }
+
+  remove(name: string): Promise<void> {
+    return this.#change(`remove ${name}`, () => this.inner.remove(name));
+  }
+
+  sync(): Promise<void> {
+    const { disk, inner } = this;
+    return disk.perform(this.process, 'sync', 'sync directory', async () => {
+      if (!disk.weather.syncsNothing) await inner.sync();
+    });
+  }
+
+  freeBytes(): Promise<number> {
+    return this.#look('free bytes', () => this.inner.freeBytes());
+  }
+
+  #look<T>(label: string, act: () => Promise<T>): Promise<T> {
+    return this.disk.perform(this.process, 'look', label, act);
+  }
+
+  #change<T>(label: string, act: () => Promise<T>): Promise<T> {
+    return this.disk.perform(this.process, 'write', label, act);
+  }
+}
+
+class SimulatedFile implements File {
+  constructor(
+    private readonly disk: SimulatedDisk,
+    private readonly process: SimulatedProcess,
+    private readonly inner: File,
+    private readonly name: string,
+  ) {}
+
+  size(): Promise<number> {
+    return this.#do('look', 'size of', () => this.inner.size());
+  }
+
+  read(position: number, length: number): Promise<Uint8Array> {
+    return this.#do('look', 'read', () => this.inner.read(position, length));
+  }
+
+  write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    const { inner, disk, process, name } = this;
+    const half = (): void => void inner.write(position, disk.part(chunks)).catch(() => undefined);
+    return disk.perform(process, 'write', `write ${name}`, () => inner.write(position, chunks), half);
+  }
+
+  sync(): Promise<void> {
+    return this.#do('sync', 'sync', async () => {
+      if (!this.disk.weather.syncsNothing) await this.inner.sync();
+    });
+  }
+
+  truncate(length: number): Promise<void> {
+    return this.#do('write', 'truncate', () => this.inner.truncate(length));
+  }
+
+  close(): Promise<void> {
+    return this.#do('look', 'close', () => this.inner.close());
+  }
+
+  #do<T>(kind: keyof typeof latencies, verb: string, act: () => Promise<T>): Promise<T> {
+    return this.disk.perform(this.process, kind, `${verb} ${this.name}`, act);
+  }
+}

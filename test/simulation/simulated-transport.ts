@@ -1,0 +1,121 @@
+import type { Cluster } from '../../src/application/cluster.js';
+import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
+import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
+import type { Joiner, JoinAnswer, JoinTransport } from '../../src/application/ports/join-transport.js';
+import type { Peer, PeerReceiver, PeerTransport } from '../../src/application/ports/peer-transport.js';
+import type { Records } from '../../src/domain/log/record-batch.js';
+import type { Message } from '../../src/domain/raft/message.js';
+import type { Listener, Network } from './network.js';
+
+/** How often a call that waits looks whether its link is still there. */
+const keepaliveMs = 2_000;
+
+/** The links of one process. */
+export class SimulatedTransport implements PeerTransport, JoinTransport {
+  #peers = new Map<number, string>();
+  #closed = false;
+  readonly #toldLost = new Set<number>();
+
+  constructor(
+    private readonly network: Network,
+    private readonly own: Listener,
+  ) {}
+
+  start(self: number, receiver: PeerReceiver): void {
+    this.own.self = self;
+    this.own.receiver = receiver;
+  }
+
+  setPeers(peers: readonly Peer[]): void {
+    this.#peers = new Map(peers.map(({ id, rpcAddr }) => [id, rpcAddr]));
+  }
+
+  send(messages: readonly Message[]): void {
+    if (this.#closed) return;
+    for (const message of messages) {
+      const address = this.#peers.get(message.to);
+      const onLost = (): void => this.#tellLost(message.to);
+      if (address === undefined) onLost();
+      else this.network.send(this.own, address, message, onLost);
+    }
+  }
+
+  append(to: number, records: Records, { expectedOffset }: ProposeOptions): Promise<AppendReceipt> {
+    const copy = { payload: records.payload.slice(), count: records.count };
+    return this.#call(this.#peers.get(to), 'forwarded append', ({ receiver }) =>
+      receiver?.appendForwarded(copy, { ...(expectedOffset !== undefined && { expectedOffset }) }),
+    );
+  }
+
+  clusterOf(to: number): Cluster {
+    const call = <T>(what: string, act: (cluster: Cluster) => Promise<T>): Promise<T> =>
+      this.#call(this.#peers.get(to), what, ({ cluster }) => cluster && act(cluster));
+    return {
+      status: (options) => call('status', (cluster) => cluster.status(options)),
+      addMember: (member, signal) => call('add member', (cluster) => cluster.addMember(member, signal)),
+      promoteMember: (name, signal) => call('promote member', (cluster) => cluster.promoteMember(name, signal)),
+      removeMember: (name, signal) => call('remove member', (cluster) => cluster.removeMember(name, signal)),
+      transferLeadership: (name, signal) =>
+        call('transfer leadership', (cluster) => cluster.transferLeadership(name, signal)),
+    };
+  }
+
+  ask(rpcAddr: string, joiner: Joiner): Promise<JoinAnswer> {
+    return this.#call(rpcAddr, 'join', ({ joinDesk }) => joinDesk?.admit(joiner));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  /** Once in a while, and in this process, as a link that is down says it. */
+  #tellLost(id: number): void {
+    if (this.#toldLost.has(id)) return;
+    this.#toldLost.add(id);
+    this.own.process.schedule(this.network.delayMs(), `unreachable ${id}`, () => {
+      this.#toldLost.delete(id);
+      if (!this.#closed) this.own.receiver?.unreachable(id);
+    });
+  }
+
+  /** There and back. What cannot have begun is `UnavailableError`; of the rest nobody knows. */
+  #call<T>(address: string | undefined, what: string, act: (to: Listener) => Promise<T> | undefined): Promise<T> {
+    const { network, own } = this;
+    const to = address === undefined ? undefined : network.listener(address);
+    if (address === undefined || to === undefined || this.#closed)
+      return Promise.reject(new UnavailableError(`no link to ${address ?? 'that member'}`));
+    return new Promise((resolve, reject) => {
+      let stopWaiting: (() => void)[] = [];
+      const settle = (how: () => void): void => {
+        for (const stop of stopWaiting) stop();
+        stopWaiting = [];
+        own.process.enter(what, how);
+      };
+      const lost = (): void => settle(() => reject(new OutcomeUnknownError(`the link broke during ${what}`)));
+      const answer = (from: Listener, how: () => void): void => {
+        network.carry(from, this.#ownAddress(), 'calls', `answer to ${what}`, () => settle(how), lost);
+      };
+      const look = (): void => {
+        if (network.isCut(own.machine, to.machine) || network.isCut(to.machine, own.machine)) lost();
+        else stopWaiting.push(own.process.schedule(keepaliveMs, 'keepalive', look));
+      };
+      stopWaiting.push(own.process.schedule(keepaliveMs, 'keepalive', look));
+      stopWaiting.push(to.process.whenEnded(() => own.process.schedule(network.delayMs(), 'reset', lost)));
+      const begin = (there: Listener): void => {
+        const begun = act(there);
+        if (begun === undefined) answer(there, () => reject(new UnavailableError('nobody serves this here yet')));
+        else
+          begun.then(
+            (value) => answer(there, () => resolve(value)),
+            (error: unknown) => answer(there, () => reject(error)),
+          );
+      };
+      network.carry(own, address, 'calls', what, begin, lost);
+    });
+  }
+
+  /** Answers find their way by the machine's name, which addresses begin with. */
+  #ownAddress(): string {
+    return `${this.own.machine}:8400`;
+  }
+}

@@ -1,0 +1,74 @@
+import type { Log } from '../../src/domain/log/log.js';
+import { storedEntry, type StoredEntry } from './stored-entries.js';
+
+/** What one process has in its log, followed from outside: what `Log` holds and never waits for a disk. */
+export class StoreMirror {
+  #entries: StoredEntry[];
+  #firstIndex: number;
+  /** Where the log begins. */
+  startOffset: number;
+  /** Files are being dropped: some of what is still counted here may be gone. */
+  dropping = false;
+
+  constructor(entries: readonly StoredEntry[], log: Log) {
+    this.#firstIndex = log.startIndex;
+    this.startOffset = log.startOffset;
+    this.#entries = entries.filter(({ index }) => index >= log.startIndex && index <= log.lastIndex);
+  }
+
+  get firstIndex(): number {
+    return this.#firstIndex;
+  }
+
+  get lastIndex(): number {
+    return this.#firstIndex + this.#entries.length - 1;
+  }
+
+  at(index: number): StoredEntry | undefined {
+    return this.#entries[index - this.#firstIndex];
+  }
+
+  /** Learns of all that is done to the log from here on. */
+  watch(log: Log, onCut: (from: number, lastIndex: number) => void, onReset: () => void): void {
+    const { append, truncateSuffix, truncatePrefix, retain, reset } = {
+      append: log.append.bind(log),
+      truncateSuffix: log.truncateSuffix.bind(log),
+      truncatePrefix: log.truncatePrefix.bind(log),
+      retain: log.retain.bind(log),
+      reset: log.reset.bind(log),
+    };
+    log.append = (batches) => {
+      for (const batch of batches) this.#entries.push(storedEntry(batch));
+      return append(batches);
+    };
+    log.truncateSuffix = (from) => {
+      onCut(from, this.lastIndex);
+      this.#entries.splice(Math.max(0, from - this.#firstIndex));
+      return truncateSuffix(from);
+    };
+    log.truncatePrefix = async (before) => {
+      this.dropping = true;
+      await truncatePrefix(before);
+      this.#forgetBefore(log);
+    };
+    log.retain = async (policy) => {
+      this.dropping = true;
+      await retain(policy);
+      this.#forgetBefore(log);
+    };
+    log.reset = async (place) => {
+      onReset();
+      this.#entries = [];
+      this.#firstIndex = place.index;
+      this.startOffset = place.offset;
+      await reset(place);
+    };
+  }
+
+  #forgetBefore({ startIndex, startOffset }: Log): void {
+    this.#entries.splice(0, startIndex - this.#firstIndex);
+    this.#firstIndex = startIndex;
+    this.startOffset = startOffset;
+    this.dropping = false;
+  }
+}

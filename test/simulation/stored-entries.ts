@@ -1,0 +1,74 @@
+import type { FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
+import { storeBaseOffset } from '../../src/domain/log/file-names.js';
+import {
+  batchHeaderBytes,
+  batchIsIntact,
+  parseBatchHeader,
+  type BatchHeader,
+  type RecordBatch,
+  type Seal,
+} from '../../src/domain/log/record-batch.js';
+import { forEachRecord } from '../../src/domain/log/records.js';
+import { storeHeaderBytes } from '../../src/domain/log/store-header.js';
+
+/** What the checks need to know of a batch in a store. */
+export interface StoredEntry {
+  readonly index: number;
+  readonly term: number;
+  readonly baseOffset: number;
+  readonly recordCount: number;
+  readonly crc: number;
+  readonly payload: Uint8Array;
+}
+
+export function storedEntry(batch: RecordBatch): StoredEntry {
+  const { index, term, baseOffset, recordCount, header, payload } = batch;
+  const crc = new DataView(header.buffer, header.byteOffset).getUint32(batchHeaderBytes - 4);
+  return { index, term, baseOffset, recordCount, crc, payload };
+}
+
+export const sameEntry = (a: StoredEntry, b: StoredEntry): boolean =>
+  a.index === b.index &&
+  a.term === b.term &&
+  a.baseOffset === b.baseOffset &&
+  a.recordCount === b.recordCount &&
+  a.crc === b.crc;
+
+export const describeEntry = ({ index, term, baseOffset, recordCount, crc }: StoredEntry): string =>
+  `entry ${index} of term ${term} at offset ${baseOffset} (${recordCount} records, crc ${crc.toString(16)})`;
+
+/** The records of a payload, each as a string that stands for its bytes. */
+export function recordKeys(payload: Uint8Array): string[] {
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+  const keys: string[] = [];
+  forEachRecord(payload, (start, end) => keys.push(bytes.toString('latin1', start, end)));
+  return keys;
+}
+
+/**
+ * All entries in the stores of a log directory, in order, as far as each store goes without a gap. With `verified`
+ * checksums are checked. Reads past the clock.
+ */
+export async function scanStores(directory: FaultyDirectory, seal: Seal, verified: boolean): Promise<StoredEntry[]> {
+  const names = (await directory.list()).filter((name) => storeBaseOffset(name) !== undefined);
+  const entries: StoredEntry[] = [];
+  for (const name of names) {
+    const file = await directory.open(name);
+    const bytes = await file.read(0, await file.size());
+    for (let at = storeHeaderBytes; at < bytes.length;) {
+      const header = parseBatchHeader(bytes, at);
+      if (typeof header === 'string') break;
+      const end = at + batchHeaderBytes + header.payloadLength;
+      if (end > bytes.length || (verified && !batchIsIntact(header, bytes, at, seal))) break;
+      if (isNext(header, entries.at(-1)))
+        entries.push({ ...header, payload: bytes.subarray(at + batchHeaderBytes, end) });
+      else if (entries.length > 0 && header.index > entries[entries.length - 1].index + 1) break;
+      at = end;
+    }
+  }
+  return entries;
+}
+
+function isNext({ index }: BatchHeader, last: StoredEntry | undefined): boolean {
+  return last === undefined || index === last.index + 1;
+}

@@ -1,0 +1,62 @@
+import { fork } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { controls } from './controls.js';
+import { play, type RunOptions } from './run.js';
+
+/** A run to be played in another process: what of `RunOptions` can be sent there. */
+export interface Job {
+  readonly seed: number;
+  readonly nodes?: number;
+  /** Name of a negative control. */
+  readonly control?: string;
+}
+
+/** A `RunResult` as it comes back. */
+export interface Outcome {
+  readonly job: Job;
+  readonly hash: string;
+  readonly events: number;
+  readonly virtualMs: number;
+  readonly acknowledged: number;
+  readonly marks: readonly (readonly [name: string, count: number])[];
+  readonly failure?: { readonly invariant: string; readonly detail: string; readonly trace: readonly string[] };
+}
+
+export async function playJob(job: Job): Promise<Outcome> {
+  const { control: name, ...options } = job;
+  const control = controls.find((each) => each.name === name);
+  if (name !== undefined && control === undefined) throw new RangeError(`there is no control ${JSON.stringify(name)}`);
+  const runOptions: RunOptions = { ...options, ...(control && { control }) };
+  const { hash, events, virtualMs, acknowledged, marks, failure } = await play(runOptions);
+  return { job, hash, events, virtualMs, acknowledged, marks: [...marks], ...(failure && { failure }) };
+}
+
+/** Whether the control's bug was found for what it is, and not by a check that has nothing to do with it. */
+export function isCaught({ job, failure }: Outcome): boolean {
+  const control = controls.find(({ name }) => name === job.control);
+  return failure !== undefined && control?.breaks.includes(failure.invariant) === true;
+}
+
+/** Plays the jobs in as many processes as there are cores, two at most; ends early where `onOutcome` says so. */
+export async function sweep(jobs: Iterable<Job>, onOutcome: (outcome: Outcome) => boolean): Promise<void> {
+  const waiting = jobs[Symbol.iterator]();
+  let ended = false;
+  const work = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const worker = fork(new URL('./worker.js', import.meta.url));
+      const handOut = (): void => {
+        const next = ended ? undefined : waiting.next();
+        if (next?.done === false) worker.send(next.value);
+        else worker.disconnect();
+      };
+      worker.on('message', (outcome: Outcome) => {
+        if (!ended && !onOutcome(outcome)) ended = true;
+        handOut();
+      });
+      worker.on('error', reject);
+      worker.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with status ${code}`))));
+      handOut();
+    });
+  const workers = Math.min(2, availableParallelism());
+  await Promise.all(Array.from({ length: workers }, work));
+}

@@ -1,0 +1,151 @@
+import type { Message } from '../../src/domain/raft/message.js';
+import { describeEntry, recordKeys, sameEntry, type StoredEntry } from './stored-entries.js';
+import type { StoreMirror } from './store-mirror.js';
+import { InvariantError } from './world.js';
+
+/** What the witness watches of a machine: across all lives of its disk. */
+export interface Watched {
+  readonly name: string;
+  /** Of the process that runs there now; undefined while none serves. */
+  readonly highWatermark: number | undefined;
+  readonly mirror: StoreMirror | undefined;
+}
+
+interface Seen {
+  watermark: number;
+  mirror: StoreMirror | undefined;
+  /** Up to this entry the mirror was compared. */
+  checkedIndex: number;
+}
+
+/** Sees everything, at any time, and knows what must hold (reliability.md, I1 to I9). */
+export class Witness {
+  /** By index, from 1: what was committed anywhere. */
+  readonly committed: StoredEntry[] = [];
+  /** By offset: the record that was committed there. */
+  readonly records: string[] = [];
+  readonly #seen = new Map<string, Seen>();
+  readonly #leaders = new Map<number, number>();
+  readonly #votes = new Map<string, number>();
+
+  constructor(private readonly strictOverRestarts: boolean) {}
+
+  /** One past the last record that any node showed as committed. */
+  get highWatermark(): number {
+    return this.records.length;
+  }
+
+  /** The highest term that had a leader. */
+  get leaderTerm(): number {
+    return Math.max(0, ...this.#leaders.keys());
+  }
+
+  /** After every event. */
+  look(machines: readonly Watched[]): void {
+    for (const machine of machines) {
+      const { highWatermark, mirror } = machine;
+      if (highWatermark === undefined || mirror === undefined) continue;
+      let seen = this.#seen.get(machine.name);
+      if (seen === undefined)
+        this.#seen.set(machine.name, (seen = { watermark: 0, mirror: undefined, checkedIndex: 0 }));
+      if (seen.watermark === highWatermark && seen.mirror === mirror) continue;
+      const isNewLife = seen.mirror !== mirror;
+      if (highWatermark < seen.watermark && (this.strictOverRestarts || !isNewLife))
+        throw new InvariantError(
+          'I7',
+          `the watermark of ${machine.name} went from ${seen.watermark} back to ${highWatermark}${isNewLife ? ' over a restart' : ''}`,
+        );
+      if (isNewLife) seen.checkedIndex = 0;
+      seen.mirror = mirror;
+      seen.watermark = highWatermark;
+      this.#compare(machine.name, mirror, seen);
+    }
+  }
+
+  /** The disk of the machine is empty from here on: it is another node. */
+  forget(name: string): void {
+    this.#seen.delete(name);
+  }
+
+  /** At most one leader a term, and one vote of each node. */
+  sent(message: Message): void {
+    const { type, term, from, to } = message;
+    if (type === 'MsgApp' || type === 'MsgHeartbeat' || type === 'MsgSnap') {
+      const known = this.#leaders.get(term);
+      if (known === undefined) this.#leaders.set(term, from);
+      else if (known !== from) throw new InvariantError('I9', `term ${term} has two leaders, ${known} and ${from}`);
+    } else if (type === 'MsgVoteResp' && !message.reject) {
+      const key = `${from}@${term}`;
+      const known = this.#votes.get(key);
+      if (known === undefined) this.#votes.set(key, to);
+      else if (known !== to)
+        throw new InvariantError('I9', `member ${from} voted in term ${term} for ${known} and for ${to}`);
+    }
+  }
+
+  /** Entries from `from` on are about to be cut from the log of a machine. */
+  cutting(name: string, from: number): void {
+    const seen = this.#seen.get(name);
+    if (seen !== undefined && from <= seen.checkedIndex)
+      throw new InvariantError(
+        'I6',
+        `${name} cuts its log from entry ${from}, and showed ${seen.checkedIndex} as committed`,
+      );
+  }
+
+  /** An append was acknowledged: its records must be committed there. */
+  acknowledged(baseOffset: number, keys: readonly string[], by: string): void {
+    for (const [place, key] of keys.entries()) {
+      const found = this.records[baseOffset + place];
+      if (found !== key) {
+        const what = found === undefined ? 'nothing is committed there' : 'another record is committed there';
+        throw new InvariantError('I1', `${by} acknowledged a record at offset ${baseOffset + place}, but ${what}`);
+      }
+    }
+  }
+
+  /** Everything a machine shows as committed must be what was committed there before, or come right behind it. */
+  #compare(name: string, mirror: StoreMirror, seen: Seen): void {
+    let shown = mirror.startOffset;
+    let last = Math.max(seen.checkedIndex, mirror.firstIndex - 1);
+    const before = mirror.at(last);
+    if (before !== undefined) shown = before.baseOffset + before.recordCount;
+    for (let index = last + 1; index <= mirror.lastIndex; index++) {
+      const entry = mirror.at(index);
+      if (entry === undefined || entry.baseOffset + entry.recordCount > seen.watermark) break;
+      if (entry.recordCount === 0) continue;
+      for (let sure = last + 1; sure <= index; sure++) this.#commit(name, mirror.at(sure));
+      last = index;
+      shown = entry.baseOffset + entry.recordCount;
+    }
+    seen.checkedIndex = Math.max(seen.checkedIndex, last);
+    if (shown < seen.watermark)
+      throw new InvariantError(
+        'I6',
+        `${name} shows offsets up to ${seen.watermark} as committed, and its log ends at ${shown} (entry ${last})`,
+      );
+  }
+
+  #commit(name: string, entry: StoredEntry | undefined): void {
+    if (entry === undefined) return;
+    const known = this.committed[entry.index];
+    if (known !== undefined) {
+      if (sameEntry(known, entry)) return;
+      throw new InvariantError(
+        'I9',
+        `${name} shows ${describeEntry(entry)} as committed, where ${describeEntry(known)} was committed before`,
+      );
+    }
+    const previous = this.committed[entry.index - 1];
+    if (previous !== undefined && previous.baseOffset + previous.recordCount !== entry.baseOffset)
+      throw new InvariantError('I2', `${name} committed ${describeEntry(entry)} behind ${describeEntry(previous)}`);
+    this.committed[entry.index] = entry;
+    if (entry.recordCount === 0) return;
+    for (const [place, key] of recordKeys(entry.payload).entries()) {
+      const offset = entry.baseOffset + place;
+      const found = this.records[offset];
+      if (found !== undefined && found !== key) throw new InvariantError('I2', `offset ${offset} has two records`);
+      this.records[offset] = key;
+    }
+  }
+}

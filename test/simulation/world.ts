@@ -1,0 +1,129 @@
+import { Chance } from './chance.js';
+import { EventHeap, type SimulatedEvent } from './event-heap.js';
+
+const traceLength = 60;
+
+/** An invariant of reliability.md does not hold, or something happened that never may. Ends the run. */
+export class InvariantError extends Error {
+  override readonly name = 'InvariantError';
+  constructor(
+    readonly invariant: string,
+    detail: string,
+  ) {
+    super(`${invariant}: ${detail}`);
+  }
+}
+
+/** A macrotask turn: every promise that can go on without another event has gone on when it resolves. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/**
+ * Virtual time and all that happens in it, from one seed. One event at a time: the next one begins when the promises
+ * that the last one set going have come to rest. Nothing in here waits for anything outside, so this is deterministic.
+ */
+export class World {
+  readonly chance: Chance;
+  /** How often each thing worth covering was seen. */
+  readonly marks = new Map<string, number>();
+  #nowMs = 0;
+  #sequence = 0;
+  #events = 0;
+  #hash = 0x811c9dc5;
+  #failure: Error | undefined;
+  readonly #heap = new EventHeap();
+  readonly #trace: string[] = [];
+  readonly #observers: (() => void)[] = [];
+
+  constructor(readonly seed: number) {
+    this.chance = new Chance(seed);
+  }
+
+  /** Virtual milliseconds since the world began. */
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  get events(): number {
+    return this.#events;
+  }
+
+  /** Of everything that has happened, in order. */
+  get hash(): string {
+    return (this.#hash >>> 0).toString(16).padStart(8, '0');
+  }
+
+  /** The last things that happened, the newest last. */
+  get trace(): readonly string[] {
+    return this.#trace;
+  }
+
+  /** Calls `observer` after every event. */
+  observe(observer: () => void): void {
+    this.#observers.push(observer);
+  }
+
+  mark(name: string): void {
+    this.marks.set(name, (this.marks.get(name) ?? 0) + 1);
+  }
+
+  /** Says what happened, beyond the event itself. */
+  note(text: string): void {
+    this.#mix(text);
+    this.#remember(text);
+  }
+
+  /** Ends the run with this error, once the event under way is over. */
+  fail(error: unknown): void {
+    this.#failure ??= error instanceof Error ? error : new Error(String(error));
+  }
+
+  /** Has `act` happen `delayMs` from now. Returns what takes it back. */
+  schedule(delayMs: number, label: string, act: () => void): () => void {
+    const event: SimulatedEvent = {
+      atMs: this.#nowMs + Math.max(0, delayMs),
+      sequence: this.#sequence++,
+      label,
+      act,
+    };
+    this.#heap.push(event);
+    return () => {
+      event.act = undefined;
+    };
+  }
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.schedule(ms, 'sleep', resolve));
+  }
+
+  /** Lets time pass up to `untilMs`, or until `done` says so after an event. Throws what ended the run. */
+  async run(untilMs: number, done: () => boolean = () => false): Promise<void> {
+    for (let next = this.#heap.first; next && next.atMs <= untilMs; next = this.#heap.first) {
+      this.#heap.pop();
+      if (next.act === undefined) continue;
+      this.#nowMs = next.atMs;
+      this.#events += 1;
+      this.#mix(next.label);
+      this.#remember(next.label);
+      next.act();
+      await turn();
+      for (const observer of this.#observers) observer();
+      if (this.#failure !== undefined) throw this.#failure;
+      if (done()) return;
+    }
+    this.#nowMs = Math.max(this.#nowMs, untilMs);
+  }
+
+  #mix(text: string): void {
+    let hash = this.#hash ^ (this.#nowMs * 1024);
+    for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+    this.#hash = hash;
+  }
+
+  #remember(text: string): void {
+    if (text === 'sleep') return;
+    this.#trace.push(`${this.#nowMs.toFixed(3).padStart(11)} ${text}`);
+    if (this.#trace.length > 2 * traceLength) this.#trace.splice(0, traceLength);
+  }
+}
