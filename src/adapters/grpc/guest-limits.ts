@@ -4,7 +4,7 @@ import type { Server, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 
 /**
  * What grpc-js has no options for, set on the objects inside it. Where a release of grpc-js names them otherwise,
- * nothing is set, and test/grpc/guests.test.ts fails.
+ * nothing is set, and test/peer/guests.test.ts fails.
  */
 
 /** HTTP/2 flow control of a connection, and of each of its streams, that carries data of a guest. */
