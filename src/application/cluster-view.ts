@@ -21,7 +21,7 @@ export function clusterStatusOf({ node, self, clusterId }: Viewpoint): ClusterSt
   const members = membersOf(node);
   const problem = problemOf(node, members);
   return {
-    clusterId: uuidOf(clusterId),
+    clusterId: clusterIdInWords(clusterId),
     answeredBy: self.name,
     term: toTerm(hardState.term),
     ...(leader !== undefined && { leader: leader.name }),
@@ -91,7 +91,8 @@ function isSilent({ state, heardMsAgo }: MemberStatus): boolean {
   return state !== 'self' && (heardMsAgo === undefined || heardMsAgo > unreachableMs);
 }
 
-function uuidOf(bytes: Uint8Array): string {
+/** The log id as a UUID. */
+export function clusterIdInWords(bytes: Uint8Array): string {
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }

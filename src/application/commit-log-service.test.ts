@@ -3,6 +3,7 @@ import { crc32c } from '../adapters/checksum/crc32c.js';
 import { FaultyDirectory } from '../adapters/memory/faulty-directory.js';
 import { ManualClock } from '../adapters/memory/manual-clock.js';
 import { memoryDataDirectory } from '../adapters/memory/memory-data-directory.js';
+import { MemoryPeerNetwork } from '../adapters/memory/memory-peer-network.js';
 import { DiskReserveError, ExpectedOffsetMismatchError, OffsetOutOfRangeError } from '../domain/log/errors.js';
 import { HardStateFile } from '../domain/log/hard-state.js';
 import { Log } from '../domain/log/log.js';
@@ -12,9 +13,11 @@ import { decodeRecord, encodeRecord } from '../domain/log/record.js';
 import { defaultRecordLimits, forEachRecord, frameRecords } from '../domain/log/records.js';
 import type { ReadResult } from './commit-log.js';
 import { CommitLogService } from './commit-log-service.js';
+import { ConfigurationFile, firstConfiguration } from './configuration.js';
 import { DiskReserve } from './disk-reserve.js';
 import { OutcomeUnknownError, UnavailableError } from './errors.js';
-import { SingleVoter } from './single-voter.js';
+import { RaftNode } from './raft-node.js';
+import { defaultTiming } from './raft-options.js';
 
 const signal = new AbortController().signal;
 
@@ -47,14 +50,24 @@ async function newService(directory = memoryDataDirectory(), reserveBytes = 0) {
   });
   const diskReserve = await DiskReserve.open(directory.log, reserveBytes, clock, () => undefined);
   const failures: unknown[] = [];
-  const consensus = await SingleVoter.start({
+  const configuration = await ConfigurationFile.open(directory.raft, crc32c);
+  const self = { id: 1, name: 'n1', uuid: directory.nodeId, rpcAddr: '127.0.0.1:1' };
+  if (configuration.kept === undefined)
+    await configuration.write({ id: 1, contacts: [], history: [firstConfiguration(self)] });
+  const consensus = await RaftNode.start({
     log,
     hardState,
+    configuration,
+    id: 1,
+    transport: new MemoryPeerNetwork(clock).join(self.rpcAddr, directory.logId),
+    random: (n) => Math.floor(n / 2),
+    timing: defaultTiming,
+    logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
     seal: { crc32c, logId: directory.logId },
     clock,
     diskReserve,
     retention: { bytesMax: 10_000 },
-    self: { id: 'n1', rpcAddr: '127.0.0.1:1', isLeader: true },
+    self,
     onFatal: (error) => failures.push(error),
   });
   return { service: new CommitLogService(consensus, log), consensus, log, clock, directory, failures };
@@ -65,8 +78,8 @@ describe('CommitLogService', () => {
     const { service } = await newService();
     const receipts = await Promise.all([service.append(records('a')), service.append(records('b', 'c'))]);
     expect(receipts).toEqual([
-      { baseOffset: 0, recordCount: 1, index: 1, term: 1, syncedOn: ['n1'] },
-      { baseOffset: 1, recordCount: 2, index: 2, term: 1, syncedOn: ['n1'] },
+      { baseOffset: 0, recordCount: 1, index: 2, term: 1, syncedOn: ['n1'] },
+      { baseOffset: 1, recordCount: 2, index: 3, term: 1, syncedOn: ['n1'] },
     ]);
     expect(service.info()).toMatchObject({ logStartOffset: 0, highWatermark: 3, logEndOffset: 3, segments: 1 });
   });
@@ -143,7 +156,7 @@ describe('CommitLogService', () => {
     await before.log.close();
     const after = await newService(before.directory);
     expect(after.service.info().highWatermark).toBe(2);
-    expect(await after.service.append(records('c'))).toMatchObject({ baseOffset: 2, index: 2, term: 2 });
+    expect(await after.service.append(records('c'))).toMatchObject({ baseOffset: 2, index: 4, term: 2 });
     expect(valuesOf(await after.service.read('earliest', { signal }))).toEqual(['a', 'b', 'c']);
   });
 

@@ -28,14 +28,14 @@ export class CommitLogService implements CommitLog {
   }
 
   async read(from: ReadFrom, options: ReadOptions): Promise<ReadResult> {
-    await this.#awaitReadable(options);
+    await this.#awaitReadable(from, options);
     return this.#readAt(await this.#place(from), options);
   }
 
   async *follow(from: ReadFrom, options: ReadOptions): AsyncGenerator<ReadResult, never, void> {
     this.#followers += 1;
     try {
-      await this.#awaitReadable(options);
+      await this.#awaitReadable(from, options);
       let next = await this.#place(from);
       let ahead: Promise<ReadResult> | undefined = this.#followOn(next, options);
       for (;;) {
@@ -79,8 +79,10 @@ export class CommitLogService implements CommitLog {
     return this.#readAt(offset, { ...options, maxBytes: Math.min(options.maxBytes ?? share, share) });
   }
 
-  async #awaitReadable({ signal, linearizable, notBeforeOffset }: ReadOptions): Promise<void> {
+  async #awaitReadable(from: ReadFrom, { signal, linearizable, notBeforeOffset }: ReadOptions): Promise<void> {
     signal.throwIfAborted();
+    const isBelowWatermark = typeof from === 'object' && 'offset' in from && from.offset < this.consensus.highWatermark;
+    if (!isBelowWatermark) await this.consensus.recovered(signal);
     if (linearizable === true) {
       const barrier = await this.consensus.readBarrier(signal);
       if (barrier > 0) await this.consensus.waitForWatermark(toOffset(barrier - 1), signal);

@@ -57,6 +57,10 @@ export class RaftNode implements Consensus, PeerReceiver {
   #cancelTick: () => void = () => undefined;
   #soft: SoftState = { lead: 0, raftState: 'StateFollower' };
   #savedAtBytes = 0;
+  readonly #lastIndexAtStart: number;
+  #recovered = false;
+  /** Appends that the leader has and has not answered. */
+  #forwarding = 0;
   #drainScheduled = false;
   #draining = false;
   /** Ticks until the appends of a lost leadership are given up. */
@@ -73,6 +77,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#tail = loaded.tail;
     this.#core = new RawNode(coreConfig(options, this.#tail));
     this.#watermark = new Watermark(loaded.watermark);
+    this.#lastIndexAtStart = log.lastIndex;
     this.#applier = new Applier({
       ...options,
       core: this.#core,
@@ -161,6 +166,12 @@ export class RaftNode implements Consensus, PeerReceiver {
     return barrier;
   }
 
+  async recovered(signal: AbortSignal): Promise<void> {
+    if (this.#recovered) return;
+    if (this.#applier.applied < this.#lastIndexAtStart) await this.readBarrier(signal);
+    this.#recovered = true;
+  }
+
   servers(): readonly Server[] {
     const { lead } = this.#soft;
     return this.configuration.members.map(({ id, name, rpcAddr }) => ({ id: name, rpcAddr, isLeader: id === lead }));
@@ -171,7 +182,13 @@ export class RaftNode implements Consensus, PeerReceiver {
     if (this.isLeader) return this.#desk.append(records, options);
     const { lead } = this.#soft;
     if (lead === 0 || lead === this.options.id) throw new UnavailableError('there is no leader now');
-    return this.options.transport.append(lead, records, options);
+    this.#forwarding += 1;
+    try {
+      return await this.options.transport.append(lead, records, options);
+    } finally {
+      this.#forwarding -= 1;
+      if (this.#refusal !== undefined) this.#conditions.check();
+    }
   }
 
   appendForwarded(records: Records, options: ProposeOptions): Promise<AppendReceipt> {
@@ -201,7 +218,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#refusal ??= new UnavailableError('this node is shutting down');
     this.options.diskReserve.close();
     // What was accepted ends: soon, unless there is no quorum.
-    await this.#untilOrLate(() => this.#desk.isEmpty && this.#proposals.count === 0);
+    await this.#untilOrLate(() => this.#desk.isEmpty && this.#proposals.count + this.#forwarding === 0);
     if (!this.#ended) this.#finish('this node shut down before the append was committed');
     await Promise.all(this.#stopRepeating.map((stop) => stop()));
     this.#saveCommit();
@@ -396,7 +413,8 @@ export class RaftNode implements Consensus, PeerReceiver {
         this.#applier.take(each);
         if (this.#applier.appliedBytes - this.#savedAtBytes >= saveCommitEveryBytes) this.#saveCommit();
       } else if (each.type === 'MsgSnap') this.#catchUps.start(each.to, each.term);
-      else toPeers.push(each);
+      // Without its place: of a leadership that ended before its last entries were given out. Nobody would take it.
+      else if (each.entries.every(hasPlace) || each.type !== 'MsgApp') toPeers.push(each);
     }
     if (toPeers.length > 0) this.options.transport.send(toPeers);
     for (const state of ready.readStates) this.#barriers.confirm(state);
@@ -487,4 +505,8 @@ export class RaftNode implements Consensus, PeerReceiver {
     const peers = isMember ? this.configuration.members : [...known.values()];
     transport.setPeers(peers.filter((peer) => peer.id !== id));
   }
+}
+
+function hasPlace({ batch }: Entry): boolean {
+  return batch !== undefined;
 }

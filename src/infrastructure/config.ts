@@ -64,10 +64,35 @@ export const options = {
     help: 'browser origins that may call, comma-separated, or *',
     initial: [],
   },
+  'advertise-addr': {
+    schema: z.string().transform(assertHostAndPort),
+    value: 'HOST[:PORT]',
+    help: 'where the other nodes reach the gRPC of this one (default: where it listens)',
+  },
+  'start-join-addrs': {
+    schema: list.pipe(z.array(z.string().transform(assertHostPort))),
+    value: 'ADDRS',
+    help: 'gRPC addresses HOST:PORT of nodes of the cluster to join, comma-separated; asked until one answers',
+    initial: [],
+  },
   bootstrap: {
     schema: flag,
-    help: 'start a cluster of one; what a node with nothing to join does anyway',
+    help: 'begin a cluster of one; what a node with nothing to join does anyway',
     initial: false,
+  },
+  'bootstrap-expect': {
+    schema: z
+      .union([z.number(), z.string().regex(/^\d+$/, 'expected a number of nodes').transform(Number)])
+      .pipe(z.number().int().min(0).max(99)),
+    value: 'N',
+    help: "begin a cluster when N nodes, this one among them, wait at each other's --start-join-addrs",
+    initial: 0,
+  },
+  'tick-interval': {
+    schema: duration.pipe(z.number().min(10, 'expected at least 10ms').max(10_000, 'expected at most 10s')),
+    value: 'TIME',
+    help: 'between heartbeats; a leader that is silent for 10 to 20 of them is replaced',
+    initial: '100ms',
   },
   'segment-bytes': {
     schema: bytes(4096).pipe(z.number().max(gibibyte, 'expected at most 1GiB')),
@@ -158,7 +183,16 @@ export function resolveConfig(
   };
   const config = Object.fromEntries(optionNames.map((name) => [name, resolve(name)])) as Config;
   assertSafeToListen(config);
+  assertCanBegin(config);
   return config;
+}
+
+/** Where the other nodes reach the gRPC of this one, which listens on `port`. */
+export function advertisedAddr(config: Config, port: number): string {
+  const given = config['advertise-addr'];
+  if (given !== undefined && hasPort(given)) return given;
+  const host = given ?? rpcHost(config);
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** Where gRPC listens. */
@@ -178,6 +212,14 @@ function assertSafeToListen(config: Config): void {
       );
     }
   }
+}
+
+function assertCanBegin(config: Config): void {
+  const expect = config['bootstrap-expect'];
+  if (expect > 0 && config.bootstrap)
+    throw new ConfigError('--bootstrap begins a cluster of this node alone: leave out it or --bootstrap-expect');
+  if (expect > 1 && config['start-join-addrs'].length === 0)
+    throw new ConfigError(`--bootstrap-expect ${expect}: say with --start-join-addrs where the other nodes are`);
 }
 
 function isLoopback(host: string): boolean {
@@ -233,6 +275,22 @@ function nodeName() {
       /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
       'expected 1 to 128 of letters, digits, dot, dash, underscore; first a letter or digit',
     );
+}
+
+const hostPortPattern = /^(?:\[[^\]]+\]|[^:]+):\d{1,5}$/;
+
+function hasPort(address: string): boolean {
+  return hostPortPattern.test(address);
+}
+
+function assertHostPort(address: string): string {
+  if (!hasPort(address)) throw new ConfigError(`expected HOST:PORT, not ${JSON.stringify(address)}`);
+  return address;
+}
+
+function assertHostAndPort(address: string): string {
+  if (address === '' || /[\s/,]/.test(address)) throw new ConfigError('expected HOST or HOST:PORT');
+  return address;
 }
 
 function hostOfAddress(address: string): string {

@@ -5,24 +5,29 @@ import { systemClock } from '../adapters/clock/system-clock.js';
 import { openDataDirectory } from '../adapters/file-system/data-directory.js';
 import { GrpcServer } from '../adapters/grpc/grpc-server.js';
 import { HttpServer } from '../adapters/http/http-server.js';
+import { GrpcJoinTransport, GrpcPeerTransport, PeerEndpoint } from '../adapters/peer/index.js';
+import { Cluster } from '../application/cluster.js';
 import { CommitLog } from '../application/commit-log.js';
-import { CommitLogService } from '../application/commit-log-service.js';
+import { ClusterGate, CommitLogGate } from '../application/gates.js';
 import { DiskReserve } from '../application/disk-reserve.js';
 import { Clock } from '../application/ports/clock.js';
-import { Consensus } from '../application/ports/consensus.js';
 import { DataDirectory } from '../application/ports/data-directory.js';
+import { JoinTransport } from '../application/ports/join-transport.js';
 import { Logger } from '../application/ports/logger.js';
-import { SingleVoter } from '../application/single-voter.js';
+import { PeerTransport } from '../application/ports/peer-transport.js';
 import { HardStateFile } from '../domain/log/hard-state.js';
 import { Log } from '../domain/log/log.js';
+import type { Seal } from '../domain/log/record-batch.js';
 import { Config, rpcHost } from './config.js';
 import { createLogger } from './logging.js';
 import { Node, OnFatal } from './node.js';
+import { takePart } from './take-part.js';
+import { NodeDiskReserve, NodeHardState, NodeLog, NodePeers } from './tokens.js';
 
-// Tokens of what has no port: the node's own log, hard state and disk reserve.
-export const NodeLog = Symbol('Log');
-export const NodeHardState = Symbol('HardStateFile');
-export const NodeDiskReserve = Symbol('DiskReserve');
+/** What binds the batches of this node's log. */
+function sealOf(directory: DataDirectory): Seal {
+  return { crc32c, logId: directory.logId };
+}
 
 /**
  * The wiring of a node, in one place. Every binding is a factory over plain constructors, so that a test rebinds a port
@@ -75,48 +80,32 @@ export function createContainer(config: Config): Container {
         ),
       [DataDirectory, Config, Clock, Logger],
     );
-  container.bind(Consensus).toResolvedValue(
-    (
-      log: Log,
-      hardState: HardStateFile,
-      directory: DataDirectory,
-      clock: Clock,
-      diskReserve: DiskReserve,
-      config: Config,
-      onFatal: OnFatal,
-    ) =>
-      SingleVoter.start({
-        log,
-        hardState,
-        seal: { crc32c, logId: directory.logId },
-        clock,
-        diskReserve,
-        retention: {
-          ...(config['retention-bytes'] !== undefined && { bytesMax: config['retention-bytes'] }),
-          ...(config['retention-age'] !== undefined && { ageMsMax: config['retention-age'] }),
-        },
-        self: { id: config['node-name'], rpcAddr: `${rpcHost(config)}:${config['rpc-port']}`, isLeader: true },
-        onFatal,
-      }),
-    [NodeLog, NodeHardState, DataDirectory, Clock, NodeDiskReserve, Config, OnFatal],
-  );
+  container.bind(NodePeers).toResolvedValue((logger: Logger) => new PeerEndpoint(logger), [Logger]);
   container
-    .bind(CommitLog)
-    .toResolvedValue((consensus: Consensus, log: Log) => new CommitLogService(consensus, log), [Consensus, NodeLog]);
-
+    .bind(PeerTransport)
+    .toResolvedValue(
+      (directory: DataDirectory, endpoint: PeerEndpoint, clock: Clock, logger: Logger) =>
+        new GrpcPeerTransport({ seal: sealOf(directory), endpoint, clock, random: Math.random, logger }),
+      [DataDirectory, NodePeers, Clock, Logger],
+    );
+  container.bind(JoinTransport).toResolvedValue(() => new GrpcJoinTransport());
+  container.bind(CommitLog).toResolvedValue(() => new CommitLogGate());
+  container.bind(Cluster).toResolvedValue(() => new ClusterGate());
   container
     .bind(GrpcServer)
     .toResolvedValue(
-      (config: Config, commitLog: CommitLog, logger: Logger) =>
+      (config: Config, commitLog: CommitLog, cluster: Cluster, clock: Clock, endpoint: PeerEndpoint, logger: Logger) =>
         new GrpcServer(
           { host: rpcHost(config), port: config['rpc-port'], batchBytesMax: config['batch-bytes-max'] },
           commitLog,
           logger,
+          { cluster, clock },
+          [endpoint],
         ),
-      [Config, CommitLog, Logger],
+      [Config, CommitLog, Cluster, Clock, NodePeers, Logger],
     );
   container.bind(HttpServer).toResolvedValue(
-    (config: Config, commitLog: CommitLog, logger: Logger) =>
+    (config: Config, commitLog: CommitLog, cluster: Cluster, clock: Clock, logger: Logger) =>
       new HttpServer(
         {
           host: config['http-addr'],
@@ -127,23 +116,16 @@ export function createContainer(config: Config): Container {
         },
         commitLog,
         logger,
+        { cluster, clock },
       ),
-    [Config, CommitLog, Logger],
+    [Config, CommitLog, Cluster, Clock, Logger],
   );
   container
     .bind(Node)
     .toResolvedValue(
-      (
-        config: Config,
-        logger: Logger,
-        directory: DataDirectory,
-        hardState: HardStateFile,
-        log: Log,
-        consensus: Consensus,
-        grpc: GrpcServer,
-        http: HttpServer,
-      ) => new Node(config, logger, directory, hardState, log, consensus, grpc, http),
-      [Config, Logger, DataDirectory, NodeHardState, NodeLog, Consensus, GrpcServer, HttpServer],
+      (config: Config, logger: Logger, directory: DataDirectory, grpc: GrpcServer, http: HttpServer) =>
+        new Node(config, logger, directory, grpc, http, (rpcPort, signal) => takePart(container, rpcPort, signal)),
+      [Config, Logger, DataDirectory, GrpcServer, HttpServer],
     );
   return container;
 }

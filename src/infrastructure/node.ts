@@ -24,6 +24,15 @@ export interface NodeAddresses {
   readonly httpAddr: string;
 }
 
+/** A node's part in its cluster, once it has one. */
+export interface Membership {
+  readonly hardState: HardStateFile;
+  readonly log: Log;
+  readonly consensus: Consensus;
+  /** Ends what the node does for the cluster besides. */
+  readonly close: () => Promise<void>;
+}
+
 function hostPort({ host, port }: { host: string; port: number }): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
@@ -33,31 +42,39 @@ export class ListenError extends Error {
   override readonly name = 'ListenError';
 }
 
-async function listenOn(option: string, host: string, port: number, server: GrpcServer | HttpServer): Promise<string> {
+async function listenOn(
+  option: string,
+  wanted: { host: string; port: number },
+  server: GrpcServer | HttpServer,
+): Promise<{ host: string; port: number }> {
   try {
-    return hostPort(await server.listen());
+    return await server.listen();
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ListenError(`cannot listen on ${hostPort({ host, port })} (${option}): ${reason}`, { cause });
+    throw new ListenError(`cannot listen on ${hostPort(wanted)} (${option}): ${reason}`, { cause });
   }
 }
 
-/** A node's life: listen when the log is open; stop listening, drain, sync and close. */
+/**
+ * A node's life: listen, take part in the cluster, serve; hand over, stop listening, drain, sync and close. It listens
+ * from the start, since joining takes messages, and refuses calls as retryable until it takes part.
+ */
 export class Node {
   #stopping: Promise<void> | undefined;
+  readonly #joining = new AbortController();
+  #membership: Membership | undefined;
 
   constructor(
     private readonly config: Config,
     private readonly logger: Logger,
     private readonly directory: DataDirectory,
-    private readonly hardState: HardStateFile,
-    private readonly log: Log,
-    private readonly consensus: Consensus,
     private readonly grpc: GrpcServer,
     private readonly http: HttpServer,
+    /** Opens the log and takes part in the cluster, as the node whose gRPC is on `rpcPort`. */
+    private readonly takePart: (rpcPort: number, signal: AbortSignal) => Promise<Membership>,
   ) {}
 
-  /** Resolves when both listeners take calls; when one cannot, stops all and rejects with the cause. */
+  /** Resolves when both listeners take calls and the node is in its cluster; else stops all and rejects with the cause. */
   async start(): Promise<NodeAddresses> {
     try {
       return await this.#start();
@@ -69,17 +86,22 @@ export class Node {
 
   async #start(): Promise<NodeAddresses> {
     const { config } = this;
-    const rpcAddr = await listenOn('--rpc-port', rpcHost(config), config['rpc-port'], this.grpc);
-    const httpAddr = await listenOn('--http-port', config['http-addr'], config['http-port'], this.http);
+    const rpc = await listenOn('--rpc-port', { host: rpcHost(config), port: config['rpc-port'] }, this.grpc);
+    this.grpc.setServing(false);
+    const http = await listenOn('--http-port', { host: config['http-addr'], port: config['http-port'] }, this.http);
+    this.http.setServing(false);
+    this.#membership = await this.takePart(rpc.port, this.#joining.signal);
     this.grpc.setServing(true);
     this.http.setServing(true);
-    const { startOffset, endOffset, bytes, segments, recovery } = this.log;
+    const [rpcAddr, httpAddr] = [hostPort(rpc), hostPort(http)];
+    const { startOffset, endOffset, bytes, segments, recovery } = this.#membership.log;
     this.logger.info(
       {
         rpcAddr,
         httpAddr,
         dataDir: this.config['data-dir'],
         node: this.config['node-name'],
+        members: this.#membership.consensus.servers().map(({ id }) => id),
         logStartOffset: startOffset,
         logEndOffset: endOffset,
         bytes,
@@ -100,13 +122,16 @@ export class Node {
 
   async #stop(): Promise<void> {
     this.logger.info({}, 'stopping');
+    this.#joining.abort();
     this.grpc.setServing(false);
     this.http.setServing(false);
-    await Promise.all([this.grpc.close(graceMs), this.http.close(graceMs)]);
-    await this.consensus.close();
-    await this.log.close();
-    await this.hardState.close();
+    await this.#membership?.consensus.handOver();
+    await this.#membership?.close();
+    // The links to the peers end with the consensus, and they are calls as well.
+    await Promise.all([this.grpc.close(graceMs), this.http.close(graceMs), this.#membership?.consensus.close()]);
+    await this.#membership?.log.close();
+    await this.#membership?.hardState.close();
     await this.directory.close();
-    this.logger.info({ logEndOffset: this.log.endOffset }, 'stopped');
+    this.logger.info({ logEndOffset: this.#membership?.log.endOffset }, 'stopped');
   }
 }

@@ -17,8 +17,10 @@ import { RaftNode } from '../../src/application/raft-node.js';
 import { defaultTiming, type Retention } from '../../src/application/raft-options.js';
 import { HardStateFile } from '../../src/domain/log/hard-state.js';
 import { Log } from '../../src/domain/log/log.js';
-import { toOffset } from '../../src/domain/log/offsets.js';
-import type { Records } from '../../src/domain/log/record-batch.js';
+import { toEpochMs, toIndex, toOffset, toTerm } from '../../src/domain/log/offsets.js';
+import { BatchKind, type Records, sealBatch } from '../../src/domain/log/record-batch.js';
+import type { Entry } from '../../src/domain/raft/entry.js';
+import { entryOfBatch } from '../../src/application/batch-entry.js';
 import { encodeRecord } from '../../src/domain/log/record.js';
 import { defaultRecordLimits, forEachRecord, frameRecords } from '../../src/domain/log/records.js';
 import { decodeRecord } from '../../src/domain/log/record.js';
@@ -122,6 +124,16 @@ export class Group {
     await log.close();
   }
 
+  /** As `kill -9`: what the node wrote stays, and it ends nothing in good order. */
+  async crash(name: string): Promise<void> {
+    const disk = this.#disks.get(name);
+    const copies = disk && { raft: await copyOf(disk.raft), log: await copyOf(disk.log) };
+    const { member } = this.get(name);
+    this.network.join(member.rpcAddr, logId);
+    if (copies) this.#disks.set(name, copies);
+    this.running.delete(name);
+  }
+
   get(name: string): GroupMember {
     const found = this.running.get(name);
     if (found === undefined) throw new Error(`${name} does not run`);
@@ -165,6 +177,33 @@ export class Group {
     if (found === undefined) throw new Error('nobody follows');
     return found;
   }
+}
+
+async function copyOf(directory: MemoryDirectory): Promise<MemoryDirectory> {
+  const copy = new MemoryDirectory();
+  for (const name of await directory.list()) {
+    const [from, to] = [await directory.open(name), await copy.create(name)];
+    await to.write(0, [await from.read(0, await from.size())]);
+  }
+  return copy;
+}
+
+/** The entry that a leader of this term would begin with behind the node's log. */
+export function batchAfter({ node, log }: GroupMember, term: number): Entry {
+  return entryOfBatch(
+    sealBatch(
+      {
+        kind: BatchKind.noop,
+        index: toIndex(node.lastIndex + 1),
+        term: toTerm(term),
+        baseOffset: log.endOffset,
+        recordCount: 0,
+        appendTimeMs: toEpochMs(0),
+        payload: new Uint8Array(0),
+      },
+      { crc32c, logId },
+    ),
+  );
 }
 
 export function memberOf(name: string, id: number): Member {

@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import { ExpectedOffsetMismatchError } from '../../src/domain/log/errors.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
-import { Group, records, valuesOf } from './group.js';
+import { message } from '../../src/domain/raft/message.js';
+import { batchAfter, Group, records, valuesOf } from './group.js';
 
 const names = ['n1', 'n2', 'n3'];
 const forever = new AbortController().signal;
@@ -164,6 +165,39 @@ describe('three nodes', () => {
     await group.until(() => again.node.highWatermark === 61);
     expect(again.node.configuration.members).toHaveLength(3);
   }, 60_000);
+});
+
+describe('a driver', () => {
+  it('sends nothing of a leadership that ended before its last entries had their place', async () => {
+    const group = await groupOfThree();
+    const old = await group.leader();
+    const { term } = old.node.status.hardState;
+    const rival = group.follower().member.id;
+    const lost = old.node.propose(records('lost'));
+    lost.catch(() => undefined);
+    await Promise.resolve();
+    const { index, term: logTerm } = { index: old.node.lastIndex, term };
+    const noop = batchAfter(old, term + 1);
+    old.node.receive(
+      message({ type: 'MsgApp', from: rival, to: old.member.id, term: term + 1, index, logTerm, entries: [noop] }),
+    );
+    await group.until(() => !old.node.isLeader || old.node.status.hardState.term > term);
+    expect(old.fatal).toEqual([]);
+    await expect(group.settled(lost)).rejects.toBeInstanceOf(UnavailableError);
+  });
+
+  it('shows no reader a watermark that is behind what it showed before a restart', async () => {
+    const group = await groupOfThree();
+    const leader = await group.leader();
+    await group.settled(leader.node.propose(records('a', 'b')));
+    const reader = group.follower();
+    await group.until(() => reader.node.highWatermark === 2);
+    await group.crash(reader.member.name);
+    const back = await group.start(reader.member.name);
+    expect(back.node.highWatermark).toBe(0);
+    const { batches } = await group.settled(back.service.read({ offset: toOffset(1) }, { signal: forever }));
+    expect(batches).toHaveLength(1);
+  });
 });
 
 describe('membership', () => {

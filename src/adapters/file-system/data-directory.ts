@@ -3,6 +3,7 @@ import { access, mkdir, readdir, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import type { DataDirectory } from '../../application/ports/data-directory.js';
 import { FileNotFoundError, isNoSpaceError } from '../../domain/log/directory.js';
+import { invariant } from '../../domain/log/invariant.js';
 import { DataDirectoryError, problemOfCode } from './data-directory-error.js';
 import { acquireLock, lockHolder } from './directory-lock.js';
 import { errorCode } from './errors.js';
@@ -13,6 +14,7 @@ import {
   newIdentity,
   readIdentity,
   uuidBytes,
+  uuidOfBytes,
   writeIdentity,
   type NodeIdentity,
 } from './node-identity.js';
@@ -45,7 +47,7 @@ const dataParts = ['raft', join('logs', 'default')] as const;
  * ```
  * LOCK          locked by the process that has it open; holds its process id
  * node.id       the node's and the log's UUID
- * raft/         hard state
+ * raft/         hard state and configuration
  * logs/default/ the segments
  * ```
  *
@@ -123,7 +125,7 @@ async function openToWrite(path: string, create: boolean): Promise<FileDataDirec
     const found = await findIdentity(root);
     await refuseWrongState(path, found);
     if (!found && !create) throw new DataDirectoryError(path, { kind: 'missing' });
-    const identity = found ?? newIdentity();
+    let identity = found ?? newIdentity();
     // The identity comes before the data, so that data without an identity is always of unknown origin.
     if (!found) await writeIdentity(root, identity);
     const parts = await openParts(root);
@@ -131,7 +133,16 @@ async function openToWrite(path: string, create: boolean): Promise<FileDataDirec
     let closing: Promise<void> | undefined;
     return {
       path,
-      ...identityFields(identity),
+      nodeId: identity.nodeId,
+      get logId() {
+        return uuidBytes(identity.logId);
+      },
+      async adoptLogId(logId) {
+        invariant(!identity.hasData, 'a directory with data keeps its log');
+        const adopted = { ...identity, logId: uuidOfBytes(logId) };
+        await writeIdentity(root, adopted);
+        identity = adopted;
+      },
       ...parts,
       holder: undefined,
       close: () => (closing ??= noteData(root, identity).finally(lock.release)),
@@ -151,7 +162,14 @@ async function openToRead(path: string): Promise<FileDataDirectory> {
   try {
     const parts = await openParts(root);
     const holder = await lockHolder(join(path, lockFileName));
-    return { path, ...identityFields(identity), ...parts, holder, close: async () => {} };
+    return {
+      path,
+      ...identityFields(identity),
+      adoptLogId: () => Promise.reject(new DataDirectoryError(path, { kind: 'read-only', code: 'EROFS' })),
+      ...parts,
+      holder,
+      close: async () => {},
+    };
   } catch (error) {
     // An identity whose first start was cut off before there was anything to read.
     if (error instanceof FileNotFoundError) throw new DataDirectoryError(path, { kind: 'missing' }, { cause: error });

@@ -93,6 +93,12 @@ function checksum({ nodeId, logId, hasData }: NodeIdentity): string {
   return createHash('sha256').update([identityFormat, nodeId, logId, hasData].join('\n')).digest('hex').slice(0, 16);
 }
 
+/** The UUID of 16 bytes. */
+export function uuidOfBytes(bytes: Uint8Array): string {
+  const hex = Buffer.from(bytes).toString('hex');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
 /** The 16 bytes of a UUID. */
 export function uuidBytes(uuid: string): Uint8Array {
   return new Uint8Array(Buffer.from(uuid.replaceAll('-', ''), 'hex'));

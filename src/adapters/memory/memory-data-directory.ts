@@ -4,9 +4,16 @@ import { MemoryDirectory } from './memory-directory.js';
 
 /** A data directory that is gone with the process, with an identity of its own. Closing it keeps what it holds. */
 export function memoryDataDirectory(): DataDirectory {
+  let logId: Uint8Array = randomBytes(16);
   return {
     nodeId: randomUUID(),
-    logId: randomBytes(16),
+    get logId() {
+      return logId;
+    },
+    adoptLogId(adopted) {
+      logId = adopted;
+      return Promise.resolve();
+    },
     raft: new MemoryDirectory(),
     log: new MemoryDirectory(),
     close: () => Promise.resolve(),

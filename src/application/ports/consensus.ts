@@ -38,8 +38,15 @@ export interface Consensus {
   waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void>;
   /** A watermark that covers every append acknowledged, anywhere, before the call (Raft thesis §6.4). */
   readBarrier(signal: AbortSignal): Promise<Offset>;
+  /**
+   * Resolves when the watermark covers all that this node ever showed: a node that has just started knows what is
+   * committed only once it has heard from a leader. Rejects as `readBarrier`.
+   */
+  recovered(signal: AbortSignal): Promise<void>;
   /** The members of the cluster. */
   servers(): readonly Server[];
+  /** Gives up leadership, where that takes more than this node: before the listeners close, since it takes messages. */
+  handOver(): Promise<void>;
   /** Takes no new proposals, lets the accepted ones end, and leaves everything durable. */
   close(): Promise<void>;
 }

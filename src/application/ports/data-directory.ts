@@ -6,6 +6,8 @@ export interface DataDirectory {
   readonly nodeId: string;
   /** Identity of the log, 16 bytes: the same on every node that keeps it, sealed into each batch. */
   readonly logId: Uint8Array;
+  /** Makes this the log's identity, durably: for a node that joins a cluster. There must be no data yet. */
+  adoptLogId(logId: Uint8Array): Promise<void>;
   readonly raft: Directory;
   /** The segments of the one log there is today. */
   readonly log: Directory;

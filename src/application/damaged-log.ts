@@ -1,0 +1,110 @@
+import { CorruptRangeError } from '../domain/log/errors.js';
+import type { Log } from '../domain/log/log.js';
+import type { Offset } from '../domain/log/offsets.js';
+import { type Cluster, type ClusterStatus, MembershipError } from './cluster.js';
+import { clusterIdInWords } from './cluster-view.js';
+import type { Configuration } from './configuration.js';
+import { UnavailableError } from './errors.js';
+import type { AppendReceipt, Consensus, Server } from './ports/consensus.js';
+import { Watermark } from './watermark.js';
+import { toIndex, toTerm } from '../domain/log/offsets.js';
+
+/** Whether the log's end is quarantined: then the node may not append, vote or count for a quorum (storage.md). */
+export function isDamaged(log: Pick<Log, 'assertAppendable'>): boolean {
+  try {
+    log.assertAppendable();
+    return false;
+  } catch (error) {
+    if (error instanceof CorruptRangeError) return true;
+    throw error;
+  }
+}
+
+export interface DamagedNodeOptions {
+  readonly log: Log;
+  readonly configuration: Configuration;
+  readonly id: number;
+  readonly self: { readonly name: string };
+  readonly clusterId: Uint8Array;
+}
+
+/**
+ * Stands where Raft would while the end of the log is damaged: what can be read is served, and nothing else is done.
+ * In a larger cluster what may not be committed is not served.
+ */
+export class DamagedNode implements Consensus, Cluster {
+  readonly #watermark: Watermark;
+
+  constructor(private readonly options: DamagedNodeOptions) {
+    const { log, configuration } = options;
+    this.#watermark = new Watermark(configuration.confState.voters.length > 1 ? log.startOffset : log.endOffset);
+  }
+
+  get highWatermark(): Offset {
+    return this.#watermark.value;
+  }
+
+  propose(): Promise<AppendReceipt> {
+    return this.#refuse();
+  }
+
+  waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void> {
+    return this.#watermark.waitBeyond(offset, signal);
+  }
+
+  async readBarrier(): Promise<Offset> {
+    if (this.options.configuration.confState.voters.length > 1)
+      throw new UnavailableError('the log of this node is damaged: it takes no part in the cluster');
+    return this.highWatermark;
+  }
+
+  recovered(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  servers(): readonly Server[] {
+    return this.options.configuration.members.map(({ name, rpcAddr }) => ({ id: name, rpcAddr, isLeader: false }));
+  }
+
+  async handOver(): Promise<void> {}
+
+  async close(): Promise<void> {}
+
+  async status(): Promise<ClusterStatus> {
+    const { log, configuration, self, clusterId, id: ownId } = this.options;
+    return {
+      clusterId: clusterIdInWords(clusterId),
+      answeredBy: self.name,
+      term: toTerm(log.lastTerm),
+      commitIndex: toIndex(0),
+      lastIndex: log.lastIndex,
+      highWatermark: this.highWatermark,
+      members: configuration.members.map(({ id, name, uuid, rpcAddr }) => {
+        const role = configuration.confState.voters.includes(id) ? 'voter' : 'learner';
+        return { id, name, uuid, rpcAddr, role, state: id === ownId ? 'self' : 'unknown' };
+      }),
+      problem: `the log of ${self.name} is damaged at its end: it takes no appends and has no vote; see golog verify`,
+    };
+  }
+
+  addMember(): Promise<void> {
+    return this.#refuse();
+  }
+
+  promoteMember(): Promise<void> {
+    return this.#refuse();
+  }
+
+  removeMember(): Promise<void> {
+    return this.#refuse();
+  }
+
+  transferLeadership(): Promise<string> {
+    return this.#refuse();
+  }
+
+  async #refuse(): Promise<never> {
+    this.options.log.assertAppendable();
+    throw new MembershipError('the log of this node is damaged at its end');
+  }
+}

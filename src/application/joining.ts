@@ -1,0 +1,105 @@
+import { decodeTransfer, type KeptConfiguration } from './configuration.js';
+import { UnavailableError } from './errors.js';
+import type { Clock } from './ports/clock.js';
+import type { JoinAnswer, Joiner, JoinTransport } from './ports/join-transport.js';
+import type { Logger } from './ports/logger.js';
+
+const askEveryMs = 250;
+/** What goes on without an answer is said this often. */
+const sayEveryMs = 60_000;
+
+export interface JoiningOptions {
+  readonly transport: JoinTransport;
+  /** HOST:PORT of the gRPC of nodes that may know the cluster. */
+  readonly addresses: readonly string[];
+  readonly joiner: Joiner;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** A node may not be in the cluster as it stands; the message is for its operator. */
+export class JoinRefusedError extends Error {
+  override readonly name = 'JoinRefusedError';
+}
+
+/** What joining came to: membership in a cluster, or the word to begin one. */
+export type Joined =
+  | { readonly kind: 'member'; readonly clusterId: Uint8Array; readonly kept: KeptConfiguration }
+  | { readonly kind: 'bootstrap' };
+
+/**
+ * Asks the given nodes, for ever, to be let into their cluster, and those that they name as the leader. With
+ * `bootstrapExpect` N, once N nodes that are in no cluster know of each other, the one with the lowest UUID begins the
+ * cluster, and the others join it. Rejects with `JoinRefusedError`, or with the signal's reason.
+ */
+export async function joinCluster(options: JoiningOptions): Promise<Joined> {
+  const { joiner, addresses, clock, logger, signal } = options;
+  let saidAt = -Infinity;
+  for (;;) {
+    const answers = await Promise.all(addresses.map((address) => askFollowing(options, address)));
+    for (const answer of answers) {
+      if (answer.kind === 'refused') throw new JoinRefusedError(`the cluster refuses this node: ${answer.reason}`);
+      if (answer.kind !== 'joined') continue;
+      const { configuration, contacts } = decodeTransfer(answer.configuration);
+      const kept = { id: answer.id, contacts, history: [configuration] };
+      return { kind: 'member', clusterId: answer.clusterId, kept };
+    }
+    if (beginsCluster(joiner, answers)) return { kind: 'bootstrap' };
+    if (clock.now() - saidAt >= sayEveryMs) {
+      saidAt = clock.now();
+      const reasons = answers.map((answer, i) => `${addresses[i]}: ${inWords(answer)}`);
+      logger.info({ reasons }, 'waiting to join a cluster');
+    }
+    await pause(clock, askEveryMs, signal);
+  }
+}
+
+async function askFollowing({ transport, joiner, signal }: JoiningOptions, address: string): Promise<JoinAnswer> {
+  try {
+    const answer = await transport.ask(address, joiner, signal);
+    if (answer.kind !== 'retry' || answer.leaderAddr === undefined || answer.leaderAddr === address) return answer;
+    return await transport.ask(answer.leaderAddr, joiner, signal);
+  } catch (error) {
+    if (!(error instanceof UnavailableError)) throw error;
+    return { kind: 'retry', reason: error.message };
+  }
+}
+
+function beginsCluster(joiner: Joiner, answers: readonly JoinAnswer[]): boolean {
+  const { bootstrapExpect, uuid } = joiner;
+  if (bootstrapExpect === 0) return false;
+  const others = answers.filter((answer) => answer.kind === 'waiting').map((answer) => answer.joiner);
+  const waiting = new Set([
+    uuid,
+    ...others.filter((other) => other.bootstrapExpect === bootstrapExpect).map((other) => other.uuid),
+  ]);
+  return waiting.size >= bootstrapExpect && [...waiting].sort()[0] === uuid;
+}
+
+function inWords(answer: JoinAnswer): string {
+  switch (answer.kind) {
+    case 'joined':
+      return 'joined';
+    case 'waiting':
+      return `${answer.joiner.name} waits as well`;
+    case 'retry':
+    case 'refused':
+      return answer.reason;
+  }
+}
+
+function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      cancel();
+      reject(signal.reason as Error);
+    };
+    const cancel = clock.after(ms, () => {
+      signal.removeEventListener('abort', abort);
+      resolve();
+    });
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
+}

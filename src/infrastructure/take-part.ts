@@ -1,0 +1,102 @@
+import type { Container } from 'inversify';
+import { crc32c } from '../adapters/checksum/crc32c.js';
+import type { PeerEndpoint } from '../adapters/peer/peer-endpoint.js';
+import { Cluster } from '../application/cluster.js';
+import { ClusterService } from '../application/cluster-service.js';
+import { CommitLog } from '../application/commit-log.js';
+import { CommitLogService } from '../application/commit-log-service.js';
+import { ConfigurationFile, firstConfiguration } from '../application/configuration.js';
+import { DamagedNode, isDamaged } from '../application/damaged-log.js';
+import type { DiskReserve } from '../application/disk-reserve.js';
+import type { ClusterGate, CommitLogGate } from '../application/gates.js';
+import { joinCluster } from '../application/joining.js';
+import { Clock } from '../application/ports/clock.js';
+import { DataDirectory } from '../application/ports/data-directory.js';
+import { JoinTransport, type Joiner } from '../application/ports/join-transport.js';
+import { Logger } from '../application/ports/logger.js';
+import { PeerTransport } from '../application/ports/peer-transport.js';
+import { RaftNode } from '../application/raft-node.js';
+import { defaultTiming } from '../application/raft-options.js';
+import type { HardStateFile } from '../domain/log/hard-state.js';
+import type { Log } from '../domain/log/log.js';
+import { advertisedAddr, Config } from './config.js';
+import { NodeDiskReserve, NodeHardState, NodeLog, NodePeers } from './tokens.js';
+import { type Membership, OnFatal } from './node.js';
+
+/**
+ * Takes the node into its cluster: the one that its data directory knows, or the one that it joins, or a new one. Then
+ * opens the gates that the listeners stand in front of.
+ */
+export async function takePart(container: Container, rpcPort: number, signal: AbortSignal): Promise<Membership> {
+  const config = container.get<Config>(Config);
+  const logger = container.get<Logger>(Logger);
+  const clock = container.get<Clock>(Clock);
+  const directory = await container.getAsync<DataDirectory>(DataDirectory);
+  const endpoint = container.get<PeerEndpoint>(NodePeers);
+  const rpcAddr = advertisedAddr(config, rpcPort);
+  const self = { name: config['node-name'], uuid: directory.nodeId, rpcAddr };
+
+  const configuration = await ConfigurationFile.open(directory.raft, crc32c);
+  if (configuration.kept === undefined) await enterCluster();
+  const id = configuration.kept?.id ?? 0;
+  const log = await container.getAsync<Log>(NodeLog);
+  const hardState = await container.getAsync<HardStateFile>(NodeHardState);
+  const commitLogGate = container.get<CommitLogGate>(CommitLog);
+  const clusterGate = container.get<ClusterGate>(Cluster);
+
+  if (isDamaged(log)) {
+    const damaged = new DamagedNode({
+      log,
+      configuration: configuration.current,
+      id,
+      self,
+      clusterId: directory.logId,
+    });
+    commitLogGate.open(new CommitLogService(damaged, log));
+    clusterGate.open(damaged);
+    return { hardState, log, consensus: damaged, close: () => Promise.resolve() };
+  }
+  const transport = await container.getAsync<PeerTransport>(PeerTransport);
+  const node = await RaftNode.start({
+    log,
+    hardState,
+    configuration,
+    id,
+    self,
+    seal: { crc32c, logId: directory.logId },
+    clock,
+    random: (n) => Math.floor(Math.random() * n),
+    transport,
+    diskReserve: await container.getAsync<DiskReserve>(NodeDiskReserve),
+    retention: {
+      ...(config['retention-bytes'] !== undefined && { bytesMax: config['retention-bytes'] }),
+      ...(config['retention-age'] !== undefined && { ageMsMax: config['retention-age'] }),
+    },
+    timing: { ...defaultTiming, tickMs: config['tick-interval'] },
+    logger,
+    onFatal: container.get<OnFatal>(OnFatal),
+  });
+  const cluster = new ClusterService({ node, transport, clock, logger, self, clusterId: directory.logId });
+  endpoint.setDesk(cluster);
+  commitLogGate.open(new CommitLogService(node, log));
+  clusterGate.open(cluster);
+  return { hardState, log, consensus: node, close: () => cluster.close() };
+
+  async function enterCluster(): Promise<void> {
+    const addresses = config['start-join-addrs'];
+    const joiner: Joiner = { ...self, bootstrapExpect: config['bootstrap-expect'] };
+    if (addresses.length > 0 && !config.bootstrap) {
+      endpoint.setDesk({ admit: () => Promise.resolve({ kind: 'waiting', joiner }) });
+      const transport = container.get<JoinTransport>(JoinTransport);
+      const joined = await joinCluster({ transport, addresses, joiner, clock, logger, signal });
+      if (joined.kind === 'member') {
+        await directory.adoptLogId(joined.clusterId);
+        await configuration.write(joined.kept);
+        logger.info({ id: joined.kept.id }, 'joined the cluster');
+        return;
+      }
+    }
+    await configuration.write({ id: 1, contacts: [], history: [firstConfiguration({ id: 1, ...self })] });
+    logger.info({}, 'began a cluster of one');
+  }
+}

@@ -1,0 +1,8 @@
+/** Tokens of what has no port. */
+
+/** The segment log of the node. */
+export const NodeLog = Symbol('Log');
+export const NodeHardState = Symbol('HardStateFile');
+export const NodeDiskReserve = Symbol('DiskReserve');
+/** The server half of the links to the peers. */
+export const NodePeers = Symbol('PeerEndpoint');
