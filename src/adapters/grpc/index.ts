@@ -1,2 +1,2 @@
 export { GrpcServer } from './grpc-server.js';
-export type { GrpcServerOptions, GuestService } from './grpc-server.js';
+export type { GrpcServerOptions } from './grpc-server.js';

@@ -61,11 +61,11 @@ export class FrameQueue<Item> {
     }
   }
 
-  /** Forgets everything, until it is opened again. Returns the items that no frame had yet. */
-  shut(): Item[] {
+  /** Forgets everything, and sends nothing until it is opened again. */
+  shut(): void {
     this.#write = undefined;
     this.#framesUnsent = 0;
     this.#bytes = 0;
-    return this.#waiting.splice(0).map(({ item }) => item);
+    this.#waiting = [];
   }
 }

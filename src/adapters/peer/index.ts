@@ -1,3 +1,3 @@
 export { GrpcJoinTransport } from './grpc-join-transport.js';
-export { GrpcPeerTransport, type GrpcPeerTransportOptions } from './grpc-peer-transport.js';
+export { GrpcPeerTransport } from './grpc-peer-transport.js';
 export { PeerEndpoint } from './peer-endpoint.js';

@@ -55,10 +55,8 @@ export class PeerConnection {
   #state: 'dialling' | 'open' | 'waiting' | 'closed' = 'waiting';
   #client: Client | undefined;
   #stream: ClientDuplexStream<Buffer, Buffer> | undefined;
-  #cancelTimer: () => void = () => undefined;
+  #cancelWait: () => void = () => undefined;
   #failures = 0;
-  /** The last attempt was not answered at all: grpc-js would keep the socket of the next until the system gives up. */
-  #silent = false;
   #refusal: string | undefined;
 
   constructor(
@@ -83,9 +81,8 @@ export class PeerConnection {
   /** The peer was heard from: dials at once if this waits to dial again. */
   wake(): void {
     if (this.#state !== 'waiting' || this.#refusal !== undefined) return;
-    this.#cancelTimer();
+    this.#cancelWait();
     this.#failures = 0;
-    this.#silent = false;
     this.#dial();
   }
 
@@ -94,18 +91,14 @@ export class PeerConnection {
     this.#hangUp();
   }
 
+  /** Probes first: an address that swallows packets would hold a socket of grpc-js for minutes, even once closed. */
   #dial(): void {
     const { clock, rpcAddr } = this.options;
     this.#state = 'dialling';
-    if (!this.#silent) {
-      this.#call();
-      return;
-    }
-    const probe = canConnect(rpcAddr, dialMs, clock, (connects) => {
+    this.#cancelWait = canConnect(rpcAddr, dialMs, clock, (connects) => {
       if (connects) this.#call();
       else this.#broken();
     });
-    this.#cancelTimer = probe;
   }
 
   #call(): void {
@@ -114,16 +107,14 @@ export class PeerConnection {
     const stream = client.makeBidiStreamRequest(path, passThrough, passThrough, identityMetadata(identity), {});
     this.#client = client;
     this.#stream = stream;
-    this.#silent = true;
-    this.#cancelTimer = clock.after(dialMs, () => {
+    this.#cancelWait = clock.after(dialMs, () => {
       this.#broken();
     });
     stream.once('metadata', () => {
       if (stream !== this.#stream) return;
-      this.#cancelTimer();
+      this.#cancelWait();
       this.#state = 'open';
       this.#failures = 0;
-      this.#silent = false;
       this.#refusal = undefined;
       this.events.opened();
     });
@@ -132,9 +123,7 @@ export class PeerConnection {
     });
     stream.on('error', () => undefined);
     stream.once('status', (ended: StatusObject) => {
-      if (stream !== this.#stream) return;
-      this.#silent = false;
-      this.#broken(ended);
+      if (stream === this.#stream) this.#broken(ended);
     });
   }
 
@@ -159,14 +148,14 @@ export class PeerConnection {
         logger.warn({ peer: identity.to, rpcAddr, path, reason: ended.details }, 'a peer refuses this node');
       this.#refusal = ended.details;
     } else this.#refusal = undefined;
-    this.#cancelTimer = clock.after(delayMs * (0.5 + random() / 2), () => {
+    this.#cancelWait = clock.after(delayMs * (0.5 + random() / 2), () => {
       this.#dial();
     });
     this.events.broken();
   }
 
   #hangUp(): void {
-    this.#cancelTimer();
+    this.#cancelWait();
     const stream = this.#stream;
     this.#stream = undefined;
     stream?.cancel();

@@ -65,11 +65,6 @@ export function messageSize({ entries, snapshot }: Message): number {
   return bytes;
 }
 
-/** Whether there is a message of this type between nodes. */
-export function isWireType(type: MessageType): boolean {
-  return wireTypes.has(type);
-}
-
 /** The request that carries these messages, in this order. */
 export function encodeMessages(messages: readonly Message[]): Buffer {
   let size = 0;
