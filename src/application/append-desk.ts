@@ -2,9 +2,8 @@ import { ExpectedOffsetMismatchError } from '../domain/log/errors.js';
 import type { Log } from '../domain/log/log.js';
 import type { Offset } from '../domain/log/offsets.js';
 import type { Records } from '../domain/log/record-batch.js';
-import { ProposalDroppedError } from '../domain/raft/raft-errors.js';
 import type { DiskReserve } from './disk-reserve.js';
-import { OverloadedError, type UnavailableError } from './errors.js';
+import { OverloadedError } from './errors.js';
 import type { AppendReceipt, ProposeOptions } from './ports/consensus.js';
 import type { Proposals } from './proposals.js';
 
@@ -19,11 +18,10 @@ export interface AppendDeskOptions {
   readonly assertLeading: () => void;
   /** The end of the log, without what has no place yet. */
   readonly endOffset: () => Offset;
-  /** Hands the payload to the core. Throws `ProposalDroppedError`. */
-  readonly propose: (payload: Uint8Array) => void;
+  /** Has the core take, soon, what the proposals have gathered. */
+  readonly propose: () => void;
   /** Resolves when all before the offset is committed; rejects when this node no longer leads. */
   readonly untilCommitted: (offset: Offset) => Promise<void>;
-  readonly notLeading: () => UnavailableError;
 }
 
 /** Where a leader looks at an append before it takes it: room in memory, room on the disk, the expected offset. */
@@ -40,7 +38,7 @@ export class AppendDesk {
   }
 
   async append(records: Records, { expectedOffset, signal }: ProposeOptions): Promise<AppendReceipt> {
-    const { diskReserve, log, proposals, assertLeading, endOffset, propose, untilCommitted, notLeading } = this.options;
+    const { diskReserve, log, proposals, assertLeading, endOffset, propose, untilCommitted } = this.options;
     assertLeading();
     if (proposals.pendingBytes + this.#waitingBytes >= pendingBytesMax)
       throw new OverloadedError('bytes waiting for a quorum', pendingBytesMax);
@@ -62,10 +60,7 @@ export class AppendDesk {
     }
     log.assertAppendable();
     diskReserve.admitOrThrow(records.payload.length);
-    try {
-      return await proposals.add(records, () => propose(records.payload));
-    } catch (error) {
-      throw error instanceof ProposalDroppedError ? notLeading() : error;
-    }
+    propose();
+    return proposals.add(records);
   }
 }

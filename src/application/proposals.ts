@@ -16,10 +16,11 @@ interface Waiter extends Proposal {
 }
 
 /**
- * The appends that wait. Handed to the core they have no place yet; once the core gives their entries out they have
+ * The appends that wait. They are gathered for the core, which takes them in one step; they have no place yet. Once the core gives their entries out they have
  * one, and wait there until that index is committed: with their entry, or with another leader's.
  */
 export class Proposals {
+  #gathered: Uint8Array[] = [];
   #unplaced: Proposal[] = [];
   #unplacedRecords = 0;
   readonly #waiters = new Map<number, Waiter>();
@@ -39,15 +40,21 @@ export class Proposals {
     return toOffset(endOffset + this.#unplacedRecords);
   }
 
-  /** Waits for the answer to what `propose` hands to the core. When that throws nothing waits, and this rejects. */
-  add(records: Records, propose: () => void): Promise<AppendReceipt> {
+  /** Gathers it for the core, and waits for the answer. */
+  add(records: Records): Promise<AppendReceipt> {
     return new Promise((resolve, reject) => {
-      // A throw rejects.
-      propose();
+      this.#gathered.push(records.payload);
       this.#unplaced.push({ records, resolve, reject });
       this.#unplacedRecords += records.count;
       this.#pendingBytes += records.payload.length;
     });
+  }
+
+  /** The payloads that came since the last time, for the core. */
+  takeGathered(): readonly Uint8Array[] {
+    const gathered = this.#gathered;
+    this.#gathered = [];
+    return gathered;
   }
 
   /** The records of an entry that the core gives out and nobody sealed: one of these, in their order. */

@@ -1,5 +1,5 @@
 import { DiskReserveError } from '../domain/log/errors.js';
-import { type EpochMs, type Offset, toIndex } from '../domain/log/offsets.js';
+import type { EpochMs, Offset } from '../domain/log/offsets.js';
 import type { Place } from '../domain/log/place.js';
 import type { Records } from '../domain/log/record-batch.js';
 import type { ConfChangeV2 } from '../domain/raft/conf-change.js';
@@ -18,6 +18,7 @@ import { Conditions } from './conditions.js';
 import type { Configuration } from './configuration.js';
 import { EntryStore } from './entry-store.js';
 import { UnavailableError } from './errors.js';
+import { LogUpkeep } from './log-upkeep.js';
 import type { LogTail } from './log-tail.js';
 import { loadTail } from './log-tail-loading.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from './ports/consensus.js';
@@ -26,13 +27,7 @@ import { PendingChanges } from './pending-changes.js';
 import { Proposals } from './proposals.js';
 import { ReadBarriers } from './read-barriers.js';
 import { coreConfig, type RaftNodeOptions } from './raft-options.js';
-import { repeat } from './repeat.js';
 import { Watermark } from './watermark.js';
-
-/** The commit index on disk lags by at most this much, which is what a start reads back into memory. */
-const saveCommitEveryBytes = 16 * 1024 * 1024;
-const saveCommitEveryMs = 1_000;
-const retainEveryMs = 10_000;
 
 /**
  * The driver of one Raft core: the only code that knows persist → send → apply. What the core asks for goes to the
@@ -53,10 +48,9 @@ export class RaftNode implements Consensus, PeerReceiver {
   readonly #changes = new PendingChanges();
   readonly #conditions = new Conditions();
   readonly #heardAt = new Map<number, EpochMs>();
-  readonly #stopRepeating: (() => Promise<void>)[] = [];
+  readonly #upkeep: LogUpkeep;
   #cancelTick: () => void = () => undefined;
   #soft: SoftState = { lead: 0, raftState: 'StateFollower' };
-  #savedAtBytes = 0;
   readonly #lastIndexAtStart: number;
   #recovered = false;
   /** Appends that the leader has and has not answered. */
@@ -73,7 +67,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     private readonly options: RaftNodeOptions,
     loaded: { tail: LogTail; watermark: Offset },
   ) {
-    const { id, log, hardState, clock, random, timing } = options;
+    const { id, log, hardState, random, timing } = options;
     this.#tail = loaded.tail;
     this.#core = new RawNode(coreConfig(options, this.#tail));
     this.#watermark = new Watermark(loaded.watermark);
@@ -114,12 +108,8 @@ export class RaftNode implements Consensus, PeerReceiver {
         if (!this.isLeader) throw this.notLeading();
       },
       endOffset: () => this.#store.endOffset,
-      propose: (payload) => {
-        this.#core.propose(payload);
-        this.#schedule();
-      },
+      propose: () => this.#schedule(),
       untilCommitted: (offset) => this.#untilCommitted(offset),
-      notLeading: () => this.notLeading(),
     });
     const ask = (context: Uint8Array): void => this.#step(() => this.#core.readIndex(context));
     this.#barriers = new ReadBarriers(ask, 2 * timing.electionTicks, id, random(2 ** 32));
@@ -129,11 +119,13 @@ export class RaftNode implements Consensus, PeerReceiver {
       send: (messages) => options.transport.send(messages),
       onStep: () => this.#schedule(),
     });
-    const onError = (error: unknown): void => this.#fail(error);
-    this.#stopRepeating.push(
-      repeat(clock, saveCommitEveryMs, () => Promise.resolve(this.#saveCommit()), onError),
-      repeat(clock, retainEveryMs, () => this.#retain(), onError),
-    );
+    this.#upkeep = new LogUpkeep({
+      ...options,
+      thread: this.#thread,
+      applier: this.#applier,
+      watermark: this.#watermark,
+      onFailure: (error) => this.#fail(error),
+    });
   }
 
   /** Takes over the log as it was recovered. A group of one leads when this resolves; others elect whom they will. */
@@ -220,8 +212,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     // What was accepted ends: soon, unless there is no quorum.
     await this.#untilOrLate(() => this.#desk.isEmpty && this.#proposals.count + this.#forwarding === 0);
     if (!this.#ended) this.#finish('this node shut down before the append was committed');
-    await Promise.all(this.#stopRepeating.map((stop) => stop()));
-    this.#saveCommit();
+    await this.#upkeep.close();
     await this.#thread.idle();
     await this.options.transport.close();
   }
@@ -392,6 +383,8 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#draining = true;
     try {
       this.#barriers.flush();
+      const gathered = this.#proposals.takeGathered();
+      if (gathered.length > 0) this.#step(() => this.#core.propose(...gathered));
       while (this.#core.hasReady()) this.#handle(this.#core.ready());
       this.#proposals.dropUnplaced();
       this.#changes.refuseUnplaced();
@@ -411,7 +404,7 @@ export class RaftNode implements Consensus, PeerReceiver {
       if (each.to === appendThread) this.#store.store(each);
       else if (each.to === applyThread) {
         this.#applier.take(each);
-        if (this.#applier.appliedBytes - this.#savedAtBytes >= saveCommitEveryBytes) this.#saveCommit();
+        this.#upkeep.applied();
       } else if (each.type === 'MsgSnap') this.#catchUps.start(each.to, each.term);
       // Without its place: of a leadership that ended before its last entries were given out. Nobody would take it.
       else if (each.entries.every(hasPlace) || each.type !== 'MsgApp') toPeers.push(each);
@@ -463,19 +456,6 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#catchUps.tick();
     if (this.#fateTicks > 0 && --this.#fateTicks === 0 && !this.isLeader)
       this.#proposals.giveUp('leadership was lost before the append was committed');
-  }
-
-  #saveCommit(): void {
-    const { hardState } = this.options;
-    if (hardState.current.commit >= this.#applier.applied) return;
-    this.#savedAtBytes = this.#applier.appliedBytes;
-    this.#thread.noteCommit(toIndex(this.#applier.applied));
-  }
-
-  async #retain(): Promise<void> {
-    const { log, retention, clock } = this.options;
-    if (retention.bytesMax === undefined && retention.ageMsMax === undefined) return;
-    await this.#thread.exclusively(() => log.retain({ ...retention, now: clock.now(), upTo: this.highWatermark }));
   }
 
   #fail(error: unknown): void {

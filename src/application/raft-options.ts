@@ -55,7 +55,8 @@ export function coreConfig({ id, timing, random, logger }: RaftNodeOptions, stor
     storage,
     random,
     asyncStorageWrites: true,
-    maxSizePerMsg: mebibyte,
+    // All that one turn of the loop gathers at full load: the rest would wait for an answer.
+    maxSizePerMsg: 3 * mebibyte,
     maxCommittedSizePerReady: 16 * mebibyte,
     maxInflightMsgs: 256,
     maxInflightBytes: 16 * mebibyte,

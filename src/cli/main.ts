@@ -12,6 +12,7 @@ function version(): string {
 const details = `
 Examples:
   golog serve
+  golog dev --nodes 3
   golog produce access.log
   golog consume --from earliest --follow
   golog help produce
@@ -22,6 +23,7 @@ type AddCommand = (program: Command) => void;
 /** Loaded when named: a client command has no use for all that a server needs. */
 const commands = new Map<string, () => Promise<AddCommand>>([
   ['serve', async () => (await import('../infrastructure/serve-command.js')).addServeCommand],
+  ['dev', async () => (await import('./dev-command.js')).addDevCommand],
   ['produce', async () => (await import('./produce-command.js')).addProduceCommand],
   ['consume', async () => (await import('./consume-command.js')).addConsumeCommand],
   ['servers', async () => (await import('./servers-command.js')).addServersCommand],

@@ -23,8 +23,8 @@ export interface PeerReceiver {
 
 /**
  * Links to the other members of the cluster. A message arrives at most once, in order with the others of its lane to
- * the same member, or not at all: Raft needs no more. Control messages (votes, heartbeats, answers without entries) and
- * bulk messages (those with entries) take separate lanes, so that no heartbeat waits behind data.
+ * the same member, or not at all: Raft needs no more. Control messages (votes, heartbeats, answers) and
+ * bulk messages (appends and snapshots) take separate lanes, so that no heartbeat waits behind data.
  */
 export interface PeerTransport {
   /** Begins to deliver to `receiver`, for `self`. Called once, before all others. */
@@ -33,7 +33,7 @@ export interface PeerTransport {
   setPeers(peers: readonly Peer[]): void;
   /**
    * Sends each message to its `to`. Never waits and never throws: what has no link or no room is dropped, and the
-   * receiver hears `unreachable`. Every entry of a message has its `batch`.
+   * receiver hears `unreachable`. Every entry of a MsgApp has its `batch`.
    */
   send(messages: readonly Message[]): void;
   /**

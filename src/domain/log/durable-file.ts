@@ -1,5 +1,5 @@
 import type { Directory, File } from './directory.js';
-import { FileNotFoundError, isNoSpaceError } from './directory.js';
+import { FileExistsError, FileNotFoundError, isNoSpaceError } from './directory.js';
 import { temporarySuffix } from './file-names.js';
 
 /**
@@ -9,7 +9,7 @@ import { temporarySuffix } from './file-names.js';
  */
 export async function createDurably(directory: Directory, name: string, content: readonly Uint8Array[]): Promise<File> {
   const temporaryName = `${name}${temporarySuffix}`;
-  const file = await directory.create(temporaryName);
+  const file = await createAfresh(directory, temporaryName);
   try {
     await file.write(0, content);
     await file.sync();
@@ -26,6 +26,17 @@ export async function createDurably(directory: Directory, name: string, content:
     throw error;
   }
   return file;
+}
+
+/** Creates a file in the place of one that a crash left under this name. */
+export async function createAfresh(directory: Directory, name: string): Promise<File> {
+  try {
+    return await directory.create(name);
+  } catch (error) {
+    if (!(error instanceof FileExistsError)) throw error;
+    await directory.remove(name);
+    return directory.create(name);
+  }
 }
 
 export async function writeDurably(directory: Directory, name: string, content: readonly Uint8Array[]): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Crc32c } from './checksum.js';
-import { FileExistsError, FileNotFoundError, type Directory, type File } from './directory.js';
+import { FileNotFoundError, type Directory, type File } from './directory.js';
+import { createAfresh } from './durable-file.js';
 import { toIndex, toTerm, type Index, type Term } from './offsets.js';
 
 /** What a voter must never forget (Raft §5.1, figure 2: "persistent state"), with the commit index to start from. */
@@ -164,16 +165,6 @@ async function createFile(directory: Directory, first: Slot, crc32c: Crc32c): Pr
   } catch (error) {
     await file.close();
     throw error;
-  }
-}
-
-async function createAfresh(directory: Directory, name: string): Promise<File> {
-  try {
-    return await directory.create(name);
-  } catch (error) {
-    if (!(error instanceof FileExistsError)) throw error;
-    await directory.remove(name); // left by a crash
-    return directory.create(name);
   }
 }
 

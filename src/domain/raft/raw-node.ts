@@ -2,7 +2,7 @@ import type { ConfChange, ConfChangeV2 } from './conf-change.js';
 import { asV2, encodeConfChange } from './conf-change.js';
 import type { ConfState } from './conf-state.js';
 import type { RaftConfig } from './config.js';
-import { entriesSize } from './entry.js';
+import { type Entry, entriesSize } from './entry.js';
 import type { HardState } from './hard-state.js';
 import { hardStatesEqual } from './hard-state.js';
 import type { Message } from './message.js';
@@ -51,11 +51,10 @@ export class RawNode {
     this.#raft.step(message({ type: 'MsgHup' }));
   }
 
-  /** Asks the group to append `data`. Throws ProposalDroppedError; no error is no promise of a commit. */
-  propose(data: Uint8Array): void {
-    this.#raft.step(
-      message({ type: 'MsgProp', from: this.#raft.id, entries: [{ term: 0, index: 0, type: 'normal', data }] }),
-    );
+  /** Asks the group to append each `data`, in order. Throws ProposalDroppedError; no error is no promise of a commit. */
+  propose(...data: readonly Uint8Array[]): void {
+    const entries = data.map((each): Entry => ({ term: 0, index: 0, type: 'normal', data: each }));
+    this.#raft.step(message({ type: 'MsgProp', from: this.#raft.id, entries }));
   }
 
   /** Proposes a change of the configuration (Raft §6). Throws ProposalDroppedError. */

@@ -1,0 +1,59 @@
+import type { DevNode } from './dev-node.js';
+import type { DevView } from './dev-view.js';
+
+/** What has happened in a local cluster, told from how it looks now and how it looked before. */
+export class DevEvents {
+  readonly #startedMs = performance.now();
+  readonly #up = new Set<DevNode>();
+  readonly #down = new Set<DevNode>();
+  #ready = false;
+  #leader: string | undefined;
+  #term = 0;
+  #leaderless: { readonly lost: string; readonly sinceMs: number } | undefined;
+
+  constructor(private readonly nodes: readonly DevNode[]) {}
+
+  /** Whether the node has answered since its start. */
+  hasServed(node: DevNode): boolean {
+    return this.#up.has(node) || this.#down.has(node);
+  }
+
+  /** A line for each thing that is new since the last call. */
+  since(view: DevView): readonly string[] {
+    return [...this.nodes.flatMap((node) => this.#ofNode(node)), ...this.#ofLeader(view), ...this.#ofCluster(view)];
+  }
+
+  #ofNode(node: DevNode): readonly string[] {
+    const { name, rpcAddr, httpAddr } = node.place;
+    const isUp = node.status !== undefined;
+    if (isUp && !this.#up.has(node)) {
+      const again = this.#down.delete(node) ? ' again' : '';
+      this.#up.add(node);
+      return [`${name} is up${again}, pid ${node.pid ?? 'unknown'}, gRPC ${rpcAddr}, HTTP ${httpAddr}`];
+    }
+    if (!isUp && node.end !== undefined && this.#up.delete(node)) {
+      this.#down.add(node);
+      if (name === this.#leader) this.#leaderless = { lost: name, sinceMs: performance.now() };
+      return [`${name} is down, ${node.end}; to start it again: ${node.command.join(' ')}`];
+    }
+    return [];
+  }
+
+  #ofLeader({ leader, term = 0 }: DevView): readonly string[] {
+    if (leader === undefined || term < this.#term || (leader === this.#leader && term === this.#term)) return [];
+    if (leader === this.#leaderless?.lost && term === this.#term) return [];
+    const after = this.#leaderless;
+    [this.#leader, this.#term, this.#leaderless] = [leader, term, undefined];
+    const span =
+      after === undefined ? '' : `, ${seconds(performance.now() - after.sinceMs)} after ${after.lost} was lost`;
+    return [`${leader} leads in term ${term}${span}`];
+  }
+
+  #ofCluster({ ready }: DevView): readonly string[] {
+    if (this.#ready || !ready) return [];
+    this.#ready = true;
+    return [`ready after ${seconds(performance.now() - this.#startedMs)}`];
+  }
+}
+
+const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
