@@ -1,5 +1,6 @@
 import { toIndex } from '../domain/log/offsets.js';
 import type { Log } from '../domain/log/log.js';
+import type { ConfState } from '../domain/raft/conf-state.js';
 import { type Message, message } from '../domain/raft/message.js';
 import type { RawNode } from '../domain/raft/raw-node.js';
 import { CatchUp } from './catch-up.js';
@@ -83,7 +84,18 @@ export class CatchUps {
     const index = startIndex - 1;
     const at = configuration.at(index);
     const data = encodeTransfer({ configuration: at, offset, contacts: configuration.current.members });
-    const metadata = { index, term: await log.termAt(toIndex(index)), confState: at.confState };
+    const confState = withMember(at.confState, to);
+    const metadata = { index, term: await log.termAt(toIndex(index)), confState };
     return message({ type: 'MsgSnap', from: id, to, term, snapshot: { data, metadata } });
   }
+}
+
+/**
+ * A core takes a snapshot only of a configuration that has it. A node that joined later is no member as of the log start:
+ * until it reads that it was let in, it is a learner in its own eyes alone, which changes no quorum.
+ */
+function withMember(confState: ConfState, id: number): ConfState {
+  const { voters, votersOutgoing, learners } = confState;
+  const isMember = [...voters, ...votersOutgoing, ...learners].includes(id);
+  return isMember ? confState : { ...confState, learners: [...learners, id].sort((a, b) => a - b) };
 }

@@ -89,16 +89,14 @@ export class LogTail implements Storage {
   /** All up to `applied` is applied: of it only the newest is held, up to `bytesMax`. */
   release(applied: number, bytesMax: number): void {
     this.#applied = applied;
-    while (this.#bytes > bytesMax && this.#before.index < applied && this.lastIndex() > this.#before.index) {
-      const { index, term, data } = this.#at(this.firstIndex());
-      this.#entries[this.#released++] = undefined;
-      this.#bytes -= data.length;
-      this.#before = { index, term };
-    }
-    if (this.#released > 1024 && this.#released > this.#entries.length / 2) {
-      this.#entries = this.#entries.slice(this.#released);
-      this.#released = 0;
-    }
+    while (this.#bytes > bytesMax && this.#before.index < applied) this.#releaseFirst();
+    this.#shrink();
+  }
+
+  /** The log begins with this index now, and all before it is applied: what memory holds begins no earlier. */
+  forgetBefore(startIndex: number): void {
+    while (this.firstIndex() < startIndex) this.#releaseFirst();
+    this.#shrink();
   }
 
   /** The log begins anew behind this entry. */
@@ -108,6 +106,19 @@ export class LogTail implements Storage {
     this.#entries = [];
     this.#released = 0;
     this.#bytes = 0;
+  }
+
+  #releaseFirst(): void {
+    const { index, term, data } = this.#at(this.firstIndex());
+    this.#entries[this.#released++] = undefined;
+    this.#bytes -= data.length;
+    this.#before = { index, term };
+  }
+
+  #shrink(): void {
+    if (this.#released <= 1024 || this.#released <= this.#entries.length / 2) return;
+    this.#entries = this.#entries.slice(this.#released);
+    this.#released = 0;
   }
 
   #at(index: number): Entry {

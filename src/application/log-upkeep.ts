@@ -3,6 +3,7 @@ import type { Log } from '../domain/log/log.js';
 import { toIndex } from '../domain/log/offsets.js';
 import type { AppendThread } from './append-thread.js';
 import type { Applier } from './applier.js';
+import type { LogTail } from './log-tail.js';
 import type { Clock } from './ports/clock.js';
 import type { Retention } from './raft-options.js';
 import { repeat } from './repeat.js';
@@ -14,7 +15,8 @@ const saveCommitEveryMs = 1_000;
 const retainEveryMs = 10_000;
 
 export interface LogUpkeepOptions {
-  readonly log: Pick<Log, 'retain'>;
+  readonly log: Pick<Log, 'retain' | 'startIndex'>;
+  readonly tail: LogTail;
   readonly hardState: Pick<HardStateFile, 'current'>;
   readonly thread: AppendThread;
   readonly applier: Pick<Applier, 'applied' | 'appliedBytes'>;
@@ -56,8 +58,9 @@ export class LogUpkeep {
   }
 
   async #retain(): Promise<void> {
-    const { log, retention, clock, thread, watermark } = this.options;
+    const { log, tail, retention, clock, thread, watermark } = this.options;
     if (retention.bytesMax === undefined && retention.ageMsMax === undefined) return;
     await thread.exclusively(() => log.retain({ ...retention, now: clock.now(), upTo: watermark.value }));
+    tail.forgetBefore(log.startIndex);
   }
 }

@@ -121,6 +121,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     });
     this.#upkeep = new LogUpkeep({
       ...options,
+      tail: this.#tail,
       thread: this.#thread,
       applier: this.#applier,
       watermark: this.#watermark,

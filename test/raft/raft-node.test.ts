@@ -216,6 +216,24 @@ describe('membership', () => {
     expect(answer).toMatchObject({ kind: 'joined', id: 2 });
   });
 
+  it('lets a node in after the beginning of the log is gone', async () => {
+    const group = await groupOfThree({ segmentBytesMax: 1 << 20, retention: { bytesMax: 4 << 20 } });
+    const leader = await group.leader();
+    const fill = async (from: number): Promise<void> => {
+      for (let i = from; i < from + 12; i++)
+        await group.settled(leader.node.propose(records(`${i} ${'x'.repeat(900_000)}`)));
+    };
+    await fill(0);
+    await group.until(() => leader.log.startOffset > 1);
+    await joinAs(group, 'n4', 'uuid-4');
+    await group.until(() => group.get('n4').node.highWatermark === 12);
+    await group.until(() => leader.node.configuration.confState.voters.length === 4);
+    await fill(12);
+    await group.until(() => group.get('n4').node.highWatermark === 24);
+    expect(group.get('n4').fatal).toEqual([]);
+    expect(group.get('n4').node.configuration.members.map(({ name }) => name)).toEqual(['n1', 'n2', 'n3', 'n4']);
+  }, 60_000);
+
   it('removes a member, the leader among them', async () => {
     const group = await groupOfThree();
     const leader = await group.leader();
