@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, realpathSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../foundation/checkout.js';
@@ -28,6 +28,11 @@ export class Scratch {
   file(name: string): string {
     return join(this.path, name);
   }
+  /** A new folder. */
+  folder(name: string): string {
+    mkdirSync(this.file(name));
+    return this.file(name);
+  }
   remove(): void {
     for (const leftover of running) leftover.kill('SIGKILL');
     rmSync(this.path, { recursive: true, force: true });
@@ -47,10 +52,14 @@ export class GologProcess {
   readonly child: ChildProcess;
   readonly finished: Promise<Finished>;
 
-  /** @param stdoutFile gets the standard output instead */
-  constructor(args: readonly string[], stdoutFile?: string) {
+  /**
+   * @param stdoutFile gets the standard output instead
+   * @param through a command that becomes golog, such as `ip netns exec NAME`
+   */
+  constructor(args: readonly string[], stdoutFile?: string, through: readonly string[] = []) {
     const output = stdoutFile === undefined ? 'pipe' : openSync(stdoutFile, 'w');
-    this.child = spawn(process.execPath, [golog, ...args], { stdio: ['pipe', output, 'pipe'], env: environment() });
+    const [command, ...rest] = [...through, process.execPath, golog, ...args];
+    this.child = spawn(command, rest, { stdio: ['pipe', output, 'pipe'], env: environment() });
     if (typeof output === 'number') closeSync(output);
     this.child.stdin!.on('error', () => undefined);
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
@@ -116,21 +125,21 @@ export class ServerProcess extends GologProcess {
   rpcAddr = '';
   httpAddr = '';
 
-  static async start(
-    dataDir: string,
-    again?: { rpcAddr: string },
-    args: readonly string[] = [],
-  ): Promise<ServerProcess> {
-    const rpcPort = again?.rpcAddr.split(':').at(-1) ?? '0';
-    const server = new ServerProcess([
-      'serve',
-      ...['--data-dir', dataDir, '--rpc-port', rpcPort, '--http-port', '0', '--disk-reserve-bytes', '1MiB'],
-      ...args,
-    ]);
-    const { rpcAddr, httpAddr } = await server.until('it served', ({ stderr }) => servingLine(stderr));
-    server.rpcAddr = rpcAddr;
-    server.httpAddr = httpAddr;
-    return server;
+  static start(dataDir: string, again?: { rpcAddr: string }, args: readonly string[] = []): Promise<ServerProcess> {
+    return ServerProcess.spawn(dataDir, again?.rpcAddr.split(':').at(-1) ?? '0', args).served();
+  }
+
+  /** One that does not serve yet, and may not until others run as well. */
+  static spawn(dataDir: string, rpcPort: string, args: readonly string[], through?: readonly string[]): ServerProcess {
+    const own = ['--data-dir', dataDir, '--rpc-port', rpcPort, '--http-port', '0', '--disk-reserve-bytes', '1MiB'];
+    return new ServerProcess(['serve', ...own, ...args], undefined, through);
+  }
+
+  async served(): Promise<this> {
+    const { rpcAddr, httpAddr } = await this.until('it served', ({ stderr }) => servingLine(stderr));
+    this.rpcAddr = rpcAddr;
+    this.httpAddr = httpAddr;
+    return this;
   }
 
   /** SIGTERM, and the exit code. */

@@ -1,0 +1,25 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Nothing here takes this long but on a machine that is far too busy. */
+export const generousMs = 15_000;
+
+/** Asks again and again until there is an answer; rejects, naming what was awaited, when time is up. */
+export async function eventually<T>(
+  what: string | (() => string),
+  found: () => Promise<T | undefined> | T | undefined,
+  timeoutMs = generousMs,
+): Promise<T> {
+  const endMs = performance.now() + timeoutMs;
+  for (;;) {
+    const result = await found();
+    if (result !== undefined) return result;
+    if (performance.now() > endMs)
+      throw new Error(`waited ${timeoutMs} ms in vain for ${typeof what === 'string' ? what : what()}`);
+    await delay(20);
+  }
+}
+
+/** A line about a run for whoever reads the output of the tests. */
+export function tell(text: string): void {
+  process.stderr.write(`    ${text}\n`);
+}

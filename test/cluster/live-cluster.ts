@@ -1,0 +1,209 @@
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { ClusterClient, type ClusterStatus, LogClient, type LogInfo } from '../../src/client/index.js';
+import type { CompareReport } from '../../src/infrastructure/offline.js';
+import { runGolog, ServerProcess } from '../end-to-end/golog-process.js';
+import { eventually } from './deadline.js';
+
+/** So that a leader is replaced after 0.3 to 0.6 s. */
+export const tickMs = 30;
+/** The longest that a node waits before it campaigns. */
+export const electionTimeoutMs = 20 * tickMs;
+
+/** Ports that nobody has at this moment. */
+export async function freePorts(count: number): Promise<number[]> {
+  const listeners = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(listeners.map((listener) => once(listener, 'listening')));
+  const ports = listeners.map((listener) => (listener.address() as AddressInfo).port);
+  await Promise.all(listeners.map((listener) => once(listener.close(), 'close')));
+  return ports;
+}
+
+export interface NodePlace {
+  readonly name: string;
+  readonly dataDir: string;
+  /** HOST:PORT of its gRPC. */
+  readonly address: string;
+  /** Flags besides those that every node has. */
+  readonly args?: readonly string[];
+  /** A command that becomes the node's process. */
+  readonly through?: readonly string[];
+}
+
+/** A node of a cluster over all its processes. */
+export class LiveNode {
+  readonly name: string;
+  readonly address: string;
+  readonly dataDir: string;
+  readonly log: LogClient;
+  readonly #cluster: ClusterClient;
+  readonly #ended: ServerProcess[] = [];
+  #process: ServerProcess | undefined;
+  #paused = false;
+
+  constructor(private readonly place: NodePlace) {
+    ({ name: this.name, address: this.address, dataDir: this.dataDir } = place);
+    this.log = LogClient.connect(place.address);
+    this.#cluster = new ClusterClient([place.address]);
+  }
+
+  /** Whether it has a process that is not stopped by SIGSTOP. */
+  get isUp(): boolean {
+    return this.#process !== undefined && !this.#paused && this.#process.child.exitCode === null;
+  }
+
+  /** What all its processes wrote, for a failure's message. */
+  get output(): string {
+    return [...this.#ended, this.#process].map((each) => each?.stderr ?? '').join('--- next process\n');
+  }
+
+  /** Resolves when it serves; with no flags when it was in the cluster before. */
+  async start(joining: readonly string[] = []): Promise<void> {
+    if (this.#process) this.#ended.push(this.#process);
+    const { name, dataDir, address, args = [], through } = this.place;
+    const flags = ['--node-name', name, '--tick-interval', `${tickMs}ms`, ...args, ...joining];
+    this.#paused = false;
+    this.#process = ServerProcess.spawn(dataDir, address.split(':').at(-1)!, flags, through);
+    await this.#process.served();
+  }
+
+  async killNine(): Promise<void> {
+    await this.#process?.killNine();
+  }
+
+  /** SIGTERM; resolves with the exit code. */
+  async stop(): Promise<number | null> {
+    return (await this.#process?.stop()) ?? null;
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#process?.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#process?.kill('SIGCONT');
+  }
+
+  wipe(): void {
+    rmSync(this.dataDir, { recursive: true });
+  }
+
+  /** The cluster as this node alone sees it; undefined where it does not answer. */
+  async view(): Promise<ClusterStatus | undefined> {
+    return this.isUp ? this.#cluster.status({ local: true }).catch(() => undefined) : undefined;
+  }
+
+  async info(): Promise<LogInfo | undefined> {
+    return this.isUp ? this.log.info().catch(() => undefined) : undefined;
+  }
+
+  async dispose(): Promise<void> {
+    this.log.close();
+    this.#cluster.close();
+    this.resume();
+    await this.killNine();
+  }
+}
+
+/** Several nodes that keep one log. */
+export class LiveCluster {
+  readonly nodes: LiveNode[];
+
+  constructor(places: readonly NodePlace[]) {
+    this.nodes = places.map((place) => new LiveNode(place));
+  }
+
+  /** Places on the loopback, for nodes `n1` and so on with their directories in `folder`. */
+  static async places(folder: string, size: number, args: readonly string[] = []): Promise<NodePlace[]> {
+    return (await freePorts(size)).map((port, number) => {
+      const name = `n${number + 1}`;
+      return { name, dataDir: join(folder, name), address: `127.0.0.1:${port}`, args };
+    });
+  }
+
+  /** Resolves when the nodes have found each other, one of them leads, and all vote. */
+  async start(): Promise<void> {
+    const addresses = this.addresses.join(',');
+    const flags = ['--bootstrap-expect', String(this.nodes.length), '--start-join-addrs', addresses];
+    await Promise.all(this.nodes.map((node) => node.start(flags)));
+    await this.voters(this.nodes.map(({ name }) => name));
+  }
+
+  get addresses(): string[] {
+    return this.nodes.map(({ address }) => address);
+  }
+
+  node(name: string): LiveNode {
+    const found = this.nodes.find((node) => node.name === name);
+    if (found === undefined) throw new Error(`no node ${name}`);
+    return found;
+  }
+
+  /** Resolves when the leader says that exactly these are members, and all of them vote. */
+  async voters(names: readonly string[]): Promise<ClusterStatus> {
+    const wanted = [...names].sort().join(' ');
+    let seen = 'no leader';
+    return eventually(
+      () => `the voters ${wanted}; the last were ${seen}`,
+      async () => {
+        const status = await (await this.leader()).view();
+        if (status === undefined) return undefined;
+        seen = status.members.map(({ name, role, state }) => `${name} (${role}, ${state})`).join(' ');
+        const voters = status.members.filter(({ role }) => role !== 'learner').map(({ name }) => name);
+        const isSo = voters.length === status.members.length && voters.sort().join(' ') === wanted;
+        return isSo ? status : undefined;
+      },
+    );
+  }
+
+  /** The node that leads by its own word, in the latest term that any node knows. */
+  leader(except?: LiveNode): Promise<LiveNode> {
+    return eventually('a leader', async () => {
+      const views = await Promise.all(this.nodes.map(async (node) => ({ node, status: await node.view() })));
+      const term = Math.max(...views.map(({ status }) => status?.term ?? 0));
+      return views.find(
+        ({ node, status }) => node !== except && status?.term === term && status.leader === status.answeredBy,
+      )?.node;
+    });
+  }
+
+  async followers(): Promise<LiveNode[]> {
+    const leader = await this.leader();
+    return this.nodes.filter((node) => node !== leader && node.isUp);
+  }
+
+  /** Resolves when the nodes, all of them by default, have all that is committed. */
+  async converged(nodes: readonly LiveNode[] = this.nodes): Promise<void> {
+    let seen: unknown[] = [];
+    await eventually(
+      () => `the same watermark at all nodes: ${seen.join(', ')}`,
+      async () => {
+        const views = await Promise.all(nodes.map((node) => node.view()));
+        seen = views.map((view) => view && `${view.answeredBy} ${view.commitIndex} of ${view.lastIndex}`);
+        const [first] = views;
+        return first !== undefined &&
+          views.every((view) => view?.commitIndex === first.commitIndex && view.lastIndex === first.commitIndex)
+          ? true
+          : undefined;
+      },
+    );
+  }
+
+  /** Stops the nodes and compares their directories, byte for byte up to the watermark. */
+  async compareStopped(): Promise<CompareReport> {
+    const codes = await Promise.all(this.nodes.map((node) => node.stop()));
+    if (codes.some((code) => code !== 0)) throw new Error(`nodes ended with ${codes.join(', ')}`);
+    const [first, ...others] = this.nodes.map(({ dataDir }) => dataDir);
+    const { stdout, stderr } = await runGolog(['verify', first, '--json', '--compare', ...others]);
+    if (stdout === '') throw new Error(`golog verify said ${stderr}`);
+    return JSON.parse(stdout) as CompareReport;
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.dispose()));
+  }
+}

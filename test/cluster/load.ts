@@ -1,0 +1,184 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { Client, credentials } from '@grpc/grpc-js';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fromServiceError, isServiceError, RpcError, UnreachableError } from '../../src/client/errors.js';
+import { AppendRequestSchema, AppendResponseSchema, LogService } from '../../src/gen/golog/v1/log_service_pb.js';
+import { eventually } from './deadline.js';
+
+export interface Acknowledged {
+  readonly value: string;
+  readonly offset: number;
+}
+
+export type AppendOutcome =
+  | { readonly kind: 'acknowledged'; readonly baseOffset: number; readonly syncedOn: readonly string[] }
+  /** Surely not in the log, now or later. */
+  | { readonly kind: 'refused'; readonly error: Error }
+  | { readonly kind: 'unknown'; readonly error: Error };
+
+const path = `/${LogService.typeName}/${LogService.method.append.name}`;
+const same = (bytes: Buffer): Buffer => bytes;
+const channelOptions = { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 500 };
+
+/** Appends to one node. */
+export class Appender {
+  readonly #client: Client;
+
+  constructor(readonly address: string) {
+    this.#client = new Client(address, credentials.createInsecure(), channelOptions);
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  append(values: readonly string[], deadlineMs: number): Promise<AppendOutcome> {
+    const records = values.map((value) => ({ value: Buffer.from(value) }));
+    const request = Buffer.from(toBinary(AppendRequestSchema, create(AppendRequestSchema, { records })));
+    return new Promise((resolve) => {
+      const deadline = Date.now() + deadlineMs;
+      this.#client.makeUnaryRequest(path, same, same, request, { deadline }, (cause, response) => {
+        if (cause === null && response !== undefined) {
+          const { baseOffset, receipt } = fromBinary(AppendResponseSchema, response);
+          resolve({ kind: 'acknowledged', baseOffset: Number(baseOffset), syncedOn: receipt?.syncedOn ?? [] });
+        } else {
+          const error = fromServiceError(cause, this.address);
+          resolve({ kind: isRefusal(error) ? 'refused' : 'unknown', error });
+        }
+      });
+    });
+  }
+}
+
+/** No connection was made, or the node itself says that it appended nothing. */
+function isRefusal(error: Error): boolean {
+  if (error instanceof UnreachableError) return true;
+  if (!(error instanceof RpcError) || !isServiceError(error.cause)) return false;
+  const isNodesWord = error.cause.metadata.get('grpc-status-details-bin').length > 0;
+  return isNodesWord && error.code !== 'ABORTED' && error.code !== 'DEADLINE_EXCEEDED' && error.code !== 'CANCELLED';
+}
+
+const retryable: ReadonlySet<string> = new Set([
+  'UNAVAILABLE',
+  'ABORTED',
+  'RESOURCE_EXHAUSTED',
+  'DEADLINE_EXCEEDED',
+  'CANCELLED',
+]);
+
+export function isRetryable(error: Error): boolean {
+  return error instanceof UnreachableError || (error instanceof RpcError && retryable.has(error.code));
+}
+
+const attemptMs = 2_000;
+const recordsPerBatch = 3;
+const padding = '.'.repeat(80);
+
+/**
+ * Producers that append without a pause, each one batch after the other, and move on to the next node after an error.
+ * Every attempt has values of its own, so that what became of each can be told from the log.
+ */
+export class Load {
+  readonly acknowledged: Acknowledged[][] = [];
+  readonly refused: string[] = [];
+  readonly unknown: string[] = [];
+  /** How often each error came, and the first that no client should get. */
+  readonly errors = new Map<string, number>();
+  unexpected: Error | undefined;
+  longestGapMs = 0;
+  #lastAckMs = performance.now();
+  #stopped = false;
+  #acknowledgedEnd = 0;
+  readonly #producers: Promise<void>[];
+
+  constructor(
+    private readonly addresses: () => readonly string[],
+    producers = 4,
+  ) {
+    this.#producers = Array.from({ length: producers }, (_, number) => this.#produce(number));
+  }
+
+  /** Records acknowledged. */
+  get count(): number {
+    return this.acknowledged.reduce((sum, each) => sum + each.length, 0);
+  }
+
+  /** One past the highest offset acknowledged so far. */
+  get acknowledgedEnd(): number {
+    return this.#acknowledgedEnd;
+  }
+
+  get errorCount(): number {
+    return [...this.errors.values()].reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Resolves when so many more records are acknowledged; with the milliseconds that this took. */
+  async more(records = 60): Promise<number> {
+    const [startMs, before] = [performance.now(), this.count];
+    await eventually(
+      () => `${records} more acknowledgements; errors: ${this.describeErrors()}`,
+      () => (this.count >= before + records ? true : undefined),
+    );
+    return performance.now() - startMs;
+  }
+
+  /** Resolves when nothing is under way; rejects with an error that no client should have got. */
+  async stop(): Promise<void> {
+    await this.end();
+    if (this.unexpected) throw this.unexpected;
+  }
+
+  async end(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#producers);
+  }
+
+  describeErrors(): string {
+    return [...this.errors].map(([text, count]) => `${count} × ${text}`).join('; ') || 'none';
+  }
+
+  describe(): string {
+    const gap = Math.round(this.longestGapMs);
+    return `${this.count} records acknowledged, longest gap ${gap} ms, errors: ${this.describeErrors()}`;
+  }
+
+  async #produce(number: number): Promise<void> {
+    const appenders = new Map<string, Appender>();
+    const acknowledged: Acknowledged[] = [];
+    this.acknowledged.push(acknowledged);
+    let failures = 0;
+    for (let batch = 0, turn = number; !this.#stopped; batch += 1) {
+      const addresses = this.addresses();
+      const address = addresses[turn % addresses.length];
+      const appender = appenders.get(address) ?? new Appender(address);
+      appenders.set(address, appender);
+      const values = Array.from({ length: recordsPerBatch }, (_, place) => `${number}-${batch}-${place} ${padding}`);
+      const outcome = await appender.append(values, attemptMs);
+      if (outcome.kind === 'acknowledged') {
+        failures = 0;
+        this.#acknowledge(outcome.baseOffset, values, acknowledged);
+        continue;
+      }
+      (outcome.kind === 'refused' ? this.refused : this.unknown).push(...values);
+      this.#count(outcome.error);
+      turn += 1;
+      failures += 1;
+      if (failures > addresses.length) await delay(20);
+    }
+    for (const appender of appenders.values()) appender.close();
+  }
+
+  #acknowledge(baseOffset: number, values: readonly string[], into: Acknowledged[]): void {
+    values.forEach((value, place) => into.push({ value, offset: baseOffset + place }));
+    this.#acknowledgedEnd = Math.max(this.#acknowledgedEnd, baseOffset + values.length);
+    const nowMs = performance.now();
+    this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.#lastAckMs);
+    this.#lastAckMs = nowMs;
+  }
+
+  #count(error: Error): void {
+    const text = error instanceof RpcError ? `${error.code} ${error.message}` : error.message;
+    this.errors.set(text, (this.errors.get(text) ?? 0) + 1);
+    if (!isRetryable(error)) this.unexpected ??= error;
+  }
+}

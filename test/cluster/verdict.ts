@@ -1,0 +1,66 @@
+import { expect } from '@jest/globals';
+import type { LogClient } from '../../src/client/index.js';
+import type { LiveCluster } from './live-cluster.js';
+import type { Load } from './load.js';
+
+/** All records of a node's log, by offset, as it reads them by itself. */
+async function readAll(log: LogClient): Promise<string[]> {
+  const values: string[] = [];
+  for (;;) {
+    const { batches, highWatermark } = await log.read({ from: { offset: values.length } });
+    for (const batch of batches) {
+      expect(batch.baseOffset).toBe(values.length);
+      for (const { value } of batch.records()) values.push(Buffer.from(value).toString());
+    }
+    if (values.length >= highWatermark) return values;
+  }
+}
+
+/** What is wrong with a log after a load, if anything; at most ten lines. */
+export function faultsOf(values: readonly string[], load: Load): string[] {
+  const offsets = new Map<string, number>();
+  const faults: string[] = [];
+  values.forEach((value, offset) => {
+    if (offsets.has(value)) faults.push(`"${value}" is at ${offsets.get(value)} and again at ${offset}`);
+    offsets.set(value, offset);
+  });
+  let accounted = 0;
+  for (const producer of load.acknowledged) {
+    let last = -1;
+    for (const { value, offset } of producer) {
+      const found = offsets.get(value);
+      if (found !== offset) faults.push(`"${value}" was acknowledged at ${offset} and is at ${found ?? 'no offset'}`);
+      if (offset <= last) faults.push(`"${value}" has offset ${offset}, after ${last}`);
+      last = offset;
+      accounted += 1;
+    }
+  }
+  for (const value of load.refused) if (offsets.has(value)) faults.push(`"${value}" was refused and is there`);
+  accounted += load.unknown.filter((value) => offsets.has(value)).length;
+  if (accounted < values.length) faults.push(`${values.length - accounted} records are nobody's`);
+  return faults.slice(0, 10);
+}
+
+/**
+ * What must hold after every test: the load's acknowledged records are at each node, once and at their offsets, and the
+ * stores of all nodes are byte-identical up to the watermark. Ends the load and the nodes.
+ */
+export async function expectAllKept(cluster: LiveCluster, load: Load): Promise<void> {
+  await load.stop();
+  expect(load.count).toBeGreaterThan(0);
+  await cluster.converged();
+  for (const node of cluster.nodes) {
+    const faults = faultsOf(await readAll(node.log), load);
+    expect({ node: node.name, faults }).toEqual({ node: node.name, faults: [] });
+  }
+  await expectIdentical(cluster, load.count);
+}
+
+/** Stops the nodes; their stores must be the same up to the watermark, with at least so many records compared. */
+export async function expectIdentical(cluster: LiveCluster, recordsMin: number): Promise<void> {
+  const { comparison, differences, directories } = await cluster.compareStopped();
+  expect(differences).toEqual([]);
+  expect(directories.flatMap(({ problems }) => problems)).toEqual([]);
+  expect(comparison?.common?.firstIndex).toBe(1);
+  expect(comparison?.records).toBeGreaterThanOrEqual(recordsMin);
+}
