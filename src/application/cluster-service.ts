@@ -141,6 +141,8 @@ export class ClusterService implements Cluster, JoinDesk {
         throw new MembershipError(`another node of the name ${name} is a living member of this cluster`);
       const replaces = namesake === undefined ? {} : { replaces: namesake.id };
       await this.#change([{ type: 'add-learner-node', nodeId: id }], [{ id, name, uuid, rpcAddr, ...replaces }]);
+    } else if (members.some((member) => member.name === name && member.id !== id)) {
+      throw new MembershipError(`another member has the name ${name}`);
     } else if (known.uuid !== uuid || known.rpcAddr !== rpcAddr || known.name !== name) {
       await this.#change([{ type: 'update-node', nodeId: id }], [{ ...known, name, uuid, rpcAddr }]);
     }

@@ -1,4 +1,6 @@
 import { DataDirectoryError } from '../adapters/file-system/data-directory-error.js';
+import { CorruptConfigurationError } from '../application/configuration.js';
+import { JoinRefusedError } from '../application/joining.js';
 import { Logger } from '../application/ports/logger.js';
 import { ForeignLogError, MissingLogError, UnsupportedFormatError } from '../domain/log/errors.js';
 import { CorruptHardStateError } from '../domain/log/hard-state.js';
@@ -36,7 +38,8 @@ export async function serve(config: Config): Promise<number> {
   });
   try {
     const node = await container.getAsync<Node>(Node);
-    await node.start();
+    // A node may wait for its cluster for ever, and be told to stop meanwhile.
+    await Promise.race([node.start(), stopAsked]);
     await stopAsked;
     await node.stop();
     return 0;
@@ -54,6 +57,8 @@ function isForOperator(error: unknown): error is Error {
     error instanceof UnsupportedFormatError ||
     error instanceof MissingLogError ||
     error instanceof CorruptHardStateError ||
+    error instanceof CorruptConfigurationError ||
+    error instanceof JoinRefusedError ||
     error instanceof ListenError
   );
 }

@@ -5,7 +5,7 @@ import { Cluster } from '../application/cluster.js';
 import { ClusterService } from '../application/cluster-service.js';
 import { CommitLog } from '../application/commit-log.js';
 import { CommitLogService } from '../application/commit-log-service.js';
-import { ConfigurationFile, firstConfiguration } from '../application/configuration.js';
+import { ConfigurationFile, CorruptConfigurationError, firstConfiguration } from '../application/configuration.js';
 import { DamagedNode, isDamaged } from '../application/damaged-log.js';
 import type { DiskReserve } from '../application/disk-reserve.js';
 import type { ClusterGate, CommitLogGate } from '../application/gates.js';
@@ -37,10 +37,14 @@ export async function takePart(container: Container, rpcPort: number, signal: Ab
   const self = { name: config['node-name'], uuid: directory.nodeId, rpcAddr };
 
   const configuration = await ConfigurationFile.open(directory.raft, crc32c);
-  if (configuration.kept === undefined) await enterCluster();
+  const hardState = await container.getAsync<HardStateFile>(NodeHardState);
+  if (configuration.kept === undefined) {
+    // It has voted, so it was in a cluster: on no account may it begin another one with that log.
+    if (hardState.current.term > 0) throw new CorruptConfigurationError('is missing');
+    await enterCluster();
+  }
   const id = configuration.kept?.id ?? 0;
   const log = await container.getAsync<Log>(NodeLog);
-  const hardState = await container.getAsync<HardStateFile>(NodeHardState);
   const commitLogGate = container.get<CommitLogGate>(CommitLog);
   const clusterGate = container.get<ClusterGate>(Cluster);
 
@@ -80,7 +84,34 @@ export async function takePart(container: Container, rpcPort: number, signal: Ab
   endpoint.setDesk(cluster);
   commitLogGate.open(new CommitLogService(node, log));
   clusterGate.open(cluster);
-  return { hardState, log, consensus: node, close: () => cluster.close() };
+  const moving = new AbortController();
+  const moved = announceMove(moving.signal);
+  const close = async (): Promise<void> => {
+    moving.abort();
+    await Promise.all([moved, cluster.close()]);
+  };
+  return { hardState, log, consensus: node, close };
+
+  /** A node whose name or address has changed has the cluster know: as one that joins, under the UUID that it had. */
+  async function announceMove(stopped: AbortSignal): Promise<void> {
+    const { members } = configuration.current;
+    const known = members.find((member) => member.id === id);
+    if (known === undefined || (known.rpcAddr === rpcAddr && known.name === self.name)) return;
+    const others = members.filter((member) => member.id !== id).map((member) => member.rpcAddr);
+    try {
+      await joinCluster({
+        transport: container.get<JoinTransport>(JoinTransport),
+        addresses: [rpcAddr, ...others],
+        joiner: { ...self, bootstrapExpect: 0 },
+        clock,
+        logger,
+        signal: stopped,
+      });
+      logger.info({ was: known.rpcAddr, rpcAddr }, 'the cluster knows where this node is now');
+    } catch (error) {
+      if (!stopped.aborted) logger.error({ error }, 'the cluster does not learn where this node is now');
+    }
+  }
 
   async function enterCluster(): Promise<void> {
     const addresses = config['start-join-addrs'];
