@@ -62,9 +62,9 @@ class LiveScreen implements DevScreen {
     await this.output.write(`${clearScreen}${lines.join('\n')}\n`);
   }
 
-  #hints({ leader, nodes, ready }: DevView): readonly string[] {
+  #hints({ leader, nodes }: DevView): readonly string[] {
     const leading = nodes.find(({ node }) => node === leader);
-    if (!ready || leading === undefined) return [];
+    if (leading === undefined) return [];
     const addresses = nodes.map(({ rpcAddr }) => rpcAddr).join(',');
     return [
       `golog produce FILE --addr ${leading.rpcAddr}`,
