@@ -1,17 +1,23 @@
+import { MembershipError } from '../../src/application/cluster.js';
+import type { ClusterService } from '../../src/application/cluster-service.js';
+import type { Configuration } from '../../src/application/configuration.js';
+import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import type { Chance } from './chance.js';
 import type { Administration } from './faults.js';
-import type { Machine } from './machine.js';
-import type { World } from './world.js';
+import { describeError, type Machine } from './machine.js';
+import { InvariantError, type World } from './world.js';
 
-/** An operator who moves leadership and members about. */
+const patienceMs = 5_000;
+const votersMin = 3;
+
+/** An operator who moves leadership and members about, at any node. */
 export class Administrator implements Administration {
   #stopped = false;
 
   constructor(
     private readonly world: World,
     private readonly chance: Chance,
-    private readonly founders: readonly Machine[],
-    private readonly spares: readonly Machine[],
+    private readonly machines: readonly Machine[],
     private readonly addresses: readonly string[],
   ) {}
 
@@ -20,20 +26,102 @@ export class Administrator implements Administration {
   }
 
   transferLeadership(): void {
-    for (const { node } of this.founders) {
-      if (node?.isLeader !== true) continue;
-      const heir = this.chance.pick(node.configuration.confState.voters);
-      node.transferTo(heir).then(
-        () => this.world.mark('leadership transferred'),
-        () => undefined,
-      );
-      return;
-    }
+    const heir = this.chance.percent(50) ? undefined : this.chance.pick(this.machines).name;
+    this.#ask(
+      `hand over to ${heir ?? 'anybody'}`,
+      (cluster, signal) => cluster.transferLeadership(heir, signal),
+      () => this.world.mark('leadership transferred'),
+    );
   }
 
   changeMembership(): void {
-    if (this.#stopped) return;
-    void this.spares;
-    void this.addresses;
+    const configuration = this.#newest();
+    if (this.#stopped || configuration === undefined) return;
+    this.#retireRemoved(configuration);
+    const { voters } = configuration.confState;
+    const spare = this.machines.find(({ inUse }) => !inUse);
+    const choice = this.chance.below(3);
+    if (choice === 0 && spare !== undefined) this.#add(spare);
+    else if (choice === 1 && voters.length > votersMin) this.#remove(this.chance.pick(configuration.members).name);
+    else if (choice === 2) this.#replace(configuration);
+  }
+
+  #add(spare: Machine): void {
+    spare.inUse = true;
+    const begin = (): void => {
+      this.world.note(`${spare.name} is to join`);
+      spare.start();
+    };
+    if (this.chance.percent(70)) begin();
+    else {
+      const member = { name: spare.name, rpcAddr: spare.address };
+      this.#ask(
+        `add ${spare.name}`,
+        (cluster, signal) => cluster.addMember(member, signal),
+        () => this.world.mark('member added before it joined'),
+      );
+      this.world.schedule(this.chance.between(100, 3_000), `${spare.name} is started`, begin);
+    }
+  }
+
+  #remove(name: string): void {
+    this.#ask(
+      `remove ${name}`,
+      (cluster, signal) => cluster.removeMember(name, signal),
+      () => {
+        this.world.mark('member removed');
+        const machine = this.machines.find((each) => each.name === name);
+        if (machine !== undefined && this.chance.percent(70)) machine.retire(this.addresses);
+      },
+    );
+  }
+
+  /** A disk is lost: never a second one before the first is made good, which nobody could survive. */
+  #replace({ members, confState: { voters, votersOutgoing } }: Configuration): void {
+    const isWhole =
+      votersOutgoing.length === 0 &&
+      members.every(({ id, uuid }) => voters.includes(id) && this.machines.some((machine) => machine.uuid === uuid)) &&
+      this.machines.every(({ inUse, uuid }) => !inUse || members.some((member) => member.uuid === uuid));
+    if (!isWhole || members.length < votersMin) return;
+    const { name } = this.chance.pick(members);
+    this.world.mark('disk lost');
+    this.machines.find((machine) => machine.name === name)?.wipe(this.addresses);
+  }
+
+  /** Those that were removed, whether or not anybody was told so. */
+  #retireRemoved({ members, index }: Configuration): void {
+    for (const machine of this.machines) {
+      const own = machine.node?.configuration;
+      const wasMember = own !== undefined && own.index > 0 && own.index <= index;
+      if (wasMember && machine.inUse && !members.some(({ uuid }) => uuid === machine.uuid))
+        machine.retire(this.addresses);
+    }
+  }
+
+  /** As whoever leads the highest term has it. */
+  #newest(): Configuration | undefined {
+    const leaders = this.machines.flatMap(({ node }) => (node?.isLeader === true ? [node] : []));
+    leaders.sort((a, b) => b.status.hardState.term - a.status.hardState.term);
+    return leaders[0]?.configuration;
+  }
+
+  /** At any machine; an answer that no operator may get ends the run. */
+  #ask<T>(what: string, act: (cluster: ClusterService, signal: AbortSignal) => Promise<T>, onDone: () => void): void {
+    const { process, cluster, name } = this.chance.pick(this.machines.filter(({ inUse }) => inUse));
+    if (process === undefined || cluster === undefined) return;
+    this.world.note(`${name} is asked to ${what}`);
+    const patience = new AbortController();
+    process.schedule(patienceMs, `${what} takes too long`, () => patience.abort());
+    process.enter(what, () => {
+      act(cluster, patience.signal).then(onDone, (error: unknown) => {
+        const isForeseen =
+          error instanceof UnavailableError ||
+          error instanceof OutcomeUnknownError ||
+          error instanceof MembershipError ||
+          patience.signal.aborted;
+        if (!isForeseen) this.world.fail(new InvariantError('errors', `${what}: ${describeError(error)}`));
+        else this.world.note(`${what}: ${String(error)}`);
+      });
+    });
   }
 }

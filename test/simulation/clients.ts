@@ -67,7 +67,7 @@ export class Producer extends Client {
     this.go(async () => {
       while (!this.stopped) {
         const connection = this.connect();
-        const width = this.chance.percent(15) ? this.chance.between(8, 30) : this.chance.between(1, 4);
+        const width = this.chance.percent(8) ? this.chance.between(6, 20) : this.chance.between(1, 4);
         const workers = Array.from({ length: width }, () => this.#work(connection));
         await Promise.all(workers);
         await this.think();
@@ -247,6 +247,7 @@ export class Follower extends Client {
     this.go(async () => {
       while (!this.stopped) {
         const connection = this.connect();
+        if (this.chance.percent(3)) this.next = 0;
         this.#follows += 1;
         const answer = await connection.call('follow', 5_000, (service, signal) =>
           this.#follow(service.follow.bind(service), signal),

@@ -63,9 +63,14 @@ export const controls: readonly Control[] = [
   },
   {
     name: 'forget the vote',
-    faults: ['crash at a vote', 'loss', 'delay', 'one-way cut'],
+    faults: ['crash at a vote', 'crash at a vote', 'delay'],
     breaks: ['I9'],
-    tamper: (options) => ({ ...options, hardState: withoutVote(options.hardState) }),
+    tamper: (options) => ({
+      ...options,
+      hardState: withoutVote(options.hardState),
+      // Timeouts that are nearly the same make for elections with several candidates.
+      random: (n) => options.random(n === options.timing.electionTicks ? 2 : n),
+    }),
   },
 ];
 

@@ -21,6 +21,7 @@ const faultKinds = [
   'graceful stop',
   'transfer',
   'membership',
+  'membership',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -69,7 +70,7 @@ export class Faults {
   }
 
   #next(): void {
-    const waitMs = this.chance.percent(20) ? this.chance.between(2_000, 6_000) : this.chance.between(50, 2_000);
+    const waitMs = this.chance.percent(15) ? this.chance.between(2_000, 5_000) : this.chance.between(50, 1_500);
     this.world.schedule(waitMs, 'weather changes', () => {
       if (!this.#on) return;
       const kind = this.chance.pick(this.kinds);
@@ -97,7 +98,8 @@ export class Faults {
       }
       case 'crash in a write': {
         const keep = chance.pick(['all', 'random', 'none'] as const);
-        machine.disk.armCrash(chance.between(1, 40), (during) => {
+        const on = chance.pick([/./, /./, /hard-state$/, /snapshot/, /truncate|log-start/, /\.store/]);
+        machine.disk.armCrash(on, on.source === '.' ? chance.between(1, 40) : chance.between(1, 4), (during) => {
           this.world.mark(`crash during ${during}`);
           machine.kill(keep);
         });
@@ -163,7 +165,11 @@ export class Faults {
   /** Whoever leads, as often as not. */
   #target(): Machine {
     const leaders = this.machines.filter(({ node }) => node?.isLeader === true);
-    return this.chance.pick(leaders.length > 0 && this.chance.percent(50) ? leaders : this.machines);
+    return this.chance.pick(leaders.length > 0 && this.chance.percent(50) ? leaders : this.#inUse());
+  }
+
+  #inUse(): readonly Machine[] {
+    return this.machines.filter(({ inUse }) => inUse);
   }
 
   /** The next ones that give their vote go down right after, and come back at once, while the election goes on. */

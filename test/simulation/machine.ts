@@ -1,14 +1,10 @@
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import type { FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
+import { ClusterService } from '../../src/application/cluster-service.js';
 import { CommitLogService } from '../../src/application/commit-log-service.js';
-import {
-  ConfigurationFile,
-  decodeTransfer,
-  type Configuration,
-  type Member,
-} from '../../src/application/configuration.js';
+import { ConfigurationFile, type Configuration, type Member } from '../../src/application/configuration.js';
 import { DiskReserve } from '../../src/application/disk-reserve.js';
-import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
+import { joinCluster, JoinRefusedError } from '../../src/application/joining.js';
 import type { Logger } from '../../src/application/ports/logger.js';
 import { RaftNode } from '../../src/application/raft-node.js';
 import type { RaftNodeOptions } from '../../src/application/raft-options.js';
@@ -57,7 +53,10 @@ interface Life {
   readonly listener: Listener;
   node?: RaftNode;
   service?: CommitLogService;
+  cluster?: ClusterService;
   mirror?: StoreMirror;
+  /** Lets go of everything, as a process does that was asked to end. */
+  close?: () => Promise<void>;
 }
 
 /** A machine with its disk, and the processes that run on it one after the other. */
@@ -67,6 +66,8 @@ export class Machine implements Watched {
   uuid: string;
   /** Started again by itself after it died; off while a fault wants it dead. */
   supervised = true;
+  /** Belongs to the cluster, or is to. */
+  inUse = true;
   #lives = 0;
   #disks = 1;
   #life: Life | undefined;
@@ -96,6 +97,10 @@ export class Machine implements Watched {
     return this.process && this.#life?.service;
   }
 
+  get cluster(): ClusterService | undefined {
+    return this.process && this.#life?.cluster;
+  }
+
   get mirror(): StoreMirror | undefined {
     return this.process && this.#life?.mirror;
   }
@@ -110,7 +115,7 @@ export class Machine implements Watched {
   }
 
   start(): void {
-    if (this.process !== undefined) return;
+    if (this.process !== undefined || !this.inUse) return;
     this.#lives += 1;
     const { world, network } = this.around;
     const skewMs = this.#chance.between(-2_000, 2_000);
@@ -145,21 +150,26 @@ export class Machine implements Watched {
     this.#restartAfter(1_000);
   }
 
+  /** The machine is out of the cluster, and may come back as a new one. */
+  retire(addresses: readonly string[]): void {
+    this.inUse = false;
+    this.wipe(addresses);
+  }
+
   /** SIGTERM: the node hands over, closes, and the process ends. */
   stop(): void {
     const life = this.#life;
-    const node = this.node;
-    if (node === undefined || life === undefined) {
-      this.kill('all');
-      return;
-    }
+    if (life?.close === undefined || !life.process.alive) return;
     this.around.world.note(`${this.name} is asked to stop`);
     const end = (): void => {
       if (life.process.alive) this.kill('all');
     };
-    node.close().then(
-      () => life.process.schedule(1, 'has stopped', end),
-      (error: unknown) => this.around.world.fail(error),
+    life.close().then(
+      () => {
+        this.around.world.mark('stopped gracefully');
+        life.process.schedule(1, 'has stopped', end);
+      },
+      (error: unknown) => this.#failedToStart(life, error),
     );
     // As the service manager does with one that does not end.
     life.process.schedule(15_000, 'is not waited for any longer', end);
@@ -175,6 +185,7 @@ export class Machine implements Watched {
     const { world } = this.around;
     const isTrouble =
       isNoSpaceError(error) ||
+      error instanceof JoinRefusedError ||
       (error instanceof Error && 'code' in error && error.code === 'EIO') ||
       (error instanceof Error && error.cause !== undefined);
     world.note(`${life.process.name} could not start: ${String(error)}`);
@@ -188,6 +199,11 @@ export class Machine implements Watched {
     const root = this.disk.directoryFor(process);
     const raft = await root.subdirectory('raft');
     const directory = await root.subdirectory('log');
+    const configuration = await ConfigurationFile.open(raft, crc32c);
+    const transport = new SimulatedTransport(network, listener);
+    const logger = this.#logger(process);
+    if (configuration.kept === undefined) await this.#begin(configuration, transport, logger, life);
+    const id = configuration.kept?.id ?? 0;
     const hardState = await HardStateFile.open(raft, crc32c);
     if (hardState.damage !== undefined) world.mark('torn hard state');
     const log = await Log.open(directory, {
@@ -203,12 +219,6 @@ export class Machine implements Watched {
     });
     if (log.recovery.quarantined.length > 0)
       throw new InvariantError('I11', `quarantined after a crash: ${JSON.stringify(log.recovery.quarantined)}`);
-    if (log.lastIndex > hardState.current.commit && hardState.current.commit > 0)
-      world.mark('start with entries beyond the saved commit');
-    const configuration = await ConfigurationFile.open(raft, crc32c);
-    const transport = new SimulatedTransport(network, listener);
-    if (configuration.kept === undefined) await this.#begin(configuration, transport, process);
-    const id = configuration.kept?.id ?? 0;
     const diskReserve = await DiskReserve.open(directory, diskReserveBytes, process.clock, () => undefined);
     const mirror = new StoreMirror(await scanStores(await this.rawLog(), seal, false), log);
     mirror.watch(
@@ -217,7 +227,11 @@ export class Machine implements Watched {
         witness.cutting(this.name, from);
         if (from <= lastIndex) world.mark('conflicting suffix truncated');
       },
-      () => world.mark('follower reset by snapshot'),
+      () => {
+        world.mark('follower reset by snapshot');
+        const { voters } = configuration.current.confState;
+        if (!voters.includes(id)) world.mark('snapshot during a membership change');
+      },
     );
     const options: RaftNodeOptions = {
       log,
@@ -232,7 +246,7 @@ export class Machine implements Watched {
       diskReserve,
       retention: this.settings.retentionBytes === undefined ? {} : { bytesMax: this.settings.retentionBytes },
       timing,
-      logger: this.#logger(process),
+      logger,
       onFatal: (error) => {
         world.note(`${process.name} has a fatal error: ${describeError(error)}`);
         world.mark('fatal');
@@ -243,42 +257,44 @@ export class Machine implements Watched {
     life.mirror = mirror;
     const started = await RaftNode.start(this.around.tamper(options));
     const node = this.around.tamperNode(started);
-
+    const { self } = options;
+    const cluster = new ClusterService({ node, transport, clock: process.clock, logger, self, clusterId: seal.logId });
+    listener.cluster = cluster;
+    listener.joinDesk = cluster;
     life.node = node;
+    life.cluster = cluster;
     life.service = new CommitLogService(node, log);
+    life.close = async () => {
+      delete life.close;
+      await node.handOver();
+      await cluster.close();
+      await node.close();
+      await log.close();
+      await hardState.close();
+    };
     world.note(`${process.name} serves, watermark ${node.highWatermark}`);
   }
 
   async #begin(
     configuration: ConfigurationFile,
     transport: SimulatedTransport,
-    process: SimulatedProcess,
+    logger: Logger,
+    { process, listener }: Life,
   ): Promise<void> {
-    const { beginning } = this;
+    const { beginning, name, uuid, address: rpcAddr } = this;
     if (beginning.kind === 'found') {
-      await configuration.write({
-        id: beginning.id,
-        contacts: beginning.configuration.members,
-        history: [beginning.configuration],
-      });
+      const { members } = beginning.configuration;
+      await configuration.write({ id: beginning.id, contacts: members, history: [beginning.configuration] });
       return;
     }
-    for (let turn = 0; ; turn++) {
-      const address = beginning.addresses[turn % beginning.addresses.length];
-      try {
-        const joiner = { name: this.name, uuid: this.uuid, rpcAddr: this.address, bootstrapExpect: 0 };
-        const answer = await transport.ask(address, joiner);
-        if (answer.kind === 'joined') {
-          const { configuration: joined, contacts } = decodeTransfer(answer.configuration);
-          await configuration.write({ id: answer.id, contacts, history: [joined] });
-          this.around.world.mark('a node joined');
-          return;
-        }
-      } catch (error) {
-        if (!(error instanceof UnavailableError || error instanceof OutcomeUnknownError)) throw error;
-      }
-      await new Promise<void>((resolve) => process.schedule(500, 'asks again', resolve));
-    }
+    const joiner = { name, uuid, rpcAddr, bootstrapExpect: 0 };
+    listener.joinDesk = { admit: () => Promise.resolve({ kind: 'waiting', joiner }) };
+    const { signal } = new AbortController();
+    const { addresses } = beginning;
+    const joined = await joinCluster({ transport, addresses, joiner, clock: process.clock, logger, signal });
+    if (joined.kind !== 'member') throw new InvariantError('start', `${name} began a cluster of its own`);
+    await configuration.write(joined.kept);
+    this.around.world.mark('a node joined');
   }
 
   #logger(process: SimulatedProcess): Logger {

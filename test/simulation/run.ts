@@ -4,7 +4,14 @@ import { CarefulProducer, Follower, Producer, Reader, type ClientSurroundings } 
 import type { Control } from './controls.js';
 import { Faults, type FaultKind } from './faults.js';
 import { History } from './history.js';
-import { describeError, electionTimeoutMs, foundingConfiguration, Machine, type Surroundings } from './machine.js';
+import {
+  describeError,
+  electionTimeoutMs,
+  foundingConfiguration,
+  Machine,
+  type Beginning,
+  type Surroundings,
+} from './machine.js';
 import { Administrator } from './administrator.js';
 import { Network } from './network.js';
 import { describeEntry, sameEntry, scanStores } from './stored-entries.js';
@@ -68,26 +75,32 @@ class Run {
       uuid: `n${place + 1}-disk-1`,
       rpcAddr: `n${place + 1}:8400`,
     }));
-    const configuration = foundingConfiguration(members);
     const settings = {
       segmentBytesMax: chance.pick([2_000, 8_000, 1 << 20]),
       retentionBytes: chance.percent(50) ? chance.pick([4_000, 20_000]) : undefined,
     };
     const addresses = members.map(({ rpcAddr }) => rpcAddr);
-    const founders = members.map(
-      ({ id, name }) => new Machine(name, around, { kind: 'found', id, configuration }, settings),
-    );
-    const spares = Array.from(
-      { length: spareMachines },
-      (_, place) => new Machine(`s${place + 1}`, around, { kind: 'join', addresses }, settings),
-    );
+    const grown = chance.percent(40);
+    const founding = foundingConfiguration(grown ? members.slice(0, 1) : members);
+    const founders = members.map(({ id, name }) => {
+      const begins = id <= founding.members.length;
+      const beginning: Beginning = begins
+        ? { kind: 'found', id, configuration: founding }
+        : { kind: 'join', addresses };
+      return new Machine(name, around, beginning, settings);
+    });
+    const spares = Array.from({ length: spareMachines }, (_, place) => {
+      const spare = new Machine(`s${place + 1}`, around, { kind: 'join', addresses }, settings);
+      spare.inUse = false;
+      return spare;
+    });
     this.machines = [...founders, ...spares];
-    this.#administrator = new Administrator(world, world.chance.fork('administrator'), founders, spares, addresses);
+    this.#administrator = new Administrator(world, world.chance.fork('administrator'), this.machines, addresses);
     this.network.onSend = (message) => this.#check(() => this.witness.sent(message));
     world.observe(() => this.#check(() => this.witness.look(this.machines)));
     control?.prepare?.(this);
     for (const machine of founders) machine.start();
-    this.#startClients(founders);
+    this.#startClients(this.machines);
   }
 
   async play(): Promise<void> {
@@ -97,7 +110,7 @@ class Run {
       world,
       world.chance.fork('faults'),
       this.network,
-      machines.slice(0, machines.length - spareMachines),
+      machines,
       this.#administrator,
       this.options.faults ?? this.options.control?.faults,
     );
@@ -119,7 +132,13 @@ class Run {
   #startClients(machines: readonly Machine[]): void {
     const { world, witness, history } = this;
     const chance = world.chance.fork('clients');
-    const around: ClientSurroundings = { world, witness, history, machines, thinkMsMax: chance.pick([50, 200, 500]) };
+    const around: ClientSurroundings = {
+      world,
+      witness,
+      history,
+      machines,
+      thinkMsMax: chance.pick([150, 400, 1_000]),
+    };
     for (const name of ['p1', 'p2', 'p3']) this.#producers.push(new Producer(name, around, chance.fork(name)));
     for (const name of ['c1', 'c2']) this.#producers.push(new CarefulProducer(name, around, chance.fork(name)));
     for (const name of ['r1', 'r2', 'r3']) this.#readers.push(new Reader(name, around, chance.fork(name)));
@@ -172,8 +191,8 @@ class Run {
     const newest = this.machines
       .flatMap(({ node }) => (node === undefined ? [] : [node.configuration]))
       .reduce((a, b) => (b.index > a.index ? b : a));
-    const uuids = new Set(newest.members.map(({ name }) => name));
-    return this.machines.filter(({ name }) => uuids.has(name));
+    const uuids = new Set(newest.members.map(({ uuid }) => uuid));
+    return this.machines.filter(({ uuid }) => uuids.has(uuid));
   }
 
   /** Every store holds, byte for byte, what was committed, as far as its node showed it. */

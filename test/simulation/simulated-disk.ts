@@ -26,7 +26,9 @@ export class SimulatedDisk {
   #root = FaultyDirectory.create();
   #freeBytes = Infinity;
   readonly #inFlight = new Set<InFlight>();
-  #armed: { operations: number; crash: (during: string) => void } | undefined;
+  #armed: { on: RegExp; operations: number; crash: (during: string) => void } | undefined;
+  /** The last thing that a process asked of it. */
+  #lastLabel = '';
 
   constructor(private readonly chance: Chance) {}
 
@@ -50,9 +52,9 @@ export class SimulatedDisk {
     this.#root.inject({ operation: 'sync' });
   }
 
-  /** Calls `crash` while the operation that many writes and syncs from now is under way. */
-  armCrash(operations: number, crash: (during: string) => void): void {
-    this.#armed = { operations, crash };
+  /** Calls `crash` while that many of the writes and syncs that match are under way, from now on. */
+  armCrash(on: RegExp, operations: number, crash: (during: string) => void): void {
+    this.#armed = { on, operations, crash };
   }
 
   /** The process died, and for `keep` other than `all` the machine with it. */
@@ -91,10 +93,12 @@ export class SimulatedDisk {
   }
 
   #countDown(process: SimulatedProcess, ms: number, label: string): void {
+    const afterHardState = this.#lastLabel === 'sync hard-state';
+    this.#lastLabel = label;
     const armed = this.#armed;
-    if (armed === undefined || --armed.operations > 0) return;
+    if (armed === undefined || !armed.on.test(label) || --armed.operations > 0) return;
     this.#armed = undefined;
-    const during = label.replace(/\d{5,}/, 'N');
+    const during = wordsFor(label, afterHardState);
     process.schedule(ms * this.chance.fraction(), `crashes during ${during}`, () => armed.crash(during));
   }
 
@@ -107,6 +111,18 @@ export class SimulatedDisk {
       return taken.length > 0 ? [taken] : [];
     });
   }
+}
+
+/** What was being written, for the coverage marks. */
+function wordsFor(label: string, afterHardState: boolean): string {
+  if (label.includes('hard-state')) return 'the write of the hard state';
+  if (label.startsWith('truncate')) return 'the cut of a conflicting suffix';
+  if (label.includes('.index') || label.startsWith('create') || label.startsWith('rename'))
+    return 'the roll of a segment';
+  if (label.includes('.store')) return afterHardState ? 'the append after the hard state' : 'the write of the log';
+  if (label.includes('log-start')) return 'the write of the log start';
+  if (label.includes('snapshot')) return 'the write of the configuration';
+  return 'another write';
 }
 
 class SimulatedDirectory implements Directory {

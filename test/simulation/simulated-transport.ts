@@ -60,8 +60,12 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
     };
   }
 
-  ask(rpcAddr: string, joiner: Joiner): Promise<JoinAnswer> {
-    return this.#call(rpcAddr, 'join', ({ joinDesk }) => joinDesk?.admit(joiner));
+  async ask(rpcAddr: string, joiner: Joiner): Promise<JoinAnswer> {
+    try {
+      return await this.#call(rpcAddr, 'join', ({ joinDesk }) => joinDesk?.admit(joiner));
+    } catch (error) {
+      throw error instanceof OutcomeUnknownError ? new UnavailableError(error.message) : error;
+    }
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,28 @@
+import { describe, expect, it } from '@jest/globals';
+import { controls } from './controls.js';
+import { play } from './run.js';
+import { isCaught, playJob } from './sweep.js';
+
+const again = (seed: number): string => `SIM_SEED=${seed} npm run sim`;
+
+describe('a cluster in the simulator', () => {
+  it.each([1, 2])(`keeps its invariants through what seed %i does to it`, async (seed) => {
+    const { failure } = await playJob({ seed });
+    expect(failure && `${failure.detail}\n${again(seed)}`).toBeUndefined();
+  });
+
+  it('does the same again with the same seed, and something else with another', async () => {
+    const hostileMs = 8_000;
+    const [once, twice] = [await play({ seed: 5, hostileMs }), await play({ seed: 5, hostileMs })];
+    expect(twice.hash).toBe(once.hash);
+    expect(twice.events).toBe(once.events);
+    expect((await play({ seed: 6, hostileMs })).hash).not.toBe(once.hash);
+  });
+});
+
+describe('a known bug', () => {
+  it.each(controls.map(({ name }) => name))('is found: %s', async (control) => {
+    for (let seed = 1; seed <= 10; seed++) if (isCaught(await playJob({ seed, control }))) return;
+    throw new Error(`not found in 10 seeds: ${control}`);
+  });
+});
