@@ -59,7 +59,8 @@ export function coreConfig({ id, timing, random, logger }: RaftNodeOptions, stor
     maxSizePerMsg: 3 * mebibyte,
     maxCommittedSizePerReady: 16 * mebibyte,
     maxInflightMsgs: 256,
-    maxInflightBytes: 16 * mebibyte,
+    // With the one message more that this lets through, below what a link holds.
+    maxInflightBytes: 12 * mebibyte,
     checkQuorum: true,
     preVote: true,
     stepDownOnRemoval: true,
