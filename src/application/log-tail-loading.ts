@@ -26,8 +26,9 @@ export async function loadTail({
   id,
 }: Stored): Promise<{ tail: LogTail; watermark: Offset }> {
   const { current } = hardState;
-  // A log that began anew may lie behind the commit index on disk.
-  const before = Math.max(current.commit, log.startIndex - 1);
+  // A log that began anew may lie behind the commit index on disk. And a configuration that is kept was committed, and
+  // acted upon: a node that went back to an older one could win an election that those of the newer know nothing of.
+  const before = Math.max(current.commit, log.startIndex - 1, configuration.at(log.lastIndex).index);
   const entries: Entry[] = [];
   while (before + entries.length < log.lastIndex) {
     const next = toIndex(before + entries.length + 1);

@@ -138,7 +138,9 @@ export class RaftNode implements Consensus, PeerReceiver {
     node.#waitForTick();
     if (node.isAlone) {
       node.#step(() => node.#core.campaign());
-      await node.until(() => node.#ended || (node.isLeader && node.#applier.applied >= node.#store.lastIndex));
+      // Unless its log ends with the change that made the group larger.
+      const leads = (): boolean => node.isLeader && node.#applier.applied >= node.#store.lastIndex;
+      await node.until(() => node.#ended || !node.isAlone || leads());
       node.#assertTaking();
     } else node.#schedule();
     return node;
