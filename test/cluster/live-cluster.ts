@@ -176,6 +176,36 @@ export class LiveCluster {
     return this.nodes.filter((node) => node !== leader && node.isUp);
   }
 
+  /** Resolves when the leader has heard from so many members, itself among them, and sends them what is new. */
+  async replicating(count: number): Promise<void> {
+    let seen = 'no leader';
+    await eventually(
+      () => `${count} members in step; the last were ${seen}`,
+      async () => {
+        const status = await (await this.leader()).view();
+        if (status === undefined) return undefined;
+        seen = status.members.map(({ name, role, state }) => `${name} (${role}, ${state})`).join(' ');
+        const inStep = status.members.filter(({ state }) => state === 'self' || state === 'replicating');
+        return inStep.length >= count ? true : undefined;
+      },
+    );
+  }
+
+  /** Resolves when the leader misses a node. */
+  async missing(node: LiveNode): Promise<void> {
+    await eventually(`the leader to miss ${node.name}`, async () => {
+      const status = await (await this.leader()).view();
+      const found = status?.members.find(({ name }) => name === node.name);
+      return found?.state === 'unreachable' ? true : undefined;
+    });
+  }
+
+  /** Ends a node that is no member any more. */
+  async drop(node: LiveNode): Promise<void> {
+    this.nodes.splice(this.nodes.indexOf(node), 1);
+    await node.dispose();
+  }
+
   /** Resolves when the nodes, all of them by default, have all that is committed. */
   async converged(nodes: readonly LiveNode[] = this.nodes): Promise<void> {
     let seen: unknown[] = [];

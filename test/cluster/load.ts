@@ -70,7 +70,7 @@ export function isRetryable(error: Error): boolean {
   return error instanceof UnreachableError || (error instanceof RpcError && retryable.has(error.code));
 }
 
-const attemptMs = 2_000;
+const attemptMs = 1_000;
 const recordsPerBatch = 3;
 const padding = '.'.repeat(80);
 
@@ -88,6 +88,8 @@ export class Load {
   longestGapMs = 0;
   #lastAckMs = performance.now();
   #stopped = false;
+  #gate = Promise.resolve();
+  #open = (): void => undefined;
   #acknowledgedEnd = 0;
   readonly #producers: Promise<void>[];
 
@@ -122,6 +124,16 @@ export class Load {
     return performance.now() - startMs;
   }
 
+  /** Begins no further append until `goOn`. */
+  pause(): void {
+    this.#gate = new Promise((resolve) => (this.#open = resolve));
+  }
+
+  goOn(): void {
+    this.#open();
+    this.#gate = Promise.resolve();
+  }
+
   /** Resolves when nothing is under way; rejects with an error that no client should have got. */
   async stop(): Promise<void> {
     await this.end();
@@ -130,6 +142,7 @@ export class Load {
 
   async end(): Promise<void> {
     this.#stopped = true;
+    this.goOn();
     await Promise.all(this.#producers);
   }
 
@@ -142,12 +155,21 @@ export class Load {
     return `${this.count} records acknowledged, longest gap ${gap} ms, errors: ${this.describeErrors()}`;
   }
 
+  /** An append of a test's own, accounted for like those of the producers. */
+  async append(appender: Appender, value: string, deadlineMs: number): Promise<AppendOutcome> {
+    const outcome = await appender.append([value], deadlineMs);
+    if (outcome.kind === 'acknowledged') this.acknowledged.push([{ value, offset: outcome.baseOffset }]);
+    else (outcome.kind === 'refused' ? this.refused : this.unknown).push(value);
+    return outcome;
+  }
+
   async #produce(number: number): Promise<void> {
     const appenders = new Map<string, Appender>();
     const acknowledged: Acknowledged[] = [];
     this.acknowledged.push(acknowledged);
     let failures = 0;
     for (let batch = 0, turn = number; !this.#stopped; batch += 1) {
+      await this.#gate;
       const addresses = this.addresses();
       const address = addresses[turn % addresses.length];
       const appender = appenders.get(address) ?? new Appender(address);

@@ -1,0 +1,82 @@
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { runGolog } from '../end-to-end/golog-process.js';
+import { tell } from './deadline.js';
+import { clusterTests } from './fixture.js';
+import { freePorts, LiveCluster, LiveNode } from './live-cluster.js';
+import { expectAllKept } from './verdict.js';
+
+const run = clusterTests();
+
+async function member(nodes: LiveCluster, ...args: string[]): Promise<void> {
+  const { code, stderr } = await runGolog(['member', ...args, '--addr', nodes.addresses.join(',')]);
+  expect([code, stderr]).toEqual([0, '']);
+}
+
+describe('a membership that changes under load', () => {
+  it(
+    'adds, promotes, removes and replaces nodes, and loses nothing',
+    run('membership', async (own) => {
+      const folder = own.folder();
+      const nodes = await own.clusterAt(await LiveCluster.places(folder, 3));
+      const load = own.load(nodes);
+      await load.more();
+      const timed = async (what: string, task: () => Promise<void>): Promise<void> => {
+        const [startMs, errors] = [performance.now(), load.errorCount];
+        load.longestGapMs = 0;
+        await task();
+        await load.more();
+        const figures = [performance.now() - startMs, load.longestGapMs].map(Math.round);
+        tell(`${what}: ${figures[0]} ms, ${load.errorCount - errors} errors, longest gap ${figures[1]} ms`);
+      };
+      const joining = (): string[] => ['--start-join-addrs', nodes.addresses.join(',')];
+      const newPlace = async (name: string) => {
+        const [port] = await freePorts(1);
+        return { name, dataDir: join(folder, name), address: `127.0.0.1:${port}` };
+      };
+
+      const fourth = new LiveNode(await newPlace('n4'));
+      await timed('n4 joins and is promoted by itself', async () => {
+        await fourth.start(joining());
+        nodes.nodes.push(fourth);
+        await nodes.voters(['n1', 'n2', 'n3', 'n4']);
+      });
+
+      const fifth = new LiveNode(await newPlace('n5'));
+      await timed('n5 is registered, then started', async () => {
+        await member(nodes, 'add', 'n5', '--rpc-addr', fifth.address);
+        await fifth.start(joining());
+        nodes.nodes.push(fifth);
+        await nodes.voters(['n1', 'n2', 'n3', 'n4', 'n5']);
+      });
+
+      const [follower] = await nodes.followers();
+      await timed(`follower ${follower.name} is removed`, async () => {
+        await member(nodes, 'remove', follower.name);
+        await nodes.drop(follower);
+      });
+
+      const leader = await nodes.leader();
+      await timed(`leader ${leader.name} is removed`, async () => {
+        await member(nodes, 'remove', leader.name);
+        await nodes.drop(leader);
+      });
+
+      const [wiped] = await nodes.followers();
+      await timed(`${wiped.name} comes back with an empty disk`, async () => {
+        const before = await nodes.voters(nodes.nodes.map(({ name }) => name));
+        await wiped.killNine();
+        wiped.wipe();
+        await nodes.missing(wiped);
+        await wiped.start(joining());
+        const after = await nodes.voters(nodes.nodes.map(({ name }) => name));
+        const idOf = ({ members }: typeof before): number => members.find(({ name }) => name === wiped.name)!.id;
+        expect(idOf(after)).toBeGreaterThan(idOf(before));
+      });
+
+      await expectAllKept(nodes, load);
+      tell(load.describe());
+    }),
+    180_000,
+  );
+});

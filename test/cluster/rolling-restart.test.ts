@@ -1,0 +1,30 @@
+import { describe, expect, it } from '@jest/globals';
+import { tell } from './deadline.js';
+import { clusterTests } from './fixture.js';
+import { expectAllKept } from './verdict.js';
+
+const run = clusterTests();
+
+describe('a rolling restart under load', () => {
+  it(
+    'loses nothing, and hands leadership over rather than letting it be missed',
+    run('rolling', async (own) => {
+      const nodes = await own.cluster(3);
+      const load = own.load(nodes);
+      await load.more();
+      for (const node of nodes.nodes) {
+        const led = (await nodes.leader()) === node;
+        const errorsBefore = load.errorCount;
+        expect(await node.stop()).toBe(0);
+        await load.more(30);
+        await node.start();
+        await nodes.replicating(3);
+        await load.more(30);
+        tell(`${node.name}${led ? ', the leader,' : ''} restarted: ${load.errorCount - errorsBefore} errors`);
+      }
+      tell(load.describe());
+      await expectAllKept(nodes, load);
+    }),
+    120_000,
+  );
+});
