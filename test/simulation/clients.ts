@@ -1,6 +1,11 @@
 import type { ReadFrom, ReadResult } from '../../src/application/commit-log.js';
 import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../src/application/errors.js';
-import { DiskReserveError, ExpectedOffsetMismatchError, OffsetOutOfRangeError } from '../../src/domain/log/errors.js';
+import {
+  DiskReserveError,
+  ExpectedOffsetMismatchError,
+  LogClosedError,
+  OffsetOutOfRangeError,
+} from '../../src/domain/log/errors.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
 import type { RecordBatch, Records } from '../../src/domain/log/record-batch.js';
 import { encodeRecord } from '../../src/domain/log/record.js';
@@ -9,6 +14,7 @@ import type { Chance } from './chance.js';
 import { Connection, type Answer } from './connection.js';
 import type { AppendCall, AppendOutcome, History } from './history.js';
 import { describeError, type Machine } from './machine.js';
+import { assertNotBack, type Shown } from './shown.js';
 import { recordKeys } from './stored-entries.js';
 import type { Witness } from './witness.js';
 import { InvariantError, type World } from './world.js';
@@ -17,6 +23,7 @@ export interface ClientSurroundings {
   readonly world: World;
   readonly witness: Witness;
   readonly history: History;
+  readonly shown: Shown;
   readonly machines: readonly Machine[];
   /** Of the milliseconds between two calls, the most. */
   readonly thinkMsMax: number;
@@ -203,26 +210,33 @@ export class Reader extends Client {
   }
 
   async #read(connection: Connection): Promise<void> {
-    const { history, world, witness } = this.around;
+    const { history, world, witness, shown } = this.around;
     const linearizable = this.chance.percent(60);
     const from: ReadFrom = this.chance.percent(70)
       ? { last: this.chance.between(0, 5) }
       : { offset: toOffset(this.chance.below(witness.highWatermark + 1)) };
     const beginMs = world.nowMs;
+    const { uuid } = connection.machine;
+    const before = shown.at(connection.machine);
     const what = linearizable ? 'linearizable read' : 'read';
     const answer = await connection.call(what, patienceMs, (service, signal) =>
       service.read(from, { signal, linearizable, maxRecords: this.chance.between(1, 10) }),
     );
     if (answer.kind === 'error') {
       const { error } = answer;
-      if (error instanceof UnavailableError || error instanceof OffsetOutOfRangeError) return;
-      if (error instanceof DOMException && error.name === 'AbortError') return;
-      this.refuseAnswer('a read', error);
+      assertNotBack(error, before, connection.machine.name);
+      if (!isForeseenByReader(error)) this.refuseAnswer('a read', error);
     }
     if (answer.kind !== 'value') return;
     if (linearizable) world.mark('linearizable read');
     const { highWatermark, logStartOffset } = answer.value;
     const { baseOffset, keys } = recordsRead(answer.value);
+    if ('last' in from && highWatermark < before)
+      throw new InvariantError(
+        'I7',
+        `${connection.machine.name} was read up to ${before} before, and then ends at ${highWatermark}`,
+      );
+    shown.show(uuid, highWatermark);
     history.reads.push({
       client: this.name,
       from: connection.machine.name,
@@ -249,11 +263,13 @@ export class Follower extends Client {
         const connection = this.connect();
         if (this.chance.percent(3)) this.next = 0;
         this.#follows += 1;
+        const before = this.around.shown.at(connection.machine);
         const answer = await connection.call('follow', 5_000, (service, signal) =>
           this.#follow(service.follow.bind(service), signal),
         );
         if (answer.kind === 'error') {
           const { error } = answer;
+          assertNotBack(error, before, connection.machine.name);
           if (
             error instanceof OffsetOutOfRangeError &&
             error.offset === this.next &&
@@ -261,7 +277,7 @@ export class Follower extends Client {
           ) {
             this.around.world.mark('a follow fell behind the log start');
             this.next = error.logStartOffset;
-          } else if (!isForeseenByFollower(error)) this.refuseAnswer('a follow', error);
+          } else if (!isForeseenByReader(error)) this.refuseAnswer('a follow', error);
         }
         await this.think();
       }
@@ -292,10 +308,12 @@ export class Follower extends Client {
   }
 }
 
-function isForeseenByFollower(error: unknown): boolean {
+function isForeseenByReader(error: unknown): boolean {
   return (
     error instanceof UnavailableError ||
     error instanceof OffsetOutOfRangeError ||
+    // Only of a node that was asked to stop.
+    error instanceof LogClosedError ||
     (error instanceof DOMException && error.name === 'AbortError')
   );
 }

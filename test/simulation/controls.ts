@@ -21,7 +21,7 @@ export const controls: readonly Control[] = [
   {
     name: 'acknowledge before the sync',
     faults: ['power cut of all', 'power cut'],
-    breaks: ['I1', 'I2', 'I6', 'I7', 'I9', 'I10', 'start', 'crash'],
+    breaks: ['I1', 'I2', 'I6', 'I7', 'I9', 'I10', 'start', 'fatal'],
     prepare: ({ machines }) => {
       for (const { disk } of machines) disk.weather.syncsNothing = true;
     },

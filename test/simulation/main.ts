@@ -11,6 +11,8 @@ const seedsForCoverage = 100;
 /** A control that is not caught in this many seeds is not caught. */
 const seedsForControl = 40;
 const traceLines = 50;
+/** After this many there is enough to look at. */
+const failuresMax = 10;
 
 function numberOption(value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
@@ -52,7 +54,7 @@ async function sweepSeeds(
     for (const [name, count] of outcome.marks) marks.set(name, (marks.get(name) ?? 0) + count);
     if (outcome.failure !== undefined) failed += 1;
     report(outcome);
-    return true;
+    return failed < failuresMax;
   });
   return { played, failed, marks };
 }

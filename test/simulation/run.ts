@@ -13,6 +13,7 @@ import {
   type Surroundings,
 } from './machine.js';
 import { Administrator } from './administrator.js';
+import { Shown } from './shown.js';
 import { Network } from './network.js';
 import { describeEntry, sameEntry, scanStores } from './stored-entries.js';
 import { Witness } from './witness.js';
@@ -46,7 +47,7 @@ const compareEveryMs = 10_000;
 /** Everything there is in one run. */
 class Run {
   readonly world: World;
-  readonly witness = new Witness(false);
+  readonly witness = new Witness();
   readonly history = new History();
   readonly network: Network;
   readonly machines: readonly Machine[];
@@ -136,6 +137,7 @@ class Run {
       world,
       witness,
       history,
+      shown: new Shown(),
       machines,
       thinkMsMax: chance.pick([150, 400, 1_000]),
     };
