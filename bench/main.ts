@@ -3,6 +3,11 @@ import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { appendStream } from './figures/append-stream.js';
+import { clusterAppendEtcd } from './figures/cluster-append-etcd.js';
+import { clusterAppendNats } from './figures/cluster-append-nats.js';
+import { clusterFailOver, clusterFailOverFast } from './figures/cluster-fail-over.js';
+import { clusterIdle } from './figures/cluster-idle.js';
+import { clusterProduce } from './figures/cluster-produce.js';
 import { connectProduce } from './figures/connect-produce.js';
 import { diskSync } from './figures/disk-sync.js';
 import { produceLatency } from './figures/produce-latency.js';
@@ -26,6 +31,12 @@ const figures: readonly Figure[] = [
   tail,
   consumeAtRandom,
   reopen,
+  clusterAppendNats,
+  clusterAppendEtcd,
+  clusterProduce,
+  clusterFailOver,
+  clusterFailOverFast,
+  clusterIdle,
 ];
 
 /** Above this the machine was not ours alone. */
@@ -127,5 +138,5 @@ async function measure(toRun: readonly Figure[]): Promise<number> {
 }
 
 if (values.help) process.stdout.write(usage);
-else if (values.list) process.stdout.write(figures.map(({ name, title }) => `${name.padEnd(18)}${title}\n`).join(''));
+else if (values.list) process.stdout.write(figures.map(({ name, title }) => `${name.padEnd(24)}${title}\n`).join(''));
 else process.exitCode = await measure(chosen());

@@ -1,6 +1,6 @@
 import { ratioRow, type Figure } from '../harness/figure.js';
 import { appendFor } from '../harness/loads.js';
-import { versionOf } from '../harness/processes.js';
+import { missingPrograms } from '../harness/processes.js';
 import { startRedis } from '../harness/redis.js';
 import { inTurn } from '../harness/rounds.js';
 
@@ -11,13 +11,7 @@ const entries = 1_000_000;
 export const redisAppend: Figure = {
   name: 'redis-append',
   title: 'batched append over gRPC, against Redis XADD with appendfsync always',
-  skip: async () => {
-    const missing = [];
-    for (const program of ['redis-server', 'redis-benchmark']) if (!(await versionOf(program))) missing.push(program);
-    return missing.length === 0
-      ? undefined
-      : `${missing.join(' and ')} not installed (Debian: redis-server, redis-tools)`;
-  },
+  skip: () => missingPrograms(['redis-server', 'redis-benchmark'], 'redis-server, redis-tools'),
   run: async (bench) => {
     const golog = await bench.startGolog();
     const redis = await startRedis(bench);

@@ -45,13 +45,16 @@ export class Bench {
     this.directories.delete(directory);
   }
 
-  /** A node on free ports; on a directory of an earlier one, it reopens that log. */
-  async startGolog(dataDirectory?: string): Promise<Golog> {
+  /**
+   * A node on free ports; on a directory of an earlier one, it reopens that log. `args` are further ones of
+   * `golog serve`.
+   */
+  async startGolog(dataDirectory?: string, args: readonly string[] = []): Promise<Golog> {
     const directory = dataDirectory ?? (await this.temporaryDirectory());
     const ports = ['--rpc-port', '0', '--http-port', '0', '--bind-addr', '127.0.0.1:0'];
     const server = await this.start({
       file: gologProgram,
-      args: ['serve', ...ports, '--data-dir', directory],
+      args: ['serve', ...ports, '--data-dir', directory, ...args],
       env: await this.environment(),
     });
     return {

@@ -101,6 +101,10 @@ export class GrpcSession {
     return new GrpcSession(session);
   }
 
+  get isOpen(): boolean {
+    return !this.session.closed && !this.session.destroyed;
+  }
+
   open(path: string, sink: ChunkSink): GrpcCall {
     const stream = this.session.request({
       ':method': 'POST',

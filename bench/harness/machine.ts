@@ -26,7 +26,8 @@ const fileSystems: Readonly<Record<number, string>> = {
 /** `directory`: where the data directories will lie. */
 export async function describeMachine(directory: string): Promise<Machine> {
   const peers: Record<string, string> = {};
-  for (const name of ['redis-server', 'h2load']) peers[name] = (await versionOf(name)) ?? 'not installed';
+  for (const name of ['redis-server', 'h2load', 'nats-server', 'etcd'])
+    peers[name] = (await versionOf(name)) ?? 'not installed';
   const kind = (await statfs(directory)).type;
   return {
     date: new Date().toISOString(),

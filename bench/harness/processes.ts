@@ -100,6 +100,13 @@ export async function versionOf(file: string): Promise<string | undefined> {
   }
 }
 
+/** What a figure's `skip` answers: the programs that are not installed, or undefined when all are. */
+export async function missingPrograms(programs: readonly string[], packages: string): Promise<string | undefined> {
+  const versions = await Promise.all(programs.map(versionOf));
+  const missing = programs.filter((_, place) => versions[place] === undefined);
+  return missing.length === 0 ? undefined : `${missing.join(' and ')} not installed (Debian: ${packages})`;
+}
+
 /** A port that was free a moment ago, for programs that cannot listen on 0. */
 export async function freePort(): Promise<number> {
   const server = createServer();

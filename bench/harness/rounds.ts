@@ -27,8 +27,8 @@ export interface Load {
 
 /** One of two that are compared. */
 export interface Side {
-  /** The server under load. */
-  readonly pid: number;
+  /** The server under load; all of them where several do the work together. */
+  readonly pid: number | readonly number[];
   load(): Promise<Load>;
 }
 
@@ -36,7 +36,7 @@ export interface SideResult {
   /** Units a second, over the counted rounds. */
   readonly rate: Sample;
   readonly rounds: readonly number[];
-  /** Of the server, all its threads, user and system; what else the machine does hardly changes it. */
+  /** Of the server, or of all of them together, all threads, user and system; what else the machine does hardly changes it. */
   readonly cpuMicrosPerUnit: number;
   /** Of all cores, what neither the server nor the load used, at the median. */
   readonly othersCpuShare: number;
@@ -45,6 +45,11 @@ export interface SideResult {
 export interface Pair {
   readonly value: SideResult;
   readonly baseline: SideResult;
+}
+
+async function cpuSecondsOf(pids: readonly number[]): Promise<number> {
+  const uses = await Promise.all(pids.map(useOf));
+  return uses.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
 }
 
 class Rounds {
@@ -56,13 +61,13 @@ class Rounds {
   constructor(private readonly side: Side) {}
 
   async next(counts: boolean): Promise<void> {
-    const { pid } = this.side;
+    const pids = [this.side.pid].flat();
     const startedAt = performance.now();
-    const [before, machineBefore] = await Promise.all([useOf(pid), machineUse()]);
+    const [before, machineBefore] = await Promise.all([cpuSecondsOf(pids), machineUse()]);
     const { units, seconds } = await this.side.load();
-    const [after, machineAfter] = await Promise.all([useOf(pid), machineUse()]);
+    const [after, machineAfter] = await Promise.all([cpuSecondsOf(pids), machineUse()]);
     if (!counts) return;
-    const cpuSeconds = after.cpuSeconds - before.cpuSeconds;
+    const cpuSeconds = after - before;
     const ownSeconds = machineAfter.ownSeconds - machineBefore.ownSeconds;
     const othersSeconds = machineAfter.busySeconds - machineBefore.busySeconds - ownSeconds - cpuSeconds;
     const coreSeconds = (cpus().length * (performance.now() - startedAt)) / 1000;
