@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { type Command, Option } from 'commander';
 import { AcknowledgedLossError, ConcurrentProducerError, LogClient, OutcomeUnknownError } from '../client/index.js';
-import { addressOption } from './address-option.js';
+import { addressesOption } from './address-option.js';
 import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './exit-codes.js';
 import { type Format, formats, recordReader } from './input-format.js';
 import { interruptible } from './interruption.js';
@@ -12,7 +12,7 @@ import { type Produced, produce } from './produce.js';
 import { progressOnTerminal } from './progress.js';
 
 interface ProduceFlags {
-  readonly addr: string;
+  readonly addr: readonly string[];
   readonly format: Format;
   readonly chunkBytes: number;
   readonly batchBytes: number;
@@ -39,13 +39,13 @@ Records:
   raw     the bytes in chunks of --chunk-bytes; "golog consume --format raw" gives them back as they were.
 
 Order and repetition: records are stored in the order of the input, each once, also when the connection or the
-server is lost in between and comes back within --reconnect-timeout: each batch claims its offset, so that it cannot
-be stored twice. Another producer that gets in between is noticed; from then on, and from the start with --shared,
+server is lost in between and it, or another one of --addr, serves within --reconnect-timeout: each batch claims its
+offset, so that it cannot be stored twice. Another producer that gets in between is noticed; from then on, and from the start with --shared,
 batches claim no offsets, and a connection lost with batches under way ends the command, saying where to resume.
 
 Examples:
   golog produce access.log
-  tail -F access.log | golog produce --addr 127.0.0.1:8400
+  tail -F access.log | golog produce --addr 10.0.0.1:8400,10.0.0.2:8400,10.0.0.3:8400
   golog produce --format raw --chunk-bytes 64KiB image.iso --json
   echo '{"value":"hello","key":"greeting"}' | golog produce --format ndjson
 ${exitCodesHelp}`;
@@ -56,7 +56,7 @@ export function addProduceCommand(program: Command): void {
     .summary('append a file or standard input, one record a line')
     .description('Appends a file, or standard input, and says where it went once all of it is safe on disk.')
     .argument('[FILE]', '- or nothing is standard input')
-    .addOption(addressOption())
+    .addOption(addressesOption())
     .addOption(new Option('--format <FORMAT>', 'how the input is cut into records').choices(formats).default('text'))
     .option('--chunk-bytes <BYTES>', 'size of a record of --format raw', parseBytes(recordBytesMaxDefault), 64 * 1024)
     .option(
@@ -73,7 +73,7 @@ export function addProduceCommand(program: Command): void {
     )
     .option('--in-flight <N>', 'batches under way at a time', parseCount(1, 256), 16)
     .addOption(
-      new Option('--reconnect-timeout <TIME>', 'give up a lost server after this long without progress')
+      new Option('--reconnect-timeout <TIME>', 'give up lost servers after this long without progress')
         .argParser(parseDurationMs)
         .default(60_000, '60s'),
     )
@@ -102,7 +102,7 @@ async function runProduce(file: string, flags: ProduceFlags, signal: AbortSignal
     input = createReadStream(file, { highWaterMark: 256 * 1024 });
   }
 
-  const client = LogClient.connect(flags.addr);
+  const clients = flags.addr.map((address) => LogClient.connect(address));
   const progress = progressOnTerminal(inputBytesTotal, flags.quiet === true);
   const reader = recordReader(flags);
   const produced: Produced = {
@@ -117,7 +117,7 @@ async function runProduce(file: string, flags: ProduceFlags, signal: AbortSignal
   let failure: unknown;
   try {
     await produce(
-      client,
+      clients,
       input,
       {
         reader,
@@ -134,8 +134,8 @@ async function runProduce(file: string, flags: ProduceFlags, signal: AbortSignal
         onConnection: (state, reason) => {
           progress.note(
             state === 'lost'
-              ? `golog produce: connection to ${flags.addr} lost (${messageOf(reason)}), trying again`
-              : `golog produce: connected again`,
+              ? `golog produce: no server takes records now (${messageOf(reason)}), trying again`
+              : `golog produce: goes on`,
           );
         },
       },
@@ -146,7 +146,7 @@ async function runProduce(file: string, flags: ProduceFlags, signal: AbortSignal
   } finally {
     progress.stop();
     input.destroy();
-    client.close();
+    for (const client of clients) client.close();
   }
   const seconds = (performance.now() - startMs) / 1_000;
 

@@ -53,14 +53,14 @@ type Next = IteratorResult<Buffer, unknown> | { readonly error: Error };
  * the log is known to hold the input. An input that is wrong is reported after all that came before it is acknowledged.
  */
 export async function produce(
-  client: LogClient,
+  clients: readonly LogClient[],
   input: AsyncIterable<Buffer>,
   options: ProduceOptions,
   produced: Produced,
 ): Promise<void> {
   const { reader, signal } = options;
   const underWay: Taken[] = [];
-  const producer = await Producer.open(client, {
+  const producer = await Producer.open(clients, {
     shared: options.shared,
     inFlightMax: options.inFlightMax,
     reconnectTimeoutMs: options.reconnectTimeoutMs,

@@ -67,6 +67,13 @@ export function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && 'code' in error && typeof error.code === 'number' && 'metadata' in error;
 }
 
+/** A server explains itself with a rich status; a connection that breaks does not. */
+export function isServersWord(error: unknown): error is RpcError {
+  if (!(error instanceof RpcError)) return false;
+  const { cause } = error;
+  return isServiceError(cause) && cause.metadata.get('grpc-status-details-bin').length > 0;
+}
+
 /** The error of a call in this client's terms; anything that is no gRPC error comes back as it is. */
 export function fromServiceError(error: unknown, address: string): Error {
   if (!isServiceError(error)) return error instanceof Error ? error : new Error(String(error));

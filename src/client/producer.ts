@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { fromBinary } from '@bufbuild/protobuf';
 import { AppendResponseSchema } from '../gen/golog/v1/log_service_pb.js';
 import {
@@ -11,6 +10,7 @@ import {
   UnreachableError,
 } from './errors.js';
 import { type AppendCall, type LogClient, safeNumber } from './log-client.js';
+import { Backoff, LogServers } from './log-servers.js';
 import type { OutgoingBatch } from './record-batch-builder.js';
 import { holdsBatchAt, readBack } from './read-back.js';
 
@@ -22,7 +22,7 @@ export interface Acknowledgement {
 export interface ProducerOptions {
   /** Called for each batch in the order of `send`, when it is on the disks of a quorum. Must not throw. */
   readonly onAcknowledged?: (acknowledgement: Acknowledgement) => void;
-  /** Called when the connection is lost and when it is there again. */
+  /** Called when no server takes appends any more, or none does yet, and when one does again. */
   readonly onConnection?: (state: 'lost' | 'resumed', reason?: Error) => void;
   /**
    * Other producers append all the time: batches go without a claim to their offsets, and a connection lost while
@@ -45,8 +45,8 @@ interface Pending {
 
 const inFlightMaxDefault = 16;
 const reconnectTimeoutMsDefault = 60_000;
-const backoffMsFirst = 50;
-const backoffMsMax = 1_000;
+/** The most that opening waits for servers that answer and cannot serve, as in an election. */
+const openingMsMax = 30_000;
 
 /**
  * Appends batches, pipelined and in order, and goes on after a lost connection without storing a batch twice.
@@ -74,23 +74,40 @@ export class Producer {
   #lastProgressMs = performance.now();
   readonly #closed = new AbortController();
 
+  /** One past the last offset known to be taken. */
+  private nextOffset = 0;
+
   private constructor(
-    private readonly client: LogClient,
+    private readonly servers: LogServers,
     private readonly options: ProducerOptions,
-    /** One past the last offset known to be taken. */
-    private nextOffset: number,
   ) {
     this.#inFlightMax = options.inFlightMax ?? inFlightMaxDefault;
     this.#reconnectTimeoutMs = options.reconnectTimeoutMs ?? reconnectTimeoutMsDefault;
     this.#shared = options.shared === true;
   }
 
-  /** @throws UnreachableError, RpcError when the server does not say where its log ends */
-  static async open(client: LogClient, options: ProducerOptions = {}): Promise<Producer> {
-    const { highWatermark } = await client.read({ from: { position: 'latest' }, linearizable: true });
-    const producer = new Producer(client, options, highWatermark);
-    producer.#startStream();
+  /**
+   * Several clients are of servers of one cluster: the first that serves is used until it is lost. Servers that answer
+   * and cannot serve now are waited for, up to half a minute.
+   *
+   * @throws UnreachableError, RpcError when no server says where the log ends
+   */
+  static async open(clients: LogClient | readonly LogClient[], options: ProducerOptions = {}): Promise<Producer> {
+    const servers = new LogServers('address' in clients ? [clients] : clients);
+    const producer = new Producer(servers, options);
+    await producer.#begin();
     return producer;
+  }
+
+  async #begin(): Promise<void> {
+    let waited = false;
+    const timeoutMs = Math.min(this.#reconnectTimeoutMs, openingMsMax);
+    this.nextOffset = await this.servers.highWatermark(timeoutMs, this.#closed.signal, (reason) => {
+      waited = true;
+      this.options.onConnection?.('lost', reason);
+    });
+    if (waited) this.options.onConnection?.('resumed');
+    this.#startStream();
   }
 
   /** Batches handed over and not acknowledged. */
@@ -148,14 +165,15 @@ export class Producer {
   }
 
   #startStream(): void {
-    const call = this.client.appendStream();
+    const { address } = this.servers.current;
+    const call = this.servers.current.appendStream();
     this.#call = call;
     call.on('data', (message: Buffer) => this.#onAnswer(message));
     call.on('drain', () => {
       this.#clogged = false;
       this.#pump();
     });
-    call.on('error', (error: unknown) => this.#onStreamEnd(fromServiceError(error, this.client.address)));
+    call.on('error', (error: unknown) => this.#onStreamEnd(fromServiceError(error, address)));
     call.on('end', () => setImmediate(() => this.#onQuietEnd(call)));
     this.#pump();
   }
@@ -236,21 +254,22 @@ export class Producer {
     void this.#resume(error, !mismatch);
   }
 
-  /** Tries until the server is there again, then settles what was under way and goes on. */
+  /** Tries one server after the other until one is there, then settles what was under way and goes on. */
   async #resume(reason: Error, announce: boolean): Promise<void> {
-    let backoffMs = backoffMsFirst;
+    const backoff = new Backoff();
     for (let last = reason; this.#failure === undefined;) {
       if (performance.now() - this.#lastProgressMs > this.#reconnectTimeoutMs) {
         const seconds = Math.round(this.#reconnectTimeoutMs / 1_000);
         this.#fail(
-          new UnreachableError(this.client.address, `no progress for ${seconds} s (${last.message})`, { cause: last }),
+          new UnreachableError(this.servers.addresses, `no progress for ${seconds} s (${last.message})`, {
+            cause: last,
+          }),
         );
         return;
       }
       try {
-        await delay(backoffMs, undefined, { signal: this.#closed.signal });
-        if (this.#shared) await readBack(this.client, this.nextOffset, this.nextOffset, this.#closed.signal);
-        else await this.#settle();
+        await backoff.wait(this.#closed.signal);
+        await this.servers.attempt(this.#closed.signal, (client, signal) => this.#settle(client, signal));
         if (this.#closed.signal.aborted) return;
         if (announce) this.options.onConnection?.('resumed');
         this.#startStream();
@@ -262,18 +281,21 @@ export class Producer {
           return;
         }
         last = cause;
-        backoffMs = Math.min(backoffMs * 2, backoffMsMax);
       }
     }
   }
 
   /** Reads the log where the unanswered batches claimed to be, and acknowledges those that are there. */
-  async #settle(): Promise<void> {
+  async #settle(client: LogClient, signal: AbortSignal): Promise<void> {
+    if (this.#shared) {
+      await readBack(client, this.nextOffset, this.nextOffset, signal);
+      return;
+    }
     const claimsEnd = this.#pending.reduce(
       (end, { batch, claims }) => Math.max(end, ...[...claims].map((claim) => claim + batch.recordCount)),
       this.nextOffset,
     );
-    const found = await readBack(this.client, this.nextOffset, claimsEnd, this.#closed.signal);
+    const found = await readBack(client, this.nextOffset, claimsEnd, signal);
     if (this.#failure !== undefined) return;
     if (found.highWatermark < this.nextOffset) throw new AcknowledgedLossError(this.nextOffset, found.highWatermark);
 

@@ -1,5 +1,5 @@
 import { type Client, connectivityState } from '@grpc/grpc-js';
-import { isServiceError, OutcomeUnknownError, RpcError, UnreachableError } from './errors.js';
+import { isServersWord, OutcomeUnknownError, RpcError, UnreachableError } from './errors.js';
 
 const connectMs = 3_000;
 /** Leaders that one call follows from server to server. */
@@ -107,9 +107,4 @@ function isElsewhereBetter(error: unknown, kind: CallKind): error is RpcError {
   throw new OutcomeUnknownError(`no answer (${error.message}): the change may or may not have been made`, {
     cause: error,
   });
-}
-
-/** A server explains itself with a rich status; a connection that breaks does not. */
-function isServersWord({ cause }: RpcError): boolean {
-  return isServiceError(cause) && cause.metadata.get('grpc-status-details-bin').length > 0;
 }

@@ -41,7 +41,6 @@ const method = (name: string, stream: boolean) => ({
 
 /** A log in memory behind gRPC that misbehaves as a test asks. */
 export class FakeLogServer {
-  readonly records: Record[] = [];
   readonly claims: (number | undefined)[] = [];
   readonly #server = new Server();
   readonly #endStream: (() => void)[] = [];
@@ -49,10 +48,17 @@ export class FakeLogServer {
   /** Requests that were on their way when one failed are still looked at, as a server may. */
   storeLateAfterMismatch = false;
 
-  private constructor(private readonly behave: (request: number) => Behaviour) {}
+  /** Reads that are answered as by a node that knows no leader, from the first on. */
+  leaderlessReads = 0;
 
-  static async start(behave: (request: number) => Behaviour): Promise<FakeLogServer> {
-    const fake = new FakeLogServer(behave);
+  private constructor(
+    private readonly behave: (request: number) => Behaviour,
+    readonly records: Record[],
+  ) {}
+
+  /** @param twin another server of the same log */
+  static async start(behave: (request: number) => Behaviour, twin?: FakeLogServer): Promise<FakeLogServer> {
+    const fake = new FakeLogServer(behave, twin?.records ?? []);
     fake.#server.addService(
       { AppendStream: method('AppendStream', true), Read: method('Read', false) },
       {
@@ -135,6 +141,13 @@ export class FakeLogServer {
   }
 
   #read(call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void {
+    if (this.leaderlessReads > 0) {
+      this.leaderlessReads -= 1;
+      const metadata = new Metadata();
+      metadata.set('grpc-status-details-bin', Buffer.from('any'));
+      respond({ code: status.UNAVAILABLE, details: 'there is no leader now', metadata });
+      return;
+    }
     const { from } = fromBinary(ReadRequestSchema, call.request);
     const offset = from.case === 'offset' ? Number(from.value) : this.records.length;
     const records = this.records.slice(offset);

@@ -154,3 +154,67 @@ describe('Producer', () => {
     expect(server.values()).toEqual(['0a', '0b', 'rival', 'rival', '2a', '2b', '3a', '3b']);
   });
 });
+
+describe('Producer with several servers', () => {
+  let twin: FakeLogServer;
+  let other: LogClient;
+
+  async function start(first: (request: number) => Behaviour): Promise<void> {
+    server = await FakeLogServer.start(first);
+    twin = await FakeLogServer.start(() => 'answer', server);
+    [client, other] = [server, twin].map(({ address }) => LogClient.connect(address));
+  }
+  afterEach(() => {
+    other.close();
+    twin.stop();
+  });
+
+  it('begins at the next where the first does not answer', async () => {
+    await start(() => 'answer');
+    server.stop();
+    const producer = await Producer.open([client, other]);
+    await producer.send(batch(0));
+    await producer.flush();
+    producer.close();
+    expect(twin.values()).toEqual(values(1));
+  });
+
+  it.each<Behaviour>(['lose', 'store and lose'])(
+    'goes on at the next, with nothing lost and nothing twice, when its server dies for good (%s)',
+    async (behaviour) => {
+      await start((request) => (request === 5 ? behaviour : 'answer'));
+      const producer = await Producer.open([client, other], { onConnection: () => server.stop() });
+      for (let n = 0; n < 20; n += 1) await producer.send(batch(n));
+      await producer.flush();
+      producer.close();
+      expect(twin.values()).toEqual(values(20));
+      expect(twin.claims.length).toBeGreaterThan(0);
+    },
+  );
+
+  it('says which servers cannot be reached', async () => {
+    await start(() => 'answer');
+    server.stop();
+    twin.stop();
+    await expect(Producer.open([client, other])).rejects.toThrow(
+      `cannot reach ${server.address}, ${twin.address}: none of them answers`,
+    );
+  });
+
+  it('waits at the beginning while there is no leader, and says so', async () => {
+    await start(() => 'answer');
+    [server.leaderlessReads, twin.leaderlessReads] = [3, 2];
+    const states: string[] = [];
+    const onConnection = (state: string, reason?: Error): void => void states.push(`${state} ${reason?.message}`);
+    const producer = await Producer.open([client, other], { onConnection });
+    producer.close();
+    expect(states).toEqual(['lost there is no leader now', 'resumed undefined']);
+  });
+
+  it('does not wait for a leader for ever', async () => {
+    await start(() => 'answer');
+    server.leaderlessReads = twin.leaderlessReads = Infinity;
+    const opening = Producer.open([client, other], { reconnectTimeoutMs: 200 });
+    await expect(opening).rejects.toMatchObject({ code: 'UNAVAILABLE', message: 'there is no leader now' });
+  });
+});
