@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Nothing here takes this long but on a machine that is far too busy. */
-export const generousMs = 15_000;
+export const generousMs = 30_000;
 
 /** Asks again and again until there is an answer; rejects, naming what was awaited, when time is up. */
 export async function eventually<T>(

@@ -15,6 +15,10 @@ export class Run {
     private readonly name: string,
   ) {}
 
+  file(name: string): string {
+    return this.scratch.file(`${this.name}-${name}`);
+  }
+
   folder(): string {
     return this.scratch.folder(this.name);
   }
@@ -59,11 +63,8 @@ export class Run {
 
 /** Gives a test its own run; a failure tells what the nodes wrote last. */
 export function clusterTests(): (name: string, test: (run: Run) => Promise<void>) => () => Promise<void> {
-  let scratch: Scratch;
-  beforeAll(() => {
-    compile();
-    scratch = new Scratch();
-  }, 120_000);
+  const scratch = new Scratch();
+  beforeAll(compile, 120_000);
   afterAll(() => scratch.remove());
   return (name, test) => async () => {
     const run = new Run(scratch, name);

@@ -51,7 +51,9 @@ export class LiveNode {
 
   /** Whether it has a process that is not stopped by SIGSTOP. */
   get isUp(): boolean {
-    return this.#process !== undefined && !this.#paused && this.#process.child.exitCode === null;
+    if (this.#process === undefined || this.#paused) return false;
+    const { exitCode, signalCode } = this.#process.child;
+    return exitCode === null && signalCode === null;
   }
 
   /** What all its processes wrote, for a failure's message. */
@@ -189,15 +191,6 @@ export class LiveCluster {
         return inStep.length >= count ? true : undefined;
       },
     );
-  }
-
-  /** Resolves when the leader misses a node. */
-  async missing(node: LiveNode): Promise<void> {
-    await eventually(`the leader to miss ${node.name}`, async () => {
-      const status = await (await this.leader()).view();
-      const found = status?.members.find(({ name }) => name === node.name);
-      return found?.state === 'unreachable' ? true : undefined;
-    });
   }
 
   /** Ends a node that is no member any more. */

@@ -1,0 +1,83 @@
+import { describe, expect, it } from '@jest/globals';
+import { sha256Of, writeCorpus } from '../end-to-end/corpus.js';
+import { GologProcess, runGolog } from '../end-to-end/golog-process.js';
+import { eventually, tell } from './deadline.js';
+import { clusterTests } from './fixture.js';
+import type { LiveCluster } from './live-cluster.js';
+import { expectIdentical } from './verdict.js';
+
+const run = clusterTests();
+const isFull = process.env.CLUSTER_FULL === '1';
+const linesMin = isFull ? 1_000_000 : 300_000;
+
+interface Summary {
+  readonly records: number;
+  readonly firstOffset: number;
+  readonly lastOffset: number;
+}
+
+/** The highest watermark that any node shows. */
+async function watermarkOf(nodes: LiveCluster): Promise<number> {
+  const infos = await Promise.all(nodes.nodes.map((node) => node.info()));
+  return Math.max(...infos.map((info) => info?.highWatermark ?? 0));
+}
+
+async function expectFileAtEachNode(nodes: LiveCluster, copy: string, sha256: string): Promise<void> {
+  for (const { name, address } of nodes.nodes) {
+    const { code, stderr } = await runGolog(['consume', '--addr', address, '--from', 'earliest'], '', copy);
+    expect({ name, code, stderr, sha256: await sha256Of(copy) }).toEqual({ name, code: 0, stderr: '', sha256 });
+  }
+}
+
+describe(`a file of ${linesMin} lines through a cluster whose leader is killed twice`, () => {
+  it.each([
+    ['through a follower, with the others named besides', 'file-all', true],
+    ['through one node alone, which is killed when it leads', 'file-one', false],
+  ])(
+    'comes out of every node as it went in: %s',
+    (_, folder, named) =>
+      run(folder, async (own) => {
+        const nodes = await own.cluster(3);
+        const [original, copy] = [own.file('original'), own.file('copy')];
+        const { lines } = writeCorpus(original, linesMin);
+        const [follower] = await nodes.followers();
+        const others = nodes.addresses.filter((address) => address !== follower.address);
+        const addresses = named ? [follower.address, ...others].join(',') : follower.address;
+        const startMs = performance.now();
+        const produce = new GologProcess(['produce', '--addr', addresses, '--json', '--quiet', original]);
+        for (const share of [0.2, 0.5]) {
+          await eventually(`${share} of the file`, async () =>
+            (await watermarkOf(nodes)) >= share * lines ? true : undefined,
+          );
+          const leader = await nodes.leader();
+          const through = leader === follower ? ', which the command talks to' : '';
+          await leader.killNine();
+          const killedAtMs = performance.now();
+          const before = await watermarkOf(nodes);
+          if (!named && leader === follower) await leader.start();
+          await eventually('records after the kill', async () =>
+            (await watermarkOf(nodes)) > before ? true : undefined,
+          );
+          const gapMs = Math.round(performance.now() - killedAtMs);
+          tell(`leader ${leader.name} killed at ${share * 100} %${through}: more records after ${gapMs} ms`);
+          if (!leader.isUp) await leader.start();
+        }
+        const { code, stdout, stderr } = await produce.finished;
+        const seconds = (performance.now() - startMs) / 1_000;
+        expect({ code, stderr: stderr.replace(/^golog produce: (connec|no leader|the).*\n/gm, '') }).toEqual({
+          code: 0,
+          stderr: '',
+        });
+        expect(JSON.parse(stdout)).toMatchObject({
+          records: lines,
+          firstOffset: 0,
+          lastOffset: lines - 1,
+        } satisfies Summary);
+        tell(`${lines} lines in ${seconds.toFixed(1)} s; golog produce said: ${stderr.trim()}`);
+        await nodes.converged();
+        await expectFileAtEachNode(nodes, copy, await sha256Of(original));
+        await expectIdentical(nodes, lines);
+      })(),
+    240_000,
+  );
+});
