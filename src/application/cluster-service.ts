@@ -137,11 +137,12 @@ export class ClusterService implements Cluster, JoinDesk {
     const id = known?.id ?? lastId + 1;
     if (known === undefined) {
       const namesake = this.#find(name);
+      // It may have died a moment ago, and this is the one that takes its place.
       if (namesake !== undefined && this.#isHeard(namesake.id))
-        throw new MembershipError(`another node of the name ${name} is a living member of this cluster`);
+        throw new UnavailableError(`another node of the name ${name} is a living member of this cluster`);
       const replaces = namesake === undefined ? {} : { replaces: namesake.id };
       await this.#change([{ type: 'add-learner-node', nodeId: id }], [{ id, name, uuid, rpcAddr, ...replaces }]);
-    } else if (members.some((member) => member.name === name && member.id !== id)) {
+    } else if (members.some((member) => member.name === name && member.id !== id && member.id !== known.replaces)) {
       throw new MembershipError(`another member has the name ${name}`);
     } else if (known.uuid !== uuid || known.rpcAddr !== rpcAddr || known.name !== name) {
       await this.#change([{ type: 'update-node', nodeId: id }], [{ ...known, name, uuid, rpcAddr }]);

@@ -45,6 +45,13 @@ export interface KeptConfiguration {
   readonly contacts: readonly Member[];
   /** By index, ascending; the first is as of the entry before the log start, or older. */
   readonly history: readonly Configuration[];
+  /** From this entry on the log was found damaged, and nobody has repaired it yet: the next start does. */
+  readonly damagedFrom?: number;
+  /**
+   * What this node acknowledged may be missing in its log: until it is fetched again from the peers, the node takes no
+   * part. Entries from `cutFrom` on go before that; left out once they are gone.
+   */
+  readonly repairing?: { readonly cutFrom?: number };
 }
 
 /** The file of the configuration is not what was written: the node no longer knows who its cluster is. */
@@ -70,6 +77,7 @@ const headerBytes = 12;
  */
 export class ConfigurationFile {
   #kept: KeptConfiguration | undefined;
+  #writing: Promise<void> = Promise.resolve();
 
   private constructor(
     private readonly directory: Directory,
@@ -101,7 +109,37 @@ export class ConfigurationFile {
   }
 
   /** Replaces everything. Durable when it resolves. */
-  async write(kept: KeptConfiguration): Promise<void> {
+  write(kept: KeptConfiguration): Promise<void> {
+    return this.#change(() => kept);
+  }
+
+  /** Adds the newest, and forgets those that only entries before `startIndex` went by. Durable when it resolves. */
+  add(configuration: Configuration, startIndex: number): Promise<void> {
+    return this.#change((kept = { id: 0, contacts: [], history: [] }) => {
+      const older = kept.history.filter(({ index }) => index < configuration.index);
+      const first = older.findLastIndex(({ index }) => index < startIndex);
+      return { ...kept, history: [...older.slice(Math.max(first, 0)), configuration] };
+    });
+  }
+
+  /** Replaces what is known of damage to the log. Durable when it resolves. */
+  noteDamage(damage: Pick<KeptConfiguration, 'damagedFrom' | 'repairing'>): Promise<void> {
+    return this.#change(({ id, contacts, history } = { id: 0, contacts: [], history: [] }) => ({
+      id,
+      contacts,
+      history,
+      ...damage,
+    }));
+  }
+
+  /** One change after the other: each is made to what the one before it left. */
+  #change(change: (kept: KeptConfiguration | undefined) => KeptConfiguration): Promise<void> {
+    const written = this.#writing.then(() => this.#write(change(this.#kept)));
+    this.#writing = written.catch(() => undefined);
+    return written;
+  }
+
+  async #write(kept: KeptConfiguration): Promise<void> {
     const json = new TextEncoder().encode(JSON.stringify(kept));
     const header = new DataView(new ArrayBuffer(headerBytes));
     header.setUint32(0, magic);
@@ -109,14 +147,6 @@ export class ConfigurationFile {
     header.setUint32(8, this.crc32c(json) >>> 0);
     await writeDurably(this.directory, fileName, [new Uint8Array(header.buffer), json]);
     this.#kept = kept;
-  }
-
-  /** Adds the newest, and forgets those that only entries before `startIndex` went by. Durable when it resolves. */
-  async add(configuration: Configuration, startIndex: number): Promise<void> {
-    const { id = 0, contacts = [], history = [] } = this.#kept ?? {};
-    const older = history.filter(({ index }) => index < configuration.index);
-    const first = older.findLastIndex(({ index }) => index < startIndex);
-    await this.write({ id, contacts, history: [...older.slice(Math.max(first, 0)), configuration] });
   }
 }
 

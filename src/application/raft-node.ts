@@ -132,8 +132,8 @@ export class RaftNode implements Consensus, PeerReceiver {
   /** Takes over the log as it was recovered. A group of one leads when this resolves; others elect whom they will. */
   static async start(options: RaftNodeOptions): Promise<RaftNode> {
     const node = new RaftNode(options, await loadTail(options));
-    const { transport, id } = options;
-    transport.start(id, node);
+    const { transport, id, self } = options;
+    transport.start({ id, rpcAddr: self.rpcAddr }, node);
     node.#tellPeers();
     node.#waitForTick();
     if (node.isAlone) {

@@ -115,7 +115,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
     const startTwo = async (id = 2, by = seal): Promise<void> => {
       two = await network.node('two', by);
       atTwo = new Receiver();
-      two.transport.start(id, atTwo);
+      two.transport.start({ id, rpcAddr: two.rpcAddr }, atTwo);
       two.transport.setPeers([{ id: 1, rpcAddr: one.rpcAddr }]);
     };
     const connect = async (): Promise<void> => {
@@ -139,7 +139,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
       network = await make();
       one = await network.node('one', seal);
       atOne = new Receiver();
-      one.transport.start(1, atOne);
+      one.transport.start({ id: 1, rpcAddr: one.rpcAddr }, atOne);
       await startTwo();
       one.transport.setPeers([{ id: 2, rpcAddr: two.rpcAddr }]);
       await connect();
@@ -148,6 +148,19 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
       await one.transport.close();
       await two.transport.close();
       await network.close();
+    });
+
+    it('answers a member that it does not know yet where that says it is', async () => {
+      const seven = await network.node('seven', seal);
+      const atSeven = new Receiver();
+      seven.transport.start({ id: 7, rpcAddr: seven.rpcAddr }, atSeven);
+      seven.transport.setPeers([{ id: 2, rpcAddr: two.rpcAddr }]);
+      await until(() => {
+        seven.transport.send([message({ type: 'MsgHeartbeat', from: 7, to: 2, term: 5 })]);
+        two.transport.send([message({ type: 'MsgHeartbeatResp', from: 2, to: 7, term: 5 })]);
+        return atSeven.ofType('MsgHeartbeatResp').length > 0;
+      }, 'the answer came');
+      await seven.transport.close();
     });
 
     it('delivers each lane in order, each message once', async () => {

@@ -38,7 +38,7 @@ export async function startNode(id: number, options: Partial<GrpcServerOptions> 
   const received: Message[] = [];
   const lost: number[] = [];
   const appends: Records[] = [];
-  transport.start(id, {
+  transport.start({ id, rpcAddr: `127.0.0.1:${port}` }, {
     receive: (message) => received.push(message),
     unreachable: (peer) => lost.push(peer),
     appendForwarded: (records) => {

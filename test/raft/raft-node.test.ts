@@ -234,6 +234,23 @@ describe('membership', () => {
     expect(group.get('n4').node.configuration.members.map(({ name }) => name)).toEqual(['n1', 'n2', 'n3', 'n4']);
   }, 60_000);
 
+  it('lets a member that lags answer those that it does not know yet', async () => {
+    const group = await groupOfThree();
+    const leader = await group.leader();
+    const lagging = group.follower().member;
+    for (const { member } of group.running.values())
+      if (member.id !== lagging.id) group.network.cut(member.id, lagging.id);
+    await joinAs(group, 'n4', 'uuid-4');
+    await group.until(() => leader.node.configuration.confState.voters.length === 4);
+    await group.settled(leader.cluster.transferLeadership('n4', forever));
+    await group.stop(leader.member.name);
+    // Of four voters three are left, and the third one has never heard of the one that leads.
+    group.network.heal();
+    const now = await group.leader();
+    await group.settled(now.node.propose(records('a')));
+    await group.until(() => group.get(lagging.name).node.highWatermark === 1);
+  });
+
   it('removes a member, the leader among them', async () => {
     const group = await groupOfThree();
     const leader = await group.leader();
@@ -250,8 +267,10 @@ describe('membership', () => {
     await group.settled((await group.leader()).node.propose(records('a')));
     await group.stop(victim);
     const refused = await group.settled(ask(group, victim, 'another disk'));
-    expect(refused).toMatchObject({ kind: 'refused' });
+    expect(refused).toMatchObject({ kind: 'retry' });
     await group.until(() => false, 11_000).catch(() => undefined);
+    // The first answer gets lost.
+    expect(await group.settled(ask(group, victim, 'another disk'))).toMatchObject({ kind: 'joined', id: 4 });
     await joinAs(group, victim, 'another disk');
     const { node } = await group.leader();
     await group.until(() => node.configuration.confState.voters.includes(4) && node.configuration.members.length === 3);

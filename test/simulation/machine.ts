@@ -14,7 +14,7 @@ import { Log } from '../../src/domain/log/log.js';
 import type { Seal } from '../../src/domain/log/record-batch.js';
 import type { AfterCrashOptions } from '../../src/adapters/memory/faulty-directory.js';
 import type { Chance } from './chance.js';
-import type { Listener, Network } from './network.js';
+import { addressOf, type Listener, type Network } from './network.js';
 import { SimulatedDisk } from './simulated-disk.js';
 import { SimulatedProcess } from './simulated-process.js';
 import { SimulatedTransport } from './simulated-transport.js';
@@ -81,7 +81,7 @@ export class Machine implements Watched {
   ) {
     this.#chance = around.world.chance.fork(name);
     this.disk = new SimulatedDisk(this.#chance.fork('disk'));
-    this.address = `${name}:8400`;
+    this.address = addressOf(name);
     this.uuid = `${name}-disk-1`;
   }
 
@@ -120,7 +120,7 @@ export class Machine implements Watched {
     const { world, network } = this.around;
     const skewMs = this.#chance.between(-2_000, 2_000);
     const process = new SimulatedProcess(world, `${this.name}.${this.#lives}`, skewMs);
-    const listener: Listener = { machine: this.name, process, self: 0 };
+    const listener: Listener = { machine: this.name, process, self: 0, heard: new Map() };
     const life: Life = { process, listener };
     this.#life = life;
     process.schedule(0, 'starts', () => {
@@ -250,6 +250,7 @@ export class Machine implements Watched {
       onFatal: (error) => {
         world.note(`${process.name} has a fatal error: ${describeError(error)}`);
         world.mark('fatal');
+        // The whole machine: after a failed sync its page cache says of lost data that it is there.
         process.schedule(1, 'exits', () => this.kill('random'));
         if (!isForeseen(error)) world.fail(new InvariantError('fatal', `${process.name}: ${describeError(error)}`));
       },

@@ -34,6 +34,8 @@ export interface Listener {
   readonly process: SimulatedProcess;
   /** Raft id; 0 while it is in no cluster. */
   self: number;
+  /** Where those live that sent it a message, by Raft id. */
+  readonly heard: Map<number, string>;
   receiver?: PeerReceiver;
   cluster?: Cluster;
   joinDesk?: JoinDesk;
@@ -44,6 +46,8 @@ interface Lane {
   epoch: number;
   lastArrivalMs: number;
 }
+
+export const addressOf = (machine: string): string => `${machine}:8400`;
 
 /** What a negative control does to a message that arrives; undefined: it is swallowed. */
 export type MessageFilter = (message: Message, from: string, to: string) => Message | undefined;
@@ -105,13 +109,14 @@ export class Network {
     this.onSend(message, from.machine);
     if (message.type === 'MsgVoteResp' && !message.reject) this.onVote(from.machine);
     const copy = copyMessage(message, this.seal);
-    const lane = copy.entries.length > 0 || copy.type === 'MsgSnap' ? 'bulk' : 'control';
+    const lane = copy.type === 'MsgApp' || copy.type === 'MsgSnap' ? 'bulk' : 'control';
     const label = describeMessage(copy);
     const deliver = (to: Listener): void => {
       if (to.self !== copy.to) {
         onLost();
         return;
       }
+      to.heard.set(copy.from, addressOf(from.machine));
       const received = this.filter(copy, from.machine, to.machine);
       if (received !== undefined) to.receiver?.receive(received);
     };

@@ -5,7 +5,7 @@ import type { Joiner, JoinAnswer, JoinTransport } from '../../src/application/po
 import type { Peer, PeerReceiver, PeerTransport } from '../../src/application/ports/peer-transport.js';
 import type { Records } from '../../src/domain/log/record-batch.js';
 import type { Message } from '../../src/domain/raft/message.js';
-import type { Listener, Network } from './network.js';
+import { addressOf, type Listener, type Network } from './network.js';
 
 /** How often a call that waits looks whether its link is still there. */
 const keepaliveMs = 2_000;
@@ -14,6 +14,8 @@ const keepaliveMs = 2_000;
 export class SimulatedTransport implements PeerTransport, JoinTransport {
   #peers = new Map<number, string>();
   #closed = false;
+  /** Peers once, and no more. */
+  readonly #removed = new Set<number>();
   readonly #toldLost = new Set<number>();
 
   constructor(
@@ -21,19 +23,21 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
     private readonly own: Listener,
   ) {}
 
-  start(self: number, receiver: PeerReceiver): void {
+  start({ id: self }: Peer, receiver: PeerReceiver): void {
     this.own.self = self;
     this.own.receiver = receiver;
   }
 
   setPeers(peers: readonly Peer[]): void {
+    for (const id of this.#peers.keys()) this.#removed.add(id);
     this.#peers = new Map(peers.map(({ id, rpcAddr }) => [id, rpcAddr]));
+    for (const id of this.#peers.keys()) this.#removed.delete(id);
   }
 
   send(messages: readonly Message[]): void {
     if (this.#closed) return;
     for (const message of messages) {
-      const address = this.#peers.get(message.to);
+      const address = this.#addressOf(message.to);
       const onLost = (): void => this.#tellLost(message.to);
       if (address === undefined) onLost();
       else this.network.send(this.own, address, message, onLost);
@@ -72,6 +76,11 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
     this.#closed = true;
   }
 
+  /** Of a peer, or of a stranger that spoke to this node. */
+  #addressOf(id: number): string | undefined {
+    return this.#peers.get(id) ?? (this.#removed.has(id) ? undefined : this.own.heard.get(id));
+  }
+
   /** Once in a while, and in this process, as a link that is down says it. */
   #tellLost(id: number): void {
     if (this.#toldLost.has(id)) return;
@@ -97,7 +106,7 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
       };
       const lost = (): void => settle(() => reject(new OutcomeUnknownError(`the link broke during ${what}`)));
       const answer = (from: Listener, how: () => void): void => {
-        network.carry(from, this.#ownAddress(), 'calls', `answer to ${what}`, () => settle(how), lost);
+        network.carry(from, addressOf(own.machine), 'calls', `answer to ${what}`, () => settle(how), lost);
       };
       const look = (): void => {
         if (network.isCut(own.machine, to.machine) || network.isCut(to.machine, own.machine)) lost();
@@ -116,10 +125,5 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
       };
       network.carry(own, address, 'calls', what, begin, lost);
     });
-  }
-
-  /** Answers find their way by the machine's name, which addresses begin with. */
-  #ownAddress(): string {
-    return `${this.own.machine}:8400`;
   }
 }

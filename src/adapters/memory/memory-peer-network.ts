@@ -2,6 +2,7 @@ import type { Cluster } from '../../application/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../application/errors.js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { AppendReceipt, ProposeOptions } from '../../application/ports/consensus.js';
+import type { EntryDesk, EntrySource } from '../../application/ports/entry-source.js';
 import type { JoinDesk, JoinTransport } from '../../application/ports/join-transport.js';
 import type { Peer, PeerReceiver, PeerTransport } from '../../application/ports/peer-transport.js';
 import { invariant } from '../../domain/log/invariant.js';
@@ -35,21 +36,27 @@ export class MemoryPeerNetwork {
   readonly #members = new Map<string, MemoryPeerTransport>();
   readonly #desks = new Map<string, JoinDesk>();
   readonly #clusters = new Map<string, Cluster>();
+  readonly #entries = new Map<string, EntryDesk>();
   readonly #cuts = new Set<string>();
 
   constructor(private readonly clock: Clock) {}
 
   /** The links of a node at an address, in place of those of an earlier one. Nodes of other clusters do not reach it. */
   join(rpcAddr: string, clusterId: Uint8Array): MemoryPeerTransport {
-    const member = new MemoryPeerTransport(this, this.clock, String(clusterId));
+    const member = new MemoryPeerTransport(this, this.clock, String(clusterId), rpcAddr);
     this.#members.set(rpcAddr, member);
     return member;
   }
 
-  /** Who answers joiners, and calls of `clusterOf`, at an address: none where left out. */
-  serve(rpcAddr: string, services: { readonly desk?: JoinDesk; readonly cluster?: Cluster }): void {
+  /** Who answers joiners, calls of `clusterOf`, and entry sources at an address: none where left out. */
+  serve(
+    rpcAddr: string,
+    services: { readonly desk?: JoinDesk; readonly cluster?: Cluster; readonly entries?: EntryDesk },
+  ): void {
     this.#desks.delete(rpcAddr);
     this.#clusters.delete(rpcAddr);
+    this.#entries.delete(rpcAddr);
+    if (services.entries) this.#entries.set(rpcAddr, services.entries);
     if (services.desk) this.#desks.set(rpcAddr, services.desk);
     if (services.cluster) this.#clusters.set(rpcAddr, services.cluster);
   }
@@ -64,6 +71,26 @@ export class MemoryPeerNetwork {
       return unlessAborted(signal, desk.admit(joiner));
     },
   };
+
+  /** What a member with this Raft id reads of the others' logs. Cuts apply; errors are those of the desks. */
+  entrySource(self: number): EntrySource {
+    const deskOf = async (peer: Peer, signal: AbortSignal): Promise<EntryDesk> => {
+      await this.#soon();
+      signal.throwIfAborted();
+      const desk = this.#cuts.has(pair(self, peer.id)) ? undefined : this.#entries.get(peer.rpcAddr);
+      if (desk === undefined) throw new UnavailableError(`nobody answers at ${peer.rpcAddr}`);
+      return desk;
+    };
+    return {
+      logEnd: async (peer, term, signal) => (await deskOf(peer, signal)).logEnd(self, term),
+      read: async function* (peer, from, until, signal) {
+        for await (const batches of (await deskOf(peer, signal)).read(from, until)) {
+          yield batches;
+          await deskOf(peer, signal);
+        }
+      },
+    };
+  }
 
   /** From now on nothing passes between the two, in either direction; what is on its way is lost. */
   cut(a: number, b: number): void {
@@ -121,14 +148,15 @@ export class MemoryPeerTransport implements PeerTransport {
     private readonly network: MemoryPeerNetwork,
     private readonly clock: Clock,
     private readonly clusterId: string,
+    private readonly rpcAddr: string,
   ) {}
 
   get self(): number {
     return this.#self;
   }
 
-  start(self: number, receiver: PeerReceiver): void {
-    this.#self = self;
+  start({ id }: Peer, receiver: PeerReceiver): void {
+    this.#self = id;
     this.#receiver = receiver;
   }
 
@@ -268,6 +296,8 @@ export class MemoryPeerTransport implements PeerTransport {
     for (const parcel of this.#inbox.splice(0)) {
       this.#inboxBytes = Math.max(0, this.#inboxBytes - parcel.bytes);
       const receiver = this.#receiver;
+      const { self: id, rpcAddr } = parcel.from;
+      if (!this.#peers.has(id)) this.#peers.set(id, { id, rpcAddr });
       if (receiver !== undefined && parcel.from.#reaches(this)) parcel.deliver(receiver);
       else parcel.lose();
     }

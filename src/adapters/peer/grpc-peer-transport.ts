@@ -21,11 +21,17 @@ export interface GrpcPeerTransportOptions {
   readonly logger: Logger;
 }
 
+/** Members that a lagging node has not heard of yet are few; anything beyond is noise. */
+const acquaintancesMax = 16;
+
 /** Links over `golog.peer.v1.PeerService`: see `PeerLink` for what goes where. */
 export class GrpcPeerTransport implements PeerTransport {
   readonly #links = new Map<number, PeerLink>();
   readonly #unreachable = new Set<number>();
-  #self = 0;
+  #self: Peer = { id: 0, rpcAddr: '' };
+  #named: readonly Peer[] = [];
+  /** Who has dialled this node and is not named, by id. */
+  readonly #acquaintances = new Map<number, Peer>();
   #receiver: PeerReceiver | undefined;
   /** The highest id ever named as a member: ids are given in order, so that a lower unknown one was removed. */
   #highestId = 0;
@@ -34,39 +40,29 @@ export class GrpcPeerTransport implements PeerTransport {
 
   constructor(private readonly options: GrpcPeerTransportOptions) {}
 
-  start(self: number, receiver: PeerReceiver): void {
+  start(self: Peer, receiver: PeerReceiver): void {
     this.#self = self;
     this.#receiver = receiver;
     this.options.endpoint.open({
-      self,
+      self: self.id,
       seal: this.options.seal,
       receiver,
       isRemoved: (id) => this.#isRemoved(id),
-      heardFrom: (id) => this.#links.get(id)?.wake(),
+      heardFrom: (peer) => this.#heardFrom(peer),
     });
   }
 
   setPeers(peers: readonly Peer[]): void {
     if (this.#closed) return;
-    const { seal, clock, random, logger, endpoint } = this.options;
-    const others = peers.filter(({ id }) => id !== this.#self);
     const before = this.#members;
+    this.#named = peers.filter(({ id }) => id !== this.#self.id);
     this.#members = new Set(peers.map(({ id }) => id));
-    this.#highestId = Math.max(this.#highestId, this.#self, ...this.#members);
-    for (const id of before) if (this.#isRemoved(id)) endpoint.turnOut(id);
-    for (const [id, link] of this.#links) {
-      if (others.some((peer) => peer.id === id && peer.rpcAddr === link.peer.rpcAddr)) continue;
-      link.close();
-      this.#links.delete(id);
+    this.#highestId = Math.max(this.#highestId, this.#self.id, ...this.#members);
+    for (const id of [...before, ...this.#acquaintances.keys()]) {
+      if (this.#members.has(id) || this.#isRemoved(id)) this.#acquaintances.delete(id);
+      if (this.#isRemoved(id)) this.options.endpoint.turnOut(id);
     }
-    for (const peer of others) {
-      if (this.#links.has(peer.id)) continue;
-      const identity = { clusterId: seal.logId, from: this.#self, to: peer.id };
-      const lost = (): void => {
-        this.#tellUnreachable(peer.id);
-      };
-      this.#links.set(peer.id, new PeerLink(peer, { identity, clock, random, logger }, lost));
-    }
+    this.#link();
   }
 
   send(messages: readonly Message[]): void {
@@ -102,6 +98,37 @@ export class GrpcPeerTransport implements PeerTransport {
   /** Bytes of messages that wait for a peer, for tests and metrics. */
   waitingBytes(to: number): number {
     return this.#links.get(to)?.waitingBytes ?? 0;
+  }
+
+  #heardFrom(peer: Peer): void {
+    const known = this.#links.get(peer.id);
+    if (!this.#members.has(peer.id) && peer.rpcAddr !== '' && known?.peer.rpcAddr !== peer.rpcAddr) {
+      this.#acquaintances.delete(peer.id);
+      const [oldest] = this.#acquaintances.keys();
+      if (this.#acquaintances.size >= acquaintancesMax) this.#acquaintances.delete(oldest);
+      this.#acquaintances.set(peer.id, peer);
+      this.#link();
+    } else known?.wake();
+  }
+
+  /** Has a link to each peer that is named or acquainted, where it is now, and no other. */
+  #link(): void {
+    const { seal, clock, random, logger } = this.options;
+    const wanted = [...this.#named, ...this.#acquaintances.values()];
+    for (const [id, link] of this.#links) {
+      if (wanted.some((peer) => peer.id === id && peer.rpcAddr === link.peer.rpcAddr)) continue;
+      link.close();
+      this.#links.delete(id);
+    }
+    for (const peer of wanted) {
+      if (this.#links.has(peer.id)) continue;
+      const { id: from, rpcAddr } = this.#self;
+      const identity = { clusterId: seal.logId, from, to: peer.id, rpcAddr };
+      const lost = (): void => {
+        this.#tellUnreachable(peer.id);
+      };
+      this.#links.set(peer.id, new PeerLink(peer, { identity, clock, random, logger }, lost));
+    }
   }
 
   #linkTo(id: number): PeerLink {

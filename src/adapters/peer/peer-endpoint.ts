@@ -1,15 +1,17 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall } from '@grpc/grpc-js';
+import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
 import { Metadata, status } from '@grpc/grpc-js';
+import type { EntryDesk } from '../../application/ports/entry-source.js';
 import type { JoinDesk } from '../../application/ports/join-transport.js';
 import type { Logger } from '../../application/ports/logger.js';
-import type { PeerReceiver } from '../../application/ports/peer-transport.js';
+import type { Peer, PeerReceiver } from '../../application/ports/peer-transport.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
 import type { Seal } from '../../domain/log/record-batch.js';
 import type { Message } from '../../domain/raft/message.js';
 import { JoinRequestSchema, JoinResponseSchema, PeerService } from '../../gen/golog/peer/v1/peer_service_pb.js';
 import { appendErrorKind } from './append-errors.js';
 import { decodeAppends, encodeAnswers, type AppendAnswer, type AppendOutcome } from './append-wire.js';
+import { EntryCalls } from './entry-calls.js';
 import { FrameQueue } from './frame-queue.js';
 import { answerMessage, joinerOf } from './join-messages.js';
 import { identityOf } from './peer-identity.js';
@@ -26,7 +28,7 @@ export interface PeerNode {
   /** Whether the id was a member's that has been removed. */
   isRemoved(id: number): boolean;
   /** A member has come into contact. */
-  heardFrom(id: number): void;
+  heardFrom(peer: Peer): void;
 }
 
 /**
@@ -48,17 +50,35 @@ export class PeerEndpoint {
     join: (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void => {
       void this.#join(call.request, respond);
     },
+    getLogEnd: (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void => {
+      const caller = this.#letIn(call.metadata);
+      if ('from' in caller) this.#entries.logEnd(caller.from, call.request, respond);
+      else respond(caller);
+    },
+    readEntries: (call: ServerWritableStream<Buffer, Buffer>): void => {
+      const caller = this.#letIn(call.metadata);
+      if ('from' in caller) this.#entries.read(call);
+      else end(call, caller.code, caller.details);
+    },
   };
   /** By lane and sender: a newer stream of the same takes the place of the older. */
   readonly #streams = new Map<string, Stream>();
   #node: PeerNode | undefined;
   #desk: JoinDesk | undefined;
+  readonly #entries: EntryCalls;
 
-  constructor(private readonly logger: Logger) {}
+  constructor(private readonly logger: Logger) {
+    this.#entries = new EntryCalls(logger);
+  }
 
   /** Who answers joiners from here on; until then they are told to ask again. */
   setDesk(desk: JoinDesk): void {
     this.#desk = desk;
+  }
+
+  /** Who gives entries to members that repair their logs; until then they are told to ask again. */
+  setEntries(desk: EntryDesk): void {
+    this.#entries.setDesk(desk);
   }
 
   /** Lets the peers of this node in. */
@@ -71,6 +91,7 @@ export class PeerEndpoint {
     this.#node = undefined;
     for (const stream of this.#streams.values()) end(stream, status.UNAVAILABLE, 'this node is closing its links');
     this.#streams.clear();
+    this.#entries.endAll();
   }
 
   /** Ends the streams of a peer that is a member no more. */
@@ -150,18 +171,12 @@ export class PeerEndpoint {
 
   /** Lets the caller in, or ends the call with what does not fit. */
   #admit(call: Stream, lane: Lane): { node: PeerNode; from: number } | undefined {
-    const node = this.#node;
-    if (node === undefined) {
-      end(call, status.UNAVAILABLE, 'this node is no member yet, or any more');
+    const caller = this.#letIn(call.metadata);
+    if (!('from' in caller)) {
+      end(call, caller.code, caller.details);
       return undefined;
     }
-    const identity = identityOf(call.metadata);
-    const misfit = this.#misfit(node, identity);
-    if (misfit !== undefined || identity === undefined) {
-      end(call, status.FAILED_PRECONDITION, misfit ?? '');
-      return undefined;
-    }
-    const { from } = identity;
+    const { node, from, rpcAddr } = caller;
     const older = this.#streams.get(key(lane, from));
     if (older) end(older, status.ABORTED, 'the same member has opened a newer stream');
     this.#streams.set(key(lane, from), call);
@@ -172,8 +187,18 @@ export class PeerEndpoint {
       call.end();
     });
     call.sendMetadata(new Metadata());
-    node.heardFrom(from);
+    node.heardFrom({ id: from, rpcAddr });
     return { node, from };
+  }
+
+  #letIn(metadata: Metadata): { node: PeerNode; from: number; rpcAddr: string } | { code: status; details: string } {
+    const node = this.#node;
+    if (node === undefined) return { code: status.UNAVAILABLE, details: 'this node is no member yet, or any more' };
+    const identity = identityOf(metadata);
+    const misfit = this.#misfit(node, identity);
+    if (misfit !== undefined || identity === undefined)
+      return { code: status.FAILED_PRECONDITION, details: misfit ?? '' };
+    return { node, from: identity.from, rpcAddr: identity.rpcAddr };
   }
 
   #misfit(node: PeerNode, identity: ReturnType<typeof identityOf>): string | undefined {
@@ -204,6 +229,6 @@ export class PeerEndpoint {
 const key = (lane: Lane, from: number): string => `${lane} ${from}`;
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
-function end(call: Stream, code: status, details: string): void {
+function end(call: Stream | ServerWritableStream<Buffer, Buffer>, code: status, details: string): void {
   call.emit('error', { code, details });
 }

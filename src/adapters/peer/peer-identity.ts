@@ -2,17 +2,20 @@ import { Metadata } from '@grpc/grpc-js';
 
 /** Who calls whom, in the metadata of each call between members. */
 export interface PeerIdentity {
+  /** HOST:PORT of the caller's gRPC, for answers where it is not known. */
+  readonly rpcAddr: string;
   /** 16 bytes: the id of the log. */
   readonly clusterId: Uint8Array;
   readonly from: number;
   readonly to: number;
 }
 
-const Key = { clusterId: 'golog-cluster-id-bin', from: 'golog-from', to: 'golog-to' } as const;
+const Key = { clusterId: 'golog-cluster-id-bin', from: 'golog-from', to: 'golog-to', rpcAddr: 'golog-addr' } as const;
 
-export function identityMetadata({ clusterId, from, to }: PeerIdentity): Metadata {
+export function identityMetadata({ rpcAddr, clusterId, from, to }: PeerIdentity): Metadata {
   const metadata = new Metadata();
   metadata.set(Key.clusterId, Buffer.from(clusterId));
+  metadata.set(Key.rpcAddr, rpcAddr);
   metadata.set(Key.from, String(from));
   metadata.set(Key.to, String(to));
   return metadata;
@@ -23,7 +26,8 @@ export function identityOf(metadata: Metadata): PeerIdentity | undefined {
   const [clusterId] = metadata.get(Key.clusterId);
   const from = Number(metadata.get(Key.from)[0]);
   const to = Number(metadata.get(Key.to)[0]);
+  const rpcAddr = String(metadata.get(Key.rpcAddr)[0] ?? '');
   const isId = (id: number): boolean => Number.isSafeInteger(id) && id > 0;
   if (typeof clusterId === 'string' || clusterId === undefined || !isId(from) || !isId(to)) return undefined;
-  return { clusterId, from, to };
+  return { clusterId, from, to, rpcAddr };
 }

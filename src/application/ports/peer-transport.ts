@@ -28,8 +28,12 @@ export interface PeerReceiver {
  */
 export interface PeerTransport {
   /** Begins to deliver to `receiver`, for `self`. Called once, before all others. */
-  start(self: number, receiver: PeerReceiver): void;
-  /** Who there is besides this node, replacing what was said before: links to others are closed. */
+  start(self: Peer, receiver: PeerReceiver): void;
+  /**
+   * Who there is besides this node, replacing what was said before: links to others are closed. But a member that is not
+   * among them, has sent this node something and was not removed is answered where it says that it is: a node that lags
+   * does not know yet who leads, or votes, today (Raft §6: servers take requests of those not in their configuration).
+   */
   setPeers(peers: readonly Peer[]): void;
   /**
    * Sends each message to its `to`. Never waits and never throws: what has no link or no room is dropped, and the

@@ -1,0 +1,103 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { sendUnaryData, ServerWritableStream } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
+import { UnavailableError } from '../../application/errors.js';
+import type { EntryDesk } from '../../application/ports/entry-source.js';
+import type { Logger } from '../../application/ports/logger.js';
+import { CorruptRangeError, IndexOutOfRangeError, InvalidInputError } from '../../domain/log/errors.js';
+import {
+  GetLogEndRequestSchema,
+  GetLogEndResponseSchema,
+  ReadEntriesRequestSchema,
+} from '../../gen/golog/peer/v1/peer_service_pb.js';
+import { encodeEntries } from './entry-wire.js';
+import { safeNumber } from './safe-number.js';
+
+type Stream = ServerWritableStream<Buffer, Buffer>;
+
+/** Serves `GetLogEnd` and `ReadEntries` to members that were let in. */
+export class EntryCalls {
+  readonly #streams = new Set<Stream>();
+  #desk: EntryDesk | undefined;
+
+  constructor(private readonly logger: Logger) {}
+
+  setDesk(desk: EntryDesk): void {
+    this.#desk = desk;
+  }
+
+  /** Ends the reads under way. */
+  endAll(): void {
+    this.#desk = undefined;
+    for (const stream of this.#streams) fail(stream, status.UNAVAILABLE, 'this node is closing its links');
+    this.#streams.clear();
+  }
+
+  logEnd(from: number, request: Buffer, respond: sendUnaryData<Buffer>): void {
+    try {
+      const { term } = fromBinary(GetLogEndRequestSchema, request);
+      const end = this.#deskOrThrow().logEnd(from, safeNumber(term));
+      const response = create(GetLogEndResponseSchema, {
+        term: BigInt(end.term),
+        leads: end.leads,
+        startIndex: BigInt(end.startIndex),
+        commitIndex: BigInt(end.commitIndex),
+        lastIndex: BigInt(end.lastIndex),
+      });
+      respond(null, Buffer.from(toBinary(GetLogEndResponseSchema, response)));
+    } catch (error) {
+      respond(this.#statusOf(error));
+    }
+  }
+
+  read(call: Stream): void {
+    this.#streams.add(call);
+    const cancelled = new Promise<'cancelled'>((resolve) => {
+      call.once('cancelled', () => {
+        this.#streams.delete(call);
+        resolve('cancelled');
+      });
+    });
+    this.#send(call, cancelled).then(
+      () => {
+        if (this.#streams.delete(call)) call.end();
+      },
+      (error: unknown) => {
+        const { code, details } = this.#statusOf(error);
+        if (this.#streams.delete(call)) fail(call, code, details);
+      },
+    );
+  }
+
+  /** One message at a time: the next is read when the connection has taken the one before. */
+  async #send(call: Stream, cancelled: Promise<'cancelled'>): Promise<void> {
+    const { fromIndex, untilIndex } = fromBinary(ReadEntriesRequestSchema, call.request);
+    for await (const batches of this.#deskOrThrow().read(safeNumber(fromIndex), safeNumber(untilIndex))) {
+      if (!this.#streams.has(call)) return;
+      const taken = new Promise<void>((resolve) => {
+        call.write(encodeEntries(batches), () => {
+          resolve();
+        });
+      });
+      if ((await Promise.race([taken, cancelled])) === 'cancelled') return;
+    }
+  }
+
+  #deskOrThrow(): EntryDesk {
+    if (this.#desk === undefined) throw new UnavailableError('this node is starting');
+    return this.#desk;
+  }
+
+  #statusOf(error: unknown): { code: status; details: string } {
+    if (error instanceof UnavailableError) return { code: status.UNAVAILABLE, details: error.message };
+    if (error instanceof IndexOutOfRangeError) return { code: status.OUT_OF_RANGE, details: error.message };
+    if (error instanceof CorruptRangeError) return { code: status.DATA_LOSS, details: error.message };
+    if (error instanceof InvalidInputError) return { code: status.INVALID_ARGUMENT, details: error.message };
+    this.logger.error({ err: error }, 'a peer could not be given entries');
+    return { code: status.INTERNAL, details: 'internal error; the log of this node says more' };
+  }
+}
+
+function fail(call: Stream, code: status, details: string): void {
+  call.emit('error', { code, details });
+}

@@ -1,0 +1,116 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { ClientReadableStream, Metadata } from '@grpc/grpc-js';
+import { ChannelCredentials, Client } from '@grpc/grpc-js';
+import { UnavailableError } from '../../application/errors.js';
+import type { EntrySource, LogEnd } from '../../application/ports/entry-source.js';
+import type { Peer } from '../../application/ports/peer-transport.js';
+import type { RecordBatch, Seal } from '../../domain/log/record-batch.js';
+import {
+  GetLogEndRequestSchema,
+  GetLogEndResponseSchema,
+  PeerService,
+  ReadEntriesRequestSchema,
+} from '../../gen/golog/peer/v1/peer_service_pb.js';
+import { decodeEntries } from './entry-wire.js';
+import { peerChannelOptions } from './peer-connection.js';
+import { identityMetadata } from './peer-identity.js';
+import { safeNumber } from './safe-number.js';
+
+const answerMs = 3_000;
+
+const same = (bytes: Buffer): Buffer => bytes;
+const pathOf = ({ name }: { readonly name: string }): string => `/${PeerService.typeName}/${name}`;
+
+/** Reads over `golog.peer.v1.PeerService`, with a connection for each call. A dead one is noticed by its keepalive. */
+export class GrpcEntrySource implements EntrySource {
+  constructor(
+    private readonly seal: Seal,
+    /** This node. */
+    private readonly self: Peer,
+  ) {}
+
+  async logEnd(peer: Peer, term: number, signal: AbortSignal): Promise<LogEnd> {
+    signal.throwIfAborted();
+    const client = new Client(peer.rpcAddr, ChannelCredentials.createInsecure(), peerChannelOptions);
+    try {
+      const request = toBinary(GetLogEndRequestSchema, create(GetLogEndRequestSchema, { term: BigInt(term) }));
+      const bytes = await this.#ask(client, peer, Buffer.from(request), signal);
+      const end = fromBinary(GetLogEndResponseSchema, bytes);
+      return {
+        term: safeNumber(end.term),
+        leads: end.leads,
+        startIndex: safeNumber(end.startIndex),
+        commitIndex: safeNumber(end.commitIndex),
+        lastIndex: safeNumber(end.lastIndex),
+      };
+    } finally {
+      client.close();
+    }
+  }
+
+  #metadata(peer: Peer): Metadata {
+    const { id, rpcAddr } = this.self;
+    return identityMetadata({ clusterId: this.seal.logId, from: id, rpcAddr, to: peer.id });
+  }
+
+  #ask(client: Client, peer: Peer, request: Buffer, signal: AbortSignal): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const call = client.makeUnaryRequest(
+        pathOf(PeerService.method.getLogEnd),
+        same,
+        same,
+        request,
+        this.#metadata(peer),
+        { deadline: Date.now() + answerMs },
+        (error, response) => {
+          signal.removeEventListener('abort', abort);
+          if (signal.aborted) reject(signal.reason as Error);
+          else if (error === null && response !== undefined) resolve(response);
+          else reject(new UnavailableError(error?.details ?? 'no answer'));
+        },
+      );
+      const abort = (): void => {
+        call.cancel();
+      };
+      signal.addEventListener('abort', abort, { once: true });
+    });
+  }
+
+  async *read(
+    peer: Peer,
+    from: number,
+    until: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly RecordBatch[], void, void> {
+    signal.throwIfAborted();
+    const client = new Client(peer.rpcAddr, ChannelCredentials.createInsecure(), peerChannelOptions);
+    const range = create(ReadEntriesRequestSchema, { fromIndex: BigInt(from), untilIndex: BigInt(until) });
+    const stream: ClientReadableStream<Buffer> = client.makeServerStreamRequest(
+      pathOf(PeerService.method.readEntries),
+      same,
+      same,
+      Buffer.from(toBinary(ReadEntriesRequestSchema, range)),
+      this.#metadata(peer),
+    );
+    const abort = (): void => {
+      stream.cancel();
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      for await (const bytes of stream as AsyncIterable<Buffer>) yield decodeEntries(bytes, this.seal);
+    } catch (error) {
+      throw signal.aborted ? signal.reason : inPortsTerms(error);
+    } finally {
+      signal.removeEventListener('abort', abort);
+      stream.on('error', () => undefined);
+      stream.cancel();
+      client.close();
+    }
+  }
+}
+
+/** A failed call is as good as no answer; anything else is as it was. */
+function inPortsTerms(error: unknown): unknown {
+  const isCallError = typeof error === 'object' && error !== null && 'details' in error;
+  return isCallError ? new UnavailableError(String(error.details)) : error;
+}
