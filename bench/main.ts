@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { appendStream } from './figures/append-stream.js';
 import { clusterAppendEtcd } from './figures/cluster-append-etcd.js';
 import { clusterAppendNats } from './figures/cluster-append-nats.js';
+import { clusterCatchUp } from './figures/cluster-catch-up.js';
 import { clusterFailOver, clusterFailOverFast } from './figures/cluster-fail-over.js';
 import { clusterIdle } from './figures/cluster-idle.js';
 import { clusterProduce } from './figures/cluster-produce.js';
@@ -36,6 +37,7 @@ const figures: readonly Figure[] = [
   clusterProduce,
   clusterFailOver,
   clusterFailOverFast,
+  clusterCatchUp,
   clusterIdle,
 ];
 

@@ -6,6 +6,7 @@ import { startServer, type Command, type Server } from './processes.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const peerFile = fileURLToPath(new URL('../peers/grpc-peer.js', import.meta.url));
+const copyFile = fileURLToPath(new URL('../peers/grpc-copy.js', import.meta.url));
 const gologProgram = join(root, 'bin', 'golog');
 
 export interface BenchOptions {
@@ -24,6 +25,7 @@ export interface Golog extends Server {
 
 /** Starts what a figure needs, and leaves nothing behind: `close` stops every process and removes every directory. */
 export class Bench {
+  readonly copyProgram = copyFile;
   private readonly servers = new Set<Server>();
   private readonly directories = new Set<string>();
   private readonly fixtures = new Map<string, Promise<unknown>>();
@@ -78,6 +80,12 @@ export class Bench {
   /** The grpc-js server that a ratio is taken of; `args` as in `peers/grpc-peer.ts`. */
   async startPeer(args: readonly string[] = []): Promise<Server & { readonly rpcAddr: string }> {
     const server = await this.start({ file: process.execPath, args: [peerFile, ...args] });
+    return { ...server, rpcAddr: String(server.serving['rpcAddr']) };
+  }
+
+  /** Serves the files for a copy; `peers/grpc-copy.ts` says how to fetch it. */
+  async startCopy(files: readonly string[]): Promise<Server & { readonly rpcAddr: string }> {
+    const server = await this.start({ file: process.execPath, args: [this.copyProgram, 'serve', ...files] });
     return { ...server, rpcAddr: String(server.serving['rpcAddr']) };
   }
 

@@ -44,6 +44,17 @@ export function ratioRow(
   };
 }
 
+/** For two values that were not measured in turn. */
+export function plainRatioRow(
+  head: { figure: string; unit: string; baselineName: string; note?: string },
+  value: number,
+  baseline: number,
+  target: Target,
+): Row {
+  const ratio = value / baseline;
+  return { ...head, value, baseline, ratio, target, pass: reaches(target, value, ratio) };
+}
+
 export const valueRow = (
   head: { figure: string; unit: string; note?: string },
   value: number,
