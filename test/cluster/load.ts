@@ -199,7 +199,9 @@ export class Load {
   }
 
   #count(error: Error): void {
-    const text = error instanceof RpcError ? `${error.code} ${error.message}` : error.message;
+    // What grpc-js adds in detail (times, ports, its last error) tells errors apart that are the same.
+    const message = error.message.replace(/ (after \d+\.\d+s|established\.).*/, '');
+    const text = error instanceof RpcError ? `${error.code} ${message}` : message;
     this.errors.set(text, (this.errors.get(text) ?? 0) + 1);
     if (!isRetryable(error)) this.unexpected ??= error;
   }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import { Consistency } from '../../src/gen/golog/v1/log_service_pb.js';
 import { tell } from './deadline.js';
 import { clusterTests } from './fixture.js';
 import type { LiveNode } from './live-cluster.js';
@@ -82,7 +83,7 @@ const title =
       for (const { what, begin, heal, isLeaderReachable } of partitions) {
         const leader = await nodes.leader();
         const others = nodes.nodes.filter((node) => node !== leader).map(hostOf);
-        const reader = new Reader(leader.address, load, true);
+        const reader = new Reader(leader.address, load, Consistency.LINEARIZABLE);
         await reader.read();
         load.longestGapMs = 0;
         begin(network, hostOf(leader), others);

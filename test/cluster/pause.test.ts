@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
+import { Consistency } from '../../src/gen/golog/v1/log_service_pb.js';
 import { eventually, tell } from './deadline.js';
 import { clusterTests } from './fixture.js';
 import type { LiveCluster } from './live-cluster.js';
@@ -12,8 +13,8 @@ const run = clusterTests();
 /** Stops the leader for a time, with reads waiting for it when it goes on. */
 async function pauseLeader(nodes: LiveCluster, load: Load, pauseMs: number): Promise<void> {
   const leader = await nodes.leader();
-  const linearizable = new Reader(leader.address, load, true);
-  const local = new Reader(leader.address, load, false);
+  const linearizable = new Reader(leader.address, load, Consistency.LINEARIZABLE);
+  const local = new Reader(leader.address, load, Consistency.LOCAL);
   await Promise.all([linearizable.read(), local.read()]);
   const before = load.acknowledgedEnd;
   leader.pause();
@@ -34,6 +35,8 @@ async function pauseLeader(nodes: LiveCluster, load: Load, pauseMs: number): Pro
   }
   await Promise.all(reads);
   expect(linearizable.stale).toEqual([]);
+  // All of them were there when the node went on, and it had to decide.
+  expect(linearizable.lost).toBe(0);
   // It takes part again, and then it does answer.
   await eventually('a linearizable read at the node that was stopped', async () => {
     const { answered } = linearizable;

@@ -4,6 +4,8 @@ import { clusterTests } from './fixture.js';
 import { expectAllKept } from './verdict.js';
 
 const run = clusterTests();
+/** Of four producers over three restarts. A leader that is missed, not handed over, costs more. */
+const fewErrors = 100;
 
 describe('a rolling restart under load', () => {
   it(
@@ -23,6 +25,7 @@ describe('a rolling restart under load', () => {
         tell(`${node.name}${led ? ', the leader,' : ''} restarted: ${load.errorCount - errorsBefore} errors`);
       }
       tell(load.describe());
+      expect(load.errorCount).toBeLessThan(fewErrors);
       await expectAllKept(nodes, load);
     }),
     120_000,

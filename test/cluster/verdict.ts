@@ -17,7 +17,10 @@ async function readAll(log: LogClient): Promise<string[]> {
 }
 
 /** What is wrong with a log after a load, if anything; at most ten lines. */
-export function faultsOf(values: readonly string[], load: Load): string[] {
+export function faultsOf(
+  values: readonly string[],
+  load: Pick<Load, 'acknowledged' | 'refused' | 'unknown'>,
+): string[] {
   const offsets = new Map<string, number>();
   const faults: string[] = [];
   values.forEach((value, offset) => {
@@ -37,7 +40,7 @@ export function faultsOf(values: readonly string[], load: Load): string[] {
   }
   for (const value of load.refused) if (offsets.has(value)) faults.push(`"${value}" was refused and is there`);
   accounted += load.unknown.filter((value) => offsets.has(value)).length;
-  if (accounted < values.length) faults.push(`${values.length - accounted} records are nobody's`);
+  if (accounted < values.length) faults.push(`${values.length - accounted} records are nobody’s`);
   return faults.slice(0, 10);
 }
 
