@@ -26,18 +26,26 @@ export interface DamagedNodeOptions {
   readonly id: number;
   readonly self: { readonly name: string };
   readonly clusterId: Uint8Array;
+  /** Set while the log is repaired from the peers. */
+  readonly repair?: {
+    /** All below is committed, and readable here. */
+    readonly readableEnd: Offset;
+    /** How far the repair is, for an operator. */
+    readonly inWords: string;
+  };
 }
 
 /**
- * Stands where Raft would while the end of the log is damaged: what can be read is served, and nothing else is done.
- * In a larger cluster what may not be committed is not served.
+ * Stands where Raft would while the log is damaged: what can be read is served, and nothing else is done. A group of one
+ * stays so; a member of a larger one until its log is repaired, and of what it has only what is committed is served.
  */
 export class DamagedNode implements Consensus, Cluster {
   readonly #watermark: Watermark;
+  readonly #ended = new AbortController();
 
   constructor(private readonly options: DamagedNodeOptions) {
-    const { log, configuration } = options;
-    this.#watermark = new Watermark(configuration.confState.voters.length > 1 ? log.startOffset : log.endOffset);
+    const { log, repair } = options;
+    this.#watermark = new Watermark(repair?.readableEnd ?? log.endOffset);
   }
 
   get highWatermark(): Offset {
@@ -49,17 +57,17 @@ export class DamagedNode implements Consensus, Cluster {
   }
 
   waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void> {
-    return this.#watermark.waitBeyond(offset, signal);
+    return this.#watermark.waitBeyond(offset, AbortSignal.any([signal, this.#ended.signal]));
   }
 
   async readBarrier(): Promise<Offset> {
-    if (this.options.configuration.confState.voters.length > 1)
-      throw new UnavailableError('the log of this node is damaged: it takes no part in the cluster');
+    if (this.options.repair) throw this.#repairing();
     return this.highWatermark;
   }
 
-  recovered(): Promise<void> {
-    return Promise.resolve();
+  /** What this node showed before may lie in what is repaired. */
+  async recovered(): Promise<void> {
+    if (this.options.repair) throw this.#repairing();
   }
 
   servers(): readonly Server[] {
@@ -68,10 +76,13 @@ export class DamagedNode implements Consensus, Cluster {
 
   async handOver(): Promise<void> {}
 
-  async close(): Promise<void> {}
+  /** Rejects those who wait, as retryable: nothing more comes here. */
+  async close(): Promise<void> {
+    this.#ended.abort(new UnavailableError('the log of this node was damaged; ask again'));
+  }
 
   async status(): Promise<ClusterStatus> {
-    const { log, configuration, self, clusterId, id: ownId } = this.options;
+    const { log, configuration, self, clusterId, id: ownId, repair } = this.options;
     return {
       clusterId: clusterIdInWords(clusterId),
       answeredBy: self.name,
@@ -83,7 +94,9 @@ export class DamagedNode implements Consensus, Cluster {
         const role = configuration.confState.voters.includes(id) ? 'voter' : 'learner';
         return { id, name, uuid, rpcAddr, role, state: id === ownId ? 'self' : 'unknown' };
       }),
-      problem: `the log of ${self.name} is damaged at its end: it takes no appends and has no vote; see golog verify`,
+      problem: repair
+        ? `the log of ${self.name} is damaged and under repair, until then it takes no part: ${repair.inWords}`
+        : `the log of ${self.name} is damaged at its end: it takes no appends and has no vote; see golog verify`,
     };
   }
 
@@ -104,7 +117,12 @@ export class DamagedNode implements Consensus, Cluster {
   }
 
   async #refuse(): Promise<never> {
+    if (this.options.repair) throw this.#repairing();
     this.options.log.assertAppendable();
     throw new MembershipError('the log of this node is damaged at its end');
+  }
+
+  #repairing(): UnavailableError {
+    return new UnavailableError('the log of this node is damaged and under repair from its peers');
   }
 }

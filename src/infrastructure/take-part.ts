@@ -1,6 +1,6 @@
 import type { Container } from 'inversify';
 import { crc32c } from '../adapters/checksum/crc32c.js';
-import type { PeerEndpoint } from '../adapters/peer/peer-endpoint.js';
+import { GrpcEntrySource, type PeerEndpoint } from '../adapters/peer/index.js';
 import { Cluster } from '../application/cluster.js';
 import { ClusterService } from '../application/cluster-service.js';
 import { CommitLog } from '../application/commit-log.js';
@@ -10,9 +10,14 @@ import { DamagedNode, isDamaged } from '../application/damaged-log.js';
 import type { DiskReserve } from '../application/disk-reserve.js';
 import type { ClusterGate, CommitLogGate } from '../application/gates.js';
 import { joinCluster } from '../application/joining.js';
+import { LogRepair } from '../application/log-repair.js';
+import { CommittedEntries } from '../application/log-repair-desk.js';
+import { watchDamage } from '../application/log-repair-watch.js';
 import { Clock } from '../application/ports/clock.js';
+import type { Consensus } from '../application/ports/consensus.js';
 import { DataDirectory } from '../application/ports/data-directory.js';
 import { JoinTransport, type Joiner } from '../application/ports/join-transport.js';
+import type { EntrySource } from '../application/ports/entry-source.js';
 import { Logger } from '../application/ports/logger.js';
 import { PeerTransport } from '../application/ports/peer-transport.js';
 import { RaftNode } from '../application/raft-node.js';
@@ -23,9 +28,12 @@ import { advertisedAddr, Config } from './config.js';
 import { NodeDiskReserve, NodeHardState, NodeLog, NodePeers } from './tokens.js';
 import { type Membership, OnFatal } from './node.js';
 
+type Part = Pick<Membership, 'consensus' | 'close'>;
+
 /**
  * Takes the node into its cluster: the one that its data directory knows, or the one that it joins, or a new one. Then
- * opens the gates that the listeners stand in front of.
+ * opens the gates that the listeners stand in front of. A member whose log is damaged serves what it can while the log
+ * is repaired from its peers, and takes part after that.
  */
 export async function takePart(container: Container, rpcPort: number, signal: AbortSignal): Promise<Membership> {
   const config = container.get<Config>(Config);
@@ -45,52 +53,77 @@ export async function takePart(container: Container, rpcPort: number, signal: Ab
   }
   const id = configuration.kept?.id ?? 0;
   const log = await container.getAsync<Log>(NodeLog);
-  const commitLogGate = container.get<CommitLogGate>(CommitLog);
-  const clusterGate = container.get<ClusterGate>(Cluster);
+  const onFatal = container.get<OnFatal>(OnFatal);
 
-  if (isDamaged(log)) {
-    const damaged = new DamagedNode({
-      log,
-      configuration: configuration.current,
-      id,
-      self,
-      clusterId: directory.logId,
-    });
-    commitLogGate.open(new CommitLogService(damaged, log));
-    clusterGate.open(damaged);
-    return { hardState, log, consensus: damaged, close: () => Promise.resolve() };
-  }
-  const transport = await container.getAsync<PeerTransport>(PeerTransport);
-  const node = await RaftNode.start({
-    log,
-    hardState,
-    configuration,
-    id,
-    self,
-    seal: { crc32c, logId: directory.logId },
-    clock,
-    random: (n) => Math.floor(Math.random() * n),
-    transport,
-    diskReserve: await container.getAsync<DiskReserve>(NodeDiskReserve),
-    retention: {
-      ...(config['retention-bytes'] !== undefined && { bytesMax: config['retention-bytes'] }),
-      ...(config['retention-age'] !== undefined && { ageMsMax: config['retention-age'] }),
-    },
-    timing: { ...defaultTiming, tickMs: config['tick-interval'] },
-    logger,
-    onFatal: container.get<OnFatal>(OnFatal),
+  const diskReserve = (): Promise<DiskReserve> => container.getAsync<DiskReserve>(NodeDiskReserve);
+  const source: EntrySource = new GrpcEntrySource({ crc32c, logId: directory.logId }, { id, rpcAddr });
+  const repair = await LogRepair.prepare({
+    ...{ log, hardState, configuration, id, source, clock, logger },
+    diskReserve: await diskReserve(),
   });
-  const cluster = new ClusterService({ node, transport, clock, logger, self, clusterId: directory.logId });
-  endpoint.setDesk(cluster);
-  commitLogGate.open(new CommitLogService(node, log));
-  clusterGate.open(cluster);
-  const moving = new AbortController();
-  const moved = announceMove(moving.signal);
-  const close = async (): Promise<void> => {
-    moving.abort();
-    await Promise.all([moved, cluster.close()]);
+  if (repair === undefined && !isDamaged(log)) return { hardState, log, ...(await startRaft()) };
+  const damaged = new DamagedNode({
+    ...{ log, configuration: configuration.current, id, self, clusterId: directory.logId },
+    ...(repair && { repair }),
+  });
+  openGates(damaged, damaged);
+  const stopping = new AbortController();
+  let part: Part = { consensus: damaged, close: async () => (await diskReserve()).close() };
+  const repaired = repair === undefined ? Promise.resolve() : repairAndStart(repair).catch(onFailure);
+  return {
+    hardState,
+    log,
+    get consensus() {
+      return part.consensus;
+    },
+    close: async () => {
+      stopping.abort();
+      await repaired;
+      await part.close();
+    },
   };
-  return { hardState, log, consensus: node, close };
+
+  async function repairAndStart(repair: LogRepair): Promise<void> {
+    await repair.run(stopping.signal);
+    part = await startRaft();
+    await damaged.close();
+  }
+
+  function onFailure(error: unknown): void {
+    if (!stopping.signal.aborted) onFatal(error);
+  }
+
+  function openGates(consensus: Consensus, cluster: Cluster): void {
+    container.get<CommitLogGate>(CommitLog).open(new CommitLogService(consensus, log));
+    container.get<ClusterGate>(Cluster).open(cluster);
+  }
+
+  async function startRaft(): Promise<Part> {
+    const transport = await container.getAsync<PeerTransport>(PeerTransport);
+    const node = await RaftNode.start({
+      ...{ log, hardState, configuration, id, self, clock, transport, logger, onFatal },
+      seal: { crc32c, logId: directory.logId },
+      random: (n) => Math.floor(Math.random() * n),
+      diskReserve: await diskReserve(),
+      retention: {
+        ...(config['retention-bytes'] !== undefined && { bytesMax: config['retention-bytes'] }),
+        ...(config['retention-age'] !== undefined && { ageMsMax: config['retention-age'] }),
+      },
+      timing: { ...defaultTiming, tickMs: config['tick-interval'] },
+    });
+    const cluster = new ClusterService({ node, transport, clock, logger, self, clusterId: directory.logId });
+    endpoint.setDesk(cluster);
+    endpoint.setEntries(new CommittedEntries({ node, log }));
+    openGates(node, cluster);
+    const stopWatching = watchDamage({ log, configuration, id, clock, logger, onFatal });
+    const moving = new AbortController();
+    const moved = announceMove(moving.signal);
+    const close = async (): Promise<void> => {
+      moving.abort();
+      await Promise.all([moved, cluster.close(), stopWatching()]);
+    };
+    return { consensus: node, close };
+  }
 
   /** A node whose name or address has changed has the cluster know: as one that joins, under the UUID that it had. */
   async function announceMove(stopped: AbortSignal): Promise<void> {

@@ -1,0 +1,260 @@
+import { CorruptRangeError, DiskReserveError, InvalidInputError } from '../domain/log/errors.js';
+import type { HardStateFile } from '../domain/log/hard-state.js';
+import { invariant } from '../domain/log/invariant.js';
+import type { Log } from '../domain/log/log.js';
+import { type Index, type Offset, toIndex, toOffset } from '../domain/log/offsets.js';
+import { follows, placeAfter, type Place } from '../domain/log/place.js';
+import { BatchKind, type RecordBatch, storedBytes } from '../domain/log/record-batch.js';
+import type { ConfigurationFile } from './configuration.js';
+import { isDamaged } from './damaged-log.js';
+import type { DiskReserve } from './disk-reserve.js';
+import { UnavailableError } from './errors.js';
+import { peersOf } from './log-repair-peers.js';
+import { describeSurvey, leadersEnd, survey } from './log-repair-survey.js';
+import { pause } from './log-repair-pause.js';
+import type { Clock } from './ports/clock.js';
+import type { EntrySource } from './ports/entry-source.js';
+import type { Logger } from './ports/logger.js';
+import type { Peer } from './ports/peer-transport.js';
+
+const backOffMsMin = 50;
+const backOffMsMax = 5_000;
+/** What goes on without success is said this often. */
+const sayEveryMs = 60_000;
+/** Damage that does not keep the node from appending is left for a later start when nobody can help for this long. */
+const patienceMs = 10_000;
+
+export interface LogRepairOptions {
+  readonly log: Log;
+  readonly hardState: Pick<HardStateFile, 'current' | 'save'>;
+  readonly configuration: ConfigurationFile;
+  /** This node's Raft id. */
+  readonly id: number;
+  readonly source: EntrySource;
+  readonly diskReserve: Pick<DiskReserve, 'refresh' | 'admitOrThrow'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Repairs the log of a member from its peers, before Raft starts (storage.md: a quarantined range is never counted for a
+ * quorum). All from the first damaged entry on, and all that is not known to be committed, goes, and what the cluster has
+ * committed takes its place: up to the end that a leader's log had once this node took no part any more.
+ *
+ * That end is beyond everything that this node helped to commit (Raft §5.4.3): it acknowledged entries in no term later
+ * than that of its hard state; the leader of that term has what it sent here, and one of a later term was elected without
+ * this node, by a majority that meets each other one in a voter which still has what was committed.
+ *
+ * Nothing goes before a member was found that has it all. From then on `repairing` stands in the configuration's file,
+ * durably, so that a crash at any point leads back here.
+ */
+export class LogRepair {
+  #inWords = 'it begins';
+  /** Exclusive; undefined until a leader was asked. */
+  #until: number | undefined;
+  /** Committed up to here, and no change of the membership since the commit index on disk. */
+  #committed: number;
+
+  private constructor(
+    private readonly options: LogRepairOptions,
+    private from: Index,
+    /** Offsets below are committed, and readable here. */
+    readonly readableEnd: Offset,
+  ) {
+    this.#committed = options.hardState.current.commit;
+  }
+
+  /** Undefined: there is nothing to repair, or nobody to repair it from. Else the damage is noted durably. */
+  static async prepare(options: LogRepairOptions): Promise<LogRepair | undefined> {
+    const { configuration, log, logger } = options;
+    const { repairing, damagedFrom } = configuration.kept ?? {};
+    if (repairing === undefined && peersOf(configuration, options.id).length === 0) return undefined;
+    for (;;) {
+      const from = firstToReplace(options);
+      if (from === undefined) {
+        if (damagedFrom !== undefined) await configuration.noteDamage({});
+        return undefined;
+      }
+      const readableEnd = await offsetOf(log, from);
+      // The entry before it is damaged as well, and known to be so now.
+      if (readableEnd === undefined) continue;
+      if (repairing === undefined && damagedFrom !== from) await configuration.noteDamage({ damagedFrom: from });
+      logger.warn(
+        { from, lastIndex: log.lastIndex },
+        'the log is damaged: this node takes no part until it is repaired',
+      );
+      return new LogRepair(options, from, readableEnd);
+    }
+  }
+
+  /** How far it is, for an operator. */
+  get inWords(): string {
+    return this.#inWords;
+  }
+
+  /**
+   * Resolves when the node may take part. Tries for ever, but where the damage lies in sealed segments and nobody can
+   * help now: then the range stays quarantined and noted for the next start. Rejects with the signal's reason, with
+   * `LogFailedError`, or with the error of a file: then the process has to end.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.options;
+    const beganAt = clock.now();
+    let saidAt = -Infinity;
+    for (let backOffMs = backOffMsMin; ; backOffMs = Math.min(2 * backOffMs, backOffMsMax)) {
+      signal.throwIfAborted();
+      const obstacle = await this.#attempt(signal);
+      if (obstacle === undefined) {
+        await this.#finish();
+        return;
+      }
+      this.#inWords = obstacle;
+      if (!this.#mustComplete && clock.now() - beganAt >= patienceMs) {
+        logger.error({ reason: obstacle }, 'damage in older segments stays for now: restart this node to try again');
+        return;
+      }
+      if (clock.now() - saidAt >= sayEveryMs) {
+        saidAt = clock.now();
+        logger.warn({ reason: obstacle }, 'the log cannot be repaired yet');
+      }
+      await pause(clock, backOffMs, signal);
+    }
+  }
+
+  get #mustComplete(): boolean {
+    const { configuration, log } = this.options;
+    return configuration.kept?.repairing !== undefined || isDamaged(log);
+  }
+
+  /** What keeps it from being done, if anything. */
+  async #attempt(signal: AbortSignal): Promise<string | undefined> {
+    const { configuration, id, source, hardState } = this.options;
+    const { term } = hardState.current;
+    const answers = await survey(source, peersOf(configuration, id), term, signal);
+    signal.throwIfAborted();
+    this.#until ??= leadersEnd(answers, term);
+    if (this.#until === undefined) return `no leader answers (${describeSurvey(answers)})`;
+    const until = this.#until;
+    const ahead = answers.filter(({ end }) => end !== undefined && end.commitIndex >= until - 1);
+    if (ahead.length === 0) return `nobody has committed entry ${until - 1} yet (${describeSurvey(answers)})`;
+    const keeping = ahead.filter(({ end }) => end !== undefined && end.startIndex <= this.from);
+    if (keeping.length === 0)
+      return (
+        `nobody keeps entry ${this.from} any more (${describeSurvey(answers)}): ` +
+        'empty the data directory and rejoin as a new member'
+      );
+    await this.#cut();
+    const failures: string[] = [];
+    for (const { peer } of keeping) {
+      const failure = await this.#fetch(peer, until, signal);
+      if (failure === undefined) return undefined;
+      failures.push(`${peer.name}: ${failure}`);
+    }
+    return failures.join('; ');
+  }
+
+  async #cut(): Promise<void> {
+    const { configuration, log, logger } = this.options;
+    if (configuration.kept?.repairing === undefined)
+      await configuration.noteDamage({ repairing: { cutFrom: this.from } });
+    if (this.from <= log.lastIndex || isDamaged(log)) {
+      logger.warn({ from: this.from, lastIndex: log.lastIndex }, 'what is damaged, and all after it, is cut off');
+      await log.truncateSuffix(this.from);
+    }
+    if (configuration.kept?.repairing?.cutFrom !== undefined) await configuration.noteDamage({ repairing: {} });
+    this.from = toIndex(log.lastIndex + 1);
+  }
+
+  async #fetch(
+    peer: Peer & { readonly name: string },
+    until: number,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const { log, logger, source } = this.options;
+    if (this.from >= until) return undefined;
+    logger.info({ peer: peer.name, from: this.from, until }, 'entries are fetched');
+    const entries = source.read(peer, this.from, until, signal)[Symbol.asyncIterator]();
+    try {
+      while (this.from < until) {
+        const batches = await this.#next(entries, until);
+        if (typeof batches === 'string') {
+          signal.throwIfAborted();
+          return batches;
+        }
+        await log.append(batches);
+        for (const { index, kind } of batches)
+          if (index === this.#committed + 1 && kind !== BatchKind.configuration) this.#committed = index;
+        this.from = toIndex(log.lastIndex + 1);
+        this.#inWords = `entries up to ${log.lastIndex} of ${until - 1} are fetched from ${peer.name}`;
+        signal.throwIfAborted();
+      }
+      return undefined;
+    } finally {
+      await entries.return?.();
+    }
+  }
+
+  /** The next batches, which follow on the log's end, or why there are none. */
+  async #next(entries: AsyncIterator<readonly RecordBatch[]>, until: number): Promise<readonly RecordBatch[] | string> {
+    const { log, diskReserve } = this.options;
+    try {
+      const result = await entries.next();
+      if (result.done === true || result.value.length === 0) return 'it ended before all had come';
+      const batches = result.value;
+      let place: Place = { offset: log.endOffset, index: toIndex(log.lastIndex + 1), term: log.lastTerm };
+      let bytes = 0;
+      for (const batch of batches) {
+        if (!follows(batch, place) || batch.index >= until) return `it sent entry ${batch.index} out of place`;
+        place = placeAfter(batch);
+        bytes += storedBytes(batch);
+      }
+      await diskReserve.refresh();
+      diskReserve.admitOrThrow(bytes);
+      return batches;
+    } catch (error) {
+      const isExpected =
+        error instanceof UnavailableError || error instanceof InvalidInputError || error instanceof DiskReserveError;
+      if (isExpected) return error.message;
+      throw error;
+    }
+  }
+
+  async #finish(): Promise<void> {
+    const { configuration, hardState, log, logger } = this.options;
+    const { current } = hardState;
+    invariant(log.lastIndex >= current.commit, 'a repaired log has all that was known to be committed');
+    await log.sync();
+    // What is committed and changes no membership need not be read back into memory by the start.
+    if (this.#committed > current.commit) await hardState.save({ ...current, commit: toIndex(this.#committed) });
+    await configuration.noteDamage({});
+    logger.info({ lastIndex: log.lastIndex }, 'the log is repaired');
+  }
+}
+
+/**
+ * The first entry to replace; undefined: none. Where nothing was cut yet, all that is not known to be committed counts:
+ * it might not be what the cluster has at its index.
+ */
+function firstToReplace({ configuration, hardState, log }: LogRepairOptions): Index | undefined {
+  const { repairing, damagedFrom } = configuration.kept ?? {};
+  const known: number[] = log.quarantined.map(({ fromIndex }) => fromIndex);
+  const noted = repairing ? repairing.cutFrom : damagedFrom;
+  // Below the log start it went with retention.
+  if (noted !== undefined && noted >= log.startIndex) known.push(noted);
+  if (repairing === undefined && known.length === 0) return undefined;
+  known.push(log.lastIndex + 1);
+  if (repairing === undefined || repairing.cutFrom !== undefined) known.push(hardState.current.commit + 1);
+  return toIndex(Math.max(log.startIndex, Math.min(...known)));
+}
+
+/** Of the first record behind the entry before `index`; undefined where that entry turns out to be damaged. */
+async function offsetOf(log: Log, index: Index): Promise<Offset | undefined> {
+  if (index === log.startIndex) return log.startOffset;
+  try {
+    const [{ baseOffset, recordCount }] = await log.readEntries(toIndex(index - 1), { until: index, bytesMax: 1 });
+    return toOffset(baseOffset + recordCount);
+  } catch (error) {
+    if (error instanceof CorruptRangeError) return undefined;
+    throw error;
+  }
+}
