@@ -4,21 +4,23 @@ import { existsSync } from 'node:fs';
 /** Addresses 198.18.0.0/15 are for tests of networks (RFC 2544) and in nobody's way. */
 const subnet = `198.18.${process.pid % 256}`;
 
+const iproute2 = 'ip';
+
 function ip(...args: string[]): void {
-  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  execFileSync(iproute2, args, { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
 /** Why namespaces cannot be had here; undefined: they can. */
 export function noNamespacesBecause(): string | undefined {
   if (process.getuid?.() !== 0) return 'not root';
   const name = `glt${process.pid}`;
-  const made = spawnSync('ip', ['netns', 'add', name], { encoding: 'utf8' });
+  const made = spawnSync(iproute2, ['netns', 'add', name], { encoding: 'utf8' });
   if (made.error) return 'no iproute2';
   if (made.status !== 0) return `ip netns add: ${made.stderr.trim()}`;
-  const veth = spawnSync('ip', ['-n', name, 'link', 'add', 'name', 'one', 'type', 'veth', 'peer', 'name', 'two'], {
+  const veth = spawnSync(iproute2, ['-n', name, 'link', 'add', 'name', 'one', 'type', 'veth', 'peer', 'name', 'two'], {
     encoding: 'utf8',
   });
-  spawnSync('ip', ['netns', 'del', name]);
+  spawnSync(iproute2, ['netns', 'del', name]);
   return veth.status === 0 ? undefined : `no veth: ${veth.stderr.trim()}`;
 }
 
@@ -48,7 +50,7 @@ export class Network {
 
   /** A command that becomes one that runs at the host. */
   through(host: number): string[] {
-    return ['ip', 'netns', 'exec', this.#name(host)];
+    return [iproute2, 'netns', 'exec', this.#name(host)];
   }
 
   /** Pulls the host's cable: nobody reaches it, this process included. */
@@ -71,9 +73,9 @@ export class Network {
 
   /** Goes on where something is not there. */
   remove(): void {
-    for (let host = 1; host <= this.hosts; host += 1) spawnSync('ip', ['netns', 'del', this.#name(host)]);
-    spawnSync('ip', ['netns', 'del', this.#bridge]);
-    if (existsSync(`/sys/class/net/${this.#uplink}`)) spawnSync('ip', ['link', 'del', this.#uplink]);
+    for (let host = 1; host <= this.hosts; host += 1) spawnSync(iproute2, ['netns', 'del', this.#name(host)]);
+    spawnSync(iproute2, ['netns', 'del', this.#bridge]);
+    if (existsSync(`/sys/class/net/${this.#uplink}`)) spawnSync(iproute2, ['link', 'del', this.#uplink]);
   }
 
   #name(host: number): string {
