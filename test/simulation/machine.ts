@@ -190,7 +190,7 @@ export class Machine implements Watched {
       (error instanceof Error && error.cause !== undefined);
     world.note(`${life.process.name} could not start: ${String(error)}`);
     if (!isTrouble) world.fail(new InvariantError('start', `${this.name}: ${describeError(error)}`));
-    else life.process.schedule(1, 'exits', () => this.kill('random'));
+    else life.process.schedule(1, 'exits', () => this.kill(this.#chance.percent(50) ? 'all' : 'random'));
   }
 
   async #open(life: Life): Promise<void> {
@@ -251,7 +251,7 @@ export class Machine implements Watched {
         world.note(`${process.name} has a fatal error: ${describeError(error)}`);
         world.mark('fatal');
         // The whole machine: after a failed sync its page cache says of lost data that it is there.
-        process.schedule(1, 'exits', () => this.kill('random'));
+        process.schedule(1, 'exits', () => this.kill(this.#chance.percent(50) ? 'all' : 'random'));
         if (!isForeseen(error)) world.fail(new InvariantError('fatal', `${process.name}: ${describeError(error)}`));
       },
     };

@@ -91,6 +91,10 @@ export class HardStateFile {
     }
     try {
       const { slot, damage } = await readNewest(file, crc32c);
+      // The sync of the process that wrote it may have failed: then the system takes for clean what never reached the
+      // disk, and a sync by itself would do nothing. In its own place: torn, it leaves the other slot, and nothing that
+      // was ever promised.
+      await file.write(slotPosition(slot.sequence), [encodeSlot(slot, crc32c)]);
       await file.sync();
       await directory.sync();
       return new HardStateFile(file, crc32c, slot, false, damage);

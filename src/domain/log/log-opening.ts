@@ -12,7 +12,7 @@ import {
 import { encodeIndexFile, readIndexFooter } from './index-file.js';
 import type { LogSettings } from './log-options.js';
 import { isLeftByReset, liesBelow, readLogStart } from './log-start.js';
-import type { Index, Offset } from './offsets.js';
+import { type Index, type Offset, toPosition } from './offsets.js';
 import { describePlace, logOrigin, samePlace, type Place } from './place.js';
 import { QuarantineList } from './quarantine.js';
 import { batchHeaderBytes, type BatchHeader } from './record-batch.js';
@@ -21,6 +21,8 @@ import { Segment } from './segment.js';
 import { decodeStoreHeader, firstBatchPosition, storeHeaderBytes } from './store-header.js';
 import { describeFault, scanStore, type StoreScan } from './store-scan.js';
 import { SyncedIndexFile } from './synced-index.js';
+
+const rewriteBytesMax = 1 << 20;
 
 export interface OpenedLog {
   readonly start: Place;
@@ -81,7 +83,7 @@ class LogOpening {
       this.#notify({ kind: 'log start unknown', reason: `${logStartFileName} is damaged` });
     const start = recordedStart === 'damaged' ? segments[0].base : (recordedStart ?? logOrigin);
     this.#checkJoints(start, segments);
-    await this.#makeDurable(file);
+    await this.#makeDurable(file, segment);
     return this.#opened(start, segments, file);
   }
 
@@ -304,9 +306,23 @@ class LogOpening {
     this.settings.onNotice(notice);
   }
 
-  async #makeDurable(activeFile: File): Promise<void> {
+  /**
+   * The process before this one may have ended over a failed sync. Then the system takes pages for clean that never
+   * reached the disk, and a sync by itself would say that all is well: what is not known to be synced is written anew.
+   */
+  async #makeDurable(activeFile: File, segment: Segment): Promise<void> {
+    if (this.#quarantine.atEnd(segment.base.index) === undefined) await this.#rewriteUnsynced(activeFile, segment);
     await activeFile.sync();
     await this.directory.sync();
+  }
+
+  async #rewriteUnsynced(file: File, { index, end, length }: Segment): Promise<void> {
+    const unsynced = (this.#syncedKnown ? this.#durableIndex + 1 : 0) as Index;
+    if (index === undefined || unsynced >= end.index) return;
+    const entry = index.floorIndex(unsynced);
+    const from = entry === -1 ? firstBatchPosition : index.entry(entry).position;
+    for (let at: number = from; at < length; at += rewriteBytesMax)
+      await file.write(toPosition(at), [await file.read(toPosition(at), Math.min(rewriteBytesMax, length - at))]);
   }
 }
 
