@@ -1,0 +1,121 @@
+import { closeSync, openSync, readdirSync, readSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { eventually, tell } from '../cluster/deadline.js';
+import { clusterTests } from '../cluster/fixture.js';
+import type { LiveCluster, LiveNode } from '../cluster/live-cluster.js';
+import type { Load } from '../cluster/load.js';
+import { expectAllKept } from '../cluster/verdict.js';
+
+const run = clusterTests();
+const storeHeaderBytes = 52;
+
+interface Store {
+  readonly path: string;
+  readonly size: number;
+}
+
+function stores({ dataDir }: LiveNode): Store[] {
+  const folder = join(dataDir, 'logs', 'default');
+  const names = readdirSync(folder).filter((name) => name.endsWith('.store'));
+  return names.sort().map((name) => ({ path: join(folder, name), size: statSync(join(folder, name)).size }));
+}
+
+function overwrite({ path }: Store, position: number, bytes: number, change: (byte: number) => number): void {
+  const file = openSync(path, 'r+');
+  const content = Buffer.alloc(bytes);
+  readSync(file, content, 0, bytes, position);
+  writeSync(file, content.map(change), 0, bytes, position);
+  closeSync(file);
+}
+
+const flip = (byte: number): number => byte ^ 0x10;
+const zero = (): number => 0;
+
+/** Damages the stopped node by `damage`, which gets its stores, and has it come back. */
+async function damageAndReturn(
+  nodes: LiveCluster,
+  node: LiveNode,
+  load: Load,
+  damage: (stores: readonly Store[]) => void,
+): Promise<void> {
+  await load.more();
+  damage(stores(node));
+  const before = node.output.length;
+  const startMs = performance.now();
+  await node.start();
+  await eventually(
+    'the log to be repaired',
+    () => node.output.slice(before).includes('the log is repaired') || undefined,
+  );
+  await nodes.replicating(3);
+  tell(`${node.name} is a member again after ${Math.round(performance.now() - startMs)} ms`);
+  await load.more();
+}
+
+describe('a node of three whose stored log was damaged while it was stopped, under load', () => {
+  it(
+    'fetches what is damaged from its peers and is an equal member again',
+    run('repair', async (own) => {
+      const nodes = await own.cluster(3, ['--segment-bytes', '64KiB']);
+      const load = own.load(nodes);
+      await load.more(1_500);
+
+      const [first, second] = await nodes.followers();
+      await first.stop();
+      await damageAndReturn(nodes, first, load, (found) => {
+        const { size } = found.at(-1)!;
+        overwrite(found.at(-1)!, storeHeaderBytes + ((size - storeHeaderBytes) >> 1), 3, flip);
+      });
+
+      await first.killNine();
+      await damageAndReturn(nodes, first, load, (found) => {
+        const { size } = found.at(-1)!;
+        overwrite(found.at(-1)!, storeHeaderBytes, Math.min(4096, size - storeHeaderBytes), zero);
+      });
+
+      await second.stop();
+      await damageAndReturn(nodes, second, load, (found) => {
+        overwrite(found.at(-1)!, 0, storeHeaderBytes, zero);
+      });
+
+      const leader = await nodes.leader();
+      await leader.stop();
+      await damageAndReturn(nodes, leader, load, (found) => {
+        const { size } = found.at(-1)!;
+        overwrite(found.at(-1)!, size >> 1, size - (size >> 1), zero);
+      });
+      await expectAllKept(nodes, load);
+      tell(load.describe());
+    }),
+    120_000,
+  );
+
+  it(
+    'serves no damaged segment, and repairs it at its next start',
+    run('sealed', async (own) => {
+      const nodes = await own.cluster(3, ['--segment-bytes', '64KiB']);
+      const load = own.load(nodes);
+      await load.more(1_500);
+      const [node] = await nodes.followers();
+      await node.stop();
+      const [oldest] = stores(node);
+      overwrite(oldest, oldest.size >> 1, 512, zero);
+      await node.start();
+      await nodes.replicating(3);
+      const readThrough = async (): Promise<void> => {
+        for (let offset = 0; offset < 600;) {
+          const { batches } = await node.log.read({ from: { offset }, maxBytes: 4096 });
+          offset = batches.at(-1)!.baseOffset + batches.at(-1)!.recordCount;
+        }
+      };
+      await expect(readThrough()).rejects.toMatchObject({ code: 'DATA_LOSS' });
+      await eventually('advice', () => node.output.includes('restart this node to repair them') || undefined);
+      await node.stop();
+      await damageAndReturn(nodes, node, load, () => undefined);
+      await readThrough();
+      await expectAllKept(nodes, load);
+    }),
+    120_000,
+  );
+});
