@@ -63,8 +63,11 @@ export class Run {
 
 /** Gives a test its own run; a failure tells what the nodes wrote last. */
 export function clusterTests(): (name: string, test: (run: Run) => Promise<void>) => () => Promise<void> {
-  const scratch = new Scratch();
-  beforeAll(compile, 120_000);
+  let scratch: Scratch;
+  beforeAll(() => {
+    scratch = new Scratch();
+    compile();
+  }, 120_000);
   afterAll(() => scratch.remove());
   return (name, test) => async () => {
     const run = new Run(scratch, name);
