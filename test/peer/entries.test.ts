@@ -7,7 +7,7 @@ import { MemoryPeerNetwork } from '../../src/adapters/memory/memory-peer-network
 import { GrpcEntrySource, GrpcPeerTransport, PeerEndpoint } from '../../src/adapters/peer/index.js';
 import { UnavailableError } from '../../src/application/errors.js';
 import type { EntryDesk, EntrySource, LogEnd } from '../../src/application/ports/entry-source.js';
-import type { Peer } from '../../src/application/ports/peer-transport.js';
+import type { Peer, PeerReceiver } from '../../src/application/ports/peer-transport.js';
 import { CorruptRangeError, IndexOutOfRangeError, InvalidInputError } from '../../src/domain/log/errors.js';
 import { toIndex, toOffset } from '../../src/domain/log/offsets.js';
 import type { RecordBatch, Seal } from '../../src/domain/log/record-batch.js';
@@ -42,6 +42,12 @@ class Desk implements EntryDesk {
   }
 }
 
+const receiver: PeerReceiver = {
+  receive: () => {},
+  unreachable: () => {},
+  appendForwarded: () => new Promise(() => {}),
+};
+
 interface Served {
   readonly source: EntrySource;
   readonly peer: Peer;
@@ -54,6 +60,7 @@ const networks: Record<string, (desk: Desk) => Promise<Served>> = {
     const network = new MemoryPeerNetwork(new ManualClock());
     network.serve('n2:8400', { entries: desk });
     const peer = { id: 2, rpcAddr: 'n2:8400' };
+    network.join(peer.rpcAddr, seal.logId).start(peer, receiver);
     return { source: network.entrySource(1), peer, close: () => Promise.resolve() };
   },
   gRPC: async (desk) => {
@@ -73,7 +80,7 @@ async function grpcMember(desk: Desk) {
   const { port } = await server.listen();
   const transport = new GrpcPeerTransport({ seal, endpoint, clock: systemClock, random: () => 0.5, logger });
   const peer = { id: 2, rpcAddr: `127.0.0.1:${port}` };
-  transport.start(peer, { receive: () => {}, unreachable: () => {}, appendForwarded: () => new Promise(() => {}) });
+  transport.start(peer, receiver);
   transport.setPeers([{ id: 1, rpcAddr: '127.0.0.1:1' }]);
   endpoint.setEntries(desk);
   return { server, transport, peer };

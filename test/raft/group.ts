@@ -12,6 +12,8 @@ import {
   type Member,
 } from '../../src/application/configuration.js';
 import { DiskReserve } from '../../src/application/disk-reserve.js';
+import { CommittedEntries } from '../../src/application/log-repair-desk.js';
+import { LogRepair } from '../../src/application/log-repair.js';
 import type { Logger } from '../../src/application/ports/logger.js';
 import { RaftNode } from '../../src/application/raft-node.js';
 import { defaultTiming, type Retention } from '../../src/application/raft-options.js';
@@ -68,9 +70,15 @@ export class Group {
     await file.write(kept);
   }
 
-  async start(name: string): Promise<GroupMember> {
+  disk(name: string): { readonly raft: MemoryDirectory; readonly log: MemoryDirectory } {
     const disk = this.#disks.get(name);
     if (disk === undefined) throw new Error(`${name} has no disk`);
+    return disk;
+  }
+
+  /** A node whose log is damaged repairs it first. */
+  async start(name: string): Promise<GroupMember> {
+    const disk = this.disk(name);
     const hardState = await HardStateFile.open(disk.raft, crc32c);
     const configuration = await ConfigurationFile.open(disk.raft, crc32c);
     const log = await Log.open(disk.log, {
@@ -84,6 +92,11 @@ export class Group {
     const transport = this.network.join(member.rpcAddr, logId);
     const fatal: unknown[] = [];
     const random = this.#random;
+    const files = { log, hardState, configuration, id, clock: this.clock, logger: silent };
+    const diskReserve = await DiskReserve.open(disk.log, 0, this.clock, () => {});
+    const source = this.network.entrySource(id);
+    const repair = await LogRepair.prepare({ ...files, source, diskReserve });
+    if (repair) await this.settled(repair.run(new AbortController().signal));
     const starting = RaftNode.start({
       log,
       hardState,
@@ -94,7 +107,7 @@ export class Group {
       clock: this.clock,
       random: (n) => Math.floor(random() * n),
       transport,
-      diskReserve: await DiskReserve.open(disk.log, 0, this.clock, () => {}),
+      diskReserve,
       retention: this.options.retention ?? {},
       timing: defaultTiming,
       logger: silent,
@@ -109,7 +122,7 @@ export class Group {
       self: member,
       clusterId: logId,
     });
-    this.network.serve(member.rpcAddr, { desk: cluster, cluster });
+    this.network.serve(member.rpcAddr, { desk: cluster, cluster, entries: new CommittedEntries({ node, log }) });
     const started = { member, node, cluster, service: new CommitLogService(node, log), log, fatal };
     this.running.set(name, started);
     return started;

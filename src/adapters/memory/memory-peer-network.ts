@@ -77,8 +77,10 @@ export class MemoryPeerNetwork {
     const deskOf = async (peer: Peer, signal: AbortSignal): Promise<EntryDesk> => {
       await this.#soon();
       signal.throwIfAborted();
-      const desk = this.#cuts.has(pair(self, peer.id)) ? undefined : this.#entries.get(peer.rpcAddr);
-      if (desk === undefined) throw new UnavailableError(`nobody answers at ${peer.rpcAddr}`);
+      const isThere = this.#members.get(peer.rpcAddr)?.isOpenAs(peer.id) === true;
+      const desk = this.#entries.get(peer.rpcAddr);
+      if (desk === undefined || !isThere || this.#cuts.has(pair(self, peer.id)))
+        throw new UnavailableError(`nobody answers at ${peer.rpcAddr}`);
       return desk;
     };
     return {
@@ -249,7 +251,11 @@ export class MemoryPeerTransport implements PeerTransport {
 
   /** Whether this is a started member of the sender's cluster with that id. */
   accepts(from: MemoryPeerTransport, asId: number): boolean {
-    return this.#receiver !== undefined && this.#self === asId && this.clusterId === from.clusterId;
+    return this.isOpenAs(asId) && this.clusterId === from.clusterId;
+  }
+
+  isOpenAs(id: number): boolean {
+    return this.#receiver !== undefined && this.#self === id;
   }
 
   /** Takes nothing in until `resume`: what is sent waits, up to the bound. */

@@ -1,0 +1,150 @@
+import { describe, expect, it } from '@jest/globals';
+import { crc32c } from '../../src/adapters/checksum/crc32c.js';
+import { ManualClock } from '../../src/adapters/memory/manual-clock.js';
+import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
+import { ConfigurationFile } from '../../src/application/configuration.js';
+import { DamagedNode } from '../../src/application/damaged-log.js';
+import { CommitLogService } from '../../src/application/commit-log-service.js';
+import { UnavailableError } from '../../src/application/errors.js';
+import { CommittedEntries } from '../../src/application/log-repair-desk.js';
+import { watchDamage } from '../../src/application/log-repair-watch.js';
+import { HardStateFile } from '../../src/domain/log/hard-state.js';
+import { Log } from '../../src/domain/log/log.js';
+import { toOffset, toTerm } from '../../src/domain/log/offsets.js';
+import { Group, type GroupMember, records, valuesOf } from './group.js';
+
+const logId = new Uint8Array(16).fill(7);
+const forever = new AbortController().signal;
+
+async function flip(directory: MemoryDirectory, position: (size: number) => number): Promise<void> {
+  const name = (await directory.list()).filter((each) => each.endsWith('.store')).at(-1)!;
+  const file = await directory.open(name);
+  const at = position(await file.size());
+  const [byte] = await file.read(at, 1);
+  await file.write(at, [Uint8Array.of(byte ^ 1)]);
+}
+
+async function groupWith(values: number): Promise<{ group: Group; leader: GroupMember }> {
+  const group = await Group.of(['n1', 'n2', 'n3']);
+  const leader = await group.leader();
+  for (let i = 0; i < values; i++) await group.settled(leader.node.propose(records(`value ${i}`)));
+  return { group, leader };
+}
+
+describe('a follower whose log was damaged while it was stopped', () => {
+  it('has the log of the others again, and counts for a quorum', async () => {
+    const { group, leader } = await groupWith(20);
+    const { member } = group.follower();
+    await group.until(() => group.get(member.name).node.highWatermark === 20);
+    await group.stop(member.name);
+    await group.settled(leader.node.propose(records('meanwhile')));
+    await flip(group.disk(member.name).log, (size) => size >> 1);
+    const back = await group.start(member.name);
+    expect(back.log.lastIndex).toBe(leader.log.lastIndex);
+    const third = [...group.running.values()].find(({ node }) => node !== leader.node && node !== back.node)!;
+    await group.stop(third.member.name);
+    await group.settled(leader.node.propose(records('with it')));
+    await group.until(() => back.node.highWatermark === 22);
+    expect(await valuesOf(back)).toEqual(await valuesOf(leader));
+    expect((await valuesOf(back)).slice(-2)).toEqual(['meanwhile', 'with it']);
+    expect(back.fatal).toEqual([]);
+  });
+
+  it('is not left waiting by a leader of a term before its own', async () => {
+    const { group, leader } = await groupWith(5);
+    const { member } = group.follower();
+    await group.stop(member.name);
+    const { raft, log } = group.disk(member.name);
+    const hardState = await HardStateFile.open(raft, crc32c);
+    const { term } = leader.node.status.hardState;
+    // It voted for somebody who never led.
+    await hardState.save({ ...hardState.current, term: toTerm(term + 3), vote: 0 });
+    await flip(log, (size) => size - 10);
+    const back = await group.start(member.name);
+    expect((await group.leader()).node.status.hardState.term).toBeGreaterThanOrEqual(term + 3);
+    await group.until(() => back.node.highWatermark === 5);
+    expect(await valuesOf(back)).toEqual(['value 0', 'value 1', 'value 2', 'value 3', 'value 4']);
+  });
+});
+
+describe('what a member gives to one that repairs its log', () => {
+  it('is committed and applied, and no more', async () => {
+    const { leader } = await groupWith(5);
+    const desk = new CommittedEntries(leader);
+    const end = desk.logEnd(9, 0);
+    expect(end).toMatchObject({ leads: true, startIndex: 1, commitIndex: leader.log.lastIndex });
+    const read = async (from: number, until: number): Promise<number[]> => {
+      const indexes: number[] = [];
+      for await (const run of desk.read(from, until)) indexes.push(...run.map(({ index }) => index));
+      return indexes;
+    };
+    expect(await read(2, end.commitIndex + 1)).toEqual([2, 3, 4, 5, 6].slice(0, end.commitIndex - 1));
+    await expect(read(2, end.commitIndex + 2)).rejects.toBeInstanceOf(UnavailableError);
+    await expect(read(0, 3)).rejects.toThrow(/out of range/);
+  });
+});
+
+describe('a node under repair', () => {
+  it('serves what it can read, refuses the rest as retryable, and says what is the matter', async () => {
+    const { group } = await groupWith(5);
+    const { log, member, node } = group.follower();
+    await group.until(() => node.highWatermark === 5);
+    const damaged = new DamagedNode({
+      log,
+      configuration: node.configuration,
+      id: member.id,
+      self: member,
+      clusterId: logId,
+      repair: { readableEnd: toOffset(3), inWords: 'it waits' },
+    });
+    const service = new CommitLogService(damaged, log);
+    const { highWatermark } = await service.read({ offset: toOffset(1) }, { signal: forever });
+    expect(highWatermark).toBe(3);
+    await expect(service.read({ offset: toOffset(3) }, { signal: forever })).rejects.toBeInstanceOf(UnavailableError);
+    await expect(service.read('latest', { signal: forever })).rejects.toBeInstanceOf(UnavailableError);
+    await expect(service.append(records('a'))).rejects.toBeInstanceOf(UnavailableError);
+    expect((await damaged.status()).problem).toMatch(/damaged and under repair, until then it takes no part: it waits/);
+    const following = service.follow({ offset: toOffset(2) }, { signal: forever });
+    expect((await following.next()).value.batches).toHaveLength(1);
+    const more = following.next();
+    await damaged.close();
+    await expect(more).rejects.toBeInstanceOf(UnavailableError);
+  });
+});
+
+describe('damage that a reader finds', () => {
+  it('is noted for the next start, once', async () => {
+    const { group } = await groupWith(1);
+    const { node } = group.follower();
+    const configuration = await ConfigurationFile.open(new MemoryDirectory(), crc32c);
+    await configuration.write({ id: 1, contacts: [], history: [node.configuration] });
+    const directory = new MemoryDirectory();
+    const log = await Log.open(directory, { logId, crc32c });
+    const clock = new ManualClock();
+    const told: object[] = [];
+    const ignore = (): void => undefined;
+    const logger = { debug: ignore, info: ignore, warn: ignore, error: (fields: object) => told.push(fields) };
+    const watched = { quarantined: log.quarantined };
+    const stop = watchDamage({
+      log: watched,
+      configuration,
+      id: 1,
+      clock,
+      logger,
+      onFatal: (error) => told.push({ error }),
+    });
+    const passes = async (): Promise<void> => {
+      clock.advance(1_000);
+      for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    };
+    await passes();
+    expect(configuration.kept?.damagedFrom).toBeUndefined();
+    const range = { from: toOffset(4), to: toOffset(6), fromIndex: 5, toIndex: 7, reason: 'bad' };
+    watched.quarantined = [range as (typeof log.quarantined)[number]];
+    await passes();
+    await passes();
+    expect(configuration.kept?.damagedFrom).toBe(5);
+    expect(told).toEqual([{ damagedFrom: 5 }]);
+    await stop();
+  });
+});
