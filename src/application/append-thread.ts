@@ -100,7 +100,7 @@ export class AppendThread {
     }
     this.#scheduled = false;
     this.onGroupDone();
-    if (this.#queue.length > 0) this.#schedule();
+    if (this.#queue.length > 0 || this.#commit !== undefined) this.#schedule();
   }
 
   async #saveHardState(group: readonly AppendWork[]): Promise<void> {

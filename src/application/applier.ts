@@ -15,7 +15,7 @@ import type { Proposals } from './proposals.js';
 import type { Watermark } from './watermark.js';
 
 /** Of applied entries kept in memory for followers that lag a little. */
-const tailBytesMax = 32 * 1024 * 1024;
+const tailBytesMax = 16 * 1024 * 1024;
 
 export interface ApplierOptions {
   readonly core: RawNode;

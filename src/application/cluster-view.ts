@@ -3,9 +3,6 @@ import { majoritySize } from '../domain/raft/quorum.js';
 import type { ClusterStatus, MemberRole, MemberState, MemberStatus } from './cluster.js';
 import type { RaftNode } from './raft-node.js';
 
-/** A member of which nothing was heard for this long counts as unreachable. */
-const unreachableMs = 1_000;
-
 const stateNames = { probe: 'probing', replicate: 'replicating', snapshot: 'catching-up' } as const;
 
 interface Viewpoint {
@@ -41,7 +38,7 @@ function membersOf(node: RaftNode): MemberStatus[] {
     const known = progress.get(id);
     const isSelf = id === node.status.id;
     const heardMsAgo = isSelf ? undefined : node.heardMsAgo(id);
-    const silent = !isSelf && (heardMsAgo === undefined || heardMsAgo > unreachableMs);
+    const silent = !isSelf && (heardMsAgo === undefined || heardMsAgo > node.electionTimeoutMs);
     return {
       id,
       name,
@@ -71,7 +68,9 @@ function problemOf(node: RaftNode, members: readonly MemberStatus[]): string | u
   const { voters } = node.configuration.confState;
   const voting = members.filter(({ id }) => voters.includes(id));
   const need = majoritySize(voters.length);
-  const silent = voting.filter((member) => isSilent(member));
+  const silent = voting.filter(
+    ({ state, heardMsAgo = Infinity }) => state !== 'self' && heardMsAgo > node.electionTimeoutMs,
+  );
   const causes = silent.map(({ name, heardMsAgo }) =>
     heardMsAgo === undefined ? `${name} not heard of` : `${name} unreachable for ${Math.round(heardMsAgo / 1000)} s`,
   );
@@ -85,10 +84,6 @@ function problemOf(node: RaftNode, members: readonly MemberStatus[]): string | u
   const synced = voting.filter(({ matchIndex = 0 }) => matchIndex >= node.lastIndex).length;
   if (synced >= need) return undefined;
   return [...causes, `${synced} of ${voting.length} voters synced, need ${need}`].join('; ');
-}
-
-function isSilent({ state, heardMsAgo }: MemberStatus): boolean {
-  return state !== 'self' && (heardMsAgo === undefined || heardMsAgo > unreachableMs);
 }
 
 /** The log id as a UUID. */

@@ -256,6 +256,12 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#core.visitProgress(visit);
   }
 
+  /** After so long without a word from it a member counts as unreachable. */
+  get electionTimeoutMs(): number {
+    const { tickMs, electionTicks } = this.options.timing;
+    return tickMs * electionTicks;
+  }
+
   /** Since the member was last heard from; undefined: not since this node started. */
   heardMsAgo(id: number): number | undefined {
     const at = this.#heardAt.get(id);
@@ -311,8 +317,7 @@ export class RaftNode implements Consensus, PeerReceiver {
 
   /** As `until`, but for at most an election timeout, and while this node goes on. */
   #untilOrLate(holds: () => boolean): Promise<void> {
-    const { timing, clock } = this.options;
-    return this.#conditions.untilOrLate(clock, timing.tickMs * timing.electionTicks, () => this.#ended || holds());
+    return this.#conditions.untilOrLate(this.options.clock, this.electionTimeoutMs, () => this.#ended || holds());
   }
 
   receive(received: Message): void {
