@@ -48,10 +48,10 @@ export interface KeptConfiguration {
   /** From this entry on the log was found damaged, and nobody has repaired it yet: the next start does. */
   readonly damagedFrom?: number;
   /**
-   * What this node acknowledged may be missing in its log: until it is fetched again from the peers, the node takes no
-   * part. Entries from `cutFrom` on go before that; left out once they are gone.
+   * What this node acknowledged, all of it before entry `until`, may be missing in its log: until that is fetched again
+   * from the peers, the node takes no part. Entries from `cutFrom` on go before that; left out once they are gone.
    */
-  readonly repairing?: { readonly cutFrom?: number };
+  readonly repairing?: { readonly until: number; readonly cutFrom?: number };
 }
 
 /** The file of the configuration is not what was written: the node no longer knows who its cluster is. */

@@ -36,6 +36,12 @@ export function leadersEnd(answers: readonly Answer[], term: number): number | u
   return latest && latest.lastIndex + 1;
 }
 
+/** `end`, if somebody has committed all before it. */
+export function committedEnd(answers: readonly Answer[], end: number | undefined): number | undefined {
+  if (end === undefined) return undefined;
+  return answers.some((answer) => answer.end !== undefined && answer.end.commitIndex >= end - 1) ? end : undefined;
+}
+
 export function describeSurvey(answers: readonly Answer[]): string {
   return answers
     .map(({ peer, end, reason }) =>

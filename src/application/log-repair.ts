@@ -10,7 +10,7 @@ import { isDamaged } from './damaged-log.js';
 import type { DiskReserve } from './disk-reserve.js';
 import { UnavailableError } from './errors.js';
 import { peersOf } from './log-repair-peers.js';
-import { describeSurvey, leadersEnd, survey } from './log-repair-survey.js';
+import { committedEnd, describeSurvey, leadersEnd, survey } from './log-repair-survey.js';
 import { pause } from './log-repair-pause.js';
 import type { Clock } from './ports/clock.js';
 import type { EntrySource } from './ports/entry-source.js';
@@ -39,9 +39,10 @@ export interface LogRepairOptions {
 /**
  * Repairs the log of a member from its peers, before Raft starts (storage.md: a quarantined range is never counted for a
  * quorum). All from the first damaged entry on, and all that is not known to be committed, goes, and what the cluster has
- * committed takes its place: up to the end that a leader's log had once this node took no part any more.
+ * committed takes its place: up to the end of this log, where that is known and a member has committed so far; else up to
+ * the end that a leader's log had once this node took no part any more.
  *
- * That end is beyond everything that this node helped to commit (Raft §5.4.3): it acknowledged entries in no term later
+ * The latter is beyond everything that this node helped to commit (Raft §5.4.3): it acknowledged entries in no term later
  * than that of its hard state; the leader of that term has what it sent here, and one of a later term was elected without
  * this node, by a majority that meets each other one in a voter which still has what was committed.
  *
@@ -50,8 +51,10 @@ export interface LogRepairOptions {
  */
 export class LogRepair {
   #inWords = 'it begins';
-  /** Exclusive; undefined until a leader was asked. */
+  /** Exclusive; undefined until it can be told. */
   #until: number | undefined;
+  /** One past the last entry that this node acknowledged; undefined where damage hides how many there were. */
+  readonly #ownEnd: number | undefined;
   /** Committed up to here, and no change of the membership since the commit index on disk. */
   #committed: number;
 
@@ -61,7 +64,11 @@ export class LogRepair {
     /** Offsets below are committed, and readable here. */
     readonly readableEnd: Offset,
   ) {
-    this.#committed = options.hardState.current.commit;
+    const { hardState, configuration, log } = options;
+    this.#committed = hardState.current.commit;
+    this.#until = configuration.kept?.repairing?.until;
+    const endIsKnown = log.quarantined.every(({ toIndex: to }) => to <= log.lastIndex);
+    this.#ownEnd = endIsKnown && log.lastIndex >= hardState.current.commit ? log.lastIndex + 1 : undefined;
   }
 
   /** Undefined: there is nothing to repair, or nobody to repair it from. Else the damage is noted durably. */
@@ -132,7 +139,7 @@ export class LogRepair {
     const { term } = hardState.current;
     const answers = await survey(source, peersOf(configuration, id), term, signal);
     signal.throwIfAborted();
-    this.#until ??= leadersEnd(answers, term);
+    this.#until ??= committedEnd(answers, this.#ownEnd) ?? leadersEnd(answers, term);
     if (this.#until === undefined) return `no leader answers (${describeSurvey(answers)})`;
     const until = this.#until;
     const ahead = answers.filter(({ end }) => end !== undefined && end.commitIndex >= until - 1);
@@ -143,7 +150,7 @@ export class LogRepair {
         `nobody keeps entry ${this.from} any more (${describeSurvey(answers)}): ` +
         'empty the data directory and rejoin as a new member'
       );
-    await this.#cut();
+    await this.#cut(until);
     const failures: string[] = [];
     for (const { peer } of keeping) {
       const failure = await this.#fetch(peer, until, signal);
@@ -153,15 +160,15 @@ export class LogRepair {
     return failures.join('; ');
   }
 
-  async #cut(): Promise<void> {
+  async #cut(until: number): Promise<void> {
     const { configuration, log, logger } = this.options;
     if (configuration.kept?.repairing === undefined)
-      await configuration.noteDamage({ repairing: { cutFrom: this.from } });
+      await configuration.noteDamage({ repairing: { until, cutFrom: this.from } });
     if (this.from <= log.lastIndex || isDamaged(log)) {
       logger.warn({ from: this.from, lastIndex: log.lastIndex }, 'what is damaged, and all after it, is cut off');
       await log.truncateSuffix(this.from);
     }
-    if (configuration.kept?.repairing?.cutFrom !== undefined) await configuration.noteDamage({ repairing: {} });
+    if (configuration.kept?.repairing?.cutFrom !== undefined) await configuration.noteDamage({ repairing: { until } });
     this.from = toIndex(log.lastIndex + 1);
   }
 

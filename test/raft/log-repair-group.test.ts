@@ -40,7 +40,7 @@ describe('a follower whose log was damaged while it was stopped', () => {
     await group.settled(leader.node.propose(records('meanwhile')));
     await flip(group.disk(member.name).log, (size) => size >> 1);
     const back = await group.start(member.name);
-    expect(back.log.lastIndex).toBe(leader.log.lastIndex);
+    await group.until(() => back.log.lastIndex === leader.log.lastIndex);
     const third = [...group.running.values()].find(({ node }) => node !== leader.node && node !== back.node)!;
     await group.stop(third.member.name);
     await group.settled(leader.node.propose(records('with it')));
