@@ -156,14 +156,10 @@ export async function* dump(path: string): AsyncGenerator<SegmentDump | DumpedBa
 }
 
 async function readDurableIndex(directory: NodeDirectory, problems: string[]): Promise<number> {
-  if (!(await directory.list()).includes('hard-state')) {
-    problems.push('the hard state is missing');
-    return 0;
-  }
   try {
-    const hardState = await HardStateFile.open(directory, crc32c);
-    await hardState.close();
-    return hardState.current.commit;
+    const hardState = await HardStateFile.read(directory, crc32c);
+    if (hardState === undefined) problems.push('the hard state is missing');
+    return hardState?.commit ?? 0;
   } catch (error) {
     if (!(error instanceof CorruptHardStateError)) throw error;
     problems.push(error.message);

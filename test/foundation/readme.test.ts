@@ -9,6 +9,15 @@ const help = async (...command: string[]): Promise<string> =>
 
 const flagsIn = (text: string): string[] => [...text.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)].map(([flag]) => flag);
 
+/** Of a command and the commands below it. */
+async function optionsOf(...command: string[]): Promise<string[]> {
+  const text = await help(...command);
+  const list = text.split(/^Commands:$/m)[1]?.split('\n\n')[0] ?? '';
+  const below = [...list.matchAll(/^ {2}([a-z]+)/gm)].map((match) => match[1] ?? '').filter((name) => name !== 'help');
+  const theirs = await Promise.all(below.map((name) => optionsOf(...command, name)));
+  return [...flagsIn(text), ...theirs.flat()];
+}
+
 describe('README and CONTRIBUTING', () => {
   /** The options of each command by its name. */
   const options = new Map<string, readonly string[]>();
@@ -18,7 +27,7 @@ describe('README and CONTRIBUTING', () => {
     const names = [...list.matchAll(/^ {2}([a-z]+)/gm)]
       .map((match) => match[1] ?? '')
       .filter((name) => name !== 'help');
-    await Promise.all(names.map(async (name) => options.set(name, flagsIn(await help(name)))));
+    await Promise.all(names.map(async (name) => options.set(name, await optionsOf(name))));
   }, 60_000);
 
   const text = `${readText('README.md')}\n${readText('CONTRIBUTING.md')}`;

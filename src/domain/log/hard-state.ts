@@ -1,6 +1,6 @@
 import type { Crc32c } from './checksum.js';
 import { FileNotFoundError, type Directory, type File } from './directory.js';
-import { createAfresh } from './durable-file.js';
+import { createAfresh, openIfThere } from './durable-file.js';
 import { toIndex, toTerm, type Index, type Term } from './offsets.js';
 
 /** What a voter must never forget (Raft §5.1, figure 2: "persistent state"), with the commit index to start from. */
@@ -101,6 +101,20 @@ export class HardStateFile {
     } catch (error) {
       await file.close();
       throw error;
+    }
+  }
+
+  /**
+   * What the file holds, for looking at: nothing is written, so it need not be durable. Undefined: there is no file.
+   * Rejects with `CorruptHardStateError`.
+   */
+  static async read(directory: Directory, crc32c: Crc32c): Promise<HardState | undefined> {
+    const file = await openIfThere(directory, fileName);
+    if (file === undefined) return undefined;
+    try {
+      return (await readNewest(file, crc32c)).slot.state;
+    } finally {
+      await file.close();
     }
   }
 
