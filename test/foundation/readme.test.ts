@@ -9,13 +9,17 @@ const help = async (...command: string[]): Promise<string> =>
 
 const flagsIn = (text: string): string[] => [...text.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)].map(([flag]) => flag);
 
+/** The names in the list of commands of a help text. */
+function commandsIn(text: string): string[] {
+  const [list = ''] = (text.split(/^Commands:$/m)[1] ?? '').split('\n\n');
+  return [...list.matchAll(/^ {2}([a-z]+)/gm)].map((match) => match[1] ?? '').filter((name) => name !== 'help');
+}
+
 /** Of a command and the commands below it. */
 async function optionsOf(...command: string[]): Promise<string[]> {
   const text = await help(...command);
-  const list = text.split(/^Commands:$/m)[1]?.split('\n\n')[0] ?? '';
-  const below = [...list.matchAll(/^ {2}([a-z]+)/gm)].map((match) => match[1] ?? '').filter((name) => name !== 'help');
-  const theirs = await Promise.all(below.map((name) => optionsOf(...command, name)));
-  return [...flagsIn(text), ...theirs.flat()];
+  const below = await Promise.all(commandsIn(text).map((name) => optionsOf(...command, name)));
+  return [...flagsIn(text), ...below.flat()];
 }
 
 describe('README and CONTRIBUTING', () => {
@@ -23,10 +27,7 @@ describe('README and CONTRIBUTING', () => {
   const options = new Map<string, readonly string[]>();
 
   beforeAll(async () => {
-    const list = (await help()).split(/^Commands:$/m)[1] ?? '';
-    const names = [...list.matchAll(/^ {2}([a-z]+)/gm)]
-      .map((match) => match[1] ?? '')
-      .filter((name) => name !== 'help');
+    const names = commandsIn(await help());
     await Promise.all(names.map(async (name) => options.set(name, await optionsOf(name))));
   }, 60_000);
 
