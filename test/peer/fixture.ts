@@ -38,14 +38,17 @@ export async function startNode(id: number, options: Partial<GrpcServerOptions> 
   const received: Message[] = [];
   const lost: number[] = [];
   const appends: Records[] = [];
-  transport.start({ id, rpcAddr: `127.0.0.1:${port}` }, {
-    receive: (message) => received.push(message),
-    unreachable: (peer) => lost.push(peer),
-    appendForwarded: (records) => {
-      appends.push(records);
-      return new Promise(() => undefined);
+  transport.start(
+    { id, rpcAddr: `127.0.0.1:${port}` },
+    {
+      receive: (message) => received.push(message),
+      unreachable: (peer) => lost.push(peer),
+      appendForwarded: (records) => {
+        appends.push(records);
+        return new Promise(() => undefined);
+      },
     },
-  });
+  );
   return { transport, server, port, logger, received, lost, appends };
 }
 
