@@ -7,7 +7,7 @@ import { decodeConfChange } from '../domain/raft/conf-change.js';
 import type { Entry } from '../domain/raft/entry.js';
 import type { Message } from '../domain/raft/message.js';
 import type { RawNode } from '../domain/raft/raw-node.js';
-import { type ConfigurationFile, configurationAfter, decodeChangeContext } from './configuration.js';
+import { type ConfigurationFile, configurationAfter, decodeChangeContext, isOnlyVoter } from './configuration.js';
 import type { LogTail } from './log-tail.js';
 import type { PendingChanges } from './pending-changes.js';
 import type { Logger } from './ports/logger.js';
@@ -63,12 +63,6 @@ export class Applier {
     return this.#bytes;
   }
 
-  /** Whether this node is the only voter. */
-  get isAlone(): boolean {
-    const { voters, votersOutgoing } = this.options.configuration.current.confState;
-    return voters.length === 1 && voters[0] === this.options.id && votersOutgoing.length === 0;
-  }
-
   /** Takes a MsgStorageApply. */
   take(work: Message): void {
     this.#queue.push(work);
@@ -98,7 +92,7 @@ export class Applier {
       this.#queue.shift();
       this.#next = 0;
       work.responses.forEach(this.options.respond);
-      this.options.tail.release(this.#applied, this.isAlone ? 0 : tailBytesMax);
+      this.options.tail.release(this.#applied, this.#isAlone ? 0 : tailBytesMax);
     }
   }
 
@@ -130,10 +124,14 @@ export class Applier {
     onResumed();
   }
 
+  get #isAlone(): boolean {
+    return isOnlyVoter(this.options.configuration.current, this.options.id);
+  }
+
   /** The names of the members that are known to hold an entry on disk, this node first. */
   #syncedOn(): (index: number) => readonly string[] {
     const { core, configuration, id: ownId, selfName } = this.options;
-    if (this.isAlone) return () => [selfName];
+    if (this.#isAlone) return () => [selfName];
     const names = new Map(configuration.current.members.map(({ id, name }) => [id, name]));
     const others: { name: string; match: number }[] = [];
     core.visitProgress((id, { match }) => {

@@ -9,6 +9,7 @@ import type { Logger } from './ports/logger.js';
 import type { PeerTransport } from './ports/peer-transport.js';
 import type { RaftNode } from './raft-node.js';
 import { repeat } from './repeat.js';
+import { unlessAborted } from './unless-aborted.js';
 
 const promoteEveryMs = 250;
 /** A member of which nothing was heard for this long may be replaced by a node of its name. */
@@ -223,14 +224,4 @@ export class ClusterService implements Cluster, JoinDesk {
   #nameOf(id: number): string {
     return this.options.node.configuration.members.find((member) => member.id === id)?.name ?? String(id);
   }
-}
-
-/** Settles as the promise does, unless the signal aborts first. */
-function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

@@ -1,5 +1,6 @@
 import type { Cluster, ClusterStatus } from './cluster.js';
 import { UnavailableError } from './errors.js';
+import { pause } from './pause.js';
 import type { Clock } from './ports/clock.js';
 
 const lookMs = 250;
@@ -21,7 +22,7 @@ export async function* watchCluster(
     const now = JSON.stringify(status, byTheSecond);
     if (now !== seen) yield status;
     seen = now;
-    await pause(clock, signal);
+    await pause(clock, lookMs, signal);
   }
 }
 
@@ -36,20 +37,4 @@ async function look(cluster: Cluster, signal: AbortSignal, local: boolean): Prom
 
 function byTheSecond(name: string, value: unknown): unknown {
   return name === 'heardMsAgo' && typeof value === 'number' ? Math.floor(value / 1000) : value;
-}
-
-function pause(clock: Clock, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-      return;
-    }
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(lookMs, done);
-    signal.addEventListener('abort', done);
-  });
 }

@@ -37,6 +37,12 @@ export function firstConfiguration(member: Member): Configuration {
   return { index: 0, confState: { ...emptyConfState, voters: [member.id] }, members: [member], lastId: member.id };
 }
 
+/** Whether nobody else has a vote, nor had one in a change that is under way. */
+export function isOnlyVoter({ confState }: Pick<Configuration, 'confState'>, id: number): boolean {
+  const { voters, votersOutgoing } = confState;
+  return voters.length === 1 && voters[0] === id && votersOutgoing.length === 0;
+}
+
 /** What a node keeps in `raft/snapshot`. */
 export interface KeptConfiguration {
   /** This node's own Raft id. */
@@ -159,6 +165,18 @@ function decodeFile(bytes: Uint8Array, crc32c: Crc32c): KeptConfiguration {
   if (view.getUint32(4) !== version)
     throw new CorruptConfigurationError(`has version ${view.getUint32(4)}, and this program knows ${version}`);
   return JSON.parse(new TextDecoder().decode(json)) as KeptConfiguration;
+}
+
+/**
+ * The other members, by id, ascending; those that it was told of on joining as well, while it has not read in the log
+ * that it is a member itself.
+ */
+export function peersOf({ kept, current }: Pick<ConfigurationFile, 'kept' | 'current'>, id: number): readonly Member[] {
+  const isMember = current.members.some((member) => member.id === id);
+  const contacts = isMember ? [] : (kept?.contacts ?? []);
+  const known = new Map([...contacts, ...current.members].map((member) => [member.id, member]));
+  known.delete(id);
+  return [...known.values()].sort((a, b) => a.id - b.id);
 }
 
 /** What the context of a configuration change says to those who apply it. */

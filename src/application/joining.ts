@@ -1,5 +1,6 @@
 import { decodeTransfer, type KeptConfiguration } from './configuration.js';
 import { UnavailableError } from './errors.js';
+import { pause } from './pause.js';
 import type { Clock } from './ports/clock.js';
 import type { JoinAnswer, Joiner, JoinTransport } from './ports/join-transport.js';
 import type { Logger } from './ports/logger.js';
@@ -87,19 +88,4 @@ function inWords(answer: JoinAnswer): string {
     case 'refused':
       return answer.reason;
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      cancel();
-      reject(signal.reason as Error);
-    };
-    const cancel = clock.after(ms, () => {
-      signal.removeEventListener('abort', abort);
-      resolve();
-    });
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
-  });
 }

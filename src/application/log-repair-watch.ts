@@ -1,7 +1,7 @@
 import { isNoSpaceError } from '../domain/log/directory.js';
 import type { Log } from '../domain/log/log.js';
 import type { ConfigurationFile } from './configuration.js';
-import { peersOf } from './log-repair-peers.js';
+import { repairersOf } from './log-repair-peers.js';
 import type { Clock } from './ports/clock.js';
 import type { Logger } from './ports/logger.js';
 import { repeat } from './repeat.js';
@@ -23,7 +23,7 @@ export function watchDamage(options: DamageWatchOptions): () => Promise<void> {
   const look = async (): Promise<void> => {
     const from = Math.min(...log.quarantined.map(({ fromIndex }) => fromIndex));
     const known = configuration.kept?.damagedFrom ?? Infinity;
-    if (from >= known || peersOf(configuration, id).length === 0) return;
+    if (from >= known || repairersOf(configuration, id).length === 0) return;
     try {
       await configuration.noteDamage({ damagedFrom: from });
     } catch (error) {

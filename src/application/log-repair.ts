@@ -9,9 +9,9 @@ import type { ConfigurationFile } from './configuration.js';
 import { isDamaged } from './damaged-log.js';
 import type { DiskReserve } from './disk-reserve.js';
 import { UnavailableError } from './errors.js';
-import { peersOf } from './log-repair-peers.js';
+import { repairersOf } from './log-repair-peers.js';
 import { committedEnd, describeSurvey, leadersEnd, survey } from './log-repair-survey.js';
-import { pause } from './log-repair-pause.js';
+import { pause } from './pause.js';
 import type { Clock } from './ports/clock.js';
 import type { EntrySource } from './ports/entry-source.js';
 import type { Logger } from './ports/logger.js';
@@ -75,7 +75,7 @@ export class LogRepair {
   static async prepare(options: LogRepairOptions): Promise<LogRepair | undefined> {
     const { configuration, log, logger } = options;
     const { repairing, damagedFrom } = configuration.kept ?? {};
-    if (repairing === undefined && peersOf(configuration, options.id).length === 0) return undefined;
+    if (repairing === undefined && repairersOf(configuration, options.id).length === 0) return undefined;
     for (;;) {
       const from = firstToReplace(options);
       if (from === undefined) {
@@ -137,7 +137,7 @@ export class LogRepair {
   async #attempt(signal: AbortSignal): Promise<string | undefined> {
     const { configuration, id, source, hardState } = this.options;
     const { term } = hardState.current;
-    const answers = await survey(source, peersOf(configuration, id), term, signal);
+    const answers = await survey(source, repairersOf(configuration, id), term, signal);
     signal.throwIfAborted();
     this.#until ??= committedEnd(answers, this.#ownEnd) ?? leadersEnd(answers, term);
     if (this.#until === undefined) return `no leader answers (${describeSurvey(answers)})`;

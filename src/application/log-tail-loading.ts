@@ -3,7 +3,7 @@ import type { Log } from '../domain/log/log.js';
 import { type Offset, toIndex } from '../domain/log/offsets.js';
 import type { Entry } from '../domain/raft/entry.js';
 import { entryOfBatch } from './batch-entry.js';
-import type { ConfigurationFile } from './configuration.js';
+import { type ConfigurationFile, isOnlyVoter } from './configuration.js';
 import { LogTail } from './log-tail.js';
 
 const readBytes = 4 * 1024 * 1024;
@@ -36,13 +36,12 @@ export async function loadTail({
     for (const batch of batches) entries.push(entryOfBatch(batch));
   }
   const { confState } = configuration.at(before);
-  const alone = confState.voters.length === 1 && confState.voters[0] === id && confState.votersOutgoing.length === 0;
   const term = Math.max(current.term, log.lastTerm);
   const tail = new LogTail({
     hardState: {
       term,
       vote: term === current.term ? current.vote : 0,
-      commit: alone ? committedAlone(before, entries) : before,
+      commit: isOnlyVoter({ confState }, id) ? committedAlone(before, entries) : before,
     },
     confState,
     before: { index: before, term: await log.termAt(toIndex(before)) },

@@ -15,7 +15,7 @@ import { Applier } from './applier.js';
 import { AppendThread } from './append-thread.js';
 import { CatchUps } from './catch-ups.js';
 import { Conditions } from './conditions.js';
-import type { Configuration } from './configuration.js';
+import { type Configuration, isOnlyVoter, peersOf } from './configuration.js';
 import { EntryStore } from './entry-store.js';
 import { UnavailableError } from './errors.js';
 import { LogUpkeep } from './log-upkeep.js';
@@ -245,7 +245,7 @@ export class RaftNode implements Consensus, PeerReceiver {
 
   /** Whether this node is the only voter. */
   get isAlone(): boolean {
-    return this.#applier.isAlone;
+    return isOnlyVoter(this.configuration, this.options.id);
   }
 
   get status(): BasicStatus {
@@ -487,11 +487,7 @@ export class RaftNode implements Consensus, PeerReceiver {
 
   #tellPeers(): void {
     const { transport, id, configuration } = this.options;
-    const contacts = configuration.kept?.contacts ?? [];
-    const known = new Map([...contacts, ...this.configuration.members].map((member) => [member.id, member]));
-    const isMember = this.configuration.members.some((member) => member.id === id);
-    const peers = isMember ? this.configuration.members : [...known.values()];
-    transport.setPeers(peers.filter((peer) => peer.id !== id));
+    transport.setPeers(peersOf(configuration, id));
   }
 }
 

@@ -5,6 +5,7 @@ import type { AppendReceipt, ProposeOptions } from '../../application/ports/cons
 import type { EntryDesk, EntrySource } from '../../application/ports/entry-source.js';
 import type { JoinDesk, JoinTransport } from '../../application/ports/join-transport.js';
 import type { Peer, PeerReceiver, PeerTransport } from '../../application/ports/peer-transport.js';
+import { unlessAborted } from '../../application/unless-aborted.js';
 import { invariant } from '../../domain/log/invariant.js';
 import { storedBytes, type Records } from '../../domain/log/record-batch.js';
 import { message, noNode, type Message } from '../../domain/raft/message.js';
@@ -342,18 +343,4 @@ function sizeOf({ entries, snapshot }: Message): number {
   let bytes = 64 + (snapshot?.data.length ?? 0);
   for (const { batch } of entries) if (batch) bytes += storedBytes(batch);
   return bytes;
-}
-
-/** Settles as the promise does, unless the signal aborts first: then rejects with its reason. */
-function unlessAborted<Value>(signal: AbortSignal, promise: Promise<Value>): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      reject(signal.reason as Error);
-    };
-    signal.addEventListener('abort', abort);
-    promise.then(resolve, reject).finally(() => {
-      signal.removeEventListener('abort', abort);
-    });
-    if (signal.aborted) abort();
-  });
 }
