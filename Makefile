@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install compile test lint check bench clean
+.PHONY: help install compile test lint check bench gencert clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -21,6 +21,9 @@ check: compile ## Everything CI does but the long tests
 
 bench: compile ## Measure; make bench ARGS='--json FILE' for JSON
 	@npm run --silent bench -- $(ARGS)
+
+gencert: ## Make certificates with CFSSL; CONFIG_PATH=DIR NODES="n1 n2" HOSTS=a,b FORCE=1
+	@./scripts/gencert.sh
 
 clean: ## Remove what install and compile made; keeps golog-data
 	rm -rf dist node_modules coverage
