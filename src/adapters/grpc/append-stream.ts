@@ -1,6 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { FailCall } from './call-errors.js';
 import { shuttingDown } from './call-errors.js';
+import type { RawResponse } from './raw-service.js';
 import { StreamWriter } from './stream-writer.js';
 
 /** Appends of one stream that are under way or whose answers the client has not taken yet. */
@@ -22,7 +23,7 @@ class AppendStream {
   #flushing = false;
 
   constructor(
-    private readonly call: ServerDuplexStream<Buffer, Buffer>,
+    private readonly call: ServerDuplexStream<Buffer, RawResponse>,
     private readonly append: (request: Buffer) => Promise<Buffer>,
     private readonly closing: AbortSignal,
     private readonly fail: FailCall,
@@ -119,7 +120,7 @@ class AppendStream {
  * was begun is still answered, then the stream ends UNAVAILABLE.
  */
 export function serveAppends(
-  call: ServerDuplexStream<Buffer, Buffer>,
+  call: ServerDuplexStream<Buffer, RawResponse>,
   append: (request: Buffer) => Promise<Buffer>,
   closing: AbortSignal,
   fail: FailCall,
