@@ -24,3 +24,27 @@ export class OverloadedError extends Error {
     super(`overloaded: ${what} (limit ${limit})`);
   }
 }
+
+/** The caller's certificate does not let it do this, by the policy or by its kind. */
+export class PermissionDeniedError extends Error {
+  override readonly name = 'PermissionDeniedError';
+  constructor(
+    readonly subject: string,
+    readonly action: string,
+    readonly object: string,
+  ) {
+    super(`not permitted: ${JSON.stringify(subject)} may not ${action} ${object}`);
+  }
+}
+
+/** The caller has shown no certificate, and those without may not do this. */
+export class UnauthenticatedError extends Error {
+  override readonly name = 'UnauthenticatedError';
+  constructor(
+    readonly subject: string,
+    readonly action: string,
+    readonly object: string,
+  ) {
+    super(`a client certificate is needed: ${JSON.stringify(subject)} may not ${action} ${object}`);
+  }
+}

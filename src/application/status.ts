@@ -9,7 +9,13 @@ import {
   TooLargeError,
 } from '../domain/log/errors.js';
 import { MembershipError } from './cluster.js';
-import { OutcomeUnknownError, OverloadedError, UnavailableError } from './errors.js';
+import {
+  OutcomeUnknownError,
+  OverloadedError,
+  PermissionDeniedError,
+  UnauthenticatedError,
+  UnavailableError,
+} from './errors.js';
 
 /** gRPC's canonical code names, as far as golog answers with them. */
 export type StatusCode =
@@ -22,6 +28,8 @@ export type StatusCode =
   | 'OUT_OF_RANGE'
   | 'INTERNAL'
   | 'UNAVAILABLE'
+  | 'UNAUTHENTICATED'
+  | 'PERMISSION_DENIED'
   | 'DATA_LOSS';
 
 /** What a caller is told about an error, whatever the transport. */
@@ -120,6 +128,16 @@ export function statusOf(error: unknown): Status {
       message: 'the log of this node is closed: the node is stopping',
       details: {},
       retryAfterSeconds: 1,
+    };
+  }
+  if (error instanceof PermissionDeniedError || error instanceof UnauthenticatedError) {
+    const { subject, action, object } = error;
+    const isKnown = error instanceof PermissionDeniedError;
+    return {
+      code: isKnown ? 'PERMISSION_DENIED' : 'UNAUTHENTICATED',
+      httpStatus: isKnown ? 403 : 401,
+      message: error.message,
+      details: details({ subject, action, object }),
     };
   }
   if (error instanceof OutcomeUnknownError) {

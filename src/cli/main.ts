@@ -32,6 +32,7 @@ const commands = new Map<string, () => Promise<AddCommand>>([
   ['leader', async () => (await import('./leader-command.js')).addLeaderCommand],
   ['verify', async () => (await import('./offline-commands.js')).addVerifyCommand],
   ['dump', async () => (await import('./offline-commands.js')).addDumpCommand],
+  ['acl', async () => (await import('./acl-command.js')).addAclCommand],
   ['certs', async () => (await import('./certs-command.js')).addCertsCommand],
 ]);
 

@@ -14,6 +14,8 @@ const codes: Record<StatusCode, Code> = {
   OUT_OF_RANGE: Code.OutOfRange,
   INTERNAL: Code.Internal,
   UNAVAILABLE: Code.Unavailable,
+  UNAUTHENTICATED: Code.Unauthenticated,
+  PERMISSION_DENIED: Code.PermissionDenied,
   DATA_LOSS: Code.DataLoss,
 };
 

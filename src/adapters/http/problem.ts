@@ -28,6 +28,8 @@ const titles: Record<StatusCode, string> = {
   OUT_OF_RANGE: 'Offset out of range',
   INTERNAL: 'Internal error',
   UNAVAILABLE: 'Unavailable',
+  UNAUTHENTICATED: 'Certificate needed',
+  PERMISSION_DENIED: 'Not permitted',
   DATA_LOSS: 'Corrupt range',
 };
 

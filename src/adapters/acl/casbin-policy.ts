@@ -1,0 +1,86 @@
+import { type Enforcer, Helper, type Model, newEnforcer, newModelFromString } from 'casbin';
+import type { Action, Decision } from '../../application/ports/authorizer.js';
+
+/** The texts of Casbin's two files. */
+export interface PolicyTexts {
+  readonly model: string;
+  readonly policy: string;
+}
+
+/** The model or the policy is not what Casbin takes; the message says where. */
+export class InvalidPolicyError extends Error {
+  override readonly name = 'InvalidPolicyError';
+}
+
+interface PolicyLine {
+  readonly number: number;
+  readonly text: string;
+  /** The rule as Casbin read it: `p`, or `g`, and its fields. */
+  readonly key: string;
+}
+
+const keyOf = (fields: readonly string[]): string => JSON.stringify(fields);
+
+/** A model and a policy, read and found whole. */
+export class CasbinPolicy {
+  private constructor(
+    private readonly enforcer: Enforcer,
+    private readonly lines: readonly PolicyLine[],
+  ) {}
+
+  /** Rejects with `InvalidPolicyError`. Lines are checked one by one: Casbin itself passes over what it does not know. */
+  static async parse({ model: modelText, policy }: PolicyTexts): Promise<CasbinPolicy> {
+    // Policies and certificates would be patterns and subjects of a backtracking engine, and `eval` runs policy text.
+    if (/\b(regexMatch|eval)\s*\(/.test(modelText))
+      throw new InvalidPolicyError('the model uses regexMatch or eval, which golog does not run over policy text');
+    try {
+      const model = newModelFromString(modelText);
+      const lines = readLines(model, policy);
+      const enforcer = await newEnforcer(model);
+      await enforcer.buildRoleLinks();
+      const parsed = new CasbinPolicy(enforcer, lines);
+      parsed.#enforce('nobody', '*', 'consume');
+      return parsed;
+    } catch (cause) {
+      if (cause instanceof InvalidPolicyError) throw cause;
+      throw new InvalidPolicyError(cause instanceof Error ? cause.message : 'Casbin cannot read it', { cause });
+    }
+  }
+
+  decide(subject: string, object: string, action: Action): Decision {
+    // With no rules Casbin compares with empty fields, which an empty subject would equal.
+    if (subject === '' || this.lines.length === 0) return { allowed: false, because: 'no policy line allows it' };
+    const { allowed, rule } = this.#enforce(subject, object, action);
+    const line = this.lines.find(({ key }) => key === keyOf(['p', ...rule]));
+    const because = line === undefined ? undefined : `policy line ${line.number}: ${line.text}`;
+    return { allowed, because: because ?? (allowed ? 'the model allows it' : 'no policy line allows it') };
+  }
+
+  #enforce(subject: string, object: string, action: Action): { allowed: boolean; rule: readonly string[] } {
+    const [allowed, rule] = this.enforcer.enforceExSync(subject, object, action);
+    return { allowed, rule };
+  }
+}
+
+/** Has the model take each line of the policy, and answers those that are rules. */
+function readLines(model: Model, policy: string): PolicyLine[] {
+  const lines: PolicyLine[] = [];
+  for (const [place, raw] of policy.split('\n').entries()) {
+    const text = raw.trim();
+    if (text === '' || text.startsWith('#')) continue;
+    const number = place + 1;
+    const type = text.split(',', 1)[0].trim();
+    const assertion = model.model.get(type.slice(0, 1))?.get(type);
+    if (assertion === undefined || !/^[pg]/.test(type))
+      throw new InvalidPolicyError(
+        `policy line ${number} begins with ${JSON.stringify(type.slice(0, 64))}, not with p`,
+      );
+    Helper.loadPolicyLine(text, model);
+    const rule = assertion.policy.at(-1) ?? [];
+    const fields = type.startsWith('p') ? assertion.tokens.length : assertion.value.split('_').length - 1;
+    if (rule.length !== fields)
+      throw new InvalidPolicyError(`policy line ${number} has ${rule.length} fields after ${type}, not ${fields}`);
+    lines.push({ number, text, key: keyOf([type, ...rule]) });
+  }
+  return lines;
+}

@@ -1,0 +1,1 @@
+export { CasbinAuthorizer } from './casbin-authorizer.js';

@@ -1,0 +1,35 @@
+import type { CasbinAuthorizer } from '../adapters/acl/index.js';
+import type { Logger } from '../application/ports/logger.js';
+import { readTexts, WatchedFiles } from './watched-files.js';
+
+/** Where Casbin's model and policy are. */
+export interface PolicyFiles {
+  readonly model: string;
+  readonly policy: string;
+}
+
+/**
+ * Keeps the authorizer at what the files say, live. What cannot be read, or is not whole, changes nothing, and is said;
+ * before the first good policy everything is denied.
+ */
+export async function watchPolicy(
+  authorizer: CasbinAuthorizer,
+  files: PolicyFiles,
+  logger: Logger,
+): Promise<WatchedFiles> {
+  let loaded = false;
+  const load = async (): Promise<void> => {
+    const { model, policy } = files;
+    try {
+      await authorizer.replace(await readTexts({ model, policy }));
+      logger.info({ model, policy }, loaded ? 'the ACL was reloaded' : 'the ACL was loaded');
+      loaded = true;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      const effect = loaded ? 'the last good one holds' : 'everything is denied';
+      logger.error({ model, policy, reason }, `the ACL cannot be used: ${effect}`);
+    }
+  };
+  await load();
+  return WatchedFiles.watch([files.model, files.policy], load);
+}

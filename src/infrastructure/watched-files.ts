@@ -1,0 +1,77 @@
+import { readFile, stat } from 'node:fs/promises';
+
+/** A change is seen after one to two of these: it counts when the files have not changed for the time of one. */
+const lookEveryMs = 200;
+
+/**
+ * Looks whether files have changed: by their inode, size and time, since what replaces a mounted secret (a symbolic
+ * link to a new folder) is no event of the file. A file that is not there is a state like any other.
+ */
+export class WatchedFiles {
+  #seen: string;
+  #timer: NodeJS.Timeout | undefined;
+  #busy: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  private constructor(
+    private readonly paths: readonly string[],
+    private readonly onChange: () => Promise<void>,
+    initial: string,
+  ) {
+    this.#seen = initial;
+  }
+
+  /** `onChange` must not reject; it is not called again before it has ended. */
+  static async watch(paths: readonly string[], onChange: () => Promise<void>): Promise<WatchedFiles> {
+    const watched = new WatchedFiles(paths, onChange, await signatureOf(paths));
+    watched.#wait(watched.#seen);
+    return watched;
+  }
+
+  /** Calls `onChange` now, changed or not. */
+  reload(): Promise<void> {
+    this.#busy = this.#busy.then(this.onChange);
+    return this.#busy;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#busy;
+  }
+
+  #wait(before: string): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      void this.#look(before);
+    }, lookEveryMs);
+    this.#timer.unref();
+  }
+
+  async #look(before: string): Promise<void> {
+    const now = await signatureOf(this.paths);
+    if (now === before && now !== this.#seen) {
+      this.#seen = now;
+      await this.reload();
+    }
+    this.#wait(now);
+  }
+}
+
+async function signatureOf(paths: readonly string[]): Promise<string> {
+  const parts = paths.map(async (path) => {
+    try {
+      const { ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+      return `${ino} ${size} ${mtimeNs} ${ctimeNs}`;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code ?? 'unreadable';
+    }
+  });
+  return (await Promise.all(parts)).join('\n');
+}
+
+/** The text of each file. Rejects with the first error, which names its file. */
+export function readTexts<Name extends string>(paths: Readonly<Record<Name, string>>): Promise<Record<Name, string>> {
+  const entries = Object.entries<string>(paths).map(async ([name, path]) => [name, await readFile(path, 'utf8')]);
+  return Promise.all(entries).then((read) => Object.fromEntries(read) as Record<Name, string>);
+}
