@@ -128,16 +128,24 @@ export class Applier {
     return isOnlyVoter(this.options.configuration.current, this.options.id);
   }
 
-  /** The names of the members that are known to hold an entry on disk, this node first. */
+  /** The names of the members that are known to hold an entry on disk, this node first: as of now. */
   #syncedOn(): (index: number) => readonly string[] {
-    const { core, configuration, id: ownId, selfName } = this.options;
-    if (this.#isAlone) return () => [selfName];
+    let others: readonly { name: string; match: number }[] | undefined;
+    return (index) => {
+      // Only a leader has anybody who waits to know.
+      others ??= this.#others();
+      return [this.options.selfName, ...others.filter(({ match }) => match >= index).map(({ name }) => name)];
+    };
+  }
+
+  #others(): readonly { name: string; match: number }[] {
+    const { core, configuration, id: ownId } = this.options;
     const names = new Map(configuration.current.members.map(({ id, name }) => [id, name]));
     const others: { name: string; match: number }[] = [];
     core.visitProgress((id, { match }) => {
       if (id !== ownId) others.push({ name: names.get(id) ?? String(id), match });
     });
-    return (index) => [selfName, ...others.filter(({ match }) => match >= index).map(({ name }) => name)];
+    return others;
   }
 }
 
