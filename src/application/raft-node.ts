@@ -129,7 +129,10 @@ export class RaftNode implements Consensus, PeerReceiver {
     });
   }
 
-  /** Takes over the log as it was recovered. A group of one leads when this resolves; others elect whom they will. */
+  /**
+   * Takes over the log as it was recovered. A group of one leads when this resolves; others elect whom they will. Rejects
+   * where the log fails; then nothing goes on.
+   */
   static async start(options: RaftNodeOptions): Promise<RaftNode> {
     const node = new RaftNode(options, await loadTail(options));
     const { transport, id, self } = options;
@@ -141,6 +144,7 @@ export class RaftNode implements Consensus, PeerReceiver {
       // Unless its log ends with the change that made the group larger.
       const leads = (): boolean => node.isLeader && node.#applier.applied >= node.#store.lastIndex;
       await node.until(() => node.#ended || !node.isAlone || leads());
+      if (node.#refusal !== undefined) await node.close();
       node.#assertTaking();
     } else node.#schedule();
     return node;

@@ -60,8 +60,9 @@ async function listenOn(
  * from the start, since joining takes messages, and refuses calls as retryable until it takes part.
  */
 export class Node {
+  #starting: Promise<NodeAddresses> | undefined;
   #stopping: Promise<void> | undefined;
-  readonly #joining = new AbortController();
+  readonly #stopped = new AbortController();
   #membership: Membership | undefined;
 
   constructor(
@@ -70,14 +71,18 @@ export class Node {
     private readonly directory: DataDirectory,
     private readonly grpc: GrpcServer,
     private readonly http: HttpServer,
-    /** Opens the log and takes part in the cluster, as the node whose gRPC is on `rpcPort`. */
+    /** Opens the log and takes part in the cluster, as the node whose gRPC is on `rpcPort`. Rejects with nothing open. */
     private readonly takePart: (rpcPort: number, signal: AbortSignal) => Promise<Membership>,
   ) {}
 
-  /** Resolves when both listeners take calls and the node is in its cluster; else stops all and rejects with the cause. */
+  /**
+   * Resolves when both listeners take calls and the node is in its cluster; else stops all and rejects with the cause: an
+   * `AbortError` where `stop` was called before. At most once.
+   */
   async start(): Promise<NodeAddresses> {
+    this.#starting = this.#start();
     try {
-      return await this.#start();
+      return await this.#starting;
     } catch (error) {
       await this.stop();
       throw error;
@@ -86,11 +91,16 @@ export class Node {
 
   async #start(): Promise<NodeAddresses> {
     const { config } = this;
+    const { signal } = this.#stopped;
+    signal.throwIfAborted();
     const rpc = await listenOn('--rpc-port', { host: rpcHost(config), port: config['rpc-port'] }, this.grpc);
     this.grpc.setServing(false);
+    signal.throwIfAborted();
     const http = await listenOn('--http-port', { host: config['http-addr'], port: config['http-port'] }, this.http);
     this.http.setServing(false);
-    this.#membership = await this.takePart(rpc.port, this.#joining.signal);
+    signal.throwIfAborted();
+    this.#membership = await this.takePart(rpc.port, signal);
+    signal.throwIfAborted();
     this.grpc.setServing(true);
     this.http.setServing(true);
     const [rpcAddr, httpAddr] = [hostPort(rpc), hostPort(http)];
@@ -114,7 +124,10 @@ export class Node {
     return { rpcAddr, httpAddr };
   }
 
-  /** Refuses new calls, ends the streams, lets calls under way finish, syncs and closes the log. Idempotent. */
+  /**
+   * Refuses new calls, ends the streams, lets calls under way finish, syncs and closes the log. A start that is under way
+   * ends first, as soon as it can. Idempotent.
+   */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
@@ -122,7 +135,9 @@ export class Node {
 
   async #stop(): Promise<void> {
     this.logger.info({}, 'stopping');
-    this.#joining.abort();
+    this.#stopped.abort();
+    // What it opens until it hears of that is closed below, or by itself.
+    await this.#starting?.catch(() => undefined);
     this.grpc.setServing(false);
     this.http.setServing(false);
     await this.#membership?.consensus.handOver();

@@ -33,9 +33,24 @@ type Part = Pick<Membership, 'consensus' | 'close'>;
 /**
  * Takes the node into its cluster: the one that its data directory knows, or the one that it joins, or a new one. Then
  * opens the gates that the listeners stand in front of. A member whose log is damaged serves what it can while the log
- * is repaired from its peers, and takes part after that.
+ * is repaired from its peers, and takes part after that. Where it rejects, what it opened is closed.
  */
 export async function takePart(container: Container, rpcPort: number, signal: AbortSignal): Promise<Membership> {
+  const opened: { close(): Promise<void> | void }[] = [];
+  try {
+    return await openAndTakePart(container, rpcPort, signal, opened);
+  } catch (error) {
+    await Promise.allSettled(opened.map(async (each) => each.close()));
+    throw error;
+  }
+}
+
+async function openAndTakePart(
+  container: Container,
+  rpcPort: number,
+  signal: AbortSignal,
+  opened: { close(): Promise<void> | void }[],
+): Promise<Membership> {
   const config = container.get<Config>(Config);
   const logger = container.get<Logger>(Logger);
   const clock = container.get<Clock>(Clock);
@@ -46,21 +61,25 @@ export async function takePart(container: Container, rpcPort: number, signal: Ab
 
   const configuration = await ConfigurationFile.open(directory.raft, crc32c);
   const hardState = await container.getAsync<HardStateFile>(NodeHardState);
+  opened.push(hardState);
   if (configuration.kept === undefined) {
     // It has voted, so it was in a cluster: on no account may it begin another one with that log.
     if (hardState.current.term > 0) throw new CorruptConfigurationError('is missing');
     await enterCluster();
   }
   const id = configuration.kept?.id ?? 0;
+  signal.throwIfAborted();
   const log = await container.getAsync<Log>(NodeLog);
+  opened.push(log);
   const onFatal = container.get<OnFatal>(OnFatal);
 
-  const diskReserve = (): Promise<DiskReserve> => container.getAsync<DiskReserve>(NodeDiskReserve);
+  const diskReserve = await container.getAsync<DiskReserve>(NodeDiskReserve);
+  opened.push(diskReserve);
   const source: EntrySource = new GrpcEntrySource({ crc32c, logId: directory.logId }, { id, rpcAddr });
   const repair = await LogRepair.prepare({
-    ...{ log, hardState, configuration, id, source, clock, logger },
-    diskReserve: await diskReserve(),
+    ...{ log, hardState, configuration, id, source, clock, logger, diskReserve },
   });
+  signal.throwIfAborted();
   if (repair === undefined && !isDamaged(log)) return { hardState, log, ...(await startRaft()) };
   const damaged = new DamagedNode({
     ...{ log, configuration: configuration.current, id, self, clusterId: directory.logId },
@@ -68,7 +87,7 @@ export async function takePart(container: Container, rpcPort: number, signal: Ab
   });
   openGates(damaged, damaged);
   const stopping = new AbortController();
-  let part: Part = { consensus: damaged, close: async () => (await diskReserve()).close() };
+  let part: Part = { consensus: damaged, close: async () => diskReserve.close() };
   const repaired = repair === undefined ? Promise.resolve() : repairAndStart(repair).catch(onFailure);
   return {
     hardState,
@@ -101,10 +120,9 @@ export async function takePart(container: Container, rpcPort: number, signal: Ab
   async function startRaft(): Promise<Part> {
     const transport = await container.getAsync<PeerTransport>(PeerTransport);
     const node = await RaftNode.start({
-      ...{ log, hardState, configuration, id, self, clock, transport, logger, onFatal },
+      ...{ log, hardState, configuration, id, self, clock, transport, logger, onFatal, diskReserve },
       seal: { crc32c, logId: directory.logId },
       random: (n) => Math.floor(Math.random() * n),
-      diskReserve: await diskReserve(),
       retention: {
         ...(config['retention-bytes'] !== undefined && { bytesMax: config['retention-bytes'] }),
         ...(config['retention-age'] !== undefined && { ageMsMax: config['retention-age'] }),
