@@ -10,7 +10,6 @@ const adapterLibraries = {
   grpc: ['@grpc/grpc-js', '@grpc/reflection', 'grpc-health-check', '@bufbuild/protobuf'],
   http: ['@connectrpc/connect', '@connectrpc/connect-node', '@bufbuild/protobuf', 'zod'],
   peer: ['@grpc/grpc-js', '@bufbuild/protobuf'],
-  serf: ['@msgpack/msgpack'],
   acl: ['casbin'],
   tls: ['@peculiar/x509'],
 };
