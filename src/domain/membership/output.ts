@@ -1,4 +1,4 @@
-import type { GossipAddress, LamportTime, Ping, ProtocolVersions } from './message.js';
+import type { GossipAddress, LamportTime, Ping, ProtocolVersions, QueryFilter } from './message.js';
 
 /** `leaving`: it said that it will leave; `failed`: it does not answer. */
 export type MemberStatus = 'alive' | 'leaving' | 'left' | 'failed';
@@ -24,6 +24,18 @@ export interface ReceivedQuery {
   readonly relayFactor: number;
   /** Milliseconds, on the clock of `now`. */
   readonly deadline: number;
+}
+
+/** A query of this node to all members that the filters let through. */
+export interface QueryParameters {
+  readonly name: string;
+  readonly payload: Uint8Array;
+  readonly filters?: readonly QueryFilter[];
+  readonly wantsAck?: boolean;
+  /** How many other members also pass on each answer. */
+  readonly relayFactor?: number;
+  /** Where left out: 16 rounds of gossip times the digits of the group's size. */
+  readonly timeoutMs?: number;
 }
 
 /** Which query of this node an answer belongs to. */

@@ -1,0 +1,61 @@
+import { lamportTimeMax } from './lamport-clock.js';
+import type { LamportTime } from './message.js';
+
+const slotCount = 512;
+
+interface Slot<T> {
+  readonly lTime: LamportTime;
+  readonly items: T[];
+  bytes: number;
+}
+
+interface RecentBufferOptions<T> {
+  readonly same: (a: T, b: T) => boolean;
+  readonly bytesOf: (item: T) => number;
+  readonly itemsPerTimeMax: number;
+  readonly bytesPerTimeMax: number;
+}
+
+/** What was seen in the last 512 Lamport times, so that nothing is told twice. */
+export class RecentBuffer<T> {
+  readonly #options: RecentBufferOptions<T>;
+  readonly #slots = new Array<Slot<T> | undefined>(slotCount);
+  #minTime: LamportTime = 0;
+
+  constructor(options: RecentBufferOptions<T>) {
+    this.#options = options;
+  }
+
+  /** Nothing before `lTime` is news any more. */
+  ignoreBefore(lTime: LamportTime): void {
+    this.#minTime = Math.max(this.#minTime, lTime);
+  }
+
+  /**
+   * Whether `item` is news: neither seen nor too old to know, nor one too many of its time.
+   *
+   * @param clockTime - Of the clock that has witnessed `lTime`.
+   */
+  add(lTime: LamportTime, item: T, clockTime: LamportTime): boolean {
+    if (lTime < this.#minTime || lTime > lamportTimeMax) return false;
+    if (clockTime > slotCount && lTime < clockTime - slotCount) return false;
+    const index = lTime % slotCount;
+    const { same, bytesOf, itemsPerTimeMax, bytesPerTimeMax } = this.#options;
+    let slot = this.#slots[index];
+    if (slot?.lTime !== lTime) {
+      slot = { lTime, items: [], bytes: 0 };
+      this.#slots[index] = slot;
+    }
+    if (slot.items.some((each) => same(each, item))) return false;
+    const bytes = slot.bytes + bytesOf(item);
+    if (slot.items.length >= itemsPerTimeMax || bytes > bytesPerTimeMax) return false;
+    slot.items.push(item);
+    slot.bytes = bytes;
+    return true;
+  }
+
+  /** By time, ascending. */
+  slots(): { readonly lTime: LamportTime; readonly items: readonly T[] }[] {
+    return this.#slots.filter((slot) => slot !== undefined).toSorted((a, b) => a.lTime - b.lTime);
+  }
+}

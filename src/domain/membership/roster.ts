@@ -1,0 +1,200 @@
+import type { SwimMember } from './member-list.js';
+import type { JoinIntent, LamportTime, LeaveIntent } from './message.js';
+import type { Member, MemberStatus } from './output.js';
+import { RecentIntents } from './recent-intents.js';
+import { MalformedGossipError, type MembershipWire } from './wire.js';
+
+const recentIntentMs = 5 * 60_000;
+/** How long a failed member is sought, and one that left is remembered. */
+const forgetAfterMs = 24 * 60 * 60_000;
+
+export type MemberEvent = 'join' | 'leave' | 'failed' | 'update' | 'reap';
+
+interface Entry extends Member {
+  address: Member['address'];
+  tags: Member['tags'];
+  versions: Member['versions'];
+  status: MemberStatus;
+  /** The Lamport time of the last intent. */
+  statusLTime: LamportTime;
+  goneAt: number;
+  /** To be forgotten as soon as it left. */
+  prune: boolean;
+}
+
+interface RosterOptions {
+  readonly wire: MembershipWire;
+  readonly lengthMax: number;
+  readonly onEvent: (event: MemberEvent, member: Member) => void;
+}
+
+/**
+ * The members as Serf tells them: what SWIM finds out, and by the intents whether who is gone left or failed.
+ *
+ * ```
+ *            leave intent            dead                          24 h
+ *   alive ──────────────────> leaving ──────> left ────────────────────────> forgotten
+ *     │  <──────────────────                   ^                                ^
+ *     │      join intent         leave intent  │                                │
+ *     └───────────────────────────> failed ────┴────────────────────────────────┘
+ *                  dead
+ * ```
+ * Whoever is alive again for SWIM is alive.
+ */
+export class Roster {
+  readonly #entries = new Map<string, Entry>();
+  readonly #intents = new RecentIntents();
+  readonly #options: RosterOptions;
+
+  constructor(options: RosterOptions) {
+    this.#options = options;
+  }
+
+  get(name: string): Member | undefined {
+    return this.#entries.get(name);
+  }
+
+  /** By name, ascending; as they are now. */
+  members(): Member[] {
+    return [...this.#entries.values()].map(publicView).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Of the last intent about `name`. */
+  statusLTimeOf(name: string): LamportTime {
+    return this.#entries.get(name)?.statusLTime ?? 0;
+  }
+
+  get failed(): Member[] {
+    return [...this.#entries.values()].filter(({ status }) => status === 'failed');
+  }
+
+  get left(): string[] {
+    return [...this.#entries.values()].filter(({ status }) => status === 'left').map(({ name }) => name);
+  }
+
+  get aliveCount(): number {
+    let count = 0;
+    for (const { status } of this.#entries.values()) if (status === 'alive') count += 1;
+    return count;
+  }
+
+  statusLTimes(): Map<string, LamportTime> {
+    return new Map([...this.#entries].map(([name, { statusLTime }]) => [name, statusLTime]));
+  }
+
+  /** SWIM found it, or found it again. */
+  joined(member: SwimMember): void {
+    const known = this.#entries.get(member.name);
+    if (known === undefined) {
+      this.#makeRoom();
+      const intent = this.#intents.get(member.name);
+      this.#entries.set(member.name, {
+        ...this.#seen(member),
+        name: member.name,
+        status: intent?.type === 'leave' ? 'leaving' : 'alive',
+        statusLTime: intent?.lTime ?? 0,
+        goneAt: 0,
+        prune: false,
+      });
+    } else {
+      Object.assign(known, this.#seen(member), { status: 'alive', prune: false });
+    }
+    this.#tell('join', member.name);
+  }
+
+  /** SWIM holds it for dead, or it left. */
+  gone(name: string, now: number): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined || (entry.status !== 'leaving' && entry.status !== 'alive')) return;
+    entry.status = entry.status === 'leaving' ? 'left' : 'failed';
+    entry.goneAt = now;
+    this.#tell(entry.status === 'left' ? 'leave' : 'failed', name);
+    if (entry.status === 'left' && entry.prune) this.#forget(entry);
+  }
+
+  updated(member: SwimMember): void {
+    const entry = this.#entries.get(member.name);
+    if (entry === undefined) return;
+    Object.assign(entry, this.#seen(member));
+    this.#tell('update', member.name);
+  }
+
+  /** Whether the intent is news. */
+  leaveIntent({ node, lTime, prune }: LeaveIntent, now: number): boolean {
+    const entry = this.#entries.get(node);
+    if (entry === undefined) return this.#intents.note('leave', node, lTime, now);
+    if (lTime <= entry.statusLTime) return false;
+    entry.statusLTime = lTime;
+    entry.prune ||= prune;
+    if (entry.status === 'alive') entry.status = 'leaving';
+    if (entry.status === 'failed') {
+      entry.status = 'left';
+      this.#tell('leave', node);
+    }
+    if (entry.status === 'left' && entry.prune) this.#forget(entry);
+    return true;
+  }
+
+  /** Whether the intent is news. */
+  joinIntent({ node, lTime }: JoinIntent, now: number): boolean {
+    const entry = this.#entries.get(node);
+    if (entry === undefined) return this.#intents.note('join', node, lTime, now);
+    if (lTime <= entry.statusLTime) return false;
+    entry.statusLTime = lTime;
+    if (entry.status === 'leaving') {
+      entry.status = 'alive';
+      entry.prune = false;
+    }
+    return true;
+  }
+
+  /** Forgets who is gone for a day, and intents that nobody came for. */
+  reap(now: number): void {
+    this.#intents.forgetBefore(now - recentIntentMs);
+    for (const entry of this.#entries.values()) {
+      if (hasGone(entry) && now - entry.goneAt > forgetAfterMs) this.#forget(entry);
+    }
+  }
+
+  /** SWIM has room for as many as there may be here, so one of these is gone. */
+  #makeRoom(): void {
+    if (this.#entries.size < this.#options.lengthMax) return;
+    let longest: Entry | undefined;
+    for (const entry of this.#entries.values()) {
+      if (hasGone(entry) && (longest === undefined || entry.goneAt < longest.goneAt)) longest = entry;
+    }
+    if (longest !== undefined) this.#forget(longest);
+  }
+
+  #forget(entry: Entry): void {
+    this.#entries.delete(entry.name);
+    this.#options.onEvent('reap', publicView(entry));
+  }
+
+  #tell(event: MemberEvent, name: string): void {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) this.#options.onEvent(event, publicView(entry));
+  }
+
+  #seen({ address, versions, meta }: SwimMember): Pick<Member, 'address' | 'versions' | 'tags'> {
+    return { address, versions, tags: this.#tags(meta) };
+  }
+
+  /** As Serf, which takes a member with senseless tags for one without. */
+  #tags(meta: Uint8Array): ReadonlyMap<string, string> {
+    try {
+      return this.#options.wire.decodeTags(meta);
+    } catch (error) {
+      if (error instanceof MalformedGossipError) return new Map();
+      throw error;
+    }
+  }
+}
+
+function hasGone({ status }: Entry): boolean {
+  return status === 'failed' || status === 'left';
+}
+
+function publicView({ name, address, tags, status, versions }: Entry): Member {
+  return { name, address, tags, status, versions };
+}

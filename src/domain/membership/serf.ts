@@ -1,0 +1,373 @@
+import type { BroadcastQueue } from './broadcast-queue.js';
+import { LamportClock, lamportTimeMax } from './lamport-clock.js';
+import type { MemberList, SwimMember } from './member-list.js';
+import type {
+  GossipAddress,
+  LamportTime,
+  LeaveIntent,
+  Query,
+  QueryResponse,
+  Relay,
+  SerfMessage,
+  SerfPushPull,
+  UserEvent,
+} from './message.js';
+import type { QueryKey, QueryParameters, ReceivedQuery } from './output.js';
+import { OwnQueries } from './own-queries.js';
+import type { Packets } from './packets.js';
+import { isForNode } from './query-filter.js';
+import { RecentBuffer } from './recent-buffer.js';
+import { Roster } from './roster.js';
+import { GossipTooLargeError } from './serf-errors.js';
+import type { MembershipWire } from './wire.js';
+
+const userEventBytesMax = 512;
+const queryBytesMax = 1024;
+/** Events and queries that one Lamport time may hold: as many nodes may be fastest at once. */
+const eventsPerTimeMax = 64;
+const eventBytesPerTimeMax = 32 * 1024;
+const queriesPerTimeMax = 256;
+const relayProtocol = 5;
+const queryIdCount = 2 ** 31;
+
+const pingQuery = '_serf_ping';
+const conflictQuery = '_serf_conflict';
+
+/** The Lamport times of members, events and queries, as a snapshot keeps them. */
+export interface LamportTimes {
+  readonly member: LamportTime;
+  readonly event: LamportTime;
+  readonly query: LamportTime;
+}
+
+interface SerfOptions {
+  readonly name: string;
+  readonly address: GossipAddress;
+  readonly tags: ReadonlyMap<string, string>;
+  readonly wire: MembershipWire;
+  readonly random: () => number;
+  readonly members: MemberList;
+  readonly membersMax: number;
+  readonly packets: Packets;
+  readonly intents: BroadcastQueue;
+  readonly events: BroadcastQueue;
+  readonly queries: BroadcastQueue;
+}
+
+/** The layer of Serf on top of SWIM: intents, user events, queries and their answers, as serf 0.9.4 has them. */
+export class Serf {
+  readonly roster: Roster;
+  tags: ReadonlyMap<string, string>;
+  readonly #options: SerfOptions;
+  readonly #clock = new LamportClock();
+  readonly #eventClock = new LamportClock();
+  readonly #queryClock = new LamportClock();
+  readonly #seenEvents = new RecentBuffer<Pick<UserEvent, 'name' | 'payload'>>({
+    same: (a, b) => a.name === b.name && sameBytes(a.payload, b.payload),
+    bytesOf: ({ name, payload }) => name.length + payload.length,
+    itemsPerTimeMax: eventsPerTimeMax,
+    bytesPerTimeMax: eventBytesPerTimeMax,
+  });
+  readonly #seenQueries = new RecentBuffer<number>({
+    same: (a, b) => a === b,
+    bytesOf: () => 0,
+    itemsPerTimeMax: queriesPerTimeMax,
+    bytesPerTimeMax: 0,
+  });
+  readonly #ownQueries = new OwnQueries();
+  readonly #answered = new WeakSet<ReceivedQuery>();
+  #leaving = false;
+
+  constructor(options: SerfOptions, lamportTimes?: LamportTimes) {
+    this.#options = options;
+    this.tags = options.tags;
+    this.roster = new Roster({
+      wire: options.wire,
+      lengthMax: options.membersMax,
+      onEvent: (event, member) => options.packets.push({ type: 'member', event, member }),
+    });
+    if (lamportTimes === undefined) return;
+    this.#clock.witness(lamportTimes.member);
+    this.#eventClock.witness(lamportTimes.event);
+    this.#queryClock.witness(lamportTimes.query);
+    this.#seenEvents.ignoreBefore(lamportTimes.event + 1);
+    this.#seenQueries.ignoreBefore(lamportTimes.query + 1);
+  }
+
+  get lamportTimes(): LamportTimes {
+    return { member: this.#clock.time, event: this.#eventClock.time, query: this.#queryClock.time };
+  }
+
+  get nextTickAt(): number {
+    return this.#ownQueries.nextTickAt;
+  }
+
+  tick(now: number): void {
+    for (const key of this.#ownQueries.takeEnded(now)) this.#options.packets.push({ type: 'query-end', key });
+  }
+
+  /** Throws MalformedGossipError. */
+  receive(payload: Uint8Array, now: number): void {
+    const message = this.#options.wire.decodeSerf(payload);
+    switch (message.type) {
+      case 'leave':
+        if (this.#leaveIntent(message, now)) this.#passOn(this.#options.intents, payload);
+        return;
+      case 'join':
+        if (message.lTime > lamportTimeMax) return;
+        this.#clock.witness(message.lTime);
+        if (this.roster.joinIntent(message, now)) this.#passOn(this.#options.intents, payload);
+        return;
+      case 'user-event':
+        if (this.#userEvent(message)) this.#passOn(this.#options.events, payload);
+        return;
+      case 'query':
+        if (this.#query(message, now) && !message.noBroadcast) this.#passOn(this.#options.queries, payload);
+        return;
+      case 'query-response':
+        this.#response(message);
+        return;
+      case 'relay':
+        this.#relay(message);
+        return;
+    }
+  }
+
+  /** Others learn that this node joins, or that it did not leave. */
+  announceJoin(now: number): void {
+    const intent = { type: 'join', lTime: this.#clock.time, node: this.#options.name } as const;
+    this.#clock.witness(intent.lTime);
+    this.roster.joinIntent(intent, now);
+    this.#broadcast(this.#options.intents, intent);
+  }
+
+  /** This node leaves. */
+  leave(now: number, onTold: () => void): void {
+    this.#leaving = true;
+    this.announceLeave(this.#options.name, false, now, onTold);
+  }
+
+  /** `node` leaves, or is to count as having left. */
+  announceLeave(node: string, prune: boolean, now: number, onTold?: () => void): void {
+    const intent = { type: 'leave', lTime: this.#clock.time, node, prune } as const;
+    this.#clock.increment();
+    this.#leaveIntent(intent, now);
+    this.#broadcast(this.#options.intents, intent, onTold);
+  }
+
+  announceEvent(name: string, payload: Uint8Array, coalesce: boolean): void {
+    const event = { type: 'user-event', lTime: this.#eventClock.time, name, payload, coalesce } as const;
+    const bytes = this.#encode(event, userEventBytesMax);
+    this.#eventClock.increment();
+    this.#userEvent(event);
+    this.#passOn(this.#options.events, bytes);
+  }
+
+  announceQuery(parameters: QueryParameters, timeoutMs: number, now: number): QueryKey {
+    const { name, payload, filters = [], wantsAck = false, relayFactor = 0 } = parameters;
+    const key: QueryKey = {
+      lTime: this.#queryClock.time,
+      id: Math.floor(this.#options.random() * queryIdCount),
+    };
+    const query: Query = {
+      type: 'query',
+      ...key,
+      address: this.#options.address,
+      sourceNode: this.#options.name,
+      filters,
+      wantsAck,
+      noBroadcast: false,
+      relayFactor,
+      timeoutMs,
+      name,
+      payload,
+    };
+    const bytes = this.#encode(query, queryBytesMax);
+    this.#ownQueries.add(key, now + timeoutMs);
+    this.#query(query, now);
+    this.#passOn(this.#options.queries, bytes);
+    return key;
+  }
+
+  respond(query: ReceivedQuery, payload: Uint8Array, now: number): void {
+    if (query.deadline < now || this.#answered.has(query)) return;
+    this.#answer(query, { isAck: false, payload });
+    this.#answered.add(query);
+  }
+
+  /** What a push/pull tells of this layer. */
+  state(): SerfPushPull {
+    return {
+      lTime: this.#clock.time,
+      statusLTimes: this.roster.statusLTimes(),
+      leftMembers: this.roster.left,
+      eventLTime: this.#eventClock.time,
+      events: this.#seenEvents.slots().map(({ lTime, items }) => ({ lTime, events: items })),
+      queryLTime: this.#queryClock.time,
+    };
+  }
+
+  /** Takes in what a push/pull told; `ignoreEvents`: not what happened before. */
+  merge(remote: SerfPushPull, ignoreEvents: boolean, now: number): void {
+    // No message with the time that its clock shows was sent yet.
+    this.#clock.witness(remote.lTime - 1);
+    this.#eventClock.witness(remote.eventLTime - 1);
+    this.#queryClock.witness(remote.queryLTime - 1);
+    const left = new Set(remote.leftMembers);
+    for (const node of left) {
+      // When it left is not told, but it was after its status before.
+      const lTime = (remote.statusLTimes.get(node) ?? 0) + 1;
+      this.#leaveIntent({ type: 'leave', lTime, node, prune: false }, now);
+    }
+    for (const [node, lTime] of remote.statusLTimes) {
+      if (left.has(node) || lTime > lamportTimeMax) continue;
+      this.#clock.witness(lTime);
+      this.roster.joinIntent({ type: 'join', lTime, node }, now);
+    }
+    if (ignoreEvents && remote.eventLTime <= lamportTimeMax) this.#seenEvents.ignoreBefore(remote.eventLTime);
+    for (const { lTime, events } of remote.events) {
+      for (const { name, payload } of events) {
+        this.#userEvent({ type: 'user-event', lTime, name, payload, coalesce: false });
+      }
+    }
+  }
+
+  // What SWIM finds out.
+  memberJoined(member: SwimMember): void {
+    this.roster.joined(member);
+  }
+
+  memberLeft({ name }: SwimMember, now: number): void {
+    this.roster.gone(name, now);
+  }
+
+  memberUpdated(member: SwimMember): void {
+    this.roster.updated(member);
+  }
+
+  nameClaimed({ name }: SwimMember, other: GossipAddress): void {
+    const member = this.roster.get(name);
+    if (member !== undefined) this.#options.packets.push({ type: 'name-conflict', member, other });
+  }
+
+  /** Whether it is news. */
+  #leaveIntent(intent: LeaveIntent, now: number): boolean {
+    if (intent.lTime > lamportTimeMax) return false;
+    this.#clock.witness(intent.lTime);
+    if (intent.node === this.#options.name && !this.#leaving) {
+      if (intent.lTime > this.roster.statusLTimeOf(intent.node)) this.announceJoin(now);
+      return false;
+    }
+    return this.roster.leaveIntent(intent, now);
+  }
+
+  /** Whether it is news. */
+  #userEvent({ lTime, name, payload, coalesce }: UserEvent): boolean {
+    if (lTime > lamportTimeMax) return false;
+    this.#eventClock.witness(lTime);
+    if (!this.#seenEvents.add(lTime, { name, payload }, this.#eventClock.time)) return false;
+    this.#options.packets.push({ type: 'user-event', lTime, name, payload, coalesce });
+    return true;
+  }
+
+  /** Whether it is news. */
+  #query(query: Query, now: number): boolean {
+    if (query.lTime > lamportTimeMax) return false;
+    this.#queryClock.witness(query.lTime);
+    if (!this.#seenQueries.add(query.lTime, query.id, this.#queryClock.time)) return false;
+    const { name, members } = this.#options;
+    // Only members are answered: a forged address gets nobody else a packet.
+    if (!members.hasAddress(query.address) || !isForNode(query.filters, name, this.tags)) return true;
+    const received: ReceivedQuery = {
+      lTime: query.lTime,
+      id: query.id,
+      name: query.name,
+      payload: query.payload,
+      sourceNode: query.sourceNode,
+      address: query.address,
+      relayFactor: query.relayFactor,
+      deadline: now + query.timeoutMs,
+    };
+    if (query.wantsAck) this.#answer(received, { isAck: true, payload: new Uint8Array() });
+    if (query.name === conflictQuery) this.#answerConflict(received, now);
+    else if (query.name !== pingQuery) this.#options.packets.push({ type: 'query', query: received });
+    return true;
+  }
+
+  /** Two claim one name, and one of them asks whom the others know. */
+  #answerConflict(query: ReceivedQuery, now: number): void {
+    const name = new TextDecoder().decode(query.payload);
+    const member = this.roster.get(name);
+    if (name === this.#options.name || member?.status !== 'alive') return;
+    this.respond(query, this.#options.wire.encodeConflictResponse(member), now);
+  }
+
+  #answer(query: ReceivedQuery, { isAck, payload }: Pick<QueryResponse, 'isAck' | 'payload'>): void {
+    const { name, address, packets } = this.#options;
+    const response: QueryResponse = {
+      type: 'query-response',
+      lTime: query.lTime,
+      id: query.id,
+      from: name,
+      isAck,
+      payload,
+    };
+    const bytes = this.#encode(response, queryBytesMax);
+    if (query.sourceNode === name && query.address.ip === address.ip && query.address.port === address.port) {
+      this.#response(response);
+      return;
+    }
+    packets.sendAlone(query.address, { type: 'user', payload: bytes });
+    if (query.relayFactor > 0) this.#answerByOthers(query, bytes);
+  }
+
+  /** Sends the answer by other members too, where there are enough; an answer that is too large then goes without. */
+  #answerByOthers({ relayFactor, address, sourceNode }: ReceivedQuery, message: Uint8Array): void {
+    const { wire, members, packets, name } = this.#options;
+    if (this.roster.aliveCount < relayFactor + 1) return;
+    const bytes = wire.encodeSerf({
+      type: 'relay',
+      destination: address,
+      destinationName: sourceNode,
+      message,
+    });
+    if (bytes.length > queryBytesMax) return;
+    const helpers = members.pick(
+      relayFactor,
+      (each) => each.name !== name && each.state === 'alive' && each.versions.protocolMax >= relayProtocol,
+    );
+    for (const helper of helpers) packets.sendAlone(helper.address, { type: 'user', payload: bytes });
+  }
+
+  /** Passes on an answer, and nothing else, to a member, and to nobody else. Throws MalformedGossipError. */
+  #relay({ destination, message }: Relay): void {
+    const { wire, members, packets } = this.#options;
+    if (message.length > queryBytesMax || !members.hasAddress(destination)) return;
+    if (wire.decodeSerf(message).type !== 'query-response') return;
+    packets.sendAlone(destination, { type: 'user', payload: message });
+  }
+
+  #response(response: QueryResponse): void {
+    if (this.roster.get(response.from) === undefined) return;
+    const output = this.#ownQueries.receive(response);
+    if (output !== undefined) this.#options.packets.push(output);
+  }
+
+  #encode(message: SerfMessage, bytesMax: number): Uint8Array {
+    const bytes = this.#options.wire.encodeSerf(message);
+    if (bytes.length > bytesMax) throw new GossipTooLargeError(message.type, bytes.length, bytesMax);
+    return bytes;
+  }
+
+  #broadcast(queue: BroadcastQueue, message: SerfMessage, onTold?: () => void): void {
+    this.#passOn(queue, this.#options.wire.encodeSerf(message), onTold);
+  }
+
+  #passOn(queue: BroadcastQueue, payload: Uint8Array, onTold?: () => void): void {
+    queue.queue(this.#options.wire.encodeSwim({ type: 'user', payload }), undefined, onTold);
+  }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a === b || (a.length === b.length && a.every((byte, index) => byte === b[index]));
+}
