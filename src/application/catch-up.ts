@@ -7,12 +7,18 @@ import { entryOfBatch } from './batch-entry.js';
 /** Entries in one message. */
 const chunkBytes = 1024 * 1024;
 /** Sent and not yet acknowledged. */
-const windowBytes = 8 * 1024 * 1024;
+const windowBytes = 16 * 1024 * 1024;
+/**
+ * Appends go first: while the log grows, a tick sends no more than so many times what the log grew by in the tick
+ * before, which still gets the follower there, or this many bytes where that is more.
+ */
+const growthMultiple = 1.5;
+const bytesPerTickMin = 4 * 1024 * 1024;
 /** Without an acknowledgement for this long what was sent counts as lost. */
 const resendTicks = 10;
 
 export interface CatchUpOptions {
-  readonly log: Pick<Log, 'startIndex' | 'lastIndex' | 'readEntries' | 'termAt'>;
+  readonly log: Pick<Log, 'startIndex' | 'lastIndex' | 'bytes' | 'readEntries' | 'termAt'>;
   readonly from: number;
   readonly to: number;
   /** Of this leader; the catch-up is void in any other. */
@@ -42,11 +48,16 @@ export class CatchUp {
   #inFlight: { readonly last: number; readonly bytes: number }[] = [];
   #inFlightBytes = 0;
   #quietTicks = 0;
+  #logBytesAtTick: number;
+  #bytesToSendInTick = Infinity;
   #running = false;
+  /** Something has changed since the run under way last looked. */
+  #toRun = false;
   #stopped = false;
 
   constructor(private readonly options: CatchUpOptions) {
     this.#match = options.match;
+    this.#logBytesAtTick = options.log.bytes;
     this.#probe = options.log.lastIndex;
     if (this.#match > 0) this.#next = this.#match + 1;
     this.#run();
@@ -81,10 +92,15 @@ export class CatchUp {
   }
 
   tick(): void {
+    const { bytes } = this.options.log;
+    const growth = bytes - this.#logBytesAtTick;
+    this.#logBytesAtTick = bytes;
+    this.#bytesToSendInTick = growth > 0 ? Math.max(growth * growthMultiple, bytesPerTickMin) : Infinity;
     this.#quietTicks += 1;
-    if (this.#quietTicks < resendTicks) return;
-    this.#quietTicks = 0;
-    this.#rewind();
+    if (this.#quietTicks >= resendTicks) {
+      this.#quietTicks = 0;
+      this.#rewind();
+    } else if (this.#next === undefined) return;
     this.#run();
   }
 
@@ -95,9 +111,15 @@ export class CatchUp {
   }
 
   #run(): void {
-    if (this.#running || this.#stopped) return;
+    if (this.#stopped) return;
+    this.#toRun = true;
+    if (this.#running) return;
     this.#running = true;
-    void this.#guard(() => (this.#next === undefined ? this.#sendProbe() : this.#sendEntries())).then(() => {
+    void this.#guard(async () => {
+      while (this.#toRun) {
+        this.#toRun = false;
+        await (this.#next === undefined ? this.#sendProbe() : this.#sendEntries());
+      }
       this.#running = false;
     });
   }
@@ -119,7 +141,7 @@ export class CatchUp {
 
   async #sendEntries(): Promise<void> {
     const { log } = this.options;
-    while (!this.#stopped && this.#next !== undefined && this.#inFlightBytes < windowBytes) {
+    while (!this.#stopped && this.#next !== undefined && this.#maySend()) {
       const next = this.#next;
       if (next < log.startIndex) {
         await this.#sendSnapshot();
@@ -137,7 +159,12 @@ export class CatchUp {
       this.#next = next + batches.length;
       this.#inFlight.push({ last: this.#next - 1, bytes });
       this.#inFlightBytes += bytes;
+      this.#bytesToSendInTick -= bytes;
     }
+  }
+
+  #maySend(): boolean {
+    return this.#inFlightBytes < windowBytes && this.#bytesToSendInTick > 0;
   }
 
   async #sendSnapshot(): Promise<void> {

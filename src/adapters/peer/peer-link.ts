@@ -9,7 +9,7 @@ import { MessageLane } from './message-lane.js';
 import { peerChannelOptions, type PeerConnectionOptions } from './peer-connection.js';
 
 const controlBytesMax = 1 << 20;
-const bulkBytesMax = 16 << 20;
+const bulkBytesMax = 24 << 20;
 
 /**
  * All links to one peer: a connection each for control messages, for bulk messages and for forwarded appends, so that
