@@ -81,7 +81,12 @@ describe('CommitLogService', () => {
       { baseOffset: 0, recordCount: 1, index: 2, term: 1, syncedOn: ['n1'] },
       { baseOffset: 1, recordCount: 2, index: 3, term: 1, syncedOn: ['n1'] },
     ]);
-    expect(service.info()).toMatchObject({ logStartOffset: 0, highWatermark: 3, logEndOffset: 3, segments: 1 });
+    expect(await service.info(signal)).toMatchObject({
+      logStartOffset: 0,
+      highWatermark: 3,
+      logEndOffset: 3,
+      segments: 1,
+    });
   });
 
   it('reads from an offset within a batch, from either end, the last few, and since a time', async () => {
@@ -155,7 +160,7 @@ describe('CommitLogService', () => {
     await before.consensus.close();
     await before.log.close();
     const after = await newService(before.directory);
-    expect(after.service.info().highWatermark).toBe(2);
+    expect((await after.service.info(signal)).highWatermark).toBe(2);
     expect(await after.service.append(records('c'))).toMatchObject({ baseOffset: 2, index: 4, term: 2 });
     expect(valuesOf(await after.service.read('earliest', { signal }))).toEqual(['a', 'b', 'c']);
   });
@@ -206,10 +211,10 @@ describe('CommitLogService', () => {
   it('drops whole old segments beyond the retention, never the newest', async () => {
     const { service, clock, log } = await newService();
     for (let count = 0; count < 20; count += 1) await service.append(records('x'.repeat(2_000)));
-    expect(service.info().logStartOffset).toBe(0);
+    expect(service.infoNow().logStartOffset).toBe(0);
     clock.advance(10_000);
     while (log.startOffset === 0) await new Promise(setImmediate);
-    const { logStartOffset, bytes, highWatermark } = service.info();
+    const { logStartOffset, bytes, highWatermark } = service.infoNow();
     expect(logStartOffset).toBeGreaterThan(0);
     expect(bytes).toBeLessThanOrEqual(10_000 + 4096);
     expect(highWatermark).toBe(20);

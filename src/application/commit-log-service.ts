@@ -4,6 +4,7 @@ import { type Offset, toOffset } from '../domain/log/offsets.js';
 import type { RecordBatch, Records } from '../domain/log/record-batch.js';
 import { sliceBatch } from '../domain/log/records.js';
 import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from './commit-log.js';
+import { UnavailableError } from './errors.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from './ports/consensus.js';
 
 const bytesMaxDefault = 1024 * 1024;
@@ -17,6 +18,8 @@ const followBytesMin = 64 * 1024;
 /** Append by consensus; read what is committed from this node's own log. */
 export class CommitLogService implements CommitLog {
   #followers = 0;
+  /** The last attempt to learn what is committed found no leader. */
+  #recoveryFailed = false;
 
   constructor(
     private readonly consensus: Consensus,
@@ -58,7 +61,12 @@ export class CommitLogService implements CommitLog {
     }
   }
 
-  info(): LogInfo {
+  async info(signal: AbortSignal): Promise<LogInfo> {
+    await this.consensus.recovered(signal);
+    return this.infoNow();
+  }
+
+  infoNow(): LogInfo {
     const { startOffset, endOffset, bytes, segments } = this.log;
     return {
       logStartOffset: startOffset,
@@ -82,12 +90,28 @@ export class CommitLogService implements CommitLog {
   async #awaitReadable(from: ReadFrom, { signal, linearizable, notBeforeOffset }: ReadOptions): Promise<void> {
     signal.throwIfAborted();
     const isBelowWatermark = typeof from === 'object' && 'offset' in from && from.offset < this.consensus.highWatermark;
-    if (!isBelowWatermark) await this.consensus.recovered(signal);
+    await this.#awaitRecovery(isBelowWatermark, signal);
     if (linearizable === true) {
       const barrier = await this.consensus.readBarrier(signal);
       if (barrier > 0) await this.consensus.waitForWatermark(toOffset(barrier - 1), signal);
     }
     if (notBeforeOffset !== undefined) await this.consensus.waitForWatermark(notBeforeOffset, signal);
+  }
+
+  /**
+   * So that no result names a watermark that is behind one shown before (I7). What is below the watermark is committed
+   * for certain and needs no leader: where none is found, it is served all the same.
+   */
+  async #awaitRecovery(isBelowWatermark: boolean, signal: AbortSignal): Promise<void> {
+    if (isBelowWatermark && this.#recoveryFailed) return;
+    try {
+      await this.consensus.recovered(signal);
+      this.#recoveryFailed = false;
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error;
+      this.#recoveryFailed = true;
+      if (!isBelowWatermark) throw error;
+    }
   }
 
   async #place(from: ReadFrom): Promise<Offset> {

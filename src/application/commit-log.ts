@@ -50,7 +50,13 @@ export interface CommitLog {
    * are smaller the more callers follow, so that many readers hold no more than a few.
    */
   follow(from: ReadFrom, options: ReadOptions): AsyncGenerator<ReadResult, never, void>;
-  info(): LogInfo;
+  /**
+   * How the log stands at this node. Its watermark never goes back, restarts included: a node that has just started waits
+   * until it has heard from a leader. Rejects as `Consensus.recovered`.
+   */
+  info(signal: AbortSignal): Promise<LogInfo>;
+  /** What the node knows at this moment: after a restart the watermark may be behind what was shown before. */
+  infoNow(): LogInfo;
   servers(): readonly Server[];
 }
 

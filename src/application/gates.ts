@@ -32,8 +32,12 @@ export class CommitLogGate extends Gate<CommitLog> implements CommitLog {
     return yield* this.target.follow(from, options);
   }
 
-  info(): LogInfo {
-    return this.target.info();
+  async info(signal: AbortSignal): Promise<LogInfo> {
+    return this.target.info(signal);
+  }
+
+  infoNow(): LogInfo {
+    return this.target.infoNow();
   }
 
   servers(): readonly Server[] {

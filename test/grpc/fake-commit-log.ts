@@ -91,7 +91,11 @@ export class FakeCommitLog implements CommitLog {
     }
   }
 
-  info(): LogInfo {
+  async info(): Promise<LogInfo> {
+    return this.infoNow();
+  }
+
+  infoNow(): LogInfo {
     const { logStartOffset, highWatermark } = this;
     return { logStartOffset, highWatermark, logEndOffset: highWatermark, bytes: 4096, segments: 2 };
   }

@@ -113,7 +113,11 @@ export class FakeCommitLog implements CommitLog {
     return this.batches.find(({ appendTimeMs }) => appendTimeMs >= from.since)?.baseOffset ?? toOffset(this.#watermark);
   }
 
-  info(): LogInfo {
+  async info(): Promise<LogInfo> {
+    return this.infoNow();
+  }
+
+  infoNow(): LogInfo {
     return {
       logStartOffset: this.logStartOffset,
       highWatermark: toOffset(this.#watermark),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import type { CommitLogService } from '../../src/application/commit-log-service.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import { ExpectedOffsetMismatchError } from '../../src/domain/log/errors.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
@@ -197,6 +198,45 @@ describe('a driver', () => {
     expect(back.node.highWatermark).toBe(0);
     const { batches } = await group.settled(back.service.read({ offset: toOffset(1) }, { signal: forever }));
     expect(batches).toHaveLength(1);
+  });
+
+  it('names no watermark that is behind what it named before a restart', async () => {
+    const group = await groupOfThree();
+    const leader = await group.leader();
+    const { name } = group.follower().member;
+    await group.settled(leader.node.propose(records('a')));
+    await group.until(() => group.get(name).node.highWatermark === 1);
+    await group.stop(name);
+    await group.start(name);
+    await group.settled(leader.node.propose(records('b')));
+    await group.until(() => group.get(name).node.highWatermark === 2);
+    for (const look of [
+      async (service: CommitLogService) => (await service.info(forever)).highWatermark,
+      async (service: CommitLogService) =>
+        (await service.read({ offset: toOffset(0) }, { signal: forever })).highWatermark,
+    ]) {
+      await group.crash(name);
+      const back = await group.start(name);
+      expect(back.node.highWatermark).toBe(1);
+      expect(await group.settled(look(back.service))).toBe(2);
+    }
+  });
+
+  it('serves what it knows to be committed after a restart without a leader, and no end of the log', async () => {
+    const group = await groupOfThree();
+    const leader = await group.leader();
+    const { name } = group.follower().member;
+    await group.settled(leader.node.propose(records('a')));
+    await group.until(() => group.get(name).node.highWatermark === 1);
+    await group.stop(name);
+    await group.start(name);
+    await group.settled(leader.node.propose(records('b')));
+    for (const each of names) await group.crash(each);
+    const { service } = await group.start(name);
+    const { batches } = await group.settled(service.read({ offset: toOffset(0) }, { signal: forever }));
+    expect(batches).toHaveLength(1);
+    await expect(group.settled(service.info(forever))).rejects.toBeInstanceOf(UnavailableError);
+    await expect(group.settled(service.read('latest', { signal: forever }))).rejects.toBeInstanceOf(UnavailableError);
   });
 });
 

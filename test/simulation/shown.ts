@@ -22,3 +22,9 @@ export function assertNotBack(error: unknown, shown: number, where: string): voi
   if (!(error instanceof OffsetOutOfRangeError) || error.offset < error.logStartOffset || error.offset > shown) return;
   throw new InvariantError('I7', `${where} was read up to ${shown} before, and says: ${error.message}`);
 }
+
+/** Throws where a call was answered with a watermark behind what was shown there when the call began. */
+export function assertShowsNoLess(highWatermark: number, shown: number, where: string): void {
+  if (highWatermark < shown)
+    throw new InvariantError('I7', `${where} was read up to ${shown} before, and then ends at ${highWatermark}`);
+}

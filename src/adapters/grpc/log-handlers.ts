@@ -70,7 +70,7 @@ export class LogHandlers {
       appendStream: this.#appendStream('AppendStream', (request) => this.#append(request)),
       read: this.#unary('Read', (request, call) => this.#read(plan(request), call)),
       tail: this.#follow('Tail', plan, (result) => [() => readResponseBytes(result)]),
-      getLogInfo: this.#unary('GetLogInfo', (request) => this.#getLogInfo(request)),
+      getLogInfo: this.#unary('GetLogInfo', (request, call) => this.#getLogInfo(request, call)),
     };
   }
 
@@ -113,9 +113,10 @@ export class LogHandlers {
     return Buffer.from(toBinary(GetServersResponseSchema, create(GetServersResponseSchema, { servers })));
   }
 
-  #getLogInfo(request: Buffer): Buffer {
+  async #getLogInfo(request: Buffer, call: UnaryCall): Promise<Buffer> {
     parseRequest(GetLogInfoRequestSchema, request);
-    const { logStartOffset, highWatermark, logEndOffset, bytes, segments } = this.commitLog.info();
+    const info = await this.commitLog.info(callSignal(call));
+    const { logStartOffset, highWatermark, logEndOffset, bytes, segments } = info;
     const response = create(GetLogInfoResponseSchema, {
       logStartOffset: BigInt(logStartOffset),
       highWatermark: BigInt(highWatermark),

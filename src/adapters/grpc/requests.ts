@@ -31,14 +31,14 @@ export function parseRequest<Desc extends DescMessage>(schema: Desc, request: Ui
 /** An offset from outside; beyond 2^53 - 1 no log has it, and the error names it exactly. */
 function offsetOrThrow(offset: bigint, commitLog: CommitLog): Offset {
   if (offset > safeIntegerMax) {
-    const { logStartOffset, highWatermark } = commitLog.info();
+    const { logStartOffset, highWatermark } = commitLog.infoNow();
     throw new OffsetOutOfRangeError(offset, logStartOffset, highWatermark);
   }
   return toOffset(Number(offset));
 }
 
 export function expectedOffsetOrThrow(offset: bigint, commitLog: CommitLog): Offset {
-  if (offset > safeIntegerMax) throw new ExpectedOffsetMismatchError(offset, commitLog.info().logEndOffset);
+  if (offset > safeIntegerMax) throw new ExpectedOffsetMismatchError(offset, commitLog.infoNow().logEndOffset);
   return toOffset(Number(offset));
 }
 

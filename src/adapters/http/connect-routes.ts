@@ -157,6 +157,7 @@ export function connectRoutes(
   );
   router.rpc(
     LogService.method.getLogInfo,
-    unary(async () => Promise.resolve(logInfoResponse(commitLog.info()))),
+    unary(async (_, context) => logInfoResponse(await commitLog.info(context.signal))),
+    untilClosing,
   );
 }

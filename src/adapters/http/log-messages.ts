@@ -39,7 +39,7 @@ const timestampSecondsMax = 253_402_300_799n;
 /** An offset from outside; beyond 2^53 - 1 no log has it, and the error names it exactly. */
 export function offsetOrThrow(offset: bigint, commitLog: CommitLog): Offset {
   if (offset > safeIntegerMax) {
-    const { logStartOffset, highWatermark } = commitLog.info();
+    const { logStartOffset, highWatermark } = commitLog.infoNow();
     throw new OffsetOutOfRangeError(offset, logStartOffset, highWatermark);
   }
   return toOffset(Number(offset));
@@ -67,7 +67,7 @@ export function planAppend(request: AppendRequest, commitLog: CommitLog, limits:
   const { records, expectedOffset } = takeRecords(toBinary(AppendRequestSchema, request), limits);
   if (expectedOffset === undefined) return { records };
   if (expectedOffset > safeIntegerMax)
-    throw new ExpectedOffsetMismatchError(expectedOffset, commitLog.info().logEndOffset);
+    throw new ExpectedOffsetMismatchError(expectedOffset, commitLog.infoNow().logEndOffset);
   return { records, expectedOffset: toOffset(Number(expectedOffset)) };
 }
 

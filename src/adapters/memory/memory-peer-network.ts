@@ -112,7 +112,10 @@ export class MemoryPeerNetwork {
   /** Where a message of one member to another goes now; undefined where it does not pass. */
   route(from: MemoryPeerTransport, to: Peer): MemoryPeerTransport | undefined {
     const member = this.#members.get(to.rpcAddr);
-    const passes = member?.accepts(from, to.id) === true && !this.#cuts.has(pair(from.self, to.id));
+    const passes =
+      this.#members.get(from.rpcAddr) === from &&
+      member?.accepts(from, to.id) === true &&
+      !this.#cuts.has(pair(from.self, to.id));
     return passes ? member : undefined;
   }
 
@@ -151,7 +154,7 @@ export class MemoryPeerTransport implements PeerTransport {
     private readonly network: MemoryPeerNetwork,
     private readonly clock: Clock,
     private readonly clusterId: string,
-    private readonly rpcAddr: string,
+    readonly rpcAddr: string,
   ) {}
 
   get self(): number {
