@@ -398,7 +398,8 @@ export const LogService: GenService<{
     output: typeof ReadResponseSchema;
   },
   /**
-   * GetLogInfo describes the log as this node has it.
+   * GetLogInfo describes the log as this node has it. After a restart it waits until the node knows again what is
+   * committed, so that the watermark never goes back.
    *
    * @generated from rpc golog.v1.LogService.GetLogInfo
    */
