@@ -1,0 +1,82 @@
+import type { SwimMessage } from '../../src/domain/membership/message.js';
+import { MalformedGossipError, type MembershipWire } from '../../src/domain/membership/wire.js';
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Bytes that stand for a message, as many as the real ones have: a simulated hour encodes millions. */
+export class MemoryWire implements MembershipWire {
+  readonly #meanings = new WeakMap<Uint8Array, { readonly kind: string; readonly value: unknown }>();
+
+  encodeSwim(message: SwimMessage): Uint8Array {
+    return this.#stand('swim', message, swimBytes(message));
+  }
+
+  decodeSwim(bytes: Uint8Array): SwimMessage {
+    return this.#meaning<SwimMessage>('swim', bytes);
+  }
+
+  encodeSerf: MembershipWire['encodeSerf'] = (message) => {
+    const payload = 'payload' in message ? message.payload.length + 60 : 0;
+    const relayed = message.type === 'relay' ? message.message.length + 40 : 0;
+    return this.#stand('serf', message, 30 + payload + relayed);
+  };
+  decodeSerf: MembershipWire['decodeSerf'] = (bytes) => this.#meaning('serf', bytes);
+  encodePushPull: MembershipWire['encodePushPull'] = (state) => this.#stand('push-pull', state, 600);
+  decodePushPull: MembershipWire['decodePushPull'] = (bytes) => this.#meaning('push-pull', bytes);
+  encodeCoordinate: MembershipWire['encodeCoordinate'] = (coordinate) => this.#stand('coordinate', coordinate, 122);
+  decodeCoordinate: MembershipWire['decodeCoordinate'] = (payload) =>
+    payload.length === 0 ? undefined : this.#meaning('coordinate', payload);
+  encodeKeyRequest: MembershipWire['encodeKeyRequest'] = (key) => this.#stand('key', key, 40);
+  decodeKeyRequest: MembershipWire['decodeKeyRequest'] = (payload) => this.#meaning('key', payload);
+  encodeKeyResponse: MembershipWire['encodeKeyResponse'] = (response) => this.#stand('key-response', response, 80);
+  decodeKeyResponse: MembershipWire['decodeKeyResponse'] = (payload) => this.#meaning('key-response', payload);
+  encodeConflictResponse: MembershipWire['encodeConflictResponse'] = (member) => this.#stand('conflict', member, 150);
+  decodeConflictResponse: MembershipWire['decodeConflictResponse'] = (payload) => this.#meaning('conflict', payload);
+
+  encodeTags(tags: ReadonlyMap<string, string>): Uint8Array {
+    const bytes = encoder.encode(JSON.stringify([...tags]));
+    if (bytes.length > 512) throw new RangeError('tags exceed 512 bytes');
+    return bytes;
+  }
+
+  decodeTags(meta: Uint8Array): ReadonlyMap<string, string> {
+    try {
+      return new Map(JSON.parse(decoder.decode(meta)) as [string, string][]);
+    } catch (cause) {
+      throw new MalformedGossipError('no tags', { cause });
+    }
+  }
+
+  #stand(kind: string, value: unknown, length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    this.#meanings.set(bytes, { kind, value });
+    return bytes;
+  }
+
+  #meaning<T>(kind: string, bytes: Uint8Array): T {
+    const meaning = this.#meanings.get(bytes);
+    if (meaning?.kind !== kind) throw new MalformedGossipError(`no ${kind}`);
+    return meaning.value as T;
+  }
+}
+
+function swimBytes(message: SwimMessage): number {
+  switch (message.type) {
+    case 'ping':
+      return 60 + message.node.length;
+    case 'indirect-ping':
+      return 90 + message.node.length;
+    case 'ack':
+      return 20 + message.payload.length;
+    case 'nack':
+      return 12;
+    case 'suspect':
+    case 'dead':
+      return 30 + message.node.length + message.from.length;
+    case 'alive':
+      return 70 + message.node.length + message.meta.length;
+    case 'user':
+      return 1 + message.payload.length;
+  }
+}
