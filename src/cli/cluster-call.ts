@@ -2,6 +2,12 @@ import { ClusterClient } from '../client/index.js';
 import { ExitCode, exitCodeOf, messageOf } from './exit-codes.js';
 import { interruptible } from './interruption.js';
 import { ReaderLeftError } from './standard-output.js';
+import { clientTls, type TlsFlags } from './tls-options.js';
+
+/** Where the servers are, and how to reach them. */
+export interface ServerFlags extends TlsFlags {
+  readonly addr: readonly string[];
+}
 
 /**
  * Runs one command against a cluster: `task` calls, and prints what came of it. Failures go to stderr and become the
@@ -11,12 +17,13 @@ import { ReaderLeftError } from './standard-output.js';
  */
 export function withCluster(
   command: string,
-  addresses: readonly string[],
+  servers: ServerFlags,
   task: (cluster: ClusterClient, signal: AbortSignal) => Promise<void>,
 ): Promise<ExitCode> {
   return interruptible(async (signal) => {
-    const cluster = new ClusterClient(addresses);
+    let cluster: ClusterClient | undefined;
     try {
+      cluster = new ClusterClient(servers.addr, clientTls(servers));
       await task(cluster, signal);
       return signal.aborted ? ExitCode.interrupted : ExitCode.ok;
     } catch (error) {
@@ -25,7 +32,7 @@ export function withCluster(
       process.stderr.write(`golog ${command}: ${messageOf(error)}\n`);
       return exitCodeOf(error);
     } finally {
-      cluster.close();
+      cluster?.close();
     }
   });
 }

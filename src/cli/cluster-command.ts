@@ -1,13 +1,12 @@
 import type { Command } from 'commander';
 import type { ClusterClient } from '../client/index.js';
 import { addressesOption } from './address-option.js';
-import { withCluster } from './cluster-call.js';
+import { type ServerFlags, withCluster } from './cluster-call.js';
 import { clusterStatusText } from './cluster-status-text.js';
 import { exitCodesHelp, messageOf } from './exit-codes.js';
 import { DataOutput } from './standard-output.js';
 
-interface StatusFlags {
-  readonly addr: readonly string[];
+interface StatusFlags extends ServerFlags {
   readonly local?: true;
   readonly watch?: true;
   readonly json?: true;
@@ -49,7 +48,7 @@ export function addClusterCommand(program: Command): void {
     .option('--json', 'print JSON')
     .addHelpText('after', details)
     .action(async (flags: StatusFlags) => {
-      process.exitCode = await withCluster('cluster status', flags.addr, (cluster, signal) =>
+      process.exitCode = await withCluster('cluster status', flags, (cluster, signal) =>
         flags.watch === true ? watch(cluster, flags, signal) : once(cluster, flags, signal),
       );
     });

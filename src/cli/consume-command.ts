@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { LogClient, type ReadFrom } from '../client/index.js';
-import { addressOption } from './address-option.js';
+import { addressesOption } from './address-option.js';
+import type { ServerFlags } from './cluster-call.js';
 import { type Consumed, consume } from './consume.js';
 import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './exit-codes.js';
 import { type Format, formats } from './input-format.js';
@@ -9,8 +10,7 @@ import { parseCount, parseDurationMs, parseFrom } from './option-values.js';
 import { printChunk } from './output-format.js';
 import { DataOutput, ReaderLeftError } from './standard-output.js';
 
-interface ConsumeFlags {
-  readonly addr: string;
+interface ConsumeFlags extends ServerFlags {
   readonly from: ReadFrom;
   readonly follow?: true;
   readonly limit: number;
@@ -34,10 +34,12 @@ Format:
   raw     the values' bytes, back to back
 
 Without --follow it stops at the end of the log as it was at the start. Ctrl-C prints the offset to go on from.
+When a server is lost it goes on at the next one of --addr, with no record missing or twice.
 
 Examples:
   golog consume | head
   golog consume --from -10 --follow
+  golog consume --follow --addr 10.0.0.1:8400,10.0.0.2:8400,10.0.0.3:8400
   golog consume --from 10m --format ndjson | jq .value
   golog consume --format raw > image.iso
 ${exitCodesHelp}`;
@@ -47,7 +49,7 @@ export function addConsumeCommand(program: Command): void {
     .command('consume')
     .summary('print records, and follow the log')
     .description('Prints the records of the log on standard output.')
-    .addOption(addressOption())
+    .addOption(addressesOption())
     .addOption(
       new Option('--from <WHERE>', 'where to start')
         .argParser((text) => parseFrom(text, Date.now()))
@@ -61,7 +63,7 @@ export function addConsumeCommand(program: Command): void {
     )
     .addOption(new Option('--format <FORMAT>', 'how records are printed').choices(formats).default('text'))
     .addOption(
-      new Option('--reconnect-timeout <TIME>', 'give up a lost server after this long')
+      new Option('--reconnect-timeout <TIME>', 'give up lost servers after this long')
         .argParser(parseDurationMs)
         .default(60_000, '60s'),
     )
@@ -74,11 +76,12 @@ export function addConsumeCommand(program: Command): void {
 async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<ExitCode> {
   if (flags.limit === 0) return ExitCode.ok;
   const output = new DataOutput(process.stdout);
-  const client = LogClient.connect(flags.addr);
+  const clients = connectLogs('consume', flags);
+  if (clients === undefined) return ExitCode.usage;
   const consumed: Consumed = { records: 0, nextOffset: undefined };
   try {
     await consume(
-      client,
+      clients,
       {
         from: flags.from,
         follow: flags.follow === true,
@@ -93,8 +96,8 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
         onConnection: (state, reason) => {
           process.stderr.write(
             state === 'lost'
-              ? `golog consume: connection to ${flags.addr} lost (${messageOf(reason)}), trying again\n`
-              : `golog consume: connected again\n`,
+              ? `golog consume: connection lost (${messageOf(reason)}), trying again\n`
+              : `golog consume: goes on\n`,
           );
         },
       },
@@ -108,7 +111,7 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
       return exitCodeOf(error);
     }
   } finally {
-    client.close();
+    for (const client of clients) client.close();
   }
   if (!signal.aborted) return ExitCode.ok;
   sayNextOffset(consumed);

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { isTransient, type LogClient, type ReadChunk, type ReadFrom, UnreachableError } from '../client/index.js';
+import { Backoff, isTransient, LogServers, type ReadChunk, type ReadFrom, UnreachableError } from '../client/index.js';
+import type { LogClient } from '../client/index.js';
 
 export interface ConsumeOptions {
   readonly from: ReadFrom;
@@ -22,55 +22,69 @@ export interface Consumed {
   nextOffset: number | undefined;
 }
 
-const backoffMsFirst = 50;
-const backoffMsMax = 1_000;
+/** A stream that was open for so long served well before it was lost, though the log had nothing new for it. */
+const settledMs = 10_000;
 
 /**
- * Prints what is in the log from a place on, in order, each record once, also over a lost connection. Ends at the high
- * watermark as it was at the start (unless it follows), after `recordsMax` records, or when the signal aborts;
- * `consumed` tells how far it came, after a rejection too.
+ * Prints what is in the log from a place on, in order, each record once, also over lost connections: it goes on at the
+ * next server. Ends at the high watermark as it was at the start (unless it follows), after `recordsMax` records, or
+ * when the signal aborts; `consumed` tells how far it came, after a rejection too.
  */
-export async function consume(client: LogClient, options: ConsumeOptions, consumed: Consumed): Promise<void> {
-  const { follow, signal } = options;
+export async function consume(
+  clients: readonly LogClient[],
+  options: ConsumeOptions,
+  consumed: Consumed,
+): Promise<void> {
+  const { follow, signal, recordsMax, reconnectTimeoutMs } = options;
+  const servers = new LogServers(clients);
+  let isLost = false;
+  const lost = (reason: Error): void => {
+    if (!isLost) options.onConnection('lost', reason);
+    isLost = true;
+  };
   const take = async (chunk: ReadChunk): Promise<void> => {
-    const { recordCount, endOffset } = await options.print(chunk, options.recordsMax - consumed.records);
+    if (isLost) options.onConnection('resumed');
+    isLost = false;
+    const { recordCount, endOffset } = await options.print(chunk, recordsMax - consumed.records);
     consumed.records += recordCount;
     consumed.nextOffset = endOffset ?? consumed.nextOffset;
   };
-  const first = await client.read({
-    from: options.from,
-    maxRecords: options.recordsMax,
-    linearizable: true,
-    signal,
-  });
+  const first = await servers.read({ from: options.from, maxRecords: recordsMax }, reconnectTimeoutMs, signal, lost);
   const end = follow ? Infinity : first.highWatermark;
-  consumed.nextOffset = first.batches[0]?.baseOffset ?? first.highWatermark;
+  let next = first.batches[0]?.baseOffset ?? first.highWatermark;
+  consumed.nextOffset = next;
   await take(upTo(first, end));
 
+  const done = (): boolean => {
+    next = consumed.nextOffset ?? next;
+    return consumed.records >= recordsMax || next >= end || signal.aborted;
+  };
+  let backoff = new Backoff();
   let lostAtMs: number | undefined;
-  let backoffMs = backoffMsFirst;
-  const done = (): boolean => consumed.records >= options.recordsMax || consumed.nextOffset! >= end || signal.aborted;
   while (!done()) {
+    let openedAtMs = Infinity;
     try {
-      for await (const chunk of client.tail({ from: { offset: consumed.nextOffset }, signal })) {
-        if (lostAtMs !== undefined) options.onConnection('resumed');
+      // The next server may lag behind the one before: it is to wait until it has what comes next, not to deny it.
+      const from = { from: { offset: next }, ...(next > 0 && { notBeforeOffset: next - 1 }), signal };
+      for await (const chunk of servers.current.tail(from, () => (openedAtMs = performance.now()))) {
         lostAtMs = undefined;
-        backoffMs = backoffMsFirst;
+        backoff = new Backoff();
         await take(upTo(chunk, end));
         if (done()) return;
       }
     } catch (error) {
       if (!isTransient(error) || !(error instanceof Error)) throw error;
-      if (lostAtMs === undefined) {
-        lostAtMs = performance.now();
-        options.onConnection('lost', error);
-      } else if (performance.now() - lostAtMs > options.reconnectTimeoutMs) {
-        const seconds = Math.round(options.reconnectTimeoutMs / 1_000);
-        throw new UnreachableError(client.address, `lost for ${seconds} s (${error.message})`, { cause: error });
+      const nowMs = performance.now();
+      if (nowMs - openedAtMs > settledMs) lostAtMs = undefined;
+      lostAtMs ??= nowMs;
+      if (nowMs - lostAtMs > reconnectTimeoutMs) {
+        const seconds = Math.round(reconnectTimeoutMs / 1_000);
+        throw new UnreachableError(servers.addresses, `lost for ${seconds} s (${error.message})`, { cause: error });
       }
+      lost(error);
+      servers.moveOn();
     }
-    await delay(backoffMs, undefined, { signal }).catch(() => undefined);
-    backoffMs = Math.min(backoffMs * 2, backoffMsMax);
+    await backoff.wait(signal).catch(() => undefined);
   }
 }
 

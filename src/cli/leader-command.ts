@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { addressesOption } from './address-option.js';
-import { withCluster } from './cluster-call.js';
+import { type ServerFlags, withCluster } from './cluster-call.js';
 import { exitCodesHelp } from './exit-codes.js';
 
 const examples = `
@@ -24,8 +24,8 @@ export function addLeaderCommand(program: Command): void {
     .addOption(addressesOption())
     .option('--json', 'print JSON')
     .addHelpText('after', examples)
-    .action(async (node: string | undefined, { addr, json }: { addr: readonly string[]; json?: true }) => {
-      process.exitCode = await withCluster('leader transfer', addr, async (cluster, signal) => {
+    .action(async (node: string | undefined, { json, ...servers }: ServerFlags & { json?: true }) => {
+      process.exitCode = await withCluster('leader transfer', servers, async (cluster, signal) => {
         const name = await cluster.transferLeadership(node, signal);
         process.stdout.write(json === true ? `${JSON.stringify({ leader: name })}\n` : `${name} leads\n`);
       });

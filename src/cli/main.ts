@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ExitCode, exitCodesHelp, messageOf } from './exit-codes.js';
+import { addTlsOptions } from './tls-options.js';
 
 function version(): string {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -45,6 +46,7 @@ async function createProgram(commandName: string | undefined): Promise<Command> 
     .addHelpText('after', details);
   const named = commands.get(commandName ?? '');
   for (const load of named === undefined ? commands.values() : [named]) (await load())(program);
+  addTlsOptions(program);
   return program;
 }
 

@@ -1,11 +1,10 @@
 import { type Command, Option } from 'commander';
 import { addressesOption } from './address-option.js';
-import { withCluster } from './cluster-call.js';
+import { type ServerFlags, withCluster } from './cluster-call.js';
 import { exitCodesHelp } from './exit-codes.js';
 import { parseAddress } from './option-values.js';
 
-interface Flags {
-  readonly addr: readonly string[];
+interface Flags extends ServerFlags {
   readonly json?: true;
 }
 
@@ -56,8 +55,8 @@ export function addMemberCommand(program: Command): void {
     .addOption(addressesOption())
     .option('--json', 'print JSON')
     .addHelpText('after', addDetails)
-    .action(async (name: string, { addr, rpcAddr, json }: Flags & { readonly rpcAddr: string }) => {
-      process.exitCode = await withCluster('member add', addr, async (cluster, signal) => {
+    .action(async (name: string, { rpcAddr, json, ...servers }: Flags & { readonly rpcAddr: string }) => {
+      process.exitCode = await withCluster('member add', servers, async (cluster, signal) => {
         await cluster.addMember(name, rpcAddr, signal);
         print(json, { added: name, rpcAddr }, `${name} at ${rpcAddr} is added as a learner`);
       });
@@ -71,8 +70,8 @@ export function addMemberCommand(program: Command): void {
     .addOption(addressesOption())
     .option('--json', 'print JSON')
     .addHelpText('after', promoteDetails)
-    .action(async (name: string, { addr, json }: Flags) => {
-      process.exitCode = await withCluster('member promote', addr, async (cluster, signal) => {
+    .action(async (name: string, { json, ...servers }: Flags) => {
+      process.exitCode = await withCluster('member promote', servers, async (cluster, signal) => {
         await cluster.promoteMember(name, signal);
         print(json, { promoted: name }, `${name} is a voter`);
       });
@@ -86,8 +85,8 @@ export function addMemberCommand(program: Command): void {
     .addOption(addressesOption())
     .option('--json', 'print JSON')
     .addHelpText('after', removeDetails)
-    .action(async (name: string, { addr, json }: Flags) => {
-      process.exitCode = await withCluster('member remove', addr, async (cluster, signal) => {
+    .action(async (name: string, { json, ...servers }: Flags) => {
+      process.exitCode = await withCluster('member remove', servers, async (cluster, signal) => {
         await cluster.removeMember(name, signal);
         print(json, { removed: name }, `${name} is removed`);
       });

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { type Command, Option } from 'commander';
 import { AcknowledgedLossError, ConcurrentProducerError, LogClient, OutcomeUnknownError } from '../client/index.js';
 import { addressesOption } from './address-option.js';
+import type { ServerFlags } from './cluster-call.js';
 import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './exit-codes.js';
 import { type Format, formats, recordReader } from './input-format.js';
 import { interruptible } from './interruption.js';
@@ -11,8 +12,7 @@ import { parseBytes, parseCount, parseDurationMs } from './option-values.js';
 import { type Produced, produce } from './produce.js';
 import { progressOnTerminal } from './progress.js';
 
-interface ProduceFlags {
-  readonly addr: readonly string[];
+interface ProduceFlags extends ServerFlags {
   readonly format: Format;
   readonly chunkBytes: number;
   readonly batchBytes: number;
@@ -102,7 +102,8 @@ async function runProduce(file: string, flags: ProduceFlags, signal: AbortSignal
     input = createReadStream(file, { highWaterMark: 256 * 1024 });
   }
 
-  const clients = flags.addr.map((address) => LogClient.connect(address));
+  const clients = connectLogs('produce', flags);
+  if (clients === undefined) return ExitCode.usage;
   const progress = progressOnTerminal(inputBytesTotal, flags.quiet === true);
   const reader = recordReader(flags);
   const produced: Produced = {

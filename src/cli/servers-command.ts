@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import type { Command } from 'commander';
 import { addressesOption } from './address-option.js';
-import { withCluster } from './cluster-call.js';
+import { type ServerFlags, withCluster } from './cluster-call.js';
 import { exitCodesHelp } from './exit-codes.js';
 
 const details = `
@@ -20,15 +20,15 @@ export function addServersCommand(program: Command): void {
     .addOption(addressesOption())
     .option('--json', 'print JSON')
     .addHelpText('after', details)
-    .action(async ({ addr, json }: { addr: readonly string[]; json?: true }) => {
-      process.exitCode = await withCluster('servers', addr, async (cluster, signal) => {
-        const servers = await cluster.servers(signal);
+    .action(async ({ json, ...servers }: ServerFlags & { json?: true }) => {
+      process.exitCode = await withCluster('servers', servers, async (cluster, signal) => {
+        const found = await cluster.servers(signal);
         if (json === true) {
-          process.stdout.write(`${JSON.stringify({ servers })}\n`);
+          process.stdout.write(`${JSON.stringify({ servers: found })}\n`);
           return;
         }
         const table = new Table({ head: ['id', 'gRPC address', 'leader'], style: { head: [], border: [] } });
-        for (const { id, rpcAddr, isLeader } of servers) table.push([id, rpcAddr, isLeader ? 'yes' : '']);
+        for (const { id, rpcAddr, isLeader } of found) table.push([id, rpcAddr, isLeader ? 'yes' : '']);
         process.stdout.write(`${table.toString()}\n`);
       });
     });

@@ -1,6 +1,6 @@
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client } from '@grpc/grpc-js';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   ClusterService,
@@ -12,6 +12,7 @@ import {
 import { Log } from '../gen/log/v1/log_pb.js';
 import { fromServiceError, isTransient, UnreachableError } from './errors.js';
 import { safeNumber, type Server } from './log-client.js';
+import { channelCredentials, type ClientTls } from './tls.js';
 import { MalformedResponseError } from './wire.js';
 import { type CallKind, ServersInTurn } from './servers-in-turn.js';
 
@@ -76,8 +77,9 @@ export class ClusterClient {
   readonly #servers: ServersInTurn;
 
   /** @param addresses HOST:PORT each, at least one; nothing is sent yet */
-  constructor(addresses: readonly string[]) {
-    const connect = (address: string): Client => new Client(address, credentials.createInsecure(), channelOptions);
+  constructor(addresses: readonly string[], tls?: ClientTls) {
+    const credentials = channelCredentials(tls);
+    const connect = (address: string): Client => new Client(address, credentials, channelOptions);
     this.#servers = new ServersInTurn(addresses, connect);
   }
 

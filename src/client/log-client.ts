@@ -1,6 +1,6 @@
 import { create, fromBinary, type DescMessage, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { Client, type ClientDuplexStream, credentials } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream } from '@grpc/grpc-js';
 import {
   Consistency,
   GetLogInfoRequestSchema,
@@ -11,6 +11,7 @@ import {
 import { GetServersRequestSchema, GetServersResponseSchema } from '../gen/log/v1/log_pb.js';
 import { fromServiceError } from './errors.js';
 import { decodeReadResponse, type ReadChunk } from './received-batch.js';
+import { channelCredentials, type ClientTls } from './tls.js';
 import { MalformedResponseError } from './wire.js';
 
 /** Where a read starts: an offset, the first record appended at or after a time, the last N, or an end of the log. */
@@ -28,6 +29,8 @@ export interface ReadOptions {
   readonly maxBytes?: number;
   /** Sees every append acknowledged before the read began, anywhere. */
   readonly linearizable?: boolean;
+  /** Waits until the server has this offset: one that lags behind another does not deny it. */
+  readonly notBeforeOffset?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -70,8 +73,8 @@ export class LogClient {
   ) {}
 
   /** @param address HOST:PORT; nothing is sent yet */
-  static connect(address: string): LogClient {
-    return new LogClient(address, new Client(address, credentials.createInsecure(), channelOptions));
+  static connect(address: string, tls?: ClientTls): LogClient {
+    return new LogClient(address, new Client(address, channelCredentials(tls), channelOptions));
   }
 
   close(): void {
@@ -106,9 +109,10 @@ export class LogClient {
 
   /**
    * `read`, again and again, then following the log's end. Leaving the loop, or the signal's abort, cancels the call;
-   * after an abort the iteration just ends. A slow reader holds the server back.
+   * after an abort the iteration just ends. A slow reader holds the server back. `onOpen` is called when the server has
+   * taken the call: its first chunk may be long in coming.
    */
-  async *tail(options: ReadOptions): AsyncGenerator<ReadChunk, void, void> {
+  async *tail(options: ReadOptions, onOpen?: () => void): AsyncGenerator<ReadChunk, void, void> {
     options.signal?.throwIfAborted();
     const call = this.client.makeServerStreamRequest(
       `${logService}Tail`,
@@ -119,6 +123,7 @@ export class LogClient {
     const cancel = (): void => {
       call.cancel();
     };
+    if (onOpen !== undefined) call.once('metadata', onOpen);
     options.signal?.addEventListener('abort', cancel, { once: true });
     try {
       for await (const message of call) yield decodeReadResponse(message as Buffer);
@@ -175,12 +180,13 @@ export function safeNumber(value: bigint): number {
   return number;
 }
 
-function encodeReadRequest({ from, maxRecords, maxBytes, linearizable }: ReadOptions): Uint8Array {
+function encodeReadRequest({ from, maxRecords, maxBytes, linearizable, notBeforeOffset }: ReadOptions): Uint8Array {
   return encode(ReadRequestSchema, {
     from: encodeFrom(from),
     maxRecords: Math.min(maxRecords ?? 0, 0xffffffff),
     maxBytes: maxBytes ?? 0,
     consistency: linearizable === true ? Consistency.LINEARIZABLE : Consistency.LOCAL,
+    ...(notBeforeOffset !== undefined && { notBeforeOffset: BigInt(notBeforeOffset) }),
   });
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isServersWord, isTransient, UnreachableError } from './errors.js';
-import type { LogClient } from './log-client.js';
+import type { LogClient, ReadOptions } from './log-client.js';
+import type { ReadChunk } from './received-batch.js';
 
 /** A server that says nothing for so long is given up for the next one, where there is one. */
 const attemptMs = 5_000;
@@ -47,28 +48,37 @@ export class LogServers {
       const error = isSilent
         ? new UnreachableError(client.address, `no answer within ${attemptMs / 1_000} s`, { cause })
         : cause;
-      if (isTransient(error)) this.#turn += 1;
+      if (isTransient(error)) this.moveOn();
       throw error;
     }
   }
 
+  /** The next server is the current one. */
+  moveOn(): void {
+    this.#turn += 1;
+  }
+
   /**
-   * Where the log ends, by the first server that knows. Waits for up to `timeoutMs` while servers answer that they
+   * A linearizable read at the first server that can do it. Waits for up to `timeoutMs` while servers answer that they
    * cannot serve now, as in an election, and calls `onWaiting` when it begins to.
    *
    * @throws UnreachableError when nobody answers, RpcError
    */
-  async highWatermark(timeoutMs: number, signal: AbortSignal, onWaiting: (reason: Error) => void): Promise<number> {
+  async read(
+    options: Omit<ReadOptions, 'linearizable' | 'signal'>,
+    timeoutMs: number,
+    signal: AbortSignal,
+    onWaiting: (reason: Error) => void,
+  ): Promise<ReadChunk> {
     const endMs = performance.now() + timeoutMs;
     const backoff = new Backoff();
     for (let said = false; ; said = true) {
       const refusals: unknown[] = [];
       for (let tried = 0; tried < this.clients.length; tried += 1) {
         try {
-          const from = { position: 'latest' } as const;
-          return (
-            await this.attempt(signal, (client, until) => client.read({ from, linearizable: true, signal: until }))
-          ).highWatermark;
+          return await this.attempt(signal, (client, until) =>
+            client.read({ ...options, linearizable: true, signal: until }),
+          );
         } catch (error) {
           if (!isTransient(error)) throw error;
           refusals.push(error);

@@ -102,10 +102,12 @@ export class Producer {
   async #begin(): Promise<void> {
     let waited = false;
     const timeoutMs = Math.min(this.#reconnectTimeoutMs, openingMsMax);
-    this.nextOffset = await this.servers.highWatermark(timeoutMs, this.#closed.signal, (reason) => {
+    const end = { from: { position: 'latest' } } as const;
+    const { highWatermark } = await this.servers.read(end, timeoutMs, this.#closed.signal, (reason) => {
       waited = true;
       this.options.onConnection?.('lost', reason);
     });
+    this.nextOffset = highWatermark;
     if (waited) this.options.onConnection?.('resumed');
     this.#startStream();
   }
