@@ -53,6 +53,7 @@ export class Prober {
   readonly #packets: Packets;
   readonly #timing: GossipTiming;
   readonly #options: ProberOptions;
+  readonly #source: PingSource;
   readonly #favours = new Map<number, Favour>();
   #probe: Probe | undefined;
   #probeAt: number;
@@ -63,6 +64,7 @@ export class Prober {
     this.#swim = options.swim;
     this.#packets = options.packets;
     this.#timing = options.timing;
+    this.#source = { ...options.swim.me.address, node: options.swim.me.name };
     this.#probeAt = now + options.random() * options.timing.probeIntervalMs;
     this.#seqNo = Math.floor(options.random() * seqNoCount);
   }
@@ -178,7 +180,7 @@ export class Prober {
         target: member.address,
         node: member.name,
         nack,
-        source: this.#source(),
+        source: this.#source,
       });
     }
     if (member.versions.protocolMax < streamPingProtocol) return;
@@ -210,16 +212,13 @@ export class Prober {
   /** Where an answer to this question may go. */
   #memberAddress(source: PingSource | undefined, from: GossipAddress): GossipAddress | undefined {
     const { members } = this.#swim;
-    if (source !== undefined && members.hasAddress(source)) return { ip: source.ip, port: source.port };
+    const named = source === undefined ? undefined : members.get(source.node)?.address;
+    if (source !== undefined && named !== undefined && sameAddress(named, source)) return named;
     return members.hasAddress(from) ? from : undefined;
   }
 
   #ping(seqNo: number, node: string): Ping {
-    return { type: 'ping', seqNo, node, source: this.#source() };
-  }
-
-  #source(): PingSource {
-    return { ...this.#swim.me.address, node: this.#swim.me.name };
+    return { type: 'ping', seqNo, node, source: this.#source };
   }
 
   #nextSeqNo(): number {

@@ -6,7 +6,7 @@ interface Versioned {
   readonly versions: ProtocolVersions;
 }
 
-/** The other side's state cannot be taken in: someone in it speaks another version. Nothing was changed. */
+/** The other side's state cannot be taken in: someone in it speaks another version or is not accepted. Nothing was changed. */
 export class PushPullRefusedError extends Error {
   override readonly name = 'PushPullRefusedError';
 }

@@ -1,8 +1,9 @@
 import type { SwimMember } from './member-list.js';
+import { memberTags } from './member-tags.js';
 import type { JoinIntent, LamportTime, LeaveIntent } from './message.js';
 import type { Member, MemberStatus } from './output.js';
 import { RecentIntents } from './recent-intents.js';
-import { MalformedGossipError, type MembershipWire } from './wire.js';
+import type { MembershipWire } from './wire.js';
 
 const recentIntentMs = 5 * 60_000;
 /** How long a failed member is sought, and one that left is remembered. */
@@ -177,17 +178,7 @@ export class Roster {
   }
 
   #seen({ address, versions, meta }: SwimMember): Pick<Member, 'address' | 'versions' | 'tags'> {
-    return { address, versions, tags: this.#tags(meta) };
-  }
-
-  /** As Serf, which takes a member with senseless tags for one without. */
-  #tags(meta: Uint8Array): ReadonlyMap<string, string> {
-    try {
-      return this.#options.wire.decodeTags(meta);
-    } catch (error) {
-      if (error instanceof MalformedGossipError) return new Map();
-      throw error;
-    }
+    return { address, versions, tags: memberTags(this.#options.wire, meta) };
   }
 }
 

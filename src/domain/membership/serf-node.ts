@@ -1,11 +1,12 @@
 import { BroadcastQueue } from './broadcast-queue.js';
 import { Departure } from './departure.js';
 import { MemberList } from './member-list.js';
+import { memberTags } from './member-tags.js';
 import type { Ack, Coordinate, GossipAddress, Ping, ProtocolVersions, PushPull, SwimMessage } from './message.js';
 import type { Member, Output, QueryKey, QueryParameters, ReceivedQuery } from './output.js';
 import { Packets } from './packets.js';
 import { Prober } from './probe.js';
-import { verifyVersions } from './push-pull.js';
+import { PushPullRefusedError, verifyVersions } from './push-pull.js';
 import { Schedule } from './schedule.js';
 import { Serf, type LamportTimes } from './serf.js';
 import { Swim } from './swim.js';
@@ -44,6 +45,8 @@ export interface SerfNodeOptions {
   readonly now: number;
   /** What the layers below add to a packet: 29 with encryption. */
   readonly packetOverheadBytes?: number;
+  /** Whether a member may be in the group of this node; all may, where left out. */
+  readonly accepts?: (member: Pick<Member, 'name' | 'tags'>) => boolean;
   /** As a snapshot has them, after a restart: events and queries up to there are not told again. */
   readonly lamportTimes?: LamportTimes;
 }
@@ -105,6 +108,7 @@ export class SerfNode {
       timing,
       wire,
       listener: this.#serf,
+      accepts: (member, meta) => options.accepts?.({ name: member, tags: memberTags(wire, meta) }) ?? true,
     });
     this.#prober = new Prober(
       {
@@ -216,6 +220,10 @@ export class SerfNode {
   mergePushPull(remote: PushPull, now: number, ignoreEvents = false): void {
     if (!this.#enter(now)) return;
     verifyVersions(this.#members, remote.members);
+    const foreign = remote.members.find(({ name, meta }) => this.#swim.isForeign(name, meta));
+    if (foreign !== undefined) {
+      throw new PushPullRefusedError(`${JSON.stringify(foreign.name)} is not of this group`);
+    }
     const state = remote.userState.length > 0 ? this.#wire.decodePushPull(remote.userState) : undefined;
     this.#swim.merge(remote.members, now);
     if (state !== undefined) this.#serf.merge(state, ignoreEvents, now);

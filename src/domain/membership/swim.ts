@@ -33,6 +33,8 @@ interface SwimOptions {
   readonly timing: GossipTiming;
   readonly wire: MembershipWire;
   readonly listener: SwimListener;
+  /** Whether a member may be in the group of this node. */
+  readonly accepts: (name: string, meta: Uint8Array) => boolean;
 }
 
 /**
@@ -47,10 +49,13 @@ export class Swim {
   readonly #wire: MembershipWire;
   readonly #listener: SwimListener;
   readonly #broadcasts: BroadcastQueue;
+  readonly #accepts: SwimOptions['accepts'];
   readonly #suspicions = new Map<string, Suspicion>();
   #leaving = false;
 
-  constructor({ members, broadcasts, name, address, meta, versions, timing, wire, listener }: SwimOptions) {
+  constructor(options: SwimOptions) {
+    const { members, broadcasts, name, address, meta, versions, timing, wire, listener } = options;
+    this.#accepts = options.accepts;
     this.members = members;
     this.#broadcasts = broadcasts;
     this.awareness = new Awareness(timing.awarenessMax);
@@ -87,12 +92,19 @@ export class Swim {
     }
   }
 
+  /** Whether a member, by its name and meta, must not come into this group. */
+  isForeign(name: string, meta: Uint8Array): boolean {
+    const known = this.members.get(name);
+    return (known === undefined || !sameBytes(known.meta, meta)) && known !== this.me && !this.#accepts(name, meta);
+  }
+
   /** A member is said to be alive. */
   alive(message: Alive, now: number): void {
     const { node, address, meta, versions } = message;
     if (node === this.me.name && this.#leaving) return;
     if (node === '' || node.length > nameLengthMax || meta.length > metaBytesMax || address.port === 0) return;
     if (versions.protocolMin === 0 || versions.protocolMax === 0 || versions.protocolMin > versions.protocolMax) return;
+    if (this.isForeign(node, meta)) return;
     const known = this.members.get(node);
     const incarnation = aliveIncarnation(message.incarnation, known?.incarnation);
     if (known === undefined) {
