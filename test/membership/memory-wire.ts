@@ -4,10 +4,21 @@ import { MalformedGossipError, type MembershipWire } from '../../src/domain/memb
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+/** All stand-ins are views of it: nobody looks at their bytes. */
+const nothing = new ArrayBuffer(64 * 1024);
+
+class StandIn extends Uint8Array {
+  constructor(
+    readonly kind: string,
+    readonly value: unknown,
+    length: number,
+  ) {
+    super(nothing, 0, length);
+  }
+}
+
 /** Bytes that stand for a message, as many as the real ones have: a simulated hour encodes millions. */
 export class MemoryWire implements MembershipWire {
-  readonly #meanings = new WeakMap<Uint8Array, { readonly kind: string; readonly value: unknown }>();
-
   encodeSwim(message: SwimMessage): Uint8Array {
     return this.#stand('swim', message, swimBytes(message));
   }
@@ -49,15 +60,12 @@ export class MemoryWire implements MembershipWire {
   }
 
   #stand(kind: string, value: unknown, length: number): Uint8Array {
-    const bytes = new Uint8Array(length);
-    this.#meanings.set(bytes, { kind, value });
-    return bytes;
+    return new StandIn(kind, value, length);
   }
 
   #meaning<T>(kind: string, bytes: Uint8Array): T {
-    const meaning = this.#meanings.get(bytes);
-    if (meaning?.kind !== kind) throw new MalformedGossipError(`no ${kind}`);
-    return meaning.value as T;
+    if (!(bytes instanceof StandIn) || bytes.kind !== kind) throw new MalformedGossipError(`no ${kind}`);
+    return bytes.value as T;
   }
 }
 

@@ -216,17 +216,17 @@ export class SimulatedNetwork {
     });
   }
 
-  /** A stream loses nothing, but takes two ways. */
+  /** A stream loses nothing, but is late by a second and more where a packet of it is lost. */
   #exchange(host: Host, to: GossipAddress, serve: (other: Host) => (() => void) | undefined): void {
     const other = this.#byAddress.get(keyOf(to));
     const { node } = host;
     if (other === undefined) return;
-    this.#at(this.now + 2 * this.#latency(), () => {
+    this.#at(this.now + this.#streamLatency() + this.#streamLatency(), () => {
       if (other.node === undefined || this.#isCut(host, other)) return;
       const answer = serve(other);
       this.settle(other);
       if (answer === undefined) return;
-      this.#at(this.now + this.#latency(), () => {
+      this.#at(this.now + this.#streamLatency(), () => {
         if (host.node === undefined || host.node !== node || this.#isCut(host, other)) return;
         answer();
         this.settle(host);
@@ -236,6 +236,12 @@ export class SimulatedNetwork {
 
   #isCut(a: Host, b: Host): boolean {
     return this.#sideOf !== undefined && this.#sideOf(a) !== this.#sideOf(b);
+  }
+
+  #streamLatency(): number {
+    let latency = this.#latency();
+    for (let wait = 1000; this.random() < this.#lostShare; wait *= 2) latency += wait;
+    return latency;
   }
 
   #latency(): number {
