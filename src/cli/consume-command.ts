@@ -1,11 +1,12 @@
 import { type Command, Option } from 'commander';
-import { LogClient, type ReadFrom } from '../client/index.js';
+import type { ReadFrom } from '../client/index.js';
 import { addressesOption } from './address-option.js';
 import type { ServerFlags } from './cluster-call.js';
 import { type Consumed, consume } from './consume.js';
 import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './exit-codes.js';
 import { type Format, formats } from './input-format.js';
 import { interruptible } from './interruption.js';
+import { connectLogs } from './log-clients.js';
 import { parseCount, parseDurationMs, parseFrom } from './option-values.js';
 import { printChunk } from './output-format.js';
 import { DataOutput, ReaderLeftError } from './standard-output.js';

@@ -29,6 +29,8 @@ export interface ConfigOption {
   readonly initial?: string | number | boolean | readonly string[];
 }
 
+const file = (help: string) => ({ schema: z.string().min(1, 'expected a path'), value: 'FILE', help }) as const;
+
 const mebibyte = 1024 * 1024;
 const gibibyte = 1024 * mebibyte;
 
@@ -120,6 +122,19 @@ export const options = {
     help: 'debug, info, warn, error or silent',
     initial: 'info',
   },
+  'server-tls-cert-file': file('certificate of both listeners; with it they speak TLS 1.3 only'),
+  'server-tls-key-file': file('its key'),
+  'server-tls-ca-file': file('CA of clients and peers; with it nobody gets in without a certificate of it'),
+  'peer-tls-cert-file': file("certificate shown to peers (default: the server's)"),
+  'peer-tls-key-file': file('its key'),
+  'peer-tls-ca-file': file("CA of the peers' servers (default: the server's)"),
+  'require-node-identity': {
+    schema: flag,
+    help: 'take no certificate among peers that names no node',
+    initial: false,
+  },
+  'acl-model-file': file("Casbin's model"),
+  'acl-policy-file': file("Casbin's policy: who may produce, consume, observe, admin; read again when it changes"),
   insecure: { schema: flag, help: 'allow listening beyond loopback without TLS', initial: false },
 } as const satisfies Record<string, ConfigOption>;
 
@@ -182,6 +197,7 @@ export function resolveConfig(
     }
   };
   const config = Object.fromEntries(optionNames.map((name) => [name, resolve(name)])) as Config;
+  assertWhole(config);
   assertSafeToListen(config);
   assertCanBegin(config);
   return config;
@@ -200,15 +216,66 @@ export function rpcHost(config: Config): string {
   return config['rpc-addr'] ?? config['bind-addr'];
 }
 
+/** What is of no use, or means something else, without the other. */
+function assertWhole(config: Config): void {
+  for (const [option, other] of [
+    ['server-tls-cert-file', 'server-tls-key-file'],
+    ['server-tls-key-file', 'server-tls-cert-file'],
+    ['server-tls-ca-file', 'server-tls-cert-file'],
+    ['peer-tls-cert-file', 'peer-tls-key-file'],
+    ['peer-tls-key-file', 'peer-tls-cert-file'],
+    ['acl-model-file', 'acl-policy-file'],
+    ['acl-policy-file', 'acl-model-file'],
+  ] as const)
+    if (config[option] !== undefined && config[other] === undefined)
+      throw new ConfigError(`--${option} needs --${other} as well`);
+  if (config['peer-tls-ca-file'] !== undefined && peerTlsFiles(config) === undefined)
+    throw new ConfigError('--peer-tls-ca-file needs --peer-tls-cert-file as well');
+  if (config['require-node-identity'] && config['server-tls-ca-file'] === undefined)
+    throw new ConfigError('--require-node-identity needs --server-tls-ca-file as well');
+}
+
+/** Files of one side of TLS. */
+export interface TlsFiles {
+  readonly certificate: string;
+  readonly key: string;
+  readonly authority?: string;
+}
+
+function tlsFiles(
+  certificate: string | undefined,
+  key: string | undefined,
+  authority: string | undefined,
+): TlsFiles | undefined {
+  if (certificate === undefined || key === undefined) return undefined;
+  return { certificate, key, ...(authority !== undefined && { authority }) };
+}
+
+/** Of the listeners; undefined where they are in clear. */
+export function serverTlsFiles(config: Config): TlsFiles | undefined {
+  return tlsFiles(config['server-tls-cert-file'], config['server-tls-key-file'], config['server-tls-ca-file']);
+}
+
+/** Of connections to peers: a node's certificate is good for both sides. */
+export function peerTlsFiles(config: Config): TlsFiles | undefined {
+  const own = config['peer-tls-cert-file'] === undefined ? 'server' : 'peer';
+  const authority = config['peer-tls-ca-file'] ?? config['server-tls-ca-file'];
+  return tlsFiles(config[`${own}-tls-cert-file`], config[`${own}-tls-key-file`], authority);
+}
+
 function assertSafeToListen(config: Config): void {
-  if (config.insecure) return;
+  if (config.insecure || config['server-tls-ca-file'] !== undefined) return;
+  const lack =
+    serverTlsFiles(config) === undefined
+      ? 'there is no TLS'
+      : 'without --server-tls-ca-file no client is asked who it is';
   for (const [option, host] of [
     ['--rpc-addr', rpcHost(config)],
     ['--http-addr', config['http-addr']],
   ] as const) {
     if (!isLoopback(host)) {
       throw new ConfigError(
-        `${option} ${host} is beyond loopback and there is no TLS: anyone who reaches it could read and write the log. Give --insecure if that is meant`,
+        `${option} ${host} is beyond loopback and ${lack}: anyone who reaches it could read and write the log. Give --insecure if that is meant`,
       );
     }
   }

@@ -21,8 +21,9 @@ import type { Seal } from '../domain/log/record-batch.js';
 import { Config, rpcHost } from './config.js';
 import { createLogger } from './logging.js';
 import { Node, OnFatal } from './node.js';
+import { NodeSecurity } from './node-security.js';
 import { takePart } from './take-part.js';
-import { NodeDiskReserve, NodeHardState, NodeLog, NodePeers } from './tokens.js';
+import { NodeDiskReserve, NodeHardState, NodeLog, NodePeers, Security } from './tokens.js';
 
 /** What binds the batches of this node's log. */
 function sealOf(directory: DataDirectory): Seal {
@@ -80,32 +81,69 @@ export function createContainer(config: Config): Container {
         ),
       [DataDirectory, Config, Clock, Logger],
     );
-  container.bind(NodePeers).toResolvedValue((logger: Logger) => new PeerEndpoint(logger), [Logger]);
   container
-    .bind(PeerTransport)
+    .bind(Security)
+    .toResolvedValue((config: Config, logger: Logger) => NodeSecurity.open(config, logger), [Config, Logger]);
+  container
+    .bind(NodePeers)
     .toResolvedValue(
-      (directory: DataDirectory, endpoint: PeerEndpoint, clock: Clock, logger: Logger) =>
-        new GrpcPeerTransport({ seal: sealOf(directory), endpoint, clock, random: Math.random, logger }),
-      [DataDirectory, NodePeers, Clock, Logger],
+      (logger: Logger, { tls }: NodeSecurity) => new PeerEndpoint(logger, tls.trust),
+      [Logger, Security],
     );
-  container.bind(JoinTransport).toResolvedValue(() => new GrpcJoinTransport());
+  container.bind(PeerTransport).toResolvedValue(
+    (
+      directory: DataDirectory,
+      endpoint: PeerEndpoint,
+      clock: Clock,
+      logger: Logger,
+      config: Config,
+      { tls: { credentials } }: NodeSecurity,
+    ) =>
+      new GrpcPeerTransport({
+        ...{ seal: sealOf(directory), endpoint, clock, random: Math.random, logger, credentials },
+        name: config['node-name'],
+      }),
+    [DataDirectory, NodePeers, Clock, Logger, Config, Security],
+  );
+  container
+    .bind(JoinTransport)
+    .toResolvedValue(({ tls }: NodeSecurity) => new GrpcJoinTransport(tls.credentials), [Security]);
   container.bind(CommitLog).toResolvedValue(() => new CommitLogGate());
   container.bind(Cluster).toResolvedValue(() => new ClusterGate());
-  container
-    .bind(GrpcServer)
-    .toResolvedValue(
-      (config: Config, commitLog: CommitLog, cluster: Cluster, clock: Clock, endpoint: PeerEndpoint, logger: Logger) =>
-        new GrpcServer(
-          { host: rpcHost(config), port: config['rpc-port'], batchBytesMax: config['batch-bytes-max'] },
-          commitLog,
-          logger,
-          { cluster, clock },
-          [endpoint],
-        ),
-      [Config, CommitLog, Cluster, Clock, NodePeers, Logger],
-    );
+  container.bind(GrpcServer).toResolvedValue(
+    (
+      config: Config,
+      commitLog: CommitLog,
+      cluster: Cluster,
+      clock: Clock,
+      endpoint: PeerEndpoint,
+      logger: Logger,
+      { access, tls: { acceptors } }: NodeSecurity,
+    ) =>
+      new GrpcServer(
+        {
+          host: rpcHost(config),
+          port: config['rpc-port'],
+          batchBytesMax: config['batch-bytes-max'],
+          access,
+          ...(acceptors && { secure: acceptors.grpc.accept }),
+        },
+        commitLog,
+        logger,
+        { cluster, clock },
+        [endpoint],
+      ),
+    [Config, CommitLog, Cluster, Clock, NodePeers, Logger, Security],
+  );
   container.bind(HttpServer).toResolvedValue(
-    (config: Config, commitLog: CommitLog, cluster: Cluster, clock: Clock, logger: Logger) =>
+    (
+      config: Config,
+      commitLog: CommitLog,
+      cluster: Cluster,
+      clock: Clock,
+      logger: Logger,
+      { access, tls: { acceptors } }: NodeSecurity,
+    ) =>
       new HttpServer(
         {
           host: config['http-addr'],
@@ -113,19 +151,30 @@ export function createContainer(config: Config): Container {
           nodeName: config['node-name'],
           batchBytesMax: config['batch-bytes-max'],
           corsOrigins: config['cors-origins'],
+          access,
+          ...(acceptors && { secure: acceptors.http.accept }),
         },
         commitLog,
         logger,
         { cluster, clock },
       ),
-    [Config, CommitLog, Cluster, Clock, Logger],
+    [Config, CommitLog, Cluster, Clock, Logger, Security],
   );
   container
     .bind(Node)
     .toResolvedValue(
-      (config: Config, logger: Logger, directory: DataDirectory, grpc: GrpcServer, http: HttpServer) =>
-        new Node(config, logger, directory, grpc, http, (rpcPort, signal) => takePart(container, rpcPort, signal)),
-      [Config, Logger, DataDirectory, GrpcServer, HttpServer],
+      (
+        config: Config,
+        logger: Logger,
+        directory: DataDirectory,
+        grpc: GrpcServer,
+        http: HttpServer,
+        security: NodeSecurity,
+      ) =>
+        new Node(config, logger, directory, grpc, http, security, (rpcPort, signal) =>
+          takePart(container, rpcPort, signal),
+        ),
+      [Config, Logger, DataDirectory, GrpcServer, HttpServer, Security],
     );
   return container;
 }

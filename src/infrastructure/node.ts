@@ -6,6 +6,7 @@ import type { Logger } from '../application/ports/logger.js';
 import type { HardStateFile } from '../domain/log/hard-state.js';
 import type { Log } from '../domain/log/log.js';
 import { type Config, rpcHost } from './config.js';
+import type { NodeSecurity } from './node-security.js';
 
 /**
  * Called once when this node may not go on; must not throw. `golog serve` ends the process with a non-zero code; an
@@ -71,6 +72,7 @@ export class Node {
     private readonly directory: DataDirectory,
     private readonly grpc: GrpcServer,
     private readonly http: HttpServer,
+    private readonly security: NodeSecurity,
     /** Opens the log and takes part in the cluster, as the node whose gRPC is on `rpcPort`. Rejects with nothing open. */
     private readonly takePart: (rpcPort: number, signal: AbortSignal) => Promise<Membership>,
   ) {}
@@ -117,7 +119,7 @@ export class Node {
         bytes,
         segments,
         recovery,
-        access: 'anonymous: no TLS and no ACL, every caller may do everything',
+        access: this.security.summary,
       },
       'serving',
     );
@@ -147,6 +149,7 @@ export class Node {
     await this.#membership?.log.close();
     await this.#membership?.hardState.close();
     await this.directory.close();
+    await this.security.close();
     this.logger.info({ logEndOffset: this.#membership?.log.endOffset }, 'stopped');
   }
 }

@@ -1,12 +1,15 @@
+import type { Container } from 'inversify';
 import { DataDirectoryError } from '../adapters/file-system/data-directory-error.js';
 import { CorruptConfigurationError } from '../application/configuration.js';
 import { JoinRefusedError } from '../application/joining.js';
 import { Logger } from '../application/ports/logger.js';
 import { ForeignLogError, MissingLogError, UnsupportedFormatError } from '../domain/log/errors.js';
 import { CorruptHardStateError } from '../domain/log/hard-state.js';
-import type { Config } from './config.js';
+import { type Config, ConfigError } from './config.js';
 import { createContainer } from './container.js';
 import { ListenError, Node, OnFatal } from './node.js';
+import type { NodeSecurity } from './node-security.js';
+import { Security } from './tokens.js';
 
 const stopSignals = ['SIGTERM', 'SIGINT'] as const;
 
@@ -14,6 +17,7 @@ const stopSignals = ['SIGTERM', 'SIGINT'] as const;
  * Runs a node until it is told to stop.
  *
  * @returns the process's exit code: 0 after a graceful stop, 1 when the node could not start
+ * @throws ConfigError where a file that it names cannot be used
  */
 export async function serve(config: Config): Promise<number> {
   const container = createContainer(config);
@@ -38,15 +42,24 @@ export async function serve(config: Config): Promise<number> {
   });
   try {
     const node = await container.getAsync<Node>(Node);
+    await reloadOnHangUp(container, config);
     // A node may wait for its cluster for ever, and be told to stop meanwhile.
     await Promise.race([node.start(), stopAsked]);
     await stopAsked;
     await node.stop();
     return 0;
   } catch (error) {
+    if (error instanceof ConfigError) throw error;
     logger.error(isForOperator(error) ? { reason: error.message } : { error }, 'cannot serve');
     return 1;
   }
+}
+
+/** SIGHUP has certificates and policy read again; where there are none it ends the process, as it always did. */
+async function reloadOnHangUp(container: Container, config: Config): Promise<void> {
+  if (config['server-tls-cert-file'] === undefined && config['acl-policy-file'] === undefined) return;
+  const security = await container.getAsync<NodeSecurity>(Security);
+  process.on('SIGHUP', () => void security.reload());
 }
 
 /** What an operator can mend: the message says what to do, and a stack would only hide it. */

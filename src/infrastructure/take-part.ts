@@ -25,7 +25,8 @@ import { defaultTiming } from '../application/raft-options.js';
 import type { HardStateFile } from '../domain/log/hard-state.js';
 import type { Log } from '../domain/log/log.js';
 import { advertisedAddr, Config } from './config.js';
-import { NodeDiskReserve, NodeHardState, NodeLog, NodePeers } from './tokens.js';
+import type { NodeSecurity } from './node-security.js';
+import { NodeDiskReserve, NodeHardState, NodeLog, NodePeers, Security } from './tokens.js';
 import { type Membership, OnFatal } from './node.js';
 
 type Part = Pick<Membership, 'consensus' | 'close'>;
@@ -55,7 +56,8 @@ async function openAndTakePart(
   const logger = container.get<Logger>(Logger);
   const clock = container.get<Clock>(Clock);
   const directory = await container.getAsync<DataDirectory>(DataDirectory);
-  const endpoint = container.get<PeerEndpoint>(NodePeers);
+  const endpoint = await container.getAsync<PeerEndpoint>(NodePeers);
+  const { credentials } = (await container.getAsync<NodeSecurity>(Security)).tls;
   const rpcAddr = advertisedAddr(config, rpcPort);
   const self = { name: config['node-name'], uuid: directory.nodeId, rpcAddr };
 
@@ -75,7 +77,11 @@ async function openAndTakePart(
 
   const diskReserve = await container.getAsync<DiskReserve>(NodeDiskReserve);
   opened.push(diskReserve);
-  const source: EntrySource = new GrpcEntrySource({ crc32c, logId: directory.logId }, { id, rpcAddr });
+  const source: EntrySource = new GrpcEntrySource(
+    { crc32c, logId: directory.logId },
+    { id, rpcAddr, name: self.name },
+    credentials,
+  );
   const repair = await LogRepair.prepare({
     ...{ log, hardState, configuration, id, source, clock, logger, diskReserve },
   });
@@ -151,7 +157,7 @@ async function openAndTakePart(
     const others = members.filter((member) => member.id !== id).map((member) => member.rpcAddr);
     try {
       await joinCluster({
-        transport: container.get<JoinTransport>(JoinTransport),
+        transport: await container.getAsync<JoinTransport>(JoinTransport),
         addresses: [rpcAddr, ...others],
         joiner: { ...self, bootstrapExpect: 0 },
         clock,
@@ -169,7 +175,7 @@ async function openAndTakePart(
     const joiner: Joiner = { ...self, bootstrapExpect: config['bootstrap-expect'] };
     if (addresses.length > 0 && !config.bootstrap) {
       endpoint.setDesk({ admit: () => Promise.resolve({ kind: 'waiting', joiner }) });
-      const transport = container.get<JoinTransport>(JoinTransport);
+      const transport = await container.getAsync<JoinTransport>(JoinTransport);
       const joined = await joinCluster({ transport, addresses, joiner, clock, logger, signal });
       if (joined.kind === 'member') {
         await directory.adoptLogId(joined.clusterId);

@@ -4,5 +4,7 @@
 export const NodeLog = Symbol('Log');
 export const NodeHardState = Symbol('HardStateFile');
 export const NodeDiskReserve = Symbol('DiskReserve');
+/** Certificates, and who may do what. */
+export const Security = Symbol('NodeSecurity');
 /** The server half of the links to the peers. */
 export const NodePeers = Symbol('PeerEndpoint');

@@ -10,9 +10,12 @@ export const hasCfssl = spawnSync('cfssl', ['version']).status === 0;
 /** A folder with a CA, pairs for these nodes and for root and nobody; of a CA of its own each. */
 export class CertificateSet {
   readonly folder = mkdtempSync(join(tmpdir(), 'golog-certs-'));
+  /** Made by golog, so that its CA can be loaded again. */
+  isOwn = false;
 
   static async own(...nodes: string[]): Promise<CertificateSet> {
     const set = new CertificateSet();
+    set.isOwn = true;
     await writeCertificateSet({
       directory: set.folder,
       cluster: 'main',

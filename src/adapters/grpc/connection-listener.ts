@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { type AddressInfo, type Server, type Socket, createServer } from 'node:net';
+import { anonymous, type Caller } from '../../application/access.js';
 
 /** HTTP/2's connection preface (RFC 9113 §3.4). */
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
@@ -17,6 +18,20 @@ export interface ConnectionListenerOptions {
   readonly connectionsPerAddressMax: number;
   /** From the connection to the end of HTTP/2's preface. */
   readonly handshakeMs: number;
+  /** Without it connections are in clear, and everybody is anonymous. */
+  readonly secure?: Secure;
+}
+
+/** Takes over a socket: gives it back encrypted, with who is at its other end, or destroys it in bounded time. */
+export type Secure = (socket: Socket, take: (secured: Socket, caller: Caller) => void) => void;
+
+/** The two ends of a connection, which tell it from all others that are open. */
+export type Ends = {
+  readonly [End in 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort']?: Socket[End] | undefined;
+};
+
+function keyOf({ localAddress, localPort, remoteAddress, remotePort }: Ends): string {
+  return `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`;
 }
 
 function listenAt(server: Server, host: string, port: number): Promise<number> {
@@ -40,6 +55,8 @@ export class ConnectionListener {
   readonly #sockets = new Set<Socket>();
   readonly #silent = new Set<Socket>();
   readonly #perAddress = new Map<string, number>();
+  /** By the ends of the connection; only with TLS. */
+  readonly #callers = new Map<string, Caller>();
   #closing = false;
   #wakeWhenEmpty: (() => void) | undefined;
 
@@ -74,6 +91,11 @@ export class ConnectionListener {
     return this.#sockets.size;
   }
 
+  /** Who is at the other end of an open connection; undefined where it is not known any more. */
+  callerOf(ends: Ends): Caller | undefined {
+    return this.options.secure === undefined ? anonymous : this.#callers.get(keyOf(ends));
+  }
+
   #admit(socket: Socket): void {
     const address = socket.remoteAddress ?? '';
     const ofAddress = this.#perAddress.get(address) ?? 0;
@@ -92,7 +114,23 @@ export class ConnectionListener {
       else this.#perAddress.set(address, left);
       if (this.#sockets.size === 0) this.#wakeWhenEmpty?.();
     });
-    this.#awaitPreface(socket);
+    const { secure } = this.options;
+    if (secure === undefined) this.#awaitPreface(socket);
+    else this.#secure(socket, secure);
+  }
+
+  #secure(socket: Socket, secure: Secure): void {
+    const key = keyOf(socket);
+    this.#silent.add(socket);
+    socket.once('close', () => this.#silent.delete(socket));
+    secure(socket, (secured, caller) => {
+      this.#silent.delete(socket);
+      this.#callers.set(key, caller);
+      secured.once('close', () => {
+        if (this.#callers.get(key) === caller) this.#callers.delete(key);
+      });
+      this.#awaitPreface(secured);
+    });
   }
 
   #awaitPreface(socket: Socket): void {

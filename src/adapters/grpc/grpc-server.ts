@@ -1,6 +1,7 @@
 import type { DescService } from '@bufbuild/protobuf';
-import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { Metadata, ServerInterceptingCallInterface, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
+import { type Access, anonymous, type Caller } from '../../application/access.js';
 import type { Cluster } from '../../application/cluster.js';
 import type { CommitLog } from '../../application/commit-log.js';
 import type { Clock } from '../../application/ports/clock.js';
@@ -11,8 +12,9 @@ import { LogService, file_golog_v1_log_service } from '../../gen/golog/v1/log_se
 import { Log } from '../../gen/log/v1/log_pb.js';
 import { callError, shuttingDown } from './call-errors.js';
 import { clusterHandlers } from './cluster-handlers.js';
-import { ConnectionListener } from './connection-listener.js';
+import { ConnectionListener, type Secure } from './connection-listener.js';
 import { errorDetailsFile, healthFile } from './descriptor-files.js';
+import { GuardedCall } from './guarded-call.js';
 import { Health } from './health.js';
 import { limitMessages, widenWindows } from './guest-limits.js';
 import { LogHandlers } from './log-handlers.js';
@@ -41,6 +43,10 @@ export interface GrpcServerOptions {
   readonly connectionsPerAddressMax?: number;
   /** A connection that has not sent HTTP/2's preface for this long is closed (default 5 s). */
   readonly handshakeMs?: number;
+  /** Encrypts connections, and says who calls. */
+  readonly secure?: Secure;
+  /** Lets calls in; without it every call is. */
+  readonly access?: Access;
 }
 
 /**
@@ -50,6 +56,15 @@ export interface GrpcServerOptions {
 export interface GuestService {
   readonly descriptor: DescService;
   readonly implementation: UntypedServiceImplementation;
+  /** Told who makes a call before its handler is, which gets the same metadata. */
+  readonly meet?: (metadata: Metadata, caller: Caller) => void;
+}
+
+/** The kind of a call, as an interceptor is told. */
+interface CalledMethod {
+  readonly path: string;
+  readonly requestStream: boolean;
+  readonly responseStream: boolean;
 }
 
 // grpc-js would print to the console what it also rejects with.
@@ -61,6 +76,11 @@ const receiveSlackBytes = 64 * 1024;
 const guestMessageBytesMax = 20 * 1024 * 1024;
 /** With the rest of a response this stays below 4 MiB, the most that gRPC clients take unless told otherwise. */
 const readBytesMax = 2 * 1024 * 1024;
+
+/** Whose connection has ended meanwhile. */
+const unknown: Caller = { subject: anonymous.subject, certified: false };
+
+const pathOf = ({ typeName }: DescService, method: string): string => `/${typeName}/${method}`;
 
 /** Streams that end by themselves once the server closes: what they began is answered first. */
 const appendStreams: ReadonlySet<string> = new Set([
@@ -95,9 +115,10 @@ export class GrpcServer {
     const { batchBytesMax = defaultRecordLimits.batchBytesMax } = options;
     const limits = { recordBytesMax: batchBytesMax, batchBytesMax };
     const messageBytesMax = batchBytesMax + receiveSlackBytes;
-    const guestPaths = new Set(
-      guests.flatMap(({ descriptor }) => descriptor.methods.map(({ name }) => `/${descriptor.typeName}/${name}`)),
+    const guestAt = new Map(
+      guests.flatMap((guest) => guest.descriptor.methods.map(({ name }) => [pathOf(guest.descriptor, name), guest])),
     );
+    const guestPaths = new Set(guestAt.keys());
     this.#server = new Server({
       'grpc.max_receive_message_length':
         guests.length > 0 ? Math.max(messageBytesMax, guestMessageBytesMax) : messageBytesMax,
@@ -108,13 +129,9 @@ export class GrpcServer {
       'grpc.enable_channelz': 0,
       interceptors: [
         (method, inner) => {
-          if (guestPaths.has(method.path)) return new PipelinedCall(inner);
-          if (guests.length > 0) limitMessages(inner, messageBytesMax);
-          if (!method.responseStream || appendStreams.has(method.path)) return new PipelinedCall(inner);
-          const call: PipelinedCall = new PipelinedCall(inner, () => this.#endless.delete(call));
-          this.#endless.add(call);
-          if (this.#closing.signal.aborted) endForShutdown(call);
-          return call;
+          const guest = guestAt.get(method.path);
+          if (guest === undefined && guests.length > 0) limitMessages(inner, messageBytesMax);
+          return this.#guarded(method, this.#pipelined(method, inner, guest !== undefined), guest);
         },
       ],
     });
@@ -145,11 +162,39 @@ export class GrpcServer {
         connectionsMax: options.connectionsMax ?? 4_096,
         connectionsPerAddressMax: options.connectionsPerAddressMax ?? 1_024,
         handshakeMs: options.handshakeMs ?? 5_000,
+        ...(options.secure !== undefined && { secure: options.secure }),
       },
       (socket) => {
         this.#injector.injectConnection(socket);
       },
     );
+  }
+
+  #pipelined(method: CalledMethod, inner: ServerInterceptingCallInterface, ofGuest: boolean): PipelinedCall {
+    if (ofGuest || !method.responseStream || appendStreams.has(method.path)) return new PipelinedCall(inner);
+    const call: PipelinedCall = new PipelinedCall(inner, () => this.#endless.delete(call));
+    this.#endless.add(call);
+    if (this.#closing.signal.aborted) endForShutdown(call);
+    return call;
+  }
+
+  #guarded(
+    { path, requestStream, responseStream }: CalledMethod,
+    call: PipelinedCall,
+    guest: GuestService | undefined,
+  ): GuardedCall | PipelinedCall {
+    const { access } = this.options;
+    if (access === undefined || access.passes(path)) return call;
+    const caller = this.#listener.callerOf(call.getConnectionInfo()) ?? unknown;
+    return new GuardedCall(call, {
+      admit: (metadata) => {
+        access.admit(caller, path, metadata.get('golog-forwarded').length > 0);
+        guest?.meet?.(metadata, caller);
+      },
+      ...((requestStream || responseStream) &&
+        guest === undefined && { watch: (end) => access.watch({ caller, call: path, end }) }),
+      finishes: appendStreams.has(path),
+    });
   }
 
   /** Binds and serves; health says SERVING from here on. Rejects when the address cannot be had. */

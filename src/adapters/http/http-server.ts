@@ -7,6 +7,8 @@ import type { CommitLog } from '../../application/commit-log.js';
 import { UnavailableError } from '../../application/errors.js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
+import type { Caller } from '../../application/access.js';
+import { Callers } from './callers.js';
 import { clusterRoutes } from './cluster-routes.js';
 import { connectRoutes } from './connect-routes.js';
 import { isLoopback } from './cross-origin.js';
@@ -30,6 +32,7 @@ export class HttpServer {
   readonly #http2: Http2Server;
   readonly #sessions: SessionKeeper;
   readonly #router: RequestRouter;
+  readonly #callers = new Callers();
   readonly #closing = new AbortController();
   readonly #state = { serving: false, closing: false };
   /** HTTP/1.1 connections, with how many responses are under way on each. */
@@ -57,15 +60,21 @@ export class HttpServer {
       },
       logger,
       { readBytesMax: requestBytesMax(recordLimits), bodyMs: timeouts.bodyMs, stallMs: timeouts.stallMs },
+      resolved.access,
     );
-    this.#router = new RequestRouter(json, rpc, corsOrigins, nodeName, isLoopback(resolved.host), this.#state, logger);
+    const onLoopback = isLoopback(resolved.host);
+    const { access } = resolved;
+    this.#router = new RequestRouter(json, rpc, corsOrigins, nodeName, onLoopback, this.#state, logger, access);
     this.#sessions = new SessionKeeper(timeouts);
     this.#http1 = this.#createHttp1(resolved);
     this.#http2 = this.#createHttp2();
-    this.#listener = new PortListener({ ...resolved, handshakeMs: timeouts.handshakeMs }, (protocol, socket) => {
-      if (protocol === 'http1') this.#acceptHttp1(socket);
-      else this.#http2.emit('connection', socket);
-    });
+    this.#listener = new PortListener(
+      { ...resolved, handshakeMs: timeouts.handshakeMs },
+      (protocol, socket, caller) => {
+        if (protocol === 'http1') this.#acceptHttp1(socket, caller);
+        else this.#callers.beginSession(caller, () => this.#http2.emit('connection', socket));
+      },
+    );
   }
 
   #createHttp1({ timeouts }: ResolvedHttpOptions): Http1Server {
@@ -102,13 +111,15 @@ export class HttpServer {
       },
     );
     server.on('session', (session) => {
+      this.#callers.knowSession(session);
       this.#sessions.keep(session);
     });
     server.on('sessionError', () => undefined);
     return server;
   }
 
-  #acceptHttp1(socket: Socket): void {
+  #acceptHttp1(socket: Socket, caller: Caller): void {
+    this.#callers.knowSocket(socket, caller);
     this.#http1Busy.set(socket, 0);
     socket.once('close', () => {
       this.#http1Busy.delete(socket);
@@ -118,7 +129,7 @@ export class HttpServer {
 
   #serve(request: HttpRequest, response: HttpResponse): void {
     if (!isHttp2(request)) this.#countHttp1(request.socket, response);
-    void this.#router.handle(request, response);
+    void this.#router.handle(request, response, this.#callers.of(request));
   }
 
   /** Node keeps an HTTP/1.1 connection open after a response even when its server is closing. */

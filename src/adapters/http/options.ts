@@ -1,4 +1,6 @@
+import type { Access } from '../../application/access.js';
 import { type RecordLimits, defaultRecordLimits } from '../../domain/log/records.js';
+import type { Secure } from './port-listener.js';
 
 /** Deadlines, in milliseconds. Each closes what it watches: a peer that is slow on purpose costs a bounded time. */
 export interface HttpTimeouts {
@@ -31,12 +33,18 @@ export interface HttpServerOptions {
   readonly connectionsMax?: number;
   readonly connectionsPerAddressMax?: number;
   readonly timeouts?: Partial<HttpTimeouts>;
+  /** Encrypts connections, and says who calls. */
+  readonly secure?: Secure;
+  /** Lets calls in; without it every call is. */
+  readonly access?: Access;
 }
 
-export type ResolvedHttpOptions = Required<Omit<HttpServerOptions, 'timeouts' | 'batchBytesMax'>> & {
-  readonly timeouts: HttpTimeouts;
-  readonly recordLimits: RecordLimits;
-};
+type Optional = 'secure' | 'access';
+export type ResolvedHttpOptions = Required<Omit<HttpServerOptions, 'timeouts' | 'batchBytesMax' | Optional>> &
+  Pick<HttpServerOptions, Optional> & {
+    readonly timeouts: HttpTimeouts;
+    readonly recordLimits: RecordLimits;
+  };
 
 export const defaultHttpTimeouts: HttpTimeouts = {
   handshakeMs: 5_000,

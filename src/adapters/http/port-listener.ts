@@ -1,9 +1,14 @@
 import { type AddressInfo, type Server, type Socket, createServer } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { anonymous, type Caller } from '../../application/access.js';
 
 /** HTTP/2's connection preface (RFC 9113 §3.4). No HTTP/1.1 request begins like it: there is no method PRI. */
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
 export type Protocol = 'http1' | 'http2';
+
+/** Takes over a socket: gives it back encrypted, with who is at its other end, or destroys it in bounded time. */
+export type Secure = (socket: Socket, take: (secured: TLSSocket, caller: Caller) => void) => void;
 
 export interface PortListenerOptions {
   readonly host: string;
@@ -12,10 +17,12 @@ export interface PortListenerOptions {
   readonly connectionsPerAddressMax: number;
   /** From the connection to enough bytes to tell the protocol. */
   readonly handshakeMs: number;
+  /** Without it connections are in clear, and everybody is anonymous. */
+  readonly secure?: Secure;
 }
 
 /**
- * One TCP port for HTTP/1.1 and HTTP/2, told apart by HTTP/2's preface (with TLS it will be ALPN's choice instead).
+ * One TCP port for HTTP/1.1 and HTTP/2, told apart by HTTP/2's preface, or with TLS by ALPN.
  * Keeps every socket until it is closed, so that `destroyAll` leaves none behind.
  */
 export class PortListener {
@@ -29,7 +36,7 @@ export class PortListener {
   /** `accept` takes over a socket whose first bytes, put back, speak the protocol. */
   constructor(
     private readonly options: PortListenerOptions,
-    private readonly accept: (protocol: Protocol, socket: Socket) => void,
+    private readonly accept: (protocol: Protocol, socket: Socket, caller: Caller) => void,
   ) {
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => {
       this.#admit(socket);
@@ -71,7 +78,18 @@ export class PortListener {
       else this.#perAddress.set(address, left);
       if (this.#sockets.size === 0) this.#wakeWhenEmpty?.();
     });
-    this.#decide(socket);
+    const { secure } = this.options;
+    if (secure === undefined) this.#decide(socket);
+    else this.#secure(socket, secure);
+  }
+
+  #secure(socket: Socket, secure: Secure): void {
+    this.#undecided.add(socket);
+    socket.once('close', () => this.#undecided.delete(socket));
+    secure(socket, (secured, caller) => {
+      this.#undecided.delete(socket);
+      this.accept(secured.alpnProtocol === 'h2' ? 'http2' : 'http1', secured, caller);
+    });
   }
 
   #decide(socket: Socket): void {
@@ -93,7 +111,7 @@ export class PortListener {
       if (isPreface && length < preface.length) return;
       settle();
       socket.unshift(seen);
-      this.accept(isPreface ? 'http2' : 'http1', socket);
+      this.accept(isPreface ? 'http2' : 'http1', socket, anonymous);
     };
     this.#undecided.add(socket);
     socket.on('readable', onReadable).on('end', drop).on('close', settle);

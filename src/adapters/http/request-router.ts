@@ -1,3 +1,4 @@
+import type { Access, Caller } from '../../application/access.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { UnavailableError } from '../../application/errors.js';
 import { asksForLoopback, crossOriginOf, isPreflight, preflightHeaders } from './cross-origin.js';
@@ -30,6 +31,7 @@ export class RequestRouter {
     private readonly onLoopback: boolean,
     private readonly state: RouterState,
     private readonly logger: Logger,
+    private readonly access: Access | undefined,
   ) {
     const plain = { 'content-type': 'application/json', 'cache-control': 'no-store' };
     const consume: Route = (request, response, query) => this.json.consume(request, response, query);
@@ -59,12 +61,12 @@ export class RequestRouter {
   }
 
   /** Never rejects. */
-  async handle(request: HttpRequest, response: HttpResponse): Promise<void> {
+  async handle(request: HttpRequest, response: HttpResponse, caller: Caller): Promise<void> {
     // Without listeners a connection lost in mid-request would end the process.
     request.on('error', () => undefined);
     response.on('error', () => undefined);
     try {
-      await this.#dispatch(request, response);
+      await this.#dispatch(request, response, caller);
     } catch (error) {
       const { status } = respondProblem(request, response, error);
       if (status === 500)
@@ -74,7 +76,7 @@ export class RequestRouter {
     if (!request.readableEnded) request.resume();
   }
 
-  async #dispatch(request: HttpRequest, response: HttpResponse): Promise<void> {
+  async #dispatch(request: HttpRequest, response: HttpResponse, caller: Caller): Promise<void> {
     const url = targetOf(request);
     if (url === undefined) throw new HttpProblem(400, 'Invalid input', 'the request target is no path');
     const path = url.pathname;
@@ -104,7 +106,7 @@ export class RequestRouter {
     if (this.state.closing && path !== '/healthz' && path !== '/readyz')
       throw new UnavailableError('this node is shutting down');
     if (handler !== undefined) {
-      await this.rpc.serve(handler, request, response);
+      await this.rpc.serve(handler, request, response, caller);
       return;
     }
     if (methods === undefined && respondUnimplemented(request, response, path)) return;
@@ -119,6 +121,8 @@ export class RequestRouter {
       const allow = Object.keys(methods).join(', ');
       throw new HttpProblem(405, 'Method not allowed', `${path} takes ${allow}, not ${request.method}`, { allow });
     }
+    const call = `${request.method} ${path}`;
+    if (this.access?.passes(call) === false) this.access.admit(caller, call);
     await route(request, response, url.searchParams);
   }
 }

@@ -1,10 +1,12 @@
 import type { ConnectRouter } from '@connectrpc/connect';
-import { Code, ConnectError, createConnectRouter } from '@connectrpc/connect';
+import { Code, ConnectError, createConnectRouter, createContextValues } from '@connectrpc/connect';
 import { compressionBrotli, compressionGzip, universalRequestFromNodeRequest } from '@connectrpc/connect-node';
 import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { constants } from 'node:http2';
+import type { Access, Caller } from '../../application/access.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { type HttpRequest, type HttpResponse, isHttp2, isHttp2Response, onceClosed, respond } from './http-message.js';
+import { callerKey, guardInterceptor } from './call-guard.js';
 import { withExactNumbers } from './json-numbers.js';
 import { HttpProblem } from './problem.js';
 
@@ -34,12 +36,14 @@ export class RpcBridge {
     routes: (router: ConnectRouter) => void,
     private readonly logger: Logger,
     private readonly options: RpcBridgeOptions,
+    access?: Access,
   ) {
     const router = createConnectRouter({
       acceptCompression: [compressionGzip, compressionBrotli],
       readMaxBytes: options.readBytesMax,
       writeMaxBytes: writeBytesMax,
       maxTimeoutMs: timeoutMsMax,
+      interceptors: access === undefined ? [] : [guardInterceptor(access, logger)],
     });
     routes(router);
     this.#handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -50,7 +54,7 @@ export class RpcBridge {
   }
 
   /** Never rejects once the response has begun. Throws `HttpProblem` before that. */
-  async serve(handler: UniversalHandler, request: HttpRequest, response: HttpResponse): Promise<void> {
+  async serve(handler: UniversalHandler, request: HttpRequest, response: HttpResponse, caller: Caller): Promise<void> {
     if (!handler.allowedMethods.includes(request.method ?? ''))
       throw new HttpProblem(
         405,
@@ -60,7 +64,8 @@ export class RpcBridge {
       );
     let universalRequest;
     try {
-      universalRequest = universalRequestFromNodeRequest(request, response, undefined, undefined);
+      const values = createContextValues().set(callerKey, caller);
+      universalRequest = universalRequestFromNodeRequest(request, response, undefined, values);
     } catch {
       throw new HttpProblem(400, 'Invalid input', 'the request has no usable Host');
     }

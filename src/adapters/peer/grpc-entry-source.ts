@@ -1,6 +1,6 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { ClientReadableStream, Metadata } from '@grpc/grpc-js';
-import { ChannelCredentials, Client } from '@grpc/grpc-js';
+import { Client } from '@grpc/grpc-js';
 import { UnavailableError } from '../../application/errors.js';
 import type { EntrySource, LogEnd } from '../../application/ports/entry-source.js';
 import type { Peer } from '../../application/ports/peer-transport.js';
@@ -13,6 +13,7 @@ import {
 } from '../../gen/golog/peer/v1/peer_service_pb.js';
 import { decodeEntries } from './entry-wire.js';
 import { peerChannelOptions } from './peer-connection.js';
+import { inClear, type PeerCredentials } from './peer-credentials.js';
 import { identityMetadata } from './peer-identity.js';
 import { safeNumber } from './safe-number.js';
 
@@ -27,11 +28,12 @@ export class GrpcEntrySource implements EntrySource {
     private readonly seal: Seal,
     /** This node. */
     private readonly self: Peer,
+    private readonly credentials: PeerCredentials = inClear,
   ) {}
 
   async logEnd(peer: Peer, term: number, signal: AbortSignal): Promise<LogEnd> {
     signal.throwIfAborted();
-    const client = new Client(peer.rpcAddr, ChannelCredentials.createInsecure(), peerChannelOptions);
+    const client = new Client(peer.rpcAddr, this.credentials(peer.name), peerChannelOptions);
     try {
       const request = toBinary(GetLogEndRequestSchema, create(GetLogEndRequestSchema, { term: BigInt(term) }));
       const bytes = await this.#ask(client, peer, Buffer.from(request), signal);
@@ -49,8 +51,8 @@ export class GrpcEntrySource implements EntrySource {
   }
 
   #metadata(peer: Peer): Metadata {
-    const { id, rpcAddr } = this.self;
-    return identityMetadata({ clusterId: this.seal.logId, from: id, rpcAddr, to: peer.id });
+    const { id, rpcAddr, name = '' } = this.self;
+    return identityMetadata({ clusterId: this.seal.logId, from: id, rpcAddr, to: peer.id, name });
   }
 
   #ask(client: Client, peer: Peer, request: Buffer, signal: AbortSignal): Promise<Buffer> {
@@ -83,7 +85,7 @@ export class GrpcEntrySource implements EntrySource {
     signal: AbortSignal,
   ): AsyncGenerator<readonly RecordBatch[], void, void> {
     signal.throwIfAborted();
-    const client = new Client(peer.rpcAddr, ChannelCredentials.createInsecure(), peerChannelOptions);
+    const client = new Client(peer.rpcAddr, this.credentials(peer.name), peerChannelOptions);
     const range = create(ReadEntriesRequestSchema, { fromIndex: BigInt(from), untilIndex: BigInt(until) });
     const stream: ClientReadableStream<Buffer> = client.makeServerStreamRequest(
       pathOf(PeerService.method.readEntries),

@@ -1,19 +1,22 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { ChannelCredentials, Client, Metadata } from '@grpc/grpc-js';
+import { Client, Metadata } from '@grpc/grpc-js';
 import { UnavailableError } from '../../application/errors.js';
 import type { JoinAnswer, Joiner, JoinTransport } from '../../application/ports/join-transport.js';
 import { JoinRequestSchema, JoinResponseSchema, PeerService } from '../../gen/golog/peer/v1/peer_service_pb.js';
 import { answerOf } from './join-messages.js';
 import { peerChannelOptions } from './peer-connection.js';
+import { inClear, type PeerCredentials } from './peer-credentials.js';
 
 /** A node that has not answered after this long is asked again by whoever wants to join. */
 const answerMs = 10_000;
 
 /** Joins over `golog.peer.v1.PeerService`, with a connection for each question. */
 export class GrpcJoinTransport implements JoinTransport {
+  constructor(private readonly credentials: PeerCredentials = inClear) {}
+
   async ask(rpcAddr: string, joiner: Joiner, signal: AbortSignal): Promise<JoinAnswer> {
     signal.throwIfAborted();
-    const client = new Client(rpcAddr, ChannelCredentials.createInsecure(), peerChannelOptions);
+    const client = new Client(rpcAddr, this.credentials(), peerChannelOptions);
     try {
       return await ask(client, rpcAddr, joiner, signal);
     } finally {

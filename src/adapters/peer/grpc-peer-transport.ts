@@ -6,6 +6,7 @@ import type { Logger } from '../../application/ports/logger.js';
 import type { Peer, PeerReceiver, PeerTransport } from '../../application/ports/peer-transport.js';
 import type { Records, Seal } from '../../domain/log/record-batch.js';
 import type { Message } from '../../domain/raft/message.js';
+import type { PeerCredentials } from './peer-credentials.js';
 import type { PeerEndpoint } from './peer-endpoint.js';
 import { PeerLink } from './peer-link.js';
 import { RemoteCluster } from './remote-cluster.js';
@@ -19,6 +20,10 @@ export interface GrpcPeerTransportOptions {
   /** In [0, 1), for the jitter of dialling again. */
   readonly random: () => number;
   readonly logger: Logger;
+  /** This node's name, for peers that look whether its certificate has it. */
+  readonly name?: string;
+  /** Of connections to peers (default: in clear). */
+  readonly credentials?: PeerCredentials;
 }
 
 /** Members that a lagging node has not heard of yet are few; anything beyond is noise. */
@@ -48,6 +53,7 @@ export class GrpcPeerTransport implements PeerTransport {
       seal: this.options.seal,
       receiver,
       isRemoved: (id) => this.#isRemoved(id),
+      nameOf: (id) => this.#named.find((peer) => peer.id === id)?.name,
       heardFrom: (peer) => this.#heardFrom(peer),
     });
   }
@@ -113,21 +119,25 @@ export class GrpcPeerTransport implements PeerTransport {
 
   /** Has a link to each peer that is named or acquainted, where it is now, and no other. */
   #link(): void {
-    const { seal, clock, random, logger } = this.options;
+    const { seal, clock, random, logger, name = '', credentials } = this.options;
     const wanted = [...this.#named, ...this.#acquaintances.values()];
     for (const [id, link] of this.#links) {
-      if (wanted.some((peer) => peer.id === id && peer.rpcAddr === link.peer.rpcAddr)) continue;
+      if (wanted.some((peer) => peer.id === id && peer.rpcAddr === link.peer.rpcAddr && peer.name === link.peer.name))
+        continue;
       link.close();
       this.#links.delete(id);
     }
     for (const peer of wanted) {
       if (this.#links.has(peer.id)) continue;
       const { id: from, rpcAddr } = this.#self;
-      const identity = { clusterId: seal.logId, from, to: peer.id, rpcAddr };
+      const identity = { clusterId: seal.logId, from, to: peer.id, rpcAddr, name };
       const lost = (): void => {
         this.#tellUnreachable(peer.id);
       };
-      this.#links.set(peer.id, new PeerLink(peer, { identity, clock, random, logger }, lost));
+      this.#links.set(
+        peer.id,
+        new PeerLink(peer, { identity, clock, random, logger, ...(credentials && { credentials }) }, lost),
+      );
     }
   }
 

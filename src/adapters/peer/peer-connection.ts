@@ -1,7 +1,8 @@
 import type { ChannelOptions, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
-import { ChannelCredentials, Client, status } from '@grpc/grpc-js';
+import { Client, status } from '@grpc/grpc-js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
+import { inClear, type PeerCredentials } from './peer-credentials.js';
 import { identityMetadata, type PeerIdentity } from './peer-identity.js';
 import { canConnect } from './probe.js';
 
@@ -32,6 +33,10 @@ export interface PeerConnectionOptions {
   /** HOST:PORT. */
   readonly rpcAddr: string;
   readonly identity: PeerIdentity;
+  /** Default: in clear. */
+  readonly credentials?: PeerCredentials;
+  /** Who is expected there. */
+  readonly peerName?: string;
   /** `/package.Service/Method` of a bidirectional stream. */
   readonly path: string;
   readonly clock: Clock;
@@ -47,6 +52,12 @@ export interface PeerConnectionEvents {
   /** An attempt failed, or an open connection ended: what was written may not have arrived. */
   broken(): void;
 }
+
+const refusals: ReadonlySet<status> = new Set([
+  status.FAILED_PRECONDITION,
+  status.PERMISSION_DENIED,
+  status.UNAUTHENTICATED,
+]);
 
 const passThrough = (bytes: Buffer): Buffer => bytes;
 
@@ -102,8 +113,8 @@ export class PeerConnection {
   }
 
   #call(): void {
-    const { clock, rpcAddr, identity, path } = this.options;
-    const client = new Client(rpcAddr, ChannelCredentials.createInsecure(), peerChannelOptions);
+    const { clock, rpcAddr, identity, path, credentials = inClear, peerName } = this.options;
+    const client = new Client(rpcAddr, credentials(peerName), peerChannelOptions);
     const stream = client.makeBidiStreamRequest(path, passThrough, passThrough, identityMetadata(identity), {});
     this.#client = client;
     this.#stream = stream;
@@ -142,7 +153,7 @@ export class PeerConnection {
     this.#hangUp();
     this.#state = 'waiting';
     let delayMs = Math.min(backOffMsMin * 2 ** this.#failures++, backOffMsMax);
-    if (ended?.code === status.FAILED_PRECONDITION) {
+    if (ended !== undefined && refusals.has(ended.code)) {
       delayMs = refusedBackOffMs;
       if (this.#refusal !== ended.details)
         logger.warn({ peer: identity.to, rpcAddr, path, reason: ended.details }, 'a peer refuses this node');

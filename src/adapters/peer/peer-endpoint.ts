@@ -1,6 +1,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
 import { Metadata, status } from '@grpc/grpc-js';
+import type { Caller } from '../../application/access.js';
 import type { EntryDesk } from '../../application/ports/entry-source.js';
 import type { JoinDesk } from '../../application/ports/join-transport.js';
 import type { Logger } from '../../application/ports/logger.js';
@@ -15,6 +16,7 @@ import { EntryCalls } from './entry-calls.js';
 import { FrameQueue } from './frame-queue.js';
 import { answerMessage, joinerOf } from './join-messages.js';
 import { identityOf } from './peer-identity.js';
+import type { PeerTrust } from './peer-trust.js';
 import { decodeMessages } from './raft-message-wire.js';
 
 type Stream = ServerDuplexStream<Buffer, Buffer>;
@@ -27,6 +29,8 @@ export interface PeerNode {
   readonly receiver: PeerReceiver;
   /** Whether the id was a member's that has been removed. */
   isRemoved(id: number): boolean;
+  /** The name of the member with that id; undefined where it is not known here. */
+  nameOf(id: number): string | undefined;
   /** A member has come into contact. */
   heardFrom(peer: Peer): void;
 }
@@ -48,7 +52,7 @@ export class PeerEndpoint {
       this.#appends(call);
     },
     join: (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void => {
-      void this.#join(call.request, respond);
+      void this.#join(call, respond);
     },
     getLogEnd: (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void => {
       const caller = this.#letIn(call.metadata);
@@ -67,9 +71,21 @@ export class PeerEndpoint {
   #desk: JoinDesk | undefined;
   readonly #entries: EntryCalls;
 
-  constructor(private readonly logger: Logger) {
+  /** Of calls that are on their way to their handlers. */
+  readonly #callers = new WeakMap<Metadata, Caller>();
+
+  constructor(
+    private readonly logger: Logger,
+    /** Without it callers are who they say. */
+    private readonly trust?: PeerTrust,
+  ) {
     this.#entries = new EntryCalls(logger);
   }
+
+  /** Told who makes a call before its handler is. */
+  readonly meet = (metadata: Metadata, caller: Caller): void => {
+    this.#callers.set(metadata, caller);
+  };
 
   /** Who answers joiners from here on; until then they are told to ask again. */
   setDesk(desk: JoinDesk): void {
@@ -176,7 +192,7 @@ export class PeerEndpoint {
       end(call, caller.code, caller.details);
       return undefined;
     }
-    const { node, from, rpcAddr } = caller;
+    const { node, from, rpcAddr, name } = caller;
     const older = this.#streams.get(key(lane, from));
     if (older) end(older, status.ABORTED, 'the same member has opened a newer stream');
     this.#streams.set(key(lane, from), call);
@@ -187,18 +203,22 @@ export class PeerEndpoint {
       call.end();
     });
     call.sendMetadata(new Metadata());
-    node.heardFrom({ id: from, rpcAddr });
+    node.heardFrom({ id: from, rpcAddr, ...(name !== '' && { name }) });
     return { node, from };
   }
 
-  #letIn(metadata: Metadata): { node: PeerNode; from: number; rpcAddr: string } | { code: status; details: string } {
+  #letIn(
+    metadata: Metadata,
+  ): { node: PeerNode; from: number; rpcAddr: string; name: string } | { code: status; details: string } {
     const node = this.#node;
     if (node === undefined) return { code: status.UNAVAILABLE, details: 'this node is no member yet, or any more' };
     const identity = identityOf(metadata);
     const misfit = this.#misfit(node, identity);
     if (misfit !== undefined || identity === undefined)
       return { code: status.FAILED_PRECONDITION, details: misfit ?? '' };
-    return { node, from: identity.from, rpcAddr: identity.rpcAddr };
+    const distrust = this.#distrust(metadata, identity.name, node.nameOf(identity.from));
+    if (distrust !== undefined) return { code: status.PERMISSION_DENIED, details: distrust };
+    return { node, from: identity.from, rpcAddr: identity.rpcAddr, name: identity.name };
   }
 
   #misfit(node: PeerNode, identity: ReturnType<typeof identityOf>): string | undefined {
@@ -212,10 +232,27 @@ export class PeerEndpoint {
     return undefined;
   }
 
-  async #join(request: Buffer, respond: sendUnaryData<Buffer>): Promise<void> {
+  /** Why the caller may not be the member of that name, whom this node knows by another; told in the log as well. */
+  #distrust(metadata: Metadata, name: string, known: string | undefined): string | undefined {
+    if (this.trust === undefined) return undefined;
+    const caller = this.#callers.get(metadata);
+    const isOther = known !== undefined && known !== name;
+    const reason = isOther ? `the member is ${known}, not ${name}` : this.trust.misfit(caller, name);
+    if (reason !== undefined)
+      this.logger.warn({ audit: 'denied', subject: caller?.subject, action: 'node', peer: name, reason }, 'denied');
+    return reason;
+  }
+
+  async #join({ request, metadata }: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): Promise<void> {
     const desk = this.#desk;
     try {
       const joiner = joinerOf(fromBinary(JoinRequestSchema, request).joiner);
+      const reason = this.#distrust(metadata, joiner.name, undefined);
+      if (reason !== undefined) {
+        const response = create(JoinResponseSchema, { answer: answerMessage({ kind: 'refused', reason }) });
+        respond(null, Buffer.from(toBinary(JoinResponseSchema, response)));
+        return;
+      }
       const answer = desk ? await desk.admit(joiner) : ({ kind: 'retry', reason: 'this node is starting' } as const);
       const response = create(JoinResponseSchema, { answer: answerMessage(answer) });
       respond(null, Buffer.from(toBinary(JoinResponseSchema, response)));

@@ -8,16 +8,25 @@ export interface PeerIdentity {
   readonly clusterId: Uint8Array;
   readonly from: number;
   readonly to: number;
+  /** The caller's `--node-name`, which its certificate must have; empty where it does not say. */
+  readonly name: string;
 }
 
-const Key = { clusterId: 'golog-cluster-id-bin', from: 'golog-from', to: 'golog-to', rpcAddr: 'golog-addr' } as const;
+const Key = {
+  clusterId: 'golog-cluster-id-bin',
+  from: 'golog-from',
+  to: 'golog-to',
+  rpcAddr: 'golog-addr',
+  name: 'golog-name',
+} as const;
 
-export function identityMetadata({ rpcAddr, clusterId, from, to }: PeerIdentity): Metadata {
+export function identityMetadata({ rpcAddr, clusterId, from, to, name }: PeerIdentity): Metadata {
   const metadata = new Metadata();
   metadata.set(Key.clusterId, Buffer.from(clusterId));
   metadata.set(Key.rpcAddr, rpcAddr);
   metadata.set(Key.from, String(from));
   metadata.set(Key.to, String(to));
+  metadata.set(Key.name, name);
   return metadata;
 }
 
@@ -27,7 +36,8 @@ export function identityOf(metadata: Metadata): PeerIdentity | undefined {
   const from = Number(metadata.get(Key.from)[0]);
   const to = Number(metadata.get(Key.to)[0]);
   const rpcAddr = String(metadata.get(Key.rpcAddr)[0] ?? '');
+  const name = String(metadata.get(Key.name)[0] ?? '');
   const isId = (id: number): boolean => Number.isSafeInteger(id) && id > 0;
   if (typeof clusterId === 'string' || clusterId === undefined || !isId(from) || !isId(to)) return undefined;
-  return { clusterId, from, to, rpcAddr };
+  return { clusterId, from, to, rpcAddr, name };
 }

@@ -1,4 +1,4 @@
-import { ChannelCredentials, Client } from '@grpc/grpc-js';
+import { Client } from '@grpc/grpc-js';
 import type { AppendReceipt, ProposeOptions } from '../../application/ports/consensus.js';
 import type { Peer } from '../../application/ports/peer-transport.js';
 import type { Records } from '../../domain/log/record-batch.js';
@@ -6,6 +6,7 @@ import type { Message } from '../../domain/raft/message.js';
 import { PeerService } from '../../gen/golog/peer/v1/peer_service_pb.js';
 import { AppendCalls } from './append-calls.js';
 import { MessageLane } from './message-lane.js';
+import { inClear, type PeerCredentials } from './peer-credentials.js';
 import { peerChannelOptions, type PeerConnectionOptions } from './peer-connection.js';
 
 const controlBytesMax = 1 << 20;
@@ -19,21 +20,24 @@ export class PeerLink {
   readonly #control: MessageLane;
   readonly #bulk: MessageLane;
   readonly #appends: AppendCalls;
+  readonly #credentials: PeerCredentials;
   #client: Client | undefined;
 
   /** `lost` is called when messages to the peer were dropped or may not have arrived. */
   constructor(
     readonly peer: Peer,
-    options: Omit<PeerConnectionOptions, 'path' | 'rpcAddr'>,
+    options: Omit<PeerConnectionOptions, 'path' | 'rpcAddr' | 'peerName'>,
     lost: () => void,
   ) {
     const { typeName, method } = PeerService;
-    const { rpcAddr } = peer;
+    const { rpcAddr, name: peerName } = peer;
+    const place = { rpcAddr, ...(peerName !== undefined && { peerName }) };
+    this.#credentials = options.credentials ?? inClear;
     const lane = (name: string, bytesMax: number): MessageLane =>
-      new MessageLane({ ...options, rpcAddr, path: `/${typeName}/${name}`, bytesMax, lost });
+      new MessageLane({ ...options, ...place, path: `/${typeName}/${name}`, bytesMax, lost });
     this.#control = lane(method.control.name, controlBytesMax);
     this.#bulk = lane(method.bulk.name, bulkBytesMax);
-    this.#appends = new AppendCalls({ ...options, rpcAddr });
+    this.#appends = new AppendCalls({ ...options, ...place });
   }
 
   /** Bytes that wait for the peer in the lanes. */
@@ -43,7 +47,7 @@ export class PeerLink {
 
   /** A client of the peer's other services. */
   get client(): Client {
-    this.#client ??= new Client(this.peer.rpcAddr, ChannelCredentials.createInsecure(), peerChannelOptions);
+    this.#client ??= new Client(this.peer.rpcAddr, this.#credentials(this.peer.name), peerChannelOptions);
     return this.#client;
   }
 

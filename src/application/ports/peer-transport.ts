@@ -9,6 +9,8 @@ export interface Peer {
   readonly id: number;
   /** HOST:PORT of its gRPC. */
   readonly rpcAddr: string;
+  /** Its `--node-name`, where it is known. */
+  readonly name?: string;
 }
 
 /** What a node does with what its peers send. */

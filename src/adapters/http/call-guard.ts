@@ -1,0 +1,33 @@
+import { createContextKey, type Interceptor } from '@connectrpc/connect';
+import { type Access, anonymous, type Caller } from '../../application/access.js';
+import type { Logger } from '../../application/ports/logger.js';
+import { toConnectError } from './connect-errors.js';
+
+/** Who makes a call. */
+export const callerKey = createContextKey<Caller>({ subject: anonymous.subject, certified: false });
+
+/** Lets a call through to its handler only when its caller may make it, and ends a stream that it may not go on with. */
+export function guardInterceptor(access: Access, logger: Logger): Interceptor {
+  return (next) => async (request) => {
+    const caller = request.contextValues.get(callerKey);
+    const procedure = `${request.service.typeName}/${request.method.name}`;
+    const call = `/${procedure}`;
+    if (access.passes(call)) return next(request);
+    try {
+      access.admit(caller, call);
+    } catch (error) {
+      throw toConnectError(error, procedure, logger);
+    }
+    if (!request.stream) return next(request);
+    const withdrawn = new AbortController();
+    const stopWatching = access.watch({
+      caller,
+      call,
+      end: (reason) => {
+        withdrawn.abort(reason);
+      },
+    });
+    request.signal.addEventListener('abort', stopWatching, { once: true });
+    return next({ ...request, signal: AbortSignal.any([request.signal, withdrawn.signal]) });
+  };
+}

@@ -1,0 +1,3 @@
+export { certifiedCaller } from './certified-caller.js';
+export { TlsAcceptor } from './tls-acceptor.js';
+export { InvalidCertificateError, tlsMaterial, type TlsMaterial, type TlsTexts } from './tls-material.js';

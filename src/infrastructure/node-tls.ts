@@ -1,0 +1,138 @@
+import type { X509Certificate } from 'node:crypto';
+import { inClear, type PeerCredentials, PeerTrust, tlsCredentials } from '../adapters/peer/index.js';
+import { certifiedCaller, TlsAcceptor, tlsMaterial, type TlsMaterial, type TlsTexts } from '../adapters/tls/index.js';
+import type { Logger } from '../application/ports/logger.js';
+import { type Config, ConfigError, peerTlsFiles, serverTlsFiles, type TlsFiles } from './config.js';
+import { readTexts, WatchedFiles } from './watched-files.js';
+
+const dayMs = 86_400_000;
+const soonDays = 30;
+
+async function readTls(files: TlsFiles): Promise<TlsTexts> {
+  const { certificate, key, authority } = files;
+  return { ...(await readTexts({ certificate, key })), ...(authority && (await readTexts({ authority }))) };
+}
+
+const pathsOf = ({ certificate, key, authority }: TlsFiles): string[] => [
+  certificate,
+  key,
+  ...(authority === undefined ? [] : [authority]),
+];
+
+/** All of a node's TLS: both listeners, the links to its peers, and the files that they come from. */
+export class NodeTls {
+  readonly #watched: WatchedFiles[] = [];
+
+  private constructor(
+    private readonly config: Config,
+    private readonly logger: Logger,
+    /** Of gRPC and of HTTP; undefined where they are in clear. */
+    readonly acceptors: { readonly grpc: TlsAcceptor; readonly http: TlsAcceptor } | undefined,
+    private outgoing: TlsMaterial | undefined,
+  ) {}
+
+  /** Rejects with `ConfigError` when a file cannot be used. */
+  static async open(config: Config, logger: Logger): Promise<NodeTls> {
+    const [server, peer] = [serverTlsFiles(config), peerTlsFiles(config)];
+    const texts = await forOperator('server', server, (files) => readTls(files));
+    const acceptors = await forOperator('server', texts, async (own) => ({
+      grpc: new TlsAcceptor(own, { protocols: ['h2'] }, logger),
+      http: new TlsAcceptor(own, { protocols: ['h2', 'http/1.1'] }, logger),
+    }));
+    const outgoing = await forOperator('peer', peer, async (files) => tlsMaterial(await readTls(files)));
+    const tls = new NodeTls(config, logger, acceptors, outgoing);
+    if (acceptors) tls.#warnOf('--server-tls-cert-file', acceptors.grpc.material.certificate);
+    if (outgoing) tls.#warnOf('--peer-tls-cert-file', outgoing.certificate);
+    if (server) await tls.#follow(server, (fresh) => tls.#replaceServer(fresh));
+    if (peer) await tls.#follow(peer, (fresh) => tls.#replacePeer(fresh));
+    return tls;
+  }
+
+  /** Of connections to peers. */
+  get credentials(): PeerCredentials {
+    if (this.outgoing === undefined) return inClear;
+    const { config } = this;
+    return tlsCredentials(() => ({
+      context: (this.outgoing as TlsMaterial).context,
+      identify: certifiedCaller,
+      requireNodeIdentity: config['require-node-identity'],
+    }));
+  }
+
+  /** Whom to take for a peer; undefined without TLS, where callers are who they say. */
+  get trust(): PeerTrust | undefined {
+    const { acceptors, config, logger } = this;
+    if (acceptors === undefined) return undefined;
+    return new PeerTrust({
+      requireNodeIdentity: config['require-node-identity'],
+      cluster: () => certifiedCaller(acceptors.grpc.material.certificate)?.node?.cluster,
+      logger,
+    });
+  }
+
+  /** Reads all files again. */
+  async reload(): Promise<void> {
+    await Promise.all(this.#watched.map((watched) => watched.reload()));
+  }
+
+  async close(): Promise<void> {
+    this.acceptors?.grpc.close();
+    this.acceptors?.http.close();
+    await Promise.all(this.#watched.map((watched) => watched.stop()));
+  }
+
+  async #follow(files: TlsFiles, replace: (texts: TlsTexts) => void): Promise<void> {
+    const reload = async (): Promise<void> => {
+      try {
+        replace(await readTls(files));
+        this.logger.info({ files: pathsOf(files) }, 'certificates were reloaded');
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        this.logger.error({ files: pathsOf(files), reason }, 'certificates cannot be used: the last good ones hold');
+      }
+    };
+    this.#watched.push(await WatchedFiles.watch(pathsOf(files), reload));
+  }
+
+  #replaceServer(texts: TlsTexts): void {
+    this.acceptors?.grpc.replace(texts);
+    this.acceptors?.http.replace(texts);
+    if (this.acceptors) this.#warnOf('--server-tls-cert-file', this.acceptors.grpc.material.certificate);
+  }
+
+  #replacePeer(texts: TlsTexts): void {
+    this.outgoing = tlsMaterial(texts);
+    this.#warnOf('--peer-tls-cert-file', this.outgoing.certificate);
+  }
+
+  #warnOf(option: string, certificate: X509Certificate): void {
+    const { config, logger } = this;
+    const name = config['node-name'];
+    const leftMs = Date.parse(certificate.validTo) - Date.now();
+    const validTo = new Date(certificate.validTo).toISOString();
+    if (leftMs <= 0) logger.error({ option, validTo }, 'the certificate has expired: nobody will take it');
+    else if (leftMs < soonDays * dayMs) logger.warn({ option, validTo }, 'the certificate expires soon');
+    if (config['server-tls-ca-file'] === undefined) return;
+    const names = certifiedCaller(certificate)?.node?.names;
+    if (names === undefined) logger.warn({ option }, "the certificate is no node's: peers will refuse it");
+    else if (names.length === 0)
+      logger.warn({ option }, 'the certificate names no node: peers cannot tell this node from another');
+    else if (!names.includes(name))
+      logger.warn({ option, names, name }, 'the certificate is of another node: peers will refuse it');
+  }
+}
+
+/** What cannot be used at the start is for the operator. */
+async function forOperator<T, R>(
+  side: 'server' | 'peer',
+  value: T | undefined,
+  use: (value: T) => Promise<R>,
+): Promise<R | undefined> {
+  if (value === undefined) return undefined;
+  try {
+    return await use(value);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ConfigError(`--${side}-tls-*: ${reason}`, { cause });
+  }
+}
