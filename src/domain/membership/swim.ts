@@ -31,7 +31,7 @@ interface SwimOptions {
   readonly meta: Uint8Array;
   readonly versions: ProtocolVersions;
   readonly timing: GossipTiming;
-  readonly wire: MembershipWire;
+  readonly wire: Pick<MembershipWire, 'encodeSwim'>;
   readonly listener: SwimListener;
   /** Whether a member may be in the group of this node. */
   readonly accepts: (name: string, meta: Uint8Array) => boolean;
@@ -46,7 +46,7 @@ export class Swim {
   readonly awareness: Awareness;
   readonly me: SwimMember;
   readonly #timing: GossipTiming;
-  readonly #wire: MembershipWire;
+  readonly #wire: SwimOptions['wire'];
   readonly #listener: SwimListener;
   readonly #broadcasts: BroadcastQueue;
   readonly #accepts: SwimOptions['accepts'];
