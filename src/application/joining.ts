@@ -11,8 +11,8 @@ const sayEveryMs = 60_000;
 
 export interface JoiningOptions {
   readonly transport: JoinTransport;
-  /** HOST:PORT of the gRPC of nodes that may know the cluster. */
-  readonly addresses: readonly string[];
+  /** HOST:PORT of the gRPC of nodes that may know the cluster, as far as is known now. */
+  readonly addresses: () => readonly string[];
   readonly joiner: Joiner;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -35,9 +35,10 @@ export type Joined =
  * cluster, and the others join it. Rejects with `JoinRefusedError`, or with the signal's reason.
  */
 export async function joinCluster(options: JoiningOptions): Promise<Joined> {
-  const { joiner, addresses, clock, logger, signal } = options;
+  const { joiner, clock, logger, signal } = options;
   let saidAt = -Infinity;
   for (;;) {
+    const addresses = options.addresses();
     const answers = await Promise.all(addresses.map((address) => askFollowing(options, address)));
     for (const answer of answers) {
       if (answer.kind === 'refused') throw new JoinRefusedError(`the cluster refuses this node: ${answer.reason}`);
@@ -50,7 +51,7 @@ export async function joinCluster(options: JoiningOptions): Promise<Joined> {
     if (clock.now() - saidAt >= sayEveryMs) {
       saidAt = clock.now();
       const reasons = answers.map((answer, i) => `${addresses[i]}: ${inWords(answer)}`);
-      logger.info({ reasons }, 'waiting to join a cluster');
+      logger.info({ reasons }, addresses.length === 0 ? 'no other node is known yet' : 'waiting to join a cluster');
     }
     await pause(clock, askEveryMs, signal);
   }

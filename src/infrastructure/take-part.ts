@@ -158,7 +158,7 @@ async function openAndTakePart(
     try {
       await joinCluster({
         transport: await container.getAsync<JoinTransport>(JoinTransport),
-        addresses: [rpcAddr, ...others],
+        addresses: () => [rpcAddr, ...others],
         joiner: { ...self, bootstrapExpect: 0 },
         clock,
         logger,
@@ -171,9 +171,9 @@ async function openAndTakePart(
   }
 
   async function enterCluster(): Promise<void> {
-    const addresses = config['start-join-addrs'];
+    const addresses = (): readonly string[] => config['start-join-addrs'];
     const joiner: Joiner = { ...self, bootstrapExpect: config['bootstrap-expect'] };
-    if (addresses.length > 0 && !config.bootstrap) {
+    if (addresses().length > 0 && !config.bootstrap) {
       endpoint.setDesk({ admit: () => Promise.resolve({ kind: 'waiting', joiner }) });
       const transport = await container.getAsync<JoinTransport>(JoinTransport);
       const joined = await joinCluster({ transport, addresses, joiner, clock, logger, signal });

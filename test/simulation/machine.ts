@@ -291,7 +291,7 @@ export class Machine implements Watched {
     const joiner = { name, uuid, rpcAddr, bootstrapExpect: 0 };
     listener.joinDesk = { admit: () => Promise.resolve({ kind: 'waiting', joiner }) };
     const { signal } = new AbortController();
-    const { addresses } = beginning;
+    const addresses = (): readonly string[] => beginning.addresses;
     const joined = await joinCluster({ transport, addresses, joiner, clock: process.clock, logger, signal });
     if (joined.kind !== 'member') throw new InvariantError('start', `${name} began a cluster of its own`);
     await configuration.write(joined.kept);

@@ -1,0 +1,62 @@
+import type { GossipMember } from './ports/gossip.js';
+
+/** What a golog node says of itself by gossip, as Serf tags. */
+export interface NodeTags {
+  /** `node`: takes part in Raft, or wants to; `replica`: only reads. */
+  readonly role: 'node' | 'replica';
+  /** UUID of its data directory. */
+  readonly uuid: string;
+  /** HOST:PORT of its gRPC. */
+  readonly rpcAddr: string;
+  /** HOST:PORT of Connect, gRPC-Web and JSON. */
+  readonly httpAddr: string;
+  /** UUID of the log that it keeps; undefined while it is in no cluster. */
+  readonly clusterId?: string;
+  /** Of golog. */
+  readonly version: string;
+  /** It goes for good: whoever leads may take it out of the cluster once it has left. */
+  readonly retires?: boolean;
+}
+
+/** Serf allows 512 bytes in all, with the names: 128 a name, so the names of the tags are short. */
+export function encodeNodeTags(tags: NodeTags): ReadonlyMap<string, string> {
+  const { role, uuid, rpcAddr, httpAddr, clusterId, version, retires } = tags;
+  return new Map([
+    ['role', role],
+    ['id', uuid],
+    ['rpc_addr', rpcAddr],
+    ['http_addr', httpAddr],
+    ...(clusterId === undefined ? [] : [['cluster', clusterId] as const]),
+    ['version', version],
+    ...(retires === true ? [['retires', 'yes'] as const] : []),
+  ]);
+}
+
+/** Undefined: it is no golog node, such as an agent of Serf's. What it says is not checked any further. */
+export function decodeNodeTags(tags: ReadonlyMap<string, string>): NodeTags | undefined {
+  const role = tags.get('role');
+  const uuid = tags.get('id');
+  const rpcAddr = tags.get('rpc_addr');
+  if ((role !== 'node' && role !== 'replica') || !uuid || !rpcAddr) return undefined;
+  const clusterId = tags.get('cluster');
+  return {
+    role,
+    uuid,
+    rpcAddr,
+    httpAddr: tags.get('http_addr') ?? '',
+    ...(clusterId !== undefined && { clusterId }),
+    version: tags.get('version') ?? '',
+    ...(tags.get('retires') === 'yes' && { retires: true }),
+  };
+}
+
+/** A golog node as gossip knows it. */
+export type GossipNode = NodeTags & Pick<GossipMember, 'name' | 'addr' | 'status'>;
+
+/** The golog nodes among the members. */
+export function gossipNodes(members: readonly GossipMember[]): GossipNode[] {
+  return members.flatMap(({ name, addr, status, tags }) => {
+    const node = decodeNodeTags(tags);
+    return node === undefined ? [] : [{ ...node, name, addr, status }];
+  });
+}
