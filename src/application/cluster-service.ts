@@ -4,6 +4,7 @@ import { clusterStatusOf } from './cluster-view.js';
 import { encodeChangeContext, encodeTransfer, emptyConfiguration, type Member } from './configuration.js';
 import { UnavailableError } from './errors.js';
 import type { Clock } from './ports/clock.js';
+import type { Gossip } from './ports/gossip.js';
 import type { JoinAnswer, JoinDesk, Joiner } from './ports/join-transport.js';
 import type { Logger } from './ports/logger.js';
 import type { PeerTransport } from './ports/peer-transport.js';
@@ -23,6 +24,7 @@ export interface ClusterServiceOptions {
   readonly self: { readonly name: string };
   /** The log id: 16 bytes. */
   readonly clusterId: Uint8Array;
+  readonly gossip?: Pick<Gossip, 'members'>;
 }
 
 /**

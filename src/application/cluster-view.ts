@@ -1,6 +1,7 @@
 import { toIndex, toTerm } from '../domain/log/offsets.js';
 import { majoritySize } from '../domain/raft/quorum.js';
 import type { ClusterStatus, MemberRole, MemberState, MemberStatus } from './cluster.js';
+import type { Gossip } from './ports/gossip.js';
 import type { RaftNode } from './raft-node.js';
 
 const stateNames = { probe: 'probing', replicate: 'replicating', snapshot: 'catching-up' } as const;
@@ -9,10 +10,11 @@ interface Viewpoint {
   readonly node: RaftNode;
   readonly self: { readonly name: string };
   readonly clusterId: Uint8Array;
+  readonly gossip?: Pick<Gossip, 'members'>;
 }
 
 /** The cluster as this node sees it. */
-export function clusterStatusOf({ node, self, clusterId }: Viewpoint): ClusterStatus {
+export function clusterStatusOf({ node, self, clusterId, gossip }: Viewpoint): ClusterStatus {
   const { hardState } = node.status;
   const leader = node.configuration.members.find(({ id }) => id === node.leaderId);
   const members = membersOf(node);
@@ -27,6 +29,9 @@ export function clusterStatusOf({ node, self, clusterId }: Viewpoint): ClusterSt
     highWatermark: node.highWatermark,
     members,
     ...(problem !== undefined && { problem }),
+    ...(gossip !== undefined && {
+      gossip: gossip.members().map((member) => ({ ...member, tags: Object.fromEntries(member.tags) })),
+    }),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Index, Offset, Term } from '../domain/log/offsets.js';
+import type { GossipMember } from './ports/gossip.js';
 
 export type MemberRole = 'leader' | 'voter' | 'learner';
 
@@ -25,6 +26,11 @@ export interface MemberStatus {
   readonly heardMsAgo?: number;
 }
 
+/** A `GossipMember` for whoever asks. */
+export interface GossipView extends Omit<GossipMember, 'tags'> {
+  readonly tags: Readonly<Record<string, string>>;
+}
+
 /** The cluster as one node sees it. */
 export interface ClusterStatus {
   /** UUID of the log that the cluster keeps. */
@@ -41,6 +47,8 @@ export interface ClusterStatus {
   readonly members: readonly MemberStatus[];
   /** Why nothing commits, for an operator, such as "n2 unreachable for 8 s; 1 of 3 voters synced, need 2". */
   readonly problem?: string;
+  /** By name, ascending; undefined where the node asked is in no gossip. */
+  readonly gossip?: readonly GossipView[];
 }
 
 /** A change of the membership that cannot be, as the cluster is: the message says why. Nothing was changed. */

@@ -4,6 +4,7 @@ import { Client } from '@grpc/grpc-js';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   ClusterService,
+  GossipStatus,
   type ClusterStatus as ClusterStatusMessage,
   type Member,
   MemberRole,
@@ -35,6 +36,17 @@ export interface MemberStatus {
   readonly heardMsAgo: number | undefined;
 }
 
+/** A node as gossip knows it: a member, a replica, one that wants to join, or an agent of Serf's. */
+export interface GossipMemberStatus {
+  readonly name: string;
+  /** HOST:PORT of its gossip. */
+  readonly addr: string;
+  /** `alive`, `leaving`, `left` or `failed`. */
+  readonly status: string;
+  /** A golog node's: `role`, `id`, `rpc_addr`, `http_addr`, `version`, `cluster`. */
+  readonly tags: Readonly<Record<string, string>>;
+}
+
 export interface ClusterStatus {
   readonly clusterId: string;
   /** Name of the node whose view this is. */
@@ -47,6 +59,8 @@ export interface ClusterStatus {
   readonly members: readonly MemberStatus[];
   /** Why nothing commits. */
   readonly problem: string | undefined;
+  /** Empty where the server is in no gossip. */
+  readonly gossip: readonly GossipMemberStatus[];
 }
 
 export interface StatusOptions {
@@ -243,5 +257,11 @@ function clusterStatus(message: ClusterStatusMessage | undefined): ClusterStatus
     highWatermark: safeNumber(message.highWatermark),
     members: message.members.map(memberStatus),
     problem,
+    gossip: message.gossip.map(({ name, addr, status, tags }) => ({
+      name,
+      addr,
+      status: wordOf(GossipStatus[status]),
+      tags,
+    })),
   };
 }

@@ -1,6 +1,7 @@
 export {
   ClusterClient,
   type ClusterStatus,
+  type GossipMemberStatus,
   type MemberStatus,
   type StatusOptions,
   type WatchOptions,

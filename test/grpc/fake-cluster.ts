@@ -47,6 +47,24 @@ export const exampleStatus: ClusterStatus = {
     { id: 5, name: 'n5', uuid: '', rpcAddr: '127.0.0.1:8440', role: 'learner', state: 'probing' },
   ],
   problem: 'n2 unreachable for 8 s; 1 of 3 voters synced, need 2',
+  gossip: [
+    { name: 'agent', addr: '127.0.0.1:7946', status: 'left', tags: {} },
+    {
+      ...{ name: 'n1', addr: '127.0.0.1:8401', status: 'alive' },
+      tags: {
+        ...{ role: 'node', id: '11111111-0000-4000-8000-000000000001', rpc_addr: '127.0.0.1:8400' },
+        ...{ http_addr: '127.0.0.1:4001', version: '0.1.0', cluster: '6f2f1c3e-6a39-4d0e-9f64-0a4b5b1f7a11' },
+      },
+    },
+    {
+      ...{ name: 'n2', addr: '127.0.0.1:8411', status: 'failed' },
+      tags: { role: 'node', id: '22222222-0000-4000-8000-000000000002', rpc_addr: '127.0.0.1:8410' },
+    },
+    {
+      ...{ name: 'r1', addr: '127.0.0.1:8451', status: 'leaving' },
+      tags: { role: 'replica', id: '66666666-0000-4000-8000-000000000006', rpc_addr: '127.0.0.1:8450' },
+    },
+  ],
 };
 
 /** A cluster that does as it is told, and notes what it was asked. */

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ClusterStatus } from '../../application/cluster.js';
 import type { ClusterStatusSchema } from '../../gen/golog/v1/cluster_service_pb.js';
-import { MemberRole, MemberState } from '../../gen/golog/v1/cluster_service_pb.js';
+import { GossipStatus, MemberRole, MemberState } from '../../gen/golog/v1/cluster_service_pb.js';
 
 const roles = { leader: MemberRole.LEADER, voter: MemberRole.VOTER, learner: MemberRole.LEARNER } as const;
 const states = {
@@ -11,6 +11,13 @@ const states = {
   'catching-up': MemberState.CATCHING_UP,
   unreachable: MemberState.UNREACHABLE,
   unknown: MemberState.UNKNOWN,
+} as const;
+
+const gossipStatuses = {
+  alive: GossipStatus.ALIVE,
+  leaving: GossipStatus.LEAVING,
+  left: GossipStatus.LEFT,
+  failed: GossipStatus.FAILED,
 } as const;
 
 const whole = (value: number): bigint => BigInt(Math.max(0, Math.round(value)));
@@ -32,5 +39,6 @@ export function clusterStatusMessage(status: ClusterStatus): MessageInitShape<ty
       ...(lagEntries !== undefined && { lagEntries: whole(lagEntries) }),
       ...(heardMsAgo !== undefined && { heardMsAgo: whole(heardMsAgo) }),
     })),
+    gossip: status.gossip?.map((member) => ({ ...member, status: gossipStatuses[member.status] })) ?? [],
   };
 }

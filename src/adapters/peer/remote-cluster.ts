@@ -2,7 +2,14 @@ import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } fro
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Client, ServiceError } from '@grpc/grpc-js';
 import { Metadata, status as grpcCodes } from '@grpc/grpc-js';
-import type { Cluster, ClusterStatus, MemberRole, MemberState, MemberStatus } from '../../application/cluster.js';
+import type {
+  Cluster,
+  ClusterStatus,
+  GossipView,
+  MemberRole,
+  MemberState,
+  MemberStatus,
+} from '../../application/cluster.js';
 import { MembershipError } from '../../application/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../application/errors.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
@@ -10,6 +17,8 @@ import { toIndex, toOffset, toTerm } from '../../domain/log/offsets.js';
 import {
   ClusterService,
   type ClusterStatus as ClusterStatusMessage,
+  type GossipMember,
+  GossipStatus as WireGossipStatus,
   type Member,
   MemberRole as Role,
   MemberState as State,
@@ -159,7 +168,17 @@ function memberStatus({ id, name, uuid, rpcAddr, role, state, ...known }: Member
   };
 }
 
-function clusterStatus({ leader, problem, ...message }: ClusterStatusMessage): ClusterStatus {
+const gossipStatuses: ReadonlyMap<WireGossipStatus, GossipView['status']> = new Map([
+  [WireGossipStatus.ALIVE, 'alive'],
+  [WireGossipStatus.LEAVING, 'leaving'],
+  [WireGossipStatus.LEFT, 'left'],
+]);
+
+function gossipView({ name, addr, status, tags }: GossipMember): GossipView {
+  return { name, addr, status: gossipStatuses.get(status) ?? 'failed', tags };
+}
+
+function clusterStatus({ leader, problem, gossip, ...message }: ClusterStatusMessage): ClusterStatus {
   return {
     clusterId: message.clusterId,
     answeredBy: message.answeredBy,
@@ -170,5 +189,6 @@ function clusterStatus({ leader, problem, ...message }: ClusterStatusMessage): C
     highWatermark: toOffset(Number(message.highWatermark)),
     members: message.members.map(memberStatus),
     ...(problem !== undefined && { problem }),
+    ...(gossip.length > 0 && { gossip: gossip.map(gossipView) }),
   };
 }

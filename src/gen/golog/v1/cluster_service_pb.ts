@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file golog/v1/cluster_service.proto.
  */
 export const file_golog_v1_cluster_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5nb2xvZy92MS9jbHVzdGVyX3NlcnZpY2UucHJvdG8SCGdvbG9nLnYxIowCCgZNZW1iZXISCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRIMCgR1dWlkGAMgASgJEhAKCHJwY19hZGRyGAQgASgJEiIKBHJvbGUYBSABKA4yFC5nb2xvZy52MS5NZW1iZXJSb2xlEiQKBXN0YXRlGAYgASgOMhUuZ29sb2cudjEuTWVtYmVyU3RhdGUSGAoLbWF0Y2hfaW5kZXgYByABKARIAIgBARIYCgtsYWdfZW50cmllcxgIIAEoBEgBiAEBEhkKDGhlYXJkX21zX2FnbxgJIAEoBEgCiAEBQg4KDF9tYXRjaF9pbmRleEIOCgxfbGFnX2VudHJpZXNCDwoNX2hlYXJkX21zX2FnbyLtAQoNQ2x1c3RlclN0YXR1cxISCgpjbHVzdGVyX2lkGAEgASgJEhMKC2Fuc3dlcmVkX2J5GAIgASgJEgwKBHRlcm0YAyABKAQSEwoGbGVhZGVyGAQgASgJSACIAQESFAoMY29tbWl0X2luZGV4GAUgASgEEhIKCmxhc3RfaW5kZXgYBiABKAQSFgoOaGlnaF93YXRlcm1hcmsYByABKAQSIQoHbWVtYmVycxgIIAMoCzIQLmdvbG9nLnYxLk1lbWJlchIUCgdwcm9ibGVtGAkgASgJSAGIAQFCCQoHX2xlYWRlckIKCghfcHJvYmxlbSIiChFHZXRDbHVzdGVyUmVxdWVzdBINCgVsb2NhbBgBIAEoCCI+ChJHZXRDbHVzdGVyUmVzcG9uc2USKAoHY2x1c3RlchgBIAEoCzIXLmdvbG9nLnYxLkNsdXN0ZXJTdGF0dXMiJAoTV2F0Y2hDbHVzdGVyUmVxdWVzdBINCgVsb2NhbBgBIAEoCCJAChRXYXRjaENsdXN0ZXJSZXNwb25zZRIoCgdjbHVzdGVyGAEgASgLMhcuZ29sb2cudjEuQ2x1c3RlclN0YXR1cyIyChBBZGRNZW1iZXJSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIcnBjX2FkZHIYAiABKAkiEwoRQWRkTWVtYmVyUmVzcG9uc2UiJAoUUHJvbW90ZU1lbWJlclJlcXVlc3QSDAoEbmFtZRgBIAEoCSIXChVQcm9tb3RlTWVtYmVyUmVzcG9uc2UiIwoTUmVtb3ZlTWVtYmVyUmVxdWVzdBIMCgRuYW1lGAEgASgJIhYKFFJlbW92ZU1lbWJlclJlc3BvbnNlIjcKGVRyYW5zZmVyTGVhZGVyc2hpcFJlcXVlc3QSEQoEbmFtZRgBIAEoCUgAiAEBQgcKBV9uYW1lIiwKGlRyYW5zZmVyTGVhZGVyc2hpcFJlc3BvbnNlEg4KBmxlYWRlchgBIAEoCSpxCgpNZW1iZXJSb2xlEhsKF01FTUJFUl9ST0xFX1VOU1BFQ0lGSUVEEAASFgoSTUVNQkVSX1JPTEVfTEVBREVSEAESFQoRTUVNQkVSX1JPTEVfVk9URVIQAhIXChNNRU1CRVJfUk9MRV9MRUFSTkVSEAMq0AEKC01lbWJlclN0YXRlEhwKGE1FTUJFUl9TVEFURV9VTlNQRUNJRklFRBAAEhUKEU1FTUJFUl9TVEFURV9TRUxGEAESGAoUTUVNQkVSX1NUQVRFX1BST0JJTkcQAhIcChhNRU1CRVJfU1RBVEVfUkVQTElDQVRJTkcQAxIcChhNRU1CRVJfU1RBVEVfQ0FUQ0hJTkdfVVAQBBIcChhNRU1CRVJfU1RBVEVfVU5SRUFDSEFCTEUQBRIYChRNRU1CRVJfU1RBVEVfVU5LTk9XThAGMvcDCg5DbHVzdGVyU2VydmljZRJMCgpHZXRDbHVzdGVyEhsuZ29sb2cudjEuR2V0Q2x1c3RlclJlcXVlc3QaHC5nb2xvZy52MS5HZXRDbHVzdGVyUmVzcG9uc2UiA5ACARJPCgxXYXRjaENsdXN0ZXISHS5nb2xvZy52MS5XYXRjaENsdXN0ZXJSZXF1ZXN0Gh4uZ29sb2cudjEuV2F0Y2hDbHVzdGVyUmVzcG9uc2UwARJECglBZGRNZW1iZXISGi5nb2xvZy52MS5BZGRNZW1iZXJSZXF1ZXN0GhsuZ29sb2cudjEuQWRkTWVtYmVyUmVzcG9uc2USUAoNUHJvbW90ZU1lbWJlchIeLmdvbG9nLnYxLlByb21vdGVNZW1iZXJSZXF1ZXN0Gh8uZ29sb2cudjEuUHJvbW90ZU1lbWJlclJlc3BvbnNlEk0KDFJlbW92ZU1lbWJlchIdLmdvbG9nLnYxLlJlbW92ZU1lbWJlclJlcXVlc3QaHi5nb2xvZy52MS5SZW1vdmVNZW1iZXJSZXNwb25zZRJfChJUcmFuc2ZlckxlYWRlcnNoaXASIy5nb2xvZy52MS5UcmFuc2ZlckxlYWRlcnNoaXBSZXF1ZXN0GiQuZ29sb2cudjEuVHJhbnNmZXJMZWFkZXJzaGlwUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("Ch5nb2xvZy92MS9jbHVzdGVyX3NlcnZpY2UucHJvdG8SCGdvbG9nLnYxIowCCgZNZW1iZXISCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRIMCgR1dWlkGAMgASgJEhAKCHJwY19hZGRyGAQgASgJEiIKBHJvbGUYBSABKA4yFC5nb2xvZy52MS5NZW1iZXJSb2xlEiQKBXN0YXRlGAYgASgOMhUuZ29sb2cudjEuTWVtYmVyU3RhdGUSGAoLbWF0Y2hfaW5kZXgYByABKARIAIgBARIYCgtsYWdfZW50cmllcxgIIAEoBEgBiAEBEhkKDGhlYXJkX21zX2FnbxgJIAEoBEgCiAEBQg4KDF9tYXRjaF9pbmRleEIOCgxfbGFnX2VudHJpZXNCDwoNX2hlYXJkX21zX2FnbyKvAQoMR29zc2lwTWVtYmVyEgwKBG5hbWUYASABKAkSDAoEYWRkchgCIAEoCRImCgZzdGF0dXMYAyABKA4yFi5nb2xvZy52MS5Hb3NzaXBTdGF0dXMSLgoEdGFncxgEIAMoCzIgLmdvbG9nLnYxLkdvc3NpcE1lbWJlci5UYWdzRW50cnkaKwoJVGFnc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEilQIKDUNsdXN0ZXJTdGF0dXMSEgoKY2x1c3Rlcl9pZBgBIAEoCRITCgthbnN3ZXJlZF9ieRgCIAEoCRIMCgR0ZXJtGAMgASgEEhMKBmxlYWRlchgEIAEoCUgAiAEBEhQKDGNvbW1pdF9pbmRleBgFIAEoBBISCgpsYXN0X2luZGV4GAYgASgEEhYKDmhpZ2hfd2F0ZXJtYXJrGAcgASgEEiEKB21lbWJlcnMYCCADKAsyEC5nb2xvZy52MS5NZW1iZXISFAoHcHJvYmxlbRgJIAEoCUgBiAEBEiYKBmdvc3NpcBgKIAMoCzIWLmdvbG9nLnYxLkdvc3NpcE1lbWJlckIJCgdfbGVhZGVyQgoKCF9wcm9ibGVtIiIKEUdldENsdXN0ZXJSZXF1ZXN0Eg0KBWxvY2FsGAEgASgIIj4KEkdldENsdXN0ZXJSZXNwb25zZRIoCgdjbHVzdGVyGAEgASgLMhcuZ29sb2cudjEuQ2x1c3RlclN0YXR1cyIkChNXYXRjaENsdXN0ZXJSZXF1ZXN0Eg0KBWxvY2FsGAEgASgIIkAKFFdhdGNoQ2x1c3RlclJlc3BvbnNlEigKB2NsdXN0ZXIYASABKAsyFy5nb2xvZy52MS5DbHVzdGVyU3RhdHVzIjIKEEFkZE1lbWJlclJlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghycGNfYWRkchgCIAEoCSITChFBZGRNZW1iZXJSZXNwb25zZSIkChRQcm9tb3RlTWVtYmVyUmVxdWVzdBIMCgRuYW1lGAEgASgJIhcKFVByb21vdGVNZW1iZXJSZXNwb25zZSIjChNSZW1vdmVNZW1iZXJSZXF1ZXN0EgwKBG5hbWUYASABKAkiFgoUUmVtb3ZlTWVtYmVyUmVzcG9uc2UiNwoZVHJhbnNmZXJMZWFkZXJzaGlwUmVxdWVzdBIRCgRuYW1lGAEgASgJSACIAQFCBwoFX25hbWUiLAoaVHJhbnNmZXJMZWFkZXJzaGlwUmVzcG9uc2USDgoGbGVhZGVyGAEgASgJKnEKCk1lbWJlclJvbGUSGwoXTUVNQkVSX1JPTEVfVU5TUEVDSUZJRUQQABIWChJNRU1CRVJfUk9MRV9MRUFERVIQARIVChFNRU1CRVJfUk9MRV9WT1RFUhACEhcKE01FTUJFUl9ST0xFX0xFQVJORVIQAyrQAQoLTWVtYmVyU3RhdGUSHAoYTUVNQkVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRTUVNQkVSX1NUQVRFX1NFTEYQARIYChRNRU1CRVJfU1RBVEVfUFJPQklORxACEhwKGE1FTUJFUl9TVEFURV9SRVBMSUNBVElORxADEhwKGE1FTUJFUl9TVEFURV9DQVRDSElOR19VUBAEEhwKGE1FTUJFUl9TVEFURV9VTlJFQUNIQUJMRRAFEhgKFE1FTUJFUl9TVEFURV9VTktOT1dOEAYqkwEKDEdvc3NpcFN0YXR1cxIdChlHT1NTSVBfU1RBVFVTX1VOU1BFQ0lGSUVEEAASFwoTR09TU0lQX1NUQVRVU19BTElWRRABEhkKFUdPU1NJUF9TVEFUVVNfTEVBVklORxACEhYKEkdPU1NJUF9TVEFUVVNfTEVGVBADEhgKFEdPU1NJUF9TVEFUVVNfRkFJTEVEEAQy9wMKDkNsdXN0ZXJTZXJ2aWNlEkwKCkdldENsdXN0ZXISGy5nb2xvZy52MS5HZXRDbHVzdGVyUmVxdWVzdBocLmdvbG9nLnYxLkdldENsdXN0ZXJSZXNwb25zZSIDkAIBEk8KDFdhdGNoQ2x1c3RlchIdLmdvbG9nLnYxLldhdGNoQ2x1c3RlclJlcXVlc3QaHi5nb2xvZy52MS5XYXRjaENsdXN0ZXJSZXNwb25zZTABEkQKCUFkZE1lbWJlchIaLmdvbG9nLnYxLkFkZE1lbWJlclJlcXVlc3QaGy5nb2xvZy52MS5BZGRNZW1iZXJSZXNwb25zZRJQCg1Qcm9tb3RlTWVtYmVyEh4uZ29sb2cudjEuUHJvbW90ZU1lbWJlclJlcXVlc3QaHy5nb2xvZy52MS5Qcm9tb3RlTWVtYmVyUmVzcG9uc2USTQoMUmVtb3ZlTWVtYmVyEh0uZ29sb2cudjEuUmVtb3ZlTWVtYmVyUmVxdWVzdBoeLmdvbG9nLnYxLlJlbW92ZU1lbWJlclJlc3BvbnNlEl8KElRyYW5zZmVyTGVhZGVyc2hpcBIjLmdvbG9nLnYxLlRyYW5zZmVyTGVhZGVyc2hpcFJlcXVlc3QaJC5nb2xvZy52MS5UcmFuc2ZlckxlYWRlcnNoaXBSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message golog.v1.Member
@@ -80,6 +80,43 @@ export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
   messageDesc(file_golog_v1_cluster_service, 0);
 
 /**
+ * @generated from message golog.v1.GossipMember
+ */
+export type GossipMember = Message<"golog.v1.GossipMember"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * HOST:PORT of its gossip.
+   *
+   * @generated from field: string addr = 2;
+   */
+  addr: string;
+
+  /**
+   * @generated from field: golog.v1.GossipStatus status = 3;
+   */
+  status: GossipStatus;
+
+  /**
+   * What it says of itself. A golog node has role (node or replica), id (UUID of its data directory), rpc_addr,
+   * http_addr, version and, once it is in a cluster, cluster.
+   *
+   * @generated from field: map<string, string> tags = 4;
+   */
+  tags: { [key: string]: string };
+};
+
+/**
+ * Describes the message golog.v1.GossipMember.
+ * Use `create(GossipMemberSchema)` to create a new message.
+ */
+export const GossipMemberSchema: GenMessage<GossipMember> = /*@__PURE__*/
+  messageDesc(file_golog_v1_cluster_service, 1);
+
+/**
  * ClusterStatus is the cluster as one node sees it.
  *
  * @generated from message golog.v1.ClusterStatus
@@ -141,6 +178,13 @@ export type ClusterStatus = Message<"golog.v1.ClusterStatus"> & {
    * @generated from field: optional string problem = 9;
    */
   problem?: string | undefined;
+
+  /**
+   * Who is there by gossip, by name, ascending: members, replicas, nodes that want to join, agents of Serf's.
+   *
+   * @generated from field: repeated golog.v1.GossipMember gossip = 10;
+   */
+  gossip: GossipMember[];
 };
 
 /**
@@ -148,7 +192,7 @@ export type ClusterStatus = Message<"golog.v1.ClusterStatus"> & {
  * Use `create(ClusterStatusSchema)` to create a new message.
  */
 export const ClusterStatusSchema: GenMessage<ClusterStatus> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 1);
+  messageDesc(file_golog_v1_cluster_service, 2);
 
 /**
  * @generated from message golog.v1.GetClusterRequest
@@ -167,7 +211,7 @@ export type GetClusterRequest = Message<"golog.v1.GetClusterRequest"> & {
  * Use `create(GetClusterRequestSchema)` to create a new message.
  */
 export const GetClusterRequestSchema: GenMessage<GetClusterRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 2);
+  messageDesc(file_golog_v1_cluster_service, 3);
 
 /**
  * @generated from message golog.v1.GetClusterResponse
@@ -184,7 +228,7 @@ export type GetClusterResponse = Message<"golog.v1.GetClusterResponse"> & {
  * Use `create(GetClusterResponseSchema)` to create a new message.
  */
 export const GetClusterResponseSchema: GenMessage<GetClusterResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 3);
+  messageDesc(file_golog_v1_cluster_service, 4);
 
 /**
  * @generated from message golog.v1.WatchClusterRequest
@@ -203,7 +247,7 @@ export type WatchClusterRequest = Message<"golog.v1.WatchClusterRequest"> & {
  * Use `create(WatchClusterRequestSchema)` to create a new message.
  */
 export const WatchClusterRequestSchema: GenMessage<WatchClusterRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 4);
+  messageDesc(file_golog_v1_cluster_service, 5);
 
 /**
  * @generated from message golog.v1.WatchClusterResponse
@@ -220,7 +264,7 @@ export type WatchClusterResponse = Message<"golog.v1.WatchClusterResponse"> & {
  * Use `create(WatchClusterResponseSchema)` to create a new message.
  */
 export const WatchClusterResponseSchema: GenMessage<WatchClusterResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 5);
+  messageDesc(file_golog_v1_cluster_service, 6);
 
 /**
  * @generated from message golog.v1.AddMemberRequest
@@ -244,7 +288,7 @@ export type AddMemberRequest = Message<"golog.v1.AddMemberRequest"> & {
  * Use `create(AddMemberRequestSchema)` to create a new message.
  */
 export const AddMemberRequestSchema: GenMessage<AddMemberRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 6);
+  messageDesc(file_golog_v1_cluster_service, 7);
 
 /**
  * @generated from message golog.v1.AddMemberResponse
@@ -257,7 +301,7 @@ export type AddMemberResponse = Message<"golog.v1.AddMemberResponse"> & {
  * Use `create(AddMemberResponseSchema)` to create a new message.
  */
 export const AddMemberResponseSchema: GenMessage<AddMemberResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 7);
+  messageDesc(file_golog_v1_cluster_service, 8);
 
 /**
  * @generated from message golog.v1.PromoteMemberRequest
@@ -274,7 +318,7 @@ export type PromoteMemberRequest = Message<"golog.v1.PromoteMemberRequest"> & {
  * Use `create(PromoteMemberRequestSchema)` to create a new message.
  */
 export const PromoteMemberRequestSchema: GenMessage<PromoteMemberRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 8);
+  messageDesc(file_golog_v1_cluster_service, 9);
 
 /**
  * @generated from message golog.v1.PromoteMemberResponse
@@ -287,7 +331,7 @@ export type PromoteMemberResponse = Message<"golog.v1.PromoteMemberResponse"> & 
  * Use `create(PromoteMemberResponseSchema)` to create a new message.
  */
 export const PromoteMemberResponseSchema: GenMessage<PromoteMemberResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 9);
+  messageDesc(file_golog_v1_cluster_service, 10);
 
 /**
  * @generated from message golog.v1.RemoveMemberRequest
@@ -304,7 +348,7 @@ export type RemoveMemberRequest = Message<"golog.v1.RemoveMemberRequest"> & {
  * Use `create(RemoveMemberRequestSchema)` to create a new message.
  */
 export const RemoveMemberRequestSchema: GenMessage<RemoveMemberRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 10);
+  messageDesc(file_golog_v1_cluster_service, 11);
 
 /**
  * @generated from message golog.v1.RemoveMemberResponse
@@ -317,7 +361,7 @@ export type RemoveMemberResponse = Message<"golog.v1.RemoveMemberResponse"> & {
  * Use `create(RemoveMemberResponseSchema)` to create a new message.
  */
 export const RemoveMemberResponseSchema: GenMessage<RemoveMemberResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 11);
+  messageDesc(file_golog_v1_cluster_service, 12);
 
 /**
  * @generated from message golog.v1.TransferLeadershipRequest
@@ -336,7 +380,7 @@ export type TransferLeadershipRequest = Message<"golog.v1.TransferLeadershipRequ
  * Use `create(TransferLeadershipRequestSchema)` to create a new message.
  */
 export const TransferLeadershipRequestSchema: GenMessage<TransferLeadershipRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 12);
+  messageDesc(file_golog_v1_cluster_service, 13);
 
 /**
  * @generated from message golog.v1.TransferLeadershipResponse
@@ -355,7 +399,7 @@ export type TransferLeadershipResponse = Message<"golog.v1.TransferLeadershipRes
  * Use `create(TransferLeadershipResponseSchema)` to create a new message.
  */
 export const TransferLeadershipResponseSchema: GenMessage<TransferLeadershipResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 13);
+  messageDesc(file_golog_v1_cluster_service, 14);
 
 /**
  * @generated from enum golog.v1.MemberRole
@@ -447,6 +491,46 @@ export enum MemberState {
  */
 export const MemberStateSchema: GenEnum<MemberState> = /*@__PURE__*/
   enumDesc(file_golog_v1_cluster_service, 1);
+
+/**
+ * @generated from enum golog.v1.GossipStatus
+ */
+export enum GossipStatus {
+  /**
+   * @generated from enum value: GOSSIP_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: GOSSIP_STATUS_ALIVE = 1;
+   */
+  ALIVE = 1,
+
+  /**
+   * Saying goodbye.
+   *
+   * @generated from enum value: GOSSIP_STATUS_LEAVING = 2;
+   */
+  LEAVING = 2,
+
+  /**
+   * @generated from enum value: GOSSIP_STATUS_LEFT = 3;
+   */
+  LEFT = 3,
+
+  /**
+   * Does not answer.
+   *
+   * @generated from enum value: GOSSIP_STATUS_FAILED = 4;
+   */
+  FAILED = 4,
+}
+
+/**
+ * Describes the enum golog.v1.GossipStatus.
+ */
+export const GossipStatusSchema: GenEnum<GossipStatus> = /*@__PURE__*/
+  enumDesc(file_golog_v1_cluster_service, 2);
 
 /**
  * ClusterService administers the cluster. Every call may be made at any node: what only the leader can do or know is

@@ -1,0 +1,49 @@
+import { describe, expect, it } from '@jest/globals';
+import type { ClusterStatus } from '../client/index.js';
+import { serverRows, serversText } from './servers.js';
+
+const clusterId = '6f2f1c3e-6a39-4d0e-9f64-0a4b5b1f7a11';
+const unknown = { matchIndex: undefined, lagEntries: undefined, heardMsAgo: undefined };
+
+const status: ClusterStatus = {
+  ...{ clusterId, answeredBy: 'n1', term: 1, leader: 'n1', commitIndex: 1, lastIndex: 1, highWatermark: 0 },
+  problem: undefined,
+  members: [
+    { ...unknown, id: 1, name: 'n1', uuid: 'u1', rpcAddr: 'h1:8400', role: 'leader', state: 'self' },
+    { ...unknown, id: 2, name: 'n2', uuid: 'u2', rpcAddr: 'h2:8400', role: 'voter', state: 'unreachable' },
+    { ...unknown, id: 3, name: 'n3', uuid: '', rpcAddr: 'h3:8400', role: 'learner', state: 'probing' },
+  ],
+  gossip: [
+    { name: 'agent', addr: 'a:7946', status: 'alive', tags: { role: 'web' } },
+    member('n1', 'alive', { role: 'node', id: 'u1', cluster: clusterId }),
+    member('n2', 'failed', { role: 'node', id: 'u2', cluster: clusterId }),
+    member('n9', 'alive', { role: 'node', id: 'u9' }),
+    member('other', 'alive', { role: 'node', id: 'u8', cluster: 'another' }),
+    member('r1', 'alive', { role: 'replica', id: 'u7', cluster: clusterId }),
+  ],
+};
+
+function member(name: string, status: string, tags: Record<string, string>): ClusterStatus['gossip'][number] {
+  const addresses = { rpc_addr: `${name}:8400`, http_addr: `${name}:4001` };
+  return { name, addr: `${name}:8401`, status, tags: { ...addresses, version: '0.1.0', ...tags } };
+}
+
+describe('serverRows', () => {
+  it('joins members and gossip by the UUID, and adds who else belongs to the cluster or has none', () => {
+    expect(serverRows(status).map(({ id, role, state, gossip }) => [id, role, state, gossip])).toEqual([
+      ['n1', 'leader', 'self', 'alive'],
+      ['n2', 'voter', 'unreachable', 'failed'],
+      ['n3', 'learner', 'probing', ''],
+      ['n9', 'joining', '', 'alive'],
+      ['r1', 'replica', '', 'alive'],
+    ]);
+  });
+
+  it('shows a row a node', () => {
+    expect(
+      serversText(serverRows(status))
+        .split('\n')
+        .filter((line) => /n1|r1/.test(line)),
+    ).toHaveLength(2);
+  });
+});
