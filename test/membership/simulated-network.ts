@@ -10,6 +10,8 @@ interface NetworkOptions {
   /** Of a hundred packets. */
   readonly lostPercent?: number;
   readonly timing?: GossipTiming;
+  /** Hosts that no packet reaches, only streams do. */
+  readonly losesPacketsTo?: (host: Host) => boolean;
 }
 
 /** What happened to a member in the eyes of a host. */
@@ -70,13 +72,15 @@ export class SimulatedNetwork {
   readonly random: () => number;
   readonly wire = new MemoryWire();
   readonly timing: GossipTiming;
-  #lostShare: number;
+  readonly #lostShare: number;
+  readonly #losesPacketsTo: (host: Host) => boolean;
   #tasks: Task[] = [];
   #order = 0;
   #sideOf: ((host: Host) => number) | undefined;
   readonly #byAddress = new Map<string, Host>();
 
-  constructor({ seed, lostPercent = 0, timing = lanTiming }: NetworkOptions) {
+  constructor({ seed, lostPercent = 0, timing = lanTiming, losesPacketsTo = () => false }: NetworkOptions) {
+    this.#losesPacketsTo = losesPacketsTo;
     this.random = randomOf(seed);
     this.timing = timing;
     this.#lostShare = lostPercent / 100;
@@ -198,6 +202,7 @@ export class SimulatedNetwork {
   #packet(host: Host, to: GossipAddress, parts: readonly Uint8Array[]): void {
     const other = this.#byAddress.get(keyOf(to));
     if (other === undefined || this.random() < this.#lostShare || this.#isCut(host, other)) return;
+    if (this.#losesPacketsTo(other)) return;
     this.#at(this.now + this.#latency(), () => {
       for (const part of parts) other.node?.receive(this.wire.decodeSwim(part), host.address, this.now);
       this.settle(other);
