@@ -18,7 +18,8 @@ const cipherOf = (key: Uint8Array): CipherGCMTypes =>
 /** `1, nonce, ciphertext, tag`: AES-GCM with the primary key. `context` is authenticated with it, but not in it. */
 export function seal(plain: Uint8Array, keyring: Keyring, context: Uint8Array = new Uint8Array()): Uint8Array {
   const nonce = randomBytes(nonceBytes);
-  const cipher = createCipheriv(cipherOf(keyring.primary), keyring.primary, nonce).setAAD(context);
+  const key = keyring.primary;
+  const cipher = createCipheriv(cipherOf(key), key, nonce).setAAD(context);
   return Buffer.concat([Uint8Array.of(version), nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
 
@@ -33,7 +34,7 @@ export function open(sealed: Uint8Array, keyring: Keyring, context: Uint8Array =
   const nonce = sealed.subarray(versionBytes, versionBytes + nonceBytes);
   const ciphertext = sealed.subarray(versionBytes + nonceBytes, sealed.length - tagBytes);
   const tag = sealed.subarray(sealed.length - tagBytes);
-  for (const key of keyring.secrets()) {
+  for (const key of keyring.secrets) {
     const decipher = createDecipheriv(cipherOf(key), key, nonce).setAAD(context).setAuthTag(tag);
     const plain = decipher.update(ciphertext);
     try {

@@ -1,7 +1,7 @@
-import { open, readFile, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { MalformedGossipError } from '../../domain/membership/wire.js';
 import { Keyring } from './keyring.js';
+import { isMissing, replaceFile } from './replace-file.js';
 
 /** Only its owner may read it. */
 const fileMode = 0o600;
@@ -33,26 +33,3 @@ export async function readKeyring(path: string): Promise<Keyring | undefined> {
 export async function writeKeyring(path: string, keyring: Keyring): Promise<void> {
   await replaceFile(path, `${JSON.stringify(keyring.keys, undefined, 2)}\n`, fileMode);
 }
-
-/** Writes beside, syncs, renames over `path` and syncs the directory. */
-export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
-  const beside = `${path}.compact`;
-  const file = await open(beside, 'w', mode);
-  try {
-    await file.chmod(mode);
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(beside, path);
-  const directory = await open(dirname(path), 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
-}
-
-const isMissing = (error: unknown): boolean =>
-  typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT';

@@ -21,6 +21,7 @@ export const keyText = (key: Uint8Array): string => Buffer.from(key).toString('b
 export class Keyring {
   /** The primary first; never empty, none twice. */
   #keys: readonly string[];
+  #secrets: readonly Uint8Array[] | undefined;
 
   /** The first is the primary. Throws `MalformedGossipError` unless all are keys, and there is one at least. */
   constructor(keys: readonly string[]) {
@@ -35,31 +36,39 @@ export class Keyring {
   }
 
   get primary(): Uint8Array {
-    return parseKey(this.#keys[0] ?? '');
+    const [primary] = this.secrets;
+    if (primary === undefined) throw new RangeError('a keyring without a key');
+    return primary;
   }
 
   /** The bytes of all, the primary first. */
-  secrets(): readonly Uint8Array[] {
-    return this.#keys.map(parseKey);
+  get secrets(): readonly Uint8Array[] {
+    this.#secrets ??= this.#keys.map(parseKey);
+    return this.#secrets;
   }
 
   /** From now on what is encrypted with it can be read. */
   install(key: Uint8Array): void {
     if (!keyLengths.includes(key.length)) throw new KeyringError('key size must be 16, 24 or 32 bytes');
-    if (!this.#keys.includes(keyText(key))) this.#keys = [...this.#keys, keyText(key)];
+    if (!this.#keys.includes(keyText(key))) this.#replace([...this.#keys, keyText(key)]);
   }
 
   /** Makes an installed key the primary. */
   use(key: Uint8Array): void {
     const text = keyText(key);
     if (!this.#keys.includes(text)) throw new KeyringError('requested key is not in the keyring');
-    this.#keys = [text, ...this.#keys.filter((other) => other !== text)];
+    this.#replace([text, ...this.#keys.filter((other) => other !== text)]);
   }
 
   /** Forgets a key other than the primary. */
   remove(key: Uint8Array): void {
     const text = keyText(key);
     if (text === this.#keys[0]) throw new KeyringError('removing the primary key is not allowed');
-    this.#keys = this.#keys.filter((other) => other !== text);
+    this.#replace(this.#keys.filter((other) => other !== text));
+  }
+
+  #replace(keys: readonly string[]): void {
+    this.#keys = keys;
+    this.#secrets = undefined;
   }
 }

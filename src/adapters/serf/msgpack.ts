@@ -11,9 +11,6 @@ export interface Pack<T> {
   read(reader: MsgpackReader): T;
 }
 
-/** What a pack stands for. */
-export type Packed<P> = P extends Pack<infer T> ? T : never;
-
 function integerPack(min: bigint, max: bigint): Pack<number> {
   const range = `${min} to ${max}`;
   return {

@@ -1,0 +1,72 @@
+import { connect } from 'node:net';
+import { UnavailableError } from '../../application/errors.js';
+import type { Clock } from '../../application/ports/clock.js';
+import type { GossipAddress } from '../../domain/membership/message.js';
+import { formatAddress } from './host-port.js';
+import type { Keyring } from './keyring.js';
+import { StreamDecoder, encodeStream, type StreamMessage } from './stream.js';
+
+export interface ExchangeOptions {
+  readonly clock: Clock;
+  readonly keyring: Keyring | undefined;
+  /** From the connection to the last byte of the answer. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Sends one message by TCP and resolves with the answer. `message` is called when the connection stands. Rejects with
+ * `UnavailableError` whatever goes wrong, or with the reason of the signal.
+ */
+export function exchange(
+  to: GossipAddress,
+  message: () => StreamMessage,
+  { clock, keyring, timeoutMs, signal }: ExchangeOptions,
+): Promise<StreamMessage> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const socket = connect({ host: to.ip, port: to.port, noDelay: true });
+    const decoder = new StreamDecoder(keyring);
+    const settle = (finish: () => void): void => {
+      cancelDeadline();
+      signal.removeEventListener('abort', onAbort);
+      socket.destroy();
+      finish();
+    };
+    const fail = (reason: string): void => {
+      settle(() => {
+        reject(new UnavailableError(`no gossip with ${formatAddress(to)}: ${reason}`));
+      });
+    };
+    const onAbort = (): void => {
+      settle(() => {
+        reject(signal.reason as Error);
+      });
+    };
+    const cancelDeadline = clock.after(timeoutMs, () => {
+      fail(`no answer within ${timeoutMs} ms`);
+    });
+    signal.addEventListener('abort', onAbort, { once: true });
+    socket.on('connect', () => {
+      socket.write(encodeStream(message(), keyring));
+    });
+    socket.on('data', (piece) => {
+      try {
+        const answer = decoder.push(piece);
+        if (answer?.type === 'error') fail(`it says: ${answer.message}`);
+        else if (answer !== undefined)
+          settle(() => {
+            resolve(answer);
+          });
+      } catch (error) {
+        fail(error instanceof Error ? error.message : 'its answer cannot be read');
+      }
+    });
+    socket.on('error', (error) => {
+      fail(error.message);
+    });
+    socket.on('close', () => {
+      fail('it closed the connection');
+    });
+  });
+}

@@ -1,0 +1,1 @@
+export { SerfGossip, type SerfGossipOptions } from './serf-gossip.js';

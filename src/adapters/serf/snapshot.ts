@@ -1,0 +1,159 @@
+import { type FileHandle, open, readFile } from 'node:fs/promises';
+import type { Clock } from '../../application/ports/clock.js';
+import type { LamportTimes } from '../../domain/membership/serf.js';
+import { isMissing, replaceFile } from './replace-file.js';
+
+/** Lines wait so long for others; what a crash loses is learnt again from the first member that answers. */
+const flushMs = 500;
+/** So much may be appended before what no longer counts is left out. */
+const appendedBytesMax = 128 << 10;
+const fileMode = 0o644;
+const maxTime = Number.MAX_SAFE_INTEGER;
+
+/** Serf's snapshot: which members were alive, and which events were seen, for the node that comes back. */
+export class Snapshot {
+  /** Reads what there is; lines that say nothing are passed over. Rejects with the system's error. */
+  static async open(path: string, clock: Clock, onFailure: (error: unknown) => void): Promise<Snapshot> {
+    let text = '';
+    try {
+      text = await readFile(path, 'utf8');
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+    const snapshot = new Snapshot(path, clock, onFailure);
+    for (const line of text.split('\n')) snapshot.#replay(line);
+    await snapshot.#compact();
+    return snapshot;
+  }
+
+  readonly #path: string;
+  readonly #clock: Clock;
+  readonly #onFailure: (error: unknown) => void;
+  readonly #alive = new Map<string, string>();
+  #times: LamportTimes = { member: 0, event: 0, query: 0 };
+  #file: FileHandle | undefined;
+  #appendedBytes = 0;
+  #lines: string[] = [];
+  #hasLeft = false;
+  #cancelFlush: (() => void) | undefined;
+  #written: Promise<void> = Promise.resolve();
+
+  private constructor(path: string, clock: Clock, onFailure: (error: unknown) => void) {
+    this.#path = path;
+    this.#clock = clock;
+    this.#onFailure = onFailure;
+  }
+
+  /** HOST:PORT by name, of all that were alive. */
+  get alive(): ReadonlyMap<string, string> {
+    return this.#alive;
+  }
+
+  /** The last that were seen; 0 for none. */
+  get times(): LamportTimes {
+    return this.#times;
+  }
+
+  noteAlive(name: string, address: string): void {
+    this.#note(`alive: ${name} ${address}`);
+  }
+
+  noteGone(name: string): void {
+    if (this.#alive.has(name)) this.#note(`not-alive: ${name}`);
+  }
+
+  noteTimes({ member, event, query }: LamportTimes): void {
+    if (member > this.#times.member) this.#note(`clock: ${member}`);
+    if (event > this.#times.event) this.#note(`event-clock: ${event}`);
+    if (query > this.#times.query) this.#note(`query-clock: ${query}`);
+  }
+
+  /** The node goes for good: it will not look for the others when it is started again. */
+  noteLeave(): void {
+    this.#note('leave');
+    this.#hasLeft = true;
+  }
+
+  /** Writes what is not written yet. */
+  async close(): Promise<void> {
+    this.#flush();
+    await this.#written;
+    await this.#file?.close();
+    this.#file = undefined;
+  }
+
+  #note(line: string): void {
+    if (this.#hasLeft) return;
+    this.#replay(line);
+    this.#lines.push(line);
+    this.#cancelFlush ??= this.#clock.after(flushMs, () => {
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    this.#cancelFlush?.();
+    this.#cancelFlush = undefined;
+    const lines = this.#lines;
+    this.#lines = [];
+    if (lines.length > 0) this.#written = this.#written.then(() => this.#append(`${lines.join('\n')}\n`));
+  }
+
+  async #append(text: string): Promise<void> {
+    try {
+      // After a failure the file may end within a line.
+      if (this.#file === undefined || this.#appendedBytes > appendedBytesMax) await this.#compact();
+      else {
+        await this.#file.appendFile(text);
+        this.#appendedBytes += Buffer.byteLength(text);
+      }
+    } catch (error) {
+      this.#onFailure(error);
+      await this.#file?.close().catch(() => undefined);
+      this.#file = undefined;
+    }
+  }
+
+  /** Writes only what still counts. */
+  async #compact(): Promise<void> {
+    await this.#file?.close();
+    this.#file = undefined;
+    const { member, event, query } = this.#times;
+    const text = [
+      ...[...this.#alive].map(([name, address]) => `alive: ${name} ${address}\n`),
+      `clock: ${member}\n`,
+      `event-clock: ${event}\n`,
+      `query-clock: ${query}\n`,
+    ].join('');
+    await replaceFile(this.#path, text, fileMode);
+    this.#file = await open(this.#path, 'a');
+    this.#appendedBytes = 0;
+  }
+
+  #replay(line: string): void {
+    const [, word, rest = ''] = /^([a-z-]+)(?:: (.*))?$/.exec(line) ?? [];
+    const time = /^\d{1,16}$/.test(rest) ? Math.min(Number(rest), maxTime) : 0;
+    switch (word) {
+      case 'alive': {
+        const end = rest.lastIndexOf(' ');
+        if (end > 0) this.#alive.set(rest.slice(0, end), rest.slice(end + 1));
+        return;
+      }
+      case 'not-alive':
+        this.#alive.delete(rest);
+        return;
+      case 'clock':
+        this.#times = { ...this.#times, member: Math.max(this.#times.member, time) };
+        return;
+      case 'event-clock':
+        this.#times = { ...this.#times, event: Math.max(this.#times.event, time) };
+        return;
+      case 'query-clock':
+        this.#times = { ...this.#times, query: Math.max(this.#times.query, time) };
+        return;
+      case 'leave':
+        this.#alive.clear();
+        this.#times = { member: 0, event: 0, query: 0 };
+    }
+  }
+}
