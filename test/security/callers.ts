@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { request as httpsRequest } from 'node:https';
+import { Client, Metadata, status } from '@grpc/grpc-js';
+import type { ClientTls } from '../../src/client/index.js';
+import { channelCredentials } from '../../src/client/tls.js';
+
+const same = (bytes: Buffer): Buffer => bytes;
+/** From the first sign of an answer to the verdict that it is no refusal. */
+const settleMs = 60;
+
+/** An empty message, as gRPC, gRPC-Web and Connect's streams frame it. */
+const emptyMessage = Buffer.alloc(5);
+
+/** How a gRPC call with one empty request is answered: a code's name, or `open` where it goes on. */
+export async function grpcCode(
+  address: string,
+  tls: ClientTls,
+  path: string,
+  metadata = new Metadata(),
+): Promise<string> {
+  const client = new Client(address, channelCredentials(tls), { 'grpc.use_local_subchannel_pool': 1 });
+  const call = client.makeBidiStreamRequest(path, same, same, metadata, { deadline: Date.now() + 10_000 });
+  try {
+    return await new Promise((resolve) => {
+      call.on('error', () => undefined);
+      call.on('data', () => undefined);
+      call.once('status', ({ code }) => {
+        resolve(status[code]);
+      });
+      call.once('metadata', () => {
+        setTimeout(() => resolve('open'), settleMs);
+      });
+      call.write(Buffer.alloc(0));
+      call.end();
+    });
+  } finally {
+    call.cancel();
+    client.close();
+  }
+}
+
+interface Answer {
+  readonly httpStatus: number;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly body: Buffer;
+}
+
+/** The answer, as far as it has come when it ends or has begun for a while. */
+function post(port: number, tls: ClientTls, path: string, contentType: string, body: Buffer): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = httpsRequest(
+      { ...tls, host: '127.0.0.1', port, path, method: 'POST', headers: { 'content-type': contentType }, agent: false },
+      (response) => {
+        const chunks: Buffer[] = [];
+        const settle = (): void => {
+          resolve({ httpStatus: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) });
+          request.destroy();
+        };
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', () => undefined);
+        response.on('end', settle);
+        setTimeout(settle, settleMs);
+      },
+    );
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+/** As `grpcCode`, over gRPC-Web: the status is in the headers or in the trailers that end the body. */
+export async function grpcWebCode(port: number, tls: ClientTls, path: string): Promise<string> {
+  const { headers, body } = await post(port, tls, path, 'application/grpc-web+proto', emptyMessage);
+  const code = headers['grpc-status'] ?? /grpc-status: ?(\d+)/.exec(body.toString('latin1'))?.[1];
+  return code === undefined ? 'open' : status[Number(code)];
+}
+
+/** As `grpcCode`, over Connect: of a unary call the code is in the body, of a stream in its last envelope. */
+export async function connectCode(port: number, tls: ClientTls, path: string, isStream: boolean): Promise<string> {
+  const contentType = isStream ? 'application/connect+json' : 'application/json';
+  const message = Buffer.from('{}');
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  const { body } = await post(port, tls, path, contentType, isStream ? Buffer.concat([head, message]) : message);
+  const code = /"code":"([a-z_]+)"/.exec(body.toString('latin1'))?.[1];
+  return code === undefined ? 'open' : code.toUpperCase();
+}
+
+/** What curl prints, and its exit code. */
+export async function curl(...args: string[]): Promise<{ code: number; stdout: string }> {
+  const child = spawn('curl', ['--silent', '--max-time', '10', ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
+  let stdout = '';
+  child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, stdout };
+}
