@@ -32,6 +32,14 @@ export interface ClusterServiceOptions {
  * promotes learners once they have caught up, and lets in who asks to join.
  */
 export class ClusterService implements Cluster, JoinDesk {
+  /** Where this node does not lead its calls reject with `UnavailableError`, which names the leader. */
+  readonly forwarded: Cluster = {
+    status: ({ signal }) => this.status({ signal, local: true }),
+    addMember: (member, signal) => this.#asLeader(() => this.addMember(member, signal)),
+    promoteMember: (name, signal) => this.#asLeader(() => this.promoteMember(name, signal)),
+    removeMember: (name, signal) => this.#asLeader(() => this.removeMember(name, signal)),
+    transferLeadership: (name, signal) => this.#asLeader(() => this.transferLeadership(name, signal)),
+  };
   readonly #stopPromoting: () => Promise<void>;
   /** The commit index of the last look: a learner that has it has caught up. */
   #commitBefore = Infinity;
@@ -202,6 +210,11 @@ export class ClusterService implements Cluster, JoinDesk {
 
   #isHeard(id: number): boolean {
     return id === this.options.node.status.id || (this.options.node.heardMsAgo(id) ?? Infinity) < silentMs;
+  }
+
+  async #asLeader<Value>(change: () => Promise<Value>): Promise<Value> {
+    if (!this.options.node.isLeader) throw this.options.node.notLeading();
+    return change();
   }
 
   #leader(): Cluster {

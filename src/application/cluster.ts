@@ -74,6 +74,11 @@ export interface Cluster {
   removeMember(name: string, signal: AbortSignal): Promise<void>;
   /** Hands leadership to a voter (default: the most advanced other one). Resolves with its name when it leads. */
   transferLeadership(name: string | undefined, signal: AbortSignal): Promise<string>;
+  /**
+   * The same for a call that a peer has forwarded: it goes no further, so that two nodes that each take the other for the
+   * leader do not pass it to and fro. Left out where nothing is ever forwarded.
+   */
+  readonly forwarded?: Cluster;
 }
 
 export const Cluster = Symbol('Cluster');

@@ -65,4 +65,8 @@ export class ClusterGate extends Gate<Cluster> implements Cluster {
   async transferLeadership(name: string | undefined, signal: AbortSignal): Promise<string> {
     return this.target.transferLeadership(name, signal);
   }
+
+  get forwarded(): Cluster {
+    return this.target.forwarded ?? this.target;
+  }
 }

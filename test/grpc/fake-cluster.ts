@@ -103,6 +103,17 @@ export class FakeCluster implements Cluster {
     return name ?? 'n3';
   }
 
+  readonly forwarded: Cluster = {
+    status: ({ signal }) => this.status({ signal, local: true }),
+    addMember: (member, signal) => this.#call(signal, 'forwarded addMember', member.name, member.rpcAddr),
+    promoteMember: (name, signal) => this.#call(signal, 'forwarded promoteMember', name),
+    removeMember: (name, signal) => this.#call(signal, 'forwarded removeMember', name),
+    transferLeadership: async (name, signal) => {
+      await this.#call(signal, 'forwarded transferLeadership', name);
+      return name ?? 'n3';
+    },
+  };
+
   async #call(signal: AbortSignal, ...call: unknown[]): Promise<void> {
     this.calls.push(call);
     if (this.failures.length > 0) throw this.failures.shift();

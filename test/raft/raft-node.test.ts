@@ -325,6 +325,24 @@ describe('membership', () => {
     await expect(cluster.addMember({ name: 'n1', rpcAddr: 'x:1' }, forever)).rejects.toThrow('n1 is a member already');
     await expect(cluster.promoteMember('n1', forever)).rejects.toThrow('n1 votes already');
   });
+
+  it('passes a change on to the leader once, and not from node to node', async () => {
+    const group = await groupOfThree();
+    const leader = await group.leader();
+    const { cluster } = group.follower();
+    await expect(cluster.removeMember('n9', forever)).rejects.toThrow('n9 is no member');
+    const { rpcAddr: leaderAddr } = leader.member;
+    const { forwarded } = cluster;
+    for (const change of [
+      forwarded.addMember({ name: 'n4', rpcAddr: 'n4:8400' }, forever),
+      forwarded.promoteMember('n1', forever),
+      forwarded.removeMember('n1', forever),
+      forwarded.transferLeadership('n1', forever),
+    ])
+      await expect(change).rejects.toMatchObject({ name: 'UnavailableError', leaderAddr });
+    expect(await forwarded.status({ signal: forever })).toMatchObject({ answeredBy: group.follower().member.name });
+    await expect(leader.cluster.forwarded.removeMember('n9', forever)).rejects.toThrow('n9 is no member');
+  });
 });
 
 async function ask(

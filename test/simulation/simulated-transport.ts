@@ -53,7 +53,7 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
 
   clusterOf(to: number): Cluster {
     const call = <T>(what: string, act: (cluster: Cluster) => Promise<T>): Promise<T> =>
-      this.#call(this.#peers.get(to), what, ({ cluster }) => cluster && act(cluster));
+      this.#call(this.#peers.get(to), what, ({ cluster }) => cluster && act(cluster.forwarded ?? cluster));
     return {
       status: (options) => call('status', (cluster) => cluster.status(options)),
       addMember: (member, signal) => call('add member', (cluster) => cluster.addMember(member, signal)),

@@ -1,6 +1,12 @@
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { create, toBinary } from '@bufbuild/protobuf';
-import type { handleServerStreamingCall, handleUnaryCall, Metadata, UntypedServiceImplementation } from '@grpc/grpc-js';
+import type {
+  handleServerStreamingCall,
+  handleUnaryCall,
+  Metadata,
+  ServerUnaryCall,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { status as grpcCodes } from '@grpc/grpc-js';
 import type { Cluster } from '../../application/cluster.js';
 import { watchCluster } from '../../application/cluster-watch.js';
@@ -21,11 +27,13 @@ import { StreamWriter } from './stream-writer.js';
 interface CallContext {
   /** Aborts when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
-  readonly metadata: Metadata;
+  readonly target: Cluster;
 }
 
 /** A peer forwards a call once, to the node that it takes for the leader: that one answers by itself. */
-const isForwarded = (metadata: Metadata): boolean => metadata.get('golog-forwarded').length > 0;
+function asked(cluster: Cluster, metadata: Metadata): Cluster {
+  return metadata.get('golog-forwarded').length > 0 ? (cluster.forwarded ?? cluster) : cluster;
+}
 
 /** The handlers of `golog.v1.ClusterService`: bytes in, bytes out, errors by `statusOf`. */
 export function clusterHandlers(cluster: Cluster, clock: Clock, logger: Logger): UntypedServiceImplementation {
@@ -36,10 +44,12 @@ export function clusterHandlers(cluster: Cluster, clock: Clock, logger: Logger):
     handle: (request: MessageShape<I>, context: CallContext) => Promise<MessageInitShape<O>>,
   ): handleUnaryCall<Buffer, Buffer> => {
     const fail = failCall(logger, name);
-    const answer = async (request: Buffer, context: CallContext): Promise<Buffer> =>
-      encode(output, await handle(parseRequest(input, request), context));
+    const answer = async (call: ServerUnaryCall<Buffer, Buffer>): Promise<Buffer> => {
+      const context = { signal: callSignal(call), target: asked(cluster, call.metadata) };
+      return encode(output, await handle(parseRequest(input, call.request), context));
+    };
     return (call, respond) => {
-      answer(call.request, { signal: callSignal(call), metadata: call.metadata }).then(
+      answer(call).then(
         (response) => {
           respond(null, response);
         },
@@ -67,24 +77,24 @@ export function clusterHandlers(cluster: Cluster, clock: Clock, logger: Logger):
   };
 
   return {
-    getCluster: unary(method.getCluster, async ({ local }, { signal, metadata }) => ({
-      cluster: clusterStatusMessage(await cluster.status({ signal, local: local || isForwarded(metadata) })),
+    getCluster: unary(method.getCluster, async ({ local }, { signal, target }) => ({
+      cluster: clusterStatusMessage(await target.status({ signal, local })),
     })),
     watchCluster: watch,
-    addMember: unary(method.addMember, async ({ name, rpcAddr }, { signal }) => {
-      await cluster.addMember({ name: memberNameOrThrow(name), rpcAddr: rpcAddrOrThrow(rpcAddr) }, signal);
+    addMember: unary(method.addMember, async ({ name, rpcAddr }, { signal, target }) => {
+      await target.addMember({ name: memberNameOrThrow(name), rpcAddr: rpcAddrOrThrow(rpcAddr) }, signal);
       return {};
     }),
-    promoteMember: unary(method.promoteMember, async ({ name }, { signal }) => {
-      await cluster.promoteMember(memberNameOrThrow(name), signal);
+    promoteMember: unary(method.promoteMember, async ({ name }, { signal, target }) => {
+      await target.promoteMember(memberNameOrThrow(name), signal);
       return {};
     }),
-    removeMember: unary(method.removeMember, async ({ name }, { signal }) => {
-      await cluster.removeMember(memberNameOrThrow(name), signal);
+    removeMember: unary(method.removeMember, async ({ name }, { signal, target }) => {
+      await target.removeMember(memberNameOrThrow(name), signal);
       return {};
     }),
-    transferLeadership: unary(method.transferLeadership, async ({ name }, { signal }) => ({
-      leader: await cluster.transferLeadership(name === undefined ? undefined : memberNameOrThrow(name), signal),
+    transferLeadership: unary(method.transferLeadership, async ({ name }, { signal, target }) => ({
+      leader: await target.transferLeadership(name === undefined ? undefined : memberNameOrThrow(name), signal),
     })),
   };
 }

@@ -127,7 +127,7 @@ export class MemoryPeerNetwork {
   clusterAt(rpcAddr: string): Cluster {
     const cluster = this.#clusters.get(rpcAddr);
     if (cluster === undefined) throw new UnavailableError(`nobody answers at ${rpcAddr}`);
-    return cluster;
+    return cluster.forwarded ?? cluster;
   }
 
   #soon(): Promise<void> {

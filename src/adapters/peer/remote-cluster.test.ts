@@ -47,18 +47,18 @@ describe('RemoteCluster', () => {
     expect(await remote.status({ signal: never, local: true })).toEqual(cluster.localView);
   });
 
-  it('changes the membership there', async () => {
+  it('changes the membership there, and nowhere else', async () => {
     await remote.addMember({ name: 'n4', rpcAddr: '127.0.0.1:1' }, never);
     await remote.promoteMember('n4', never);
     await remote.removeMember('n2', never);
     expect(await remote.transferLeadership('n4', never)).toBe('n4');
     expect(await remote.transferLeadership(undefined, never)).toBe('n3');
     expect(cluster.calls).toEqual([
-      ['addMember', 'n4', '127.0.0.1:1'],
-      ['promoteMember', 'n4'],
-      ['removeMember', 'n2'],
-      ['transferLeadership', 'n4'],
-      ['transferLeadership', undefined],
+      ['forwarded addMember', 'n4', '127.0.0.1:1'],
+      ['forwarded promoteMember', 'n4'],
+      ['forwarded removeMember', 'n2'],
+      ['forwarded transferLeadership', 'n4'],
+      ['forwarded transferLeadership', undefined],
     ]);
   });
 
