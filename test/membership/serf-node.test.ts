@@ -44,12 +44,12 @@ describe('leaving', () => {
     expect(others.flatMap((host) => host.sightings.filter(({ event }) => event === 'failed'))).toEqual([]);
   });
 
-  it('ends soon where there is nobody to tell', () => {
+  it('ends at once where there is nobody to tell', () => {
     const network = new SimulatedNetwork({ seed: 1 });
     const host = network.add('alone');
     host.running.leave(network.now);
     network.settle(host);
-    network.run(1500);
+    network.run(network.now);
     expect(toldOf(host, 'left')).toHaveLength(1);
   });
 

@@ -78,6 +78,7 @@ export class SimulatedNetwork {
   #order = 0;
   #sideOf: ((host: Host) => number) | undefined;
   readonly #byAddress = new Map<string, Host>();
+  readonly #packetsToNobody = new Map<string, number>();
 
   constructor({ seed, lostPercent = 0, timing = lanTiming, losesPacketsTo = () => false }: NetworkOptions) {
     this.#losesPacketsTo = losesPacketsTo;
@@ -131,6 +132,11 @@ export class SimulatedNetwork {
       host.node?.joined(this.now);
       this.settle(host);
     });
+  }
+
+  /** How many packets went to an address where there is no host. */
+  packetsTo(address: GossipAddress): number {
+    return this.#packetsToNobody.get(keyOf(address)) ?? 0;
   }
 
   /** From now on nothing passes between hosts of different sides; undefined: everything passes. */
@@ -201,6 +207,7 @@ export class SimulatedNetwork {
 
   #packet(host: Host, to: GossipAddress, parts: readonly Uint8Array[]): void {
     const other = this.#byAddress.get(keyOf(to));
+    if (other === undefined) this.#packetsToNobody.set(keyOf(to), this.packetsTo(to) + 1);
     if (other === undefined || this.random() < this.#lostShare || this.#isCut(host, other)) return;
     if (this.#losesPacketsTo(other)) return;
     this.#at(this.now + this.#latency(), () => {

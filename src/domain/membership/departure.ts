@@ -47,7 +47,9 @@ export class Departure {
       this.#steps.depart(now, () => (this.#told = true));
       this.#told = !this.#hasOthers;
     }
-    if (this.#step === 'departing' && this.#isOver(now)) this.#enter('propagating', now + propagateMs);
+    if (this.#step === 'departing' && this.#isOver(now)) {
+      this.#enter('propagating', this.#hasOthers ? now + propagateMs : now);
+    }
     if (this.#step === 'propagating' && this.#isOver(now)) this.#enter('done', Infinity);
   }
 

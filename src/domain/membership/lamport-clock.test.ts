@@ -1,24 +1,26 @@
 import { describe, expect, it } from '@jest/globals';
-import { LamportClock, lamportTimeMax } from './lamport-clock.js';
+import { LamportClock } from './lamport-clock.js';
 
 describe('a Lamport clock', () => {
   it('starts at 1, counts, and is later than whatever it saw', () => {
     const clock = new LamportClock();
     const times = [clock.time];
-    for (const seen of [0, 1, 41, 41, 12]) {
-      clock.witness(seen);
+    for (const seen of [-1, 0, 1, 41, 41, 12]) {
+      expect(clock.witness(seen)).toBe(true);
       times.push(clock.time);
     }
     clock.increment();
-    expect([...times, clock.time]).toEqual([1, 1, 2, 42, 42, 42, 43]);
+    expect([...times, clock.time]).toEqual([1, 1, 1, 2, 42, 42, 42, 43]);
+    expect(new LamportClock(41).time).toBe(42);
   });
 
-  it('does not believe a time from which it could not count on', () => {
+  it('does not believe what is from too far in the future, but comes nearer', () => {
     const clock = new LamportClock();
-    clock.witness(Number.MAX_SAFE_INTEGER);
-    expect(clock.time).toBe(1);
-    clock.witness(lamportTimeMax);
-    clock.increment();
-    expect(clock.time).toBe(lamportTimeMax + 2);
+    expect(clock.witness(Number.MAX_SAFE_INTEGER)).toBe(false);
+    const { time } = clock;
+    expect(time).toBeLessThan(2 ** 33);
+    expect(clock.witness(time + 10)).toBe(true);
+    for (let step = 0; step < 3; step += 1) clock.witness(2 ** 34);
+    expect(clock.time).toBe(2 ** 34 + 1);
   });
 });

@@ -1,4 +1,3 @@
-import { lamportTimeMax } from './lamport-clock.js';
 import type { LamportTime } from './message.js';
 
 const slotCount = 512;
@@ -37,7 +36,7 @@ export class RecentBuffer<T> {
    * @param clockTime - Of the clock that has witnessed `lTime`.
    */
   add(lTime: LamportTime, item: T, clockTime: LamportTime): boolean {
-    if (lTime < this.#minTime || lTime > lamportTimeMax) return false;
+    if (lTime < this.#minTime) return false;
     if (clockTime > slotCount && lTime < clockTime - slotCount) return false;
     const index = lTime % slotCount;
     const { same, bytesOf, itemsPerTimeMax, bytesPerTimeMax } = this.#options;

@@ -6,6 +6,8 @@ import { RecentIntents } from './recent-intents.js';
 import type { MembershipWire } from './wire.js';
 
 const recentIntentMs = 5 * 60_000;
+/** Who still lives so long after its leave intent does not leave; to leave takes 11 s at most. */
+const leavingMs = 60_000;
 /** How long a failed member is sought, and one that left is remembered. */
 const forgetAfterMs = 24 * 60 * 60_000;
 
@@ -18,7 +20,8 @@ interface Entry extends Member {
   status: MemberStatus;
   /** The Lamport time of the last intent. */
   statusLTime: LamportTime;
-  goneAt: number;
+  /** Since when it is leaving, left or failed. */
+  since: number;
   /** To be forgotten as soon as it left. */
   prune: boolean;
 }
@@ -84,7 +87,7 @@ export class Roster {
   }
 
   /** SWIM found it, or found it again. */
-  joined(member: SwimMember): void {
+  joined(member: SwimMember, now: number): void {
     const known = this.#entries.get(member.name);
     if (known === undefined) {
       this.#makeRoom();
@@ -94,7 +97,7 @@ export class Roster {
         name: member.name,
         status: intent?.type === 'leave' ? 'leaving' : 'alive',
         statusLTime: intent?.lTime ?? 0,
-        goneAt: 0,
+        since: now,
         prune: false,
       });
     } else {
@@ -108,7 +111,7 @@ export class Roster {
     const entry = this.#entries.get(name);
     if (entry === undefined || (entry.status !== 'leaving' && entry.status !== 'alive')) return;
     entry.status = entry.status === 'leaving' ? 'left' : 'failed';
-    entry.goneAt = now;
+    entry.since = now;
     this.#tell(entry.status === 'left' ? 'leave' : 'failed', name);
     if (entry.status === 'left' && entry.prune) this.#forget(entry);
   }
@@ -127,7 +130,10 @@ export class Roster {
     if (lTime <= entry.statusLTime) return false;
     entry.statusLTime = lTime;
     entry.prune ||= prune;
-    if (entry.status === 'alive') entry.status = 'leaving';
+    if (entry.status === 'alive') {
+      entry.status = 'leaving';
+      entry.since = now;
+    }
     if (entry.status === 'failed') {
       entry.status = 'left';
       this.#tell('leave', node);
@@ -149,11 +155,12 @@ export class Roster {
     return true;
   }
 
-  /** Forgets who is gone for a day, and intents that nobody came for. */
+  /** Forgets who is gone for a day, intents that nobody came for, and leaves that did not come true. */
   reap(now: number): void {
     this.#intents.forgetBefore(now - recentIntentMs);
     for (const entry of this.#entries.values()) {
-      if (hasGone(entry) && now - entry.goneAt > forgetAfterMs) this.#forget(entry);
+      if (entry.status === 'leaving' && now - entry.since > leavingMs) entry.status = 'alive';
+      if (hasGone(entry) && now - entry.since > forgetAfterMs) this.#forget(entry);
     }
   }
 
@@ -162,7 +169,7 @@ export class Roster {
     if (this.#entries.size < this.#options.lengthMax) return;
     let longest: Entry | undefined;
     for (const entry of this.#entries.values()) {
-      if (hasGone(entry) && (longest === undefined || entry.goneAt < longest.goneAt)) longest = entry;
+      if (hasGone(entry) && (longest === undefined || entry.since < longest.since)) longest = entry;
     }
     if (longest !== undefined) this.#forget(longest);
   }

@@ -1,8 +1,9 @@
 import type { BroadcastQueue } from './broadcast-queue.js';
-import { LamportClock, lamportTimeMax } from './lamport-clock.js';
+import { LamportClock } from './lamport-clock.js';
 import type { MemberList, SwimMember } from './member-list.js';
 import type {
   GossipAddress,
+  JoinIntent,
   LamportTime,
   LeaveIntent,
   Query,
@@ -59,9 +60,9 @@ export class Serf {
   readonly roster: Roster;
   tags: ReadonlyMap<string, string>;
   readonly #options: SerfOptions;
-  readonly #clock = new LamportClock();
-  readonly #eventClock = new LamportClock();
-  readonly #queryClock = new LamportClock();
+  readonly #clock: LamportClock;
+  readonly #eventClock: LamportClock;
+  readonly #queryClock: LamportClock;
   readonly #seenEvents = new RecentBuffer<Pick<UserEvent, 'name' | 'payload'>>({
     same: (a, b) => a.name === b.name && sameBytes(a.payload, b.payload),
     bytesOf: ({ name, payload }) => name.length + payload.length,
@@ -86,10 +87,10 @@ export class Serf {
       lengthMax: options.membersMax,
       onEvent: (event, member) => options.packets.push({ type: 'member', event, member }),
     });
+    this.#clock = new LamportClock(lamportTimes?.member);
+    this.#eventClock = new LamportClock(lamportTimes?.event);
+    this.#queryClock = new LamportClock(lamportTimes?.query);
     if (lamportTimes === undefined) return;
-    this.#clock.witness(lamportTimes.member);
-    this.#eventClock.witness(lamportTimes.event);
-    this.#queryClock.witness(lamportTimes.query);
     this.#seenEvents.ignoreBefore(lamportTimes.event + 1);
     this.#seenQueries.ignoreBefore(lamportTimes.query + 1);
   }
@@ -114,9 +115,7 @@ export class Serf {
         if (this.#leaveIntent(message, now)) this.#passOn(this.#options.intents, payload);
         return;
       case 'join':
-        if (message.lTime > lamportTimeMax) return;
-        this.#clock.witness(message.lTime);
-        if (this.roster.joinIntent(message, now)) this.#passOn(this.#options.intents, payload);
+        if (this.#joinIntent(message, now)) this.#passOn(this.#options.intents, payload);
         return;
       case 'user-event':
         if (this.#userEvent(message)) this.#passOn(this.#options.events, payload);
@@ -136,8 +135,7 @@ export class Serf {
   /** Others learn that this node joins, or that it did not leave. */
   announceJoin(now: number): void {
     const intent = { type: 'join', lTime: this.#clock.time, node: this.#options.name } as const;
-    this.#clock.witness(intent.lTime);
-    this.roster.joinIntent(intent, now);
+    this.#joinIntent(intent, now);
     this.#broadcast(this.#options.intents, intent);
   }
 
@@ -222,11 +220,9 @@ export class Serf {
       this.#leaveIntent({ type: 'leave', lTime, node, prune: false }, now);
     }
     for (const [node, lTime] of remote.statusLTimes) {
-      if (left.has(node) || lTime > lamportTimeMax) continue;
-      this.#clock.witness(lTime);
-      this.roster.joinIntent({ type: 'join', lTime, node }, now);
+      if (!left.has(node)) this.#joinIntent({ type: 'join', lTime, node }, now);
     }
-    if (ignoreEvents && remote.eventLTime <= lamportTimeMax) this.#seenEvents.ignoreBefore(remote.eventLTime);
+    if (ignoreEvents) this.#seenEvents.ignoreBefore(Math.min(remote.eventLTime, this.#eventClock.time));
     for (const { lTime, events } of remote.events) {
       for (const { name, payload } of events) {
         this.#userEvent({ type: 'user-event', lTime, name, payload, coalesce: false });
@@ -235,8 +231,8 @@ export class Serf {
   }
 
   // What SWIM finds out.
-  memberJoined(member: SwimMember): void {
-    this.roster.joined(member);
+  memberJoined(member: SwimMember, now: number): void {
+    this.roster.joined(member, now);
   }
 
   memberLeft({ name }: SwimMember, now: number): void {
@@ -253,9 +249,13 @@ export class Serf {
   }
 
   /** Whether it is news. */
+  #joinIntent(intent: JoinIntent, now: number): boolean {
+    return this.#clock.witness(intent.lTime) && this.roster.joinIntent(intent, now);
+  }
+
+  /** Whether it is news. */
   #leaveIntent(intent: LeaveIntent, now: number): boolean {
-    if (intent.lTime > lamportTimeMax) return false;
-    this.#clock.witness(intent.lTime);
+    if (!this.#clock.witness(intent.lTime)) return false;
     if (intent.node === this.#options.name && !this.#leaving) {
       if (intent.lTime > this.roster.statusLTimeOf(intent.node)) this.announceJoin(now);
       return false;
@@ -265,8 +265,7 @@ export class Serf {
 
   /** Whether it is news. */
   #userEvent({ lTime, name, payload, coalesce }: UserEvent): boolean {
-    if (lTime > lamportTimeMax) return false;
-    this.#eventClock.witness(lTime);
+    if (!this.#eventClock.witness(lTime)) return false;
     if (!this.#seenEvents.add(lTime, { name, payload }, this.#eventClock.time)) return false;
     this.#options.packets.push({ type: 'user-event', lTime, name, payload, coalesce });
     return true;
@@ -274,8 +273,7 @@ export class Serf {
 
   /** Whether it is news. */
   #query(query: Query, now: number): boolean {
-    if (query.lTime > lamportTimeMax) return false;
-    this.#queryClock.witness(query.lTime);
+    if (!this.#queryClock.witness(query.lTime)) return false;
     if (!this.#seenQueries.add(query.lTime, query.id, this.#queryClock.time)) return false;
     const { name, members } = this.#options;
     // Only members are answered: a forged address gets nobody else a packet.

@@ -103,7 +103,7 @@ export class Swim {
     const { node, address, meta, versions } = message;
     if (node === this.me.name && this.#leaving) return;
     if (node === '' || node.length > nameLengthMax || meta.length > metaBytesMax || address.port === 0) return;
-    if (versions.protocolMin === 0 || versions.protocolMax === 0 || versions.protocolMin > versions.protocolMax) return;
+    if (!understandEachOther(versions, this.me.versions)) return;
     if (this.isForeign(node, meta)) return;
     const known = this.members.get(node);
     const incarnation = aliveIncarnation(message.incarnation, known?.incarnation);
@@ -257,6 +257,23 @@ function aliveOf({ name, address, meta, versions, incarnation }: SwimMember): Al
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a === b || (a.length === b.length && a.every((byte, index) => byte === b[index]));
+}
+
+/**
+ * Otherwise it could not have joined, and is made up: it would, once in the list, have every push/pull refused.
+ * A version of 0 is none.
+ */
+function understandEachOther(a: ProtocolVersions, b: ProtocolVersions): boolean {
+  return a.protocolMin > 0 && understands(a, b) && understands(b, a);
+}
+
+function understands(a: ProtocolVersions, b: ProtocolVersions): boolean {
+  return (
+    a.protocolMin <= b.protocol &&
+    b.protocol <= a.protocolMax &&
+    a.delegateMin <= b.delegate &&
+    b.delegate <= a.delegateMax
+  );
 }
 
 function sameVersions(a: ProtocolVersions, b: ProtocolVersions): boolean {
