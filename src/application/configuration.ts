@@ -49,6 +49,8 @@ export interface KeptConfiguration {
   readonly id: number;
   /** Who was in the cluster when this node joined: whom it may hear from before it has read so in the log. */
   readonly contacts: readonly Member[];
+  /** It is a replica: no member, and it never will be. Its id is 0, and its history empty. */
+  readonly replica?: true;
   /** By index, ascending; the first is as of the entry before the log start, or older. */
   readonly history: readonly Configuration[];
   /** From this entry on the log was found damaged, and nobody has repaired it yet: the next start does. */
@@ -130,10 +132,8 @@ export class ConfigurationFile {
 
   /** Replaces what is known of damage to the log. Durable when it resolves. */
   noteDamage(damage: Pick<KeptConfiguration, 'damagedFrom' | 'repairing'>): Promise<void> {
-    return this.#change(({ id, contacts, history } = { id: 0, contacts: [], history: [] }) => ({
-      id,
-      contacts,
-      history,
+    return this.#change(({ id, contacts, history, replica } = { id: 0, contacts: [], history: [] }) => ({
+      ...{ id, contacts, history, ...(replica && { replica }) },
       ...damage,
     }));
   }

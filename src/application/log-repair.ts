@@ -255,7 +255,7 @@ function firstToReplace({ configuration, hardState, log }: LogRepairOptions): In
 }
 
 /** Of the first record behind the entry before `index`; undefined where that entry turns out to be damaged. */
-async function offsetOf(log: Log, index: Index): Promise<Offset | undefined> {
+export async function offsetOf(log: Log, index: Index): Promise<Offset | undefined> {
   if (index === log.startIndex) return log.startOffset;
   try {
     const [{ baseOffset, recordCount }] = await log.readEntries(toIndex(index - 1), { until: index, bytesMax: 1 });

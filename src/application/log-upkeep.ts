@@ -16,7 +16,7 @@ const retainEveryMs = 10_000;
 
 export interface LogUpkeepOptions {
   readonly log: Pick<Log, 'retain' | 'startIndex'>;
-  readonly tail: LogTail;
+  readonly tail: Pick<LogTail, 'forgetBefore'>;
   readonly hardState: Pick<HardStateFile, 'current'>;
   readonly thread: AppendThread;
   readonly applier: Pick<Applier, 'applied' | 'appliedBytes'>;

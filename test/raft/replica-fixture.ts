@@ -1,0 +1,156 @@
+import { crc32c } from '../../src/adapters/checksum/crc32c.js';
+import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
+import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
+import { CommitLogService } from '../../src/application/commit-log-service.js';
+import { ConfigurationFile } from '../../src/application/configuration.js';
+import { DiskReserve } from '../../src/application/disk-reserve.js';
+import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
+import type {
+  Contact,
+  FollowFrom,
+  ReplicaUplink,
+  SourceNews,
+  SourceStatus,
+} from '../../src/application/ports/replica-uplink.js';
+import type { Retention } from '../../src/application/raft-options.js';
+import { ReplicaCluster } from '../../src/application/replica-cluster.js';
+import { FollowedEntries } from '../../src/application/replica-desk.js';
+import { Replica } from '../../src/application/replica.js';
+import { unlessAborted } from '../../src/application/unless-aborted.js';
+import type { Directory } from '../../src/domain/log/directory.js';
+import { HardStateFile } from '../../src/domain/log/hard-state.js';
+import { Log } from '../../src/domain/log/log.js';
+import { storedBytes } from '../../src/domain/log/record-batch.js';
+import { MemoryLogger } from '../grpc/fixture.js';
+import type { Group, GroupMember } from './group.js';
+
+export const logId = new Uint8Array(16).fill(7);
+
+/** The members of a group, as replicas reach them: those that run, and neither are cut off nor hang. */
+export class MemoryUplink implements ReplicaUplink {
+  readonly cutOff = new Set<string>();
+  /** They take calls and say nothing. */
+  readonly hanging = new Set<string>();
+  /** Whom a call of `follow` was made to, in order. */
+  readonly followed: string[] = [];
+  /** Bytes that sources have given out. */
+  givenBytes = 0;
+  /** What a source says of itself, where it is to lie. */
+  disguise: (status: SourceStatus) => SourceStatus = (status) => status;
+
+  constructor(private readonly group: Group) {}
+
+  async *follow(source: Contact, from: FollowFrom, signal: AbortSignal): AsyncGenerator<SourceNews, void, void> {
+    const { member, node, log } = this.#member(source);
+    this.followed.push(member.name);
+    const { clock } = this.group;
+    const desk = new FollowedEntries({ node, log, id: member.id, clusterId: logId, clock });
+    const ended = new AbortController();
+    signal.addEventListener('abort', () => ended.abort(signal.reason), { once: true });
+    const news = desk.follow(from, ended.signal);
+    try {
+      for (;;) {
+        if (this.hanging.has(member.name)) await unlessAborted(signal, new Promise(() => undefined));
+        const result = await unlessAborted(signal, news.next());
+        this.#member(source);
+        if (result.done === true) return;
+        const { status, ...rest } = result.value;
+        for (const batch of rest.batches) this.givenBytes += storedBytes(batch);
+        yield { ...rest, ...(status && { status: this.disguise(status) }) };
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new UnavailableError(error instanceof Error ? error.message : 'failed');
+    } finally {
+      ended.abort();
+    }
+  }
+
+  async readBarrier(source: Contact, signal: AbortSignal): ReturnType<ReplicaUplink['readBarrier']> {
+    return this.#member(source).node.readBarrier(signal);
+  }
+
+  async append(
+    ...[leader, records, options]: Parameters<ReplicaUplink['append']>
+  ): ReturnType<ReplicaUplink['append']> {
+    const member = this.#member(leader);
+    const receipt = await member.node.appendForwarded(records, options);
+    if (this.cutOff.has(member.member.name)) throw new OutcomeUnknownError('the link broke during an append');
+    return receipt;
+  }
+
+  clusterOf(contact: Contact): ReturnType<ReplicaUplink['clusterOf']> {
+    return this.#member(contact).cluster;
+  }
+
+  async close(): Promise<void> {}
+
+  #member({ rpcAddr }: Contact): GroupMember {
+    const found = [...this.group.running.values()].find(({ member }) => member.rpcAddr === rpcAddr);
+    if (found === undefined || this.cutOff.has(found.member.name))
+      throw new UnavailableError(`nobody answers at ${rpcAddr}`);
+    return found;
+  }
+}
+
+export interface ReplicaDisk {
+  readonly raft: Directory;
+  readonly log: Directory;
+}
+
+export interface RunningReplica {
+  readonly replica: Replica;
+  readonly cluster: ReplicaCluster;
+  readonly service: CommitLogService;
+  readonly log: Log;
+  readonly uplink: MemoryUplink;
+  readonly logger: MemoryLogger;
+  readonly fatal: unknown[];
+  /** As the node's end: everything is durable and closed. */
+  stop(): Promise<void>;
+}
+
+export interface ReplicaSettings {
+  readonly disk?: ReplicaDisk;
+  readonly sources?: readonly string[];
+  readonly retention?: Retention;
+  readonly segmentBytesMax?: number;
+  readonly reserveBytes?: number;
+}
+
+export const newDisk = (): { raft: MemoryDirectory; log: MemoryDirectory } => ({
+  raft: new MemoryDirectory(),
+  log: new MemoryDirectory(),
+});
+
+export async function startReplica(group: Group, settings: ReplicaSettings = {}): Promise<RunningReplica> {
+  const { disk = newDisk(), retention = {}, segmentBytesMax, reserveBytes = 0 } = settings;
+  const { clock } = group;
+  const hardState = await HardStateFile.open(disk.raft, crc32c);
+  const configuration = await ConfigurationFile.open(disk.raft, crc32c);
+  if (configuration.kept === undefined) await configuration.write({ id: 0, contacts: [], history: [], replica: true });
+  const log = await Log.open(disk.log, {
+    ...{ logId, crc32c, durableIndex: hardState.current.commit },
+    ...(segmentBytesMax !== undefined && { segmentBytesMax }),
+  });
+  const uplink = new MemoryUplink(group);
+  const logger = new MemoryLogger();
+  const random = seededRandom(3);
+  const fatal: unknown[] = [];
+  const contacts = settings.sources?.map((name) => ({ name, rpcAddr: `${name}:8400` }));
+  const replica = await Replica.start({
+    ...{ log, hardState, configuration, uplink, retention, clock, logger, clusterId: logId },
+    diskReserve: await DiskReserve.open(disk.log, reserveBytes, clock, () => undefined),
+    sources: () => contacts ?? configuration.kept?.contacts ?? [],
+    random: (n) => Math.floor(random() * n),
+    onFatal: (error) => fatal.push(error),
+  });
+  const cluster = new ReplicaCluster({ replica, uplink, log, self: { name: 'r1' }, clusterId: logId });
+  const service = new CommitLogService(replica, log);
+  const stop = async (): Promise<void> => {
+    await group.settled(replica.close());
+    await log.close();
+    await hardState.close();
+  };
+  return { replica, cluster, service, log, uplink, logger, fatal, stop };
+}

@@ -1,0 +1,385 @@
+import { describe, expect, it } from '@jest/globals';
+import type { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
+import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
+import type { Directory } from '../../src/domain/log/directory.js';
+import { toOffset } from '../../src/domain/log/offsets.js';
+import { forEachRecord } from '../../src/domain/log/records.js';
+import { decodeRecord } from '../../src/domain/log/record.js';
+import { Group, type GroupMember, records, valuesOf } from './group.js';
+import { newDisk, type ReplicaSettings, type RunningReplica, startReplica } from './replica-fixture.js';
+
+const names = ['n1', 'n2', 'n3'];
+const forever = new AbortController().signal;
+
+async function groupWith(
+  count: number,
+  options: ConstructorParameters<typeof Group>[0] = {},
+): Promise<{ group: Group; leader: GroupMember }> {
+  const group = await Group.of(names, options);
+  const leader = await group.leader();
+  await produce(group, leader, count);
+  return { group, leader };
+}
+
+async function produce(group: Group, { node }: GroupMember, count: number, from = 0): Promise<void> {
+  for (let i = from; i < from + count; i++) await group.settled(node.propose(records(`value ${i}`)));
+}
+
+const caughtUp =
+  ({ replica, log }: RunningReplica, { node }: GroupMember): (() => boolean) =>
+  () =>
+    replica.highWatermark === node.highWatermark && log.lastIndex === node.lastIndex;
+
+async function storesOf(directory: Directory): Promise<Map<string, string>> {
+  const stores = new Map<string, string>();
+  for (const name of (await directory.list()).filter((each) => each.endsWith('.store'))) {
+    const file = await directory.open(name);
+    stores.set(name, Buffer.from(await file.read(0, await file.size())).toString('base64'));
+  }
+  return stores;
+}
+
+async function valuesAt({ service, log, replica }: RunningReplica): Promise<string[]> {
+  const values: string[] = [];
+  for (let next: number = log.startOffset; next < replica.highWatermark;) {
+    const { batches } = await service.read({ offset: toOffset(next) }, { signal: forever });
+    for (const { payload, recordCount, baseOffset } of batches) {
+      forEachRecord(payload, (start, end) =>
+        values.push(new TextDecoder().decode(decodeRecord(payload.subarray(start, end)).value)),
+      );
+      next = baseOffset + recordCount;
+    }
+  }
+  return values;
+}
+
+/** A replica that has all that the leader has. */
+async function replicaOf(group: Group, leader: GroupMember, settings: ReplicaSettings = {}): Promise<RunningReplica> {
+  const running = await startReplica(group, { sources: names, ...settings });
+  await group.until(caughtUp(running, leader));
+  return running;
+}
+
+describe('a replica', () => {
+  it('has the stores of a member, byte for byte, and goes on as the log grows', async () => {
+    const options = { segmentBytesMax: 4096 };
+    const { group, leader } = await groupWith(100, options);
+    const disk = newDisk();
+    const running = await replicaOf(group, leader, { disk, ...options });
+    await produce(group, leader, 50, 100);
+    await group.until(caughtUp(running, leader));
+    expect(await valuesAt(running)).toEqual(await valuesOf(leader));
+    const stores = await storesOf(disk.log);
+    expect(stores.size).toBeGreaterThan(2);
+    expect(stores).toEqual(await storesOf(group.disk(leader.member.name).log));
+    expect(running.replica.lag).toMatchObject({ records: 0 });
+    expect(running.fatal).toEqual([]);
+  });
+
+  it('wakes those that follow it', async () => {
+    const { group, leader } = await groupWith(1);
+    const running = await replicaOf(group, leader);
+    const following = running.service.follow('latest', { signal: forever });
+    const next = following.next();
+    await produce(group, leader, 1, 1);
+    const { value } = await group.settled(next);
+    expect(value.batches[0].baseOffset).toBe(1);
+  });
+
+  it('asks the leader last', async () => {
+    const { group, leader } = await groupWith(1);
+    for (let i = 0; i < 5; i++) {
+      const running = await replicaOf(group, leader, { disk: newDisk() });
+      running.uplink.cutOff.add(running.replica.source?.name ?? '');
+      await produce(group, leader, 1);
+      await group.until(caughtUp(running, leader));
+      const first = running.uplink.followed[0];
+      const second = running.uplink.followed.find((name) => name !== first);
+      if (first !== leader.member.name) expect(second).not.toBe(leader.member.name);
+      await running.stop();
+    }
+  });
+
+  it('is no member, and counts for no quorum', async () => {
+    const { group, leader } = await groupWith(3);
+    const running = await replicaOf(group, leader);
+    const follower = [...group.running.keys()].filter((name) => name !== leader.member.name);
+    for (const name of follower) await group.stop(name);
+    const appending = leader.node.propose(records('never'));
+    appending.catch(() => undefined);
+    await expect(group.until(() => leader.node.highWatermark > 3, 3_000)).rejects.toThrow(/not within/);
+    expect(leader.node.configuration.members.map(({ name }) => name)).toEqual(names);
+    expect(running.replica.highWatermark).toBe(3);
+    expect(running.log.endOffset).toBe(3);
+  });
+});
+
+describe('what takes the leader, asked of a replica', () => {
+  it('is forwarded: appends', async () => {
+    const { group, leader } = await groupWith(2);
+    const running = await replicaOf(group, leader);
+    const receipt = await group.settled(running.service.append(records('a', 'b')));
+    expect(receipt).toMatchObject({ baseOffset: 2, recordCount: 2 });
+    await group.until(() => running.replica.highWatermark === 4);
+    const stale = running.service.append(records('c'), { expectedOffset: toOffset(3) });
+    await expect(group.settled(stale)).rejects.toThrow(/expected/);
+  });
+
+  it('is refused where there is no leader, and of unknown outcome where the link breaks', async () => {
+    const { group, leader } = await groupWith(2);
+    const running = await replicaOf(group, leader);
+    const appending = running.service.append(records('a'));
+    running.uplink.cutOff.add(leader.member.name);
+    await expect(group.settled(appending)).rejects.toBeInstanceOf(OutcomeUnknownError);
+    await expect(running.service.append(records('a'))).rejects.toBeInstanceOf(UnavailableError);
+    const alone = await startReplica(group, { sources: [] });
+    await expect(alone.service.append(records('a'))).rejects.toThrow('there is no leader now');
+  });
+
+  it('waits for what was acknowledged anywhere: linearizable reads', async () => {
+    const { group, leader } = await groupWith(2);
+    const running = await replicaOf(group, leader);
+    await produce(group, leader, 5, 2);
+    const read = running.service.read({ offset: toOffset(6) }, { signal: forever, linearizable: true });
+    expect((await group.settled(read)).batches).toHaveLength(1);
+  });
+
+  it('is forwarded: the administration, and else it answers as it sees it', async () => {
+    const { group, leader } = await groupWith(2);
+    const running = await replicaOf(group, leader);
+    const status = await running.cluster.status({ signal: forever });
+    expect(status).toMatchObject({ answeredBy: leader.member.name, leader: leader.member.name });
+    const heir = names.find((name) => name !== leader.member.name);
+    expect(await group.settled(running.cluster.transferLeadership(heir, forever))).toBe(heir);
+    await group.until(() => running.replica.leader?.name === heir);
+    expect(running.replica.servers().filter(({ isLeader }) => isLeader)).toMatchObject([{ id: heir }]);
+    for (const name of names) running.uplink.cutOff.add(name);
+    const own = await running.cluster.status({ signal: forever });
+    expect(own).toMatchObject({ answeredBy: 'r1', highWatermark: 2 });
+    expect(own.problem).toMatch(/r1 is a replica.* 0 records behind/);
+    expect(await running.cluster.admit()).toMatchObject({ kind: 'retry', leaderAddr: `${heir}:8400` });
+  });
+});
+
+describe('a replica that loses its source', () => {
+  it('goes on with another one at once', async () => {
+    const { group, leader } = await groupWith(5);
+    const running = await replicaOf(group, leader);
+    const first = running.replica.source?.name ?? '';
+    running.uplink.cutOff.add(first);
+    await produce(group, leader, 5, 5);
+    await group.until(caughtUp(running, leader), 2_000);
+    expect(running.replica.source?.name).not.toBe(first);
+    expect(await valuesAt(running)).toEqual(await valuesOf(leader));
+  });
+
+  it('does so as well where it only says nothing', async () => {
+    const { group, leader } = await groupWith(5);
+    const running = await replicaOf(group, leader);
+    const first = running.replica.source?.name ?? '';
+    running.uplink.hanging.add(first);
+    await produce(group, leader, 5, 5);
+    await group.until(caughtUp(running, leader), 7_000);
+    expect(running.replica.source?.name).not.toBe(first);
+  });
+
+  it('and finds one that is cut off from the leader, leaves that one', async () => {
+    const { group, leader } = await groupWith(5);
+    const lonely = group.follower();
+    const running = await replicaOf(group, leader, { sources: [lonely.member.name] });
+    await running.stop();
+    for (const { member } of group.running.values())
+      if (member.id !== lonely.member.id) group.network.cut(member.id, lonely.member.id);
+    const others = names.filter((name) => name !== lonely.member.name);
+    const again = await startReplica(group, { sources: [lonely.member.name, ...others] });
+    for (const name of others) again.uplink.cutOff.add(name);
+    await group.until(() => again.replica.source?.name === lonely.member.name);
+    again.uplink.cutOff.clear();
+    await produce(group, leader, 5, 5);
+    await group.until(caughtUp(again, leader), 20_000);
+    expect(again.replica.source?.name).not.toBe(lonely.member.name);
+  });
+
+  it('says that it lags, waits longer each time, and comes back when a member does', async () => {
+    const { group, leader } = await groupWith(5);
+    const running = await replicaOf(group, leader);
+    for (const name of names) running.uplink.cutOff.add(name);
+    await produce(group, leader, 1, 5);
+    await group.until(() => (running.replica.lag.heardMsAgo ?? 0) > 30_000);
+    expect(running.replica.source).toBeUndefined();
+    // A round each few seconds by then.
+    const asked = running.logger.lines.filter(({ message }) => message === 'the source is given up').length;
+    expect(asked).toBeLessThan(80);
+    const said = running.logger.lines.filter(({ message }) => message === 'no member can be followed');
+    expect(said).toHaveLength(1);
+    expect(await valuesAt(running)).toHaveLength(5);
+    running.uplink.cutOff.clear();
+    await group.until(caughtUp(running, leader), 6_000);
+  });
+});
+
+describe('a replica that starts again', () => {
+  it('shows all that it showed before, without anybody, and goes on from there', async () => {
+    const { group, leader } = await groupWith(20);
+    const disk = newDisk();
+    const first = await replicaOf(group, leader, { disk });
+    await first.stop();
+    await produce(group, leader, 5, 20);
+    const alone = await startReplica(group, { disk, sources: [] });
+    expect(alone.replica.highWatermark).toBe(20);
+    expect((await alone.service.info(forever)).highWatermark).toBe(20);
+    expect(alone.replica.servers().map(({ id }) => id)).toEqual(names);
+    await alone.stop();
+    // From the contacts that it has noted.
+    const again = await startReplica(group, { disk });
+    await group.until(caughtUp(again, leader));
+    expect(await valuesAt(again)).toEqual(await valuesOf(leader));
+    expect(await storesOf(disk.log)).toEqual(await storesOf(group.disk(leader.member.name).log));
+  });
+
+  it('after damage has the damaged part come anew, and shows nothing less meanwhile', async () => {
+    const { group, leader } = await groupWith(20);
+    const disk = newDisk();
+    await (await replicaOf(group, leader, { disk })).stop();
+    await flipMiddle(disk.log);
+    const running = await startReplica(group, { disk, sources: names });
+    const before = running.replica.highWatermark;
+    expect(before).toBeLessThan(20);
+    const info = running.service.info(forever);
+    expect((await group.settled(info)).highWatermark).toBe(20);
+    await group.until(caughtUp(running, leader));
+    expect(await valuesAt(running)).toEqual(await valuesOf(leader));
+    expect(await storesOf(disk.log)).toEqual(await storesOf(group.disk(leader.member.name).log));
+  });
+
+  it('after damage, and without a source, says so to who asks for the end', async () => {
+    const { group, leader } = await groupWith(20);
+    const disk = newDisk();
+    await (await replicaOf(group, leader, { disk })).stop();
+    await flipMiddle(disk.log);
+    const running = await startReplica(group, { disk, sources: [] });
+    await expect(group.settled(running.service.info(forever))).rejects.toBeInstanceOf(UnavailableError);
+    const read = running.service.read({ offset: toOffset(0) }, { signal: forever });
+    const { batches } = await group.settled(read);
+    expect(batches.length).toBeGreaterThan(0);
+  });
+});
+
+async function flipMiddle(directory: MemoryDirectory): Promise<void> {
+  const [name] = (await directory.list()).filter((each) => each.endsWith('.store'));
+  const file = await directory.open(name);
+  const at = (await file.size()) >> 1;
+  const [byte] = await file.read(at, 1);
+  await file.write(at, [Uint8Array.of(byte ^ 1)]);
+}
+
+describe('a replica that its source cannot go on with', () => {
+  it('begins anew at the log start of the source, and says so', async () => {
+    const options = { segmentBytesMax: 4096, retention: { bytesMax: 8192 } };
+    const { group, leader } = await groupWith(3, options);
+    const disk = newDisk();
+    await (await replicaOf(group, leader, { disk })).stop();
+    await produce(group, leader, 200, 3);
+    await group.until(() => [...group.running.values()].every(({ log }) => log.startOffset > 3));
+    const running = await replicaOf(group, leader, { disk });
+    expect(running.log.startOffset).toBeGreaterThan(3);
+    expect(running.logger.lines.filter(({ message }) => /begins anew/.test(message))).toHaveLength(1);
+    await expect(running.service.read({ offset: toOffset(0) }, { signal: forever })).rejects.toThrow(/out of range/);
+    const [values, of] = [await valuesAt(running), await valuesOf(leader)];
+    expect(values.slice(-20)).toEqual(of.slice(-20));
+  });
+
+  it('refuses the log of another cluster', async () => {
+    const { group, leader } = await groupWith(3);
+    const running = await startReplica(group, { sources: names });
+    running.uplink.disguise = (status) => ({ ...status, clusterId: new Uint8Array(16).fill(8) });
+    await group.until(() => running.logger.lines.some(({ message }) => /another cluster/.test(message)));
+    expect(running.log.lastIndex).toBe(0);
+    running.uplink.disguise = (status) => status;
+    await group.until(caughtUp(running, leader));
+  });
+
+  it('refuses a log that differs in an entry that both have', async () => {
+    const { group, leader } = await groupWith(3);
+    const disk = newDisk();
+    await (await replicaOf(group, leader, { disk })).stop();
+    const other = await Group.of(names);
+    const leading = await other.leader();
+    await other.settled(leading.cluster.transferLeadership(undefined, forever));
+    const next = await other.leader();
+    await produce(other, next, 9);
+    const running = await startReplica(other, { disk, sources: names });
+    await other.until(() => running.logger.lines.some(({ fields }) => /of term/.test(JSON.stringify(fields))));
+    expect(running.log.endOffset).toBe(3);
+  });
+});
+
+describe('what a replica may cost', () => {
+  it('is bounded at the source: a slow one is given no more than it takes', async () => {
+    const { group, leader } = await groupWith(0);
+    const big = 'x'.repeat(300_000);
+    for (let i = 0; i < 100; i++) await group.settled(leader.node.propose(records(big)));
+    const disk = newDisk();
+    const stalled = stall(disk.log);
+    const running = await startReplica(group, { disk: { raft: disk.raft, log: stalled.directory }, sources: names });
+    stalled.hold();
+    await group.until(() => running.uplink.givenBytes > 16 << 20);
+    for (let i = 0; i < 50; i++) await group.settled(Promise.resolve());
+    expect(running.uplink.givenBytes).toBeLessThan(20 << 20);
+    stalled.release();
+    await group.until(caughtUp(running, leader));
+  });
+
+  it('is bounded by what retention keeps, as configured here', async () => {
+    const { group, leader } = await groupWith(300);
+    const running = await replicaOf(group, leader, { segmentBytesMax: 4096, retention: { bytesMax: 8192 } });
+    await group.until(() => running.log.startOffset > 0);
+    expect(leader.log.startOffset).toBe(0);
+    expect(running.log.bytes).toBeLessThan(16_384);
+    expect((await valuesAt(running)).at(-1)).toBe('value 299');
+  });
+
+  it('is not the disk reserve: it takes entries again when there is space', async () => {
+    const { group, leader } = await groupWith(5);
+    const disk = newDisk();
+    let freeBytes = 10;
+    disk.log.freeBytes = () => Promise.resolve(freeBytes);
+    const running = await startReplica(group, { disk, sources: names, reserveBytes: 100 });
+    await group.until(() => running.logger.lines.some(({ message }) => message === 'no member can be followed'));
+    expect(running.replica.highWatermark).toBe(0);
+    freeBytes = 1e9;
+    await group.until(caughtUp(running, leader));
+  });
+});
+
+/** The directory with syncs of files that wait while it is held. */
+function stall(inner: MemoryDirectory): { directory: Directory; hold(): void; release(): void } {
+  let held: Promise<void> = Promise.resolve();
+  let release = (): void => undefined;
+  const slow = (file: Awaited<ReturnType<Directory['open']>>): typeof file =>
+    Object.assign(Object.create(file) as typeof file, {
+      size: () => file.size(),
+      read: (position: number, length: number) => file.read(position, length),
+      write: (position: number, chunks: readonly Uint8Array[]) => file.write(position, chunks),
+      truncate: (length: number) => file.truncate(length),
+      close: () => file.close(),
+      sync: async () => {
+        await held;
+        await file.sync();
+      },
+    });
+  const directory: Directory = {
+    list: () => inner.list(),
+    subdirectory: (name) => inner.subdirectory(name),
+    create: async (name) => slow(await inner.create(name)),
+    open: async (name) => slow(await inner.open(name)),
+    rename: (from, to) => inner.rename(from, to),
+    remove: (name) => inner.remove(name),
+    sync: () => inner.sync(),
+    freeBytes: () => inner.freeBytes(),
+  };
+  const hold = (): void => {
+    held = new Promise((resolve) => (release = resolve));
+  };
+  return { directory, hold, release: () => release() };
+}
