@@ -1,5 +1,6 @@
-import type { SwimMessage } from '../../src/domain/membership/message.js';
+import type { PushPull, SwimMessage } from '../../src/domain/membership/message.js';
 import { MalformedGossipError, type MembershipWire } from '../../src/domain/membership/wire.js';
+import type { NetworkWire } from './simulated-network.js';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -18,9 +19,13 @@ class StandIn extends Uint8Array {
 }
 
 /** Bytes that stand for a message, as many as the real ones have: a simulated hour encodes millions. */
-export class MemoryWire implements MembershipWire {
+export class MemoryWire implements NetworkWire {
   encodeSwim(message: SwimMessage): Uint8Array {
     return this.#stand('swim', message, swimBytes(message));
+  }
+
+  transmit(state: PushPull): PushPull {
+    return state;
   }
 
   decodeSwim(bytes: Uint8Array): SwimMessage {

@@ -1,15 +1,24 @@
-import type { GossipAddress, PushPull } from '../../src/domain/membership/message.js';
+import type { GossipAddress, PushPull, SwimMessage } from '../../src/domain/membership/message.js';
 import type { Output } from '../../src/domain/membership/output.js';
 import { SerfNode, type SerfNodeOptions } from '../../src/domain/membership/serf-node.js';
 import { lanTiming, type GossipTiming } from '../../src/domain/membership/timing.js';
+import type { MembershipWire } from '../../src/domain/membership/wire.js';
 import { MemoryWire } from './memory-wire.js';
 import { randomOf } from './random.js';
+
+/** How messages look on this network. */
+export interface NetworkWire extends MembershipWire {
+  decodeSwim(bytes: Uint8Array): SwimMessage;
+  /** What arrives of a push/pull that is sent. */
+  transmit(state: PushPull): PushPull;
+}
 
 interface NetworkOptions {
   readonly seed: number;
   /** Of a hundred packets. */
   readonly lostPercent?: number;
   readonly timing?: GossipTiming;
+  readonly wire?: NetworkWire;
   /** Hosts that no packet reaches, only streams do. */
   readonly losesPacketsTo?: (host: Host) => boolean;
 }
@@ -74,7 +83,7 @@ export class SimulatedNetwork {
   now = 0;
   readonly hosts: Host[] = [];
   readonly random: () => number;
-  readonly wire = new MemoryWire();
+  readonly wire: NetworkWire;
   readonly timing: GossipTiming;
   readonly #lostShare: number;
   readonly #losesPacketsTo: (host: Host) => boolean;
@@ -84,7 +93,9 @@ export class SimulatedNetwork {
   readonly #byAddress = new Map<string, Host>();
   readonly #packetsToNobody = new Map<string, number>();
 
-  constructor({ seed, lostPercent = 0, timing = lanTiming, losesPacketsTo = () => false }: NetworkOptions) {
+  constructor(options: NetworkOptions) {
+    const { seed, lostPercent = 0, timing = lanTiming, losesPacketsTo = () => false } = options;
+    this.wire = options.wire ?? new MemoryWire();
     this.#losesPacketsTo = losesPacketsTo;
     this.random = randomOf(seed);
     this.timing = timing;
@@ -221,9 +232,9 @@ export class SimulatedNetwork {
   }
 
   #pushPull(host: Host, to: GossipAddress, join: boolean, onDone: () => void): void {
-    const mine = host.running.pushPullState(join);
+    const mine = this.wire.transmit(host.running.pushPullState(join));
     this.#exchange(host, to, (other): (() => void) => {
-      const theirs: PushPull = other.running.pushPullState(join);
+      const theirs = this.wire.transmit(other.running.pushPullState(join));
       other.running.mergePushPull(mine, this.now);
       return () => {
         host.running.mergePushPull(theirs, this.now);
