@@ -50,6 +50,8 @@ const needs: Readonly<Record<string, Readonly<Record<string, Need>>>> = {
     Join: 'node',
     GetLogEnd: 'node',
     ReadEntries: 'node',
+    FollowEntries: 'node',
+    GetReadBarrier: 'node',
   },
   'grpc.health.v1.Health': { Check: 'nothing', Watch: 'nothing' },
   'grpc.reflection.v1.ServerReflection': { ServerReflectionInfo: 'nothing' },

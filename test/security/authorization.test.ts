@@ -40,6 +40,8 @@ const permitted: Readonly<Record<string, readonly Identity[]>> = {
   '/golog.peer.v1.PeerService/Join': ['n1'],
   '/golog.peer.v1.PeerService/GetLogEnd': ['n1'],
   '/golog.peer.v1.PeerService/ReadEntries': ['n1'],
+  '/golog.peer.v1.PeerService/FollowEntries': ['n1'],
+  '/golog.peer.v1.PeerService/GetReadBarrier': ['n1'],
   '/grpc.health.v1.Health/Check': names,
   '/grpc.health.v1.Health/Watch': names,
   '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo': names,

@@ -4,12 +4,12 @@ import { status } from '@grpc/grpc-js';
 import { UnavailableError } from '../../application/errors.js';
 import type { EntryDesk } from '../../application/ports/entry-source.js';
 import type { Logger } from '../../application/ports/logger.js';
-import { CorruptRangeError, IndexOutOfRangeError, InvalidInputError } from '../../domain/log/errors.js';
 import {
   GetLogEndRequestSchema,
   GetLogEndResponseSchema,
   ReadEntriesRequestSchema,
 } from '../../gen/golog/peer/v1/peer_service_pb.js';
+import { statusOfEntryError } from './entry-errors.js';
 import { encodeEntries } from './entry-wire.js';
 import { safeNumber } from './safe-number.js';
 
@@ -46,7 +46,7 @@ export class EntryCalls {
       });
       respond(null, Buffer.from(toBinary(GetLogEndResponseSchema, response)));
     } catch (error) {
-      respond(this.#statusOf(error));
+      respond(statusOfEntryError(error, this.logger));
     }
   }
 
@@ -63,7 +63,7 @@ export class EntryCalls {
         if (this.#streams.delete(call)) call.end();
       },
       (error: unknown) => {
-        const { code, details } = this.#statusOf(error);
+        const { code, details } = statusOfEntryError(error, this.logger);
         if (this.#streams.delete(call)) fail(call, code, details);
       },
     );
@@ -86,15 +86,6 @@ export class EntryCalls {
   #deskOrThrow(): EntryDesk {
     if (this.#desk === undefined) throw new UnavailableError('this node is starting');
     return this.#desk;
-  }
-
-  #statusOf(error: unknown): { code: status; details: string } {
-    if (error instanceof UnavailableError) return { code: status.UNAVAILABLE, details: error.message };
-    if (error instanceof IndexOutOfRangeError) return { code: status.OUT_OF_RANGE, details: error.message };
-    if (error instanceof CorruptRangeError) return { code: status.DATA_LOSS, details: error.message };
-    if (error instanceof InvalidInputError) return { code: status.INVALID_ARGUMENT, details: error.message };
-    this.logger.error({ err: error }, 'a peer could not be given entries');
-    return { code: status.INTERNAL, details: 'internal error; the log of this node says more' };
   }
 }
 

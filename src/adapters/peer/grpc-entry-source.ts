@@ -19,8 +19,8 @@ import { safeNumber } from './safe-number.js';
 
 const answerMs = 3_000;
 
-const same = (bytes: Buffer): Buffer => bytes;
-const pathOf = ({ name }: { readonly name: string }): string => `/${PeerService.typeName}/${name}`;
+export const same = (bytes: Buffer): Buffer => bytes;
+export const pathOf = ({ name }: { readonly name: string }): string => `/${PeerService.typeName}/${name}`;
 
 /** Reads over `golog.peer.v1.PeerService`, with a connection for each call. A dead one is noticed by its keepalive. */
 export class GrpcEntrySource implements EntrySource {
@@ -112,7 +112,7 @@ export class GrpcEntrySource implements EntrySource {
 }
 
 /** A failed call is as good as no answer; anything else is as it was. */
-function inPortsTerms(error: unknown): unknown {
+export function inPortsTerms(error: unknown): unknown {
   const isCallError = typeof error === 'object' && error !== null && 'details' in error;
   return isCallError ? new UnavailableError(String(error.details)) : error;
 }

@@ -6,6 +6,7 @@ import type { EntryDesk } from '../../application/ports/entry-source.js';
 import type { JoinDesk } from '../../application/ports/join-transport.js';
 import type { Logger } from '../../application/ports/logger.js';
 import type { Peer, PeerReceiver } from '../../application/ports/peer-transport.js';
+import type { ReplicaDesk } from '../../application/ports/replica-uplink.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
 import type { Seal } from '../../domain/log/record-batch.js';
 import type { Message } from '../../domain/raft/message.js';
@@ -18,6 +19,7 @@ import { answerMessage, joinerOf } from './join-messages.js';
 import { identityOf } from './peer-identity.js';
 import type { PeerTrust } from './peer-trust.js';
 import { decodeMessages } from './raft-message-wire.js';
+import { ReplicaCalls } from './replica-calls.js';
 
 type Stream = ServerDuplexStream<Buffer, Buffer>;
 type Lane = 'control' | 'bulk' | 'append';
@@ -64,12 +66,23 @@ export class PeerEndpoint {
       if ('from' in caller) this.#entries.read(call);
       else end(call, caller.code, caller.details);
     },
+    followEntries: (call: ServerWritableStream<Buffer, Buffer>): void => {
+      const caller = this.#letIn(call.metadata, true);
+      if ('from' in caller) this.#replicas.follow(call);
+      else end(call, caller.code, caller.details);
+    },
+    getReadBarrier: (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void => {
+      const caller = this.#letIn(call.metadata, true);
+      if ('from' in caller) this.#replicas.readBarrier(call, respond);
+      else respond(caller);
+    },
   };
   /** By lane and sender: a newer stream of the same takes the place of the older. */
   readonly #streams = new Map<string, Stream>();
   #node: PeerNode | undefined;
   #desk: JoinDesk | undefined;
   readonly #entries: EntryCalls;
+  readonly #replicas: ReplicaCalls;
 
   /** Of calls that are on their way to their handlers. */
   readonly #callers = new WeakMap<Metadata, Caller>();
@@ -80,6 +93,7 @@ export class PeerEndpoint {
     private readonly trust?: PeerTrust,
   ) {
     this.#entries = new EntryCalls(logger);
+    this.#replicas = new ReplicaCalls(logger);
   }
 
   /** Told who makes a call before its handler is. */
@@ -97,6 +111,11 @@ export class PeerEndpoint {
     this.#entries.setDesk(desk);
   }
 
+  /** Who answers replicas; until then they are told to ask again. */
+  setReplicas(desk: ReplicaDesk): void {
+    this.#replicas.setDesk(desk);
+  }
+
   /** Lets the peers of this node in. */
   open(node: PeerNode): void {
     this.#node = node;
@@ -108,23 +127,25 @@ export class PeerEndpoint {
     for (const stream of this.#streams.values()) end(stream, status.UNAVAILABLE, 'this node is closing its links');
     this.#streams.clear();
     this.#entries.endAll();
+    this.#replicas.endAll();
   }
 
   /** Ends the streams of a peer that is a member no more. */
   turnOut(id: number): void {
     for (const lane of ['control', 'bulk', 'append'] as const) {
-      const stream = this.#streams.get(key(lane, id));
+      const key = `${lane} ${id}`;
+      const stream = this.#streams.get(key);
       if (stream) end(stream, status.FAILED_PRECONDITION, `member ${id} was removed`);
-      this.#streams.delete(key(lane, id));
+      this.#streams.delete(key);
     }
   }
 
   #messages(call: Stream, lane: Lane): void {
     const admitted = this.#admit(call, lane);
     if (admitted === undefined) return;
-    const { node, from } = admitted;
+    const { node, from, key } = admitted;
     call.on('data', (bytes: Buffer) => {
-      if (this.#streams.get(key(lane, from)) === call) this.#receive(bytes, node, from);
+      if (this.#streams.get(key) === call) this.#receive(bytes, node, from);
     });
   }
 
@@ -148,7 +169,7 @@ export class PeerEndpoint {
   #appends(call: Stream): void {
     const admitted = this.#admit(call, 'append');
     if (admitted === undefined) return;
-    const { node, from } = admitted;
+    const { node, from, key } = admitted;
     const answers = new FrameQueue<AppendAnswer>(Infinity);
     answers.open((items, sent) => {
       call.write(encodeAnswers(items), (error?: Error | null) => {
@@ -163,7 +184,7 @@ export class PeerEndpoint {
       answers.flush();
     };
     call.on('data', (bytes: Buffer) => {
-      if (this.#streams.get(key('append', from)) !== call) return;
+      if (this.#streams.get(key) !== call) return;
       try {
         for (const append of decodeAppends(bytes)) {
           const { id } = append;
@@ -186,34 +207,36 @@ export class PeerEndpoint {
   }
 
   /** Lets the caller in, or ends the call with what does not fit. */
-  #admit(call: Stream, lane: Lane): { node: PeerNode; from: number } | undefined {
-    const caller = this.#letIn(call.metadata);
+  #admit(call: Stream, lane: Lane): { node: PeerNode; from: number; key: string } | undefined {
+    const caller = this.#letIn(call.metadata, lane === 'append');
     if (!('from' in caller)) {
       end(call, caller.code, caller.details);
       return undefined;
     }
     const { node, from, rpcAddr, name } = caller;
-    const older = this.#streams.get(key(lane, from));
+    const key = from === 0 ? `${lane} of replica ${name} at ${rpcAddr}` : `${lane} ${from}`;
+    const older = this.#streams.get(key);
     if (older) end(older, status.ABORTED, 'the same member has opened a newer stream');
-    this.#streams.set(key(lane, from), call);
+    this.#streams.set(key, call);
     call.once('cancelled', () => {
-      if (this.#streams.get(key(lane, from)) === call) this.#streams.delete(key(lane, from));
+      if (this.#streams.get(key) === call) this.#streams.delete(key);
     });
     call.on('end', () => {
       call.end();
     });
     call.sendMetadata(new Metadata());
-    node.heardFrom({ id: from, rpcAddr, ...(name !== '' && { name }) });
-    return { node, from };
+    if (from !== 0) node.heardFrom({ id: from, rpcAddr, ...(name !== '' && { name }) });
+    return { node, from, key };
   }
 
   #letIn(
     metadata: Metadata,
+    mayBeReplica = false,
   ): { node: PeerNode; from: number; rpcAddr: string; name: string } | { code: status; details: string } {
     const node = this.#node;
     if (node === undefined) return { code: status.UNAVAILABLE, details: 'this node is no member yet, or any more' };
     const identity = identityOf(metadata);
-    const misfit = this.#misfit(node, identity);
+    const misfit = this.#misfit(node, identity, mayBeReplica);
     if (misfit !== undefined || identity === undefined)
       return { code: status.FAILED_PRECONDITION, details: misfit ?? '' };
     const distrust = this.#distrust(metadata, identity.name, node.nameOf(identity.from));
@@ -221,12 +244,15 @@ export class PeerEndpoint {
     return { node, from: identity.from, rpcAddr: identity.rpcAddr, name: identity.name };
   }
 
-  #misfit(node: PeerNode, identity: ReturnType<typeof identityOf>): string | undefined {
+  #misfit(node: PeerNode, identity: ReturnType<typeof identityOf>, mayBeReplica: boolean): string | undefined {
     if (identity === undefined) return 'the call does not say which member of which cluster makes it to which';
     const { clusterId, from, to } = identity;
-    if (Buffer.compare(clusterId, node.seal.logId) !== 0)
+    if (from === 0 && !mayBeReplica) return 'a replica is no member';
+    const isNewcomer = from === 0 && clusterId.length === 0;
+    if (!isNewcomer && Buffer.compare(clusterId, node.seal.logId) !== 0)
       return `this node is of cluster ${hex(node.seal.logId)}, not of ${hex(clusterId)}`;
-    if (to !== node.self) return `this node is member ${node.self}, not ${to}`;
+    if (to !== node.self && to !== 0) return `this node is member ${node.self}, not ${to}`;
+    if (from === 0) return undefined;
     if (from === node.self) return `member ${from} is this node`;
     if (node.isRemoved(from)) return `member ${from} was removed from the cluster`;
     return undefined;
@@ -263,7 +289,6 @@ export class PeerEndpoint {
   }
 }
 
-const key = (lane: Lane, from: number): string => `${lane} ${from}`;
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 function end(call: Stream | ServerWritableStream<Buffer, Buffer>, code: status, details: string): void {

@@ -4,9 +4,11 @@ import { Metadata } from '@grpc/grpc-js';
 export interface PeerIdentity {
   /** HOST:PORT of the caller's gRPC, for answers where it is not known. */
   readonly rpcAddr: string;
-  /** 16 bytes: the id of the log. */
+  /** 16 bytes: the id of the log; none of a replica that does not know it yet. */
   readonly clusterId: Uint8Array;
+  /** 0: a replica, which is no member. */
   readonly from: number;
+  /** 0: whoever is there; of a replica only. */
   readonly to: number;
   /** The caller's `--node-name`, which its certificate must have; empty where it does not say. */
   readonly name: string;
@@ -22,7 +24,7 @@ const Key = {
 
 export function identityMetadata({ rpcAddr, clusterId, from, to, name }: PeerIdentity): Metadata {
   const metadata = new Metadata();
-  metadata.set(Key.clusterId, Buffer.from(clusterId));
+  if (clusterId.length > 0) metadata.set(Key.clusterId, Buffer.from(clusterId));
   metadata.set(Key.rpcAddr, rpcAddr);
   metadata.set(Key.from, String(from));
   metadata.set(Key.to, String(to));
@@ -32,12 +34,14 @@ export function identityMetadata({ rpcAddr, clusterId, from, to, name }: PeerIde
 
 /** Undefined where it is missing or none. */
 export function identityOf(metadata: Metadata): PeerIdentity | undefined {
-  const [clusterId] = metadata.get(Key.clusterId);
+  const clusterId = metadata.get(Key.clusterId).at(0);
   const from = Number(metadata.get(Key.from)[0]);
   const to = Number(metadata.get(Key.to)[0]);
   const rpcAddr = String(metadata.get(Key.rpcAddr)[0] ?? '');
   const name = String(metadata.get(Key.name)[0] ?? '');
-  const isId = (id: number): boolean => Number.isSafeInteger(id) && id > 0;
-  if (typeof clusterId === 'string' || clusterId === undefined || !isId(from) || !isId(to)) return undefined;
-  return { clusterId, from, to, rpcAddr, name };
+  const isReplica = from === 0;
+  const isId = (id: number): boolean => Number.isSafeInteger(id) && (id > 0 || (isReplica && id === 0));
+  if (typeof clusterId === 'string' || !isId(from) || !isId(to)) return undefined;
+  if (clusterId === undefined && !isReplica) return undefined;
+  return { clusterId: clusterId ?? new Uint8Array(0), from, to, rpcAddr, name };
 }

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file golog/peer/v1/peer_service.proto.
  */
 export const file_golog_peer_v1_peer_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBnb2xvZy9wZWVyL3YxL3BlZXJfc2VydmljZS5wcm90bxINZ29sb2cucGVlci52MSI+Cg5Db250cm9sUmVxdWVzdBIsCghtZXNzYWdlcxgBIAMoCzIaLmdvbG9nLnBlZXIudjEuUmFmdE1lc3NhZ2UiEQoPQ29udHJvbFJlc3BvbnNlIjsKC0J1bGtSZXF1ZXN0EiwKCG1lc3NhZ2VzGAEgAygLMhouZ29sb2cucGVlci52MS5SYWZ0TWVzc2FnZSIOCgxCdWxrUmVzcG9uc2UirgIKC1JhZnRNZXNzYWdlEiwKBHR5cGUYASABKA4yHi5nb2xvZy5wZWVyLnYxLlJhZnRNZXNzYWdlVHlwZRIKCgJ0bxgCIAEoBBIMCgRmcm9tGAMgASgEEgwKBHRlcm0YBCABKAQSEAoIbG9nX3Rlcm0YBSABKAQSDQoFaW5kZXgYBiABKAQSDgoGY29tbWl0GAcgASgEEg4KBnJlamVjdBgIIAEoCBITCgtyZWplY3RfaGludBgJIAEoBBIUCgdjb250ZXh0GAogASgMSACIAQESKQoIc25hcHNob3QYCyABKAsyFy5nb2xvZy5wZWVyLnYxLlNuYXBzaG90Eg8KB2JhdGNoZXMYDCADKAwSFQoNcmVhZF9jb250ZXh0cxgNIAMoDEIKCghfY29udGV4dCJkCghTbmFwc2hvdBINCgVpbmRleBgBIAEoBBIMCgR0ZXJtGAIgASgEEi0KCm1lbWJlcnNoaXAYAyABKAsyGS5nb2xvZy5wZWVyLnYxLk1lbWJlcnNoaXASDAoEZGF0YRgEIAEoDCJyCgpNZW1iZXJzaGlwEg4KBnZvdGVycxgBIAMoBBIXCg92b3RlcnNfb3V0Z29pbmcYAiADKAQSEAoIbGVhcm5lcnMYAyADKAQSFQoNbGVhcm5lcnNfbmV4dBgEIAMoBBISCgphdXRvX2xlYXZlGAUgASgIIkAKDUFwcGVuZFJlcXVlc3QSLwoHYXBwZW5kcxgBIAMoCzIeLmdvbG9nLnBlZXIudjEuRm9yd2FyZGVkQXBwZW5kInYKD0ZvcndhcmRlZEFwcGVuZBIKCgJpZBgBIAEoBBIUCgxyZWNvcmRfY291bnQYAiABKA0SHAoPZXhwZWN0ZWRfb2Zmc2V0GAMgASgESACIAQESDwoHcmVjb3JkcxgEIAEoDEISChBfZXhwZWN0ZWRfb2Zmc2V0IkcKDkFwcGVuZFJlc3BvbnNlEjUKB2Fuc3dlcnMYASADKAsyJC5nb2xvZy5wZWVyLnYxLkZvcndhcmRlZEFwcGVuZEFuc3dlciKMAQoVRm9yd2FyZGVkQXBwZW5kQW5zd2VyEgoKAmlkGAEgASgEEi8KB3JlY2VpcHQYAiABKAsyHC5nb2xvZy5wZWVyLnYxLkFwcGVuZFJlY2VpcHRIABIrCgVlcnJvchgDIAEoCzIaLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3JIAEIJCgdvdXRjb21lImoKDUFwcGVuZFJlY2VpcHQSEwoLYmFzZV9vZmZzZXQYASABKAQSFAoMcmVjb3JkX2NvdW50GAIgASgNEgwKBHRlcm0YAyABKAQSDQoFaW5kZXgYBCABKAQSEQoJc3luY2VkX29uGAUgAygJIsQICgtBcHBlbmRFcnJvchI9Cgt1bmF2YWlsYWJsZRgBIAEoCzImLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuVW5hdmFpbGFibGVIABJECg9vdXRjb21lX3Vua25vd24YAiABKAsyKS5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLk91dGNvbWVVbmtub3duSAASOwoKb3ZlcmxvYWRlZBgDIAEoCzIlLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuT3ZlcmxvYWRlZEgAElUKGGV4cGVjdGVkX29mZnNldF9taXNtYXRjaBgEIAEoCzIxLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuRXhwZWN0ZWRPZmZzZXRNaXNtYXRjaEgAEjgKCXRvb19sYXJnZRgFIAEoCzIjLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuVG9vTGFyZ2VIABJACg1pbnZhbGlkX2lucHV0GAYgASgLMicuZ29sb2cucGVlci52MS5BcHBlbmRFcnJvci5JbnZhbGlkSW5wdXRIABI+CgxkaXNrX3Jlc2VydmUYByABKAsyJi5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLkRpc2tSZXNlcnZlSAASQAoNY29ycnVwdF9yYW5nZRgIIAEoCzInLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuQ29ycnVwdFJhbmdlSAASNwoIaW50ZXJuYWwYCSABKAsyIy5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLkludGVybmFsSAAaSAoLVW5hdmFpbGFibGUSDwoHbWVzc2FnZRgBIAEoCRIYCgtsZWFkZXJfYWRkchgCIAEoCUgAiAEBQg4KDF9sZWFkZXJfYWRkchohCg5PdXRjb21lVW5rbm93bhIPCgdtZXNzYWdlGAEgASgJGikKCk92ZXJsb2FkZWQSDAoEd2hhdBgBIAEoCRINCgVsaW1pdBgCIAEoBBo6ChZFeHBlY3RlZE9mZnNldE1pc21hdGNoEhAKCGV4cGVjdGVkGAEgASgEEg4KBmFjdHVhbBgCIAEoBBpYCghUb29MYXJnZRIRCglpc19yZWNvcmQYASABKAgSDAoEc2l6ZRgCIAEoBBINCgVsaW1pdBgDIAEoBBISCgVwbGFjZRgEIAEoDUgAiAEBQggKBl9wbGFjZRofCgxJbnZhbGlkSW5wdXQSDwoHbWVzc2FnZRgBIAEoCRo4CgtEaXNrUmVzZXJ2ZRISCgpmcmVlX2J5dGVzGAEgASgEEhUKDXJlc2VydmVfYnl0ZXMYAiABKAQaSAoMQ29ycnVwdFJhbmdlEgwKBGZyb20YASABKAQSCgoCdG8YAiABKAQSDgoGcmVhc29uGAMgASgJEg4KBmlzX2VuZBgEIAEoCBoKCghJbnRlcm5hbEIGCgRraW5kIjQKC0pvaW5SZXF1ZXN0EiUKBmpvaW5lchgBIAEoCzIVLmdvbG9nLnBlZXIudjEuSm9pbmVyIlAKBkpvaW5lchIMCgRuYW1lGAEgASgJEgwKBHV1aWQYAiABKAkSEAoIcnBjX2FkZHIYAyABKAkSGAoQYm9vdHN0cmFwX2V4cGVjdBgEIAEoDSKDAwoMSm9pblJlc3BvbnNlEjQKBmpvaW5lZBgBIAEoCzIiLmdvbG9nLnBlZXIudjEuSm9pblJlc3BvbnNlLkpvaW5lZEgAEigKB3dhaXRpbmcYAiABKAsyFS5nb2xvZy5wZWVyLnYxLkpvaW5lckgAEjIKBXJldHJ5GAMgASgLMiEuZ29sb2cucGVlci52MS5Kb2luUmVzcG9uc2UuUmV0cnlIABI2CgdyZWZ1c2VkGAQgASgLMiMuZ29sb2cucGVlci52MS5Kb2luUmVzcG9uc2UuUmVmdXNlZEgAGj8KBkpvaW5lZBISCgpjbHVzdGVyX2lkGAEgASgMEgoKAmlkGAIgASgEEhUKDWNvbmZpZ3VyYXRpb24YAyABKAwaQQoFUmV0cnkSDgoGcmVhc29uGAEgASgJEhgKC2xlYWRlcl9hZGRyGAIgASgJSACIAQFCDgoMX2xlYWRlcl9hZGRyGhkKB1JlZnVzZWQSDgoGcmVhc29uGAEgASgJQggKBmFuc3dlciIgChBHZXRMb2dFbmRSZXF1ZXN0EgwKBHRlcm0YASABKAQibwoRR2V0TG9nRW5kUmVzcG9uc2USDAoEdGVybRgBIAEoBBINCgVsZWFkcxgCIAEoCBITCgtzdGFydF9pbmRleBgDIAEoBBIUCgxjb21taXRfaW5kZXgYBCABKAQSEgoKbGFzdF9pbmRleBgFIAEoBCI9ChJSZWFkRW50cmllc1JlcXVlc3QSEgoKZnJvbV9pbmRleBgBIAEoBBITCgt1bnRpbF9pbmRleBgCIAEoBCImChNSZWFkRW50cmllc1Jlc3BvbnNlEg8KB2JhdGNoZXMYASABKAwqqgQKD1JhZnRNZXNzYWdlVHlwZRIhCh1SQUZUX01FU1NBR0VfVFlQRV9VTlNQRUNJRklFRBAAEhwKGFJBRlRfTUVTU0FHRV9UWVBFX0FQUEVORBABEiUKIVJBRlRfTUVTU0FHRV9UWVBFX0FQUEVORF9SRVNQT05TRRACEhoKFlJBRlRfTUVTU0FHRV9UWVBFX1ZPVEUQAxIjCh9SQUZUX01FU1NBR0VfVFlQRV9WT1RFX1JFU1BPTlNFEAQSHgoaUkFGVF9NRVNTQUdFX1RZUEVfU05BUFNIT1QQBRIfChtSQUZUX01FU1NBR0VfVFlQRV9IRUFSVEJFQVQQBhIoCiRSQUZUX01FU1NBR0VfVFlQRV9IRUFSVEJFQVRfUkVTUE9OU0UQBxIlCiFSQUZUX01FU1NBR0VfVFlQRV9UUkFOU0ZFUl9MRUFERVIQCBIhCh1SQUZUX01FU1NBR0VfVFlQRV9USU1FT1VUX05PVxAJEiAKHFJBRlRfTUVTU0FHRV9UWVBFX1JFQURfSU5ERVgQChIpCiVSQUZUX01FU1NBR0VfVFlQRV9SRUFEX0lOREVYX1JFU1BPTlNFEAsSHgoaUkFGVF9NRVNTQUdFX1RZUEVfUFJFX1ZPVEUQDBInCiNSQUZUX01FU1NBR0VfVFlQRV9QUkVfVk9URV9SRVNQT05TRRANEiMKH1JBRlRfTUVTU0FHRV9UWVBFX0ZPUkdFVF9MRUFERVIQDjLUAwoLUGVlclNlcnZpY2USTAoHQ29udHJvbBIdLmdvbG9nLnBlZXIudjEuQ29udHJvbFJlcXVlc3QaHi5nb2xvZy5wZWVyLnYxLkNvbnRyb2xSZXNwb25zZSgBMAESQwoEQnVsaxIaLmdvbG9nLnBlZXIudjEuQnVsa1JlcXVlc3QaGy5nb2xvZy5wZWVyLnYxLkJ1bGtSZXNwb25zZSgBMAESSQoGQXBwZW5kEhwuZ29sb2cucGVlci52MS5BcHBlbmRSZXF1ZXN0Gh0uZ29sb2cucGVlci52MS5BcHBlbmRSZXNwb25zZSgBMAESPwoESm9pbhIaLmdvbG9nLnBlZXIudjEuSm9pblJlcXVlc3QaGy5nb2xvZy5wZWVyLnYxLkpvaW5SZXNwb25zZRJOCglHZXRMb2dFbmQSHy5nb2xvZy5wZWVyLnYxLkdldExvZ0VuZFJlcXVlc3QaIC5nb2xvZy5wZWVyLnYxLkdldExvZ0VuZFJlc3BvbnNlElYKC1JlYWRFbnRyaWVzEiEuZ29sb2cucGVlci52MS5SZWFkRW50cmllc1JlcXVlc3QaIi5nb2xvZy5wZWVyLnYxLlJlYWRFbnRyaWVzUmVzcG9uc2UwAWIGcHJvdG8z");
+  fileDesc("CiBnb2xvZy9wZWVyL3YxL3BlZXJfc2VydmljZS5wcm90bxINZ29sb2cucGVlci52MSI+Cg5Db250cm9sUmVxdWVzdBIsCghtZXNzYWdlcxgBIAMoCzIaLmdvbG9nLnBlZXIudjEuUmFmdE1lc3NhZ2UiEQoPQ29udHJvbFJlc3BvbnNlIjsKC0J1bGtSZXF1ZXN0EiwKCG1lc3NhZ2VzGAEgAygLMhouZ29sb2cucGVlci52MS5SYWZ0TWVzc2FnZSIOCgxCdWxrUmVzcG9uc2UirgIKC1JhZnRNZXNzYWdlEiwKBHR5cGUYASABKA4yHi5nb2xvZy5wZWVyLnYxLlJhZnRNZXNzYWdlVHlwZRIKCgJ0bxgCIAEoBBIMCgRmcm9tGAMgASgEEgwKBHRlcm0YBCABKAQSEAoIbG9nX3Rlcm0YBSABKAQSDQoFaW5kZXgYBiABKAQSDgoGY29tbWl0GAcgASgEEg4KBnJlamVjdBgIIAEoCBITCgtyZWplY3RfaGludBgJIAEoBBIUCgdjb250ZXh0GAogASgMSACIAQESKQoIc25hcHNob3QYCyABKAsyFy5nb2xvZy5wZWVyLnYxLlNuYXBzaG90Eg8KB2JhdGNoZXMYDCADKAwSFQoNcmVhZF9jb250ZXh0cxgNIAMoDEIKCghfY29udGV4dCJkCghTbmFwc2hvdBINCgVpbmRleBgBIAEoBBIMCgR0ZXJtGAIgASgEEi0KCm1lbWJlcnNoaXAYAyABKAsyGS5nb2xvZy5wZWVyLnYxLk1lbWJlcnNoaXASDAoEZGF0YRgEIAEoDCJyCgpNZW1iZXJzaGlwEg4KBnZvdGVycxgBIAMoBBIXCg92b3RlcnNfb3V0Z29pbmcYAiADKAQSEAoIbGVhcm5lcnMYAyADKAQSFQoNbGVhcm5lcnNfbmV4dBgEIAMoBBISCgphdXRvX2xlYXZlGAUgASgIIkAKDUFwcGVuZFJlcXVlc3QSLwoHYXBwZW5kcxgBIAMoCzIeLmdvbG9nLnBlZXIudjEuRm9yd2FyZGVkQXBwZW5kInYKD0ZvcndhcmRlZEFwcGVuZBIKCgJpZBgBIAEoBBIUCgxyZWNvcmRfY291bnQYAiABKA0SHAoPZXhwZWN0ZWRfb2Zmc2V0GAMgASgESACIAQESDwoHcmVjb3JkcxgEIAEoDEISChBfZXhwZWN0ZWRfb2Zmc2V0IkcKDkFwcGVuZFJlc3BvbnNlEjUKB2Fuc3dlcnMYASADKAsyJC5nb2xvZy5wZWVyLnYxLkZvcndhcmRlZEFwcGVuZEFuc3dlciKMAQoVRm9yd2FyZGVkQXBwZW5kQW5zd2VyEgoKAmlkGAEgASgEEi8KB3JlY2VpcHQYAiABKAsyHC5nb2xvZy5wZWVyLnYxLkFwcGVuZFJlY2VpcHRIABIrCgVlcnJvchgDIAEoCzIaLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3JIAEIJCgdvdXRjb21lImoKDUFwcGVuZFJlY2VpcHQSEwoLYmFzZV9vZmZzZXQYASABKAQSFAoMcmVjb3JkX2NvdW50GAIgASgNEgwKBHRlcm0YAyABKAQSDQoFaW5kZXgYBCABKAQSEQoJc3luY2VkX29uGAUgAygJIsQICgtBcHBlbmRFcnJvchI9Cgt1bmF2YWlsYWJsZRgBIAEoCzImLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuVW5hdmFpbGFibGVIABJECg9vdXRjb21lX3Vua25vd24YAiABKAsyKS5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLk91dGNvbWVVbmtub3duSAASOwoKb3ZlcmxvYWRlZBgDIAEoCzIlLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuT3ZlcmxvYWRlZEgAElUKGGV4cGVjdGVkX29mZnNldF9taXNtYXRjaBgEIAEoCzIxLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuRXhwZWN0ZWRPZmZzZXRNaXNtYXRjaEgAEjgKCXRvb19sYXJnZRgFIAEoCzIjLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuVG9vTGFyZ2VIABJACg1pbnZhbGlkX2lucHV0GAYgASgLMicuZ29sb2cucGVlci52MS5BcHBlbmRFcnJvci5JbnZhbGlkSW5wdXRIABI+CgxkaXNrX3Jlc2VydmUYByABKAsyJi5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLkRpc2tSZXNlcnZlSAASQAoNY29ycnVwdF9yYW5nZRgIIAEoCzInLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuQ29ycnVwdFJhbmdlSAASNwoIaW50ZXJuYWwYCSABKAsyIy5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLkludGVybmFsSAAaSAoLVW5hdmFpbGFibGUSDwoHbWVzc2FnZRgBIAEoCRIYCgtsZWFkZXJfYWRkchgCIAEoCUgAiAEBQg4KDF9sZWFkZXJfYWRkchohCg5PdXRjb21lVW5rbm93bhIPCgdtZXNzYWdlGAEgASgJGikKCk92ZXJsb2FkZWQSDAoEd2hhdBgBIAEoCRINCgVsaW1pdBgCIAEoBBo6ChZFeHBlY3RlZE9mZnNldE1pc21hdGNoEhAKCGV4cGVjdGVkGAEgASgEEg4KBmFjdHVhbBgCIAEoBBpYCghUb29MYXJnZRIRCglpc19yZWNvcmQYASABKAgSDAoEc2l6ZRgCIAEoBBINCgVsaW1pdBgDIAEoBBISCgVwbGFjZRgEIAEoDUgAiAEBQggKBl9wbGFjZRofCgxJbnZhbGlkSW5wdXQSDwoHbWVzc2FnZRgBIAEoCRo4CgtEaXNrUmVzZXJ2ZRISCgpmcmVlX2J5dGVzGAEgASgEEhUKDXJlc2VydmVfYnl0ZXMYAiABKAQaSAoMQ29ycnVwdFJhbmdlEgwKBGZyb20YASABKAQSCgoCdG8YAiABKAQSDgoGcmVhc29uGAMgASgJEg4KBmlzX2VuZBgEIAEoCBoKCghJbnRlcm5hbEIGCgRraW5kIjQKC0pvaW5SZXF1ZXN0EiUKBmpvaW5lchgBIAEoCzIVLmdvbG9nLnBlZXIudjEuSm9pbmVyIlAKBkpvaW5lchIMCgRuYW1lGAEgASgJEgwKBHV1aWQYAiABKAkSEAoIcnBjX2FkZHIYAyABKAkSGAoQYm9vdHN0cmFwX2V4cGVjdBgEIAEoDSKDAwoMSm9pblJlc3BvbnNlEjQKBmpvaW5lZBgBIAEoCzIiLmdvbG9nLnBlZXIudjEuSm9pblJlc3BvbnNlLkpvaW5lZEgAEigKB3dhaXRpbmcYAiABKAsyFS5nb2xvZy5wZWVyLnYxLkpvaW5lckgAEjIKBXJldHJ5GAMgASgLMiEuZ29sb2cucGVlci52MS5Kb2luUmVzcG9uc2UuUmV0cnlIABI2CgdyZWZ1c2VkGAQgASgLMiMuZ29sb2cucGVlci52MS5Kb2luUmVzcG9uc2UuUmVmdXNlZEgAGj8KBkpvaW5lZBISCgpjbHVzdGVyX2lkGAEgASgMEgoKAmlkGAIgASgEEhUKDWNvbmZpZ3VyYXRpb24YAyABKAwaQQoFUmV0cnkSDgoGcmVhc29uGAEgASgJEhgKC2xlYWRlcl9hZGRyGAIgASgJSACIAQFCDgoMX2xlYWRlcl9hZGRyGhkKB1JlZnVzZWQSDgoGcmVhc29uGAEgASgJQggKBmFuc3dlciIgChBHZXRMb2dFbmRSZXF1ZXN0EgwKBHRlcm0YASABKAQibwoRR2V0TG9nRW5kUmVzcG9uc2USDAoEdGVybRgBIAEoBBINCgVsZWFkcxgCIAEoCBITCgtzdGFydF9pbmRleBgDIAEoBBIUCgxjb21taXRfaW5kZXgYBCABKAQSEgoKbGFzdF9pbmRleBgFIAEoBCI9ChJSZWFkRW50cmllc1JlcXVlc3QSEgoKZnJvbV9pbmRleBgBIAEoBBITCgt1bnRpbF9pbmRleBgCIAEoBCImChNSZWFkRW50cmllc1Jlc3BvbnNlEg8KB2JhdGNoZXMYASABKAwiQQoURm9sbG93RW50cmllc1JlcXVlc3QSEgoKZnJvbV9pbmRleBgBIAEoBBIVCg1wcmV2aW91c190ZXJtGAIgASgEIm0KFUZvbGxvd0VudHJpZXNSZXNwb25zZRIPCgdiYXRjaGVzGAEgASgMEhYKDmhpZ2hfd2F0ZXJtYXJrGAIgASgEEisKBnN0YXR1cxgDIAEoCzIbLmdvbG9nLnBlZXIudjEuU291cmNlU3RhdHVzIq4BCgxTb3VyY2VTdGF0dXMSEgoKY2x1c3Rlcl9pZBgBIAEoDBITCgtzdGFydF9pbmRleBgCIAEoBBIUCgxzdGFydF9vZmZzZXQYAyABKAQSEgoKc3RhcnRfdGVybRgEIAEoBBIKCgJpZBgFIAEoBBIRCglsZWFkZXJfaWQYBiABKAQSLAoHbWVtYmVycxgHIAMoCzIbLmdvbG9nLnBlZXIudjEuU291cmNlTWVtYmVyIlcKDFNvdXJjZU1lbWJlchIKCgJpZBgBIAEoBBIMCgRuYW1lGAIgASgJEgwKBHV1aWQYAyABKAkSEAoIcnBjX2FkZHIYBCABKAkSDQoFdm90ZXMYBSABKAgiFwoVR2V0UmVhZEJhcnJpZXJSZXF1ZXN0IigKFkdldFJlYWRCYXJyaWVyUmVzcG9uc2USDgoGb2Zmc2V0GAEgASgEKqoECg9SYWZ0TWVzc2FnZVR5cGUSIQodUkFGVF9NRVNTQUdFX1RZUEVfVU5TUEVDSUZJRUQQABIcChhSQUZUX01FU1NBR0VfVFlQRV9BUFBFTkQQARIlCiFSQUZUX01FU1NBR0VfVFlQRV9BUFBFTkRfUkVTUE9OU0UQAhIaChZSQUZUX01FU1NBR0VfVFlQRV9WT1RFEAMSIwofUkFGVF9NRVNTQUdFX1RZUEVfVk9URV9SRVNQT05TRRAEEh4KGlJBRlRfTUVTU0FHRV9UWVBFX1NOQVBTSE9UEAUSHwobUkFGVF9NRVNTQUdFX1RZUEVfSEVBUlRCRUFUEAYSKAokUkFGVF9NRVNTQUdFX1RZUEVfSEVBUlRCRUFUX1JFU1BPTlNFEAcSJQohUkFGVF9NRVNTQUdFX1RZUEVfVFJBTlNGRVJfTEVBREVSEAgSIQodUkFGVF9NRVNTQUdFX1RZUEVfVElNRU9VVF9OT1cQCRIgChxSQUZUX01FU1NBR0VfVFlQRV9SRUFEX0lOREVYEAoSKQolUkFGVF9NRVNTQUdFX1RZUEVfUkVBRF9JTkRFWF9SRVNQT05TRRALEh4KGlJBRlRfTUVTU0FHRV9UWVBFX1BSRV9WT1RFEAwSJwojUkFGVF9NRVNTQUdFX1RZUEVfUFJFX1ZPVEVfUkVTUE9OU0UQDRIjCh9SQUZUX01FU1NBR0VfVFlQRV9GT1JHRVRfTEVBREVSEA4ykQUKC1BlZXJTZXJ2aWNlEkwKB0NvbnRyb2wSHS5nb2xvZy5wZWVyLnYxLkNvbnRyb2xSZXF1ZXN0Gh4uZ29sb2cucGVlci52MS5Db250cm9sUmVzcG9uc2UoATABEkMKBEJ1bGsSGi5nb2xvZy5wZWVyLnYxLkJ1bGtSZXF1ZXN0GhsuZ29sb2cucGVlci52MS5CdWxrUmVzcG9uc2UoATABEkkKBkFwcGVuZBIcLmdvbG9nLnBlZXIudjEuQXBwZW5kUmVxdWVzdBodLmdvbG9nLnBlZXIudjEuQXBwZW5kUmVzcG9uc2UoATABEj8KBEpvaW4SGi5nb2xvZy5wZWVyLnYxLkpvaW5SZXF1ZXN0GhsuZ29sb2cucGVlci52MS5Kb2luUmVzcG9uc2USTgoJR2V0TG9nRW5kEh8uZ29sb2cucGVlci52MS5HZXRMb2dFbmRSZXF1ZXN0GiAuZ29sb2cucGVlci52MS5HZXRMb2dFbmRSZXNwb25zZRJWCgtSZWFkRW50cmllcxIhLmdvbG9nLnBlZXIudjEuUmVhZEVudHJpZXNSZXF1ZXN0GiIuZ29sb2cucGVlci52MS5SZWFkRW50cmllc1Jlc3BvbnNlMAESXAoNRm9sbG93RW50cmllcxIjLmdvbG9nLnBlZXIudjEuRm9sbG93RW50cmllc1JlcXVlc3QaJC5nb2xvZy5wZWVyLnYxLkZvbGxvd0VudHJpZXNSZXNwb25zZTABEl0KDkdldFJlYWRCYXJyaWVyEiQuZ29sb2cucGVlci52MS5HZXRSZWFkQmFycmllclJlcXVlc3QaJS5nb2xvZy5wZWVyLnYxLkdldFJlYWRCYXJyaWVyUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message golog.peer.v1.ControlRequest
@@ -912,6 +912,185 @@ export const ReadEntriesResponseSchema: GenMessage<ReadEntriesResponse> = /*@__P
   messageDesc(file_golog_peer_v1_peer_service, 19);
 
 /**
+ * @generated from message golog.peer.v1.FollowEntriesRequest
+ */
+export type FollowEntriesRequest = Message<"golog.peer.v1.FollowEntriesRequest"> & {
+  /**
+   * @generated from field: uint64 from_index = 1;
+   */
+  fromIndex: bigint;
+
+  /**
+   * Of the entry before, which is to be the same in both logs; 0 where there is none.
+   *
+   * @generated from field: uint64 previous_term = 2;
+   */
+  previousTerm: bigint;
+};
+
+/**
+ * Describes the message golog.peer.v1.FollowEntriesRequest.
+ * Use `create(FollowEntriesRequestSchema)` to create a new message.
+ */
+export const FollowEntriesRequestSchema: GenMessage<FollowEntriesRequest> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 20);
+
+/**
+ * @generated from message golog.peer.v1.FollowEntriesResponse
+ */
+export type FollowEntriesResponse = Message<"golog.peer.v1.FollowEntriesResponse"> & {
+  /**
+   * As in ReadEntriesResponse; empty: a sign of life.
+   *
+   * @generated from field: bytes batches = 1;
+   */
+  batches: Uint8Array;
+
+  /**
+   * One past the last record that is committed, as far as the member knows.
+   *
+   * @generated from field: uint64 high_watermark = 2;
+   */
+  highWatermark: bigint;
+
+  /**
+   * Absent: as before.
+   *
+   * @generated from field: golog.peer.v1.SourceStatus status = 3;
+   */
+  status?: SourceStatus | undefined;
+};
+
+/**
+ * Describes the message golog.peer.v1.FollowEntriesResponse.
+ * Use `create(FollowEntriesResponseSchema)` to create a new message.
+ */
+export const FollowEntriesResponseSchema: GenMessage<FollowEntriesResponse> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 21);
+
+/**
+ * @generated from message golog.peer.v1.SourceStatus
+ */
+export type SourceStatus = Message<"golog.peer.v1.SourceStatus"> & {
+  /**
+   * @generated from field: bytes cluster_id = 1;
+   */
+  clusterId: Uint8Array;
+
+  /**
+   * The first entry that the member keeps, the offset of its first record, and the term of the entry before it.
+   *
+   * @generated from field: uint64 start_index = 2;
+   */
+  startIndex: bigint;
+
+  /**
+   * @generated from field: uint64 start_offset = 3;
+   */
+  startOffset: bigint;
+
+  /**
+   * @generated from field: uint64 start_term = 4;
+   */
+  startTerm: bigint;
+
+  /**
+   * Raft ids: of the member, and of the leader (0: it knows of none).
+   *
+   * @generated from field: uint64 id = 5;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: uint64 leader_id = 6;
+   */
+  leaderId: bigint;
+
+  /**
+   * @generated from field: repeated golog.peer.v1.SourceMember members = 7;
+   */
+  members: SourceMember[];
+};
+
+/**
+ * Describes the message golog.peer.v1.SourceStatus.
+ * Use `create(SourceStatusSchema)` to create a new message.
+ */
+export const SourceStatusSchema: GenMessage<SourceStatus> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 22);
+
+/**
+ * @generated from message golog.peer.v1.SourceMember
+ */
+export type SourceMember = Message<"golog.peer.v1.SourceMember"> & {
+  /**
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string uuid = 3;
+   */
+  uuid: string;
+
+  /**
+   * HOST:PORT of its gRPC.
+   *
+   * @generated from field: string rpc_addr = 4;
+   */
+  rpcAddr: string;
+
+  /**
+   * @generated from field: bool votes = 5;
+   */
+  votes: boolean;
+};
+
+/**
+ * Describes the message golog.peer.v1.SourceMember.
+ * Use `create(SourceMemberSchema)` to create a new message.
+ */
+export const SourceMemberSchema: GenMessage<SourceMember> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 23);
+
+/**
+ * @generated from message golog.peer.v1.GetReadBarrierRequest
+ */
+export type GetReadBarrierRequest = Message<"golog.peer.v1.GetReadBarrierRequest"> & {
+};
+
+/**
+ * Describes the message golog.peer.v1.GetReadBarrierRequest.
+ * Use `create(GetReadBarrierRequestSchema)` to create a new message.
+ */
+export const GetReadBarrierRequestSchema: GenMessage<GetReadBarrierRequest> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 24);
+
+/**
+ * @generated from message golog.peer.v1.GetReadBarrierResponse
+ */
+export type GetReadBarrierResponse = Message<"golog.peer.v1.GetReadBarrierResponse"> & {
+  /**
+   * A high watermark.
+   *
+   * @generated from field: uint64 offset = 1;
+   */
+  offset: bigint;
+};
+
+/**
+ * Describes the message golog.peer.v1.GetReadBarrierResponse.
+ * Use `create(GetReadBarrierResponseSchema)` to create a new message.
+ */
+export const GetReadBarrierResponseSchema: GenMessage<GetReadBarrierResponse> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 25);
+
+/**
  * @generated from enum golog.peer.v1.RaftMessageType
  */
 export enum RaftMessageType {
@@ -1001,7 +1180,9 @@ export const RaftMessageTypeSchema: GenEnum<RaftMessageType> = /*@__PURE__*/
  * PeerService is what the nodes of a cluster say to each other. It is no public API: it changes with the release.
  *
  * Calls of members carry in their metadata who calls whom: golog-cluster-id-bin (16 bytes, the id of the log),
- * golog-from and golog-to (Raft ids, decimal). A node answers FAILED_PRECONDITION where that does not fit it.
+ * golog-from and golog-to (Raft ids, decimal). A node answers FAILED_PRECONDITION where that does not fit it. A replica is
+ * no member: it makes Append, FollowEntries and GetReadBarrier with golog-from 0, may leave open with golog-to 0 whom it
+ * calls, and has no golog-cluster-id-bin until it has learned it from a status.
  *
  * @generated from service golog.peer.v1.PeerService
  */
@@ -1068,6 +1249,27 @@ export const PeerService: GenService<{
     methodKind: "server_streaming";
     input: typeof ReadEntriesRequestSchema;
     output: typeof ReadEntriesResponseSchema;
+  },
+  /**
+   * FollowEntries is ReadEntries without an end, for replicas: it goes on with what is committed next, and says something
+   * at least once a second. The first response has a status. FAILED_PRECONDITION: the replica's log is another one.
+   *
+   * @generated from rpc golog.peer.v1.PeerService.FollowEntries
+   */
+  followEntries: {
+    methodKind: "server_streaming";
+    input: typeof FollowEntriesRequestSchema;
+    output: typeof FollowEntriesResponseSchema;
+  },
+  /**
+   * GetReadBarrier answers with an offset that covers every append acknowledged, anywhere, before the call.
+   *
+   * @generated from rpc golog.peer.v1.PeerService.GetReadBarrier
+   */
+  getReadBarrier: {
+    methodKind: "unary";
+    input: typeof GetReadBarrierRequestSchema;
+    output: typeof GetReadBarrierResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_golog_peer_v1_peer_service, 0);
