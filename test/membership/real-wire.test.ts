@@ -3,9 +3,10 @@ import { decodePushPull, encodePushPull } from '../../src/adapters/serf/push-pul
 import { SerfWire } from '../../src/adapters/serf/serf-wire.js';
 import { decodeSwim } from '../../src/adapters/serf/swim-wire.js';
 import type { PushPull, SwimMessage } from '../../src/domain/membership/message.js';
-import type { Output } from '../../src/domain/membership/output.js';
 import { seeds } from './random.js';
 import { SimulatedNetwork, type NetworkWire } from './simulated-network.js';
+
+const minute = 60_000;
 
 class RealWire extends SerfWire implements NetworkWire {
   decodeSwim(bytes: Uint8Array): SwimMessage {
@@ -23,29 +24,30 @@ describe('a group of eight that speaks as Serf does, byte by byte', () => {
     network.addGroup(8);
     const [asking, leaving, crashed, ...others] = network.hosts;
     if (asking === undefined || leaving === undefined || crashed === undefined) throw new Error('no group');
-    network.run(20_000);
-    expect(network.hosts.map((host) => host.aliveNames.length)).toEqual(Array(8).fill(8));
+    const isWhole = () => network.hosts.every((host) => host.aliveNames.length === 8);
+    expect(network.runUntil(isWhole, 3 * minute)).toBe(true);
     expect(asking.running.members()[5]?.tags).toEqual(new Map([['role', 'log']]));
 
     asking.running.userEvent('deploy', new Uint8Array([1, 2]), false, network.now);
     const tag = { type: 'tag', tag: 'role', expression: '^log$' } as const;
     const query = { name: '_serf_ping', payload: new Uint8Array(), wantsAck: true, filters: [tag], relayFactor: 2 };
-    asking.running.query(query, network.now);
+    // A query is passed on four times by each, and never again: in a small group it misses a member now and then.
+    for (let attempt = 0; attempt < 5; attempt += 1) asking.running.query(query, network.now);
     network.settle(asking);
     leaving.running.leave(network.now);
     network.settle(leaving);
     network.crash(crashed);
-    network.run(network.now + 60_000);
-    const count = (type: Output['type']) => asking.told.filter((output) => output.type === type).length;
+    network.run(network.now + 3 * minute);
+    const acks = asking.told.flatMap((output) => (output.type === 'query-ack' ? [output.from] : []));
     expect(others.map(({ told }) => told.filter(({ type }) => type === 'user-event').length)).toEqual(Array(5).fill(1));
-    expect(count('query-ack')).toBeGreaterThanOrEqual(6);
+    expect(new Set(acks).size).toBeGreaterThanOrEqual(6);
     expect(others.map((host) => [host.statusOf('n1'), host.statusOf('n2')])).toEqual(Array(5).fill(['left', 'failed']));
 
     network.start(leaving);
     network.start(crashed);
     for (const host of [leaving, crashed]) network.join(host, asking);
-    network.run(network.now + 30_000);
-    expect(network.hosts.map((host) => host.aliveNames.length)).toEqual(Array(8).fill(8));
+    expect(network.runUntil(isWhole, network.now + 3 * minute)).toBe(true);
+    network.run(network.now + minute);
     expect(asking.running.coordinateOf('n5')?.vector).toHaveLength(8);
   });
 });
