@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
+import type { Retention } from '../application/raft-options.js';
 
 /** Something the operator said that golog cannot act on; the message names it and what was expected. */
 export class ConfigError extends Error {
@@ -89,6 +90,11 @@ export const options = {
     value: 'N',
     help: "begin a cluster when N nodes, this one among them, wait at each other's --start-join-addrs",
     initial: 0,
+  },
+  replica: {
+    schema: flag,
+    help: 'keep and serve a copy of the log, and be no member: asks the nodes at --start-join-addrs for it',
+    initial: false,
   },
   'tick-interval': {
     schema: duration.pipe(z.number().min(10, 'expected at least 10ms').max(10_000, 'expected at most 10s')),
@@ -211,6 +217,12 @@ export function advertisedAddr(config: Config, port: number): string {
   return host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** What is to be kept of the log. */
+export function retentionOf(config: Config): Retention {
+  const { 'retention-bytes': bytesMax, 'retention-age': ageMsMax } = config;
+  return { ...(bytesMax !== undefined && { bytesMax }), ...(ageMsMax !== undefined && { ageMsMax }) };
+}
+
 /** Where gRPC listens. */
 export function rpcHost(config: Config): string {
   return config['rpc-addr'] ?? config['bind-addr'];
@@ -285,6 +297,8 @@ function assertCanBegin(config: Config): void {
   const expect = config['bootstrap-expect'];
   if (expect > 0 && config.bootstrap)
     throw new ConfigError('--bootstrap begins a cluster of this node alone: leave out it or --bootstrap-expect');
+  if (config.replica && (expect > 0 || config.bootstrap))
+    throw new ConfigError('--replica is no member of a cluster: leave out it, or --bootstrap and --bootstrap-expect');
   if (expect > 1 && config['start-join-addrs'].length === 0)
     throw new ConfigError(`--bootstrap-expect ${expect}: say with --start-join-addrs where the other nodes are`);
 }

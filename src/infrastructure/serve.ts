@@ -3,6 +3,7 @@ import { DataDirectoryError } from '../adapters/file-system/data-directory-error
 import { CorruptConfigurationError } from '../application/configuration.js';
 import { JoinRefusedError } from '../application/joining.js';
 import { Logger } from '../application/ports/logger.js';
+import { WrongRoleError } from '../application/replica-role.js';
 import { ForeignLogError, MissingLogError, UnsupportedFormatError } from '../domain/log/errors.js';
 import { CorruptHardStateError } from '../domain/log/hard-state.js';
 import { type Config, ConfigError } from './config.js';
@@ -72,6 +73,7 @@ function isForOperator(error: unknown): error is Error {
     error instanceof CorruptHardStateError ||
     error instanceof CorruptConfigurationError ||
     error instanceof JoinRefusedError ||
+    error instanceof WrongRoleError ||
     error instanceof ListenError
   );
 }

@@ -22,9 +22,12 @@ import { Logger } from '../application/ports/logger.js';
 import { PeerTransport } from '../application/ports/peer-transport.js';
 import { RaftNode } from '../application/raft-node.js';
 import { defaultTiming } from '../application/raft-options.js';
+import { FollowedEntries } from '../application/replica-desk.js';
+import { assertRole } from '../application/replica-role.js';
 import type { HardStateFile } from '../domain/log/hard-state.js';
 import type { Log } from '../domain/log/log.js';
-import { advertisedAddr, Config } from './config.js';
+import { advertisedAddr, Config, retentionOf } from './config.js';
+import { followAsReplica } from './follow-as-replica.js';
 import type { NodeSecurity } from './node-security.js';
 import { NodeDiskReserve, NodeHardState, NodeLog, NodePeers, Security } from './tokens.js';
 import { type Membership, OnFatal } from './node.js';
@@ -39,7 +42,8 @@ type Part = Pick<Membership, 'consensus' | 'close'>;
 export async function takePart(container: Container, rpcPort: number, signal: AbortSignal): Promise<Membership> {
   const opened: { close(): Promise<void> | void }[] = [];
   try {
-    return await openAndTakePart(container, rpcPort, signal, opened);
+    const open = container.get<Config>(Config).replica ? followAsReplica : openAndTakePart;
+    return await open(container, rpcPort, signal, opened);
   } catch (error) {
     await Promise.allSettled(opened.map(async (each) => each.close()));
     throw error;
@@ -62,6 +66,7 @@ async function openAndTakePart(
   const self = { name: config['node-name'], uuid: directory.nodeId, rpcAddr };
 
   const configuration = await ConfigurationFile.open(directory.raft, crc32c);
+  assertRole(configuration, false);
   const hardState = await container.getAsync<HardStateFile>(NodeHardState);
   opened.push(hardState);
   if (configuration.kept === undefined) {
@@ -129,15 +134,13 @@ async function openAndTakePart(
       ...{ log, hardState, configuration, id, self, clock, transport, logger, onFatal, diskReserve },
       seal: { crc32c, logId: directory.logId },
       random: (n) => Math.floor(Math.random() * n),
-      retention: {
-        ...(config['retention-bytes'] !== undefined && { bytesMax: config['retention-bytes'] }),
-        ...(config['retention-age'] !== undefined && { ageMsMax: config['retention-age'] }),
-      },
+      retention: retentionOf(config),
       timing: { ...defaultTiming, tickMs: config['tick-interval'] },
     });
     const cluster = new ClusterService({ node, transport, clock, logger, self, clusterId: directory.logId });
     endpoint.setDesk(cluster);
     endpoint.setEntries(new CommittedEntries({ node, log }));
+    endpoint.setReplicas(new FollowedEntries({ node, log, id, clusterId: directory.logId, clock }));
     openGates(node, cluster);
     const stopWatching = watchDamage({ log, configuration, id, clock, logger, onFatal });
     const moving = new AbortController();
