@@ -1,6 +1,7 @@
 import type { KeyResponse } from '../../domain/membership/message.js';
 import { MalformedGossipError, type MembershipWire } from '../../domain/membership/wire.js';
-import { type Keyring, KeyringError, keyText } from './keyring.js';
+import type { KeyringStore } from './keyring-store.js';
+import { KeyringError, keyText } from './keyring.js';
 
 const prefix = '_serf_';
 /** As many fit an answer. */
@@ -9,28 +10,27 @@ const listedKeysMax = 15;
 export const isKeyQuery = (name: string): boolean => /^_serf_((install|use|remove)-key|list-keys)$/.test(name);
 
 /**
- * Does what a key query of `serf keys` asks, and resolves with the payload of the answer once `save` is through.
+ * Does what a key query of `serf keys` asks, and resolves with the payload of the answer once the keys are saved.
  * Without a keyring, and for keys that are none, the answer says why not. Never rejects.
  */
 export async function answerKeyQuery(
   { name, payload }: { readonly name: string; readonly payload: Uint8Array },
   wire: MembershipWire,
-  keyring: Keyring | undefined,
-  save: (keyring: Keyring) => Promise<void>,
+  keys: KeyringStore,
 ): Promise<Uint8Array> {
   const answer = (response: Partial<KeyResponse>): Uint8Array =>
     wire.encodeKeyResponse({ result: true, message: '', keys: [], primaryKey: '', ...response });
+  const { keyring } = keys;
   const order = name.slice(prefix.length);
   if (keyring === undefined) {
     const problem = order === 'list-keys' ? 'Keyring is empty' : 'No keyring to modify';
     return answer({ result: false, message: `${problem} (encryption not enabled)` });
   }
   if (order === 'list-keys') {
-    const { keys } = keyring;
-    const listed = keys.slice(0, listedKeysMax);
+    const listed = keyring.keys.slice(0, listedKeysMax);
     const message =
-      listed.length < keys.length
-        ? `truncated key list response, showing first ${listed.length} of ${keys.length} keys`
+      listed.length < keyring.keys.length
+        ? `truncated key list response, showing first ${listed.length} of ${keyring.keys.length} keys`
         : '';
     return answer({ keys: listed, primaryKey: keyText(keyring.primary), message });
   }
@@ -39,7 +39,7 @@ export async function answerKeyQuery(
     if (order === 'install-key') keyring.install(key);
     else if (order === 'use-key') keyring.use(key);
     else keyring.remove(key);
-    await save(keyring);
+    await keys.save();
     return answer({});
   } catch (error) {
     if (error instanceof KeyringError || error instanceof MalformedGossipError)
