@@ -13,8 +13,9 @@ import { unlessAborted } from './unless-aborted.js';
 
 /** A source that says nothing for so long is given up … */
 const silentMs = 5_000;
-/** … as is one that has no leader for so long: it may be cut off from the others. */
-const leaderlessMs = 5_000;
+/** … as is one that has no leader for so long: it may be cut off from the others. Doubles while none has one. */
+const leaderlessMsMin = 5_000;
+const leaderlessMsMax = 60_000;
 /** Between rounds in which every source was asked in vain. */
 const backOffMsMin = 50;
 const backOffMsMax = 5_000;
@@ -50,6 +51,7 @@ export class ReplicaPull {
   #heardAt: EpochMs | undefined;
   #sourceWatermark: Offset = toOffset(0);
   #saidAt = -Infinity;
+  #leaderlessMs = leaderlessMsMin;
   #running: Promise<void> | undefined;
 
   constructor(private readonly options: ReplicaPullOptions) {}
@@ -159,8 +161,11 @@ export class ReplicaPull {
         if (first) this.#begin(source);
         await store.take(news.batches, signal);
         leaderlessAt = this.#status?.leaderId === 0 ? (leaderlessAt ?? clock.now()) : undefined;
-        if (leaderlessAt !== undefined && clock.now() - leaderlessAt >= leaderlessMs && this.#hasOthers(source))
+        if (leaderlessAt === undefined) this.#leaderlessMs = leaderlessMsMin;
+        else if (clock.now() - leaderlessAt >= this.#leaderlessMs && this.#hasOthers(source)) {
+          this.#leaderlessMs = Math.min(2 * this.#leaderlessMs, leaderlessMsMax);
           throw new UnavailableError('it has no leader');
+        }
       }
     } finally {
       attempt.abort(new UnavailableError('it is given up'));
