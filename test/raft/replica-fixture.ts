@@ -20,9 +20,12 @@ import { unlessAborted } from '../../src/application/unless-aborted.js';
 import type { Directory } from '../../src/domain/log/directory.js';
 import { HardStateFile } from '../../src/domain/log/hard-state.js';
 import { Log } from '../../src/domain/log/log.js';
+import { toOffset } from '../../src/domain/log/offsets.js';
 import { storedBytes } from '../../src/domain/log/record-batch.js';
+import { decodeRecord } from '../../src/domain/log/record.js';
+import { forEachRecord } from '../../src/domain/log/records.js';
 import { MemoryLogger } from '../grpc/fixture.js';
-import type { Group, GroupMember } from './group.js';
+import { Group, type GroupMember, records } from './group.js';
 
 export const logId = new Uint8Array(16).fill(7);
 
@@ -153,4 +156,60 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
     await hardState.close();
   };
   return { replica, cluster, service, log, uplink, logger, fatal, stop };
+}
+
+export const names = ['n1', 'n2', 'n3'];
+export const forever = new AbortController().signal;
+
+export async function groupWith(
+  count: number,
+  options: ConstructorParameters<typeof Group>[0] = {},
+): Promise<{ group: Group; leader: GroupMember }> {
+  const group = await Group.of(names, options);
+  const leader = await group.leader();
+  await produce(group, leader, count);
+  return { group, leader };
+}
+
+export async function produce(group: Group, { node }: GroupMember, count: number, from = 0): Promise<void> {
+  for (let i = from; i < from + count; i++) await group.settled(node.propose(records(`value ${i}`)));
+}
+
+export const caughtUp =
+  ({ replica, log }: RunningReplica, { node }: GroupMember): (() => boolean) =>
+  () =>
+    replica.highWatermark === node.highWatermark && log.lastIndex === node.lastIndex;
+
+export async function storesOf(directory: Directory): Promise<Map<string, string>> {
+  const stores = new Map<string, string>();
+  for (const name of (await directory.list()).filter((each) => each.endsWith('.store'))) {
+    const file = await directory.open(name);
+    stores.set(name, Buffer.from(await file.read(0, await file.size())).toString('base64'));
+  }
+  return stores;
+}
+
+export async function valuesAt({ service, log, replica }: RunningReplica): Promise<string[]> {
+  const values: string[] = [];
+  for (let next: number = log.startOffset; next < replica.highWatermark;) {
+    const { batches } = await service.read({ offset: toOffset(next) }, { signal: forever });
+    for (const { payload, recordCount, baseOffset } of batches) {
+      forEachRecord(payload, (start, end) =>
+        values.push(new TextDecoder().decode(decodeRecord(payload.subarray(start, end)).value)),
+      );
+      next = baseOffset + recordCount;
+    }
+  }
+  return values;
+}
+
+/** A replica that has all that the leader has. */
+export async function replicaOf(
+  group: Group,
+  leader: GroupMember,
+  settings: ReplicaSettings = {},
+): Promise<RunningReplica> {
+  const running = await startReplica(group, { sources: names, ...settings });
+  await group.until(caughtUp(running, leader));
+  return running;
 }
