@@ -66,7 +66,7 @@ const stopMs = 2000;
     await delay(5000);
     expect(a1.output.slice(before)).not.toContain('member-failed');
     await allSee('a1 alive', 'a2 alive', 'g1 alive', 'g2 alive');
-  });
+  }, 60_000);
 
   it('an agent that stands still for two seconds is not failed', async () => {
     const seen = new Set<string>();
@@ -80,7 +80,7 @@ const stopMs = 2000;
     stop();
     expect([...seen]).not.toContain('a2 failed');
     await allSee('a1 alive', 'a2 alive', 'g1 alive', 'g2 alive');
-  });
+  }, 60_000);
 
   it('who is killed is failed, and alive when it comes back, without being told whom to join', async () => {
     await g2.kill();

@@ -1,7 +1,11 @@
-import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { answerKeyQuery, isKeyQuery } from '../../src/adapters/serf/key-queries.js';
+import { KeyringStore } from '../../src/adapters/serf/keyring-store.js';
+import { SerfWire } from '../../src/adapters/serf/serf-wire.js';
+import type { KeyResponse } from '../../src/domain/membership/message.js';
 import { Keyring, KeyringError, keyText, parseKey } from '../../src/adapters/serf/keyring.js';
 import { readKeyring, writeKeyring } from '../../src/adapters/serf/keyring-file.js';
 import { MalformedGossipError } from '../../src/domain/membership/wire.js';
@@ -55,5 +59,67 @@ describe('a keyring file', () => {
     const path = join(directory, 'keys.json');
     await writeFile(path, text);
     await expect(readKeyring(path)).rejects.toBeInstanceOf(MalformedGossipError);
+  });
+});
+
+describe('a key query', () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'golog-keyring-'));
+  });
+  afterEach(() => rm(directory, { recursive: true }));
+
+  const wire = new SerfWire();
+  const ask = async (keys: KeyringStore, name: string, key: Uint8Array = new Uint8Array()): Promise<KeyResponse> => {
+    expect(isKeyQuery(name)).toBe(true);
+    return wire.decodeKeyResponse(await answerKeyQuery({ name, payload: wire.encodeKeyRequest(key) }, wire, keys));
+  };
+
+  it('changes the keys and their file', async () => {
+    const path = join(directory, 'keys.json');
+    const keys = await KeyringStore.open(path, a);
+    const done = { result: true, message: '', keys: [], primaryKey: '' };
+    expect(await ask(keys, '_serf_install-key', parseKey(b))).toEqual(done);
+    expect(await ask(keys, '_serf_list-keys')).toEqual({ ...done, keys: [a, b], primaryKey: a });
+    expect((await readKeyring(path))?.keys).toEqual([a, b]);
+    expect(await ask(keys, '_serf_use-key', parseKey(b))).toEqual(done);
+    expect(await ask(keys, '_serf_remove-key', parseKey(a))).toEqual(done);
+    expect((await readKeyring(path))?.keys).toEqual([b]);
+    expect((await KeyringStore.open(path, a)).keyring?.keys).toEqual([b]);
+  });
+
+  it('is answered with what is in its way', async () => {
+    const keys = await KeyringStore.open(undefined, a);
+    expect(await ask(keys, '_serf_use-key', parseKey(b))).toMatchObject({
+      result: false,
+      message: 'requested key is not in the keyring',
+    });
+    expect(await ask(keys, '_serf_install-key', keyOf(1, 5))).toMatchObject({ result: false });
+    const garbled = { name: '_serf_remove-key', payload: Uint8Array.of(1) };
+    expect(wire.decodeKeyResponse(await answerKeyQuery(garbled, wire, keys))).toMatchObject({ result: false });
+    const plain = await KeyringStore.open(undefined, undefined);
+    for (const name of ['_serf_install-key', '_serf_use-key', '_serf_remove-key', '_serf_list-keys'])
+      expect((await ask(plain, name)).message).toMatch(/encryption not enabled/);
+    expect(isKeyQuery('_serf_ping')).toBe(false);
+  });
+
+  it('lists as many keys as an answer holds', async () => {
+    const keys = await KeyringStore.open(undefined, a);
+    for (let byte = 2; byte < 40; byte++) keys.keyring?.install(keyOf(byte, 32));
+    const payload = await answerKeyQuery({ name: '_serf_list-keys', payload: new Uint8Array() }, wire, keys);
+    expect(payload.length).toBeLessThan(900);
+    expect(wire.decodeKeyResponse(payload)).toMatchObject({ result: true, primaryKey: a });
+    expect(wire.decodeKeyResponse(payload).message).toBe('truncated key list response, showing first 15 of 39 keys');
+  });
+
+  it('says so when the file cannot be written', async () => {
+    const keys = await KeyringStore.open(join(directory, 'folder', '..', 'keys.json'), undefined);
+    expect(keys.keyring).toBeUndefined();
+    await writeKeyring(join(directory, 'keys.json'), new Keyring([a]));
+    const stored = await KeyringStore.open(join(directory, 'keys.json'), undefined);
+    await rm(directory, { recursive: true });
+    const answer = await ask(stored, '_serf_install-key', parseKey(b));
+    expect(answer).toMatchObject({ result: false, message: 'the keyring file could not be written' });
+    await mkdir(directory);
   });
 });

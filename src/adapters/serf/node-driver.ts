@@ -17,6 +17,9 @@ import type { Snapshot } from './snapshot.js';
 import type { Sockets } from './sockets.js';
 import type { StreamMessage } from './stream.js';
 
+/** How often it is looked for changes that are not told. */
+const lookIntervalMs = 500;
+
 /** On a clock that never goes back, in milliseconds. */
 export const now = (): number => performance.now();
 
@@ -46,6 +49,9 @@ export class NodeDriver {
   readonly #options: NodeDriverOptions;
   readonly #node: SerfNode;
   #tickAt = Infinity;
+  #nextLookAt = 0;
+  /** The names of those who are leaving. */
+  #leaving = '';
   #cancelTick: (() => void) | undefined;
 
   constructor(options: NodeDriverOptions) {
@@ -114,7 +120,21 @@ export class NodeDriver {
       changed ||= output.type === 'member';
     }
     this.#arm();
-    if (changed) this.#options.onMembers();
+    if (changed || this.#isNewStatus()) this.#options.onMembers();
+  }
+
+  /** That a member leaves, or does not after all, is no event of Serf's. */
+  #isNewStatus(): boolean {
+    if (now() < this.#nextLookAt) return false;
+    this.#nextLookAt = now() + lookIntervalMs;
+    const leaving = this.#node
+      .members()
+      .filter(({ status }) => status === 'leaving')
+      .map(({ name }) => name)
+      .join();
+    const isNew = leaving !== this.#leaving;
+    this.#leaving = leaving;
+    return isNew;
   }
 
   #arm(): void {

@@ -4,6 +4,7 @@ import { UnavailableError } from '../../application/errors.js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Gossip, GossipMember } from '../../application/ports/gossip.js';
 import type { Logger } from '../../application/ports/logger.js';
+import { unlessAborted } from '../../application/unless-aborted.js';
 import type { GossipAddress } from '../../domain/membership/message.js';
 import type { QueryParameters } from '../../domain/membership/output.js';
 import { SerfNode } from '../../domain/membership/serf-node.js';
@@ -134,7 +135,7 @@ export class SerfGossip implements Gossip {
   async join(addrs: readonly string[], signal: AbortSignal): Promise<number> {
     const stop = AbortSignal.any([signal, this.#closing.signal]);
     stop.throwIfAborted();
-    const found = await Promise.allSettled(addrs.map(addressesOf));
+    const found = await unlessAborted(stop, Promise.allSettled(addrs.map(addressesOf)));
     const { address: self, node, driver } = this.#started();
     const own = formatAddress(self);
     const others = new Map(
