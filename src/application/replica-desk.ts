@@ -1,4 +1,3 @@
-import { IndexOutOfRangeError } from '../domain/log/errors.js';
 import type { Log } from '../domain/log/log.js';
 import { type Index, type Offset, toIndex } from '../domain/log/offsets.js';
 import type { RecordBatch } from '../domain/log/record-batch.js';
@@ -22,7 +21,7 @@ const signOfLifeMs = 1_000;
 
 export interface FollowedEntriesOptions {
   readonly node: Pick<RaftNode, 'status' | 'leaderId' | 'configuration' | 'highWatermark' | 'until' | 'readBarrier'>;
-  readonly log: Pick<Log, 'startIndex' | 'startOffset' | 'lastIndex' | 'readEntries' | 'termAt'>;
+  readonly log: Pick<Log, 'startIndex' | 'startOffset' | 'readEntries' | 'termAt'>;
   /** This node's Raft id. */
   readonly id: number;
   /** The log id: 16 bytes. */
@@ -57,13 +56,12 @@ export class FollowedEntries implements ReplicaDesk {
   }
 
   async *#follow({ index, term }: FollowFrom, signal: AbortSignal): AsyncGenerator<SourceNews, void, void> {
-    const { node, log } = this.options;
+    const { node } = this.options;
     let told = this.#view;
     yield { batches: [], highWatermark: node.highWatermark, status: await this.#describe(told) };
     let met = false;
     for (let next = index; !signal.aborted;) {
       const { applied } = node.status;
-      if (next < log.startIndex) throw new IndexOutOfRangeError(next, log.startIndex, log.lastIndex);
       if (!met && applied >= next - 1) {
         await this.#assertSame(toIndex(next - 1), term);
         met = true;

@@ -41,6 +41,9 @@ export class MemoryUplink implements ReplicaUplink {
   /** What a source says of itself, where it is to lie. */
   disguise: (status: SourceStatus) => SourceStatus = (status) => status;
 
+  /** What comes of what a source sends, where it is to go wrong. */
+  garble: (batches: SourceNews['batches']) => SourceNews['batches'] = (batches) => batches;
+
   constructor(private readonly group: Group) {}
 
   async *follow(source: Contact, from: FollowFrom, signal: AbortSignal): AsyncGenerator<SourceNews, void, void> {
@@ -57,9 +60,10 @@ export class MemoryUplink implements ReplicaUplink {
         const result = await unlessAborted(signal, news.next());
         this.#member(source);
         if (result.done === true) return;
-        const { status, ...rest } = result.value;
-        for (const batch of rest.batches) this.givenBytes += storedBytes(batch);
-        yield { ...rest, ...(status && { status: this.disguise(status) }) };
+        const { status, highWatermark } = result.value;
+        const batches = this.garble(result.value.batches);
+        for (const batch of batches) this.givenBytes += storedBytes(batch);
+        yield { batches, highWatermark, ...(status && { status: this.disguise(status) }) };
       }
     } catch (error) {
       signal.throwIfAborted();
@@ -119,6 +123,7 @@ export interface ReplicaSettings {
   readonly retention?: Retention;
   readonly segmentBytesMax?: number;
   readonly reserveBytes?: number;
+  readonly seed?: number;
 }
 
 export const newDisk = (): { raft: MemoryDirectory; log: MemoryDirectory } => ({
@@ -127,7 +132,7 @@ export const newDisk = (): { raft: MemoryDirectory; log: MemoryDirectory } => ({
 });
 
 export async function startReplica(group: Group, settings: ReplicaSettings = {}): Promise<RunningReplica> {
-  const { disk = newDisk(), retention = {}, segmentBytesMax, reserveBytes = 0 } = settings;
+  const { disk = newDisk(), retention = {}, segmentBytesMax, reserveBytes = 0, seed = 3 } = settings;
   const { clock } = group;
   const hardState = await HardStateFile.open(disk.raft, crc32c);
   const configuration = await ConfigurationFile.open(disk.raft, crc32c);
@@ -138,7 +143,7 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
   });
   const uplink = new MemoryUplink(group);
   const logger = new MemoryLogger();
-  const random = seededRandom(3);
+  const random = seededRandom(seed);
   const fatal: unknown[] = [];
   const contacts = settings.sources?.map((name) => ({ name, rpcAddr: `${name}:8400` }));
   const replica = await Replica.start({

@@ -82,6 +82,17 @@ describe('a replica that its source cannot go on with', () => {
     await group.until(caughtUp(running, leader));
   });
 
+  it('takes nothing that is out of place, and asks another one', async () => {
+    const { group, leader } = await groupWith(5);
+    const running = await startReplica(group, { sources: names });
+    running.uplink.garble = (batches) => batches.slice(1);
+    await group.until(() => running.logger.lines.some(({ fields }) => /out of place/.test(JSON.stringify(fields))));
+    running.uplink.garble = (batches) => batches;
+    await group.until(caughtUp(running, leader));
+    expect(running.fatal).toEqual([]);
+    expect(await valuesAt(running)).toEqual(await valuesOf(leader));
+  });
+
   it('refuses a log that differs in an entry that both have', async () => {
     const { group, leader } = await groupWith(3);
     const disk = newDisk();
