@@ -1,11 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
+import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
 import { CrashedError } from '../../src/adapters/memory/faulty-disk.js';
 import type { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
+import { ConfigurationFile } from '../../src/application/configuration.js';
 import type { Directory } from '../../src/domain/log/directory.js';
+import { CorruptRangeError } from '../../src/domain/log/errors.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
-import { Group, records, valuesOf } from './group.js';
+import { Group, type GroupMember, records, valuesOf } from './group.js';
 import {
   caughtUp,
   forever,
@@ -105,6 +108,48 @@ describe('a replica that its source cannot go on with', () => {
     const running = await startReplica(other, { disk, sources: names });
     await other.until(() => running.logger.lines.some(({ fields }) => /of term/.test(JSON.stringify(fields))));
     expect(running.log.endOffset).toBe(3);
+  });
+});
+
+describe('a replica with damage in a sealed segment, found by a reader', () => {
+  const options = { segmentBytesMax: 4096 };
+
+  async function damaged(group: Group, leader: GroupMember): Promise<ReturnType<typeof newDisk>> {
+    const disk = newDisk();
+    await (await replicaOf(group, leader, { disk, ...options })).stop();
+    const [name] = (await disk.log.list()).filter((each) => each.endsWith('.store'));
+    const file = await disk.log.open(name);
+    const [byte] = await file.read(2_000, 1);
+    await file.write(2_000, [Uint8Array.of(byte ^ 1)]);
+    const running = await startReplica(group, { disk, sources: [], ...options });
+    await expect(valuesAt(running)).rejects.toBeInstanceOf(CorruptRangeError);
+    const [{ fromIndex: damagedFrom }] = running.log.quarantined;
+    await running.stop();
+    await (await ConfigurationFile.open(disk.raft, crc32c)).noteDamage({ damagedFrom });
+    return disk;
+  }
+
+  it('has it mended after its next start', async () => {
+    const { group, leader } = await groupWith(200, options);
+    const disk = await damaged(group, leader);
+    const running = await startReplica(group, { disk, sources: names, ...options });
+    expect(running.replica.highWatermark).toBeLessThan(50);
+    await group.until(caughtUp(running, leader));
+    expect(await valuesAt(running)).toEqual(await valuesOf(leader));
+    expect((await ConfigurationFile.open(disk.raft, crc32c)).kept).toMatchObject({ replica: true });
+    expect((await ConfigurationFile.open(disk.raft, crc32c)).kept?.damagedFrom).toBeUndefined();
+  });
+
+  it('keeps the rest where its source does not have it any more', async () => {
+    const retention = { bytesMax: 8192 };
+    const { group, leader } = await groupWith(200, { ...options, retention });
+    const disk = await damaged(group, leader);
+    await group.until(() => [...group.running.values()].every(({ log }) => log.startOffset > 100));
+    const running = await startReplica(group, { disk, sources: names, ...options });
+    await group.until(caughtUp(running, leader));
+    expect(running.log.startOffset).toBe(0);
+    const { batches } = await running.service.read({ offset: toOffset(150) }, { signal: forever });
+    expect(batches.length).toBeGreaterThan(0);
   });
 });
 
