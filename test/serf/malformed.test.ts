@@ -188,6 +188,17 @@ describe('a stream', () => {
     refuse('0680 00');
   });
 
+  it('is refused when it is encrypted, and any bit is flipped or any end cut off', () => {
+    const sealed = encodeStream({ type: 'ping', seqNo: 1, node: 'a' }, keyring);
+    for (let bit = 0; bit < 8 * sealed.length; bit++) {
+      const flipped = sealed.slice();
+      flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      expect(() => decodeStream(flipped, keyring)).toThrow(MalformedGossipError);
+    }
+    for (let length = 0; length < sealed.length; length++)
+      expect(() => decodeStream(sealed.subarray(0, length), keyring)).toThrow(MalformedGossipError);
+  });
+
   it('is refused where the encrypted length was changed', () => {
     const sealed = encodeStream({ type: 'ping', seqNo: 1, node: 'a' }, keyring);
     const longer = Buffer.concat([sealed, Buffer.alloc(1)]);
