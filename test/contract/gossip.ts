@@ -151,6 +151,9 @@ export function describeGossip(title: string, newNetwork: () => (options: Gossip
       await node.close();
       await node.close();
       await expect(node.join(['127.0.0.1:1'], signal)).rejects.toBeInstanceOf(UnavailableError);
+      const closed = create('b');
+      await closed.close();
+      await expect(closed.start()).rejects.toBeInstanceOf(UnavailableError);
     });
 
     it('does not meet those who do not belong to it', async () => {

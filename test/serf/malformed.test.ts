@@ -199,6 +199,12 @@ describe('a stream', () => {
       expect(() => decodeStream(sealed.subarray(0, length), keyring)).toThrow(MalformedGossipError);
   });
 
+  it('is refused when a few bytes become a great many', () => {
+    const state = (bytes: number): StreamMessage => ({ type: 'user', payload: new Uint8Array(bytes) });
+    expect(decodeStream(encodeStream(state(1_000_000)))).toEqual(state(1_000_000));
+    expect(() => decodeStream(encodeStream(state(10 << 20)))).toThrow(MalformedGossipError);
+  });
+
   it('is refused where the encrypted length was changed', () => {
     const sealed = encodeStream({ type: 'ping', seqNo: 1, node: 'a' }, keyring);
     const longer = Buffer.concat([sealed, Buffer.alloc(1)]);

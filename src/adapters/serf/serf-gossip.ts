@@ -93,6 +93,7 @@ export class SerfGossip implements Gossip {
   }
 
   async #start(): Promise<string> {
+    this.#closing.signal.throwIfAborted();
     const { bindAddr, clock, snapshotPath, keyringPath, encryptKey } = this.#options;
     for (const path of [keyringPath, snapshotPath])
       if (path !== undefined) await mkdir(dirname(path), { recursive: true });

@@ -12,6 +12,9 @@ import { decodeSwim, encodeSwim, messageType } from './swim-wire.js';
 const sealedBytesMax = 20 << 20;
 /** Of a message, when it is decompressed. */
 const plainBytesMax = 40 << 20;
+/** Beyond the first MiB, no more than this for each compressed byte: what members know shrinks to a fifth or a tenth. */
+const expansionMax = 64;
+const plainBytesAnyway = 1 << 20;
 const sealHeaderBytes = 5;
 /** Of what is looked at again with each piece that arrives; the protocol's own have two. */
 const fieldsMax = 64;
@@ -136,7 +139,9 @@ export function decodeStream(stream: Uint8Array, keyring?: Keyring): StreamMessa
   if (keyring !== undefined && sealHeader[0] !== messageType.encrypted)
     throw new MalformedGossipError('a stream that is not encrypted');
   const content = keyring === undefined ? stream : open(stream.subarray(sealHeaderBytes), keyring, sealHeader);
-  return decodePlain(content[0] === messageType.compressed ? unwrapCompressed(content, plainBytesMax) : content);
+  if (content[0] !== messageType.compressed) return decodePlain(content);
+  const lengthMax = Math.min(plainBytesMax, Math.max(plainBytesAnyway, expansionMax * content.length));
+  return decodePlain(unwrapCompressed(content, lengthMax));
 }
 
 function decodePlain(plain: Uint8Array): StreamMessage {
