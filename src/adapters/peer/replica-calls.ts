@@ -41,6 +41,7 @@ export class ReplicaCalls {
       this.#streams.delete(call);
       ended.abort();
     });
+    if (call.cancelled) ended.abort();
     this.#send(call, ended.signal).then(
       () => {
         this.#end(call);
