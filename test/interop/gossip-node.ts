@@ -1,6 +1,13 @@
 import { systemClock } from '../../src/adapters/clock/system-clock.js';
 import { SerfGossip, type SerfGossipOptions } from '../../src/adapters/serf/index.js';
+import { lanTiming, type GossipTiming } from '../../src/domain/membership/timing.js';
 import { MemoryLogger } from '../grpc/fixture.js';
+
+/**
+ * Some message in a few hundred reaches not all of a few members, among agents, too: exchanges of everything, here more
+ * often than Serf's 30 s, bring what was missed.
+ */
+const timing: GossipTiming = { ...lanTiming, pushPullIntervalMs: 2000 };
 
 const open = new Set<GossipNode>();
 
@@ -33,6 +40,7 @@ export class GossipNode {
       name,
       bindAddr: '127.0.0.1:0',
       tags: new Map([['role', 'log']]),
+      timing,
       clock: systemClock,
       logger: this.logger,
       onUserEvent: (event, payload) => this.events.push(`${event} ${Buffer.from(payload).toString()}`),

@@ -2,17 +2,19 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, tell } from '../cluster/deadline.js';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { tell } from '../cluster/deadline.js';
 import { compile } from '../end-to-end/golog-process.js';
 import { GossipNode, closeNodes } from './gossip-node.js';
 import { GossipProcess, endGossipProcesses } from './gossip-process.js';
 import { SerfAgent, endAgents, freePort, withoutSerf } from './serf-agent.js';
-import { untilStatuses } from './statuses.js';
+import { inTime, testMs, untilStatuses } from './statuses.js';
 
 if (withoutSerf !== undefined) tell(`failures beside Debian's serf are skipped: ${withoutSerf}`);
 
 const stopMs = 2000;
+
+jest.setTimeout(testMs);
 
 (withoutSerf === undefined ? describe : describe.skip)('two nodes and two agents of serf', () => {
   const directory = mkdtempSync(join(tmpdir(), 'golog-serf-'));
@@ -31,7 +33,7 @@ const stopMs = 2000;
     g2Addr = `127.0.0.1:${await freePort()}`;
     g2 = await startG2(a1.addr);
     await allSee('a1 alive', 'a2 alive', 'g1 alive', 'g2 alive');
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await closeNodes();
@@ -58,7 +60,7 @@ const stopMs = 2000;
     const before = a1.output.length;
     g2.signal('SIGSTOP');
     await delay(stopMs);
-    await eventually('an agent to suspect the node', () =>
+    await inTime('an agent to suspect the node', () =>
       /memberlist: Suspect g2 has failed/.test(a1.output.slice(before) + a2.output) ? true : undefined,
     );
     g2.signal('SIGCONT');
@@ -66,7 +68,7 @@ const stopMs = 2000;
     await delay(5000);
     expect(a1.output.slice(before)).not.toContain('member-failed');
     await allSee('a1 alive', 'a2 alive', 'g1 alive', 'g2 alive');
-  }, 60_000);
+  });
 
   it('an agent that stands still for two seconds is not failed', async () => {
     const seen = new Set<string>();
@@ -80,7 +82,7 @@ const stopMs = 2000;
     stop();
     expect([...seen]).not.toContain('a2 failed');
     await allSee('a1 alive', 'a2 alive', 'g1 alive', 'g2 alive');
-  }, 60_000);
+  });
 
   it('who is killed is failed, and alive when it comes back, without being told whom to join', async () => {
     await g2.kill();
@@ -92,5 +94,5 @@ const stopMs = 2000;
     await allSee('a1 alive', 'a2 failed', 'g1 alive', 'g2 alive');
     a2 = await SerfAgent.start({ name: 'a2', bindAddr: a2.addr, join: g2Addr });
     await allSee('a1 alive', 'a2 alive', 'g1 alive', 'g2 alive');
-  }, 120_000);
+  });
 });

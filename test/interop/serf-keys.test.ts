@@ -1,12 +1,12 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { UnavailableError } from '../../src/application/errors.js';
-import { eventually, tell } from '../cluster/deadline.js';
+import { tell } from '../cluster/deadline.js';
 import { GossipNode, closeNodes } from './gossip-node.js';
 import { SerfAgent, endAgents, withoutSerf } from './serf-agent.js';
-import { untilStatuses } from './statuses.js';
+import { inTime, testMs, untilStatuses } from './statuses.js';
 
 if (withoutSerf !== undefined) tell(`encrypted gossip with Debian's serf is skipped: ${withoutSerf}`);
 
@@ -15,6 +15,8 @@ const secondKey = 'EBESExQVFhcYGRobHB0eHw==';
 const names = ['a1', 'a2', 'g1', 'g2', 'g3'];
 /** The other agent got its key by -encrypt. */
 const namesWithFile = ['a1', 'g1', 'g2', 'g3'];
+
+jest.setTimeout(testMs);
 
 (withoutSerf === undefined ? describe : describe.skip)('encrypted gossip of three nodes and two agents of serf', () => {
   const directory = mkdtempSync(join(tmpdir(), 'golog-serf-keys-'));
@@ -50,7 +52,7 @@ const namesWithFile = ['a1', 'g1', 'g2', 'g3'];
 
   /** Again where one member did not hear of it. */
   const keys = (...args: readonly string[]): Promise<string> =>
-    eventually(`serf keys ${args.join(' ')} at all`, async () => {
+    inTime(`serf keys ${args.join(' ')} at all`, async () => {
       const { ok, output } = (await agents[0]?.try('keys', ...args)) ?? {};
       return ok && output.replace(/ +/g, ' ');
     });

@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, tell } from '../cluster/deadline.js';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { tell } from '../cluster/deadline.js';
 import { GossipNode, closeNodes } from './gossip-node.js';
 import { SerfAgent, endAgents, withoutSerf } from './serf-agent.js';
-import { untilStatuses } from './statuses.js';
+import { inTime, testMs, untilStatuses } from './statuses.js';
 
 if (withoutSerf !== undefined) tell(`gossip with Debian's serf is skipped: ${withoutSerf}`);
+
+jest.setTimeout(testMs);
 
 (withoutSerf === undefined ? describe : describe.skip)('three nodes and two agents of serf', () => {
   let agents: SerfAgent[];
@@ -61,10 +63,10 @@ if (withoutSerf !== undefined) tell(`gossip with Debian's serf is skipped: ${wit
     const [a1, a2] = agents;
     await a1?.run('tags', '-set', 'dc=y');
     nodes[0]?.gossip.setTags(new Map([['role', 'replica']]));
-    await eventually('the tags of an agent', () =>
+    await inTime('the tags of an agent', () =>
       nodes.every(({ gossip }) => gossip.members()[0]?.tags.get('dc') === 'y') ? true : undefined,
     );
-    await eventually('the tags of a node', async () => {
+    await inTime('the tags of a node', async () => {
       const tags = (await a2?.members())?.find(({ name }) => name === 'g1')?.tags;
       return tags?.['role'] === 'replica' && !('rpc' in tags) ? true : undefined;
     });
@@ -73,10 +75,10 @@ if (withoutSerf !== undefined) tell(`gossip with Debian's serf is skipped: ${wit
   it('user events pass both ways', async () => {
     nodes[0]?.gossip.sendUserEvent('deploy', Buffer.from('1'));
     await agents[1]?.run('event', 'restart', '2');
-    await eventually('an event at the agents', () =>
+    await inTime('an event at the agents', () =>
       agents.every(({ output }) => output.includes('user-event: deploy')) ? true : undefined,
     );
-    await eventually('events at the nodes', () =>
+    await inTime('events at the nodes', () =>
       nodes.every(({ events }) => events.includes('deploy 1') && events.includes('restart 2')) ? true : undefined,
     );
   });
@@ -84,7 +86,7 @@ if (withoutSerf !== undefined) tell(`gossip with Debian's serf is skipped: ${wit
   // Gossip is a matter of chance: now and then somebody hears nothing of a query, among agents, too.
   it('queries pass both ways', async () => {
     const all = 'a1,a2,g1,g2,g3';
-    await eventually('a query of an agent', async () => {
+    await inTime('a query of an agent', async () => {
       const text = await agents[0]?.run('query', '-format=json', '-timeout=1s', '-relay-factor=2', 'color', 'of sky');
       const { Acks, Responses } = JSON.parse(text ?? '') as { Acks: string[]; Responses: Record<string, string> };
       if (Acks.sort().join() !== all || Object.keys(Responses).length < 3) return undefined;
@@ -95,7 +97,7 @@ if (withoutSerf !== undefined) tell(`gossip with Debian's serf is skipped: ${wit
       });
       return true;
     });
-    await eventually('a query of a node', async () => {
+    await inTime('a query of a node', async () => {
       const query = { name: 'who', payload: new Uint8Array(), wantsAck: true, timeoutMs: 1000 };
       const answers = await nodes[2]?.gossip.query(query);
       const answered = [...(answers?.responses.keys() ?? [])].sort().join();
@@ -109,11 +111,11 @@ if (withoutSerf !== undefined) tell(`gossip with Debian's serf is skipped: ${wit
       ['g1', 'g2'],
       ['g3', 'a2'],
     ] as const)
-      await eventually(`the distance of ${from} and ${to}`, async () => {
+      await inTime(`the distance of ${from} and ${to}`, async () => {
         const { ok, output } = (await agents[0]?.try('rtt', from, to)) ?? {};
         return ok && output?.includes(`Estimated ${from} <-> ${to} rtt:`) ? true : undefined;
       });
-    const report = await eventually('all to be reached', async () => {
+    const report = await inTime('all to be reached', async () => {
       const { ok, output } = (await agents[1]?.try('reachability')) ?? {};
       return ok && output;
     });
