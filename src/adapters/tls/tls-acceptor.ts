@@ -11,7 +11,7 @@ export interface TlsAcceptorOptions {
   readonly protocols: readonly string[];
   /** A handshake that takes longer is given up (default 5 s). */
   readonly handshakeMs?: number;
-  /** From a change of the CA to the end of the connections whose certificates it did not sign (default 10 s). */
+  /** From a change of the CA to the end of the connections whose certificates it did not sign (default 5 s). */
   readonly graceMs?: number;
 }
 
@@ -39,7 +39,7 @@ export class TlsAcceptor {
   /** @throws InvalidCertificateError */
   constructor(
     texts: TlsTexts,
-    { protocols, handshakeMs = 5_000, graceMs = 10_000 }: TlsAcceptorOptions,
+    { protocols, handshakeMs = 5_000, graceMs = 5_000 }: TlsAcceptorOptions,
     logger: Logger,
   ) {
     this.#material = tlsMaterial(texts);
