@@ -25,8 +25,12 @@ export function addServersCommand(program: Command): void {
     .action(async ({ json, ...servers }: ServerFlags & { json?: true }) => {
       process.exitCode = await withCluster('servers', servers, async (cluster, signal) => {
         const rows = serverRows(await cluster.status({ signal }));
-        process.stdout.write(json === true ? `${JSON.stringify({ servers: rows })}
-` : serversText(rows));
+        process.stdout.write(
+          json === true
+            ? `${JSON.stringify({ servers: rows })}
+`
+            : serversText(rows),
+        );
       });
     });
 }
