@@ -265,7 +265,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
       for (let n = 1; n <= 64; n++) {
         one.transport.send([append(entryAt(n, 1 << 20))]);
         await new Promise((resolve) => setImmediate(resolve));
-        expect(one.waitingBytes(2)).toBeLessThanOrEqual((17 << 20) + 1024);
+        expect(one.waitingBytes(2)).toBeLessThanOrEqual((25 << 20) + 1024);
       }
       await until(() => atOne.lost.includes(2));
       network.resume('two');

@@ -1,3 +1,3 @@
 export { certifiedCaller } from './certified-caller.js';
 export { TlsAcceptor } from './tls-acceptor.js';
-export { InvalidCertificateError, tlsMaterial, type TlsMaterial, type TlsTexts } from './tls-material.js';
+export { tlsMaterial, type TlsMaterial, type TlsTexts } from './tls-material.js';
