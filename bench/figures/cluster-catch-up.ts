@@ -36,7 +36,7 @@ async function catchUp(
   on: { readonly begin?: () => void; readonly end?: () => void } = {},
 ): Promise<CatchUp> {
   const memberIn = ({ members }: ClusterStatus): Member | undefined => members.find((member) => member.name === name);
-  const starting = startFollower(bench, name, leader.rpcAddr);
+  const starting = startFollower(bench, name, leader);
   const began = await untilCluster(
     leader.rpcAddr,
     `sending to ${name}`,
@@ -79,7 +79,7 @@ export const clusterCatchUp: Figure = {
       await bench.remove(node.dataDirectory);
     }
 
-    const second = await startFollower(bench, 'n2', leader.rpcAddr);
+    const second = await startFollower(bench, 'n2', leader);
     await untilCluster(leader.rpcAddr, 'in step', isInStep(2), polling);
     const before = await appendFor(leader.rpcAddr, appendSeconds);
     const during = await appendDuring(bench, leader);

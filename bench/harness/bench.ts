@@ -20,6 +20,7 @@ export interface BenchOptions {
 export interface Golog extends Server {
   readonly rpcAddr: string;
   readonly httpAddr: string;
+  readonly gossipAddr: string;
   readonly dataDirectory: string;
 }
 
@@ -63,6 +64,7 @@ export class Bench {
       ...server,
       rpcAddr: String(server.serving['rpcAddr']),
       httpAddr: String(server.serving['httpAddr']),
+      gossipAddr: String(server.serving['gossipAddr']),
       dataDirectory: directory,
     };
   }

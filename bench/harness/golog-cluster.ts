@@ -18,7 +18,7 @@ export class GologCluster {
     const first = { ...(await bench.startGolog(undefined, ['--node-name', 'n1', '--bootstrap', ...args])), name: 'n1' };
     const cluster = new GologCluster(bench, [first], args);
     const names = Array.from({ length: count - 1 }, (_, place) => `n${place + 2}`);
-    cluster.nodes.push(...(await Promise.all(names.map((name) => startFollower(bench, name, first.rpcAddr, args)))));
+    cluster.nodes.push(...(await Promise.all(names.map((name) => startFollower(bench, name, first, args)))));
     await cluster.settled();
     return cluster;
   }
@@ -67,9 +67,9 @@ export class GologCluster {
 export async function startFollower(
   bench: Bench,
   name: string,
-  leaderAddr: string,
+  leader: Golog,
   args: readonly string[] = [],
 ): Promise<ClusterNode> {
-  const joining = ['--node-name', name, '--start-join-addrs', leaderAddr];
+  const joining = ['--node-name', name, '--start-join-addrs', leader.gossipAddr];
   return { ...(await bench.startGolog(undefined, [...joining, ...args])), name };
 }

@@ -5,7 +5,7 @@ import type { Gossip } from './ports/gossip.js';
 import type { Logger } from './ports/logger.js';
 
 const firstPauseMs = 250;
-const longestPauseMs = 30_000;
+const longestPauseMs = 5_000;
 /** What goes on without an answer is said this often. */
 const sayEveryMs = 60_000;
 
@@ -19,39 +19,36 @@ export interface GossipJoiningOptions {
 }
 
 /**
- * Sees to it that this node is in the gossip of the others, until the signal aborts: asks the given addresses, with
- * pauses that double up to half a minute, and again whenever nobody else is left, as after a partition that lasted
- * longer than the failed are remembered. Resolves on abort.
+ * Sees to it that this node is in the gossip of the others, until the signal aborts: asks each of the given addresses
+ * until it has answered once, with pauses that double up to some seconds, and all of them again whenever nobody else is
+ * left, as after a partition that lasted longer than the failed are remembered. Resolves on abort.
  */
 export async function keepInGossip({ gossip, addrs, clock, logger, signal }: GossipJoiningOptions): Promise<void> {
-  let waitMs = firstPauseMs;
+  let waiting = new Set(addrs);
+  let pauseMs = firstPauseMs;
   let quietMs = sayEveryMs;
-  try {
-    for (;;) {
-      if (isAlone(gossip)) {
-        const reason = await join();
-        if (reason === undefined) waitMs = firstPauseMs;
-        else if (quietMs >= sayEveryMs) {
-          quietMs = 0;
-          logger.warn({ addrs, reason }, 'no node of --start-join-addrs answers yet');
-        }
-      } else waitMs = firstPauseMs;
-      await pause(clock, waitMs, signal);
-      quietMs += waitMs;
-      waitMs = Math.min(waitMs * 2, longestPauseMs);
+  while (!signal.aborted) {
+    if (isAlone(gossip) && waiting.size < addrs.length) {
+      waiting = new Set(addrs);
+      pauseMs = firstPauseMs;
     }
-  } catch (error) {
-    if (!signal.aborted) throw error;
+    await Promise.all([...waiting].map(async (addr) => (await join(addr)) && waiting.delete(addr)));
+    if (isAlone(gossip) && quietMs >= sayEveryMs && !signal.aborted) {
+      quietMs = 0;
+      logger.warn({ addrs }, 'no node of --start-join-addrs answers yet');
+    }
+    await pause(clock, pauseMs, signal).catch(() => undefined);
+    quietMs += pauseMs;
+    pauseMs = Math.min(pauseMs * 2, longestPauseMs);
   }
 
-  /** Why it did not work; undefined when it did. */
-  async function join(): Promise<string | undefined> {
+  async function join(addr: string): Promise<boolean> {
     try {
-      const answered = await gossip.join(addrs, signal);
-      logger.debug({ answered, addrs }, 'joined the gossip');
-      return undefined;
+      await gossip.join([addr], signal);
+      logger.debug({ addr }, 'joined the gossip');
+      return true;
     } catch (error) {
-      if (error instanceof UnavailableError) return error.message;
+      if (signal.aborted || error instanceof UnavailableError) return false;
       throw error;
     }
   }

@@ -14,13 +14,11 @@ export interface NodeTags {
   readonly clusterId?: string;
   /** Of golog. */
   readonly version: string;
-  /** It goes for good: whoever leads may take it out of the cluster once it has left. */
-  readonly retires?: boolean;
 }
 
 /** Serf allows 512 bytes in all, with the names: 128 a name, so the names of the tags are short. */
 export function encodeNodeTags(tags: NodeTags): ReadonlyMap<string, string> {
-  const { role, uuid, rpcAddr, httpAddr, clusterId, version, retires } = tags;
+  const { role, uuid, rpcAddr, httpAddr, clusterId, version } = tags;
   return new Map([
     ['role', role],
     ['id', uuid],
@@ -28,7 +26,6 @@ export function encodeNodeTags(tags: NodeTags): ReadonlyMap<string, string> {
     ['http_addr', httpAddr],
     ...(clusterId === undefined ? [] : [['cluster', clusterId] as const]),
     ['version', version],
-    ...(retires === true ? [['retires', 'yes'] as const] : []),
   ]);
 }
 
@@ -46,8 +43,13 @@ export function decodeNodeTags(tags: ReadonlyMap<string, string>): NodeTags | un
     httpAddr: tags.get('http_addr') ?? '',
     ...(clusterId !== undefined && { clusterId }),
     version: tags.get('version') ?? '',
-    ...(tags.get('retires') === 'yes' && { retires: true }),
   };
+}
+
+/** Whether two members may know each other: not those of two clusters. Whoever is in none, agents included, may. */
+export function mayMeet(one: ReadonlyMap<string, string>, other: ReadonlyMap<string, string>): boolean {
+  const [ours, theirs] = [one.get('cluster'), other.get('cluster')];
+  return ours === undefined || theirs === undefined || ours === theirs;
 }
 
 /** A golog node as gossip knows it. */

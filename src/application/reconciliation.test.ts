@@ -16,7 +16,6 @@ type Status = GossipMember['status'];
 class Cluster {
   readonly states = new Map<string, MemberState>();
   readonly statuses = new Map<string, Status>();
-  readonly retired = new Set<string>();
   readonly removed: string[] = [];
   readonly clock = new ManualClock();
   foreign = '';
@@ -51,7 +50,6 @@ class Cluster {
       const tags: NodeTags = {
         ...{ role: 'node', uuid: `uuid of ${name}`, rpcAddr: `${name}:8400`, httpAddr: '', version: '0' },
         clusterId: name === this.foreign ? 'another' : clusterId,
-        retires: this.retired.has(name),
       };
       return {
         ...{ name, addr: `${name}:8401`, tags: encodeNodeTags(tags) },
@@ -143,15 +141,8 @@ describe('reconcile', () => {
     await cluster.stop();
   });
 
-  it('takes out a member that retired, once it is gone; not one that only stopped', async () => {
+  it('takes out a member that left, once its links are gone as well', async () => {
     const cluster = new Cluster(3_600 * secondsMs);
-    cluster.states.set('n2', 'unreachable');
-    cluster.statuses.set('n2', 'left');
-    await cluster.pass(20 * secondsMs);
-    expect(cluster.removed).toEqual([]);
-    cluster.states.delete('n2');
-    cluster.statuses.delete('n2');
-    cluster.retired.add('n3');
     cluster.statuses.set('n3', 'left');
     await cluster.pass(20 * secondsMs);
     expect(cluster.removed).toEqual([]);
@@ -164,7 +155,6 @@ describe('reconcile', () => {
   it('does not believe what is said in the name of another cluster', async () => {
     const cluster = new Cluster(3_600 * secondsMs);
     cluster.foreign = 'n3';
-    cluster.retired.add('n3');
     cluster.states.set('n3', 'unreachable');
     cluster.statuses.set('n3', 'left');
     await cluster.pass(20 * secondsMs);

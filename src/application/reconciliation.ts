@@ -25,8 +25,8 @@ export interface ReconciliationOptions {
 
 /**
  * The leader's comparison of the gossip with the configuration, once a second, so that an event that was missed makes
- * no difference. It takes a member out that has retired, or that nobody has heard of for the timeout: neither the
- * leader over its own links, nor anybody by gossip. Never if the others would be without a majority that is well: a
+ * no difference. It takes a member out that the leader has no link to and that has left, which is for good, or of
+ * which nobody has heard for the timeout, not even by gossip. Never if the others would be without a majority that is well: a
  * failure by itself takes no vote away. Nobody is let in here: a node that joins asks for it itself, since it has to
  * know its Raft id before it can take part. Returns how to stop it.
  */
@@ -76,7 +76,7 @@ function isGone(
 ): boolean {
   if (state !== 'unreachable' || uuid === '') return false;
   const node = nodes.find((each) => each.uuid === uuid);
-  if (node?.status === 'left' && node.retires === true) return true;
+  if (node?.status === 'left') return true;
   return timeoutMs > 0 && (silence.get(id) ?? 0) >= timeoutMs;
 }
 

@@ -65,14 +65,15 @@ async function plan(directory: string, wishes: DevWishes): Promise<void> {
   const { nodes, rpcPort, httpPort } = { ...defaults, ...given(wishes) };
   const rpcPorts = await ports(rpcPort, nodes);
   const httpPorts = await ports(httpPort, nodes, rpcPorts);
+  const gossipPorts = await ports(rpcPort === 0 ? 0 : rpcPort + 1, nodes, [...rpcPorts, ...httpPorts]);
   for (let place = nodes - 1; place >= 0; place--) {
-    const others = rpcPorts.filter((_, other) => other !== place).map((port) => `${host}:${port}`);
+    const others = gossipPorts.filter((_, other) => other !== place).map((port) => `${host}:${port}`);
     const lines = [
       `# Of golog dev; further options of golog serve may be added.`,
       `node-name: n${place + 1}`,
       `rpc-port: ${rpcPorts[place]}`,
       `http-port: ${httpPorts[place]}`,
-      `bind-addr: ${host}:${rpcPort === 0 ? 0 : rpcPorts[place] + 1}`,
+      `bind-addr: ${host}:${gossipPorts[place]}`,
       ...(others.length > 0 ? ['start-join-addrs:', ...others.map((address) => `  - ${address}`)] : []),
     ];
     writeFileSync(join(directory, `n${place + 1}.yaml`), `${lines.join('\n')}\n`);

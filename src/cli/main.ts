@@ -1,14 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { packageVersion } from '../infrastructure/package-version.js';
 import { ExitCode, exitCodesHelp, messageOf } from './exit-codes.js';
 import { addTlsOptions } from './tls-options.js';
-
-function version(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return version;
-}
 
 const details = `
 Examples:
@@ -40,7 +33,7 @@ const commands = new Map<string, () => Promise<AddCommand>>([
 async function createProgram(commandName: string | undefined): Promise<Command> {
   const program = new Command('golog')
     .description('A replicated commit log: durable before it acknowledges.')
-    .version(version())
+    .version(packageVersion())
     .exitOverride()
     .showHelpAfterError('(see --help)')
     .addHelpText('after', details);

@@ -45,9 +45,9 @@ export const options = {
   },
   'node-name': { schema: nodeName(), value: 'NAME', help: 'unique in the cluster', initial: hostname() },
   'bind-addr': {
-    schema: z.string().transform(hostOfAddress),
+    schema: z.string().transform(assertHostPort),
     value: 'HOST:PORT',
-    help: 'gossip address; until gossip arrives only its host is used, as the default of --rpc-addr',
+    help: 'gossip listens here, over UDP and TCP; port 0 takes a free one',
     initial: '127.0.0.1:8401',
   },
   'rpc-addr': { schema: z.string().min(1), value: 'HOST', help: 'gRPC listens here (default: host of --bind-addr)' },
@@ -70,12 +70,12 @@ export const options = {
   'advertise-addr': {
     schema: z.string().transform(assertHostAndPort),
     value: 'HOST[:PORT]',
-    help: 'where the other nodes reach the gRPC of this one (default: where it listens)',
+    help: 'where the other nodes reach this one; the port is that of gRPC (default: where it listens)',
   },
   'start-join-addrs': {
     schema: list.pipe(z.array(z.string().transform(assertHostPort))),
     value: 'ADDRS',
-    help: 'gRPC addresses HOST:PORT of nodes of the cluster to join, comma-separated; asked until one answers',
+    help: 'gossip addresses HOST:PORT of nodes to join, comma-separated; asked until one answers',
     initial: [],
   },
   bootstrap: {
@@ -88,12 +88,36 @@ export const options = {
       .union([z.number(), z.string().regex(/^\d+$/, 'expected a number of nodes').transform(Number)])
       .pipe(z.number().int().min(0).max(99)),
     value: 'N',
-    help: "begin a cluster when N nodes, this one among them, wait at each other's --start-join-addrs",
+    help: 'begin a cluster when N nodes that are in none, this one among them, know each other by gossip',
     initial: 0,
   },
   replica: {
     schema: flag,
-    help: 'keep and serve a copy of the log, and be no member: asks the nodes at --start-join-addrs for it',
+    help: 'keep and serve a copy of the log, and be no member: found by gossip',
+    initial: false,
+  },
+  encrypt: {
+    schema: z
+      .string()
+      .refine(isGossipKey, 'expected 16, 24 or 32 bytes in base64, such as of: openssl rand -base64 32'),
+    value: 'KEY',
+    help: 'encrypts the gossip; kept in the data directory from then on, where keys are rotated',
+  },
+  'gossip-profile': {
+    schema: z.enum(['lan', 'wan', 'local']),
+    value: 'NAME',
+    help: "Serf's timing of gossip: lan, wan or local",
+    initial: 'lan',
+  },
+  'dead-member-timeout': {
+    schema: z.union([z.literal('never').transform(() => 0), duration]),
+    value: 'TIME',
+    help: 'take out a member that is silent for so long while the others are well, or never',
+    initial: '72h',
+  },
+  'leave-on-terminate': {
+    schema: flag,
+    help: 'when told to stop, leave the cluster for good: it goes on with one member less',
     initial: false,
   },
   'tick-interval': {
@@ -225,7 +249,20 @@ export function retentionOf(config: Config): Retention {
 
 /** Where gRPC listens. */
 export function rpcHost(config: Config): string {
-  return config['rpc-addr'] ?? config['bind-addr'];
+  return config['rpc-addr'] ?? hostOfAddress(config['bind-addr']);
+}
+
+/** Whether something is asked to listen where others than this machine can reach it, by gossip. */
+export function gossipsBeyondLoopback(config: Config): boolean {
+  return !isLoopback(hostOfAddress(config['bind-addr']));
+}
+
+/** HOST:PORT where the gossip of the other nodes reaches this one; port 0: that where it listens. */
+export function advertisedGossipAddr(config: Config): string | undefined {
+  const given = config['advertise-addr'];
+  if (given === undefined) return undefined;
+  const host = hasPort(given) ? hostOfAddress(given) : given;
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]:0` : `${host}:0`;
 }
 
 /** What is of no use, or means something else, without the other. */
@@ -372,6 +409,11 @@ function assertHostPort(address: string): string {
 function assertHostAndPort(address: string): string {
   if (address === '' || /[\s/,]/.test(address)) throw new ConfigError('expected HOST or HOST:PORT');
   return address;
+}
+
+function isGossipKey(text: string): boolean {
+  const bytes = Buffer.from(text, 'base64');
+  return [16, 24, 32].includes(bytes.length) && bytes.toString('base64') === text;
 }
 
 function hostOfAddress(address: string): string {

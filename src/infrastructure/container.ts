@@ -12,6 +12,7 @@ import { ClusterGate, CommitLogGate } from '../application/gates.js';
 import { DiskReserve } from '../application/disk-reserve.js';
 import { Clock } from '../application/ports/clock.js';
 import { DataDirectory } from '../application/ports/data-directory.js';
+import { Gossip } from '../application/ports/gossip.js';
 import { JoinTransport } from '../application/ports/join-transport.js';
 import { Logger } from '../application/ports/logger.js';
 import { PeerTransport } from '../application/ports/peer-transport.js';
@@ -21,6 +22,7 @@ import type { Seal } from '../domain/log/record-batch.js';
 import { Config, rpcHost } from './config.js';
 import { createLogger } from './logging.js';
 import { Node, OnFatal } from './node.js';
+import { nodeGossip } from './node-gossip.js';
 import { NodeSecurity } from './node-security.js';
 import { takePart } from './take-part.js';
 import { NodeDiskReserve, NodeHardState, NodeLog, NodePeers, Security } from './tokens.js';
@@ -108,6 +110,7 @@ export function createContainer(config: Config): Container {
   container
     .bind(JoinTransport)
     .toResolvedValue(({ tls }: NodeSecurity) => new GrpcJoinTransport(tls.credentials), [Security]);
+  container.bind(Gossip).toResolvedValue(nodeGossip, [Config, DataDirectory, Clock, Logger]);
   container.bind(CommitLog).toResolvedValue(() => new CommitLogGate());
   container.bind(Cluster).toResolvedValue(() => new ClusterGate());
   container.bind(GrpcServer).toResolvedValue(
@@ -171,8 +174,8 @@ export function createContainer(config: Config): Container {
         http: HttpServer,
         security: NodeSecurity,
       ) =>
-        new Node(config, logger, directory, grpc, http, security, (rpcPort, signal) =>
-          takePart(container, rpcPort, signal),
+        new Node(config, logger, directory, grpc, http, security, (listening, signal) =>
+          takePart(container, listening, signal),
         ),
       [Config, Logger, DataDirectory, GrpcServer, HttpServer, Security],
     );

@@ -42,6 +42,7 @@ class Ledger {
   dataDirectory(): DataDirectory {
     const inner = memoryDataDirectory();
     return {
+      path: undefined,
       nodeId: inner.nodeId,
       logId: inner.logId,
       adoptLogId: (logId) => inner.adoptLogId(logId),
@@ -99,6 +100,7 @@ function freePorts(options: Record<string, unknown> = {}): Map<string, unknown> 
   return new Map<string, unknown>([
     ['rpc-port', 0],
     ['http-port', 0],
+    ['bind-addr', '127.0.0.1:0'],
     ['log-level', 'silent'],
     ...Object.entries(options),
   ]);

@@ -23,6 +23,14 @@ export interface NodeAddresses {
   readonly rpcAddr: string;
   /** HOST:PORT of Connect, gRPC-Web, gRPC and JSON. */
   readonly httpAddr: string;
+  /** HOST:PORT of gossip. */
+  readonly gossipAddr: string;
+}
+
+/** What a node listens on before it takes part in its cluster. */
+export interface Listening {
+  readonly rpcPort: number;
+  readonly httpAddr: string;
 }
 
 /** A node's part in its cluster, once it has one. */
@@ -30,6 +38,10 @@ export interface Membership {
   readonly hardState: HardStateFile;
   readonly log: Log;
   readonly consensus: Consensus;
+  /** HOST:PORT. */
+  readonly gossipAddr: string;
+  /** Leaves the cluster for good, as far as that can be done now; does not reject. */
+  readonly leave: () => Promise<void>;
   /** Ends what the node does for the cluster besides. */
   readonly close: () => Promise<void>;
 }
@@ -73,8 +85,8 @@ export class Node {
     private readonly grpc: GrpcServer,
     private readonly http: HttpServer,
     private readonly security: NodeSecurity,
-    /** Opens the log and takes part in the cluster, as the node whose gRPC is on `rpcPort`. Rejects with nothing open. */
-    private readonly takePart: (rpcPort: number, signal: AbortSignal) => Promise<Membership>,
+    /** Opens the log and takes part in the cluster, as the node that listens there. Rejects with nothing open. */
+    private readonly takePart: (listening: Listening, signal: AbortSignal) => Promise<Membership>,
   ) {}
 
   /**
@@ -101,16 +113,18 @@ export class Node {
     const http = await listenOn('--http-port', { host: config['http-addr'], port: config['http-port'] }, this.http);
     this.http.setServing(false);
     signal.throwIfAborted();
-    this.#membership = await this.takePart(rpc.port, signal);
+    const [rpcAddr, httpAddr] = [hostPort(rpc), hostPort(http)];
+    this.#membership = await this.takePart({ rpcPort: rpc.port, httpAddr }, signal);
     signal.throwIfAborted();
     this.grpc.setServing(true);
     this.http.setServing(true);
-    const [rpcAddr, httpAddr] = [hostPort(rpc), hostPort(http)];
+    const { gossipAddr } = this.#membership;
     const { startOffset, endOffset, bytes, segments, recovery } = this.#membership.log;
     this.logger.info(
       {
         rpcAddr,
         httpAddr,
+        gossipAddr,
         dataDir: this.config['data-dir'],
         node: this.config['node-name'],
         members: this.#membership.consensus.servers().map(({ id }) => id),
@@ -123,7 +137,7 @@ export class Node {
       },
       'serving',
     );
-    return { rpcAddr, httpAddr };
+    return { rpcAddr, httpAddr, gossipAddr };
   }
 
   /**
@@ -142,6 +156,7 @@ export class Node {
     await this.#starting?.catch(() => undefined);
     this.grpc.setServing(false);
     this.http.setServing(false);
+    if (this.config['leave-on-terminate']) await this.#membership?.leave();
     await this.#membership?.consensus.handOver();
     await this.#membership?.close();
     // The links to the peers end with the consensus, and they are calls as well.

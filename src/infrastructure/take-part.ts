@@ -3,10 +3,12 @@ import { crc32c } from '../adapters/checksum/crc32c.js';
 import { GrpcEntrySource, type PeerEndpoint } from '../adapters/peer/index.js';
 import { Cluster } from '../application/cluster.js';
 import { ClusterService } from '../application/cluster-service.js';
+import { clusterIdInWords, clusterStatusOf } from '../application/cluster-view.js';
 import { CommitLog } from '../application/commit-log.js';
 import { CommitLogService } from '../application/commit-log-service.js';
 import { ConfigurationFile, CorruptConfigurationError, firstConfiguration } from '../application/configuration.js';
 import { DamagedNode, isDamaged } from '../application/damaged-log.js';
+import { Discovery } from '../application/discovery.js';
 import type { DiskReserve } from '../application/disk-reserve.js';
 import type { ClusterGate, CommitLogGate } from '../application/gates.js';
 import { joinCluster } from '../application/joining.js';
@@ -16,6 +18,7 @@ import { watchDamage } from '../application/log-repair-watch.js';
 import { Clock } from '../application/ports/clock.js';
 import type { Consensus } from '../application/ports/consensus.js';
 import { DataDirectory } from '../application/ports/data-directory.js';
+import { Gossip } from '../application/ports/gossip.js';
 import { JoinTransport, type Joiner } from '../application/ports/join-transport.js';
 import type { EntrySource } from '../application/ports/entry-source.js';
 import { Logger } from '../application/ports/logger.js';
@@ -24,61 +27,110 @@ import { RaftNode } from '../application/raft-node.js';
 import { defaultTiming } from '../application/raft-options.js';
 import { FollowedEntries } from '../application/replica-desk.js';
 import { assertRole } from '../application/replica-role.js';
+import { reconcile } from '../application/reconciliation.js';
 import type { HardStateFile } from '../domain/log/hard-state.js';
 import type { Log } from '../domain/log/log.js';
 import { advertisedAddr, Config, retentionOf } from './config.js';
+import type { Beginning, Closeable, Taken } from './beginning.js';
 import { followAsReplica } from './follow-as-replica.js';
 import type { NodeSecurity } from './node-security.js';
+import { packageVersion } from './package-version.js';
 import { NodeDiskReserve, NodeHardState, NodeLog, NodePeers, Security } from './tokens.js';
-import { type Membership, OnFatal } from './node.js';
+import { type Listening, type Membership, OnFatal } from './node.js';
 
-type Part = Pick<Membership, 'consensus' | 'close'>;
+/** Without a quorum a node cannot leave, and a stop must end. */
+const leaveMsMax = 3_000;
+
+type Part = Pick<Taken, 'consensus' | 'close'>;
 
 /**
  * Takes the node into its cluster: the one that its data directory knows, or the one that it joins, or a new one. Then
  * opens the gates that the listeners stand in front of. A member whose log is damaged serves what it can while the log
  * is repaired from its peers, and takes part after that. Where it rejects, what it opened is closed.
  */
-export async function takePart(container: Container, rpcPort: number, signal: AbortSignal): Promise<Membership> {
-  const opened: { close(): Promise<void> | void }[] = [];
+export async function takePart(
+  container: Container,
+  { rpcPort, httpAddr }: Listening,
+  signal: AbortSignal,
+): Promise<Membership> {
+  const config = container.get<Config>(Config);
+  const logger = container.get<Logger>(Logger);
+  const clock = container.get<Clock>(Clock);
+  const directory = await container.getAsync<DataDirectory>(DataDirectory);
+  const configuration = await ConfigurationFile.open(directory.raft, crc32c);
+  assertRole(configuration, config.replica);
+  const opened: Closeable[] = [];
   try {
-    const open = container.get<Config>(Config).replica ? followAsReplica : openAndTakePart;
-    return await open(container, rpcPort, signal, opened);
+    const gossip = await container.getAsync<Gossip>(Gossip);
+    opened.push(gossip);
+    const rpcAddr = advertisedAddr(config, rpcPort);
+    const discovery = await Discovery.start({
+      ...{ gossip, startJoinAddrs: config['start-join-addrs'], clock, logger },
+      onFailure: container.get<OnFatal>(OnFatal),
+      tags: {
+        ...{ role: config.replica ? 'replica' : 'node', uuid: directory.nodeId, rpcAddr, httpAddr },
+        version: packageVersion(),
+        ...(configuration.kept !== undefined && { clusterId: clusterIdInWords(directory.logId) }),
+      },
+    });
+    opened.push(discovery);
+    const self = { name: config['node-name'], uuid: directory.nodeId, rpcAddr };
+    const open = config.replica ? followAsReplica : openAndTakePart;
+    const part = await open({ container, self, configuration, discovery, gossip, signal, opened });
+    return {
+      hardState: part.hardState,
+      log: part.log,
+      gossipAddr: discovery.addr,
+      get consensus() {
+        return part.consensus;
+      },
+      leave: async () => {
+        if (!config.replica) await leaveCluster(container, self.name);
+        await discovery.leave();
+      },
+      close: async () => {
+        await part.close();
+        await discovery.close();
+      },
+    };
   } catch (error) {
     await Promise.allSettled(opened.map(async (each) => each.close()));
     throw error;
   }
 }
 
-async function openAndTakePart(
-  container: Container,
-  rpcPort: number,
-  signal: AbortSignal,
-  opened: { close(): Promise<void> | void }[],
-): Promise<Membership> {
+async function leaveCluster(container: Container, name: string): Promise<void> {
+  try {
+    await container.get<Cluster>(Cluster).removeMember(name, AbortSignal.timeout(leaveMsMax));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const logger = container.get<Logger>(Logger);
+    logger.warn({ reason }, 'this node stays a member for now: the leader takes it out when it can');
+  }
+}
+
+async function openAndTakePart(beginning: Beginning): Promise<Taken> {
+  const { container, self, configuration, discovery, gossip, signal, opened } = beginning;
   const config = container.get<Config>(Config);
   const logger = container.get<Logger>(Logger);
   const clock = container.get<Clock>(Clock);
   const directory = await container.getAsync<DataDirectory>(DataDirectory);
   const endpoint = await container.getAsync<PeerEndpoint>(NodePeers);
   const { credentials } = (await container.getAsync<NodeSecurity>(Security)).tls;
-  const rpcAddr = advertisedAddr(config, rpcPort);
-  const self = { name: config['node-name'], uuid: directory.nodeId, rpcAddr };
-
-  const configuration = await ConfigurationFile.open(directory.raft, crc32c);
-  assertRole(configuration, false);
+  const { rpcAddr } = self;
   const hardState = await container.getAsync<HardStateFile>(NodeHardState);
   opened.push(hardState);
+  const onFatal = container.get<OnFatal>(OnFatal);
   if (configuration.kept === undefined) {
     // It has voted, so it was in a cluster: on no account may it begin another one with that log.
     if (hardState.current.term > 0) throw new CorruptConfigurationError('is missing');
     await enterCluster();
+    discovery.enter(clusterIdInWords(directory.logId));
   }
   const id = configuration.kept?.id ?? 0;
   signal.throwIfAborted();
   const log = await container.getAsync<Log>(NodeLog);
   opened.push(log);
-  const onFatal = container.get<OnFatal>(OnFatal);
 
   const diskReserve = await container.getAsync<DiskReserve>(NodeDiskReserve);
   opened.push(diskReserve);
@@ -137,17 +189,24 @@ async function openAndTakePart(
       retention: retentionOf(config),
       timing: { ...defaultTiming, tickMs: config['tick-interval'] },
     });
-    const cluster = new ClusterService({ node, transport, clock, logger, self, clusterId: directory.logId });
+    const cluster = new ClusterService({
+      ...{ node, transport, clock, logger, self, gossip, clusterId: directory.logId },
+    });
     endpoint.setDesk(cluster);
     endpoint.setEntries(new CommittedEntries({ node, log }));
     endpoint.setReplicas(new FollowedEntries({ node, log, id, clusterId: directory.logId, clock }));
     openGates(node, cluster);
     const stopWatching = watchDamage({ log, configuration, id, clock, logger, onFatal });
+    const stopReconciling = reconcile({
+      ...{ gossip, cluster, clock, logger, isLeader: () => node.isLeader },
+      status: () => clusterStatusOf({ node, self, clusterId: directory.logId }),
+      deadMemberTimeoutMs: config['dead-member-timeout'],
+    });
     const moving = new AbortController();
     const moved = announceMove(moving.signal);
     const close = async (): Promise<void> => {
       moving.abort();
-      await Promise.all([moved, cluster.close(), stopWatching()]);
+      await Promise.all([moved, cluster.close(), stopWatching(), stopReconciling()]);
     };
     return { consensus: node, close };
   }
@@ -161,7 +220,7 @@ async function openAndTakePart(
     try {
       await joinCluster({
         transport: await container.getAsync<JoinTransport>(JoinTransport),
-        addresses: () => [rpcAddr, ...others],
+        addresses: () => [rpcAddr, ...new Set([...others, ...rpcAddrs()])],
         joiner: { ...self, bootstrapExpect: 0 },
         clock,
         logger,
@@ -173,13 +232,17 @@ async function openAndTakePart(
     }
   }
 
+  /** Of the nodes that gossip knows. */
+  function rpcAddrs(): string[] {
+    return discovery.nodes().map((node) => node.rpcAddr);
+  }
+
   async function enterCluster(): Promise<void> {
-    const addresses = (): readonly string[] => config['start-join-addrs'];
     const joiner: Joiner = { ...self, bootstrapExpect: config['bootstrap-expect'] };
-    if (addresses().length > 0 && !config.bootstrap) {
+    if ((config['start-join-addrs'].length > 0 || joiner.bootstrapExpect > 1) && !config.bootstrap) {
       endpoint.setDesk({ admit: () => Promise.resolve({ kind: 'waiting', joiner }) });
       const transport = await container.getAsync<JoinTransport>(JoinTransport);
-      const joined = await joinCluster({ transport, addresses, joiner, clock, logger, signal });
+      const joined = await joinCluster({ transport, addresses: rpcAddrs, joiner, clock, logger, signal });
       if (joined.kind === 'member') {
         await directory.adoptLogId(joined.clusterId);
         await configuration.write(joined.kept);

@@ -26,6 +26,8 @@ export interface NodePlace {
   readonly dataDir: string;
   /** HOST:PORT of its gRPC. */
   readonly address: string;
+  /** HOST:PORT of its gossip. */
+  readonly gossipAddr: string;
   /** Flags besides those that every node has. */
   readonly args?: readonly string[];
   /** A command that becomes the node's process. */
@@ -36,6 +38,7 @@ export interface NodePlace {
 export class LiveNode {
   readonly name: string;
   readonly address: string;
+  readonly gossipAddr: string;
   readonly dataDir: string;
   readonly log: LogClient;
   readonly #cluster: ClusterClient;
@@ -44,7 +47,7 @@ export class LiveNode {
   #paused = false;
 
   constructor(private readonly place: NodePlace) {
-    ({ name: this.name, address: this.address, dataDir: this.dataDir } = place);
+    ({ name: this.name, address: this.address, gossipAddr: this.gossipAddr, dataDir: this.dataDir } = place);
     this.log = LogClient.connect(place.address);
     this.#cluster = new ClusterClient([place.address]);
   }
@@ -64,8 +67,17 @@ export class LiveNode {
   /** Resolves when it serves; with no flags when it was in the cluster before. */
   async start(joining: readonly string[] = []): Promise<void> {
     if (this.#process) this.#ended.push(this.#process);
-    const { name, dataDir, address, args = [], through } = this.place;
-    const flags = ['--node-name', name, '--tick-interval', `${tickMs}ms`, ...args, ...joining];
+    const { name, dataDir, address, gossipAddr, args = [], through } = this.place;
+    const flags = [
+      '--node-name',
+      name,
+      '--tick-interval',
+      `${tickMs}ms`,
+      '--bind-addr',
+      gossipAddr,
+      ...args,
+      ...joining,
+    ];
     this.#paused = false;
     this.#process = ServerProcess.spawn(dataDir, address.split(':').at(-1)!, flags, through);
     await this.#process.served();
@@ -121,22 +133,29 @@ export class LiveCluster {
 
   /** Places on the loopback, for nodes `n1` and so on with their directories in `folder`. */
   static async places(folder: string, size: number, args: readonly string[] = []): Promise<NodePlace[]> {
-    return (await freePorts(size)).map((port, number) => {
-      const name = `n${number + 1}`;
-      return { name, dataDir: join(folder, name), address: `127.0.0.1:${port}`, args };
-    });
+    const names = Array.from({ length: size }, (_, number) => `n${number + 1}`);
+    return Promise.all(names.map((name) => LiveCluster.place(folder, name, args)));
+  }
+
+  static async place(folder: string, name: string, args: readonly string[] = []): Promise<NodePlace> {
+    const [address, gossipAddr] = (await freePorts(2)).map((port) => `127.0.0.1:${port}`);
+    return { name, dataDir: join(folder, name), address, gossipAddr, args };
   }
 
   /** Resolves when the nodes have found each other, one of them leads, and all vote. */
   async start(): Promise<void> {
-    const addresses = this.addresses.join(',');
-    const flags = ['--bootstrap-expect', String(this.nodes.length), '--start-join-addrs', addresses];
+    const flags = ['--bootstrap-expect', String(this.nodes.length), ...this.joining];
     await Promise.all(this.nodes.map((node) => node.start(flags)));
     await this.voters(this.nodes.map(({ name }) => name));
   }
 
   get addresses(): string[] {
     return this.nodes.map(({ address }) => address);
+  }
+
+  /** The flags of a node that joins. */
+  get joining(): string[] {
+    return ['--start-join-addrs', this.nodes.map(({ gossipAddr }) => gossipAddr).join(',')];
   }
 
   node(name: string): LiveNode {

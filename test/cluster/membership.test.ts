@@ -1,9 +1,8 @@
-import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { runGolog } from '../end-to-end/golog-process.js';
 import { tell } from './deadline.js';
 import { clusterTests } from './fixture.js';
-import { freePorts, LiveCluster, LiveNode } from './live-cluster.js';
+import { LiveCluster, LiveNode } from './live-cluster.js';
 import { expectAllKept } from './verdict.js';
 
 const run = clusterTests();
@@ -29,15 +28,11 @@ describe('a membership that changes under load', () => {
         const figures = [performance.now() - startMs, load.longestGapMs].map(Math.round);
         tell(`${what}: ${figures[0]} ms, ${load.errorCount - errors} errors, longest gap ${figures[1]} ms`);
       };
-      const joining = (): string[] => ['--start-join-addrs', nodes.addresses.join(',')];
-      const newPlace = async (name: string) => {
-        const [port] = await freePorts(1);
-        return { name, dataDir: join(folder, name), address: `127.0.0.1:${port}` };
-      };
+      const newPlace = (name: string) => LiveCluster.place(folder, name);
 
       const fourth = new LiveNode(await newPlace('n4'));
       await timed('n4 joins and is promoted by itself', async () => {
-        await fourth.start(joining());
+        await fourth.start(nodes.joining);
         nodes.nodes.push(fourth);
         await nodes.voters(['n1', 'n2', 'n3', 'n4']);
       });
@@ -45,7 +40,7 @@ describe('a membership that changes under load', () => {
       const fifth = new LiveNode(await newPlace('n5'));
       await timed('n5 is registered, then started', async () => {
         await member(nodes, 'add', 'n5', '--rpc-addr', fifth.address);
-        await fifth.start(joining());
+        await fifth.start(nodes.joining);
         nodes.nodes.push(fifth);
         await nodes.voters(['n1', 'n2', 'n3', 'n4', 'n5']);
       });
@@ -68,7 +63,7 @@ describe('a membership that changes under load', () => {
         await wiped.killNine();
         wiped.wipe();
         // It waits until the cluster has not heard from the one before for ten seconds.
-        await wiped.start(joining());
+        await wiped.start(nodes.joining);
         const after = await nodes.voters(nodes.nodes.map(({ name }) => name));
         const idOf = ({ members }: typeof before): number => members.find(({ name }) => name === wiped.name)!.id;
         expect(idOf(after)).toBeGreaterThan(idOf(before));

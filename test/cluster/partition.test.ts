@@ -74,6 +74,7 @@ const title =
           name: `n${host}`,
           dataDir: join(folder, `n${host}`),
           address: `${network.address(host)}:8400`,
+          gossipAddr: `${network.address(host)}:8401`,
           args: ['--rpc-addr', network.address(host), '--insecure'],
           through: network.through(host),
         })),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { eventually, tell } from './deadline.js';
 import { clusterTests, type Run } from './fixture.js';
-import { freePorts, type LiveCluster, LiveNode } from './live-cluster.js';
+import { LiveCluster, LiveNode } from './live-cluster.js';
 import type { Load } from './load.js';
 import { expectAllKept } from './verdict.js';
 
@@ -9,11 +9,9 @@ const run = clusterTests();
 
 /** A replica of the cluster, which takes a part of the load, and is compared with the members at the end. */
 async function addReplica(own: Run, nodes: LiveCluster): Promise<LiveNode> {
-  const [port] = await freePorts(1);
-  const place = { name: 'r1', dataDir: own.file('r1'), address: `127.0.0.1:${port}`, args: ['--replica'] };
-  const replica = new LiveNode(place);
+  const replica = new LiveNode(await LiveCluster.place(own.file('nodes'), 'r1', ['--replica']));
   own.atEnd(() => replica.dispose());
-  await replica.start(['--start-join-addrs', nodes.addresses.join(',')]);
+  await replica.start(nodes.joining);
   nodes.nodes.push(replica);
   return replica;
 }

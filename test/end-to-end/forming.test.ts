@@ -5,6 +5,7 @@ import { ClusterClient } from '../../src/client/index.js';
 import { compile, runGolog, Scratch, ServerProcess } from './golog-process.js';
 
 const scratch = new Scratch();
+const freePorts = ['--rpc-port', '0', '--http-port', '0', '--bind-addr', '127.0.0.1:0'];
 
 beforeAll(compile, 120_000);
 afterAll(() => scratch.remove());
@@ -29,7 +30,7 @@ async function settled(address: string, voters: number): Promise<string[]> {
 describe('a cluster of processes', () => {
   it('forms from one that begins it and others that are told where that is, and goes on without being told', async () => {
     const first = await ServerProcess.start(scratch.file('a1'), undefined, ['--node-name', 'a1', '--bootstrap']);
-    const join = ['--start-join-addrs', first.rpcAddr];
+    const join = ['--start-join-addrs', first.gossipAddr];
     const others = await Promise.all(
       ['a2', 'a3'].map((name) => ServerProcess.start(scratch.file(name), undefined, ['--node-name', name, ...join])),
     );
@@ -66,15 +67,15 @@ describe('a cluster of processes', () => {
     const directory = scratch.file('lost');
     await (await ServerProcess.start(directory)).stop();
     rmSync(join(directory, 'raft', 'snapshot'));
-    const { code, stderr } = await runGolog(['serve', '--data-dir', directory, '--rpc-port', '0', '--http-port', '0']);
+    const { code, stderr } = await runGolog(['serve', ...freePorts, '--data-dir', directory]);
     expect(code).toBe(1);
     expect(stderr).toContain('raft/snapshot is missing: this node no longer knows its cluster');
   }, 60_000);
 
   it('may be waited for, and the wait ended', async () => {
-    const args = ['--data-dir', scratch.file('waits'), '--rpc-port', '0', '--http-port', '0'];
+    const args = ['--data-dir', scratch.file('waits'), ...freePorts];
     const server = new ServerProcess(['serve', ...args, '--start-join-addrs', '127.0.0.1:1']);
-    await server.until('it waited', ({ stderr }) => (stderr.includes('waiting to join a cluster') ? true : undefined));
+    await server.until('it waited', ({ stderr }) => (stderr.includes('no other node is known yet') ? true : undefined));
     expect(await server.stop()).toBe(0);
   }, 60_000);
 });

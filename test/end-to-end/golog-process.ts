@@ -109,6 +109,7 @@ interface ServingLine {
   readonly msg: string;
   readonly rpcAddr: string;
   readonly httpAddr: string;
+  readonly gossipAddr: string;
 }
 
 function servingLine(stderr: string): ServingLine | undefined {
@@ -124,6 +125,7 @@ function servingLine(stderr: string): ServingLine | undefined {
 export class ServerProcess extends GologProcess {
   rpcAddr = '';
   httpAddr = '';
+  gossipAddr = '';
 
   static start(dataDir: string, again?: { rpcAddr: string }, args: readonly string[] = []): Promise<ServerProcess> {
     return ServerProcess.spawn(dataDir, again?.rpcAddr.split(':').at(-1) ?? '0', args).served();
@@ -132,13 +134,14 @@ export class ServerProcess extends GologProcess {
   /** One that does not serve yet, and may not until others run as well. */
   static spawn(dataDir: string, rpcPort: string, args: readonly string[], through?: readonly string[]): ServerProcess {
     const own = ['--data-dir', dataDir, '--rpc-port', rpcPort, '--http-port', '0', '--disk-reserve-bytes', '1MiB'];
-    return new ServerProcess(['serve', ...own, ...args], undefined, through);
+    return new ServerProcess(['serve', '--bind-addr', '127.0.0.1:0', ...own, ...args], undefined, through);
   }
 
   async served(): Promise<this> {
-    const { rpcAddr, httpAddr } = await this.until('it served', ({ stderr }) => servingLine(stderr));
+    const { rpcAddr, httpAddr, gossipAddr } = await this.until('it served', ({ stderr }) => servingLine(stderr));
     this.rpcAddr = rpcAddr;
     this.httpAddr = httpAddr;
+    this.gossipAddr = gossipAddr;
     return this;
   }
 

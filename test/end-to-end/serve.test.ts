@@ -80,7 +80,8 @@ describe('golog serve', () => {
   );
 
   describe('refuses, saying why,', () => {
-    const serve = (...args: string[]) => runGolog(['serve', '--rpc-port', '0', '--http-port', '0', ...args]);
+    const serve = (...args: string[]) =>
+      runGolog(['serve', '--rpc-port', '0', '--http-port', '0', '--bind-addr', '127.0.0.1:0', ...args]);
 
     it('a data directory that is a file', async () => {
       writeFileSync(scratch.file('a-file'), 'something');

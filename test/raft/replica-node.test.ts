@@ -20,6 +20,7 @@ interface Running {
   readonly container: Container;
   readonly node: Node;
   readonly rpcAddr: string;
+  readonly gossipAddr: string;
   readonly logger: MemoryLogger;
   readonly directory: DataDirectory;
   readonly log: CommitLog;
@@ -36,8 +37,14 @@ async function prepare(
   name: string,
   flags: Readonly<Record<string, unknown>>,
   directory: DataDirectory,
-): Promise<Omit<Running, 'rpcAddr'>> {
-  const own = { 'rpc-port': '0', 'http-port': '0', 'node-name': name, 'tick-interval': '20ms' };
+): Promise<Omit<Running, 'rpcAddr' | 'gossipAddr'>> {
+  const own = {
+    'rpc-port': '0',
+    'http-port': '0',
+    'bind-addr': '127.0.0.1:0',
+    'node-name': name,
+    'tick-interval': '20ms',
+  };
   const container = createContainer(resolveConfig(new Map(Object.entries({ ...own, ...flags })), {}, undefined));
   const logger = new MemoryLogger();
   container.rebind<DataDirectory>(DataDirectory).toConstantValue(directory);
@@ -57,8 +64,8 @@ async function start(
   directory = memoryDataDirectory(),
 ): Promise<Running> {
   const prepared = await prepare(name, flags, directory);
-  const { rpcAddr } = await prepared.node.start();
-  return { ...prepared, rpcAddr };
+  const { rpcAddr, gossipAddr } = await prepared.node.start();
+  return { ...prepared, rpcAddr, gossipAddr };
 }
 
 async function stop({ node }: Running): Promise<void> {
@@ -83,7 +90,7 @@ describe('golog serve --replica', () => {
   it('keeps the log of the cluster that it is told of, serves it, and forwards the rest', async () => {
     const member = await start('n1');
     for (let i = 0; i < 20; i++) await member.log.append(records(`value ${i}`));
-    const replica = await start('r1', { replica: true, 'start-join-addrs': member.rpcAddr });
+    const replica = await start('r1', { replica: true, 'start-join-addrs': member.gossipAddr });
     await reaches(replica, 19);
     expect(await replica.log.append(records('by the replica'))).toMatchObject({ baseOffset: 20, syncedOn: ['n1'] });
     const { batches } = await replica.log.read(
@@ -101,7 +108,7 @@ describe('golog serve --replica', () => {
   it('serves what it has while nobody is there, and goes on when somebody is, at the address that it noted', async () => {
     const member = await start('n1');
     await member.log.append(records('a', 'b'));
-    const first = await start('r1', { replica: true, 'start-join-addrs': member.rpcAddr });
+    const first = await start('r1', { replica: true, 'start-join-addrs': member.gossipAddr });
     await reaches(first, 1);
     await stop(first);
     await stop(member);
@@ -126,7 +133,7 @@ describe('golog serve --replica', () => {
 
   it('does not begin from a member’s data, and a member not from a replica’s', async () => {
     const member = await start('n1');
-    const replica = await start('r1', { replica: true, 'start-join-addrs': member.rpcAddr });
+    const replica = await start('r1', { replica: true, 'start-join-addrs': member.gossipAddr });
     await stop(replica);
     await stop(member);
     await expect(start('n1', { replica: true }, member.directory)).rejects.toBeInstanceOf(WrongRoleError);

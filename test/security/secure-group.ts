@@ -19,13 +19,15 @@ export class SecureGroup {
     ...flags: ReadonlyMap<string, unknown>[]
   ): Promise<SecureGroup> {
     const ports = await freePorts(groupNames.length);
+    const gossipAddrs = (await freePorts(groupNames.length)).map((port) => `127.0.0.1:${port}`);
     const addresses = ports.map((port) => `127.0.0.1:${port}`);
     const own = (place: number): Map<string, unknown> =>
       new Map<string, unknown>([
         ['node-name', groupNames[place]],
         ['rpc-port', String(ports[place])],
         ['bootstrap-expect', '3'],
-        ['start-join-addrs', addresses.join(',')],
+        ['bind-addr', gossipAddrs[place]],
+        ['start-join-addrs', gossipAddrs.join(',')],
       ]);
     const nodes = groupNames.map((name, place) => SecureNode.start(tlsFlags(set, pairOf(name)), own(place), ...flags));
     return new SecureGroup(await Promise.all(nodes), addresses);

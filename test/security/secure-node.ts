@@ -54,6 +54,7 @@ export class SecureNode {
   readonly logger = new RecordingLogger();
   rpcAddr = '';
   httpAddr = '';
+  gossipAddr = '';
   fatal: unknown;
   #node: Node | undefined;
 
@@ -62,6 +63,7 @@ export class SecureNode {
     const own: [string, unknown][] = [
       ['rpc-port', '0'],
       ['http-port', '0'],
+      ['bind-addr', '127.0.0.1:0'],
       ['node-name', 'n1'],
       ['disk-reserve-bytes', '0'],
       ['tick-interval', '20ms'],
@@ -74,7 +76,7 @@ export class SecureNode {
       node.fatal = error;
     });
     node.#node = await container.getAsync<Node>(Node);
-    ({ rpcAddr: node.rpcAddr, httpAddr: node.httpAddr } = await node.#node.start());
+    ({ rpcAddr: node.rpcAddr, httpAddr: node.httpAddr, gossipAddr: node.gossipAddr } = await node.#node.start());
     return node;
   }
 

@@ -6,6 +6,7 @@ import { MemoryDirectory } from './memory-directory.js';
 export function memoryDataDirectory(): DataDirectory {
   let logId: Uint8Array = randomBytes(16);
   return {
+    path: undefined,
     nodeId: randomUUID(),
     get logId() {
       return logId;

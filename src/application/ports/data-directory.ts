@@ -2,6 +2,8 @@ import type { Directory } from '../../domain/log/directory.js';
 
 /** Where one node keeps everything; no other process has it open. */
 export interface DataDirectory {
+  /** Where it is on disk, for what keeps files of its own there; undefined in memory. */
+  readonly path: string | undefined;
   /** UUID of this node's disk: a wiped disk is a new node. */
   readonly nodeId: string;
   /** Identity of the log, 16 bytes: the same on every node that keeps it, sealed into each batch. */
