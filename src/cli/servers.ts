@@ -23,7 +23,10 @@ export function serverRows({ clusterId, members, gossip }: ClusterStatus): Serve
   const nodes = gossip.filter(({ tags }) => tags['id'] !== undefined && tags['rpc_addr'] !== undefined);
   const known = new Map(nodes.map((node) => [node.tags['id'], node]));
   const others = nodes.filter(({ tags }) => !members.some(({ uuid }) => uuid === tags['id']));
-  const ofThisCluster = others.filter(({ tags }) => (tags['cluster'] ?? clusterId) === clusterId);
+  const ofThisCluster = others.filter(
+    ({ status, tags }) =>
+      (tags['cluster'] ?? clusterId) === clusterId && (status === 'alive' || tags['role'] === 'replica'),
+  );
   return [
     ...members.map((member) => memberRow(member, known.get(member.uuid))),
     ...ofThisCluster.map((node) => otherRow(node)),

@@ -77,7 +77,7 @@ describe('a node with the certificate of another name', () => {
     endings.push(() => one.stop());
     const flags = new Map<string, unknown>([
       ['node-name', 'n3'],
-      ['start-join-addrs', one.rpcAddr],
+      ['start-join-addrs', one.gossipAddr],
     ]);
     await expect(SecureNode.start(tlsFlags(set, 'node-n2'), flags)).rejects.toThrow(
       'the cluster refuses this node: the certificate is of n2, not of n3',
@@ -158,7 +158,7 @@ describe('a certificate that names no node', () => {
     endings.push(() => one.stop());
     const flags = new Map<string, unknown>([
       ['node-name', 'n2'],
-      ['start-join-addrs', one.rpcAddr],
+      ['start-join-addrs', one.gossipAddr],
     ]);
     await expect(SecureNode.start(tlsFlags(set), flags)).rejects.toThrow(/the certificate names no node/);
   });
