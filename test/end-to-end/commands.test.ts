@@ -160,8 +160,8 @@ describe('every command', () => {
   it('lists the servers', async () => {
     const { code, stdout } = await runGolog(['servers', '--addr', server.rpcAddr, '--json']);
     expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toEqual({
-      servers: [{ id: expect.any(String), rpcAddr: expect.any(String), isLeader: true }],
+    expect(JSON.parse(stdout)).toMatchObject({
+      servers: [{ id: expect.any(String), rpcAddr: server.rpcAddr, isLeader: true, role: 'leader', gossip: 'alive' }],
     });
   }, 60_000);
 

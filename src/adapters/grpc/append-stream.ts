@@ -1,7 +1,6 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { FailCall } from './call-errors.js';
 import { shuttingDown } from './call-errors.js';
-import type { RawResponse } from './raw-service.js';
 import { StreamWriter } from './stream-writer.js';
 
 /** Appends of one stream that are under way or whose answers the client has not taken yet. */
@@ -23,7 +22,7 @@ class AppendStream {
   #flushing = false;
 
   constructor(
-    private readonly call: ServerDuplexStream<Buffer, RawResponse>,
+    private readonly call: ServerDuplexStream<Buffer, Buffer>,
     private readonly append: (request: Buffer) => Promise<Buffer>,
     private readonly closing: AbortSignal,
     private readonly fail: FailCall,
@@ -120,7 +119,7 @@ class AppendStream {
  * was begun is still answered, then the stream ends UNAVAILABLE.
  */
 export function serveAppends(
-  call: ServerDuplexStream<Buffer, RawResponse>,
+  call: ServerDuplexStream<Buffer, Buffer>,
   append: (request: Buffer) => Promise<Buffer>,
   closing: AbortSignal,
   fail: FailCall,

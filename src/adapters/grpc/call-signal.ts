@@ -1,8 +1,7 @@
 import type { ServerUnaryCall } from '@grpc/grpc-js';
-import type { RawResponse } from './raw-service.js';
 
 /** The part of a grpc-js call that every kind of call has. */
-type Call = Pick<ServerUnaryCall<Buffer, RawResponse>, 'getDeadline' | 'cancelled'> & {
+type Call = Pick<ServerUnaryCall<Buffer, Buffer>, 'getDeadline' | 'cancelled'> & {
   once(event: 'cancelled', listener: () => void): unknown;
 };
 

@@ -3,7 +3,6 @@ import type { CommitLog, ReadResult } from '../../application/commit-log.js';
 import type { FailCall } from './call-errors.js';
 import { callSignal } from './call-signal.js';
 import type { ReadPlan } from './requests.js';
-import type { RawResponse } from './raw-service.js';
 import { StreamWriter } from './stream-writer.js';
 
 /**
@@ -11,10 +10,10 @@ import { StreamWriter } from './stream-writer.js';
  * Ends only by an error, by the caller, by the deadline, or with the server.
  */
 export async function serveFollow(
-  call: ServerWritableStream<Buffer, RawResponse>,
+  call: ServerWritableStream<Buffer, Buffer>,
   commitLog: CommitLog,
   plan: (request: Buffer) => ReadPlan,
-  messagesOf: (result: ReadResult) => Iterable<RawResponse>,
+  messagesOf: (result: ReadResult) => Iterable<Buffer>,
   fail: FailCall,
 ): Promise<void> {
   const signal = callSignal(call);

@@ -18,7 +18,6 @@ import { serveAppends } from './append-stream.js';
 import { failCall } from './call-errors.js';
 import { callSignal } from './call-signal.js';
 import { serveFollow } from './follow-stream.js';
-import type { RawResponse } from './raw-service.js';
 import type { ReadPlan } from './requests.js';
 import { expectedOffsetOrThrow, parseConsumeRequest, parseReadRequest, parseRequest } from './requests.js';
 import { appendResponseBytes, consumeResponsesBytes, produceResponseBytes, readResponseBytes } from './responses.js';
@@ -31,7 +30,7 @@ export interface LogHandlerOptions {
   readonly closing: AbortSignal;
 }
 
-type UnaryCall = Parameters<handleUnaryCall<Buffer, RawResponse>>[0];
+type UnaryCall = Parameters<handleUnaryCall<Buffer, Buffer>>[0];
 
 /** What a stream of single records reads at a time: each record costs a message, so bigger runs only cost memory. */
 const consumeStreamBytes = 256 * 1024;
@@ -69,7 +68,7 @@ export class LogHandlers {
       append: this.#unary('Append', (request) => this.#append(request)),
       appendStream: this.#appendStream('AppendStream', (request) => this.#append(request)),
       read: this.#unary('Read', (request, call) => this.#read(plan(request), call)),
-      tail: this.#follow('Tail', plan, (result) => [() => readResponseBytes(result)]),
+      tail: this.#follow('Tail', plan, (result) => [readResponseBytes(result)]),
       getLogInfo: this.#unary('GetLogInfo', (request, call) => this.#getLogInfo(request, call)),
     };
   }
@@ -102,9 +101,8 @@ export class LogHandlers {
     return message;
   }
 
-  async #read({ from, options }: ReadPlan, call: UnaryCall): Promise<RawResponse> {
-    const result = await this.commitLog.read(from, { ...options, signal: callSignal(call) });
-    return () => readResponseBytes(result);
+  async #read({ from, options }: ReadPlan, call: UnaryCall): Promise<Buffer> {
+    return readResponseBytes(await this.commitLog.read(from, { ...options, signal: callSignal(call) }));
   }
 
   #getServers(request: Buffer): Buffer {
@@ -129,8 +127,8 @@ export class LogHandlers {
 
   #unary(
     method: string,
-    handle: (request: Buffer, call: UnaryCall) => Promise<RawResponse> | RawResponse,
-  ): handleUnaryCall<Buffer, RawResponse> {
+    handle: (request: Buffer, call: UnaryCall) => Promise<Buffer> | Buffer,
+  ): handleUnaryCall<Buffer, Buffer> {
     const fail = failCall(this.logger, method);
     return (call, respond) => {
       const onError = (error: unknown): void => {
@@ -152,16 +150,13 @@ export class LogHandlers {
   #follow(
     method: string,
     plan: (request: Buffer) => ReadPlan,
-    messagesOf: (result: ReadResult) => Iterable<RawResponse>,
-  ): handleServerStreamingCall<Buffer, RawResponse> {
+    messagesOf: (result: ReadResult) => Iterable<Buffer>,
+  ): handleServerStreamingCall<Buffer, Buffer> {
     const fail = failCall(this.logger, method);
     return (call) => void serveFollow(call, this.commitLog, plan, messagesOf, fail);
   }
 
-  #appendStream(
-    method: string,
-    append: (request: Buffer) => Promise<Buffer>,
-  ): handleBidiStreamingCall<Buffer, RawResponse> {
+  #appendStream(method: string, append: (request: Buffer) => Promise<Buffer>): handleBidiStreamingCall<Buffer, Buffer> {
     const fail = failCall(this.logger, method);
     return (call) => {
       serveAppends(call, append, this.options.closing, fail);

@@ -48,10 +48,7 @@ export function appendResponseBytes(receipt: AppendReceipt): Buffer {
   return bytes;
 }
 
-/** Where `readResponseBytes` writes: as large as the largest response yet. Fresh memory for each costs page faults. */
-let scratch = Buffer.allocUnsafeSlow(64 * 1024);
-
-/** `golog.v1.ReadResponse`, the payloads copied as they are: in memory that the next call overwrites. */
+/** `golog.v1.ReadResponse`: one allocation, the payloads copied as they are. */
 export function readResponseBytes(result: ReadResult): Buffer {
   const { batches, logStartOffset, highWatermark } = result;
   const times = batches.map((batch) => timestampBytes(batch.appendTimeMs));
@@ -64,8 +61,7 @@ export function readResponseBytes(result: ReadResult): Buffer {
   );
   let size = varintFieldSize(logStartOffset) + varintFieldSize(highWatermark);
   for (const batchSize of sizes) size += bytesFieldSize(batchSize);
-  if (size > scratch.byteLength) scratch = Buffer.allocUnsafeSlow(size);
-  const bytes = scratch.subarray(0, size);
+  const bytes = Buffer.allocUnsafe(size);
   let position = 0;
   batches.forEach((batch, place) => {
     position = writeBytesFieldHeader(bytes, position, 0x0a, sizes[place]);

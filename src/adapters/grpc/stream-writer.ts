@@ -1,8 +1,7 @@
 import type { ServerDuplexStream, ServerWritableStream } from '@grpc/grpc-js';
 import { Metadata } from '@grpc/grpc-js';
-import type { RawResponse } from './raw-service.js';
 
-export type OutboundStream = ServerWritableStream<Buffer, RawResponse> | ServerDuplexStream<Buffer, RawResponse>;
+export type OutboundStream = ServerWritableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>;
 
 /** Writes the messages of a stream, telling when to wait; nothing is sent once the call is over. */
 export class StreamWriter {
@@ -22,7 +21,7 @@ export class StreamWriter {
   }
 
   /** A promise when the reader is behind: it resolves once there is room, or the call is over. One caller at a time. */
-  send(message: RawResponse): Promise<void> | undefined {
+  send(message: Buffer): Promise<void> | undefined {
     if (this.closed) return undefined;
     // Accepted messages leave the stream at once; what stays in it means that the call below is full.
     this.call.write(message, this.#onAccepted);
