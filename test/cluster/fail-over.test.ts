@@ -71,7 +71,8 @@ describe('a majority that is gone', () => {
       for (const outcome of outcomes) {
         if (outcome.kind === 'acknowledged') throw new Error(`acknowledged at ${outcome.baseOffset} by a minority`);
         expect(isRetryable(outcome.error)).toBe(true);
-        expect(['UNAVAILABLE', 'ABORTED']).toContain(outcome.error instanceof RpcError && outcome.error.code);
+        // The other retryable errors are the client's own word for a connection that was not there: nothing was sent.
+        if (outcome.error instanceof RpcError) expect(['UNAVAILABLE', 'ABORTED']).toContain(outcome.error.code);
       }
       expect(tookMs).toBeLessThan(promptly);
     }
