@@ -11,6 +11,7 @@ import {
   PeerService,
   ReadEntriesRequestSchema,
 } from '../../gen/golog/peer/v1/peer_service_pb.js';
+import { ask, pathOf, same } from './ask.js';
 import { decodeEntries } from './entry-wire.js';
 import { peerChannelOptions } from './peer-connection.js';
 import { inClear, type PeerCredentials } from './peer-credentials.js';
@@ -18,9 +19,6 @@ import { identityMetadata } from './peer-identity.js';
 import { safeNumber } from './safe-number.js';
 
 const answerMs = 3_000;
-
-export const same = (bytes: Buffer): Buffer => bytes;
-export const pathOf = ({ name }: { readonly name: string }): string => `/${PeerService.typeName}/${name}`;
 
 /** Reads over `golog.peer.v1.PeerService`, with a connection for each call. A dead one is noticed by its keepalive. */
 export class GrpcEntrySource implements EntrySource {
@@ -36,7 +34,9 @@ export class GrpcEntrySource implements EntrySource {
     const client = new Client(peer.rpcAddr, this.credentials(peer.name), peerChannelOptions);
     try {
       const request = toBinary(GetLogEndRequestSchema, create(GetLogEndRequestSchema, { term: BigInt(term) }));
-      const bytes = await this.#ask(client, peer, Buffer.from(request), signal);
+      const question = { path: pathOf(PeerService.method.getLogEnd), request: Buffer.from(request) };
+      const metadata = this.#metadata(peer);
+      const bytes = await ask(client, { ...question, metadata, deadlineMs: answerMs }, signal);
       const end = fromBinary(GetLogEndResponseSchema, bytes);
       return {
         term: safeNumber(end.term),
@@ -53,29 +53,6 @@ export class GrpcEntrySource implements EntrySource {
   #metadata(peer: Peer): Metadata {
     const { id, rpcAddr, name = '' } = this.self;
     return identityMetadata({ clusterId: this.seal.logId, from: id, rpcAddr, to: peer.id, name });
-  }
-
-  #ask(client: Client, peer: Peer, request: Buffer, signal: AbortSignal): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      const call = client.makeUnaryRequest(
-        pathOf(PeerService.method.getLogEnd),
-        same,
-        same,
-        request,
-        this.#metadata(peer),
-        { deadline: Date.now() + answerMs },
-        (error, response) => {
-          signal.removeEventListener('abort', abort);
-          if (signal.aborted) reject(signal.reason as Error);
-          else if (error === null && response !== undefined) resolve(response);
-          else reject(new UnavailableError(error?.details ?? 'no answer'));
-        },
-      );
-      const abort = (): void => {
-        call.cancel();
-      };
-      signal.addEventListener('abort', abort, { once: true });
-    });
   }
 
   async *read(

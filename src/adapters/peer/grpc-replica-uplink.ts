@@ -16,7 +16,8 @@ import {
   PeerService,
 } from '../../gen/golog/peer/v1/peer_service_pb.js';
 import { AppendCalls } from './append-calls.js';
-import { inPortsTerms, pathOf, same } from './grpc-entry-source.js';
+import { ask, pathOf, same } from './ask.js';
+import { inPortsTerms } from './grpc-entry-source.js';
 import { peerChannelOptions } from './peer-connection.js';
 import { inClear, type PeerCredentials } from './peer-credentials.js';
 import { identityMetadata, type PeerIdentity } from './peer-identity.js';
@@ -79,31 +80,9 @@ export class GrpcReplicaUplink implements ReplicaUplink {
   async readBarrier(source: Contact, signal: AbortSignal): Promise<Offset> {
     signal.throwIfAborted();
     const request = Buffer.from(toBinary(GetReadBarrierRequestSchema, create(GetReadBarrierRequestSchema)));
-    const bytes = await this.#ask(this.#clientOf(source), request, signal);
+    const question = { path: pathOf(PeerService.method.getReadBarrier), request, metadata: this.#metadata() };
+    const bytes = await ask(this.#clientOf(source), { ...question, deadlineMs: barrierMs }, signal);
     return toOffset(safeNumber(fromBinary(GetReadBarrierResponseSchema, bytes).offset));
-  }
-
-  #ask(client: Client, request: Buffer, signal: AbortSignal): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      const call = client.makeUnaryRequest(
-        pathOf(PeerService.method.getReadBarrier),
-        same,
-        same,
-        request,
-        this.#metadata(),
-        { deadline: Date.now() + barrierMs },
-        (error, response) => {
-          signal.removeEventListener('abort', abort);
-          if (signal.aborted) reject(signal.reason as Error);
-          else if (error === null && response !== undefined) resolve(response);
-          else reject(new UnavailableError(error?.details ?? 'no answer'));
-        },
-      );
-      const abort = (): void => {
-        call.cancel();
-      };
-      signal.addEventListener('abort', abort, { once: true });
-    });
   }
 
   async append(leader: Member, records: Records, options: ProposeOptions): Promise<AppendReceipt> {

@@ -1,3 +1,4 @@
+import { pause } from '../../application/pause.js';
 import type { Clock } from '../../application/ports/clock.js';
 
 const firstPauseMs = 1000;
@@ -16,11 +17,7 @@ export interface RejoinOptions {
 }
 
 /** Asks one after the other, and all again after a longer and longer pause, until one answers or asked first. */
-export function rejoin(options: RejoinOptions): void {
-  void run(options);
-}
-
-async function run({ addrs, clock, random, signal, isAlone, join }: RejoinOptions): Promise<void> {
+export async function rejoin({ addrs, clock, random, signal, isAlone, join }: RejoinOptions): Promise<void> {
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, pauseMsMax)) {
     const inTurn = [...addrs].sort(() => random() - 0.5);
     for (const addr of inTurn) {
@@ -32,19 +29,6 @@ async function run({ addrs, clock, random, signal, isAlone, join }: RejoinOption
         // Gone, or cut off: the next one.
       }
     }
-    await pause(clock, pauseMs, signal);
+    await pause(clock, pauseMs, signal).catch(() => undefined);
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      cancel();
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const cancel = clock.after(ms, end);
-    if (signal.aborted) end();
-    else signal.addEventListener('abort', end);
-  });
 }

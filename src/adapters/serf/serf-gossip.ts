@@ -277,7 +277,7 @@ export class SerfGossip implements Gossip {
     const { name, clock } = this.#options;
     const addrs = [...(this.#snapshot?.alive ?? [])].filter(([other]) => other !== name).map(([, addr]) => addr);
     if (addrs.length === 0) return;
-    rejoin({
+    void rejoin({
       addrs,
       clock,
       random: Math.random,
