@@ -66,6 +66,25 @@ describe('leaving', () => {
     expect(leaving.aliveNames).toEqual(['n0', 'n1', 'n2', 'n3']);
   });
 
+  it('told of a stranger does not cling to it when it comes', () => {
+    const { network, hosts } = group(3);
+    const [host, other] = hosts;
+    // A returning member joins by the clock of whom it asks, which need not know of a time that others heard of.
+    const told = network.wire.encodePushPull({
+      lTime: 42,
+      statusLTimes: new Map([['back', 40]]),
+      leftMembers: ['back'],
+      eventLTime: 1,
+      events: [],
+      queryLTime: 1,
+    });
+    host.running.mergePushPull({ ...other.running.pushPullState(false), userState: told }, network.now);
+    const back = network.add('back');
+    network.join(back, other);
+    network.run(network.now + 5000);
+    expect(host.statusOf('back')).toBe('alive');
+  });
+
   it('is refuted by whoever does not leave', () => {
     const { network, hosts } = group(4);
     const [accused, other] = hosts;

@@ -213,11 +213,10 @@ export class Serf {
     this.#queryClock.witness(remote.queryLTime - 1);
     const left = new Set(remote.leftMembers);
     for (const node of left) {
-      // When it left is not told, but it was after its status before. Where that is known, nothing is added: else each
-      // push/pull would make it later, and a true intent of later, as to forget it, would look old.
-      const isNews = this.roster.get(node)?.status !== 'left';
-      const lTime = (remote.statusLTimes.get(node) ?? 0) + (isNews ? 1 : 0);
-      this.#leaveIntent({ type: 'leave', lTime, node, prune: false }, now);
+      // Of who is not known here SWIM tells nothing either. Were the leave kept for when it comes again, that new life
+      // would begin as leaving, and by its clock it may not know of a leave as late as the one told here.
+      if (this.roster.get(node) === undefined) continue;
+      this.#leaveIntent({ type: 'leave', lTime: remote.statusLTimes.get(node) ?? 0, node, prune: false }, now);
     }
     for (const [node, lTime] of remote.statusLTimes) {
       if (!left.has(node)) this.#joinIntent({ type: 'join', lTime, node }, now);
