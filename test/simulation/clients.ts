@@ -177,7 +177,7 @@ export class CarefulProducer extends Producer {
       const { shown } = this.around;
       while (!this.stopped) {
         let connection = this.connect();
-        const before = shown.at(connection.machine);
+        const before = shown.at(connection);
         const end = await connection.call(
           'look for the end',
           patienceMs,
@@ -186,7 +186,7 @@ export class CarefulProducer extends Producer {
         if (end.kind === 'error' && !isForeseenByReader(end.error)) this.refuseAnswer('a look for the end', end.error);
         if (end.kind === 'value') {
           assertShowsNoLess(end.value, before, connection.machine.name);
-          shown.show(connection.machine.uuid, end.value);
+          shown.show(connection.uuid, end.value);
           const first = await this.append(connection, end.value);
           for (let retry = 0; retry < 5 && first.outcome.kind === 'unknown' && !this.stopped; retry++) {
             await this.around.world.sleep(300);
@@ -223,8 +223,7 @@ export class Reader extends Client {
       ? { last: this.chance.between(0, 5) }
       : { offset: toOffset(this.chance.below(witness.highWatermark + 1)) };
     const beginMs = world.nowMs;
-    const { uuid } = connection.machine;
-    const before = shown.at(connection.machine);
+    const before = shown.at(connection);
     const what = linearizable ? 'linearizable read' : 'read';
     const answer = await connection.call(what, patienceMs, (service, signal) =>
       service.read(from, { signal, linearizable, maxRecords: this.chance.between(1, 10) }),
@@ -239,7 +238,7 @@ export class Reader extends Client {
     const { highWatermark, logStartOffset } = answer.value;
     const { baseOffset, keys } = recordsRead(answer.value);
     if ('last' in from) assertShowsNoLess(highWatermark, before, connection.machine.name);
-    shown.show(uuid, highWatermark);
+    shown.show(connection.uuid, highWatermark);
     history.reads.push({
       client: this.name,
       from: connection.machine.name,
@@ -266,7 +265,7 @@ export class Follower extends Client {
         const connection = this.connect();
         if (this.chance.percent(3)) this.next = 0;
         this.#follows += 1;
-        const before = this.around.shown.at(connection.machine);
+        const before = this.around.shown.at(connection);
         const answer = await connection.call('follow', 5_000, (service, signal) =>
           this.#follow(service.follow.bind(service), signal),
         );

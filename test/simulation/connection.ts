@@ -14,6 +14,8 @@ export type Answer<T> =
 /** A client's connection to the process that runs on a machine now. Calls arrive in the order in which they are made. */
 export class Connection {
   readonly process: SimulatedProcess | undefined;
+  /** The disk of that process; the machine may have another by the time an answer arrives. */
+  readonly uuid: string;
   #lastArrivalMs = 0;
   #lastAnswerMs = 0;
 
@@ -24,6 +26,7 @@ export class Connection {
     private readonly delayMs: () => number,
   ) {
     this.process = machine.service === undefined ? undefined : machine.process;
+    this.uuid = machine.uuid;
   }
 
   get isOpen(): boolean {

@@ -1,5 +1,4 @@
 import { OffsetOutOfRangeError } from '../../src/domain/log/errors.js';
-import type { Machine } from './machine.js';
 import { InvariantError } from './world.js';
 
 /** How far clients were shown the log at each disk, whichever process served them (I7: "restarts included"). */
@@ -7,7 +6,7 @@ export class Shown {
   readonly #watermarks = new Map<string, number>();
 
   /** As of now: what holds for a call that begins now. */
-  at({ uuid }: Machine): number {
+  at({ uuid }: { readonly uuid: string }): number {
     return this.#watermarks.get(uuid) ?? 0;
   }
 
