@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import { inClear, type PeerCredentials, PeerTrust, tlsCredentials } from '../adapters/peer/index.js';
-import { certifiedCaller, TlsAcceptor, tlsMaterial, type TlsMaterial, type TlsTexts } from '../adapters/tls/index.js';
+import { certifiedCaller, OutgoingTls, TlsAcceptor, type TlsTexts } from '../adapters/tls/index.js';
 import type { Logger } from '../application/ports/logger.js';
 import { type Config, ConfigError, peerTlsFiles, serverTlsFiles, type TlsFiles } from './config.js';
 import { readTexts, WatchedFiles } from './watched-files.js';
@@ -28,7 +28,7 @@ export class NodeTls {
     private readonly logger: Logger,
     /** Of gRPC and of HTTP; undefined where they are in clear. */
     readonly acceptors: { readonly grpc: TlsAcceptor; readonly http: TlsAcceptor } | undefined,
-    private outgoing: TlsMaterial | undefined,
+    private readonly outgoing: OutgoingTls | undefined,
   ) {}
 
   /** Rejects with `ConfigError` when a file cannot be used. */
@@ -39,10 +39,10 @@ export class NodeTls {
       grpc: new TlsAcceptor(own, { protocols: ['h2'] }, logger),
       http: new TlsAcceptor(own, { protocols: ['h2', 'http/1.1'] }, logger),
     }));
-    const outgoing = await forOperator('peer', peer, async (files) => tlsMaterial(await readTls(files)));
+    const outgoing = await forOperator('peer', peer, async (files) => new OutgoingTls(await readTls(files), logger));
     const tls = new NodeTls(config, logger, acceptors, outgoing);
     if (acceptors) tls.#warnOf('--server-tls-cert-file', acceptors.grpc.material.certificate);
-    if (outgoing) tls.#warnOf('--peer-tls-cert-file', outgoing.certificate);
+    if (outgoing) tls.#warnOf('--peer-tls-cert-file', outgoing.material.certificate);
     if (server) await tls.#follow(server, (fresh) => tls.#replaceServer(fresh));
     if (peer) await tls.#follow(peer, (fresh) => tls.#replacePeer(fresh));
     return tls;
@@ -50,13 +50,12 @@ export class NodeTls {
 
   /** Of connections to peers. */
   get credentials(): PeerCredentials {
-    if (this.outgoing === undefined) return inClear;
-    const { config } = this;
-    return tlsCredentials(() => ({
-      context: (this.outgoing as TlsMaterial).context,
-      identify: certifiedCaller,
+    const { outgoing, config } = this;
+    if (outgoing === undefined) return inClear;
+    return tlsCredentials({
+      ...{ outgoing, identify: certifiedCaller },
       requireNodeIdentity: config['require-node-identity'],
-    }));
+    });
   }
 
   /** Whom to take for a peer; undefined without TLS, where callers are who they say. */
@@ -78,6 +77,7 @@ export class NodeTls {
   async close(): Promise<void> {
     this.acceptors?.grpc.close();
     this.acceptors?.http.close();
+    this.outgoing?.close();
     await Promise.all(this.#watched.map((watched) => watched.stop()));
   }
 
@@ -101,8 +101,8 @@ export class NodeTls {
   }
 
   #replacePeer(texts: TlsTexts): void {
-    this.outgoing = tlsMaterial(texts);
-    this.#warnOf('--peer-tls-cert-file', this.outgoing.certificate);
+    this.outgoing?.replace(texts);
+    if (this.outgoing) this.#warnOf('--peer-tls-cert-file', this.outgoing.material.certificate);
   }
 
   #warnOf(option: string, certificate: X509Certificate): void {

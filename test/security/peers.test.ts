@@ -4,7 +4,7 @@ import { Client } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { tlsCredentials } from '../../src/adapters/peer/index.js';
 import { identityMetadata } from '../../src/adapters/peer/peer-identity.js';
-import { certifiedCaller, tlsMaterial } from '../../src/adapters/tls/index.js';
+import { certifiedCaller, OutgoingTls } from '../../src/adapters/tls/index.js';
 import { ClusterClient, LogClient } from '../../src/client/index.js';
 import { writeCertificateSet } from '../../src/infrastructure/certificate-set.js';
 import { grpcCode } from './callers.js';
@@ -123,8 +123,8 @@ describe('a node with the certificate of another name', () => {
     const one = await SecureNode.start(tlsFlags(set, 'node-n1'));
     endings.push(() => one.stop());
     const { cert = '', key = '', ca = '' } = clientOf(set, 'node-n2');
-    const { context } = tlsMaterial({ certificate: cert, key, authority: ca });
-    const credentials = tlsCredentials(() => ({ context, identify: certifiedCaller, requireNodeIdentity: true }));
+    const outgoing = new OutgoingTls({ certificate: cert, key, authority: ca }, one.logger);
+    const credentials = tlsCredentials({ outgoing, identify: certifiedCaller, requireNodeIdentity: true });
     const connects = (name?: string): Promise<boolean> => {
       const client = new Client(one.rpcAddr, credentials(name), { 'grpc.use_local_subchannel_pool': 1 });
       return new Promise((resolve) => {

@@ -1,17 +1,24 @@
 import { X509Certificate } from 'node:crypto';
-import { checkServerIdentity, type SecureContext } from 'node:tls';
-import { ChannelCredentials } from '@grpc/grpc-js';
+import { checkServerIdentity, type SecureContext, TLSSocket } from 'node:tls';
+import { ChannelCredentials, type VerifyOptions } from '@grpc/grpc-js';
 import type { Caller } from '../../application/access.js';
 
-/** Makes the credentials of one connection to a peer, which is to be the member of that name where it is known. */
+/** Makes the credentials of one channel to a peer, which is to be the member of that name where it is known. */
 export type PeerCredentials = (name?: string) => ChannelCredentials;
 
 /** Without TLS. */
 export const inClear: PeerCredentials = () => ChannelCredentials.createInsecure();
 
-/** How this node's outgoing side of TLS stands at the moment. */
-export interface OutgoingTls {
+/** This node's outgoing side of TLS, which may change while it runs. */
+export interface OutgoingSide {
+  /** At the moment. */
   readonly context: SecureContext;
+  /** Is told of each connection, and the context by which it was made. */
+  readonly connected: (secured: TLSSocket, context: SecureContext) => void;
+}
+
+export interface PeerTls {
+  readonly outgoing: OutgoingSide;
   /** Who holds a certificate that was verified. */
   readonly identify: (certificate: X509Certificate) => Caller | undefined;
   /** A certificate that names no node is not taken. */
@@ -22,10 +29,9 @@ export interface OutgoingTls {
  * Connections by mutual TLS. What answers must have the certificate of the node that is expected there. A certificate
  * that names no node must be good for the address that was dialled, as must any where no name is known yet.
  */
-export function tlsCredentials(current: () => OutgoingTls): PeerCredentials {
-  return (name) => {
-    const { context, identify, requireNodeIdentity } = current();
-    return ChannelCredentials.createFromSecureContext(context, {
+export function tlsCredentials({ outgoing, identify, requireNodeIdentity }: PeerTls): PeerCredentials {
+  return (name) =>
+    new LatestCredentials(outgoing, {
       checkServerIdentity: (host, { raw }) => {
         const certificate = new X509Certificate(raw);
         const node = identify(certificate)?.node;
@@ -39,5 +45,47 @@ export function tlsCredentials(current: () => OutgoingTls): PeerCredentials {
         return checkServerIdentity(host, certificate.toLegacyObject());
       },
     });
-  };
+}
+
+type CreateConnector = ChannelCredentials['_createSecureConnector'];
+
+/**
+ * Those of grpc-js take the certificate and the CA of the moment when they are made; a channel that dials again would
+ * keep them for as long as it lives. These take what there is whenever they connect.
+ */
+class LatestCredentials extends ChannelCredentials {
+  constructor(
+    private readonly outgoing: OutgoingSide,
+    private readonly verification: VerifyOptions,
+  ) {
+    super();
+  }
+
+  override _isSecure(): boolean {
+    return true;
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  override _createSecureConnector(...asked: Parameters<CreateConnector>): ReturnType<CreateConnector> {
+    const { outgoing, verification } = this;
+    const connectorBy = (context: SecureContext): ReturnType<CreateConnector> =>
+      ChannelCredentials.createFromSecureContext(context, verification)._createSecureConnector(...asked);
+    const first = connectorBy(outgoing.context);
+    return {
+      connect: async (tcp) => {
+        const { context } = outgoing;
+        const connection = await connectorBy(context).connect(tcp);
+        if (connection.socket instanceof TLSSocket) outgoing.connected(connection.socket, context);
+        return connection;
+      },
+      waitForReady: () => first.waitForReady(),
+      getCallCredentials: () => first.getCallCredentials(),
+      destroy: () => {
+        first.destroy();
+      },
+    };
+  }
 }

@@ -1,3 +1,4 @@
 export { certifiedCaller } from './certified-caller.js';
+export { OutgoingTls } from './outgoing-tls.js';
 export { TlsAcceptor } from './tls-acceptor.js';
-export { tlsMaterial, type TlsMaterial, type TlsTexts } from './tls-material.js';
+export type { TlsTexts } from './tls-material.js';

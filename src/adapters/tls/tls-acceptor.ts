@@ -3,8 +3,9 @@ import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { anonymous, type Caller } from '../../application/access.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { certifiedCaller } from './certified-caller.js';
+import { CertifiedConnections } from './certified-connections.js';
 import { RefusalLog } from './refusal-log.js';
-import { isSignedBy, tlsMaterial, type TlsMaterial, type TlsTexts } from './tls-material.js';
+import { tlsMaterial, type TlsMaterial, type TlsTexts } from './tls-material.js';
 
 export interface TlsAcceptorOptions {
   /** What is spoken over TLS, by ALPN, the preferred first. */
@@ -30,10 +31,8 @@ const uncertified: Caller = { subject: anonymous.subject, certified: false };
 export class TlsAcceptor {
   readonly #server: Server;
   readonly #waiting = new WeakMap<Socket, { readonly take: Take; readonly address: string | undefined }>();
-  readonly #taken = new Set<TLSSocket>();
+  readonly #taken: CertifiedConnections;
   readonly #refusals: RefusalLog;
-  readonly #graceMs: number;
-  readonly #graces = new Set<NodeJS.Timeout>();
   #material: TlsMaterial;
 
   /** @throws InvalidCertificateError */
@@ -43,8 +42,8 @@ export class TlsAcceptor {
     logger: Logger,
   ) {
     this.#material = tlsMaterial(texts);
-    this.#graceMs = graceMs;
     this.#refusals = new RefusalLog(logger);
+    this.#taken = new CertifiedConnections(this.#refusals, () => this.#material, graceMs);
     const asks = texts.authority !== undefined;
     this.#server = createServer({
       ...contextOf(texts),
@@ -84,16 +83,11 @@ export class TlsAcceptor {
     this.#server.setSecureContext(contextOf(texts));
     const before = this.#material.texts.authority;
     this.#material = material;
-    if (texts.authority === before) return;
-    const grace = setTimeout(() => {
-      this.#graces.delete(grace);
-      this.#endDistrusted();
-    }, this.#graceMs);
-    this.#graces.add(grace);
+    if (texts.authority !== before) this.#taken.authorityChanged();
   }
 
   close(): void {
-    for (const grace of this.#graces) clearTimeout(grace);
+    this.#taken.close();
   }
 
   #secured(secured: TLSSocket): void {
@@ -105,7 +99,6 @@ export class TlsAcceptor {
     }
     this.#taken.add(secured);
     secured.on('error', () => secured.destroy());
-    secured.once('close', () => this.#taken.delete(secured));
     waiting.take(secured, caller);
   }
 
@@ -121,16 +114,6 @@ export class TlsAcceptor {
     const caller = certificate === undefined ? undefined : certifiedCaller(certificate);
     if (caller === undefined) this.#refusals.say(secured.remoteAddress, 'the certificate names nobody');
     return caller;
-  }
-
-  #endDistrusted(): void {
-    const { authorities } = this.#material;
-    for (const secured of this.#taken) {
-      const certificate = secured.getPeerX509Certificate();
-      if (certificate !== undefined && isSignedBy(certificate, authorities)) continue;
-      this.#refusals.say(secured.remoteAddress, 'the CA of its certificate was withdrawn');
-      secured.destroy();
-    }
   }
 }
 
