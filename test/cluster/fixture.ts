@@ -24,15 +24,15 @@ export class Run {
   }
 
   /** Nodes `n1` and so on that find each other. */
-  async cluster(size: number, args: readonly string[] = []): Promise<LiveCluster> {
-    return this.clusterAt(await LiveCluster.places(this.folder(), size, args));
+  async cluster(size: number, args: readonly string[] = [], joining?: string[]): Promise<LiveCluster> {
+    return this.clusterAt(await LiveCluster.places(this.folder(), size, args), joining);
   }
 
-  async clusterAt(places: readonly NodePlace[]): Promise<LiveCluster> {
+  async clusterAt(places: readonly NodePlace[], joining?: string[]): Promise<LiveCluster> {
     const cluster = new LiveCluster(places);
     this.#cluster = cluster;
     this.#ends.push(() => cluster.dispose());
-    await cluster.start();
+    await cluster.start(joining);
     return cluster;
   }
 

@@ -142,9 +142,9 @@ export class LiveCluster {
     return { name, dataDir: join(folder, name), address, gossipAddr, args };
   }
 
-  /** Resolves when the nodes have found each other, one of them leads, and all vote. */
-  async start(): Promise<void> {
-    const flags = ['--bootstrap-expect', String(this.nodes.length), ...this.joining];
+  /** Resolves when the nodes have found each other, by default directly, one of them leads, and all vote. */
+  async start(joining = this.joining): Promise<void> {
+    const flags = ['--bootstrap-expect', String(this.nodes.length), ...joining];
     await Promise.all(this.nodes.map((node) => node.start(flags)));
     await this.voters(this.nodes.map(({ name }) => name));
   }
