@@ -29,8 +29,8 @@ check_node() {
 installed() { cmp -s package-lock.json "$lock_stamp"; }
 
 built() {
-  [ -f "$build_stamp" ] && [ -f dist/cli/main.js ] &&
-    [ -z "$(find src package.json package-lock.json tsconfig.json tsconfig.build.json -newer "$build_stamp" -print 2>/dev/null | head -n 1)" ]
+  [ -f "$build_stamp" ] && [ -f dist/bundle/golog.js ] &&
+    [ -z "$(find src scripts/bundle.js package.json package-lock.json tsconfig.json tsconfig.build.json -newer "$build_stamp" -print 2>/dev/null | head -n 1)" ]
 }
 
 install() {
@@ -45,7 +45,8 @@ build() {
   mkdir -p dist
   started="dist/.started.$$"
   : >"$started"
-  node node_modules/typescript/bin/tsc -p tsconfig.build.json >&2 || { rm -f "$started"; exit 1; }
+  { node node_modules/typescript/bin/tsc -p tsconfig.build.json && node scripts/bundle.js; } >&2 ||
+    { rm -f "$started"; exit 1; }
   mv -f "$started" "$build_stamp"
 }
 

@@ -43,6 +43,9 @@ async function createProgram(commandName: string | undefined): Promise<Command> 
   return program;
 }
 
+// Who reads the help may leave in the midst of it, as `head` does. Commands that write data look for errors themselves.
+process.stdout.on('error', () => undefined);
+
 try {
   await (await createProgram(process.argv[2])).parseAsync();
 } catch (error) {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { parse as parseYaml } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Retention } from '../application/raft-options.js';
 
 /** Something the operator said that golog cannot act on; the message names it and what was expected. */

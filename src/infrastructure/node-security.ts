@@ -1,4 +1,3 @@
-import { CasbinAuthorizer } from '../adapters/acl/index.js';
 import { MemoryAuthorizer } from '../adapters/memory/memory-authorizer.js';
 import { Access } from '../application/access.js';
 import type { Logger } from '../application/ports/logger.js';
@@ -26,6 +25,7 @@ export class NodeSecurity {
       const access = new Access(new MemoryAuthorizer('allow all'), logger, open);
       return new NodeSecurity(tls, access, summaryOf(config, false), undefined);
     }
+    const { CasbinAuthorizer } = await import('../adapters/acl/index.js');
     const authorizer = new CasbinAuthorizer();
     const watched = await watchPolicy(authorizer, { model, policy }, logger);
     return new NodeSecurity(tls, new Access(authorizer, logger), summaryOf(config, true), watched);

@@ -43,17 +43,21 @@ describe('golog consume', () => {
     expect(stderr).toMatch(/offset 5000000 is out of range: the log has offsets from 0/);
   }, 60_000);
 
-  it('ends quietly when its reader has seen enough', async () => {
-    const pipeline = spawn('sh', ['-c', `"$NODE" bin/golog consume --addr "$ADDR"; echo "code $?" >&2`], {
-      cwd: root,
-      env: { ...process.env, NODE_OPTIONS: '', NODE: process.execPath, ADDR: server.rpcAddr },
-    });
-    let stderr = '';
-    pipeline.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-    pipeline.stdout.destroy();
-    await once(pipeline, 'close');
-    expect(stderr).toBe('code 0\n');
-  }, 60_000);
+  it.each(['consume --addr "$ADDR"', 'help consume'])(
+    'ends quietly when its reader left: %s',
+    async (command) => {
+      const pipeline = spawn('sh', ['-c', `"$NODE" bin/golog ${command}; echo "code $?" >&2`], {
+        cwd: root,
+        env: { ...process.env, NODE_OPTIONS: '', NODE: process.execPath, ADDR: server.rpcAddr },
+      });
+      let stderr = '';
+      pipeline.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+      pipeline.stdout.destroy();
+      await once(pipeline, 'close');
+      expect(stderr).toBe('code 0\n');
+    },
+    60_000,
+  );
 
   it('serves a pipe into head', async () => {
     const pipeline = spawn('sh', ['-c', `"$NODE" "$GOLOG" consume --addr "$ADDR" | head -1`], {

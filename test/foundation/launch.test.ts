@@ -52,7 +52,7 @@ describe('starting golog', () => {
     write('src/cli/main.ts', '');
     write('tsconfig.json', '{}');
     write('tsconfig.build.json', '{}');
-    write('dist/cli/main.js', echo);
+    write('dist/bundle/golog.js', echo);
     write('dist/.stamp', '');
     const later = new Date(Date.now() + 1000);
     utimesSync(join(checkout, 'dist/.stamp'), later, later);

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { InvalidInputError } from '../../domain/log/errors.js';
 import type { Record } from '../../domain/log/record.js';
 import { parseStrictJson } from './strict-json.js';
