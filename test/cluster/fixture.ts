@@ -1,4 +1,5 @@
 import { afterAll, beforeAll } from '@jest/globals';
+import type { ClientTls } from '../../src/client/index.js';
 import { compile, Scratch } from '../end-to-end/golog-process.js';
 import { LiveCluster, type NodePlace } from './live-cluster.js';
 import { Load } from './load.js';
@@ -37,8 +38,8 @@ export class Run {
   }
 
   /** Producers at all the nodes that the cluster has. */
-  load(cluster: LiveCluster, producers?: number): Load {
-    const load = new Load(() => cluster.addresses, producers);
+  load(cluster: LiveCluster, producers?: number, tls?: () => ClientTls): Load {
+    const load = new Load(() => cluster.addresses, producers, tls);
     this.#ends.push(() => load.end());
     return load;
   }

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
-import { ClusterClient, type ClusterStatus, LogClient, type LogInfo } from '../../src/client/index.js';
+import { ClusterClient, type ClusterStatus, type ClientTls, LogClient, type LogInfo } from '../../src/client/index.js';
 import type { CompareReport } from '../../src/infrastructure/offline.js';
 import { runGolog, ServerProcess } from '../end-to-end/golog-process.js';
 import { eventually } from './deadline.js';
@@ -32,6 +32,8 @@ export interface NodePlace {
   readonly args?: readonly string[];
   /** A command that becomes the node's process. */
   readonly through?: readonly string[];
+  /** Of those that call it (default: in clear). */
+  readonly tls?: ClientTls;
 }
 
 /** A node of a cluster over all its processes. */
@@ -40,16 +42,30 @@ export class LiveNode {
   readonly address: string;
   readonly gossipAddr: string;
   readonly dataDir: string;
-  readonly log: LogClient;
-  readonly #cluster: ClusterClient;
+  #log: LogClient;
+  #cluster: ClusterClient;
   readonly #ended: ServerProcess[] = [];
   #process: ServerProcess | undefined;
   #paused = false;
 
   constructor(private readonly place: NodePlace) {
     ({ name: this.name, address: this.address, gossipAddr: this.gossipAddr, dataDir: this.dataDir } = place);
-    this.log = LogClient.connect(place.address);
-    this.#cluster = new ClusterClient([place.address]);
+    this.#log = LogClient.connect(place.address, place.tls);
+    this.#cluster = new ClusterClient([place.address], place.tls);
+  }
+
+  get log(): LogClient {
+    return this.#log;
+  }
+
+  /** HOST:PORT of its HTTP, while it serves. */
+  get httpAddr(): string {
+    return this.#process?.httpAddr ?? '';
+  }
+
+  /** Of its process. */
+  get pid(): number {
+    return this.#process?.child.pid ?? 0;
   }
 
   /** Whether it has a process that is not stopped by SIGSTOP. */
@@ -87,6 +103,17 @@ export class LiveNode {
     await this.#process?.killNine();
   }
 
+  hangUp(): void {
+    this.#process?.kill('SIGHUP');
+  }
+
+  /** Calls the node by this from here on, over new connections. */
+  callBy(tls: ClientTls): void {
+    this.#closeClients();
+    this.#log = LogClient.connect(this.address, tls);
+    this.#cluster = new ClusterClient([this.address], tls);
+  }
+
   /** SIGTERM; resolves with the exit code. */
   async stop(): Promise<number | null> {
     return (await this.#process?.stop()) ?? null;
@@ -116,10 +143,14 @@ export class LiveNode {
   }
 
   async dispose(): Promise<void> {
-    this.log.close();
-    this.#cluster.close();
+    this.#closeClients();
     this.resume();
     await this.killNine();
+  }
+
+  #closeClients(): void {
+    this.#log.close();
+    this.#cluster.close();
   }
 }
 

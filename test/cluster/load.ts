@@ -1,7 +1,8 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client } from '@grpc/grpc-js';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fromServiceError, isServiceError, RpcError, UnreachableError } from '../../src/client/errors.js';
+import { channelCredentials, type ClientTls } from '../../src/client/tls.js';
 import { AppendRequestSchema, AppendResponseSchema, LogService } from '../../src/gen/golog/v1/log_service_pb.js';
 import { eventually } from './deadline.js';
 
@@ -24,8 +25,11 @@ const channelOptions = { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_rec
 export class Appender {
   readonly #client: Client;
 
-  constructor(readonly address: string) {
-    this.#client = new Client(address, credentials.createInsecure(), channelOptions);
+  constructor(
+    readonly address: string,
+    readonly tls?: ClientTls,
+  ) {
+    this.#client = new Client(address, channelCredentials(tls), channelOptions);
   }
 
   close(): void {
@@ -96,6 +100,8 @@ export class Load {
   constructor(
     private readonly addresses: () => readonly string[],
     producers = 4,
+    /** Of the next append (default: in clear). */
+    private readonly tls: () => ClientTls | undefined = () => undefined,
   ) {
     this.#producers = Array.from({ length: producers }, (_, number) => this.#produce(number));
   }
@@ -172,8 +178,7 @@ export class Load {
       await this.#gate;
       const addresses = this.addresses();
       const address = addresses[turn % addresses.length];
-      const appender = appenders.get(address) ?? new Appender(address);
-      appenders.set(address, appender);
+      const appender = this.#appenderOf(address, appenders);
       const values = Array.from({ length: recordsPerBatch }, (_, place) => `${number}-${batch}-${place} ${padding}`);
       const outcome = await appender.append(values, attemptMs);
       if (outcome.kind === 'acknowledged') {
@@ -188,6 +193,15 @@ export class Load {
       if (failures > addresses.length) await delay(20);
     }
     for (const appender of appenders.values()) appender.close();
+  }
+
+  #appenderOf(address: string, appenders: Map<string, Appender>): Appender {
+    const [kept, tls] = [appenders.get(address), this.tls()];
+    if (kept !== undefined && kept.tls === tls) return kept;
+    kept?.close();
+    const appender = new Appender(address, tls);
+    appenders.set(address, appender);
+    return appender;
   }
 
   #acknowledge(baseOffset: number, values: readonly string[], into: Acknowledged[]): void {
