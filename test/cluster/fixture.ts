@@ -6,6 +6,9 @@ import { Load } from './load.js';
 
 const linesShown = 60;
 
+/** Makes one cluster of nodes none of which runs. */
+type Forming = (cluster: LiveCluster) => Promise<void>;
+
 /** What one test runs; ended with the test, whatever came of it. */
 export class Run {
   readonly #ends: (() => Promise<void> | void)[] = [];
@@ -25,15 +28,15 @@ export class Run {
   }
 
   /** Nodes `n1` and so on that find each other. */
-  async cluster(size: number, args: readonly string[] = [], joining?: string[]): Promise<LiveCluster> {
-    return this.clusterAt(await LiveCluster.places(this.folder(), size, args), joining);
+  async cluster(size: number, args: readonly string[] = [], form?: Forming): Promise<LiveCluster> {
+    return this.clusterAt(await LiveCluster.places(this.folder(), size, args), form);
   }
 
-  async clusterAt(places: readonly NodePlace[], joining?: string[]): Promise<LiveCluster> {
+  async clusterAt(places: readonly NodePlace[], form: Forming = (cluster) => cluster.start()): Promise<LiveCluster> {
     const cluster = new LiveCluster(places);
     this.#cluster = cluster;
     this.#ends.push(() => cluster.dispose());
-    await cluster.start(joining);
+    await form(cluster);
     return cluster;
   }
 

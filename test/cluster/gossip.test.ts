@@ -118,7 +118,9 @@ async function standStill({ nodes, agents }: Gossip): Promise<void> {
     run('gossip', async (own) => {
       own.atEnd(endAgents);
       const a1 = await SerfAgent.start({ name: 'a1', encryptKey: firstKey });
-      const nodes = await own.cluster(3, ['--encrypt', firstKey], ['--start-join-addrs', a1.addr]);
+      const nodes = await own.cluster(3, ['--encrypt', firstKey], (cluster) =>
+        cluster.start(['--start-join-addrs', a1.addr]),
+      );
       const a2 = await SerfAgent.start({ name: 'a2', encryptKey: firstKey, join: nodes.node('n2').gossipAddr });
       const gossip = new Gossip(nodes, [a1, a2]);
       await gossip.allSee(['a1', 'a2', ...three]);

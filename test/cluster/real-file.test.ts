@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { sha256Of, writeCorpus } from '../end-to-end/corpus.js';
-import { GologProcess, runGolog } from '../end-to-end/golog-process.js';
+import { GologProcess } from '../end-to-end/golog-process.js';
 import { eventually, tell } from './deadline.js';
 import { clusterTests } from './fixture.js';
 import type { LiveCluster } from './live-cluster.js';
-import { expectIdentical } from './verdict.js';
+import { expectFileAtEachNode, expectIdentical } from './verdict.js';
 
 const run = clusterTests();
 
@@ -19,13 +19,6 @@ interface Summary {
 async function watermarkOf(nodes: LiveCluster): Promise<number> {
   const infos = await Promise.all(nodes.nodes.map((node) => node.info()));
   return Math.max(...infos.map((info) => info?.highWatermark ?? 0));
-}
-
-async function expectFileAtEachNode(nodes: LiveCluster, copy: string, sha256: string): Promise<void> {
-  for (const { name, address } of nodes.nodes) {
-    const { code, stderr } = await runGolog(['consume', '--addr', address, '--from', 'earliest'], '', copy);
-    expect({ name, code, stderr, sha256: await sha256Of(copy) }).toEqual({ name, code: 0, stderr: '', sha256 });
-  }
 }
 
 describe('a file of real text through a cluster whose leader is killed twice', () => {

@@ -1,5 +1,7 @@
 import { expect } from '@jest/globals';
 import type { LogClient } from '../../src/client/index.js';
+import { sha256Of } from '../end-to-end/corpus.js';
+import { runGolog } from '../end-to-end/golog-process.js';
 import type { LiveCluster } from './live-cluster.js';
 import type { Load } from './load.js';
 
@@ -66,4 +68,12 @@ export async function expectIdentical(cluster: LiveCluster, recordsMin: number):
   expect(directories.flatMap(({ problems }) => problems)).toEqual([]);
   expect(comparison?.common?.firstIndex).toBe(1);
   expect(comparison?.records).toBeGreaterThanOrEqual(recordsMin);
+}
+
+/** Each node gives the lines of this file, as `golog consume` reads them to `copy`. */
+export async function expectFileAtEachNode(nodes: LiveCluster, copy: string, sha256: string): Promise<void> {
+  for (const { name, address } of nodes.nodes) {
+    const { code, stderr } = await runGolog(['consume', '--addr', address, '--from', 'earliest'], '', copy);
+    expect({ name, code, stderr, sha256: await sha256Of(copy) }).toEqual({ name, code: 0, stderr: '', sha256 });
+  }
 }

@@ -94,7 +94,11 @@ export class GologProcess {
 const runTimeoutMs = 50_000;
 
 /** Runs a command to its end; one that does not end is killed, and has the exit code null. */
-export async function runGolog(args: readonly string[], input = '', stdoutFile?: string): Promise<Finished> {
+export async function runGolog(
+  args: readonly string[],
+  input: string | Uint8Array = '',
+  stdoutFile?: string,
+): Promise<Finished> {
   const run = new GologProcess(args, stdoutFile);
   const timeout = setTimeout(() => run.kill('SIGKILL'), runTimeoutMs);
   run.child.stdin!.end(input);

@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from '@jest/globals';
+import { sha256Of, writeCorpus } from '../end-to-end/corpus.js';
+import { runGolog } from '../end-to-end/golog-process.js';
+import { eventually, tell } from './deadline.js';
+import { clusterTests } from './fixture.js';
+import { LiveCluster, LiveNode } from './live-cluster.js';
+import { expectFileAtEachNode, expectIdentical } from './verdict.js';
+
+const run = clusterTests();
+const formingMsMax = 10_000;
+const linesMin = 20_000;
+/** Other tests make it shorter. */
+const asByDefault = ['--tick-interval', '100ms'];
+
+/** Resolves when all of them have set out to form a cluster. */
+async function areOnTheirWay(nodes: readonly LiveNode[]): Promise<void> {
+  const says = /no other node is known yet|waiting to join a cluster|began a cluster/;
+  await eventually(
+    'nodes on their way to a cluster',
+    () => nodes.every(({ output }) => says.test(output)) || undefined,
+  );
+}
+
+/** Starts the first node when the others wait for it; resolves with how long the three then need to be one cluster. */
+async function form(cluster: LiveCluster, first: readonly string[], others: readonly string[]): Promise<number> {
+  const [last, ...waiting] = cluster.nodes;
+  const started = waiting.map((node) => node.start([...others, ...cluster.joining]));
+  await areOnTheirWay(waiting);
+  started.push(last.start([...first, ...cluster.joining]));
+  await areOnTheirWay([last]);
+  const startMs = performance.now();
+  await Promise.all(started);
+  await cluster.voters(cluster.nodes.map(({ name }) => name));
+  return performance.now() - startMs;
+}
+
+describe('three nodes that are told where they are, the one that begins last', () => {
+  it.each([
+    ['one of them with --bootstrap', ['--bootstrap'], []],
+    ['all with --bootstrap-expect', ['--bootstrap-expect', '3'], ['--bootstrap-expect', '3']],
+  ])(
+    'are one cluster in time, and a file through one of them comes out of all and of a replica: %s',
+    (name, first, others) =>
+      run(name.replaceAll(' ', '-'), async (own) => {
+        let tookMs = Infinity;
+        const nodes = await own.cluster(3, asByDefault, async (cluster) => {
+          tookMs = await form(cluster, first, others);
+        });
+        tell(`one cluster after ${Math.round(tookMs)} ms`);
+        expect(tookMs).toBeLessThan(formingMsMax);
+        const replica = new LiveNode(await LiveCluster.place(own.file('more'), 'r1', ['--replica']));
+        await replica.start(nodes.joining);
+        nodes.nodes.push(replica);
+
+        const [original, copy] = [own.file('original'), own.file('copy')];
+        const { lines } = writeCorpus(original, linesMin);
+        const { address } = nodes.node('n2');
+        const { code, stderr } = await runGolog(['produce', '--addr', address, '--quiet'], readFileSync(original));
+        expect([code, stderr]).toEqual([0, '']);
+        await nodes.converged();
+        await expectFileAtEachNode(nodes, copy, await sha256Of(original));
+        await expectIdentical(nodes, lines);
+      })(),
+    120_000,
+  );
+});
