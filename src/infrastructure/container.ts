@@ -3,8 +3,8 @@ import { Container } from 'inversify';
 import { crc32c } from '../adapters/checksum/crc32c.js';
 import { systemClock } from '../adapters/clock/system-clock.js';
 import { openDataDirectory } from '../adapters/file-system/data-directory.js';
-import { GrpcServer } from '../adapters/grpc/grpc-server.js';
-import { HttpServer } from '../adapters/http/http-server.js';
+import { GrpcServer, type GrpcServerOptions } from '../adapters/grpc/index.js';
+import { HttpServer, type HttpServerOptions } from '../adapters/http/index.js';
 import { GrpcJoinTransport, GrpcPeerTransport, PeerEndpoint } from '../adapters/peer/index.js';
 import { Cluster } from '../application/cluster.js';
 import { CommitLog } from '../application/commit-log.js';
@@ -25,7 +25,12 @@ import { Node, OnFatal } from './node.js';
 import { nodeGossip } from './node-gossip.js';
 import { NodeSecurity } from './node-security.js';
 import { takePart } from './take-part.js';
-import { NodeDiskReserve, NodeHardState, NodeLog, NodePeers, Security } from './tokens.js';
+import { ListenerLimits, NodeDiskReserve, NodeHardState, NodeLog, NodePeers, Security } from './tokens.js';
+
+interface ListenerLimits {
+  readonly grpc: Partial<GrpcServerOptions>;
+  readonly http: Partial<HttpServerOptions>;
+}
 
 /** What binds the batches of this node's log. */
 function sealOf(directory: DataDirectory): Seal {
@@ -113,6 +118,7 @@ export function createContainer(config: Config): Container {
   container.bind(Gossip).toResolvedValue(nodeGossip, [Config, DataDirectory, Clock, Logger]);
   container.bind(CommitLog).toResolvedValue(() => new CommitLogGate());
   container.bind(Cluster).toResolvedValue(() => new ClusterGate());
+  container.bind<ListenerLimits>(ListenerLimits).toConstantValue({ grpc: {}, http: {} });
   container.bind(GrpcServer).toResolvedValue(
     (
       config: Config,
@@ -122,9 +128,11 @@ export function createContainer(config: Config): Container {
       endpoint: PeerEndpoint,
       logger: Logger,
       { access, tls: { acceptors } }: NodeSecurity,
+      { grpc }: ListenerLimits,
     ) =>
       new GrpcServer(
         {
+          ...grpc,
           host: rpcHost(config),
           port: config['rpc-port'],
           batchBytesMax: config['batch-bytes-max'],
@@ -136,7 +144,7 @@ export function createContainer(config: Config): Container {
         { cluster, clock },
         [endpoint],
       ),
-    [Config, CommitLog, Cluster, Clock, NodePeers, Logger, Security],
+    [Config, CommitLog, Cluster, Clock, NodePeers, Logger, Security, ListenerLimits],
   );
   container.bind(HttpServer).toResolvedValue(
     (
@@ -146,9 +154,11 @@ export function createContainer(config: Config): Container {
       clock: Clock,
       logger: Logger,
       { access, tls: { acceptors } }: NodeSecurity,
+      { http }: ListenerLimits,
     ) =>
       new HttpServer(
         {
+          ...http,
           host: config['http-addr'],
           port: config['http-port'],
           nodeName: config['node-name'],
@@ -161,7 +171,7 @@ export function createContainer(config: Config): Container {
         logger,
         { cluster, clock },
       ),
-    [Config, CommitLog, Cluster, Clock, Logger, Security],
+    [Config, CommitLog, Cluster, Clock, Logger, Security, ListenerLimits],
   );
   container
     .bind(Node)

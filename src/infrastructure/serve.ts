@@ -20,8 +20,7 @@ const stopSignals = ['SIGTERM', 'SIGINT'] as const;
  * @returns the process's exit code: 0 after a graceful stop, 1 when the node could not start
  * @throws ConfigError where a file that it names cannot be used
  */
-export async function serve(config: Config): Promise<number> {
-  const container = createContainer(config);
+export async function serve(config: Config, container = createContainer(config)): Promise<number> {
   const logger = container.get<Logger>(Logger);
   const exitAtOnce: OnFatal = (error) => {
     logger.error({ error }, 'fatal: this node stops without acknowledging anything more');

@@ -8,3 +8,5 @@ export const NodeDiskReserve = Symbol('DiskReserve');
 export const Security = Symbol('NodeSecurity');
 /** The server half of the links to the peers. */
 export const NodePeers = Symbol('PeerEndpoint');
+/** Caps and deadlines of the two listeners that are not their defaults. */
+export const ListenerLimits = Symbol('ListenerLimits');

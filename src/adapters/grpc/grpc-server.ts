@@ -18,9 +18,10 @@ import { GuardedCall } from './guarded-call.js';
 import { Health } from './health.js';
 import { limitMessages, widenWindows } from './guest-limits.js';
 import { LogHandlers } from './log-handlers.js';
-import { PipelinedCall } from './pipelined-call.js';
+import { type CallDeadlines, PipelinedCall } from './pipelined-call.js';
 import { rawServiceDefinition } from './raw-service.js';
 import { addReflection } from './reflection.js';
+import { limitBursts, limitHeaders } from './session-limits.js';
 
 export interface GrpcServerOptions {
   /** A name or an address; a name is resolved and all of its addresses are listened on. */
@@ -43,6 +44,10 @@ export interface GrpcServerOptions {
   readonly connectionsPerAddressMax?: number;
   /** A connection that has not sent HTTP/2's preface for this long is closed (default 5 s). */
   readonly handshakeMs?: number;
+  /** From a call to the end of its request, where that is a single message (default 60 s). */
+  readonly requestMs?: number;
+  /** A call whose reader takes nothing of what is there for it is reset after this long, or up to twice that (default 2 min). */
+  readonly stallMs?: number;
   /** Encrypts connections, and says who calls. */
   readonly secure?: Secure;
   /** Lets calls in; without it every call is. */
@@ -77,6 +82,9 @@ const guestMessageBytesMax = 20 * 1024 * 1024;
 /** With the rest of a response this stays below 4 MiB, the most that gRPC clients take unless told otherwise. */
 const readBytesMax = 2 * 1024 * 1024;
 
+/** Streams that a session may begin in one turn of the event loop, for each that it may have open. */
+const streamsPerTurn = 4;
+
 /** Whose connection has ended meanwhile. */
 const unknown: Caller = { subject: anonymous.subject, certified: false };
 
@@ -97,6 +105,7 @@ function endForShutdown(call: PipelinedCall): void {
 export class GrpcServer {
   readonly #server: Server;
   readonly #health: Health;
+  readonly #deadlines: Required<CallDeadlines>;
   readonly #closing = new AbortController();
   /** Streams that nothing but their client would end: followers, health watchers, reflection. */
   readonly #endless = new Set<PipelinedCall>();
@@ -119,10 +128,12 @@ export class GrpcServer {
       guests.flatMap((guest) => guest.descriptor.methods.map(({ name }) => [pathOf(guest.descriptor, name), guest])),
     );
     const guestPaths = new Set(guestAt.keys());
+    const concurrentStreamsMax = options.concurrentStreamsMax ?? 100;
+    this.#deadlines = { requestMs: options.requestMs ?? 60_000, stallMs: options.stallMs ?? 120_000 };
     this.#server = new Server({
       'grpc.max_receive_message_length':
         guests.length > 0 ? Math.max(messageBytesMax, guestMessageBytesMax) : messageBytesMax,
-      'grpc.max_concurrent_streams': options.concurrentStreamsMax ?? 100,
+      'grpc.max_concurrent_streams': concurrentStreamsMax,
       'grpc.keepalive_time_ms': options.keepaliveMs ?? 30_000,
       'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 10_000,
       'grpc.max_connection_idle_ms': options.connectionIdleMs ?? 300_000,
@@ -153,8 +164,10 @@ export class GrpcServer {
     this.#health = new Health(names);
     this.#health.addTo(this.#server);
     addReflection(this.#server, files);
+    limitHeaders(this.#server);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
-    widenWindows(this.#server, guestPaths);
+    limitBursts(this.#server, streamsPerTurn * concurrentStreamsMax);
+    widenWindows(this.#server, guestPaths, ({ socket }) => this.#listener.callerOf(socket)?.node !== undefined);
     this.#listener = new ConnectionListener(
       {
         host: options.host,
@@ -171,8 +184,10 @@ export class GrpcServer {
   }
 
   #pipelined(method: CalledMethod, inner: ServerInterceptingCallInterface, ofGuest: boolean): PipelinedCall {
-    if (ofGuest || !method.responseStream || appendStreams.has(method.path)) return new PipelinedCall(inner);
-    const call: PipelinedCall = new PipelinedCall(inner, () => this.#endless.delete(call));
+    const { stallMs, requestMs } = this.#deadlines;
+    const deadlines = method.requestStream ? { stallMs } : { stallMs, requestMs };
+    if (ofGuest || !method.responseStream || appendStreams.has(method.path)) return new PipelinedCall(inner, deadlines);
+    const call: PipelinedCall = new PipelinedCall(inner, deadlines, () => this.#endless.delete(call));
     this.#endless.add(call);
     if (this.#closing.signal.aborted) endForShutdown(call);
     return call;

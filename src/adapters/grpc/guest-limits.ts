@@ -1,11 +1,6 @@
-import type { IncomingHttpHeaders, Http2Server, ServerHttp2Stream } from 'node:http2';
-import { EventEmitter } from 'node:events';
+import type { IncomingHttpHeaders, Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Server, ServerInterceptingCallInterface } from '@grpc/grpc-js';
-
-/**
- * What grpc-js has no options for, set on the objects inside it. Where a release of grpc-js names them otherwise,
- * nothing is set, and test/peer/guests.test.ts fails.
- */
+import { http2ServersOf } from './session-limits.js';
 
 /** HTTP/2 flow control of a connection, and of each of its streams, that carries data of a guest. */
 const windowBytes = 4 << 20;
@@ -17,17 +12,19 @@ export function limitMessages(call: ServerInterceptingCallInterface, bytesMax: n
   Reflect.set(call, 'maxReceiveMessageSize', bytesMax);
 }
 
-/** Widens the windows of a connection when the first call to one of these paths comes in; those of clients stay small. */
-export function widenWindows(server: Server, paths: ReadonlySet<string>): void {
-  const http2Servers: unknown = Reflect.get(server, 'http2Servers');
-  if (paths.size === 0 || !(http2Servers instanceof Map)) return;
+/** Widens the windows of a peer's connection when its first call to one of these paths comes in; those of clients stay small. */
+export function widenWindows(
+  server: Server,
+  paths: ReadonlySet<string>,
+  isPeer: (session: Http2Session) => boolean,
+): void {
+  if (paths.size === 0) return;
   const wide = new WeakSet<object>();
   const onStream = ({ session }: ServerHttp2Stream, headers: IncomingHttpHeaders): void => {
-    if (session === undefined || wide.has(session) || !paths.has(String(headers[':path']))) return;
+    if (session === undefined || wide.has(session) || !paths.has(String(headers[':path'])) || !isPeer(session)) return;
     wide.add(session);
     session.settings({ initialWindowSize: windowBytes });
     session.setLocalWindowSize(windowBytes);
   };
-  for (const http2Server of http2Servers.keys())
-    if (http2Server instanceof EventEmitter) (http2Server as Http2Server).on('stream', onStream);
+  for (const http2Server of http2ServersOf(server)) http2Server.on('stream', onStream);
 }

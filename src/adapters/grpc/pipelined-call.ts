@@ -1,5 +1,7 @@
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js';
-import { ServerInterceptingCall } from '@grpc/grpc-js';
+import { ServerInterceptingCall, status as grpcCodes } from '@grpc/grpc-js';
+import { constants } from 'node:http2';
+import { resetStream } from './session-limits.js';
 
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 type CallStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
@@ -9,33 +11,49 @@ type Sent = () => void;
 const unsentBytesMax = 256 * 1024;
 const unsentMessagesMax = 512;
 
+/** From the status of a call to the reset of its stream, whose client still sends; the status must be out by then. */
+const lingerMs = 250;
+
+export interface CallDeadlines {
+  /** From the call to the end of its request; without it the client may take its time. */
+  readonly requestMs?: number;
+  /** A reader that takes nothing of what is there for it loses the call after this long, or up to twice that. */
+  readonly stallMs: number;
+}
+
 /**
  * Between grpc-js's streams and its HTTP/2 call. grpc-js alone waits after each message until that message has left
  * for the socket: one write, one turn of the event loop per message, and for a unary call one more for the status.
  * Here the next message, or the status, follows at once as long as little is unsent; node:http2 then writes them
  * together. Beyond the bound the writer waits as before, so a slow reader costs no more than the bound.
+ *
+ * It also gives up on who is slow on purpose: on a request that does not end, a response that is not read, and a client
+ * that goes on sending after its status (RFC 9113 §8.1).
  */
 export class PipelinedCall extends ServerInterceptingCall {
   readonly #inner: ServerInterceptingCallInterface;
+  readonly #deadlines: CallDeadlines;
   readonly #onEnd: (() => void) | undefined;
+  #requestTimer: NodeJS.Timeout | undefined;
+  #requestEnded = false;
+  #stallTimer: NodeJS.Timeout | undefined;
+  #sentMessages = 0;
   #unsentBytes = 0;
   #unsentMessages = 0;
   #waiting: Sent | undefined;
   #ended = false;
 
   /** `onEnd` is called once, when the call is over for whatever reason. */
-  constructor(inner: ServerInterceptingCallInterface, onEnd?: () => void) {
+  constructor(inner: ServerInterceptingCallInterface, deadlines: CallDeadlines, onEnd?: () => void) {
     super(inner);
     this.#inner = inner;
+    this.#deadlines = deadlines;
     this.#onEnd = onEnd;
   }
 
   override start(listener: Listener): void {
-    const onEnd = this.#onEnd;
-    if (onEnd === undefined) {
-      this.#inner.start(listener);
-      return;
-    }
+    const { requestMs } = this.#deadlines;
+    if (requestMs !== undefined) this.#requestTimer = setTimeout(this.#onLateRequest, requestMs).unref();
     this.#inner.start({
       onReceiveMetadata: (metadata) => {
         listener.onReceiveMetadata(metadata);
@@ -44,10 +62,12 @@ export class PipelinedCall extends ServerInterceptingCall {
         listener.onReceiveMessage(message);
       },
       onReceiveHalfClose: () => {
+        this.#requestEnded = true;
+        clearTimeout(this.#requestTimer);
         listener.onReceiveHalfClose();
       },
       onCancel: () => {
-        onEnd();
+        this.#settle();
         listener.onCancel();
       },
     });
@@ -58,9 +78,11 @@ export class PipelinedCall extends ServerInterceptingCall {
     const bytes = message instanceof Uint8Array ? message.byteLength : 0;
     this.#unsentBytes += bytes;
     this.#unsentMessages++;
+    this.#stallTimer ??= this.#watchReader();
     this.#inner.sendMessage(message, () => {
       this.#unsentBytes -= bytes;
       this.#unsentMessages--;
+      this.#sentMessages++;
       if (this.#waiting === undefined || this.#isFull()) return;
       const resume = this.#waiting;
       this.#waiting = undefined;
@@ -75,6 +97,31 @@ export class PipelinedCall extends ServerInterceptingCall {
     this.#ended = true;
     this.#waiting = undefined;
     this.#inner.sendStatus(status);
+  }
+
+  readonly #onLateRequest = (): void => {
+    const details = `the request did not come whole within ${this.#deadlines.requestMs} ms`;
+    this.sendStatus({ code: grpcCodes.DEADLINE_EXCEEDED, details });
+  };
+
+  #watchReader(): NodeJS.Timeout {
+    const sentBefore = this.#sentMessages;
+    return setTimeout(() => {
+      this.#stallTimer = undefined;
+      if (this.#unsentMessages === 0) return;
+      if (this.#sentMessages === sentBefore) resetStream(this.#inner, constants.NGHTTP2_CANCEL);
+      else this.#stallTimer = this.#watchReader();
+    }, this.#deadlines.stallMs).unref();
+  }
+
+  #settle(): void {
+    clearTimeout(this.#requestTimer);
+    clearTimeout(this.#stallTimer);
+    this.#onEnd?.();
+    if (!this.#requestEnded)
+      setTimeout(() => {
+        resetStream(this.#inner, constants.NGHTTP2_NO_ERROR);
+      }, lingerMs).unref();
   }
 
   #isFull(): boolean {

@@ -18,7 +18,7 @@ import { type HttpServerOptions, type ResolvedHttpOptions, requestBytesMax, reso
 import { PortListener } from './port-listener.js';
 import { RequestRouter } from './request-router.js';
 import { RpcBridge } from './rpc-bridge.js';
-import { SessionKeeper } from './session-keeper.js';
+import { concurrentStreamsMax, SessionKeeper } from './session-keeper.js';
 
 const headerBytesMax = 16 * 1024;
 
@@ -98,7 +98,7 @@ export class HttpServer {
   #createHttp2(): Http2Server {
     const server = createHttp2Server(
       {
-        settings: { maxConcurrentStreams: 100, maxHeaderListSize: headerBytesMax, enablePush: false },
+        settings: { maxConcurrentStreams: concurrentStreamsMax, maxHeaderListSize: headerBytesMax, enablePush: false },
         maxHeaderListPairs: 100,
         maxSessionMemory: 32,
         maxSessionInvalidFrames: 50,

@@ -1,4 +1,4 @@
-import type { ServerHttp2Session } from 'node:http2';
+import { constants, type ServerHttp2Session } from 'node:http2';
 
 export interface SessionKeeperOptions {
   /** From the session to the peer's SETTINGS. */
@@ -8,8 +8,19 @@ export interface SessionKeeperOptions {
   readonly sessionIdleMs: number;
 }
 
+/** Of one session at a time. */
+export const concurrentStreamsMax = 100;
+
+/**
+ * A session that begins more streams in one turn of the event loop has reset most of them again. Node reads on for two
+ * megabytes before anything else has its turn, which is seconds of work for nothing (rapid reset, CVE-2023-44487).
+ */
+const streamsPerTurnMax = 4 * concurrentStreamsMax;
+
 interface Kept {
   streams: number;
+  /** Streams that began in this turn of the event loop. */
+  begun: number;
   /** `performance.now()` when the last stream ended, or the session began. */
   idleSince: number;
   awaitsPong: boolean;
@@ -36,7 +47,7 @@ export class SessionKeeper {
   }
 
   keep(session: ServerHttp2Session): void {
-    const kept: Kept = { streams: 0, idleSince: performance.now(), awaitsPong: false };
+    const kept: Kept = { streams: 0, begun: 0, idleSince: performance.now(), awaitsPong: false };
     const handshake = setTimeout(() => {
       session.destroy();
     }, this.options.handshakeMs);
@@ -52,6 +63,9 @@ export class SessionKeeper {
     });
     session.on('stream', (stream) => {
       kept.streams += 1;
+      kept.begun += 1;
+      if (kept.begun === 1) setImmediate(() => (kept.begun = 0));
+      if (kept.begun > streamsPerTurnMax) session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
       stream.once('close', () => {
         kept.streams -= 1;
         kept.idleSince = performance.now();

@@ -1,0 +1,57 @@
+import { EventEmitter } from 'node:events';
+import { constants, type Http2Server, type Http2Stream, type Http2Session, type ServerHttp2Stream } from 'node:http2';
+import { Duplex } from 'node:stream';
+import type { Server, ServerInterceptingCallInterface } from '@grpc/grpc-js';
+
+/**
+ * What grpc-js has no options for, set on the objects inside it. Where a release of grpc-js names them otherwise,
+ * nothing is set, and test/attacks fails.
+ */
+
+/** More fields, or bytes of them, than these have the stream refused. */
+const headerPairsMax = 100;
+const headerBytesMax = 16 * 1024;
+/** Frames that break the protocol without ending the session by themselves. */
+const invalidFramesMax = 50;
+
+/** Before the server has its HTTP/2 servers. */
+export function limitHeaders(server: Server): void {
+  const options: unknown = Reflect.get(server, 'commonServerOptions');
+  if (typeof options !== 'object' || options === null) return;
+  const settings: unknown = Reflect.get(options, 'settings');
+  Object.assign(options, {
+    settings: { ...(settings as object | undefined), maxHeaderListSize: headerBytesMax },
+    maxHeaderListPairs: headerPairsMax,
+    maxSessionInvalidFrames: invalidFramesMax,
+  });
+}
+
+/** The HTTP/2 servers that there are so far. */
+export function http2ServersOf(server: Server): Http2Server[] {
+  const servers: unknown = Reflect.get(server, 'http2Servers');
+  if (!(servers instanceof Map)) return [];
+  return [...servers.keys()].filter((each) => each instanceof EventEmitter) as Http2Server[];
+}
+
+/**
+ * Ends a session that begins more streams in one turn of the event loop. No more than are allowed at a time are open,
+ * so the others were reset again; Node reads on for two megabytes before anything else has its turn, which is seconds
+ * of work for nothing (rapid reset, CVE-2023-44487).
+ */
+export function limitBursts(server: Server, streamsPerTurnMax: number): void {
+  const begun = new WeakMap<Http2Session, number>();
+  const onStream = ({ session }: ServerHttp2Stream): void => {
+    if (session === undefined) return;
+    const streams = (begun.get(session) ?? 0) + 1;
+    begun.set(session, streams);
+    if (streams === 1) setImmediate(() => begun.delete(session));
+    if (streams > streamsPerTurnMax) session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  };
+  for (const http2Server of http2ServersOf(server)) http2Server.on('stream', onStream);
+}
+
+/** Resets the stream of a call, which may be closed already. */
+export function resetStream(call: ServerInterceptingCallInterface, code: number): void {
+  const stream: unknown = Reflect.get(call, 'stream');
+  if (stream instanceof Duplex) (stream as Http2Stream).close(code);
+}
