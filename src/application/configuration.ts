@@ -1,10 +1,12 @@
 import type { Crc32c } from '../domain/log/checksum.js';
+import { InvalidInputError } from '../domain/log/errors.js';
 import type { Directory } from '../domain/log/directory.js';
 import { readWhole, writeDurably } from '../domain/log/durable-file.js';
 import type { ConfChange, ConfChangeV2 } from '../domain/raft/conf-change.js';
 import { asV2 } from '../domain/raft/conf-change.js';
 import type { ConfState } from '../domain/raft/conf-state.js';
 import { emptyConfState } from '../domain/raft/conf-state.js';
+import { parseChangeContext, parseKeptConfiguration } from './configuration-json.js';
 
 /** A node of the cluster. */
 export interface Member {
@@ -164,7 +166,12 @@ function decodeFile(bytes: Uint8Array, crc32c: Crc32c): KeptConfiguration {
   if (view.getUint32(8) !== crc32c(json) >>> 0) throw new CorruptConfigurationError('fails its checksum');
   if (view.getUint32(4) !== version)
     throw new CorruptConfigurationError(`has version ${view.getUint32(4)}, and this program knows ${version}`);
-  return JSON.parse(new TextDecoder().decode(json)) as KeptConfiguration;
+  try {
+    return parseKeptConfiguration(json);
+  } catch (cause) {
+    if (!(cause instanceof InvalidInputError)) throw cause;
+    throw new CorruptConfigurationError(`is not what this program writes: ${cause.message}`);
+  }
 }
 
 /**
@@ -180,7 +187,7 @@ export function peersOf({ kept, current }: Pick<ConfigurationFile, 'kept' | 'cur
 }
 
 /** What the context of a configuration change says to those who apply it. */
-interface ChangeContext {
+export interface ChangeContext {
   /** Tells the proposer its own change. */
   readonly nonce: number;
   /** Members that are added, or whose name, UUID or address changes. */
@@ -191,10 +198,13 @@ export function encodeChangeContext(context: ChangeContext): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(context));
 }
 
-/** Without a context (the change by which a leader leaves a joint configuration) nobody is added. */
+/**
+ * Without a context (the change by which a leader leaves a joint configuration) nobody is added. Throws
+ * `InvalidInputError`.
+ */
 export function decodeChangeContext({ context }: ConfChange | ConfChangeV2): ChangeContext {
   if (context.length === 0) return { nonce: 0, members: [] };
-  return JSON.parse(new TextDecoder().decode(context)) as ChangeContext;
+  return parseChangeContext(context);
 }
 
 /** The configuration after a change whose effect on the votes is `confState`. */
@@ -231,9 +241,4 @@ export interface ConfigurationTransfer {
 
 export function encodeTransfer(transfer: ConfigurationTransfer): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(transfer));
-}
-
-/** Throws `SyntaxError`: the peer speaks another version. */
-export function decodeTransfer(bytes: Uint8Array): ConfigurationTransfer {
-  return JSON.parse(new TextDecoder().decode(bytes)) as ConfigurationTransfer;
 }

@@ -12,7 +12,8 @@ import type { Snapshot } from '../domain/raft/snapshot.js';
 import { batchOf } from './applier.js';
 import type { AppendThread } from './append-thread.js';
 import { batchContentOf } from './batch-entry.js';
-import { type ConfigurationFile, decodeChangeContext, decodeTransfer } from './configuration.js';
+import { type ConfigurationFile, decodeChangeContext } from './configuration.js';
+import { parseTransfer } from './configuration-json.js';
 import type { LogTail } from './log-tail.js';
 import type { PendingChanges } from './pending-changes.js';
 import type { Clock } from './ports/clock.js';
@@ -113,14 +114,14 @@ export class EntryStore {
   }
 
   async #adoptConfiguration({ data, metadata: { index } }: Snapshot): Promise<void> {
-    await this.options.configuration.add(decodeTransfer(data).configuration, index + 1);
+    await this.options.configuration.add(parseTransfer(data).configuration, index + 1);
   }
 }
 
 /** Where the log begins behind a snapshot. */
 function placeOf({ data, metadata }: Snapshot): Place {
   return {
-    offset: toOffset(decodeTransfer(data).offset),
+    offset: toOffset(parseTransfer(data).offset),
     index: toIndex(metadata.index + 1),
     term: toTerm(metadata.term),
   };

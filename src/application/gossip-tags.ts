@@ -1,3 +1,4 @@
+import { isMemberName, isRpcAddr, isUuid } from './member-names.js';
 import type { GossipMember } from './ports/gossip.js';
 
 /** What a golog node says of itself by gossip, as Serf tags. */
@@ -29,20 +30,24 @@ export function encodeNodeTags(tags: NodeTags): ReadonlyMap<string, string> {
   ]);
 }
 
-/** Undefined: it is no golog node, such as an agent of Serf's. What it says is not checked any further. */
+/** Undefined: it is no golog node, such as an agent of Serf's, or says what no node of golog would. */
 export function decodeNodeTags(tags: ReadonlyMap<string, string>): NodeTags | undefined {
   const role = tags.get('role');
   const uuid = tags.get('id');
   const rpcAddr = tags.get('rpc_addr');
   if ((role !== 'node' && role !== 'replica') || !uuid || !rpcAddr) return undefined;
   const clusterId = tags.get('cluster');
+  const httpAddr = tags.get('http_addr') ?? '';
+  const version = tags.get('version') ?? '';
+  if (!isUuid(uuid) || !isRpcAddr(rpcAddr) || (httpAddr !== '' && !isRpcAddr(httpAddr))) return undefined;
+  if ((clusterId !== undefined && !isUuid(clusterId)) || !/^[\w.+-]{0,64}$/.test(version)) return undefined;
   return {
     role,
     uuid,
     rpcAddr,
-    httpAddr: tags.get('http_addr') ?? '',
+    httpAddr,
     ...(clusterId !== undefined && { clusterId }),
-    version: tags.get('version') ?? '',
+    version,
   };
 }
 
@@ -55,10 +60,10 @@ export function mayMeet(one: ReadonlyMap<string, string>, other: ReadonlyMap<str
 /** A golog node as gossip knows it. */
 export type GossipNode = NodeTags & Pick<GossipMember, 'name' | 'addr' | 'status'>;
 
-/** The golog nodes among the members. */
+/** The golog nodes among the members; one of a name that no node of golog can have is none. */
 export function gossipNodes(members: readonly GossipMember[]): GossipNode[] {
   return members.flatMap(({ name, addr, status, tags }) => {
     const node = decodeNodeTags(tags);
-    return node === undefined ? [] : [{ ...node, name, addr, status }];
+    return node === undefined || !isMemberName(name) ? [] : [{ ...node, name, addr, status }];
   });
 }

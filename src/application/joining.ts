@@ -1,4 +1,5 @@
-import { decodeTransfer, type KeptConfiguration } from './configuration.js';
+import type { KeptConfiguration } from './configuration.js';
+import { parseTransfer } from './configuration-json.js';
 import { UnavailableError } from './errors.js';
 import { pause } from './pause.js';
 import type { Clock } from './ports/clock.js';
@@ -43,7 +44,7 @@ export async function joinCluster(options: JoiningOptions): Promise<Joined> {
     for (const answer of answers) {
       if (answer.kind === 'refused') throw new JoinRefusedError(`the cluster refuses this node: ${answer.reason}`);
       if (answer.kind !== 'joined') continue;
-      const { configuration, contacts } = decodeTransfer(answer.configuration);
+      const { configuration, contacts } = parseTransfer(answer.configuration);
       const kept = { id: answer.id, contacts, history: [configuration] };
       return { kind: 'member', clusterId: answer.clusterId, kept };
     }

@@ -8,6 +8,8 @@ import { reconcile } from './reconciliation.js';
 
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const clusterId = '00000000-0000-0000-0000-000000000001';
+const uuidOf = (name: string): string =>
+  `00000000-0000-0000-0000-${Buffer.from(name).toString('hex').padStart(12, '0').slice(-12)}`;
 const secondsMs = 1_000;
 
 type Status = GossipMember['status'];
@@ -48,8 +50,8 @@ class Cluster {
   #gossip(): GossipMember[] {
     return this.#names().map((name) => {
       const tags: NodeTags = {
-        ...{ role: 'node', uuid: `uuid of ${name}`, rpcAddr: `${name}:8400`, httpAddr: '', version: '0' },
-        clusterId: name === this.foreign ? 'another' : clusterId,
+        ...{ role: 'node', uuid: uuidOf(name), rpcAddr: `${name}:8400`, httpAddr: '', version: '0' },
+        clusterId: name === this.foreign ? uuidOf('another') : clusterId,
       };
       return {
         ...{ name, addr: `${name}:8401`, tags: encodeNodeTags(tags) },
@@ -62,7 +64,7 @@ class Cluster {
     const members = this.#names().map((name, place): MemberStatus => {
       const role = name === 'n1' ? 'leader' : name.startsWith('l') ? 'learner' : 'voter';
       const state = this.states.get(name) ?? (name === 'n1' ? 'self' : 'replicating');
-      return { id: place + 1, name, uuid: `uuid of ${name}`, rpcAddr: `${name}:8400`, role, state };
+      return { id: place + 1, name, uuid: uuidOf(name), rpcAddr: `${name}:8400`, role, state };
     });
     return {
       ...{ clusterId, answeredBy: 'n1', leader: 'n1', members },

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { entryOfBatch } from '../../src/application/batch-entry.js';
+import { emptyConfiguration, encodeTransfer } from '../../src/application/configuration.js';
 import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../src/application/errors.js';
 import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
 import type { JoinAnswer, JoinDesk, Joiner, JoinTransport } from '../../src/application/ports/join-transport.js';
@@ -61,6 +62,9 @@ function recordsOf(valueBytes: number): Records {
   }
   return frameRecords([Buffer.concat([Uint8Array.from(head), Buffer.alloc(valueBytes, 0x61)])], limits);
 }
+
+/** Whom a joiner, or a follower behind the log start, is told of. */
+const transfer = encodeTransfer({ configuration: emptyConfiguration, offset: 0, contacts: [] });
 
 const receipt: AppendReceipt = {
   baseOffset: toOffset(41),
@@ -133,7 +137,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
       atOne.lost.length = 0;
       atTwo.messages.length = 0;
     };
-    const snapshot = { data: Uint8Array.of(1, 2), metadata: { index: 4, term: 1, confState: confState({}) } };
+    const snapshot = { data: transfer, metadata: { index: 4, term: 1, confState: confState({}) } };
 
     beforeEach(async () => {
       network = await make();
@@ -380,11 +384,11 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
     });
 
     describe('joining', () => {
-      const joiner: Joiner = { name: 'n3', uuid: 'u-3', rpcAddr: '10.0.0.3:8400', bootstrapExpect: 3 };
+      const joiner: Joiner = { name: 'n3', uuid: '33333333-0000-4000-8000-000000000003', rpcAddr: '10.0.0.3:8400', bootstrapExpect: 3 };
       const { signal } = new AbortController();
 
       it.each<JoinAnswer>([
-        { kind: 'joined', clusterId: new Uint8Array(16).fill(7), id: 3, configuration: Uint8Array.of(1, 2) },
+        { kind: 'joined', clusterId: new Uint8Array(16).fill(7), id: 3, configuration: transfer },
         { kind: 'waiting', joiner: { ...joiner, name: 'n2' } },
         { kind: 'retry', reason: 'not the leader', leaderAddr: '10.0.0.1:8400' },
         { kind: 'retry', reason: 'no leader' },

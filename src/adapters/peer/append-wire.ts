@@ -1,4 +1,4 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import type { AppendReceipt, ProposeOptions } from '../../application/ports/consensus.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
 import { toIndex, toOffset, toTerm } from '../../domain/log/offsets.js';
@@ -14,6 +14,7 @@ import {
   ForwardedAppendSchema,
 } from '../../gen/golog/peer/v1/peer_service_pb.js';
 import { appendErrorKind, appendErrorOf } from './append-errors.js';
+import { peerMessage } from './peer-message.js';
 import { safeNumber } from './safe-number.js';
 
 export interface ForwardedAppend {
@@ -45,11 +46,10 @@ export function encodeAppends(appends: readonly ForwardedAppend[]): Buffer {
 
 /**
  * The appends of a request; their records are views of it. Records of which the framing or the count is wrong are an
- * `InvalidInputError` in the place of that append, other bytes throw.
+ * `InvalidInputError` in the place of that append, other bytes throw it.
  */
 export function decodeAppends(request: Uint8Array): (ForwardedAppend | { id: number; error: InvalidInputError })[] {
-  const bytes = new Uint8Array(request.buffer, request.byteOffset, request.byteLength);
-  return fromBinary(AppendRequestSchema, bytes).appends.map((append) => {
+  return peerMessage(AppendRequestSchema, request).appends.map((append) => {
     const id = safeNumber(append.id);
     try {
       const { records: payload, recordCount: count, expectedOffset } = append;
@@ -88,8 +88,9 @@ export function encodeAnswers(answers: readonly AppendAnswer[]): Buffer {
   return asBuffer(toBinary(AppendResponseSchema, create(AppendResponseSchema, { answers: messages })));
 }
 
+/** Throws `InvalidInputError`. */
 export function decodeAnswers(response: Uint8Array): AppendAnswer[] {
-  return fromBinary(AppendResponseSchema, response).answers.map(({ id, outcome }) => {
+  return peerMessage(AppendResponseSchema, response).answers.map(({ id, outcome }) => {
     switch (outcome.case) {
       case 'receipt':
         return { id: safeNumber(id), outcome: { receipt: receiptOf(outcome.value) } };

@@ -1,4 +1,4 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import type { sendUnaryData, ServerWritableStream } from '@grpc/grpc-js';
 import { status } from '@grpc/grpc-js';
 import { UnavailableError } from '../../application/errors.js';
@@ -11,6 +11,7 @@ import {
 } from '../../gen/golog/peer/v1/peer_service_pb.js';
 import { statusOfEntryError } from './entry-errors.js';
 import { encodeEntries } from './entry-wire.js';
+import { peerMessage } from './peer-message.js';
 import { safeNumber } from './safe-number.js';
 
 type Stream = ServerWritableStream<Buffer, Buffer>;
@@ -35,7 +36,7 @@ export class EntryCalls {
 
   logEnd(from: number, request: Buffer, respond: sendUnaryData<Buffer>): void {
     try {
-      const { term } = fromBinary(GetLogEndRequestSchema, request);
+      const { term } = peerMessage(GetLogEndRequestSchema, request);
       const end = this.#deskOrThrow().logEnd(from, safeNumber(term));
       const response = create(GetLogEndResponseSchema, {
         term: BigInt(end.term),
@@ -71,7 +72,7 @@ export class EntryCalls {
 
   /** One message at a time: the next is read when the connection has taken the one before. */
   async #send(call: Stream, cancelled: Promise<'cancelled'>): Promise<void> {
-    const { fromIndex, untilIndex } = fromBinary(ReadEntriesRequestSchema, call.request);
+    const { fromIndex, untilIndex } = peerMessage(ReadEntriesRequestSchema, call.request);
     for await (const batches of this.#deskOrThrow().read(safeNumber(fromIndex), safeNumber(untilIndex))) {
       if (!this.#streams.has(call)) return;
       const taken = new Promise<void>((resolve) => {

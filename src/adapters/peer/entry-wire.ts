@@ -1,7 +1,11 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { entryOfBatch } from '../../application/batch-entry.js';
+import { decodeChangeContext } from '../../application/configuration.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
-import { parseBatch, type RecordBatch, type Seal, storedBytes } from '../../domain/log/record-batch.js';
+import { BatchKind, parseBatch, type RecordBatch, type Seal, storedBytes } from '../../domain/log/record-batch.js';
+import { decodeConfChange, MalformedConfChangeError } from '../../domain/raft/conf-change.js';
 import { ReadEntriesResponseSchema } from '../../gen/golog/peer/v1/peer_service_pb.js';
+import { peerMessage } from './peer-message.js';
 
 export function encodeEntries(run: readonly RecordBatch[]): Buffer {
   const response = create(ReadEntriesResponseSchema, { batches: joinBatches(run) });
@@ -10,7 +14,7 @@ export function encodeEntries(run: readonly RecordBatch[]): Buffer {
 
 /** Verifies each batch: throws `InvalidInputError` where one is damaged, or of another log. */
 export function decodeEntries(response: Uint8Array, seal: Seal): RecordBatch[] {
-  return splitBatches(fromBinary(ReadEntriesResponseSchema, response).batches, seal);
+  return splitBatches(peerMessage(ReadEntriesResponseSchema, response).batches, seal);
 }
 
 /** As a store holds them. */
@@ -22,10 +26,30 @@ export function joinBatches(run: readonly RecordBatch[]): Buffer {
 export function splitBatches(bytes: Uint8Array, seal: Seal): RecordBatch[] {
   const batches: RecordBatch[] = [];
   for (let at = 0; at < bytes.length;) {
-    const batch = parseBatch(bytes, at, bytes.length, seal);
-    if (typeof batch === 'string') throw new InvalidInputError(`a batch of a peer is damaged: ${batch}`);
+    const batch = verifiedBatch(bytes, at, seal);
     batches.push(batch);
     at += storedBytes(batch);
   }
   return batches;
+}
+
+/**
+ * The batch at `at`, a view of the bytes. Throws `InvalidInputError` where it is damaged, of another log, or a change of
+ * the membership that nobody could apply: once in the log, it would end every node that comes to it.
+ */
+export function verifiedBatch(bytes: Uint8Array, at: number, seal: Seal): RecordBatch {
+  const batch = parseBatch(bytes, at, bytes.length, seal);
+  if (typeof batch === 'string') throw new InvalidInputError(`a batch of a peer is damaged: ${batch}`);
+  if (batch.kind === BatchKind.configuration) checkChange(batch);
+  return batch;
+}
+
+function checkChange(batch: RecordBatch): void {
+  const { type, data } = entryOfBatch(batch);
+  try {
+    decodeChangeContext(decodeConfChange(type, data));
+  } catch (cause) {
+    if (!(cause instanceof MalformedConfChangeError)) throw cause;
+    throw new InvalidInputError(`batch ${batch.index} of a peer holds no membership change`, { cause });
+  }
 }

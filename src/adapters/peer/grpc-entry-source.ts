@@ -1,4 +1,4 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import type { ClientReadableStream, Metadata } from '@grpc/grpc-js';
 import { Client } from '@grpc/grpc-js';
 import { UnavailableError } from '../../application/errors.js';
@@ -16,6 +16,7 @@ import { decodeEntries } from './entry-wire.js';
 import { peerChannelOptions } from './peer-connection.js';
 import { inClear, type PeerCredentials } from './peer-credentials.js';
 import { identityMetadata } from './peer-identity.js';
+import { peerMessage } from './peer-message.js';
 import { safeNumber } from './safe-number.js';
 
 const answerMs = 3_000;
@@ -37,7 +38,7 @@ export class GrpcEntrySource implements EntrySource {
       const question = { path: pathOf(PeerService.method.getLogEnd), request: Buffer.from(request) };
       const metadata = this.#metadata(peer);
       const bytes = await ask(client, { ...question, metadata, deadlineMs: answerMs }, signal);
-      const end = fromBinary(GetLogEndResponseSchema, bytes);
+      const end = peerMessage(GetLogEndResponseSchema, bytes);
       return {
         term: safeNumber(end.term),
         leads: end.leads,

@@ -1,11 +1,13 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { Client, Metadata } from '@grpc/grpc-js';
 import { UnavailableError } from '../../application/errors.js';
 import type { JoinAnswer, Joiner, JoinTransport } from '../../application/ports/join-transport.js';
+import { InvalidInputError } from '../../domain/log/errors.js';
 import { JoinRequestSchema, JoinResponseSchema, PeerService } from '../../gen/golog/peer/v1/peer_service_pb.js';
 import { answerOf } from './join-messages.js';
 import { peerChannelOptions } from './peer-connection.js';
 import { inClear, type PeerCredentials } from './peer-credentials.js';
+import { peerMessage } from './peer-message.js';
 
 /** A node that has not answered after this long is asked again by whoever wants to join. */
 const answerMs = 10_000;
@@ -30,7 +32,7 @@ function ask(client: Client, rpcAddr: string, joiner: Joiner, signal: AbortSigna
     const call = client.makeUnaryRequest(
       `/${PeerService.typeName}/${PeerService.method.join.name}`,
       (request: Uint8Array) => Buffer.from(request),
-      (response) => fromBinary(JoinResponseSchema, new Uint8Array(response)),
+      (response: Uint8Array) => response,
       toBinary(JoinRequestSchema, create(JoinRequestSchema, { joiner })),
       new Metadata(),
       { deadline: Date.now() + answerMs },
@@ -41,11 +43,12 @@ function ask(client: Client, rpcAddr: string, joiner: Joiner, signal: AbortSigna
         else if (response) settle(response);
       },
     );
-    const settle = (response: Parameters<typeof answerOf>[0]): void => {
+    const settle = (response: Uint8Array): void => {
       try {
-        resolve(answerOf(response));
+        resolve(answerOf(peerMessage(JoinResponseSchema, response)));
       } catch (error) {
-        reject(error);
+        const isMalformed = error instanceof InvalidInputError;
+        reject(isMalformed ? new UnavailableError(`${rpcAddr} answers nonsense: ${error.message}`) : error);
       }
     };
     const abort = (): void => {

@@ -1,4 +1,4 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import type { ClientReadableStream, Metadata } from '@grpc/grpc-js';
 import { Client } from '@grpc/grpc-js';
 import type { Cluster } from '../../application/cluster.js';
@@ -23,6 +23,7 @@ import { inClear, type PeerCredentials } from './peer-credentials.js';
 import { identityMetadata, type PeerIdentity } from './peer-identity.js';
 import { RemoteCluster } from './remote-cluster.js';
 import { decodeNews, encodeFollowFrom } from './replica-wire.js';
+import { peerMessage } from './peer-message.js';
 import { safeNumber } from './safe-number.js';
 
 const barrierMs = 3_000;
@@ -82,7 +83,7 @@ export class GrpcReplicaUplink implements ReplicaUplink {
     const request = Buffer.from(toBinary(GetReadBarrierRequestSchema, create(GetReadBarrierRequestSchema)));
     const question = { path: pathOf(PeerService.method.getReadBarrier), request, metadata: this.#metadata() };
     const bytes = await ask(this.#clientOf(source), { ...question, deadlineMs: barrierMs }, signal);
-    return toOffset(safeNumber(fromBinary(GetReadBarrierResponseSchema, bytes).offset));
+    return toOffset(safeNumber(peerMessage(GetReadBarrierResponseSchema, bytes).offset));
   }
 
   async append(leader: Member, records: Records, options: ProposeOptions): Promise<AppendReceipt> {

@@ -1,6 +1,9 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { parseTransfer } from '../../application/configuration-json.js';
+import { isUuid, memberNameOrThrow, rpcAddrOrThrow } from '../../application/member-names.js';
 import type { JoinAnswer, Joiner } from '../../application/ports/join-transport.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
+import { logIdBytes } from '../../domain/log/record-batch.js';
 import type {
   Joiner as JoinerMessage,
   JoinResponse,
@@ -8,11 +11,12 @@ import type {
 } from '../../gen/golog/peer/v1/peer_service_pb.js';
 import { safeNumber } from './safe-number.js';
 
-/** Throws `InvalidInputError` where there is none. */
+/** Throws `InvalidInputError` where there is none, or it is no node that could be a member. */
 export function joinerOf(message: JoinerMessage | undefined): Joiner {
   if (message === undefined) throw new InvalidInputError('there is no joiner');
   const { name, uuid, rpcAddr, bootstrapExpect } = message;
-  return { name, uuid, rpcAddr, bootstrapExpect };
+  if (!isUuid(uuid)) throw new InvalidInputError('the UUID of a joiner is none');
+  return { name: memberNameOrThrow(name), uuid, rpcAddr: rpcAddrOrThrow(rpcAddr), bootstrapExpect };
 }
 
 export function answerMessage(answer: JoinAnswer): NonNullable<MessageInitShape<typeof JoinResponseSchema>['answer']> {
@@ -32,18 +36,22 @@ export function answerMessage(answer: JoinAnswer): NonNullable<MessageInitShape<
   }
 }
 
-/** Throws `InvalidInputError` for an answer of a kind that this release does not know. */
+/** Throws `InvalidInputError` for an answer that this release does not know, or that makes no sense. */
 export function answerOf({ answer }: JoinResponse): JoinAnswer {
   switch (answer.case) {
     case 'joined': {
       const { clusterId, id, configuration } = answer.value;
+      if (clusterId.length !== logIdBytes) throw new InvalidInputError('the id of a cluster has 16 bytes');
+      parseTransfer(configuration);
       return { kind: 'joined', clusterId, id: safeNumber(id), configuration };
     }
     case 'waiting':
       return { kind: 'waiting', joiner: joinerOf(answer.value) };
     case 'retry': {
       const { reason, leaderAddr } = answer.value;
-      return leaderAddr === undefined ? { kind: 'retry', reason } : { kind: 'retry', reason, leaderAddr };
+      return leaderAddr === undefined
+        ? { kind: 'retry', reason }
+        : { kind: 'retry', reason, leaderAddr: rpcAddrOrThrow(leaderAddr) };
     }
     case 'refused':
       return { kind: 'refused', reason: answer.value.reason };

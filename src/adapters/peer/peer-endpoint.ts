@@ -1,4 +1,4 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
 import { Metadata, status } from '@grpc/grpc-js';
 import type { Caller } from '../../application/access.js';
@@ -17,6 +17,7 @@ import { EntryCalls } from './entry-calls.js';
 import { FrameQueue } from './frame-queue.js';
 import { answerMessage, joinerOf } from './join-messages.js';
 import { identityOf } from './peer-identity.js';
+import { peerMessage } from './peer-message.js';
 import type { PeerTrust } from './peer-trust.js';
 import { decodeMessages } from './raft-message-wire.js';
 import { ReplicaCalls } from './replica-calls.js';
@@ -272,7 +273,7 @@ export class PeerEndpoint {
   async #join({ request, metadata }: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): Promise<void> {
     const desk = this.#desk;
     try {
-      const joiner = joinerOf(fromBinary(JoinRequestSchema, request).joiner);
+      const joiner = joinerOf(peerMessage(JoinRequestSchema, request).joiner);
       const reason = this.#distrust(metadata, joiner.name, undefined);
       if (reason !== undefined) {
         const response = create(JoinResponseSchema, { answer: answerMessage({ kind: 'refused', reason }) });
@@ -283,6 +284,11 @@ export class PeerEndpoint {
       const response = create(JoinResponseSchema, { answer: answerMessage(answer) });
       respond(null, Buffer.from(toBinary(JoinResponseSchema, response)));
     } catch (error) {
+      if (error instanceof InvalidInputError) {
+        this.logger.warn({ reason: error.message }, 'a request to join is malformed');
+        respond({ code: status.INVALID_ARGUMENT, details: error.message });
+        return;
+      }
       this.logger.error({ err: error }, 'a request to join failed');
       respond({ code: status.INTERNAL, details: 'internal error; the log of this node says more' });
     }

@@ -1,4 +1,5 @@
 import { Metadata } from '@grpc/grpc-js';
+import { isMemberName, isRpcAddr } from '../../application/member-names.js';
 
 /** Who calls whom, in the metadata of each call between members. */
 export interface PeerIdentity {
@@ -32,16 +33,21 @@ export function identityMetadata({ rpcAddr, clusterId, from, to, name }: PeerIde
   return metadata;
 }
 
-/** Undefined where it is missing or none. */
+/** Undefined where it is missing or none: an id, a name or an address that no node could have. */
 export function identityOf(metadata: Metadata): PeerIdentity | undefined {
   const clusterId = metadata.get(Key.clusterId).at(0);
-  const from = Number(metadata.get(Key.from)[0]);
-  const to = Number(metadata.get(Key.to)[0]);
+  const from = idOf(metadata.get(Key.from)[0]);
+  const to = idOf(metadata.get(Key.to)[0]);
   const rpcAddr = String(metadata.get(Key.rpcAddr)[0] ?? '');
   const name = String(metadata.get(Key.name)[0] ?? '');
+  if ((rpcAddr !== '' && !isRpcAddr(rpcAddr)) || (name !== '' && !isMemberName(name))) return undefined;
   const isReplica = from === 0;
   const isId = (id: number): boolean => Number.isSafeInteger(id) && (id > 0 || (isReplica && id === 0));
   if (typeof clusterId === 'string' || !isId(from) || !isId(to)) return undefined;
   if (clusterId === undefined && !isReplica) return undefined;
   return { clusterId: clusterId ?? new Uint8Array(0), from, to, rpcAddr, name };
 }
+
+/** Decimal, as it is written; NaN for anything else. */
+const idOf = (value: unknown): number =>
+  typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;

@@ -1,9 +1,10 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { entryOfBatch } from '../../application/batch-entry.js';
+import { parseTransfer } from '../../application/configuration-json.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
 import { invariant } from '../../domain/log/invariant.js';
-import { parseBatch, storedBytes, type Seal } from '../../domain/log/record-batch.js';
+import { storedBytes, type Seal } from '../../domain/log/record-batch.js';
 import { varintBytes, writeVarint } from '../../domain/log/wire-reader.js';
 import { entry, type Entry } from '../../domain/raft/entry.js';
 import { message, type Message, type MessageType } from '../../domain/raft/message.js';
@@ -13,6 +14,8 @@ import {
   SnapshotSchema,
   type Snapshot as WireSnapshot,
 } from '../../gen/golog/peer/v1/peer_service_pb.js';
+import { verifiedBatch } from './entry-wire.js';
+import { peerMessage } from './peer-message.js';
 import { safeNumber } from './safe-number.js';
 
 /**
@@ -202,7 +205,7 @@ function decodeMessage(bytes: Uint8Array, seal: Seal): Message {
         context = reader.bytes();
         break;
       case Field.snapshot:
-        snapshot = decodeSnapshot(fromBinary(SnapshotSchema, reader.bytes()));
+        snapshot = decodeSnapshot(peerMessage(SnapshotSchema, reader.bytes()));
         break;
       case Field.batches:
         entries.push(verifiedEntry(reader.bytes(), seal));
@@ -221,8 +224,7 @@ function decodeMessage(bytes: Uint8Array, seal: Seal): Message {
 }
 
 function verifiedEntry(bytes: Uint8Array, seal: Seal): Entry {
-  const batch = parseBatch(bytes, 0, bytes.length, seal);
-  if (typeof batch === 'string') throw new InvalidInputError(`a batch of a peer is damaged: ${batch}`);
+  const batch = verifiedBatch(bytes, 0, seal);
   if (storedBytes(batch) !== bytes.length) throw new InvalidInputError(`batch ${batch.index} of a peer has a tail`);
   return entryOfBatch(batch);
 }
@@ -235,6 +237,7 @@ function checkRun(entries: readonly Entry[], before: number): void {
 
 function decodeSnapshot({ index, term, data, membership }: WireSnapshot): Snapshot {
   if (membership === undefined) throw new InvalidInputError('a snapshot of a peer has no membership');
+  parseTransfer(data);
   const { voters, votersOutgoing, learners, learnersNext, autoLeave } = membership;
   const confState = {
     voters: voters.map(safeNumber),

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import type { FollowFrom, SourceNews, SourceStatus } from '../../application/ports/replica-uplink.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
 import { toIndex, toOffset, toTerm } from '../../domain/log/offsets.js';
@@ -11,6 +11,7 @@ import {
   type SourceStatusSchema,
 } from '../../gen/golog/peer/v1/peer_service_pb.js';
 import { joinBatches, splitBatches } from './entry-wire.js';
+import { peerMessage } from './peer-message.js';
 import { safeNumber } from './safe-number.js';
 
 export function encodeFollowFrom({ index, term }: FollowFrom): Buffer {
@@ -20,7 +21,7 @@ export function encodeFollowFrom({ index, term }: FollowFrom): Buffer {
 
 /** Throws `InvalidInputError` for a place that no log has. */
 export function decodeFollowFrom(bytes: Uint8Array): FollowFrom {
-  const { fromIndex, previousTerm } = fromBinary(FollowEntriesRequestSchema, bytes);
+  const { fromIndex, previousTerm } = peerMessage(FollowEntriesRequestSchema, bytes);
   const index = safeNumber(fromIndex);
   if (index === 0) throw new InvalidInputError('the first entry has index 1');
   return { index: toIndex(index), term: toTerm(safeNumber(previousTerm)) };
@@ -37,7 +38,7 @@ export function encodeNews({ batches, highWatermark, status }: SourceNews): Buff
 
 /** Throws `InvalidInputError` where a batch is damaged, or of another log. */
 export function decodeNews(bytes: Uint8Array, seal: Seal): SourceNews {
-  const { batches, highWatermark, status } = fromBinary(FollowEntriesResponseSchema, bytes);
+  const { batches, highWatermark, status } = peerMessage(FollowEntriesResponseSchema, bytes);
   return {
     batches: splitBatches(batches, seal),
     highWatermark: toOffset(safeNumber(highWatermark)),
