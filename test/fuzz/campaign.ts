@@ -1,0 +1,63 @@
+import { getHeapStatistics } from 'node:v8';
+import { Chance } from '../simulation/chance.js';
+import { inputFor } from './mutation.js';
+import { Refusal, type Target } from './target.js';
+
+/** A decoder that takes longer for 256 KiB is in a loop of more than linear cost; a busy machine gets more tries. */
+const millisecondsMax = 1_000;
+const triesMax = 3;
+
+export type Outcome = 'value' | 'refused';
+
+/** What came of one input that must not have come of it. */
+export class Finding extends Error {
+  override readonly name = 'Finding';
+}
+
+/** Decodes the input of the seed. Rejects with a `Finding`. */
+export async function tryOnce(target: Target, seed: number): Promise<Outcome> {
+  const input = inputFor(target, new Chance(seed).fork(target.name));
+  const heldMax = (target.heldBytesMax ?? 1 << 20) + (target.heldBytesForEach ?? 64) * input.length;
+  const attempts: Attempt[] = [];
+  while (attempts.length < triesMax) {
+    const attempt = await attemptOnce(target, input.slice());
+    if (attempt.milliseconds <= millisecondsMax && attempt.heldBytes <= heldMax) return attempt.outcome;
+    attempts.push(attempt);
+  }
+  const [milliseconds, held] = [attempts.map((each) => each.milliseconds), attempts.map((each) => each.heldBytes)];
+  throw new Finding(
+    `${input.length} bytes take ${Math.round(Math.min(...milliseconds))} ms, of ${millisecondsMax}, ` +
+      `and hold ${Math.min(...held)} bytes, of ${heldMax}`,
+  );
+}
+
+interface Attempt {
+  readonly outcome: Outcome;
+  readonly milliseconds: number;
+  readonly heldBytes: number;
+}
+
+const refused = Symbol('refused');
+
+async function attemptOnce(target: Target, input: Uint8Array): Promise<Attempt> {
+  const before = bytesInUse();
+  const began = performance.now();
+  const value = await decodeOnce(target, input);
+  const milliseconds = performance.now() - began;
+  const heldBytes = bytesInUse() - before;
+  return { outcome: value === refused ? 'refused' : 'value', milliseconds, heldBytes };
+}
+
+async function decodeOnce(target: Target, input: Uint8Array): Promise<unknown> {
+  try {
+    return await target.decode(input);
+  } catch (error) {
+    if ([Refusal, ...target.refusals].some((type) => error instanceof type)) return refused;
+    throw new Finding(error instanceof Error ? (error.stack ?? error.message) : String(error), { cause: error });
+  }
+}
+
+function bytesInUse(): number {
+  const { used_heap_size: heap, external_memory: external } = getHeapStatistics();
+  return heap + external;
+}

@@ -1,0 +1,78 @@
+import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
+import { targets } from './targets.js';
+import type { Report, Task } from './worker.js';
+
+const usage = 'usage: npm run fuzz -- [--seconds N] [--seed FIRST] [--target NAME] [--inputs N] [--list]';
+/** An input that takes longer hangs. */
+const hangMs = 30_000;
+const heapMegabytesMax = 512;
+/** With fewer inputs it may be chance that all of them were taken, or none. */
+const inputsToJudge = 300;
+
+function numberOption(value: string | undefined, otherwise: number): number {
+  const number = value === undefined ? otherwise : Number(value);
+  if (!(number > 0)) throw new RangeError(usage);
+  return number;
+}
+
+/** Runs the task in a thread of its own, so that a hang or a memory without bounds is told with its seed. */
+function runTask(task: Task, onReport: (report: Report) => void): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData: task,
+      resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax },
+    });
+    const whereItIs = (): string => `--target ${targets[task.place[0] ?? 0]?.name} --seed ${task.place[1]} --inputs 1`;
+    let seen = '';
+    const watch = setInterval(() => {
+      const where = whereItIs();
+      if (where === seen) end(`hangs: npm run fuzz -- ${where}`);
+      seen = where;
+    }, hangMs);
+    const end = (failure?: string): void => {
+      clearInterval(watch);
+      void worker.terminate();
+      resolve(failure);
+    };
+    worker.on('message', onReport);
+    worker.on('error', (error) => end(`${error.message}: npm run fuzz -- ${whereItIs()}`));
+    worker.on('exit', () => end());
+  });
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const text = { type: 'string' } as const;
+  const options = { seconds: text, seed: text, target: text, inputs: text, list: { type: 'boolean' } } as const;
+  const { values } = parseArgs({ args: [...args], options });
+  if (values.list === true) {
+    for (const { name } of targets) console.log(name);
+    return 0;
+  }
+  const names = targets.map(({ name }) => name).filter((name) => name === (values.target ?? name));
+  if (names.length === 0) throw new RangeError(`no target ${JSON.stringify(values.target)}; --list names them`);
+  const firstSeed = numberOption(values.seed, 1);
+  const seconds = numberOption(values.seconds, 60);
+  const inputsMax = numberOption(values.inputs, Infinity);
+  const place = new Int32Array(new SharedArrayBuffer(8));
+  const task: Task = { names, firstSeed, milliseconds: seconds * 1000, inputsMax, place };
+  let findings = 0;
+  let inputs = 0;
+  let oneSided = 0;
+  const failure = await runTask(task, (report) => {
+    const tried = report.values + report.refused + report.findings.length;
+    inputs += tried;
+    findings += report.findings.length;
+    console.log(`${report.name.padEnd(20)} ${report.values} taken, ${report.refused} refused`);
+    for (const { seed, what } of report.findings)
+      console.log(`FOUND ${what}\n  npm run fuzz -- --target ${report.name} --seed ${seed} --inputs 1`);
+    if (tried < inputsToJudge || (report.values > 0 && report.refused > 0)) return;
+    oneSided += 1;
+    console.log(`PROVES NOTHING: of the inputs of ${report.name} all were taken, or none`);
+  });
+  if (failure !== undefined) console.log(`FOUND ${failure}`);
+  console.log(`${inputs} inputs from seed ${firstSeed} on, ${findings} findings, ${names.length} decoders`);
+  return failure === undefined && findings + oneSided === 0 ? 0 : 1;
+}
+
+process.exitCode = await main(process.argv.slice(2));

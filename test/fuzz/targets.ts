@@ -1,0 +1,8 @@
+import { gossipTargets } from './gossip-targets.js';
+import { logTargets } from './log-targets.js';
+import { peerTargets } from './peer-targets.js';
+import type { Target } from './target.js';
+import { textTargets } from './text-targets.js';
+
+/** Every decoder of what comes from outside, or from a disk. */
+export const targets: readonly Target[] = [...logTargets, ...gossipTargets, ...peerTargets, ...textTargets];
