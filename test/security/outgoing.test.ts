@@ -77,6 +77,23 @@ describe('connections to a peer', () => {
     expect(new Set(states)).toEqual(new Set([READY]));
   });
 
+  it('have the whole grace from the change that withdraws their CA, and stay when it comes back meanwhile', async () => {
+    outgoing.replace(texts(old, old, fresh));
+    await delay(graceMs / 2);
+    outgoing.replace(texts(fresh, fresh));
+    await delay(graceMs / 2);
+    outgoing.replace(texts(fresh, old, fresh));
+    await delay(2 * graceMs);
+    expect(state()).toBe(READY);
+
+    outgoing.replace(texts(old, old));
+    await delay(graceMs / 2);
+    outgoing.replace(texts(fresh, fresh));
+    const withdrawnMs = performance.now();
+    await becomes(TRANSIENT_FAILURE);
+    expect(performance.now() - withdrawnMs).toBeGreaterThanOrEqual(graceMs - 1);
+  });
+
   it('are made again with the latest certificate and the latest CA, by a channel that is older', async () => {
     outgoing.replace(texts(fresh, fresh));
     await becomes(TRANSIENT_FAILURE);
