@@ -1,6 +1,6 @@
 import { confChangeV2, type ConfChangeSingle } from '../domain/raft/conf-change.js';
 import { type Cluster, type ClusterStatus, MembershipError } from './cluster.js';
-import { clusterStatusOf } from './cluster-view.js';
+import { clusterIdInWords, clusterStatusOf } from './cluster-view.js';
 import { encodeChangeContext, encodeTransfer, emptyConfiguration, type Member } from './configuration.js';
 import { UnavailableError } from './errors.js';
 import type { Clock } from './ports/clock.js';
@@ -139,8 +139,10 @@ export class ClusterService implements Cluster, JoinDesk {
     return this.#stopPromoting();
   }
 
-  async #admit({ name, uuid, rpcAddr }: Joiner): Promise<JoinAnswer> {
+  async #admit({ name, uuid, rpcAddr, clusterId: kept }: Joiner): Promise<JoinAnswer> {
     const { node, clusterId } = this.options;
+    if (kept !== undefined && clusterIdInWords(kept) !== clusterIdInWords(clusterId))
+      throw new MembershipError(`${name} keeps the log of another cluster, ${clusterIdInWords(kept)}`);
     const { members, lastId } = node.configuration;
     const known =
       members.find((member) => member.uuid === uuid) ??

@@ -26,9 +26,13 @@ export class JoinRefusedError extends Error {
 }
 
 /** What joining came to: membership in a cluster, or the word to begin one. */
-export type Joined =
-  | { readonly kind: 'member'; readonly clusterId: Uint8Array; readonly kept: KeptConfiguration }
-  | { readonly kind: 'bootstrap' };
+export type Joined = JoinedAsMember | { readonly kind: 'bootstrap' };
+
+export interface JoinedAsMember {
+  readonly kind: 'member';
+  readonly clusterId: Uint8Array;
+  readonly kept: KeptConfiguration;
+}
 
 /**
  * Asks the given nodes, for ever, to be let into their cluster, and those that they name as the leader. With
@@ -43,10 +47,7 @@ export async function joinCluster(options: JoiningOptions): Promise<Joined> {
     const answers = await Promise.all(addresses.map((address) => askFollowing(options, address)));
     for (const answer of answers) {
       if (answer.kind === 'refused') throw new JoinRefusedError(`the cluster refuses this node: ${answer.reason}`);
-      if (answer.kind !== 'joined') continue;
-      const { configuration, contacts } = parseTransfer(answer.configuration);
-      const kept = { id: answer.id, contacts, history: [configuration] };
-      return { kind: 'member', clusterId: answer.clusterId, kept };
+      if (answer.kind === 'joined') return memberOf(answer);
     }
     if (beginsCluster(joiner, answers)) return { kind: 'bootstrap' };
     if (clock.now() - saidAt >= sayEveryMs) {
@@ -56,6 +57,26 @@ export async function joinCluster(options: JoiningOptions): Promise<Joined> {
     }
     await pause(clock, askEveryMs, signal);
   }
+}
+
+/** Asks each of the given nodes once: what the first that lets it in says. `UnavailableError` where none does. */
+export async function askToJoin(options: JoiningOptions): Promise<JoinedAsMember> {
+  const asked = options.addresses().map(async (address) => {
+    const answer = await askFollowing(options, address);
+    if (answer.kind !== 'joined') throw new UnavailableError(`${address}: ${inWords(answer)}`);
+    return memberOf(answer);
+  });
+  return Promise.any(asked).catch(async () => {
+    const failed = await Promise.allSettled(asked);
+    const reasons = failed.flatMap((each) => (each.status === 'rejected' ? [each.reason as Error] : []));
+    const unexpected = reasons.find((reason) => !(reason instanceof UnavailableError));
+    throw unexpected ?? new UnavailableError(reasons.map(({ message }) => message).join('; '));
+  });
+}
+
+function memberOf({ clusterId, id, configuration: transfer }: JoinAnswer & { kind: 'joined' }): JoinedAsMember {
+  const { configuration, contacts } = parseTransfer(transfer);
+  return { kind: 'member', clusterId, kept: { id, contacts, history: [configuration] } };
 }
 
 async function askFollowing({ transport, joiner, signal }: JoiningOptions, address: string): Promise<JoinAnswer> {

@@ -8,6 +8,8 @@ import type { Logger } from './ports/logger.js';
 import { repeat } from './repeat.js';
 
 const everyMs = 1_000;
+/** Who has left is silent for so long, or it has come back and is about to be heard of. */
+const leftMs = 10_000;
 /** A change of the membership that takes longer than this has no quorum now. */
 const changeMsMax = 10_000;
 
@@ -76,8 +78,8 @@ function isGone(
 ): boolean {
   if (state !== 'unreachable' || uuid === '') return false;
   const node = nodes.find((each) => each.uuid === uuid);
-  if (node?.status === 'left') return true;
-  return timeoutMs > 0 && (silence.get(id) ?? 0) >= timeoutMs;
+  const silentMs = silence.get(id) ?? 0;
+  return (node?.status === 'left' && silentMs >= leftMs) || (timeoutMs > 0 && silentMs >= timeoutMs);
 }
 
 /** Of the voters that stay, a majority is heard from. */

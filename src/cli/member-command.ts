@@ -31,7 +31,8 @@ Example:
 ${exitCodesHelp}`;
 
 const removeDetails = `
-A leader hands over first. The node that is taken out keeps its data directory.
+A leader hands over first. The node that is taken out keeps its data directory; started on it again, it joins as a new
+member.
 
 Example:
   golog member remove n2

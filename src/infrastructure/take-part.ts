@@ -11,7 +11,7 @@ import { DamagedNode, isDamaged } from '../application/damaged-log.js';
 import { Discovery } from '../application/discovery.js';
 import type { DiskReserve } from '../application/disk-reserve.js';
 import type { ClusterGate, CommitLogGate } from '../application/gates.js';
-import { joinCluster } from '../application/joining.js';
+import { joinCluster, type JoiningOptions } from '../application/joining.js';
 import { LogRepair } from '../application/log-repair.js';
 import { CommittedEntries } from '../application/log-repair-desk.js';
 import { watchDamage } from '../application/log-repair-watch.js';
@@ -28,6 +28,7 @@ import { defaultTiming } from '../application/raft-options.js';
 import { FollowedEntries } from '../application/replica-desk.js';
 import { assertRole } from '../application/replica-role.js';
 import { reconcile } from '../application/reconciliation.js';
+import { rejoinCluster } from '../application/rejoining.js';
 import type { HardStateFile } from '../domain/log/hard-state.js';
 import type { Log } from '../domain/log/log.js';
 import { advertisedAddr, Config, retentionOf } from './config.js';
@@ -121,11 +122,16 @@ async function openAndTakePart(beginning: Beginning): Promise<Taken> {
   const hardState = await container.getAsync<HardStateFile>(NodeHardState);
   opened.push(hardState);
   const onFatal = container.get<OnFatal>(OnFatal);
+  /** The cluster knows this node by its name and address. */
+  let isKnown = false;
   if (configuration.kept === undefined) {
     // It has voted, so it was in a cluster: on no account may it begin another one with that log.
     if (hardState.current.term > 0) throw new CorruptConfigurationError('is missing');
     await enterCluster();
     discovery.enter(clusterIdInWords(directory.logId));
+    isKnown = true;
+  } else if (hasOthers()) {
+    isKnown = await rejoinCluster({ ...(await rejoining(signal)), kept: configuration.kept, configuration });
   }
   const id = configuration.kept?.id ?? 0;
   signal.throwIfAborted();
@@ -211,25 +217,42 @@ async function openAndTakePart(beginning: Beginning): Promise<Taken> {
     return { consensus: node, close };
   }
 
-  /** A node whose name or address has changed has the cluster know: as one that joins, under the UUID that it had. */
+  /** A node whose name or address has changed has the cluster know, as soon as there is a leader. */
   async function announceMove(stopped: AbortSignal): Promise<void> {
-    const { members } = configuration.current;
-    const known = members.find((member) => member.id === id);
-    if (known === undefined || (known.rpcAddr === rpcAddr && known.name === self.name)) return;
-    const others = members.filter((member) => member.id !== id).map((member) => member.rpcAddr);
+    const known = configuration.current.members.find((member) => member.id === id);
+    const isAsBefore = known === undefined || (known.rpcAddr === rpcAddr && known.name === self.name);
+    if (isKnown || (isAsBefore && !hasOthers())) return;
     try {
-      await joinCluster({
-        transport: await container.getAsync<JoinTransport>(JoinTransport),
-        addresses: () => [rpcAddr, ...new Set([...others, ...rpcAddrs()])],
-        joiner: { ...self, bootstrapExpect: 0 },
-        clock,
-        logger,
-        signal: stopped,
-      });
-      logger.info({ was: known.rpcAddr, rpcAddr }, 'the cluster knows where this node is now');
+      const joined = await joinCluster(await rejoining(stopped));
+      if (joined.kind === 'member' && joined.kept.id > id)
+        logger.error(
+          { id },
+          'this node was taken out of the cluster while it was away: start it again to have it join',
+        );
+      else if (!isAsBefore) logger.info({ was: known.rpcAddr, rpcAddr }, 'the cluster knows where this node is now');
     } catch (error) {
       if (!stopped.aborted) logger.error({ error }, 'the cluster does not learn where this node is now');
     }
+  }
+
+  async function rejoining(stopped: AbortSignal): Promise<JoiningOptions> {
+    return {
+      transport: await container.getAsync<JoinTransport>(JoinTransport),
+      addresses: () => [rpcAddr, ...new Set([...others(), ...rpcAddrs()])],
+      joiner: { ...self, bootstrapExpect: 0, clusterId: directory.logId },
+      ...{ clock, logger, signal: stopped },
+    };
+  }
+
+  function hasOthers(): boolean {
+    return others().length > 0;
+  }
+
+  /** Where the other members are, as far as this node knows by itself. */
+  function others(): string[] {
+    const { kept, current } = configuration;
+    const known = [...(kept?.contacts ?? []), ...current.members];
+    return known.filter(({ uuid }) => uuid !== self.uuid).map((member) => member.rpcAddr);
   }
 
   /** Of the nodes that gossip knows. */

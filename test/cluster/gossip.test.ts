@@ -132,10 +132,8 @@ async function standStill({ nodes, agents }: Gossip): Promise<void> {
       const load = own.load(nodes);
       await load.more();
       await standStill(gossip);
-      const fourth = new LiveNode(
-        await LiveCluster.place(own.file('more'), 'n4', ['--encrypt', secondKey, '--leave-on-terminate']),
-      );
-      await fourth.start(nodes.joining);
+      const fourth = new LiveNode(await LiveCluster.place(own.file('more'), 'n4', ['--encrypt', secondKey]));
+      await fourth.start([...nodes.joining, '--leave-on-terminate']);
       nodes.nodes.push(fourth);
       await nodes.voters([...three, 'n4']);
       await gossip.allSee(['a1', 'a2', ...three, 'n4']);
@@ -152,12 +150,14 @@ async function standStill({ nodes, agents }: Gossip): Promise<void> {
       await nodes.replicating(4);
 
       expect(await fourth.stop()).toBe(0);
-      const { members } = await nodes.voters(three);
+      await nodes.voters(three);
       await gossip.allSee(['a1', 'a2', ...three], ['n4 left']);
       await load.more();
-      expect(members.map(({ id }) => id)).toEqual([1, 2, 3]);
+      await fourth.start();
+      const { members } = await nodes.voters([...three, 'n4']);
+      await gossip.allSee(['a1', 'a2', ...three, 'n4']);
+      expect(members.map(({ id }) => id)).toEqual([1, 2, 3, 5]);
       expect(gossip.everFailed).toEqual([killed.name]);
-      await nodes.drop(fourth);
       await expectAllKept(nodes, load);
     }),
     testMs,

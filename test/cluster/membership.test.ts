@@ -46,6 +46,20 @@ describe('a membership that changes under load', () => {
       });
 
       const [follower] = await nodes.followers();
+      const names = nodes.nodes.map(({ name }) => name);
+      await timed(
+        `follower ${follower.name} is removed while it is away, and comes back with what it has`,
+        async () => {
+          await follower.killNine();
+          await member(nodes, 'remove', follower.name);
+          await nodes.voters(names.filter((name) => name !== follower.name));
+          await load.more();
+          await follower.start();
+          const { members } = await nodes.voters(names);
+          expect(members.at(-1)).toMatchObject({ name: follower.name, id: 6 });
+        },
+      );
+
       await timed(`follower ${follower.name} is removed`, async () => {
         await member(nodes, 'remove', follower.name);
         await nodes.drop(follower);

@@ -28,7 +28,7 @@ import { defaultRecordLimits, forEachRecord, frameRecords } from '../../src/doma
 import { decodeRecord } from '../../src/domain/log/record.js';
 
 const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-const logId = new Uint8Array(16).fill(7);
+export const logId = new Uint8Array(16).fill(7);
 
 export interface GroupMember {
   readonly member: Member;

@@ -14,9 +14,13 @@ import { safeNumber } from './safe-number.js';
 /** Throws `InvalidInputError` where there is none, or it is no node that could be a member. */
 export function joinerOf(message: JoinerMessage | undefined): Joiner {
   if (message === undefined) throw new InvalidInputError('there is no joiner');
-  const { name, uuid, rpcAddr, bootstrapExpect } = message;
+  const { name, uuid, rpcAddr, bootstrapExpect, clusterId } = message;
   if (!isUuid(uuid)) throw new InvalidInputError('the UUID of a joiner is none');
-  return { name: memberNameOrThrow(name), uuid, rpcAddr: rpcAddrOrThrow(rpcAddr), bootstrapExpect };
+  if (clusterId.length > 0) assertClusterId(clusterId);
+  return {
+    ...{ name: memberNameOrThrow(name), uuid, rpcAddr: rpcAddrOrThrow(rpcAddr), bootstrapExpect },
+    ...(clusterId.length > 0 && { clusterId }),
+  };
 }
 
 export function answerMessage(answer: JoinAnswer): NonNullable<MessageInitShape<typeof JoinResponseSchema>['answer']> {
@@ -41,7 +45,7 @@ export function answerOf({ answer }: JoinResponse): JoinAnswer {
   switch (answer.case) {
     case 'joined': {
       const { clusterId, id, configuration } = answer.value;
-      if (clusterId.length !== logIdBytes) throw new InvalidInputError('the id of a cluster has 16 bytes');
+      assertClusterId(clusterId);
       parseTransfer(configuration);
       return { kind: 'joined', clusterId, id: safeNumber(id), configuration };
     }
@@ -58,4 +62,8 @@ export function answerOf({ answer }: JoinResponse): JoinAnswer {
     case undefined:
       throw new InvalidInputError('the answer to a joiner is of no known kind');
   }
+}
+
+function assertClusterId({ length }: Uint8Array): void {
+  if (length !== logIdBytes) throw new InvalidInputError('the id of a cluster has 16 bytes');
 }

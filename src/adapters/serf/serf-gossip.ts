@@ -207,7 +207,6 @@ export class SerfGossip implements Gossip {
         cancelDeadline();
         resolve();
       };
-      this.#snapshot?.noteLeave();
       node.leave(now());
       driver.pump();
     });

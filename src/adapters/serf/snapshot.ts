@@ -10,7 +10,10 @@ const appendedBytesMax = 128 << 10;
 const fileMode = 0o644;
 const maxTime = Number.MAX_SAFE_INTEGER;
 
-/** Serf's snapshot: which members were alive, and which events were seen, for the node that comes back. */
+/**
+ * Serf's snapshot: which members were alive, and which events were seen, for the node that comes back, after a leave as
+ * well (Serf's `rejoin_after_leave`).
+ */
 export class Snapshot {
   /** Reads what there is; lines that say nothing are passed over. Rejects with the system's error. */
   static async open(path: string, clock: Clock, onFailure: (error: unknown) => void): Promise<Snapshot> {
@@ -34,7 +37,6 @@ export class Snapshot {
   #file: FileHandle | undefined;
   #appendedBytes = 0;
   #lines: string[] = [];
-  #hasLeft = false;
   #cancelFlush: (() => void) | undefined;
   #written: Promise<void> = Promise.resolve();
 
@@ -68,12 +70,6 @@ export class Snapshot {
     if (query > this.#times.query) this.#note(`query-clock: ${query}`);
   }
 
-  /** The node goes for good: it will not look for the others when it is started again. */
-  noteLeave(): void {
-    this.#note('leave');
-    this.#hasLeft = true;
-  }
-
   /** Writes what is not written yet. */
   async close(): Promise<void> {
     this.#flush();
@@ -83,7 +79,6 @@ export class Snapshot {
   }
 
   #note(line: string): void {
-    if (this.#hasLeft) return;
     this.#replay(line);
     this.#lines.push(line);
     this.#cancelFlush ??= this.#clock.after(flushMs, () => {
@@ -150,10 +145,6 @@ export class Snapshot {
         return;
       case 'query-clock':
         this.#times = { ...this.#times, query: Math.max(this.#times.query, time) };
-        return;
-      case 'leave':
-        this.#alive.clear();
-        this.#times = { member: 0, event: 0, query: 0 };
     }
   }
 }

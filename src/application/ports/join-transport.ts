@@ -1,4 +1,4 @@
-/** What a node that is in no cluster yet says of itself. */
+/** What a node that wants to be in a cluster says of itself. */
 export interface Joiner {
   readonly name: string;
   /** UUID of its data directory: a wiped disk is a new node. */
@@ -7,6 +7,8 @@ export interface Joiner {
   readonly rpcAddr: string;
   /** `--bootstrap-expect`; 0 where it was not given. */
   readonly bootstrapExpect: number;
+  /** Of the log that it keeps already, as the member that it was: 16 bytes. */
+  readonly clusterId?: Uint8Array;
 }
 
 export type JoinAnswer =

@@ -1,0 +1,105 @@
+import { describe, expect, it } from '@jest/globals';
+import { crc32c } from '../../src/adapters/checksum/crc32c.js';
+import { ConfigurationFile, encodeTransfer, emptyConfiguration } from '../../src/application/configuration.js';
+import type { JoinTransport } from '../../src/application/ports/join-transport.js';
+import { rejoinCluster } from '../../src/application/rejoining.js';
+import { Group, logId, records, valuesOf } from './group.js';
+
+const forever = new AbortController().signal;
+const names = ['n1', 'n2', 'n3'];
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+/** What `name` does before it is started again. */
+async function rejoin(
+  group: Group,
+  name: string,
+  options: { readonly clusterId?: Uint8Array; readonly transport?: JoinTransport } = {},
+): Promise<{ readonly answered: boolean; readonly id: number | undefined }> {
+  const configuration = await ConfigurationFile.open(group.disk(name).raft, crc32c);
+  const { kept } = configuration;
+  if (kept === undefined) throw new Error(`${name} is in no cluster`);
+  const { transport = group.network.joinTransport, clusterId = logId } = options;
+  const answered = await group.settled(
+    rejoinCluster({
+      ...{ configuration, kept, transport, clock: group.clock, logger: silent, signal: forever },
+      addresses: () => [...group.running.keys()].map((each) => `${each}:8400`),
+      joiner: { name, uuid: `uuid-of-${name}`, rpcAddr: `${name}:8400`, bootstrapExpect: 0, clusterId },
+    }),
+  );
+  return { answered, id: configuration.kept?.id };
+}
+
+/** Takes `name` out, and goes on without it. */
+async function removed(group: Group, name: string): Promise<void> {
+  const { node, cluster } = await group.leader();
+  await group.settled(cluster.removeMember(name, forever));
+  await group.settled(node.propose(records('without it')));
+}
+
+describe('a node that was taken out', () => {
+  it('comes back as a new member, with the log that it has but for what nobody else has', async () => {
+    const group = await Group.of(names);
+    const old = await group.leader();
+    const { name } = old.member;
+    await group.settled(old.node.propose(records('before')));
+    for (const { member } of group.running.values())
+      if (member.id !== old.member.id) group.network.cut(old.member.id, member.id);
+    const { lastIndex } = old.node;
+    void old.node.propose(records('lost')).catch(() => undefined);
+    await group.until(() => old.node.lastIndex > lastIndex);
+    await group.crash(name);
+    group.network.heal();
+    await removed(group, name);
+
+    expect(await rejoin(group, name)).toEqual({ answered: true, id: 4 });
+    expect(await rejoin(group, name)).toEqual({ answered: true, id: 4 });
+    const back = await group.start(name);
+    await group.until(() => back.node.highWatermark === 2);
+    expect(await valuesOf(back)).toEqual(['before', 'without it']);
+    await group.until(() => back.node.configuration.confState.voters.includes(4));
+    expect(back.node.configuration.confState.voters).not.toContain(old.member.id);
+  });
+
+  it('asks until there is a leader to let it in, where it has read in its log that it is out', async () => {
+    const group = await Group.of(names);
+    await group.leader();
+    const { name } = group.follower().member;
+    const left = group.get(name);
+    const others = names.filter((each) => each !== name);
+    await removed(group, name);
+    await group.until(() => left.node.configuration.members.length === 2);
+    for (const each of names) await group.stop(each);
+    const asked = rejoin(group, name);
+    for (const each of others) await group.start(each);
+    expect(await asked).toEqual({ answered: true, id: 4 });
+  });
+});
+
+describe('a node that is a member', () => {
+  it('goes on as it was, with an answer and without', async () => {
+    const group = await Group.of(names);
+    const { name, id } = (await group.leader()).member;
+    await group.stop(name);
+    await group.leader();
+    expect(await rejoin(group, name)).toEqual({ answered: true, id });
+    for (const each of [...group.running.keys()]) await group.stop(each);
+    expect(await rejoin(group, name)).toEqual({ answered: false, id });
+  });
+
+  it('is not let into another cluster, nor back to an id that it had before', async () => {
+    const group = await Group.of(names);
+    const { name, id } = (await group.leader()).member;
+    await group.stop(name);
+    const { cluster } = await group.leader();
+    const foreign = new Uint8Array(16).fill(8);
+    expect(await rejoin(group, name, { clusterId: foreign })).toEqual({ answered: false, id });
+    const joiner = { name, uuid: 'another', rpcAddr: '', bootstrapExpect: 0, clusterId: foreign };
+    expect(await cluster.admit(joiner)).toMatchObject({
+      kind: 'refused',
+      reason: expect.stringContaining('keeps the log of another cluster'),
+    });
+    const configuration = encodeTransfer({ configuration: emptyConfiguration, offset: 0, contacts: [] });
+    const ask = async () => ({ kind: 'joined', clusterId: logId, id: 0, configuration }) as const;
+    expect(await rejoin(group, name, { transport: { ask } })).toEqual({ answered: true, id });
+  });
+});
