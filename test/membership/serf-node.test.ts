@@ -136,6 +136,29 @@ describe('a failed member', () => {
     expect(crashed.aliveNames).toHaveLength(5);
   });
 
+  it('returns at another address, after it was found out and before', () => {
+    const { network, hosts } = group(5);
+    const others = hosts.slice(1);
+    const joinElsewhere = (): Host => {
+      const elsewhere = network.add('n0');
+      network.join(elsewhere, hosts[1]);
+      return elsewhere;
+    };
+    const knowsAll = (host: Host, address: unknown): boolean =>
+      host.aliveNames.length === 5 && host.running.members()[0]?.address === address;
+    const areAsOne = ({ address }: Host) =>
+      network.runUntil(() => others.every((host) => knowsAll(host, address)), network.now + minute);
+
+    network.crash(hosts[0]);
+    network.runUntil(() => others.every((host) => host.statusOf('n0') === 'failed'), network.now + minute);
+    const second = joinElsewhere();
+    const since = network.now;
+    expect(areAsOne(second)).toBe(true);
+    expect(network.now - since).toBeLessThan(5_000);
+    network.crash(second);
+    expect(areAsOne(joinElsewhere())).toBe(true);
+  });
+
   it('counts as left when that is forced, and is forgotten with prune', () => {
     const { network, hosts } = group(5);
     const [crashed, other, ...rest] = hosts;

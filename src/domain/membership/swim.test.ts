@@ -132,19 +132,29 @@ describe('what is said of others', () => {
     expect(stateOf('a')).toEqual({ state: 'left', incarnation: 2 });
   });
 
-  it('does not take it to another address, unless it left', () => {
-    const { swim, take, members } = machine();
+  it('does not take it to another address while it lives', () => {
+    const { swim, take } = machine();
     const moved = { address: address(3) };
     swim.alive(alive('a', 1), 0);
     swim.alive(alive('a', 7, moved), 0);
-    swim.dead({ type: 'dead', node: 'a', incarnation: 1, from: 'b' }, 0);
+    swim.suspect({ type: 'suspect', node: 'a', incarnation: 1, from: 'b' }, 0);
     swim.alive(alive('a', 7, moved), 0);
-    expect(take().told).toEqual(['join a', '10.0.0.3 claims a', 'dead a', '10.0.0.3 claims a']);
+    expect(take().told).toEqual(['join a', '10.0.0.3 claims a', '10.0.0.3 claims a']);
+  });
+
+  it('takes it to another address when it is dead, by news, and when it left', () => {
+    const { swim, take, members } = machine();
+    const moved = { address: address(3) };
+    swim.alive(alive('a', 1, moved), 0);
+    swim.dead({ type: 'dead', node: 'a', incarnation: 1, from: 'b' }, 0);
+    swim.alive(alive('a', 1), 0);
+    expect(take().told).toEqual(['join a', 'dead a']);
     swim.alive(alive('a', 2), 0);
+    expect(take().told).toEqual(['join a']);
     swim.dead({ type: 'dead', node: 'a', incarnation: 2, from: 'a' }, 0);
     // Its own life is new: the incarnation need not be.
     swim.alive(alive('a', 1, moved), 0);
-    expect(take().told).toEqual(['join a', 'left a', 'join a']);
+    expect(take().told).toEqual(['left a', 'join a']);
     expect(members.get('a')).toMatchObject({ address: address(3), incarnation: 1, state: 'alive' });
     expect([members.hasAddress(address(2)), members.hasAddress(address(3))]).toEqual([false, true]);
   });

@@ -121,12 +121,13 @@ export class Swim {
       return;
     }
     const moves = !sameAddress(known.address, address);
-    if (moves && known.state !== 'left') {
+    if (moves && !isGone(known)) {
       this.#listener.nameClaimed(known, address);
       return;
     }
     if (known === this.me) this.#hearOfMe({ ...message, incarnation });
-    else if (incarnation > known.incarnation || moves) this.#live(known, { ...message, incarnation }, now);
+    else if (incarnation > known.incarnation || (moves && known.state === 'left'))
+      this.#live(known, { ...message, incarnation }, now);
   }
 
   /** A member is said not to answer. */
