@@ -140,6 +140,14 @@ export const options = {
     help: 'largest batch, and so largest record',
     initial: mebibyte,
   },
+  'calls-per-client-max': {
+    schema: z
+      .union([z.number(), z.string().regex(/^\d+$/, 'expected a number of calls').transform(Number)])
+      .pipe(z.number().int().min(1)),
+    value: 'N',
+    help: 'calls and streams that one certificate name, or one address without certificates, may have under way',
+    initial: 1024,
+  },
   'disk-reserve-bytes': {
     schema: bytes(0),
     value: 'BYTES',

@@ -6,6 +6,7 @@ import { openDataDirectory } from '../adapters/file-system/data-directory.js';
 import { GrpcServer, type GrpcServerOptions } from '../adapters/grpc/index.js';
 import { HttpServer, type HttpServerOptions } from '../adapters/http/index.js';
 import { GrpcJoinTransport, GrpcPeerTransport, PeerEndpoint } from '../adapters/peer/index.js';
+import { CallQuota } from '../application/call-quota.js';
 import { Cluster } from '../application/cluster.js';
 import { CommitLog } from '../application/commit-log.js';
 import { ClusterGate, CommitLogGate } from '../application/gates.js';
@@ -25,12 +26,15 @@ import { Node, OnFatal } from './node.js';
 import { nodeGossip } from './node-gossip.js';
 import { NodeSecurity } from './node-security.js';
 import { takePart } from './take-part.js';
-import { ListenerLimits, NodeDiskReserve, NodeHardState, NodeLog, NodePeers, Security } from './tokens.js';
+import { ListenerLimits, NodeDiskReserve, NodeHardState, NodeLog, NodePeers, NodeQuota, Security } from './tokens.js';
 
 interface ListenerLimits {
   readonly grpc: Partial<GrpcServerOptions>;
   readonly http: Partial<HttpServerOptions>;
 }
+
+/** Calls under way on both listeners; one costs some 50 KB at most. */
+const callsMax = 8_192;
 
 /** What binds the batches of this node's log. */
 function sealOf(directory: DataDirectory): Seal {
@@ -118,6 +122,12 @@ export function createContainer(config: Config): Container {
   container.bind(Gossip).toResolvedValue(nodeGossip, [Config, DataDirectory, Clock, Logger]);
   container.bind(CommitLog).toResolvedValue(() => new CommitLogGate());
   container.bind(Cluster).toResolvedValue(() => new ClusterGate());
+  container
+    .bind(NodeQuota)
+    .toResolvedValue(
+      (config: Config) => new CallQuota({ callsMax, callsPerClientMax: config['calls-per-client-max'] }),
+      [Config],
+    );
   container.bind<ListenerLimits>(ListenerLimits).toConstantValue({ grpc: {}, http: {} });
   container.bind(GrpcServer).toResolvedValue(
     (
@@ -129,6 +139,7 @@ export function createContainer(config: Config): Container {
       logger: Logger,
       { access, tls: { acceptors } }: NodeSecurity,
       { grpc }: ListenerLimits,
+      quota: CallQuota,
     ) =>
       new GrpcServer(
         {
@@ -137,6 +148,7 @@ export function createContainer(config: Config): Container {
           port: config['rpc-port'],
           batchBytesMax: config['batch-bytes-max'],
           access,
+          quota,
           ...(acceptors && { secure: acceptors.grpc.accept }),
         },
         commitLog,
@@ -144,7 +156,7 @@ export function createContainer(config: Config): Container {
         { cluster, clock },
         [endpoint],
       ),
-    [Config, CommitLog, Cluster, Clock, NodePeers, Logger, Security, ListenerLimits],
+    [Config, CommitLog, Cluster, Clock, NodePeers, Logger, Security, ListenerLimits, NodeQuota],
   );
   container.bind(HttpServer).toResolvedValue(
     (
@@ -155,6 +167,7 @@ export function createContainer(config: Config): Container {
       logger: Logger,
       { access, tls: { acceptors } }: NodeSecurity,
       { http }: ListenerLimits,
+      quota: CallQuota,
     ) =>
       new HttpServer(
         {
@@ -165,13 +178,14 @@ export function createContainer(config: Config): Container {
           batchBytesMax: config['batch-bytes-max'],
           corsOrigins: config['cors-origins'],
           access,
+          quota,
           ...(acceptors && { secure: acceptors.http.accept }),
         },
         commitLog,
         logger,
         { cluster, clock },
       ),
-    [Config, CommitLog, Cluster, Clock, Logger, Security, ListenerLimits],
+    [Config, CommitLog, Cluster, Clock, Logger, Security, ListenerLimits, NodeQuota],
   );
   container
     .bind(Node)

@@ -10,3 +10,5 @@ export const Security = Symbol('NodeSecurity');
 export const NodePeers = Symbol('PeerEndpoint');
 /** Caps and deadlines of the two listeners that are not their defaults. */
 export const ListenerLimits = Symbol('ListenerLimits');
+/** Calls under way, on both listeners. */
+export const NodeQuota = Symbol('CallQuota');

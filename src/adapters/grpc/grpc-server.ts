@@ -1,7 +1,9 @@
+import { setMaxListeners } from 'node:events';
 import type { DescService } from '@bufbuild/protobuf';
 import type { Metadata, ServerInterceptingCallInterface, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { type Access, anonymous, type Caller } from '../../application/access.js';
+import type { CallQuota } from '../../application/call-quota.js';
 import type { Cluster } from '../../application/cluster.js';
 import type { CommitLog } from '../../application/commit-log.js';
 import type { Clock } from '../../application/ports/clock.js';
@@ -21,7 +23,7 @@ import { LogHandlers } from './log-handlers.js';
 import { type CallDeadlines, PipelinedCall } from './pipelined-call.js';
 import { rawServiceDefinition } from './raw-service.js';
 import { addReflection } from './reflection.js';
-import { limitBursts, limitHeaders } from './session-limits.js';
+import { limitBursts, limitHeaders, onceStreamClosed } from './session-limits.js';
 
 export interface GrpcServerOptions {
   /** A name or an address; a name is resolved and all of its addresses are listened on. */
@@ -52,6 +54,8 @@ export interface GrpcServerOptions {
   readonly secure?: Secure;
   /** Lets calls in; without it every call is. */
   readonly access?: Access;
+  /** Bounds the calls under way, those to guests excepted; without it there may be any number. */
+  readonly quota?: CallQuota;
 }
 
 /**
@@ -128,6 +132,8 @@ export class GrpcServer {
       guests.flatMap((guest) => guest.descriptor.methods.map(({ name }) => [pathOf(guest.descriptor, name), guest])),
     );
     const guestPaths = new Set(guestAt.keys());
+    // One listener a stream of appends.
+    setMaxListeners(0, this.#closing.signal);
     const concurrentStreamsMax = options.concurrentStreamsMax ?? 100;
     this.#deadlines = { requestMs: options.requestMs ?? 60_000, stallMs: options.stallMs ?? 120_000 };
     this.#server = new Server({
@@ -142,7 +148,9 @@ export class GrpcServer {
         (method, inner) => {
           const guest = guestAt.get(method.path);
           if (guest === undefined && guests.length > 0) limitMessages(inner, messageBytesMax);
-          return this.#guarded(method, this.#pipelined(method, inner, guest !== undefined), guest);
+          const call = this.#pipelined(method, inner, guest !== undefined);
+          if (guest === undefined) this.#count(inner, call);
+          return this.#guarded(method, call, guest);
         },
       ],
     });
@@ -191,6 +199,18 @@ export class GrpcServer {
     this.#endless.add(call);
     if (this.#closing.signal.aborted) endForShutdown(call);
     return call;
+  }
+
+  /** Ends the call at once when it is one too many. */
+  #count(inner: ServerInterceptingCallInterface, call: PipelinedCall): void {
+    const { quota } = this.options;
+    if (quota === undefined) return;
+    const ends = inner.getConnectionInfo();
+    try {
+      onceStreamClosed(inner, quota.begin(this.#listener.callerOf(ends) ?? unknown, ends.remoteAddress));
+    } catch (error) {
+      call.refuse(callError(error));
+    }
   }
 
   #guarded(

@@ -1,6 +1,7 @@
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { ServerInterceptingCall, status as grpcCodes } from '@grpc/grpc-js';
 import { constants } from 'node:http2';
+import { inflateInTurn } from './compressed-messages.js';
 import { resetStream } from './session-limits.js';
 
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
@@ -53,13 +54,16 @@ export class PipelinedCall extends ServerInterceptingCall {
 
   override start(listener: Listener): void {
     const { requestMs } = this.#deadlines;
-    if (requestMs !== undefined) this.#requestTimer = setTimeout(this.#onLateRequest, requestMs).unref();
+    if (requestMs !== undefined && !this.#ended)
+      this.#requestTimer = setTimeout(this.#onLateRequest, requestMs).unref();
+    const taken = inflateInTurn(this.#inner);
     this.#inner.start({
       onReceiveMetadata: (metadata) => {
         listener.onReceiveMetadata(metadata);
       },
       onReceiveMessage: (message: unknown) => {
         listener.onReceiveMessage(message);
+        taken?.();
       },
       onReceiveHalfClose: () => {
         this.#requestEnded = true;
@@ -71,6 +75,12 @@ export class PipelinedCall extends ServerInterceptingCall {
         listener.onCancel();
       },
     });
+  }
+
+  /** Before its start, which then does nothing. */
+  refuse(status: CallStatus): void {
+    this.sendStatus(status);
+    this.#settle();
   }
 
   override sendMessage(message: unknown, sent: Sent): void {

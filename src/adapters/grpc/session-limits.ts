@@ -50,8 +50,17 @@ export function limitBursts(server: Server, streamsPerTurnMax: number): void {
   for (const http2Server of http2ServersOf(server)) http2Server.on('stream', onStream);
 }
 
+function streamOf(call: ServerInterceptingCallInterface): Http2Stream | undefined {
+  const stream: unknown = Reflect.get(call, 'stream');
+  return stream instanceof Duplex ? (stream as Http2Stream) : undefined;
+}
+
 /** Resets the stream of a call, which may be closed already. */
 export function resetStream(call: ServerInterceptingCallInterface, code: number): void {
-  const stream: unknown = Reflect.get(call, 'stream');
-  if (stream instanceof Duplex) (stream as Http2Stream).close(code);
+  streamOf(call)?.close(code);
+}
+
+/** Unlike a call's own cancellation, it comes in any case. */
+export function onceStreamClosed(call: ServerInterceptingCallInterface, callback: () => void): void {
+  streamOf(call)?.once('close', callback);
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
 
 /** A request, of HTTP/1.1 or HTTP/2; `node:http2`'s compatibility API gives both one shape. */
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
@@ -50,4 +50,31 @@ export function isHttp2Response(response: HttpResponse): response is Http2Server
 export function onceClosed(response: HttpResponse, callback: () => void): void {
   if (isHttp2Response(response)) response.once('close', callback);
   else response.once('close', callback);
+}
+
+/** Where the request came from; undefined when its connection has gone. */
+export function addressOf(request: HttpRequest): string | undefined {
+  return isHttp2(request) ? request.stream.session?.socket.remoteAddress : request.socket.remoteAddress;
+}
+
+/** From the end of a response to the reset of a stream whose client still sends; trailers must be out by then. */
+const lingerMs = 250;
+
+/**
+ * Of a response that has ended: drops it when it is not taken within `stallMs`. Tells a client that still sends that
+ * nobody listens any more (RFC 9113 §8.1); it would hold the stream, and a shutdown, open.
+ */
+export function dropWhenSlow(request: HttpRequest, response: HttpResponse, stallMs: number): void {
+  if (isHttp2(request) ? request.stream.closed : response.writableFinished || response.destroyed) return;
+  const stillSends = isHttp2(request) && !request.readableEnded;
+  const timer = setTimeout(
+    () => {
+      if (!isHttp2(request)) request.socket.destroy();
+      else request.stream.close(stillSends ? constants.NGHTTP2_NO_ERROR : constants.NGHTTP2_CANCEL);
+    },
+    stillSends ? lingerMs : stallMs,
+  ).unref();
+  onceClosed(response, () => {
+    clearTimeout(timer);
+  });
 }

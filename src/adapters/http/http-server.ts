@@ -63,8 +63,11 @@ export class HttpServer {
       resolved.access,
     );
     const onLoopback = isLoopback(resolved.host);
-    const { access } = resolved;
-    this.#router = new RequestRouter(json, rpc, corsOrigins, nodeName, onLoopback, this.#state, logger, access);
+    const { access, quota } = resolved;
+    this.#router = new RequestRouter(
+      ...([json, rpc, corsOrigins, nodeName, onLoopback, this.#state, logger, access, quota] as const),
+      timeouts.stallMs,
+    );
     this.#sessions = new SessionKeeper(timeouts);
     this.#http1 = this.#createHttp1(resolved);
     this.#http2 = this.#createHttp2();

@@ -1,4 +1,5 @@
 import type { Access } from '../../application/access.js';
+import type { CallQuota } from '../../application/call-quota.js';
 import { type RecordLimits, defaultRecordLimits } from '../../domain/log/records.js';
 import type { Secure } from './port-listener.js';
 
@@ -37,9 +38,11 @@ export interface HttpServerOptions {
   readonly secure?: Secure;
   /** Lets calls in; without it every call is. */
   readonly access?: Access;
+  /** Bounds the calls under way; without it there may be any number. */
+  readonly quota?: CallQuota;
 }
 
-type Optional = 'secure' | 'access';
+type Optional = 'secure' | 'access' | 'quota';
 export type ResolvedHttpOptions = Required<Omit<HttpServerOptions, 'timeouts' | 'batchBytesMax' | Optional>> &
   Pick<HttpServerOptions, Optional> & {
     readonly timeouts: HttpTimeouts;

@@ -1,13 +1,23 @@
 import type { Access, Caller } from '../../application/access.js';
 import type { Logger } from '../../application/ports/logger.js';
-import { UnavailableError } from '../../application/errors.js';
+import { OverloadedError, UnavailableError } from '../../application/errors.js';
+import type { CallQuota } from '../../application/call-quota.js';
 import { asksForLoopback, crossOriginOf, isPreflight, preflightHeaders } from './cross-origin.js';
-import { type HttpRequest, type HttpResponse, authorityOf, respond, targetOf } from './http-message.js';
+import {
+  type HttpRequest,
+  type HttpResponse,
+  addressOf,
+  authorityOf,
+  dropWhenSlow,
+  onceClosed,
+  respond,
+  targetOf,
+} from './http-message.js';
 import type { JsonRoutes } from './json-routes.js';
 import { HttpProblem, respondProblem } from './problem.js';
 import type { RpcBridge } from './rpc-bridge.js';
 import { startPage, startPageHeaders } from './start-page.js';
-import { respondUnimplemented } from './unknown-method.js';
+import { respondEarlyError } from './early-error.js';
 
 export interface RouterState {
   /** What `/readyz` says. */
@@ -32,6 +42,9 @@ export class RequestRouter {
     private readonly state: RouterState,
     private readonly logger: Logger,
     private readonly access: Access | undefined,
+    private readonly quota: CallQuota | undefined,
+    /** A response that is not taken for so long is dropped. */
+    private readonly stallMs: number,
   ) {
     const plain = { 'content-type': 'application/json', 'cache-control': 'no-store' };
     const consume: Route = (request, response, query) => this.json.consume(request, response, query);
@@ -74,6 +87,7 @@ export class RequestRouter {
     }
     // A body that nobody reads would hold up the connection.
     if (!request.readableEnded) request.resume();
+    dropWhenSlow(request, response, this.stallMs);
   }
 
   async #dispatch(request: HttpRequest, response: HttpResponse, caller: Caller): Promise<void> {
@@ -103,13 +117,13 @@ export class RequestRouter {
         `pages of ${JSON.stringify(crossOrigin.origin.slice(0, 256))} may not call this node: its origin is not among those configured`,
       );
     }
-    if (this.state.closing && path !== '/healthz' && path !== '/readyz')
-      throw new UnavailableError('this node is shutting down');
+    if (this.state.closing && !isProbe(path)) throw new UnavailableError('this node is shutting down');
+    if (methods === undefined && handler === undefined && respondUnknown(request, response, path)) return;
+    if (!isProbe(path) && !this.#count(request, response, path, caller)) return;
     if (handler !== undefined) {
       await this.rpc.serve(handler, request, response, caller);
       return;
     }
-    if (methods === undefined && respondUnimplemented(request, response, path)) return;
     if (methods === undefined)
       throw new HttpProblem(
         404,
@@ -125,4 +139,29 @@ export class RequestRouter {
     if (this.access?.passes(call) === false) this.access.admit(caller, call);
     await route(request, response, url.searchParams);
   }
+
+  /** Answers false when the call is one too many, and has been told so. Throws `OverloadedError` where it is no RPC. */
+  #count(request: HttpRequest, response: HttpResponse, path: string, caller: Caller): boolean {
+    if (this.quota === undefined) return true;
+    try {
+      onceClosed(response, this.quota.begin(caller, addressOf(request)));
+      return true;
+    } catch (error) {
+      if (!(error instanceof OverloadedError)) throw error;
+      const { message } = error;
+      if (respondEarlyError(request, response, path, { code: 'resource_exhausted', message })) return false;
+      throw error;
+    }
+  }
+}
+
+/** What asks whether this node lives is answered whatever else goes on. */
+function isProbe(path: string): boolean {
+  return path === '/healthz' || path === '/readyz';
+}
+
+/** The path is a URL's, so printable ASCII, but it may be long. */
+function respondUnknown(request: HttpRequest, response: HttpResponse, path: string): boolean {
+  const message = `there is no method ${path.slice(0, 256)}`;
+  return respondEarlyError(request, response, path, { code: 'unimplemented', message });
 }

@@ -13,8 +13,6 @@ import { HttpProblem } from './problem.js';
 /** `setTimeout` takes no more: 24.8 days. */
 const timeoutMsMax = 2 ** 31 - 1;
 const writeBytesMax = 64 * 1024 * 1024;
-/** From the end of a response to the reset of a stream whose client still sends; trailers must be out by then. */
-const lingerMs = 250;
 
 export interface RpcBridgeOptions {
   readonly readBytesMax: number;
@@ -80,23 +78,11 @@ export class RpcBridge {
     const writer = new ResponseWriter(response, this.options.stallMs);
     try {
       await writer.write(await handler(universalRequest));
-      this.#stopSender(request, response);
     } catch (error) {
       // Most often the reader has gone. What a handler throws is in the response already.
       if (!writer.closed) this.logger.warn({ err: error, method: handler.requestPath }, 'response not sent');
       response.destroy();
     }
-  }
-
-  /** Tells a client that nobody listens any more (RFC 9113 §8.1); it would hold the stream, and a shutdown, open. */
-  #stopSender(request: HttpRequest, response: HttpResponse): void {
-    if (!isHttp2(request) || request.readableEnded) return;
-    const timer = setTimeout(() => {
-      request.stream.close(constants.NGHTTP2_NO_ERROR);
-    }, lingerMs);
-    onceClosed(response, () => {
-      clearTimeout(timer);
-    });
   }
 
   /** HTTP/1.1 has its deadline from the server; an HTTP/2 stream that never ends its one message has this. */
