@@ -1,16 +1,20 @@
 import type { Command } from 'commander';
+import { ClusterClient, type ClientTls } from '../client/index.js';
 import { addressesOption } from './address-option.js';
 import { type ServerFlags, withCluster } from './cluster-call.js';
 import { exitCodesHelp } from './exit-codes.js';
-import { serverRows, serversText } from './servers.js';
+import { serverRows, serversText, withReplicaLag } from './servers.js';
+import { clientTls } from './tls-options.js';
 
 const details = `
-"golog cluster status" says how far each of them is.
+The lag of a member is counted in entries of the log, that of a replica, which is asked for it, in records.
 
 Examples:
   golog servers
   golog servers --addr 10.0.0.5:8400,10.0.0.6:8400 --json
 ${exitCodesHelp}`;
+
+const answerMs = 2_000;
 
 export function addServersCommand(program: Command): void {
   program
@@ -24,7 +28,11 @@ export function addServersCommand(program: Command): void {
     .addHelpText('after', details)
     .action(async ({ json, ...servers }: ServerFlags & { json?: true }) => {
       process.exitCode = await withCluster('servers', servers, async (cluster, signal) => {
-        const rows = serverRows(await cluster.status({ signal }));
+        const status = await cluster.status({ signal });
+        const tls = clientTls(servers);
+        const rows = await withReplicaLag(serverRows(status), status.highWatermark, (rpcAddr) =>
+          watermarkAt(rpcAddr, tls, signal),
+        );
         process.stdout.write(
           json === true
             ? `${JSON.stringify({ servers: rows })}
@@ -33,4 +41,22 @@ export function addServersCommand(program: Command): void {
         );
       });
     });
+}
+
+/** The watermark of the node there by its own word; undefined where it does not answer in time. */
+async function watermarkAt(
+  rpcAddr: string,
+  tls: ClientTls | undefined,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  const node = new ClusterClient([rpcAddr], tls);
+  try {
+    const inTime = AbortSignal.any([signal, AbortSignal.timeout(answerMs)]);
+    return (await node.status({ local: true, signal: inTime })).highWatermark;
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  } finally {
+    node.close();
+  }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ClusterStatus } from '../client/index.js';
-import { serverRows, serversText } from './servers.js';
+import { serverRows, serversText, withReplicaLag } from './servers.js';
 
 const clusterId = '6f2f1c3e-6a39-4d0e-9f64-0a4b5b1f7a11';
 const unknown = { matchIndex: undefined, lagEntries: undefined, heardMsAgo: undefined };
@@ -10,7 +10,16 @@ const status: ClusterStatus = {
   problem: undefined,
   members: [
     { ...unknown, id: 1, name: 'n1', uuid: 'u1', rpcAddr: 'h1:8400', role: 'leader', state: 'self' },
-    { ...unknown, id: 2, name: 'n2', uuid: 'u2', rpcAddr: 'h2:8400', role: 'voter', state: 'unreachable' },
+    {
+      ...unknown,
+      lagEntries: 4,
+      id: 2,
+      name: 'n2',
+      uuid: 'u2',
+      rpcAddr: 'h2:8400',
+      role: 'voter',
+      state: 'unreachable',
+    },
     { ...unknown, id: 3, name: 'n3', uuid: '', rpcAddr: 'h3:8400', role: 'learner', state: 'probing' },
   ],
   gossip: [
@@ -37,6 +46,25 @@ describe('serverRows', () => {
       ['n9', 'joining', '', 'alive'],
       ['r1', 'replica', '', 'alive'],
     ]);
+  });
+
+  it('has how far behind members are, and replicas that say so', async () => {
+    const asked: string[] = [];
+    const rows = await withReplicaLag(serverRows(status), 10, (rpcAddr) => {
+      asked.push(rpcAddr);
+      return Promise.resolve(7);
+    });
+    expect(asked).toEqual(['r1:8400']);
+    expect(rows.map(({ id, lag }) => [id, lag])).toEqual([
+      ['n1', undefined],
+      ['n2', 4],
+      ['n3', undefined],
+      ['n9', undefined],
+      ['r1', 3],
+    ]);
+    expect(serversText(rows)).toMatch(/n2 .* 4 entries [^]*r1 .* 3 records /);
+    const [silent] = await withReplicaLag(rows.slice(-1), 10, () => Promise.resolve(undefined));
+    expect(silent?.lag).toBeUndefined();
   });
 
   it('shows a row a node', () => {

@@ -11,6 +11,8 @@ export interface ServerRow {
   readonly role: string;
   /** How the leader's copy to it goes. */
   readonly state: string;
+  /** How far it is behind the leader: a member in entries, a replica in records; undefined: not known. */
+  readonly lag: number | undefined;
   /** `alive`, `leaving`, `left` or `failed`. */
   readonly gossip: string;
   readonly gossipAddr: string;
@@ -33,14 +35,30 @@ export function serverRows({ clusterId, members, gossip }: ClusterStatus): Serve
   ];
 }
 
-function memberRow({ name, rpcAddr, role, state }: MemberStatus, node: GossipMemberStatus | undefined): ServerRow {
-  return { id: name, rpcAddr, isLeader: role === 'leader', role, state, ...gossipColumns(node) };
+/** With the lag of the replicas, as far as `watermarkAt` has what they say at their gRPC addresses. */
+export async function withReplicaLag(
+  rows: readonly ServerRow[],
+  highWatermark: number,
+  watermarkAt: (rpcAddr: string) => Promise<number | undefined>,
+): Promise<ServerRow[]> {
+  return Promise.all(
+    rows.map(async (row) => {
+      if (row.role !== 'replica' || row.gossip !== 'alive') return row;
+      const watermark = await watermarkAt(row.rpcAddr);
+      return { ...row, lag: watermark === undefined ? undefined : Math.max(0, highWatermark - watermark) };
+    }),
+  );
+}
+
+function memberRow(member: MemberStatus, node: GossipMemberStatus | undefined): ServerRow {
+  const { name, rpcAddr, role, state, lagEntries: lag } = member;
+  return { id: name, rpcAddr, isLeader: role === 'leader', role, state, lag, ...gossipColumns(node) };
 }
 
 function otherRow(node: GossipMemberStatus): ServerRow {
   const role = node.tags['role'] === 'replica' ? 'replica' : 'joining';
   const rpcAddr = node.tags['rpc_addr'] ?? '';
-  return { id: node.name, rpcAddr, isLeader: false, role, state: '', ...gossipColumns(node) };
+  return { id: node.name, rpcAddr, isLeader: false, role, state: '', lag: undefined, ...gossipColumns(node) };
 }
 
 function gossipColumns(
@@ -56,9 +74,13 @@ function gossipColumns(
 
 /** For a person; ends with a newline. */
 export function serversText(rows: readonly ServerRow[]): string {
-  const head = ['node', 'role', 'raft', 'gossip', 'gRPC address', 'HTTP address', 'gossip address', 'version'];
+  const head = ['node', 'role', 'raft', 'lag', 'gossip', 'gRPC address', 'HTTP address', 'gossip address', 'version'];
   const table = new Table({ head, style: { head: [], border: [] } });
-  for (const { id, role, state, gossip, rpcAddr, httpAddr, gossipAddr, version } of rows)
-    table.push([id, role, state, gossip, rpcAddr, httpAddr, gossipAddr, version]);
+  for (const { id, role, state, lag, gossip, rpcAddr, httpAddr, gossipAddr, version } of rows)
+    table.push([id, role, state, lagInWords(role, lag), gossip, rpcAddr, httpAddr, gossipAddr, version]);
   return `${table.toString()}\n`;
+}
+
+function lagInWords(role: string, lag: number | undefined): string {
+  return lag === undefined ? '' : `${lag} ${role === 'replica' ? 'records' : 'entries'}`;
 }

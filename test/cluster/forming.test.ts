@@ -59,6 +59,10 @@ describe('three nodes that are told where they are, the one that begins last', (
         const { code, stderr } = await runGolog(['produce', '--addr', address, '--quiet'], readFileSync(original));
         expect([code, stderr]).toEqual([0, '']);
         await nodes.converged();
+        const { stdout } = await runGolog(['servers', '--addr', address, '--json']);
+        const { servers } = JSON.parse(stdout) as { servers: { id: string; gossip: string; lag?: number }[] };
+        const rows = servers.map(({ id, gossip, lag }) => `${id} ${gossip} ${lag}`);
+        expect(rows.sort()).toEqual(['n1 alive 0', 'n2 alive 0', 'n3 alive 0', 'r1 alive 0']);
         await expectFileAtEachNode(nodes, copy, await sha256Of(original));
         await expectIdentical(nodes, lines);
       })(),
