@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { request as httpsRequest } from 'node:https';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { Client, Metadata, status } from '@grpc/grpc-js';
 import type { ClientTls } from '../../src/client/index.js';
 import { channelCredentials } from '../../src/client/tls.js';
@@ -86,6 +87,8 @@ export async function connectCode(port: number, tls: ClientTls, path: string, is
   return code === undefined ? 'open' : code.toUpperCase();
 }
 
+export const hasCurl = spawnSync('curl', ['--version']).status === 0;
+
 /** What curl prints, and its exit code. */
 export async function curl(...args: string[]): Promise<{ code: number; stdout: string }> {
   const child = spawn('curl', ['--silent', '--max-time', '10', ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
@@ -93,4 +96,19 @@ export async function curl(...args: string[]): Promise<{ code: number; stdout: s
   child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
   const [code] = (await once(child, 'close')) as [number];
   return { code, stdout };
+}
+
+/** How a connection ended that asked for nothing: `open` where it was let in, `resumed` where a ticket was taken. */
+export async function handshake(port: number, options: ConnectionOptions): Promise<string> {
+  const socket = connectTls({ port, host: '127.0.0.1', ALPNProtocols: ['h2'], ...options });
+  return new Promise((resolve) => {
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    socket.on('close', () => resolve('closed'));
+    // HTTP/2: the server's SETTINGS are the first sign that the client's certificate was taken.
+    socket.on('secureConnect', () => socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'));
+    socket.on('data', () => {
+      resolve(socket.isSessionReused() ? 'resumed' : 'open');
+      socket.destroy();
+    });
+  });
 }

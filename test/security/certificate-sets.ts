@@ -16,16 +16,7 @@ export class CertificateSet {
   static async own(...nodes: string[]): Promise<CertificateSet> {
     const set = new CertificateSet();
     set.isOwn = true;
-    await writeCertificateSet({
-      directory: set.folder,
-      cluster: 'main',
-      nodes,
-      hosts: ['localhost', '127.0.0.1'],
-      clients: ['root', 'nobody'],
-      days: 1,
-      caDays: 1,
-      force: false,
-    });
+    await set.#complete(nodes);
     return set;
   }
 
@@ -35,6 +26,19 @@ export class CertificateSet {
     const made = spawnSync('make', ['gencert'], { cwd: root, env, encoding: 'utf8' });
     if (made.status !== 0) throw new Error(`make gencert: ${made.stderr}`);
     return set;
+  }
+
+  /** Makes new pairs for these nodes, with the same CA. */
+  async renew(...nodes: string[]): Promise<void> {
+    for (const name of nodes) for (const suffix of ['', '-key']) rmSync(this.file(`node-${name}${suffix}`));
+    await this.#complete(nodes);
+  }
+
+  async #complete(nodes: string[]): Promise<void> {
+    await writeCertificateSet({
+      ...{ directory: this.folder, cluster: 'main', nodes, hosts: ['localhost', '127.0.0.1'] },
+      ...{ clients: ['root', 'nobody'], days: 1, caDays: 1, force: false },
+    });
   }
 
   file(name: string): string {

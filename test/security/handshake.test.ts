@@ -1,28 +1,13 @@
 import 'reflect-metadata';
 import { connect as connectTcp } from 'node:net';
-import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { CertificateAuthority } from '../../src/adapters/tls/certificate-authority.js';
 import { type ClientTls, LogClient } from '../../src/client/index.js';
+import { handshake } from './callers.js';
 import { CertificateSet, hasCfssl } from './certificate-sets.js';
 import { clientOf, SecureNode, tlsFlags } from './secure-node.js';
-
-/** How a connection ended that asked for nothing: `open` where it was let in. */
-async function handshake(port: number, options: ConnectionOptions): Promise<string> {
-  const socket = connectTls({ port, host: '127.0.0.1', ALPNProtocols: ['h2'], ...options });
-  return new Promise((resolve) => {
-    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-    socket.on('close', () => resolve('closed'));
-    // HTTP/2: the server's SETTINGS are the first sign that the client's certificate was taken.
-    socket.on('secureConnect', () => socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'));
-    socket.on('data', () => {
-      resolve('open');
-      socket.destroy();
-    });
-  });
-}
 
 describe.each([
   ['golog certs init', () => CertificateSet.own('n1')],

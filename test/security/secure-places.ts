@@ -1,0 +1,70 @@
+import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ClientTls } from '../../src/client/index.js';
+import { LiveCluster, type NodePlace } from '../cluster/live-cluster.js';
+import type { CertificateSet } from './certificate-sets.js';
+import { clientOf, modelFile, policyFile } from './secure-node.js';
+
+export const gossipKey = 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=';
+
+/** Where the nodes of a cluster have their certificates: files of each node's own, which can be replaced. */
+export class NodeCertificates {
+  constructor(private readonly folder: string) {}
+
+  /** Flags of a node with mutual TLS, the original's policy, and encrypted gossip. */
+  flags(node: string): string[] {
+    const files = { cert: this.#file(node, 'node'), key: this.#file(node, 'node-key'), ca: this.#file(node, 'ca') };
+    return [
+      ...['--server-tls-cert-file', files.cert, '--server-tls-key-file', files.key, '--server-tls-ca-file', files.ca],
+      ...['--acl-model-file', modelFile, '--acl-policy-file', policyFile],
+      ...['--require-node-identity', '--encrypt', gossipKey],
+    ];
+  }
+
+  /** Gives the node a pair of the set: the one of its name where no other is said. */
+  renew(node: string, set: CertificateSet, pair = `node-${node}`): void {
+    mkdirSync(join(this.folder, node), { recursive: true });
+    for (const suffix of ['', '-key']) {
+      copyFileSync(set.file(`${pair}${suffix}`), this.#file(node, `next${suffix}`));
+      renameSync(this.#file(node, `next${suffix}`), this.#file(node, `node${suffix}`));
+    }
+  }
+
+  /** Has the node trust these. */
+  trust(node: string, ...authorities: readonly CertificateSet[]): void {
+    writeFileSync(this.#file(node, 'next-ca'), bundleOf(authorities));
+    renameSync(this.#file(node, 'next-ca'), this.#file(node, 'ca'));
+  }
+
+  /** Leaves a key that is none. */
+  breakKey(node: string): void {
+    writeFileSync(this.#file(node, 'node-key'), 'no key');
+  }
+
+  #file(node: string, name: string): string {
+    return join(this.folder, node, `${name}.pem`);
+  }
+}
+
+const bundleOf = (sets: readonly CertificateSet[]): string =>
+  sets.map((set) => readFileSync(set.file('ca'), 'utf8')).join('');
+
+/** What root shows, of the first set, and whom it trusts: the CAs of all. */
+export function rootOf(...sets: readonly [CertificateSet, ...CertificateSet[]]): ClientTls {
+  return { ...clientOf(sets[0], 'root-client'), ca: bundleOf(sets) };
+}
+
+/** Places for nodes `n1` and so on that are secured in all ways, with certificates of the set. */
+export async function securePlaces(
+  folder: string,
+  size: number,
+  set: CertificateSet,
+): Promise<{ readonly places: readonly NodePlace[]; readonly certificates: NodeCertificates }> {
+  const certificates = new NodeCertificates(join(folder, 'certificates'));
+  const places = (await LiveCluster.places(folder, size)).map((place): NodePlace => {
+    certificates.renew(place.name, set);
+    certificates.trust(place.name, set);
+    return { ...place, args: certificates.flags(place.name), tls: rootOf(set) };
+  });
+  return { places, certificates };
+}
