@@ -1,0 +1,208 @@
+import { createClient, type Client } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { GrpcServerOptions } from '../../src/adapters/grpc/index.js';
+import type { HttpServerOptions } from '../../src/adapters/http/index.js';
+import { Log } from '../../src/gen/log/v1/log_pb.js';
+import { eventually, tell } from '../cluster/deadline.js';
+import { compile, Scratch, ServerProcess } from '../end-to-end/golog-process.js';
+import { root } from '../foundation/checkout.js';
+import { endHostility } from './hostile-client.js';
+
+export interface ListenerLimits {
+  readonly grpc: Partial<GrpcServerOptions>;
+  readonly http: Partial<HttpServerOptions>;
+}
+
+/** What a process says of itself. */
+interface Account {
+  /** The longest that the event loop was held up since the account before. */
+  readonly loopDelayMaxMs: number;
+  readonly residentBytes: number;
+  /** What is in use after a full collection: the heap, and buffers outside of it. */
+  readonly liveBytes: number;
+}
+
+export const mebibyte = 1024 * 1024;
+
+/** What may stay of an attack: compiled code, pools. A thousand sessions that leak are more. */
+const liveSlackBytes = 8 * mebibyte;
+/** What the allocator has not given back. */
+const residentSlackBytes = 128 * mebibyte;
+/** A loop that is idle wakes up this soon, or soon after that it does, on a machine that others use as well. */
+const idleLoopDelayMs = 50;
+/** A call of somebody honest may take so long while the node is attacked. */
+const honestDeadlineMs = 10_000;
+
+/** So many calls of somebody honest come through before an attack is over. */
+const honestCallsMin = 12;
+
+/** Calls both listeners over and over, by all protocols. */
+class HonestClient {
+  calls = 0;
+  slowestMs = 0;
+  readonly failures: unknown[] = [];
+  readonly #clients: Client<typeof Log>[];
+  #working = false;
+  #work: Promise<unknown> = Promise.resolve();
+
+  constructor(grpcPort: number, httpPort: number) {
+    const [grpc, http] = [`http://127.0.0.1:${grpcPort}`, `http://127.0.0.1:${httpPort}`];
+    this.#clients = [
+      createGrpcTransport({ baseUrl: grpc }),
+      createGrpcTransport({ baseUrl: http }),
+      createConnectTransport({ baseUrl: http, httpVersion: '1.1' }),
+    ].map((transport) => createClient(Log, transport));
+  }
+
+  start(): void {
+    this.#working = true;
+    this.#work = Promise.all(this.#clients.map((client) => this.#workWith(client)));
+  }
+
+  async stop(): Promise<void> {
+    this.#working = false;
+    await this.#work;
+  }
+
+  async #workWith(client: Client<typeof Log>): Promise<void> {
+    const record = { value: Buffer.from('honest') };
+    while (this.#working) {
+      const startedMs = performance.now();
+      try {
+        const { offset } = await client.produce({ record }, { timeoutMs: honestDeadlineMs });
+        await client.consume({ offset }, { timeoutMs: honestDeadlineMs });
+        this.calls += 2;
+      } catch (error) {
+        this.failures.push(error);
+      }
+      this.slowestMs = Math.max(this.slowestMs, performance.now() - startedMs);
+      await delay(5);
+    }
+  }
+}
+
+/** A `golog serve` process under attack, and somebody who goes on working with it. */
+export class AttackedNode {
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  readonly #honest: HonestClient;
+  #baseline = { descriptors: 0, residentBytes: 0, liveBytes: 0 };
+
+  private constructor(
+    private readonly scratch: Scratch,
+    private readonly process: ServerProcess,
+  ) {
+    this.grpcPort = Number(process.rpcAddr.split(':').at(-1));
+    this.httpPort = Number(process.httpAddr.split(':').at(-1));
+    this.#honest = new HonestClient(this.grpcPort, this.httpPort);
+  }
+
+  static async start(limits: ListenerLimits, flags: readonly string[] = []): Promise<AttackedNode> {
+    compile();
+    const scratch = new Scratch();
+    const through = [process.execPath, join(root, 'test/attacks/serve-child.js'), JSON.stringify(limits)];
+    const started = ServerProcess.spawn(scratch.folder('data'), '0', flags, through);
+    const node = new AttackedNode(scratch, await started.served());
+    node.#honest.start();
+    await eventually('honest work', () => node.#honest.calls > 600 || undefined);
+    await node.#honest.stop();
+    await eventually('a quiet loop', async () => {
+      const { loopDelayMaxMs, residentBytes, liveBytes } = await node.#account();
+      node.#baseline = { descriptors: node.descriptors, residentBytes, liveBytes };
+      return loopDelayMaxMs < idleLoopDelayMs || undefined;
+    });
+    return node;
+  }
+
+  get descriptors(): number {
+    return readdirSync(`/proc/${this.#pid}/fd`).length;
+  }
+
+  /** Descriptors beyond those of a node that nobody attacks. */
+  get intruders(): number {
+    return this.descriptors - this.#baseline.descriptors;
+  }
+
+  /**
+   * Attacks while honest work goes on, and within `withinMs` of it nothing of it is left: no descriptor, though the
+   * hostile connections are not given up, no memory, no delay. The memory may grow by `peakBytesMax` meanwhile.
+   */
+  async withstands(
+    name: string,
+    attack: () => Promise<unknown>,
+    { withinMs = 15_000, peakBytesMax = 256 * mebibyte } = {},
+  ): Promise<void> {
+    await this.#account();
+    this.#takePeakBytes();
+    const honest = this.#honest;
+    [honest.calls, honest.slowestMs] = [0, 0];
+    honest.start();
+    const startedMs = performance.now();
+    const descriptorsMax = { value: 0 };
+    const watching = setInterval(() => {
+      descriptorsMax.value = Math.max(descriptorsMax.value, this.intruders);
+    }, 20);
+    await attack();
+    await eventually('honest work', () => honest.calls >= honestCallsMin || undefined);
+    const attackedMs = performance.now() - startedMs;
+    clearInterval(watching);
+    const { loopDelayMaxMs } = await this.#account();
+    const { calls } = honest;
+    await honest.stop();
+    const leftBehind = (): string => `${name}: ${this.intruders} descriptors, ${JSON.stringify(this.#last)}`;
+    await eventually(leftBehind, () => this.intruders <= 0 || undefined, withinMs);
+    const reapedMs = performance.now() - startedMs - attackedMs;
+    await eventually(leftBehind, async () => {
+      await delay(50);
+      const last = await this.#account();
+      return (
+        (last.loopDelayMaxMs < idleLoopDelayMs &&
+          last.liveBytes < this.#baseline.liveBytes + liveSlackBytes &&
+          last.residentBytes < this.#baseline.residentBytes + residentSlackBytes) ||
+        undefined
+      );
+    });
+    const peakBytes = this.#takePeakBytes() - this.#baseline.residentBytes;
+    const inMebibytes = (bytes: number): string => `${(bytes / mebibyte).toFixed(0)} MiB`;
+    tell(
+      `${name}: ${attackedMs.toFixed(0)} ms, ${descriptorsMax.value} descriptors gone in ${reapedMs.toFixed(0)} ms, ` +
+        `loop ${loopDelayMaxMs.toFixed(0)} ms, memory + ${inMebibytes(peakBytes)}, ${calls} honest calls, ` +
+        `the slowest ${honest.slowestMs.toFixed(0)} ms`,
+    );
+    endHostility();
+    if (honest.failures.length > 0) throw new AggregateError(honest.failures.splice(0), `${name}: honest calls failed`);
+    if (peakBytes > peakBytesMax) throw new Error(`${name}: memory grew by ${inMebibytes(peakBytes)}`);
+  }
+
+  async stop(): Promise<void> {
+    endHostility();
+    const code = await this.process.stop();
+    this.scratch.remove();
+    if (code !== 0) throw new Error(`golog ended with ${code}: ${this.process.stderr}`);
+  }
+
+  #last: Account | undefined;
+
+  get #pid(): number {
+    return this.process.child.pid ?? 0;
+  }
+
+  /** The most memory that was resident since it was last asked. */
+  #takePeakBytes(): number {
+    const kibibytes = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.#pid}/status`, 'utf8'))?.[1];
+    writeFileSync(`/proc/${this.#pid}/clear_refs`, '5');
+    return Number(kibibytes) * 1024;
+  }
+
+  async #account(): Promise<Account> {
+    const { process } = this;
+    const before = process.stdout.length;
+    process.child.stdin?.write('\n');
+    await eventually('its account', () => process.stdout.indexOf('\n', before) > 0 || undefined);
+    this.#last = JSON.parse(process.stdout.slice(before)) as Account;
+    return this.#last;
+  }
+}

@@ -1,0 +1,34 @@
+// `golog serve` as it ships, but with shorter deadlines, and with an account of itself: a line on its standard input is
+// answered by one of JSON. Its arguments: the limits as JSON, then a whole command line (`node golog serve --flag …`).
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { createInterface } from 'node:readline';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+const dist = new globalThis.URL('../../dist/', import.meta.url).href;
+const { resolveConfig } = await import(`${dist}infrastructure/config.js`);
+const { createContainer } = await import(`${dist}infrastructure/container.js`);
+const { ListenerLimits } = await import(`${dist}infrastructure/tokens.js`);
+const { serve } = await import(`${dist}infrastructure/serve.js`);
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc');
+const loop = monitorEventLoopDelay({ resolution: 5 });
+loop.enable();
+createInterface({ input: process.stdin }).on('line', () => {
+  const loopDelayMaxMs = loop.max / 1e6;
+  collectGarbage();
+  loop.reset();
+  const { rss, heapUsed, external } = process.memoryUsage();
+  console.log(JSON.stringify({ loopDelayMaxMs, residentBytes: rss, liveBytes: heapUsed + external }));
+});
+
+// What waits for a question does not keep the process up.
+process.stdin.unref();
+const [limits, , , , ...flags] = process.argv.slice(2);
+const given = new Map();
+for (let at = 0; at < flags.length; at += 2) given.set(flags[at].slice('--'.length), flags[at + 1]);
+const config = resolveConfig(given, {}, undefined);
+const container = createContainer(config);
+container.rebind(ListenerLimits).toConstantValue(JSON.parse(limits));
+process.exitCode = await serve(config, container);
