@@ -29,7 +29,7 @@ export class Discovery {
     this.#tags = tags;
     const { signal } = this.#closing;
     this.#joining =
-      addrs.length === 0
+      addrs.length + gossip.former.length === 0
         ? Promise.resolve()
         : keepInGossip({ gossip, addrs, clock, logger, signal }).catch((error: unknown) => onFailure(error));
   }

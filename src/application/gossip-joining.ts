@@ -8,9 +8,11 @@ const firstPauseMs = 250;
 const longestPauseMs = 5_000;
 /** What goes on without an answer is said this often. */
 const sayEveryMs = 60_000;
+/** Of those that were there before, so many are asked at once. */
+const formerMax = 3;
 
 export interface GossipJoiningOptions {
-  readonly gossip: Gossip;
+  readonly gossip: Pick<Gossip, 'former' | 'members' | 'join'>;
   /** HOST:PORT of the gossip of nodes to begin with; this node's own may be among them. */
   readonly addrs: readonly string[];
   readonly clock: Clock;
@@ -21,10 +23,12 @@ export interface GossipJoiningOptions {
 /**
  * Sees to it that this node is in the gossip of the others, until the signal aborts: asks each of the given addresses
  * until it has answered once, with pauses that double up to some seconds, and all of them again whenever nobody else is
- * left, as after a partition that lasted longer than the failed are remembered. Resolves on abort.
+ * left, as after a partition that lasted longer than the failed are remembered; then those that were there before as
+ * well, in turn. Resolves on abort.
  */
 export async function keepInGossip({ gossip, addrs, clock, logger, signal }: GossipJoiningOptions): Promise<void> {
   let waiting = new Set(addrs);
+  const former = [...gossip.former];
   let pauseMs = firstPauseMs;
   let quietMs = sayEveryMs;
   while (!signal.aborted) {
@@ -32,10 +36,14 @@ export async function keepInGossip({ gossip, addrs, clock, logger, signal }: Gos
       waiting = new Set(addrs);
       pauseMs = firstPauseMs;
     }
-    await Promise.all([...waiting].map(async (addr) => (await join(addr)) && waiting.delete(addr)));
+    const inTurn = isAlone(gossip) ? former.splice(0, formerMax) : [];
+    former.push(...inTurn);
+    await Promise.all(
+      [...new Set([...waiting, ...inTurn])].map(async (addr) => (await join(addr)) && waiting.delete(addr)),
+    );
     if (isAlone(gossip) && quietMs >= sayEveryMs && !signal.aborted) {
       quietMs = 0;
-      logger.warn({ addrs }, 'no node of --start-join-addrs answers yet');
+      logger.warn({ addrs, former }, 'no other node answers yet');
     }
     await pause(clock, pauseMs, signal).catch(() => undefined);
     quietMs += pauseMs;
@@ -54,6 +62,6 @@ export async function keepInGossip({ gossip, addrs, clock, logger, signal }: Gos
   }
 }
 
-function isAlone(gossip: Gossip): boolean {
+function isAlone(gossip: Pick<Gossip, 'members'>): boolean {
   return gossip.members().filter(({ status }) => status === 'alive').length <= 1;
 }

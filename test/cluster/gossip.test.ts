@@ -95,7 +95,7 @@ async function keepsOut({ nodes, agents }: Gossip, own: Run): Promise<void> {
   await agent.kill();
   await stranger.until(
     'it was not let in',
-    ({ stderr }) => stderr.includes('--start-join-addrs answers yet') || undefined,
+    ({ stderr }) => stderr.includes('no other node answers yet') || undefined,
   );
   await stranger.killNine();
   for (const each of agents) expect((await each.statuses()).join()).not.toContain('stranger');

@@ -15,4 +15,5 @@ const gossip = new SerfGossip({
 const tell = (message) => console.log(JSON.stringify(message));
 gossip.onChange(() => tell({ members: gossip.members().map(({ name, status }) => `${name} ${status}`) }));
 tell({ addr: await gossip.start() });
-if (join !== undefined) await gossip.join([join], new globalThis.AbortController().signal);
+const addrs = join === undefined ? gossip.former : [join];
+if (addrs.length > 0) await gossip.join(addrs, new globalThis.AbortController().signal);

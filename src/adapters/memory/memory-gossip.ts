@@ -110,6 +110,7 @@ export class MemoryGossipNetwork {
 export class MemoryGossip implements Gossip {
   readonly name: string;
   readonly addr: string;
+  readonly former = [];
   readonly #network: MemoryGossipNetwork;
   readonly #accepts: (own: Tags, other: Tags) => boolean;
   readonly #known = new Map<string, Rumour>();

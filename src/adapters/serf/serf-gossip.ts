@@ -15,7 +15,6 @@ import { KeyringStore } from './keyring-store.js';
 import { NodeDriver, now, reasonOf } from './node-driver.js';
 import { OncePerMinute } from './once-per-minute.js';
 import type { QueryAnswers } from './open-queries.js';
-import { rejoin } from './rejoin.js';
 import { SerfWire } from './serf-wire.js';
 import { Snapshot } from './snapshot.js';
 import { Sockets } from './sockets.js';
@@ -37,7 +36,7 @@ export interface SerfGossipOptions {
   readonly encryptKey?: string;
   /** Serf's keyring file: it is written when there is none, and when the keys are rotated. */
   readonly keyringPath?: string;
-  /** Whom to look for after a restart. */
+  /** Where the node keeps whom it knew, for after a restart. */
   readonly snapshotPath?: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -68,6 +67,7 @@ export class SerfGossip implements Gossip {
   readonly #complaints: OncePerMinute;
   readonly #listeners = new Set<() => void>();
   readonly #closing = new AbortController();
+  #former: readonly string[] = [];
   #tags: ReadonlyMap<string, string>;
   #keys: KeyringStore | undefined;
   #snapshot: Snapshot | undefined;
@@ -103,6 +103,9 @@ export class SerfGossip implements Gossip {
       this.#snapshot = await Snapshot.open(snapshotPath, clock, (error) => {
         this.#complaints.tell({ err: error, path: snapshotPath }, 'the snapshot of the members cannot be written');
       });
+    this.#former = [...(this.#snapshot?.alive ?? [])]
+      .filter(([name]) => name !== this.#options.name)
+      .map(([, addr]) => addr);
     const { host, port } = parseHostPort(bindAddr);
     this.#sockets = await Sockets.open(host, port, {
       clock,
@@ -120,8 +123,11 @@ export class SerfGossip implements Gossip {
     this.#closing.signal.throwIfAborted();
     this.#parts = this.#assemble(this.#sockets, keys, address);
     this.#parts.driver.pump();
-    this.#rejoin();
     return formatAddress(address);
+  }
+
+  get former(): readonly string[] {
+    return this.#former;
   }
 
   members(): readonly GossipMember[] {
@@ -269,20 +275,5 @@ export class SerfGossip implements Gossip {
       onQuery,
     });
     return { address, node, driver };
-  }
-
-  /** Looks for those who were there before. */
-  #rejoin(): void {
-    const { name, clock } = this.#options;
-    const addrs = [...(this.#snapshot?.alive ?? [])].filter(([other]) => other !== name).map(([, addr]) => addr);
-    if (addrs.length === 0) return;
-    void rejoin({
-      addrs,
-      clock,
-      random: Math.random,
-      signal: this.#closing.signal,
-      isAlone: () => !this.members().some((other) => other.name !== name && other.status === 'alive'),
-      join: (addr) => this.join([addr], this.#closing.signal),
-    });
   }
 }

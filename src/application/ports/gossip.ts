@@ -14,6 +14,8 @@ export interface GossipMember {
 export interface Gossip {
   /** Listens, and resolves with the HOST:PORT; from then on the others may know this node. Rejects if it cannot. */
   start(): Promise<string>;
+  /** Once started: HOST:PORT of those that lived when this node last ran, for it to join again. */
+  readonly former: readonly string[];
   /** All that are known, this node among them, by name, ascending. */
   members(): readonly GossipMember[];
   /**

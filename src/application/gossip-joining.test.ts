@@ -1,0 +1,84 @@
+import { describe, expect, it } from '@jest/globals';
+import { ManualClock } from '../adapters/memory/manual-clock.js';
+import { UnavailableError } from './errors.js';
+import { keepInGossip } from './gossip-joining.js';
+import type { Gossip, GossipMember } from './ports/gossip.js';
+
+/** A node that is being kept in a gossip, and whom it asked. */
+class Kept {
+  readonly clock = new ManualClock();
+  readonly warnings: object[] = [];
+  others = 0;
+  answering: string[] = [];
+  #asked: string[] = [];
+  readonly #stop = new AbortController();
+  readonly #kept: Promise<void>;
+
+  constructor(addrs: readonly string[], former: readonly string[]) {
+    const gossip: Pick<Gossip, 'former' | 'members' | 'join'> = {
+      former,
+      members: () => Array.from({ length: 1 + this.others }, () => member),
+      join: ([addr = '']) => {
+        this.#asked.push(addr);
+        if (this.answering.includes(addr)) return Promise.resolve(1);
+        return Promise.reject(new UnavailableError(`nobody answers at ${addr}`));
+      },
+    };
+    const silent = { debug: () => undefined, info: () => undefined, error: () => undefined };
+    const logger = { ...silent, warn: (fields: object) => void this.warnings.push(fields) };
+    this.#kept = keepInGossip({ gossip, addrs, clock: this.clock, logger, signal: this.#stop.signal });
+  }
+
+  /** Whom it asks in this time; a round takes 5 s at most. */
+  async asks(ms = 5_000): Promise<string> {
+    for (let passed = 0; passed <= ms; passed += 250) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (passed < ms) this.clock.advance(250);
+    }
+    return this.#asked.splice(0).join(' ');
+  }
+
+  end(): Promise<void> {
+    this.#stop.abort();
+    return this.#kept;
+  }
+}
+
+const member: GossipMember = { name: '', addr: '', tags: new Map(), status: 'alive' };
+
+describe('a node is kept in the gossip', () => {
+  it('by asking each address until it has answered, and all again when nobody is left', async () => {
+    const kept = new Kept(['a:1', 'b:1'], []);
+    expect(await kept.asks(0)).toBe('a:1 b:1');
+    kept.answering = ['a:1'];
+    kept.others = 1;
+    expect(await kept.asks(250)).toBe('a:1 b:1');
+    expect(await kept.asks(500)).toBe('b:1');
+    kept.answering = ['a:1', 'b:1'];
+    expect(await kept.asks()).toBe('b:1');
+    expect(await kept.asks(60_000)).toBe('');
+    kept.others = 0;
+    expect(await kept.asks()).toMatch(/^a:1 b:1/);
+    await kept.end();
+  });
+
+  it('by asking those of before in turn, while nobody is there', async () => {
+    const kept = new Kept([], ['a:1', 'b:1', 'c:1', 'd:1']);
+    expect(await kept.asks(0)).toBe('a:1 b:1 c:1');
+    expect(await kept.asks(250)).toBe('d:1 a:1 b:1');
+    kept.others = 1;
+    expect(await kept.asks(60_000)).toBe('');
+    kept.others = 0;
+    expect(await kept.asks()).toMatch(/^c:1 d:1 a:1/);
+    await kept.end();
+  });
+
+  it('with a word to the operator once a minute', async () => {
+    const kept = new Kept(['a:1'], []);
+    await kept.asks(50_000);
+    expect(kept.warnings).toHaveLength(1);
+    await kept.asks(20_000);
+    expect(kept.warnings).toHaveLength(2);
+    await kept.end();
+  });
+});
