@@ -1,5 +1,5 @@
 import { DiskReserveError } from '../domain/log/errors.js';
-import type { EpochMs, Offset } from '../domain/log/offsets.js';
+import type { Offset } from '../domain/log/offsets.js';
 import type { Place } from '../domain/log/place.js';
 import type { Records } from '../domain/log/record-batch.js';
 import type { ConfChangeV2 } from '../domain/raft/conf-change.js';
@@ -23,6 +23,7 @@ import type { LogTail } from './log-tail.js';
 import { loadTail } from './log-tail-loading.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from './ports/consensus.js';
 import type { PeerReceiver } from './ports/peer-transport.js';
+import { MessageGate } from './message-gate.js';
 import { PendingChanges } from './pending-changes.js';
 import { Proposals } from './proposals.js';
 import { ReadBarriers } from './read-barriers.js';
@@ -47,7 +48,7 @@ export class RaftNode implements Consensus, PeerReceiver {
   readonly #catchUps: CatchUps;
   readonly #changes = new PendingChanges();
   readonly #conditions = new Conditions();
-  readonly #heardAt = new Map<number, EpochMs>();
+  readonly #gate: MessageGate;
   readonly #upkeep: LogUpkeep;
   #cancelTick: () => void = () => undefined;
   #soft: SoftState = { lead: 0, raftState: 'StateFollower' };
@@ -71,6 +72,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#tail = loaded.tail;
     this.#core = new RawNode(coreConfig(options, this.#tail));
     this.#watermark = new Watermark(loaded.watermark);
+    this.#gate = new MessageGate({ ...options, electionTimeoutMs: this.electionTimeoutMs });
     this.#lastIndexAtStart = log.lastIndex;
     this.#applier = new Applier({
       ...options,
@@ -268,8 +270,7 @@ export class RaftNode implements Consensus, PeerReceiver {
 
   /** Since the member was last heard from; undefined: not since this node started. */
   heardMsAgo(id: number): number | undefined {
-    const at = this.#heardAt.get(id);
-    return at === undefined ? undefined : Math.max(0, this.options.clock.now() - at);
+    return this.#gate.heardMsAgo(id);
   }
 
   /**
@@ -325,8 +326,7 @@ export class RaftNode implements Consensus, PeerReceiver {
   }
 
   receive(received: Message): void {
-    if (this.#ended || received.type === 'MsgProp') return;
-    this.#heardAt.set(received.from, this.options.clock.now());
+    if (this.#ended || !this.#gate.admits(received, this.status)) return;
     if (received.type === 'MsgApp' && !this.#hasRoomFor(received.entries)) return;
     this.#step(() => this.#core.step(received));
     if (received.type === 'MsgAppResp') this.#catchUps.takeResponse(received);
