@@ -2,10 +2,51 @@ import { type LevelWithSilent, pino } from 'pino';
 import type { Logger } from '../application/ports/logger.js';
 
 const fieldCharsMax = 1_000;
+const stackCharsMax = 4_000;
+/** Of all fields of a line together, about; JSON may escape each of them with six. */
+const lineCharsMax = 8_000;
+const depthMax = 4;
 
-function truncated(value: unknown): unknown {
-  if (typeof value !== 'string' || value.length <= fieldCharsMax) return value;
-  return `${value.slice(0, fieldCharsMax)}… (${value.length} characters)`;
+/** What a line may hold of its fields, whatever a caller has sent: errors in words, no long texts, no end of elements. */
+class BoundedFields {
+  #charsLeft = lineCharsMax;
+
+  of(fields: object, depth = 0): Record<string, unknown> {
+    const kept: [name: string, value: unknown][] = [];
+    for (const [name, value] of Object.entries(fields)) {
+      if (this.#charsLeft <= 0) break;
+      kept.push([this.#cut(name, fieldCharsMax), this.#bounded(value, depth)]);
+    }
+    return Object.fromEntries(kept);
+  }
+
+  #bounded(value: unknown, depth: number): unknown {
+    this.#charsLeft -= 1;
+    if (typeof value === 'string') return this.#cut(value, fieldCharsMax);
+    if (typeof value !== 'object' || value === null || 'toJSON' in value) return value;
+    if (value instanceof Uint8Array) return `${value.length} bytes`;
+    if (depth > depthMax) return '…';
+    if (value instanceof Error) {
+      const { stack, ...fields } = pino.stdSerializers.err(value);
+      return { ...this.of(fields, depth + 1), stack: this.#cut(stack, stackCharsMax) };
+    }
+    return Array.isArray(value) ? this.#list(value, depth + 1) : this.of(value, depth + 1);
+  }
+
+  #list(values: readonly unknown[], depth: number): unknown[] {
+    const kept: unknown[] = [];
+    for (const value of values) {
+      if (this.#charsLeft <= 0) break;
+      kept.push(this.#bounded(value, depth));
+    }
+    return kept;
+  }
+
+  #cut(text: string, charsMax: number): string {
+    const room = Math.min(charsMax, Math.max(0, this.#charsLeft));
+    this.#charsLeft -= Math.min(text.length, room);
+    return text.length <= room ? text : `${text.slice(0, room)}… (${text.length} characters)`;
+  }
 }
 
 function inWords(value: unknown): string {
@@ -20,7 +61,7 @@ function forTerminal(line: string): string {
   return `${time.slice(11, 23)} ${label}${msg}${words.join('')}\n`;
 }
 
-/** One escaped JSON line an event on stderr; on a terminal the same in words. Long strings are cut. */
+/** One escaped JSON line an event on stderr; on a terminal the same in words. Long texts are cut, at any depth. */
 export function createLogger(level: LevelWithSilent): Logger {
   const standardError = pino.destination({ fd: 2, sync: true });
   const stream = process.stderr.isTTY
@@ -31,10 +72,9 @@ export function createLogger(level: LevelWithSilent): Logger {
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      serializers: { error: pino.stdSerializers.err, cause: pino.stdSerializers.err },
       formatters: {
         level: (label) => ({ level: label }),
-        log: (fields) => Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, truncated(value)])),
+        log: (fields) => new BoundedFields().of(fields),
       },
     },
     stream,
