@@ -117,7 +117,7 @@ export const options = {
   },
   'leave-on-terminate': {
     schema: flag,
-    help: 'when told to stop, leave the cluster for good: it goes on with one member less',
+    help: 'when told to stop, leave the cluster: it goes on with one member less until this node is started again',
     initial: false,
   },
   'tick-interval': {
