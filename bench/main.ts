@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { aclAppend } from './figures/acl-append.js';
 import { appendStream } from './figures/append-stream.js';
 import { clusterAppendEtcd } from './figures/cluster-append-etcd.js';
 import { clusterAppendNats } from './figures/cluster-append-nats.js';
@@ -16,6 +17,7 @@ import { consumeAtRandom } from './figures/random-consume.js';
 import { redisAppend } from './figures/redis-append.js';
 import { reopen } from './figures/reopen.js';
 import { tail } from './figures/tail.js';
+import { tlsAppend } from './figures/tls-append.js';
 import { unaryProduce } from './figures/unary-produce.js';
 import { Bench } from './harness/bench.js';
 import type { Figure, Row } from './harness/figure.js';
@@ -26,6 +28,8 @@ const figures: readonly Figure[] = [
   diskSync,
   appendStream,
   redisAppend,
+  tlsAppend,
+  aclAppend,
   unaryProduce,
   produceLatency,
   connectProduce,

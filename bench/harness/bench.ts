@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { startServer, type Command, type Server } from './processes.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -77,6 +79,11 @@ export class Bench {
     const script = `#!/bin/sh\nexec '${process.execPath}' --cpu-prof --cpu-prof-dir='${profiles}' "$@"\n`;
     await writeFile(join(directory, 'node'), script, { mode: 0o755 });
     return { PATH: `${directory}:${process.env['PATH'] ?? ''}` };
+  }
+
+  /** Runs a command of golog to its end; rejects unless it succeeds. */
+  async runGolog(args: readonly string[]): Promise<void> {
+    await promisify(execFile)(gologProgram, [...args]);
   }
 
   /** The grpc-js server that a ratio is taken of; `args` as in `peers/grpc-peer.ts`. */

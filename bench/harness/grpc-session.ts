@@ -82,12 +82,20 @@ export interface GrpcCall {
   cancel(): void;
 }
 
+/** What a client shows, and whom it takes for a server; PEM. */
+export interface SessionTls {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
 /** A gRPC client on bare `node:http2`: cheaper than grpc-js, since it shares the machine with what it measures. */
 export class GrpcSession {
   private constructor(private readonly session: ClientHttp2Session) {}
 
-  static async connect(address: string): Promise<GrpcSession> {
-    const session = connect(`http://${address}`, {
+  static async connect(address: string, tls?: SessionTls): Promise<GrpcSession> {
+    const session = connect(`${tls === undefined ? 'http' : 'https'}://${address}`, {
+      ...tls,
       settings: { enablePush: false, initialWindowSize: windowBytes },
       maxSessionMemory: 256,
     });

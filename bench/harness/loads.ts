@@ -1,4 +1,11 @@
-import { ByteCounter, GrpcSession, MessageReader, type ChunkSink, type GrpcCall } from './grpc-session.js';
+import {
+  ByteCounter,
+  GrpcSession,
+  MessageReader,
+  type ChunkSink,
+  type GrpcCall,
+  type SessionTls,
+} from './grpc-session.js';
 import type { Load } from './rounds.js';
 import { appendRequest, consumeRequest, grpcFrame, readEarliestRequest, uint64Of } from './wire.js';
 
@@ -54,8 +61,8 @@ export async function appendUntil(
 }
 
 /** An append load on a connection of its own; its units are records. */
-export async function appendFor(address: string, seconds: number): Promise<AppendLoad> {
-  const session = await GrpcSession.connect(address);
+export async function appendFor(address: string, seconds: number, tls?: SessionTls): Promise<AppendLoad> {
+  const session = await GrpcSession.connect(address, tls);
   try {
     return await appendUntil(session, (_, soFar) => soFar >= seconds);
   } finally {
@@ -63,8 +70,8 @@ export async function appendFor(address: string, seconds: number): Promise<Appen
   }
 }
 
-export async function highWatermark(address: string): Promise<number> {
-  const session = await GrpcSession.connect(address);
+export async function highWatermark(address: string, tls?: SessionTls): Promise<number> {
+  const session = await GrpcSession.connect(address, tls);
   try {
     return uint64Of(await session.unary(paths.logInfo, grpcFrame(Buffer.alloc(0))), 2);
   } finally {
