@@ -1,4 +1,3 @@
-import { DiskReserveError } from '../domain/log/errors.js';
 import type { Offset } from '../domain/log/offsets.js';
 import type { Place } from '../domain/log/place.js';
 import type { Records } from '../domain/log/record-batch.js';
@@ -18,6 +17,7 @@ import { Conditions } from './conditions.js';
 import { type Configuration, isOnlyVoter, peersOf } from './configuration.js';
 import { EntryStore } from './entry-store.js';
 import { UnavailableError } from './errors.js';
+import { FollowerRoom } from './follower-room.js';
 import { LogUpkeep } from './log-upkeep.js';
 import type { LogTail } from './log-tail.js';
 import { loadTail } from './log-tail-loading.js';
@@ -49,6 +49,7 @@ export class RaftNode implements Consensus, PeerReceiver {
   readonly #changes = new PendingChanges();
   readonly #conditions = new Conditions();
   readonly #gate: MessageGate;
+  readonly #room: FollowerRoom;
   readonly #upkeep: LogUpkeep;
   #cancelTick: () => void = () => undefined;
   #soft: SoftState = { lead: 0, raftState: 'StateFollower' };
@@ -73,6 +74,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#core = new RawNode(coreConfig(options, this.#tail));
     this.#watermark = new Watermark(loaded.watermark);
     this.#gate = new MessageGate({ ...options, electionTimeoutMs: this.electionTimeoutMs });
+    this.#room = new FollowerRoom(options.diskReserve, options.logger);
     this.#lastIndexAtStart = log.lastIndex;
     this.#applier = new Applier({
       ...options,
@@ -327,26 +329,9 @@ export class RaftNode implements Consensus, PeerReceiver {
 
   receive(received: Message): void {
     if (this.#ended || !this.#gate.admits(received, this.status)) return;
-    if (received.type === 'MsgApp' && !this.#hasRoomFor(received.entries)) return;
+    if (received.type === 'MsgApp' && !this.#room.takes(received.entries)) return;
     this.#step(() => this.#core.step(received));
     if (received.type === 'MsgAppResp') this.#catchUps.takeResponse(received);
-  }
-
-  /** On a full disk a follower lets appends pass by, and takes them when there is space again (storage.md). */
-  #hasRoomFor(entries: readonly Entry[]): boolean {
-    let bytes = 0;
-    for (const { data } of entries) bytes += data.length;
-    if (bytes === 0) return true;
-    const { diskReserve, logger } = this.options;
-    void diskReserve.refresh();
-    try {
-      diskReserve.admitOrThrow(bytes);
-      return true;
-    } catch (error) {
-      if (!(error instanceof DiskReserveError)) throw error;
-      logger.debug({ error: error.message }, 'entries of the leader are not taken');
-      return false;
-    }
   }
 
   unreachable(id: number): void {
