@@ -27,9 +27,12 @@ export class ReadBarriers {
   readonly #rounds = new Map<number, Round>();
   /** Confirmed, and waiting until this node has applied up to the index. */
   #confirmed: { readonly index: number; readonly barriers: Set<Barrier> }[] = [];
+  #applied = 0;
+  /** Since more was applied. */
+  #idleTicks = 0;
 
   /**
-   * `id` is this node's, `incarnation` a random number below 2^32: a leader knows reads by their contexts, so those of
+   * `ticksMax`: how long a barrier waits for the leader's word, and then for this node to get any further. `id` is this node's, `incarnation` a random number below 2^32: a leader knows reads by their contexts, so those of
    * two nodes, or of a node before and after a restart, must differ.
    */
   constructor(
@@ -76,11 +79,14 @@ export class ReadBarriers {
     const round = this.#rounds.get(context);
     if (round === undefined) return;
     this.#rounds.delete(context);
+    if (this.#confirmed.length === 0) this.#idleTicks = 0;
     this.#confirmed.push({ index, barriers: round.barriers });
   }
 
   /** This node has applied up to the index. */
   release(applied: number, watermark: Offset): void {
+    if (applied > this.#applied) this.#idleTicks = 0;
+    this.#applied = applied;
     if (this.#confirmed.length === 0) return;
     const held = this.#confirmed.filter(({ index }) => index > applied);
     const ready = this.#confirmed.filter(({ index }) => index <= applied);
@@ -100,6 +106,10 @@ export class ReadBarriers {
         else this.ask(this.#encode(context));
       }
     }
+    this.#idleTicks += 1;
+    if (this.#idleTicks < this.ticksMax) return;
+    const behind = new UnavailableError('this node is behind the leader, and gets no further');
+    for (const { barriers } of this.#confirmed.splice(0)) this.#reject(barriers, behind);
   }
 
   rejectAll(error: unknown): void {
