@@ -384,7 +384,12 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
     });
 
     describe('joining', () => {
-      const joiner: Joiner = { name: 'n3', uuid: '33333333-0000-4000-8000-000000000003', rpcAddr: '10.0.0.3:8400', bootstrapExpect: 3 };
+      const joiner: Joiner = {
+        name: 'n3',
+        uuid: '33333333-0000-4000-8000-000000000003',
+        rpcAddr: '10.0.0.3:8400',
+        bootstrapExpect: 3,
+      };
       const { signal } = new AbortController();
 
       it.each<JoinAnswer>([
