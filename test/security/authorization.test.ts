@@ -7,8 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ClientTls } from '../../src/client/index.js';
 import { needOfCall } from '../../src/application/access.js';
 import { writeCertificateSet } from '../../src/infrastructure/certificate-set.js';
+import { tell } from '../cluster/deadline.js';
 import { root } from '../foundation/checkout.js';
-import { connectCode, curl, grpcCode, grpcWebCode } from './callers.js';
+import { connectCode, curl, grpcCode, grpcWebCode, hasCurl, routeStatus } from './callers.js';
 import { CertificateSet } from './certificate-sets.js';
 import { aclFlags, Changeable, clientOf, policyFile, SecureNode, tlsFlags } from './secure-node.js';
 
@@ -77,8 +78,7 @@ beforeAll(async () => {
   writeFileSync(policy, 'p, admin, *, admin\n', { flag: 'a' });
   node = await SecureNode.start(tlsFlags(set, 'node-n1'), aclFlags, new Map([['acl-policy-file', policy]]));
   // A stream over HTTP/1.1 says nothing before its first message.
-  const body = ['-d', '{"record": {"value": "first"}}'];
-  await curl('--cacert', set.file('ca'), ...certOf('root-client'), `https://127.0.0.1:${node.httpPort}/`, ...body);
+  expect(await routeStatus(node.httpPort, clientOf(set, 'root-client'), 'POST', '/')).toBe(200);
 });
 afterAll(async () => {
   await node.stop();
@@ -127,7 +127,35 @@ it.each(onHttp)('%s over Connect, gRPC-Web and gRPC on the port of HTTP', async 
   expect(await verdicts((name) => connectCode(node.httpPort, tlsOf(name), path, isStream))).toEqual(expected(those));
 });
 
-describe('curl with --cacert --cert --key', () => {
+/** The JSON routes and pages: by whom, of those that have a certificate, each may be asked for. */
+const permittedRoutes: Readonly<Record<string, readonly Identity[]>> = {
+  'POST /': ['root'],
+  'GET /': ['root'],
+  'HEAD /': ['root'],
+  'GET /ui': names,
+  'HEAD /ui': names,
+  'GET /healthz': names,
+  'HEAD /healthz': names,
+  'GET /readyz': names,
+  'HEAD /readyz': names,
+};
+
+it('every JSON route has an action, and is in the table of this test', () => {
+  const routes = [...needOfCall.keys()].filter((call) => !call.startsWith('/'));
+  expect(routes.sort()).toEqual(Object.keys(permittedRoutes).sort());
+});
+
+it.each(Object.entries(permittedRoutes))('%s', async (route, those) => {
+  const [method, path] = route.split(' ');
+  const target = path === '/' && method !== 'POST' ? '/?offset=0' : path;
+  const ask = (tls: ClientTls): Promise<number> => routeStatus(node.httpPort, tls, method, target);
+  for (const name of names) expect([name, await ask(tlsOf(name))]).toEqual([name, those.includes(name) ? 200 : 403]);
+  await expect(ask(clientOf(set))).rejects.toThrow();
+});
+
+if (!hasCurl) tell('curl with --cacert --cert --key is skipped: it is not installed');
+
+(hasCurl ? describe : describe.skip)('curl with --cacert --cert --key', () => {
   const url = (path: string): string => `https://127.0.0.1:${node.httpPort}${path}`;
   const as = (pair: string): string[] => ['--cacert', set.file('ca'), ...certOf(pair)];
 

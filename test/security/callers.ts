@@ -87,6 +87,18 @@ export async function connectCode(port: number, tls: ClientTls, path: string, is
   return code === undefined ? 'open' : code.toUpperCase();
 }
 
+/** The HTTP status of a JSON route or a page; a POST has a record. */
+export function routeStatus(port: number, tls: ClientTls, method: string, path: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const request = httpsRequest({ ...tls, host: '127.0.0.1', port, path, method, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    request.on('error', reject);
+    request.end(method === 'POST' ? '{"record": {"value": "a record"}}' : undefined);
+  });
+}
+
 export const hasCurl = spawnSync('curl', ['--version']).status === 0;
 
 /** What curl prints, and its exit code. */

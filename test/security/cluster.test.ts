@@ -1,6 +1,11 @@
 import { readdirSync } from 'node:fs';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
-import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+  Http2SessionManager,
+} from '@connectrpc/connect-node';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { identityMetadata } from '../../src/adapters/peer/peer-identity.js';
 import type { ClientTls } from '../../src/client/index.js';
@@ -82,14 +87,21 @@ it('root produces and consumes by the command line, nobody does not, and nobody 
 });
 
 it('root produces and consumes at each node by every protocol, nobody does not', async () => {
+  const sessions: Http2SessionManager[] = [];
   const of = (tls: ClientTls, node: LiveNode): ReturnType<typeof createGrpcTransport>[] => {
     const [rpc, http] = [`https://${node.address}`, `https://${node.httpAddr}`];
+    const nodeOptions = { ...tls };
+    const http2 = (baseUrl: string): { baseUrl: string; sessionManager: Http2SessionManager } => {
+      const sessionManager = new Http2SessionManager(baseUrl, undefined, nodeOptions);
+      sessions.push(sessionManager);
+      return { baseUrl, sessionManager };
+    };
     return [
-      createGrpcTransport({ baseUrl: rpc, nodeOptions: { ...tls } }),
-      createGrpcTransport({ baseUrl: http, nodeOptions: { ...tls } }),
-      createGrpcWebTransport({ baseUrl: http, httpVersion: '1.1', nodeOptions: { ...tls } }),
-      createConnectTransport({ baseUrl: http, httpVersion: '2', nodeOptions: { ...tls } }),
-      createConnectTransport({ baseUrl: http, httpVersion: '1.1', nodeOptions: { ...tls } }),
+      createGrpcTransport(http2(rpc)),
+      createGrpcTransport(http2(http)),
+      createGrpcWebTransport({ baseUrl: http, httpVersion: '1.1', nodeOptions }),
+      createConnectTransport({ ...http2(http), httpVersion: '2' }),
+      createConnectTransport({ baseUrl: http, httpVersion: '1.1', nodeOptions }),
     ];
   };
   for (const node of nodes.nodes) {
@@ -115,6 +127,7 @@ it('root produces and consumes at each node by every protocol, nobody does not',
         /unavailable|internal|aborted/,
       );
   }
+  for (const session of sessions) session.abort();
 });
 
 (hasCurl ? it : it.skip)('root produces and consumes by curl at each node, nobody does not', async () => {

@@ -1,4 +1,4 @@
-import type { Access, Caller } from '../../application/access.js';
+import { type Access, type Caller, needOfCall } from '../../application/access.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { OverloadedError, UnavailableError } from '../../application/errors.js';
 import type { CallQuota } from '../../application/call-quota.js';
@@ -71,6 +71,9 @@ export class RequestRouter {
       ['/healthz', { GET: healthz, HEAD: healthz }],
       ['/readyz', { GET: readyz, HEAD: readyz }],
     ]);
+    for (const [path, methods] of this.#routes)
+      for (const method of Object.keys(methods))
+        if (!needOfCall.has(`${method} ${path}`)) throw new Error(`no action is known for ${method} ${path}`);
   }
 
   /** Never rejects. */
