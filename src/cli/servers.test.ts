@@ -75,3 +75,15 @@ describe('serverRows', () => {
     ).toHaveLength(2);
   });
 });
+
+it('what a stranger gossips of itself does not paint on the terminal', () => {
+  const hostile = member('r\u202e2', 'alive', {
+    role: 'replica',
+    id: 'u6',
+    version: '\u001b[2J\r\nn1 leader \u009b1m',
+  });
+  const text = serversText(serverRows({ ...status, gossip: [hostile] }));
+  // eslint-disable-next-line no-control-regex -- control characters are what it looks for
+  expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+  expect(text).toContain('\\u{1b}[2J\\u{d}\\u{a}n1 leader');
+});
