@@ -276,6 +276,15 @@ it('goes on without a member that has the certificate of another, and without a 
           auditOf(node, before[place]).some((line) => (line as { peer?: string }).peer === follower.name),
       ) || undefined,
   );
+  await eventually(
+    'a peer to refuse it where it dials',
+    () =>
+      auditOf(other, before[nodes.nodes.indexOf(other)]).some(
+        (line) =>
+          (line as { reason: string }).reason ===
+          `the certificate of the peer is of ${other.name}, not of ${follower.name}`,
+      ) || undefined,
+  );
   await load.more();
   expect((await other.view())?.term).toBe(term);
   await follower.killNine();

@@ -62,6 +62,9 @@ describe('connections to a peer', () => {
     expect(node.logger.audit()).toContainEqual(
       expect.objectContaining({ audit: 'refused', reason: 'the CA of its certificate was withdrawn' }),
     );
+    expect(node.logger.audit()).toContainEqual(
+      expect.objectContaining({ address: node.rpcAddr, reason: expect.stringMatching(/SELF_SIGNED|UNABLE_TO_VERIFY/) }),
+    );
   });
 
   it('stay when a CA is added, or the certificate of this node changes', async () => {

@@ -15,6 +15,8 @@ export interface OutgoingSide {
   readonly context: SecureContext;
   /** Is told of each connection, and the context by which it was made. */
   readonly connected: (secured: TLSSocket, context: SecureContext) => void;
+  /** Is told where a server of that HOST:PORT is not taken, or takes no handshake. */
+  readonly failed: (address: string, error: unknown) => void;
 }
 
 export interface PeerTls {
@@ -77,9 +79,15 @@ class LatestCredentials extends ChannelCredentials {
     return {
       connect: async (tcp) => {
         const { context } = outgoing;
-        const connection = await connectorBy(context).connect(tcp);
-        if (connection.socket instanceof TLSSocket) outgoing.connected(connection.socket, context);
-        return connection;
+        const address = `${tcp.remoteAddress}:${tcp.remotePort}`;
+        try {
+          const connection = await connectorBy(context).connect(tcp);
+          if (connection.socket instanceof TLSSocket) outgoing.connected(connection.socket, context);
+          return connection;
+        } catch (error) {
+          outgoing.failed(address, error);
+          throw error;
+        }
       },
       waitForReady: () => first.waitForReady(),
       getCallCredentials: () => first.getCallCredentials(),

@@ -7,6 +7,7 @@ import { tlsMaterial, type TlsMaterial, type TlsTexts } from './tls-material.js'
 /** The client's side of TLS 1.3 towards other nodes: what is shown and taken, and the connections there are. */
 export class OutgoingTls {
   readonly #connections: CertifiedConnections;
+  readonly #refusals: RefusalLog;
   #material: TlsMaterial;
 
   /**
@@ -15,7 +16,8 @@ export class OutgoingTls {
    */
   constructor(texts: TlsTexts, logger: Logger, graceMs = 5_000) {
     this.#material = tlsMaterial(texts);
-    this.#connections = new CertifiedConnections(new RefusalLog(logger), () => this.#material, graceMs);
+    this.#refusals = new RefusalLog(logger);
+    this.#connections = new CertifiedConnections(this.#refusals, () => this.#material, graceMs);
   }
 
   get material(): TlsMaterial {
@@ -31,6 +33,11 @@ export class OutgoingTls {
   readonly connected = (secured: TLSSocket, context: SecureContext): void => {
     this.#connections.add(secured);
     if (context !== this.context) this.#connections.authorityChanged();
+  };
+
+  readonly failed = (address: string, error: unknown): void => {
+    const { code, message } = error as NodeJS.ErrnoException;
+    this.#refusals.say(address, code ?? message);
   };
 
   /**
