@@ -24,6 +24,8 @@ export class HostileClient {
   /** What came before the connection was known to speak HTTP/2, or when it never did. */
   text = '';
   closed = false;
+  /** It was the server that ended it. */
+  hungUp = false;
   readonly #reader = new FrameReader();
   #speaksHttp2 = false;
 
@@ -39,6 +41,7 @@ export class HostileClient {
     socket.on('error', () => undefined);
     socket.on('close', () => {
       client.closed = true;
+      client.hungUp = open.has(client);
       open.delete(client);
     });
     if (deaf) socket.pause();
@@ -83,6 +86,7 @@ export class HostileClient {
   }
 
   end(): void {
+    open.delete(this);
     this.socket.destroy();
   }
 

@@ -18,12 +18,17 @@ export interface ConnectionListenerOptions {
   readonly connectionsPerAddressMax: number;
   /** From the connection to the end of HTTP/2's preface. */
   readonly handshakeMs: number;
+  /** A connection that was ended while its peer takes nothing is destroyed after this long, or up to twice that. */
+  readonly stallMs: number;
   /** Without it connections are in clear, and everybody is anonymous. */
   readonly secure?: Secure;
 }
 
 /** Takes over a socket: gives it back encrypted, with who is at its other end, or destroys it in bounded time. */
 export type Secure = (socket: Socket, take: (secured: Socket, caller: Caller) => void) => void;
+
+/** Whether what is spoken over a connection has ended, from the side of this server. */
+export type HasEnded = () => boolean;
 
 /** The two ends of a connection, which tell it from all others that are open. */
 export type Ends = {
@@ -54,6 +59,10 @@ export class ConnectionListener {
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
   readonly #silent = new Set<Socket>();
+  /** Those that speak HTTP/2, encrypted or not. */
+  readonly #speaking = new Map<Socket, HasEnded>();
+  readonly #ended = new WeakSet<Socket>();
+  #sweeping: NodeJS.Timeout | undefined;
   readonly #perAddress = new Map<string, number>();
   /** By the ends of the connection; only with TLS. */
   readonly #callers = new Map<string, Caller>();
@@ -63,7 +72,7 @@ export class ConnectionListener {
   /** `accept` takes over a socket that has sent the preface, which is put back. */
   constructor(
     private readonly options: ConnectionListenerOptions,
-    private readonly accept: (socket: Socket) => void,
+    private readonly accept: (socket: Socket) => HasEnded,
   ) {}
 
   /** Answers the port. Rejects with the cause when none of the host's addresses can be had. */
@@ -83,8 +92,11 @@ export class ConnectionListener {
       }
     }
     if (this.#closing) this.#stopListening();
-    if (this.#servers.length > 0) return port;
-    throw failure;
+    if (this.#servers.length === 0) throw failure;
+    this.#sweeping ??= setInterval(() => {
+      this.#dropEnded();
+    }, this.options.stallMs).unref();
+    return port;
   }
 
   get connections(): number {
@@ -152,14 +164,23 @@ export class ConnectionListener {
       else if (length === preface.length) {
         settle();
         socket.unshift(seen);
-        this.accept(socket);
+        socket.once('close', () => this.#speaking.delete(socket));
+        this.#speaking.set(socket, this.accept(socket));
       }
     };
     this.#silent.add(socket);
     socket.on('readable', onReadable).on('end', drop).on('close', settle);
   }
 
+  /** Node lets a session that is destroyed send what it was sending; a peer that reads nothing keeps its socket for ever. */
+  #dropEnded(): void {
+    for (const [socket, hasEnded] of this.#speaking)
+      if (this.#ended.has(socket)) socket.destroy();
+      else if (hasEnded() || socket.writableEnded) this.#ended.add(socket);
+  }
+
   #stopListening(): void {
+    clearInterval(this.#sweeping);
     for (const server of this.#servers) server.close();
   }
 

@@ -23,7 +23,7 @@ import { LogHandlers } from './log-handlers.js';
 import { type CallDeadlines, PipelinedCall } from './pipelined-call.js';
 import { rawServiceDefinition } from './raw-service.js';
 import { addReflection } from './reflection.js';
-import { limitBursts, limitHeaders, onceStreamClosed } from './session-limits.js';
+import { limitBursts, limitHeaders, onceStreamClosed, sessionFrom } from './session-limits.js';
 
 export interface GrpcServerOptions {
   /** A name or an address; a name is resolved and all of its addresses are listened on. */
@@ -183,10 +183,14 @@ export class GrpcServer {
         connectionsMax: options.connectionsMax ?? 4_096,
         connectionsPerAddressMax: options.connectionsPerAddressMax ?? 1_024,
         handshakeMs: options.handshakeMs ?? 5_000,
+        stallMs: this.#deadlines.stallMs,
         ...(options.secure !== undefined && { secure: options.secure }),
       },
       (socket) => {
-        this.#injector.injectConnection(socket);
+        const session = sessionFrom(this.#server, () => {
+          this.#injector.injectConnection(socket);
+        });
+        return () => session?.destroyed === true;
       },
     );
   }

@@ -33,6 +33,19 @@ export function http2ServersOf(server: Server): Http2Server[] {
   return [...servers.keys()].filter((each) => each instanceof EventEmitter) as Http2Server[];
 }
 
+/** The session that a connection becomes, which `inject` hands to the server. */
+export function sessionFrom(server: Server, inject: () => void): Http2Session | undefined {
+  const sessions: Http2Session[] = [];
+  const take = (session: Http2Session): void => {
+    sessions.push(session);
+  };
+  const http2Servers = http2ServersOf(server);
+  for (const http2Server of http2Servers) http2Server.on('session', take);
+  inject();
+  for (const http2Server of http2Servers) http2Server.off('session', take);
+  return sessions[0];
+}
+
 /**
  * Ends a session that begins more streams in one turn of the event loop. No more than are allowed at a time are open,
  * so the others were reset again; Node reads on for two megabytes before anything else has its turn, which is seconds

@@ -11,21 +11,25 @@ export class Callers {
   readonly #ofSockets = new WeakMap<Socket, Caller>();
   readonly #ofSessions = new WeakMap<Http2Session, Caller>();
   #beginning: Caller | undefined;
+  #begun: Http2Session | undefined;
 
   /** An HTTP/1.1 connection. */
   knowSocket(socket: Socket, caller: Caller): void {
     this.#ofSockets.set(socket, caller);
   }
 
-  /** Runs what makes an HTTP/2 session at once, and has `knowSession` called with it. */
-  beginSession(caller: Caller, begin: () => void): void {
+  /** Runs what makes an HTTP/2 session at once, and has `knowSession` called with it; answers the session. */
+  beginSession(caller: Caller, begin: () => void): Http2Session | undefined {
     this.#beginning = caller;
     begin();
-    this.#beginning = undefined;
+    const session = this.#begun;
+    this.#beginning = this.#begun = undefined;
+    return session;
   }
 
   knowSession(session: Http2Session): void {
     if (this.#beginning !== undefined) this.#ofSessions.set(session, this.#beginning);
+    this.#begun = session;
   }
 
   of(request: HttpRequest): Caller {

@@ -15,7 +15,7 @@ import { isLoopback } from './cross-origin.js';
 import { type HttpRequest, type HttpResponse, isHttp2, onceClosed } from './http-message.js';
 import { JsonRoutes } from './json-routes.js';
 import { type HttpServerOptions, type ResolvedHttpOptions, requestBytesMax, resolveHttpOptions } from './options.js';
-import { PortListener } from './port-listener.js';
+import { type HasEnded, PortListener } from './port-listener.js';
 import { RequestRouter } from './request-router.js';
 import { RpcBridge } from './rpc-bridge.js';
 import { concurrentStreamsMax, SessionKeeper } from './session-keeper.js';
@@ -72,11 +72,9 @@ export class HttpServer {
     this.#http1 = this.#createHttp1(resolved);
     this.#http2 = this.#createHttp2();
     this.#listener = new PortListener(
-      { ...resolved, handshakeMs: timeouts.handshakeMs },
-      (protocol, socket, caller) => {
-        if (protocol === 'http1') this.#acceptHttp1(socket, caller);
-        else this.#callers.beginSession(caller, () => this.#http2.emit('connection', socket));
-      },
+      { ...resolved, handshakeMs: timeouts.handshakeMs, stallMs: timeouts.stallMs },
+      (protocol, socket, caller) =>
+        protocol === 'http1' ? this.#acceptHttp1(socket, caller) : this.#acceptHttp2(socket, caller),
     );
   }
 
@@ -121,13 +119,19 @@ export class HttpServer {
     return server;
   }
 
-  #acceptHttp1(socket: Socket, caller: Caller): void {
+  #acceptHttp2(socket: Socket, caller: Caller): HasEnded {
+    const session = this.#callers.beginSession(caller, () => this.#http2.emit('connection', socket));
+    return () => session?.destroyed === true;
+  }
+
+  #acceptHttp1(socket: Socket, caller: Caller): HasEnded {
     this.#callers.knowSocket(socket, caller);
     this.#http1Busy.set(socket, 0);
     socket.once('close', () => {
       this.#http1Busy.delete(socket);
     });
     this.#http1.emit('connection', socket);
+    return () => socket.destroyed;
   }
 
   #serve(request: HttpRequest, response: HttpResponse): void {

@@ -7,6 +7,9 @@ const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
 export type Protocol = 'http1' | 'http2';
 
+/** Whether what is spoken over a connection has ended, from the side of this server. */
+export type HasEnded = () => boolean;
+
 /** Takes over a socket: gives it back encrypted, with who is at its other end, or destroys it in bounded time. */
 export type Secure = (socket: Socket, take: (secured: TLSSocket, caller: Caller) => void) => void;
 
@@ -17,6 +20,8 @@ export interface PortListenerOptions {
   readonly connectionsPerAddressMax: number;
   /** From the connection to enough bytes to tell the protocol. */
   readonly handshakeMs: number;
+  /** A connection that was ended while its peer takes nothing is destroyed after this long, or up to twice that. */
+  readonly stallMs: number;
   /** Without it connections are in clear, and everybody is anonymous. */
   readonly secure?: Secure;
 }
@@ -29,6 +34,10 @@ export class PortListener {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #undecided = new Set<Socket>();
+  /** Those that speak a protocol, encrypted or not. */
+  readonly #speaking = new Map<Socket, HasEnded>();
+  readonly #ended = new WeakSet<Socket>();
+  #sweeping: NodeJS.Timeout | undefined;
   readonly #perAddress = new Map<string, number>();
   #closed: Promise<void> | undefined;
   #wakeWhenEmpty: (() => void) | undefined;
@@ -36,7 +45,7 @@ export class PortListener {
   /** `accept` takes over a socket whose first bytes, put back, speak the protocol. */
   constructor(
     private readonly options: PortListenerOptions,
-    private readonly accept: (protocol: Protocol, socket: Socket, caller: Caller) => void,
+    private readonly accept: (protocol: Protocol, socket: Socket, caller: Caller) => HasEnded,
   ) {
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => {
       this.#admit(socket);
@@ -51,6 +60,9 @@ export class PortListener {
         this.#server.off('error', reject);
         // Later errors are of single connections (out of descriptors); the server goes on.
         this.#server.on('error', () => undefined);
+        this.#sweeping = setInterval(() => {
+          this.#dropEnded();
+        }, this.options.stallMs).unref();
         const { port } = this.#server.address() as AddressInfo;
         resolve({ host: this.options.host, port });
       });
@@ -88,7 +100,7 @@ export class PortListener {
     socket.once('close', () => this.#undecided.delete(socket));
     secure(socket, (secured, caller) => {
       this.#undecided.delete(socket);
-      this.accept(secured.alpnProtocol === 'h2' ? 'http2' : 'http1', secured, caller);
+      this.#hand(secured.alpnProtocol === 'h2' ? 'http2' : 'http1', secured, caller);
     });
   }
 
@@ -111,15 +123,28 @@ export class PortListener {
       if (isPreface && length < preface.length) return;
       settle();
       socket.unshift(seen);
-      this.accept(isPreface ? 'http2' : 'http1', socket, anonymous);
+      this.#hand(isPreface ? 'http2' : 'http1', socket, anonymous);
     };
     this.#undecided.add(socket);
     socket.on('readable', onReadable).on('end', drop).on('close', settle);
   }
 
+  #hand(protocol: Protocol, socket: Socket, caller: Caller): void {
+    socket.once('close', () => this.#speaking.delete(socket));
+    this.#speaking.set(socket, this.accept(protocol, socket, caller));
+  }
+
+  /** Node lets a session that is destroyed send what it was sending; a peer that reads nothing keeps its socket for ever. */
+  #dropEnded(): void {
+    for (const [socket, hasEnded] of this.#speaking)
+      if (this.#ended.has(socket)) socket.destroy();
+      else if (hasEnded() || socket.writableEnded) this.#ended.add(socket);
+  }
+
   /** Accepts no more, drops the sockets that have not said anything yet. Resolves when the last socket is closed. */
   close(): Promise<void> {
     if (this.#closed === undefined) {
+      clearInterval(this.#sweeping);
       for (const socket of this.#undecided) socket.destroy();
       const empty = new Promise<void>((resolve) => {
         this.#wakeWhenEmpty = resolve;
