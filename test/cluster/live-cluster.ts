@@ -249,17 +249,20 @@ export class LiveCluster {
     await node.dispose();
   }
 
-  /** Resolves when the nodes, all of them by default, have all that is committed. */
+  /** Resolves when the nodes, all of them by default, have all that is committed on their disks, and show it. */
   async converged(nodes: readonly LiveNode[] = this.nodes): Promise<void> {
     let seen: unknown[] = [];
     await eventually(
       () => `the same watermark at all nodes: ${seen.join(', ')}`,
       async () => {
         const views = await Promise.all(nodes.map((node) => node.view()));
-        seen = views.map((view) => view && `${view.answeredBy} ${view.commitIndex} of ${view.lastIndex}`);
+        seen = views.map(
+          (view) => view && `${view.answeredBy} ${view.commitIndex} of ${view.lastIndex}, ${view.highWatermark}`,
+        );
         const [first] = views;
         return first !== undefined &&
-          views.every((view) => view?.commitIndex === first.commitIndex && view.lastIndex === first.commitIndex)
+          views.every((view) => view?.commitIndex === first.commitIndex && view.lastIndex === first.commitIndex) &&
+          views.every((view) => view?.highWatermark === first.highWatermark)
           ? true
           : undefined;
       },
