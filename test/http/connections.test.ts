@@ -229,6 +229,14 @@ describe('readers', () => {
   });
 });
 
+it('a session whose client has closed its side is let go before it is asked whether it is there', async () => {
+  const { port, server } = await serve();
+  const client = await raw(port, `${preface}${settings}`);
+  await eventually('it is a session', () => client.received !== '');
+  client.socket.end();
+  await eventually('it is let go', () => server.connections === 0 && client.closed);
+});
+
 describe('shutdown', () => {
   it('is immediate when nothing is in use', async () => {
     const { baseUrl, port, server } = await serve();

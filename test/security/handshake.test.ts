@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { connect as connectTcp } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -8,6 +9,9 @@ import { type ClientTls, LogClient } from '../../src/client/index.js';
 import { handshake } from './callers.js';
 import { CertificateSet, hasCfssl } from './certificate-sets.js';
 import { clientOf, SecureNode, tlsFlags } from './secure-node.js';
+
+/** A session that does not answer is let go after one to two of these. */
+const pingEveryMs = 20_000;
 
 describe.each([
   ['golog certs init', () => CertificateSet.own('n1')],
@@ -81,6 +85,17 @@ describe.each([
       socket.write('POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 25\r\n\r\n{"record":{"value":"AA"}}');
       await once(socket, 'close');
       expect(Buffer.concat(got).toString('latin1')).not.toMatch(/HTTP/);
+    }
+  });
+
+  it('lets go of a session that its client has closed, before it asks whether it is there', async () => {
+    for (const port of [node.rpcPort, node.httpPort]) {
+      const socket = connectTls({ port, host: '127.0.0.1', ALPNProtocols: ['h2'], ...clientOf(set, 'root-client') });
+      await once(socket, 'secureConnect');
+      socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0');
+      await once(socket, 'data');
+      socket.end();
+      await once(socket.resume(), 'end', { signal: AbortSignal.timeout(pingEveryMs / 2) });
     }
   });
 

@@ -52,6 +52,8 @@ export class SessionKeeper {
       session.destroy();
     }, this.options.handshakeMs);
     this.#kept.set(session, kept);
+    // The listener lets HTTP/1.1 be answered after its end; a peer of HTTP/2 that has closed its side has gone.
+    session.socket.allowHalfOpen = false;
     session.once('remoteSettings', () => {
       clearTimeout(handshake);
     });
