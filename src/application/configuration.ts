@@ -182,8 +182,10 @@ export function peersOf({ kept, current }: Pick<ConfigurationFile, 'kept' | 'cur
   const isMember = current.members.some((member) => member.id === id);
   const contacts = isMember ? [] : (kept?.contacts ?? []);
   const known = new Map([...contacts, ...current.members].map((member) => [member.id, member]));
-  known.delete(id);
-  return [...known.values()].sort((a, b) => a.id - b.id);
+  const self = known.get(id);
+  // It may have been a member under another id before.
+  const others = [...known.values()].filter((member) => member !== self && member.uuid !== self?.uuid);
+  return others.sort((a, b) => a.id - b.id);
 }
 
 /** What the context of a configuration change says to those who apply it. */

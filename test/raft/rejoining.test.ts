@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
-import { ConfigurationFile, encodeTransfer, emptyConfiguration } from '../../src/application/configuration.js';
+import { ConfigurationFile, emptyConfiguration, encodeTransfer, peersOf } from '../../src/application/configuration.js';
 import type { JoinTransport } from '../../src/application/ports/join-transport.js';
 import { rejoinCluster } from '../../src/application/rejoining.js';
 import { Group, logId, records, valuesOf } from './group.js';
@@ -53,6 +53,9 @@ describe('a node that was taken out', () => {
 
     expect(await rejoin(group, name)).toEqual({ answered: true, id: 4 });
     expect(await rejoin(group, name)).toEqual({ answered: true, id: 4 });
+    const { current, kept } = await ConfigurationFile.open(group.disk(name).raft, crc32c);
+    expect(current.members.map(({ id }) => id)).toEqual([1, 2, 3]);
+    expect(peersOf({ current, kept }, 4).map(({ uuid }) => uuid)).not.toContain(`uuid-of-${name}`);
     const back = await group.start(name);
     await group.until(() => back.node.highWatermark === 2);
     expect(await valuesOf(back)).toEqual(['before', 'without it']);
