@@ -95,7 +95,13 @@ describe('resolveConfig', () => {
 
   it('refuses a file that is not a mapping or not YAML, naming it', () => {
     expect(errorOf(() => resolveConfig(nothing, {}, file('- a\n')))).toMatch(/golog\.yaml: expected "name: value"/);
-    expect(errorOf(() => resolveConfig(nothing, {}, file('a: [\n')))).toMatch(/golog\.yaml/);
+    expect(errorOf(() => resolveConfig(nothing, {}, file('a: [\n')))).toMatch(/golog\.yaml: .*at line 2, column 1$/);
+    const tagged = 'rpc-port: 8400\nnode-name: !n1\n';
+    expect(errorOf(() => resolveConfig(nothing, {}, file(tagged)))).toMatch(
+      /Unresolved tag: !n1 at line 2, column 12$/,
+    );
+    const endless = `node-name: n1\n${'#'.repeat(1 << 20)}`;
+    expect(errorOf(() => resolveConfig(nothing, {}, file(endless)))).toMatch(/golog\.yaml: it has more than 65536/);
     expect(errorOf(() => resolveConfig(nothing, {}, join(folder, 'absent.yaml')))).toMatch(/absent\.yaml.*ENOENT/);
   });
 });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { parse as parseYaml } from 'yaml';
+import { LineCounter, parseDocument } from 'yaml';
 import * as z from 'zod';
 import type { Retention } from '../application/raft-options.js';
 
@@ -355,7 +355,7 @@ function isLoopback(host: string): boolean {
 function readConfigFile(path: string): Map<string, unknown> {
   let document: unknown;
   try {
-    document = parseYaml(readFileSync(path, 'utf8'));
+    document = parseStrictYaml(readFileSync(path, 'utf8'));
   } catch (cause) {
     throw new ConfigError(`--config-file ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
@@ -372,6 +372,18 @@ function readConfigFile(path: string): Map<string, unknown> {
     }
   }
   return entries;
+}
+
+/** A warning of the parser, such as of a tag that it does not know, is an error here: it would read something else. */
+function parseStrictYaml(text: string): unknown {
+  // What it takes to see that keys are unique grows with their square.
+  if (text.length > configCharsMax) throw new ConfigError(`it has more than ${configCharsMax} characters`);
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { lineCounter, prettyErrors: false, logLevel: 'error' });
+  const [problem] = [...document.errors, ...document.warnings];
+  if (problem === undefined) return document.toJS();
+  const { line, col } = lineCounter.linePos(problem.pos[0]);
+  throw new ConfigError(`${problem.message} at line ${line}, column ${col}`);
 }
 
 function didYouMean(name: string, known: readonly string[]): string {
@@ -402,6 +414,8 @@ function nodeName() {
       'expected 1 to 128 of letters, digits, dot, dash, underscore; first a letter or digit',
     );
 }
+
+const configCharsMax = 64 * 1024;
 
 const hostPortPattern = /^(?:\[[^\]]+\]|[^:]+):\d{1,5}$/;
 

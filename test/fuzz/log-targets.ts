@@ -249,6 +249,8 @@ export const logTargets: readonly Target[] = [
     wrap: (bytes) => (bytes.length < 16_000 ? delimited(0x0a, bytes) : bytes),
     decode: takenRequest,
     refusals: [InvalidInputError, TooLargeError],
+    // Of the other reader, which makes an object of each.
+    heldBytesForEach: 1024,
   },
   {
     name: 'batch',

@@ -2,6 +2,8 @@ import type { Chance } from '../simulation/chance.js';
 import type { Target } from './target.js';
 
 const bytesMax = 256 << 10;
+/** What is larger is not put within another layer: that takes the time of a hundred other inputs. */
+const wrappedBytesMax = 16 << 10;
 
 const extremes = [
   0n,
@@ -140,7 +142,7 @@ export function inputFor(target: Target, chance: Chance): Uint8Array {
     bytes = Buffer.from(chance.pick(mutations)(bytes, chance, another)).subarray(0, bytesMax);
   if (target.reseal !== undefined && chance.percent(70)) bytes = Buffer.from(target.reseal(bytes));
   if (target.wrap !== undefined && chance.percent(20))
-    for (let depth = chance.pick([1, 2, 5, 40]); depth > 0 && bytes.length < bytesMax; depth--)
+    for (let depth = chance.pick([1, 2, 5, 40]); depth > 0 && bytes.length < wrappedBytesMax; depth--)
       bytes = Buffer.from(target.wrap(bytes));
   return Uint8Array.from(bytes);
 }
