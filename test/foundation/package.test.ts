@@ -57,7 +57,7 @@ describe('package-lock.json', () => {
 
   it('needs no install script: these have one and were tried without it', () => {
     const scripted = Object.entries(packages).filter(([, locked]) => locked.hasInstallScript === true);
-    // buf and swc ship their binaries as optional packages, watcher as well; protobufjs only checks a version range;
+    // buf, esbuild and swc ship their binaries as optional packages, watcher as well; protobufjs only checks a version range;
     // fsevents is an optional package of macOS with its binary inside.
     const triedWithout = ['@bufbuild/buf', '@parcel/watcher', '@swc/core', 'esbuild', 'fsevents', 'protobufjs'];
     const names = scripted.map(([path]) => path.replace(/^.*node_modules\//, ''));
