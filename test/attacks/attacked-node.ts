@@ -153,8 +153,14 @@ export class AttackedNode {
     const watching = setInterval(() => {
       descriptorsMax.value = Math.max(descriptorsMax.value, this.intruders);
     }, 20);
-    await attack();
-    await eventually('honest work', () => honest.calls >= honestCallsMin || undefined);
+    try {
+      await attack();
+      await eventually('honest work', () => honest.calls >= honestCallsMin || undefined);
+    } catch (error) {
+      clearInterval(watching);
+      await honest.stop();
+      throw error;
+    }
     const attackedMs = performance.now() - startedMs;
     clearInterval(watching);
     const { loopDelayMaxMs } = await this.#account();

@@ -1,0 +1,121 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { status } from '@grpc/grpc-js';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
+import { LogService } from '../../src/gen/golog/v1/log_service_pb.js';
+import { Log } from '../../src/gen/log/v1/log_pb.js';
+import { errorOf, GrpcClient } from '../grpc/grpc-client.js';
+import { AttackedNode, mebibyte } from './attacked-node.js';
+import { HostileClient } from './hostile-client.js';
+import * as h2 from './http2-frames.js';
+import { produceHeaders } from './malformed.js';
+
+/** Group 3 of the attacks that SECURITY.md speaks of: messages that are large, become large, or are tedious to read. */
+
+let node: AttackedNode;
+
+beforeAll(async () => {
+  node = await AttackedNode.start({
+    grpc: { keepaliveMs: 500, keepaliveTimeoutMs: 2_500 },
+    http: { timeouts: { pingIntervalMs: 2_000, keepAliveMs: 1_000 } },
+  });
+}, 60_000);
+
+afterAll(() => node.stop());
+
+/** Posts over HTTP/1.1; answers the status. */
+async function post(path: string, type: string, body: string | Uint8Array, headers: object = {}): Promise<number> {
+  const url = `http://127.0.0.1:${node.httpPort}${path}`;
+  const all = { 'content-type': type, ...headers };
+  return (await fetch(url, { method: 'POST', body, headers: all })).status;
+}
+
+async function grpcCode(method: Parameters<GrpcClient['raw']>[0], message: Buffer): Promise<number> {
+  const client = new GrpcClient(node.grpcPort);
+  try {
+    return (await errorOf(client.raw(method, message))).code;
+  } finally {
+    client.close();
+  }
+}
+
+const produce = '/log.v1.Log/Produce';
+const append = '/golog.v1.LogService/Append';
+const zeros = Buffer.alloc(64 * mebibyte);
+
+describe('what is refused, and costs little memory', () => {
+  it('a message of 8 MiB', () =>
+    node.withstands('8 MiB', async () => {
+      const large = Buffer.alloc(8 * mebibyte);
+      expect(await grpcCode(Log.method.produce, large)).toBe(status.RESOURCE_EXHAUSTED);
+      expect(await post(produce, 'application/proto', large)).toBe(429);
+      expect(await post(produce, 'application/json', `{"record":{"value":"${'A'.repeat(8 * mebibyte)}"}}`)).toBe(429);
+      expect(await post('/', 'application/json', `{"record":{"value":"${'A'.repeat(8 * mebibyte)}"}}`)).toBe(413);
+    }));
+
+  it('messages that say they have 4 GiB', () =>
+    node.withstands('4 GiB', async () => {
+      for (const port of [node.grpcPort, node.httpPort]) {
+        const hostile = await HostileClient.greet(port);
+        for (let id = 1; id < 200; id += 2)
+          hostile.send(h2.headers(id, produceHeaders), h2.data(id, h2.enveloped(Buffer.alloc(100), 0, 0xffff_ffff)));
+      }
+    }));
+
+  it.each([
+    ['gzip', gzipSync(zeros)],
+    ['br', brotliCompressSync(zeros)],
+  ])('64 MiB of zeros by %s, twenty times at once', (encoding, bomb) =>
+    node.withstands(`64 MiB by ${encoding}`, async () => {
+      const encoded = { 'content-encoding': encoding };
+      const all = Array.from({ length: 20 }, () => post(produce, 'application/proto', bomb, encoded));
+      expect(new Set(await Promise.all(all))).toEqual(new Set([429]));
+      expect(await post(append, 'application/json', bomb, encoded)).toBe(429);
+    }),
+  );
+
+  it('1,500 messages of a mebibyte in one session, each of a kilobyte by gzip', () =>
+    node.withstands(
+      'bombs in one session',
+      async () => {
+        const bomb = h2.enveloped(gzipSync(Buffer.alloc(mebibyte)), 1);
+        const bombs = Buffer.concat(Array.from({ length: 15 }, () => bomb));
+        const compressed = Buffer.concat([produceHeaders, h2.headerBlock([['grpc-encoding', 'gzip']])]);
+        for (const port of [node.grpcPort, node.httpPort]) {
+          const hostile = await HostileClient.greet(port);
+          for (let id = 1; id < 200; id += 2) hostile.send(h2.headers(id, compressed));
+          for (let id = 1; id < 200; id += 2) hostile.send(h2.data(id, bombs));
+        }
+      },
+      // A message that was taken for each of 200 calls, and as much that the collector has yet to find.
+      { peakBytesMax: 600 * mebibyte },
+    ));
+
+  it('JSON that is nested 400,000 levels deep', () =>
+    node.withstands(
+      'deep JSON',
+      async () => {
+        const deep = '['.repeat(400_000) + ']'.repeat(400_000);
+        expect(await post('/', 'application/json', deep)).toBe(400);
+        for (const path of [produce, append]) {
+          expect(await post(path, 'application/json', deep)).toBe(400);
+          expect(await post(path, 'application/json', `{"record":${deep}}`)).toBe(400);
+          expect(await post(path, 'application/json', '{"record":'.repeat(80_000))).toBe(400);
+        }
+      },
+      // JSON.parse makes an array of some hundred bytes of each level, before anything can be refused.
+      { peakBytesMax: 512 * mebibyte },
+    ));
+
+  it('a million repeated fields', () =>
+    node.withstands('a million fields', async () => {
+      const fields = (bytes: readonly number[], times: number): Buffer =>
+        Buffer.alloc(bytes.length * times, Buffer.from(bytes));
+      // A field that nobody knows, and records without anything in them.
+      const [unknown, records] = [fields([0x78, 0x01], 500_000), fields([0x0a, 0x00], 1_000_000)];
+      expect(await grpcCode(LogService.method.append, unknown)).toBe(status.INVALID_ARGUMENT);
+      expect(await grpcCode(LogService.method.append, records)).toBe(status.RESOURCE_EXHAUSTED);
+      expect(await post(append, 'application/proto', unknown)).toBe(400);
+      expect(await post(append, 'application/proto', records)).toBe(429);
+      expect(await post(append, 'application/json', `{"records":[${'{},'.repeat(1_000_000)}{}]}`)).toBe(429);
+    }));
+});
