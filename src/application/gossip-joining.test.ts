@@ -76,7 +76,7 @@ describe('a node is kept in the gossip', () => {
   it('with a word to the operator once a minute', async () => {
     const kept = new Kept(['a:1'], []);
     await kept.asks(50_000);
-    expect(kept.warnings).toHaveLength(1);
+    expect(kept.warnings).toEqual([{ addrs: ['a:1'], former: [], reasons: ['nobody answers at a:1'] }]);
     await kept.asks(20_000);
     expect(kept.warnings).toHaveLength(2);
     await kept.end();

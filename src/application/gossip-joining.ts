@@ -38,27 +38,28 @@ export async function keepInGossip({ gossip, addrs, clock, logger, signal }: Gos
     }
     const inTurn = isAlone(gossip) ? former.splice(0, formerMax) : [];
     former.push(...inTurn);
-    await Promise.all(
-      [...new Set([...waiting, ...inTurn])].map(async (addr) => (await join(addr)) && waiting.delete(addr)),
-    );
+    const failures = await Promise.all([...new Set([...waiting, ...inTurn])].map(join));
     if (isAlone(gossip) && quietMs >= sayEveryMs && !signal.aborted) {
       quietMs = 0;
-      logger.warn({ addrs, former }, 'no other node answers yet');
+      const reasons = failures.flatMap((failure) => failure?.message ?? []);
+      logger.warn({ addrs, former, reasons }, 'in the gossip with nobody yet');
     }
     await pause(clock, pauseMs, signal).catch(() => undefined);
     quietMs += pauseMs;
     pauseMs = Math.min(pauseMs * 2, longestPauseMs);
   }
 
-  async function join(addr: string): Promise<boolean> {
+  async function join(addr: string): Promise<UnavailableError | undefined> {
     try {
       await gossip.join([addr], signal);
-      logger.debug({ addr }, 'joined the gossip');
-      return true;
     } catch (error) {
-      if (signal.aborted || error instanceof UnavailableError) return false;
+      if (error instanceof UnavailableError) return error;
+      if (signal.aborted) return undefined;
       throw error;
     }
+    waiting.delete(addr);
+    logger.debug({ addr }, 'joined the gossip');
+    return undefined;
   }
 }
 

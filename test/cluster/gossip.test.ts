@@ -93,7 +93,10 @@ async function keepsOut({ nodes, agents }: Gossip, own: Run): Promise<void> {
   expect([ok, output]).toEqual([undefined, expect.stringContaining('Error joining')]);
   expect(await agent.statuses()).toEqual(['stranger alive']);
   await agent.kill();
-  await stranger.until('it was not let in', ({ stderr }) => stderr.includes('no other node answers yet') || undefined);
+  await stranger.until(
+    'it was not let in',
+    ({ stderr }) => stderr.includes('in the gossip with nobody yet') || undefined,
+  );
   await stranger.killNine();
   for (const each of agents) expect((await each.statuses()).join()).not.toContain('stranger');
 }
