@@ -2,10 +2,12 @@ import { createClient, type Client } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { GrpcServerOptions } from '../../src/adapters/grpc/index.js';
 import type { HttpServerOptions } from '../../src/adapters/http/index.js';
+import type { ClientTls } from '../../src/client/index.js';
 import { Log } from '../../src/gen/log/v1/log_pb.js';
 import { eventually, tell } from '../cluster/deadline.js';
 import { compile, Scratch, ServerProcess } from '../end-to-end/golog-process.js';
@@ -47,13 +49,14 @@ class HonestClient {
   readonly failures: unknown[] = [];
   readonly #clients: Client<typeof Log>[];
   readonly #sessions: Http2SessionManager[];
-  readonly #agent = new Agent({ keepAlive: true });
+  readonly #agent: Agent;
   #working = false;
   #work: Promise<unknown> = Promise.resolve();
 
-  constructor(grpcPort: number, httpPort: number) {
-    const [grpc, http] = [`http://127.0.0.1:${grpcPort}`, `http://127.0.0.1:${httpPort}`];
-    this.#sessions = [grpc, http].map((url) => new Http2SessionManager(url));
+  constructor(grpcPort: number, httpPort: number, tls?: ClientTls) {
+    const [grpc, http] = [grpcPort, httpPort].map((port) => `http${tls ? 's' : ''}://127.0.0.1:${port}`);
+    this.#sessions = [grpc, http].map((url) => new Http2SessionManager(url, {}, { ...tls }));
+    this.#agent = tls ? new TlsAgent({ keepAlive: true, ...tls }) : new Agent({ keepAlive: true });
     this.#clients = [
       createGrpcTransport({ baseUrl: grpc, sessionManager: this.#sessions[0] }),
       createGrpcTransport({ baseUrl: http, sessionManager: this.#sessions[1] }),
@@ -101,18 +104,19 @@ export class AttackedNode {
   private constructor(
     private readonly scratch: Scratch,
     private readonly process: ServerProcess,
+    tls?: ClientTls,
   ) {
     this.grpcPort = Number(process.rpcAddr.split(':').at(-1));
     this.httpPort = Number(process.httpAddr.split(':').at(-1));
-    this.#honest = new HonestClient(this.grpcPort, this.httpPort);
+    this.#honest = new HonestClient(this.grpcPort, this.httpPort, tls);
   }
 
-  static async start(limits: ListenerLimits, flags: readonly string[] = []): Promise<AttackedNode> {
+  static async start(limits: ListenerLimits, flags: readonly string[] = [], tls?: ClientTls): Promise<AttackedNode> {
     compile();
     const scratch = new Scratch();
     const through = [process.execPath, join(root, 'test/attacks/serve-child.js'), JSON.stringify(limits)];
     const started = ServerProcess.spawn(scratch.folder('data'), '0', flags, through);
-    const node = new AttackedNode(scratch, await started.served());
+    const node = new AttackedNode(scratch, await started.served(), tls);
     node.#honest.start();
     await eventually('honest work', () => node.#honest.calls > 600 || undefined);
     await node.#honest.stop();

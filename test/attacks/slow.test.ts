@@ -12,16 +12,16 @@ import { produceHeaders } from './malformed.js';
 let node: AttackedNode;
 
 beforeAll(async () => {
-  const slowMs = 1_000;
+  const slowMs = 600;
   node = await AttackedNode.start({
     grpc: {
-      ...{ handshakeMs: slowMs, requestMs: slowMs, stallMs: slowMs, connectionIdleMs: 2 * slowMs },
-      ...{ keepaliveMs: 500, keepaliveTimeoutMs: 1_500 },
+      ...{ handshakeMs: 1_000, requestMs: slowMs, stallMs: slowMs, connectionIdleMs: 2 * slowMs },
+      ...{ keepaliveMs: 500, keepaliveTimeoutMs: 1_000 },
     },
     http: {
       timeouts: {
-        ...{ handshakeMs: slowMs, headersMs: slowMs, bodyMs: slowMs, stallMs: slowMs },
-        ...{ keepAliveMs: slowMs, sessionIdleMs: 2 * slowMs, pingIntervalMs: slowMs },
+        ...{ handshakeMs: 1_000, headersMs: slowMs, bodyMs: slowMs, stallMs: slowMs },
+        ...{ keepAliveMs: slowMs, sessionIdleMs: 2 * slowMs, pingIntervalMs: 1_000 },
       },
     },
   });
