@@ -33,7 +33,7 @@ export const mebibyte = 1024 * 1024;
 /** What may stay of an attack: compiled code, pools. A thousand sessions that leak are more. */
 const liveSlackBytes = 8 * mebibyte;
 /** What the allocator has not given back of it; nothing of it is in use. */
-const residentSlackBytes = 256 * mebibyte;
+const residentSlackBytes = 384 * mebibyte;
 /** A loop that is idle wakes up this soon, or soon after that it does, on a machine that others use as well. */
 const idleLoopDelayMs = 50;
 /** A call of somebody honest may take so long while the node is attacked. */
@@ -145,7 +145,7 @@ export class AttackedNode {
   async withstands(
     name: string,
     attack: () => Promise<unknown>,
-    { withinMs = 15_000, peakBytesMax = 256 * mebibyte } = {},
+    { withinMs = 15_000, peakBytesMax = 384 * mebibyte } = {},
   ): Promise<void> {
     await this.#account();
     this.#takePeakBytes();

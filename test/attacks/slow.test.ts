@@ -54,8 +54,8 @@ const callTo = (path: string, method = 'POST', contentType = 'application/grpc')
 
 const tail = [h2.headers(1, callTo('/golog.v1.LogService/Tail')), h2.data(1, h2.enveloped(Buffer.alloc(0)), 1)];
 
-const onBoth = (name: string, attack: (port: number) => Promise<void>): Promise<void> =>
-  node.withstands(name, () => Promise.all([attack(node.grpcPort), attack(node.httpPort)]));
+const onBoth = (name: string, attack: (port: number) => Promise<void>, limits = {}): Promise<void> =>
+  node.withstands(name, () => Promise.all([attack(node.grpcPort), attack(node.httpPort)]), limits);
 
 describe('a deadline closes', () => {
   it('who is slow to begin', async () => {
@@ -143,11 +143,16 @@ describe('a deadline closes', () => {
   });
 
   it('100 readers that leave all in the kernel, and what is kept for them is bounded', () =>
-    onBoth('deaf readers', async (port) => {
-      const windows = [h2.setting.initialWindowSize, 0x7fffffff] as const;
-      for (let count = 0; count < 50; count += 1) {
-        const client = await HostileClient.greet(port, { deaf: true }, windows);
-        client.send(h2.windowUpdate(0, 0x7fff0000 - 65_535), ...tail);
-      }
-    }));
+    onBoth(
+      'deaf readers',
+      async (port) => {
+        const windows = [h2.setting.initialWindowSize, 0x7fffffff] as const;
+        for (let count = 0; count < 50; count += 1) {
+          const client = await HostileClient.greet(port, { deaf: true }, windows);
+          client.send(h2.windowUpdate(0, 0x7fff0000 - 65_535), ...tail);
+        }
+      },
+      // For each what was read, up to 2 MiB, and the messages made of it.
+      { peakBytesMax: 512 * mebibyte },
+    ));
 });
