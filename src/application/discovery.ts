@@ -1,5 +1,6 @@
 import { encodeNodeTags, type GossipNode, gossipNodes, type NodeTags } from './gossip-tags.js';
 import { keepInGossip } from './gossip-joining.js';
+import { pause } from './pause.js';
 import type { Clock } from './ports/clock.js';
 import type { Gossip } from './ports/gossip.js';
 import type { Logger } from './ports/logger.js';
@@ -18,6 +19,7 @@ export interface DiscoveryOptions {
 export class Discovery {
   readonly #closing = new AbortController();
   readonly #joining: Promise<void>;
+  readonly #asked: Promise<void>;
   #tags: NodeTags;
 
   private constructor(
@@ -28,10 +30,12 @@ export class Discovery {
     const { gossip, startJoinAddrs: addrs, tags, clock, logger, onFailure } = options;
     this.#tags = tags;
     const { signal } = this.#closing;
+    let onRound = (): void => undefined;
+    this.#asked = new Promise((resolve) => (onRound = resolve));
     this.#joining =
       addrs.length + gossip.former.length === 0
         ? Promise.resolve()
-        : keepInGossip({ gossip, addrs, clock, logger, signal }).catch((error: unknown) => onFailure(error));
+        : keepInGossip({ gossip, addrs, clock, logger, signal, onRound }).catch((error: unknown) => onFailure(error));
   }
 
   /** Rejects as `Gossip.start`. */
@@ -57,6 +61,14 @@ export class Discovery {
         node.uuid !== uuid &&
         (clusterId === undefined || node.clusterId === undefined || node.clusterId === clusterId),
     );
+  }
+
+  /** Whether the given addresses lead to a cluster: known once each was asked, or else after `msMax`. */
+  async findsCluster(msMax: number, signal: AbortSignal): Promise<boolean> {
+    const late = pause(this.options.clock, msMax, signal).catch(() => undefined);
+    await Promise.race([this.#asked, late]);
+    signal.throwIfAborted();
+    return this.nodes().some(({ clusterId }) => clusterId !== undefined);
   }
 
   /** Says goodbye. */

@@ -18,6 +18,8 @@ export interface GossipJoiningOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** Told when each of the addresses has been asked once more, and has answered or not. */
+  readonly onRound: () => void;
 }
 
 /**
@@ -26,7 +28,8 @@ export interface GossipJoiningOptions {
  * left, as after a partition that lasted longer than the failed are remembered; then those that were there before as
  * well, in turn. Resolves on abort.
  */
-export async function keepInGossip({ gossip, addrs, clock, logger, signal }: GossipJoiningOptions): Promise<void> {
+export async function keepInGossip(options: GossipJoiningOptions): Promise<void> {
+  const { gossip, addrs, clock, logger, signal, onRound } = options;
   let waiting = new Set(addrs);
   const former = [...gossip.former];
   let pauseMs = firstPauseMs;
@@ -39,6 +42,7 @@ export async function keepInGossip({ gossip, addrs, clock, logger, signal }: Gos
     const inTurn = isAlone(gossip) ? former.splice(0, formerMax) : [];
     former.push(...inTurn);
     const failures = await Promise.all([...new Set([...waiting, ...inTurn])].map(join));
+    onRound();
     if (isAlone(gossip) && quietMs >= sayEveryMs && !signal.aborted) {
       quietMs = 0;
       const reasons = failures.flatMap((failure) => failure?.message ?? []);

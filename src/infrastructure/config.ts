@@ -80,7 +80,7 @@ export const options = {
   },
   bootstrap: {
     schema: flag,
-    help: 'begin a cluster of one; what a node with nothing to join does anyway',
+    help: 'begin a cluster of one, unless --start-join-addrs lead to one; what a node with nothing to join does anyway',
     initial: false,
   },
   'bootstrap-expect': {

@@ -41,6 +41,8 @@ import { type Listening, type Membership, OnFatal } from './node.js';
 
 /** Without a quorum a node cannot leave, and a stop must end. */
 const leaveMsMax = 3_000;
+/** For the nodes that a bootstrapping one is given to say that they are in a cluster. */
+const bootstrapLookMs = 2_000;
 
 type Part = Pick<Taken, 'consensus' | 'close'>;
 
@@ -262,7 +264,8 @@ async function openAndTakePart(beginning: Beginning): Promise<Taken> {
 
   async function enterCluster(): Promise<void> {
     const joiner: Joiner = { ...self, bootstrapExpect: config['bootstrap-expect'] };
-    if ((config['start-join-addrs'].length > 0 || joiner.bootstrapExpect > 1) && !config.bootstrap) {
+    const hasAddrs = config['start-join-addrs'].length > 0;
+    if (config.bootstrap ? hasAddrs && (await isLate()) : hasAddrs || joiner.bootstrapExpect > 1) {
       endpoint.setDesk({ admit: () => Promise.resolve({ kind: 'waiting', joiner }) });
       const transport = await container.getAsync<JoinTransport>(JoinTransport);
       const joined = await joinCluster({ transport, addresses: rpcAddrs, joiner, clock, logger, signal });
@@ -275,5 +278,12 @@ async function openAndTakePart(beginning: Beginning): Promise<Taken> {
     }
     await configuration.write({ id: 1, contacts: [], history: [firstConfiguration({ id: 1, ...self })] });
     logger.info({}, 'began a cluster of one');
+  }
+
+  /** A node that was to begin the cluster and lost its disk since must not begin another one beside it. */
+  async function isLate(): Promise<boolean> {
+    const finds = await discovery.findsCluster(bootstrapLookMs, signal);
+    if (finds) logger.warn({}, '--bootstrap: there is a cluster already, and this node joins it');
+    return finds;
   }
 }
