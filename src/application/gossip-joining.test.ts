@@ -26,7 +26,14 @@ class Kept {
     };
     const silent = { debug: () => undefined, info: () => undefined, error: () => undefined };
     const logger = { ...silent, warn: (fields: object) => void this.warnings.push(fields) };
-    this.#kept = keepInGossip({ gossip, addrs, clock: this.clock, logger, signal: this.#stop.signal, onRound: () => undefined });
+    this.#kept = keepInGossip({
+      gossip,
+      addrs,
+      clock: this.clock,
+      logger,
+      signal: this.#stop.signal,
+      onRound: () => undefined,
+    });
   }
 
   /** Whom it asks in this time; a round takes 5 s at most. */

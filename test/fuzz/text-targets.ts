@@ -25,6 +25,8 @@ const memberName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const folder = mkdtempSync(join(tmpdir(), 'golog-fuzz-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 let files = 0;
+/** Of what the system's calls leave for the collector, whatever was read. */
+const filesBytesMax = 16 << 20;
 
 /** A file that was not there before, so that inputs tried at once do not meet. */
 async function inFile<T>(input: Uint8Array, read: (path: string) => T): Promise<Awaited<T>> {
@@ -234,6 +236,7 @@ export const textTargets: readonly Target[] = [
     words: ['"AAECAwQFBgcICQoLDA0ODw=="', 'null', '{', '1'],
     decode: async (input) => (await inFile(input, readKeyring))?.secrets,
     refusals: [MalformedGossipError],
+    heldBytesMax: filesBytesMax,
   },
   {
     name: 'serf-snapshot',
@@ -250,5 +253,6 @@ export const textTargets: readonly Target[] = [
         return snapshot;
       }),
     refusals: [],
+    heldBytesMax: filesBytesMax,
   },
 ];
