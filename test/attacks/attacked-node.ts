@@ -145,7 +145,7 @@ export class AttackedNode {
   async withstands(
     name: string,
     attack: () => Promise<unknown>,
-    { withinMs = 15_000, peakBytesMax = 384 * mebibyte } = {},
+    { withinMs = 15_000, peakBytesMax = 384 * mebibyte, loopDelayMsMax = Infinity } = {},
   ): Promise<void> {
     await this.#account();
     this.#takePeakBytes();
@@ -197,6 +197,7 @@ export class AttackedNode {
     );
     endHostility();
     if (honest.failures.length > 0) throw new AggregateError(honest.failures.splice(0), `${name}: honest calls failed`);
+    if (loopDelayMaxMs > loopDelayMsMax) throw new Error(`${name}: the loop was held up for ${loopDelayMaxMs} ms`);
     if (peakBytes > peakBytesMax) throw new Error(`${name}: memory grew by ${inMebibytes(peakBytes)}`);
   }
 

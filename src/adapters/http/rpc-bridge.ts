@@ -5,14 +5,17 @@ import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/conn
 import { constants } from 'node:http2';
 import type { Access, Caller } from '../../application/access.js';
 import type { Logger } from '../../application/ports/logger.js';
-import { type HttpRequest, type HttpResponse, isHttp2, isHttp2Response, onceClosed, respond } from './http-message.js';
+import { type HttpRequest, type HttpResponse, isHttp2, isHttp2Response, onceClosed } from './http-message.js';
 import { callerKey, guardInterceptor } from './call-guard.js';
-import { withExactNumbers } from './json-numbers.js';
+import { decodeJson, limitElements, withElementLimit } from './element-limit.js';
 import { HttpProblem } from './problem.js';
 
 /** `setTimeout` takes no more: 24.8 days. */
 const timeoutMsMax = 2 ** 31 - 1;
 const writeBytesMax = 64 * 1024 * 1024;
+
+/** Connect decodes JSON by a decoder given here, though its types do not say so. */
+const jsonOptions = { ignoreUnknownFields: true, textDecoder: { decode: decodeJson } };
 
 export interface RpcBridgeOptions {
   readonly readBytesMax: number;
@@ -37,12 +40,13 @@ export class RpcBridge {
     access?: Access,
   ) {
     const router = createConnectRouter({
-      acceptCompression: [compressionGzip, compressionBrotli],
+      acceptCompression: [compressionGzip, compressionBrotli].map(limitElements),
       readMaxBytes: options.readBytesMax,
       writeMaxBytes: writeBytesMax,
       maxTimeoutMs: timeoutMsMax,
       // What nobody knows is not kept: half a million fields of two bytes were 450 MB.
       binaryOptions: { readUnknownFields: false },
+      jsonOptions,
       interceptors: access === undefined ? [] : [guardInterceptor(access, logger)],
     });
     routes(router);
@@ -69,17 +73,10 @@ export class RpcBridge {
     } catch {
       throw new HttpProblem(400, 'Invalid input', 'the request has no usable Host');
     }
-    try {
-      universalRequest = withExactNumbers(handler, universalRequest, this.options.readBytesMax);
-    } catch (error) {
-      const body = JSON.stringify({ code: 'invalid_argument', message: ConnectError.from(error).rawMessage });
-      respond(request, response, 400, { 'content-type': 'application/json' }, body);
-      return;
-    }
     this.#limitBody(handler, request);
     const writer = new ResponseWriter(response, this.options.stallMs);
     try {
-      await writer.write(await handler(universalRequest));
+      await writer.write(await handler(withElementLimit(universalRequest)));
     } catch (error) {
       // Most often the reader has gone. What a handler throws is in the response already.
       if (!writer.closed) this.logger.warn({ err: error, method: handler.requestPath }, 'response not sent');
