@@ -17,7 +17,7 @@ export class Finding extends Error {
 /** Decodes the input of the seed. Rejects with a `Finding`. */
 export async function tryOnce(target: Target, seed: number): Promise<Outcome> {
   const input = inputFor(target, new Chance(seed).fork(target.name));
-  const heldMax = (target.heldBytesMax ?? 1 << 20) + (target.heldBytesForEach ?? 64) * input.length;
+  const heldMax = (target.heldBytesMax ?? 4 << 20) + (target.heldBytesForEach ?? 64) * input.length;
   const attempts: Attempt[] = [];
   while (attempts.length < triesMax) {
     const attempt = await attemptOnce(target, input.slice());

@@ -196,7 +196,6 @@ export const gossipTargets: readonly Target[] = [
     wrap: (content) => (content.length % 2 === 0 ? inCompound(content) : wrapCompressed(content)),
     decode: (input) => packetOnce(input),
     refusals,
-    heldBytesMax: 4 << 20,
   },
   {
     name: 'packet-encrypted',
@@ -205,14 +204,12 @@ export const gossipTargets: readonly Target[] = [
     // What a member with a key may say: the seal is whole, what lies in it is not.
     decode: (input) => packetOnce(seal(input, keyring), keyring),
     refusals,
-    heldBytesMax: 4 << 20,
   },
   {
     name: 'packet-seal',
     valid: (chance) => seal(packet(chance), keyring),
     decode: (input) => packetOnce(input, keyring),
     refusals,
-    heldBytesMax: 4 << 20,
   },
   {
     name: 'stream',

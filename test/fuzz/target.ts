@@ -17,7 +17,7 @@ export interface Target {
    */
   decode(bytes: Uint8Array): unknown;
   readonly refusals: readonly ErrorClass[];
-  /** What a decoded input may hold beyond those for each of its bytes (default: 1 MiB). */
+  /** What a decoded input may hold beyond those for each of its bytes (default: 4 MiB: what the engine compiles and throws away counts, too). */
   readonly heldBytesMax?: number;
   /** What may be held for each byte (default: 64). An empty message of protobuf takes two bytes, and is an object. */
   readonly heldBytesForEach?: number;

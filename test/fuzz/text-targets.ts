@@ -98,7 +98,6 @@ export const textTargets: readonly Target[] = [
       return [value, headers];
     },
     refusals,
-    heldBytesMax: 4 << 20,
   },
   {
     name: 'json-consume',
@@ -106,7 +105,6 @@ export const textTargets: readonly Target[] = [
     words: jsonWords,
     decode: consumeOnce,
     refusals,
-    heldBytesMax: 4 << 20,
   },
   {
     name: 'query',
@@ -126,7 +124,6 @@ export const textTargets: readonly Target[] = [
       return text;
     },
     refusals,
-    heldBytesMax: 4 << 20,
   },
   {
     name: 'member-name',

@@ -45,6 +45,7 @@ describe('a policy that is not whole', () => {
     ['a model without a matcher', model.slice(0, model.indexOf('[matchers]')), policy, /./],
     ['a matcher that does not parse', model.replace('r.sub == p.sub', 'r.sub == =='), policy, /./],
     ['regexMatch', model.replace('r.sub == p.sub', 'regexMatch(r.sub, p.sub)'), policy, /regexMatch/],
+    ['a long one', `${model}# ${'x'.repeat(16_384)}`, policy, /at most 16384/],
     ['eval', model.replace('r.sub == p.sub', 'eval(p.sub)'), policy, /eval/],
   ])('is refused, and the last good one holds: %s', async (_, badModel, badPolicy, message) => {
     const authorizer = new CasbinAuthorizer();

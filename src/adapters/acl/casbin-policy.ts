@@ -12,6 +12,9 @@ export class InvalidPolicyError extends Error {
   override readonly name = 'InvalidPolicyError';
 }
 
+/** Casbin's time for a model grows with the square of its length. */
+const modelCharsMax = 16 * 1024;
+
 interface PolicyLine {
   readonly number: number;
   readonly text: string;
@@ -30,6 +33,8 @@ export class CasbinPolicy {
 
   /** Rejects with `InvalidPolicyError`. Lines are checked one by one: Casbin itself passes over what it does not know. */
   static async parse({ model: modelText, policy }: PolicyTexts): Promise<CasbinPolicy> {
+    if (modelText.length > modelCharsMax)
+      throw new InvalidPolicyError(`the model has ${modelText.length} characters; at most ${modelCharsMax} are taken`);
     // Policies and certificates would be patterns and subjects of a backtracking engine, and `eval` runs policy text.
     if (/\b(regexMatch|eval)\s*\(/.test(modelText))
       throw new InvalidPolicyError('the model uses regexMatch or eval, which golog does not run over policy text');
