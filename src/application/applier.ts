@@ -151,6 +151,6 @@ export class Applier {
 
 /** Of an entry that the core has given out. */
 export function batchOf({ batch, index }: Entry): RecordBatch {
-  invariant(batch !== undefined, `entry ${index} has its batch`);
+  invariant(batch !== undefined, () => `entry ${index} has its batch`);
   return batch;
 }

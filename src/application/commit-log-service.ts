@@ -12,7 +12,7 @@ const bytesMaxDefault = 1024 * 1024;
 const bytesMaxLimit = 4 * 1024 * 1024;
 
 /** What all that follow ask for at a time, shared among them, but for the least that is worth a read. */
-const followBytesInAll = 4 * 1024 * 1024;
+const followBytesInAll = 2 * 1024 * 1024;
 const followBytesMin = 64 * 1024;
 
 /** Append by consensus; read what is committed from this node's own log. */

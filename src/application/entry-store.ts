@@ -94,11 +94,13 @@ export class EntryStore {
 
   #seal(entry: Entry, appendTimeMs: EpochMs): RecordBatch {
     const { proposals, changes, seal } = this.options;
-    invariant(entry.index === this.#end.index, `entry ${entry.index} comes where ${this.#end.index} is next`);
+    invariant(entry.index === this.#end.index, () => `entry ${entry.index} comes where ${this.#end.index} is next`);
     const records = entry.type === 'normal' && entry.data.length > 0 ? proposals.recordsOf(entry) : undefined;
+    const { kind, payload } = batchContentOf(entry);
     const batch = sealBatch(
       {
-        ...batchContentOf(entry),
+        kind,
+        payload,
         index: toIndex(entry.index),
         term: toTerm(entry.term),
         baseOffset: this.#end.offset,

@@ -71,8 +71,9 @@ export class Proposals {
   place({ index, term }: RecordBatch): void {
     const proposal = this.#unplaced.shift();
     if (proposal === undefined) return;
-    this.#unplacedRecords -= proposal.records.count;
-    this.#waiters.set(index, { ...proposal, term });
+    const { records, resolve, reject } = proposal;
+    this.#unplacedRecords -= records.count;
+    this.#waiters.set(index, { records, resolve, reject, term });
   }
 
   /** The core has given out all that it took: what has no place by now was never in the log. */

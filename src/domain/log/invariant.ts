@@ -3,6 +3,7 @@ export class InvariantError extends Error {
   override readonly name = 'InvariantError';
 }
 
-export function invariant(condition: boolean, rule: string): asserts condition {
-  if (!condition) throw new InvariantError(rule);
+/** @param rule what holds; a function where it is checked too often for a text to be made each time */
+export function invariant(condition: boolean, rule: string | (() => string)): asserts condition {
+  if (!condition) throw new InvariantError(typeof rule === 'string' ? rule : rule());
 }

@@ -139,7 +139,10 @@ export class Log {
     this.assertAppendable();
     let place = this.#list.end;
     for (const batch of batches) {
-      invariant(follows(batch, place), `batch ${batch.index} at offset ${batch.baseOffset} is not next in the log`);
+      invariant(
+        follows(batch, place),
+        () => `batch ${batch.index} at offset ${batch.baseOffset} is not next in the log`,
+      );
       place = placeAfter(batch);
     }
     await this.#fatally('append', () => this.#append(batches));
@@ -277,7 +280,7 @@ export class Log {
   async truncateSuffix(from: Index): Promise<void> {
     this.#beginChange('truncateSuffix');
     const list = this.#list;
-    invariant(from >= this.startIndex && from <= this.lastIndex + 1, `index ${from} is in the log or next`);
+    invariant(from >= this.startIndex && from <= this.lastIndex + 1, () => `index ${from} is in the log or next`);
     const first = list.firstUnreadableBefore(from);
     if (first > this.lastIndex && !list.quarantine.reaches(first)) return;
     const kept = list.countBelow(first);
