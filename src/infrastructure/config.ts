@@ -123,7 +123,7 @@ export const options = {
   'tick-interval': {
     schema: duration.pipe(z.number().min(10, 'expected at least 10ms').max(10_000, 'expected at most 10s')),
     value: 'TIME',
-    help: 'between heartbeats; a leader that is silent for 10 to 20 of them is replaced',
+    help: 'half of the time between heartbeats; a leader that is silent for 10 to 20 of these is replaced',
     initial: '100ms',
   },
   'segment-bytes': {
