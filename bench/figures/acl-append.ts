@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { ratioRow, type Figure } from '../harness/figure.js';
 import { appendFor } from '../harness/loads.js';
 import { inTurn } from '../harness/rounds.js';
@@ -7,19 +8,9 @@ import { inTurn } from '../harness/rounds.js';
 const rounds = 5;
 const roundSeconds = 2;
 
-/** The original's; the policy has so many rules that a decision which is not kept would be seen. */
-const model = `[request_definition]
-r = sub, obj, act
-
-[policy_definition]
-p = sub, obj, act
-
-[policy_effect]
-e = some(where (p.eft == allow))
-
-[matchers]
-m = r.sub == p.sub && r.obj == p.obj && r.act == p.act
-`;
+/** The original's. */
+const modelFile = fileURLToPath(new URL('../../../test/model.conf', import.meta.url));
+/** So many rules that a decision which is not kept would be seen. */
 const strangers = Array.from({ length: 200 }, (_, place) => `p, client-${place}, *, produce\n`);
 
 export const aclAppend: Figure = {
@@ -27,8 +18,7 @@ export const aclAppend: Figure = {
   title: 'batched append over gRPC by leave of a policy, against none',
   run: async (bench) => {
     const directory = await bench.temporaryDirectory();
-    const [modelFile, policyFile] = [join(directory, 'model.conf'), join(directory, 'policy.csv')];
-    await writeFile(modelFile, model);
+    const policyFile = join(directory, 'policy.csv');
     await writeFile(policyFile, `${strangers.join('')}p, anonymous, *, produce\n`);
     const acl = ['--acl-model-file', modelFile, '--acl-policy-file', policyFile];
     const guarded = await bench.startGolog(undefined, acl);

@@ -1,9 +1,9 @@
 import { encodeNodeTags, type GossipNode, gossipNodes, type NodeTags } from './gossip-tags.js';
 import { keepInGossip } from './gossip-joining.js';
-import { pause } from './pause.js';
 import type { Clock } from './ports/clock.js';
 import type { Gossip } from './ports/gossip.js';
 import type { Logger } from './ports/logger.js';
+import { unlessAborted } from './unless-aborted.js';
 
 export interface DiscoveryOptions {
   readonly gossip: Gossip;
@@ -65,9 +65,9 @@ export class Discovery {
 
   /** Whether the given addresses lead to a cluster: known once each was asked, or else after `msMax`. */
   async findsCluster(msMax: number, signal: AbortSignal): Promise<boolean> {
-    const late = pause(this.options.clock, msMax, signal).catch(() => undefined);
-    await Promise.race([this.#asked, late]);
-    signal.throwIfAborted();
+    let cancel = (): void => undefined;
+    const late = new Promise<void>((resolve) => (cancel = this.options.clock.after(msMax, resolve)));
+    await unlessAborted(signal, Promise.race([this.#asked, late])).finally(cancel);
     return this.nodes().some(({ clusterId }) => clusterId !== undefined);
   }
 

@@ -4,6 +4,7 @@ import { UnavailableError } from '../../application/errors.js';
 import type { JoinAnswer, Joiner, JoinTransport } from '../../application/ports/join-transport.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
 import { JoinRequestSchema, JoinResponseSchema, PeerService } from '../../gen/golog/peer/v1/peer_service_pb.js';
+import { ask, pathOf } from './ask.js';
 import { answerOf } from './join-messages.js';
 import { peerChannelOptions } from './peer-connection.js';
 import { inClear, type PeerCredentials } from './peer-credentials.js';
@@ -19,41 +20,17 @@ export class GrpcJoinTransport implements JoinTransport {
   async ask(rpcAddr: string, joiner: Joiner, signal: AbortSignal): Promise<JoinAnswer> {
     signal.throwIfAborted();
     const client = new Client(rpcAddr, this.credentials(), peerChannelOptions);
+    const request = Buffer.from(toBinary(JoinRequestSchema, create(JoinRequestSchema, { joiner })));
+    const question = { path: pathOf(PeerService.method.join), request, metadata: new Metadata(), deadlineMs: answerMs };
     try {
-      return await ask(client, rpcAddr, joiner, signal);
+      return answerOf(peerMessage(JoinResponseSchema, await ask(client, question, signal)));
+    } catch (error) {
+      if (error instanceof InvalidInputError)
+        throw new UnavailableError(`${rpcAddr} answers nonsense: ${error.message}`);
+      if (error instanceof UnavailableError) throw new UnavailableError(`${rpcAddr} does not answer: ${error.message}`);
+      throw error;
     } finally {
       client.close();
     }
   }
-}
-
-function ask(client: Client, rpcAddr: string, joiner: Joiner, signal: AbortSignal): Promise<JoinAnswer> {
-  return new Promise((resolve, reject) => {
-    const call = client.makeUnaryRequest(
-      `/${PeerService.typeName}/${PeerService.method.join.name}`,
-      (request: Uint8Array) => Buffer.from(request),
-      (response: Uint8Array) => response,
-      toBinary(JoinRequestSchema, create(JoinRequestSchema, { joiner })),
-      new Metadata(),
-      { deadline: Date.now() + answerMs },
-      (error, response) => {
-        signal.removeEventListener('abort', abort);
-        if (signal.aborted) reject(signal.reason as Error);
-        else if (error) reject(new UnavailableError(`${rpcAddr} does not answer: ${error.details}`));
-        else if (response) settle(response);
-      },
-    );
-    const settle = (response: Uint8Array): void => {
-      try {
-        resolve(answerOf(peerMessage(JoinResponseSchema, response)));
-      } catch (error) {
-        const isMalformed = error instanceof InvalidInputError;
-        reject(isMalformed ? new UnavailableError(`${rpcAddr} answers nonsense: ${error.message}`) : error);
-      }
-    };
-    const abort = (): void => {
-      call.cancel();
-    };
-    signal.addEventListener('abort', abort);
-  });
 }
