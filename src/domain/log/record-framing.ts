@@ -5,11 +5,20 @@ import { WireReader, WireType, malformed, writeVarint } from './wire-reader.js';
 /** The tag in front of each record of a payload: field 4 of `golog.v1.RecordBatch`, length-delimited. */
 export const storedRecordTag = 0x22;
 
-const valueField = 1;
 const firstServerField = 2;
 const lastServerField = 5;
-const keyField = 6;
-const headersField = 7;
+
+/** The wire types of the fields of `log.v1.Record`, by number: a reader that trusts them would lose its place. */
+const wireTypes: readonly (number | undefined)[] = [
+  undefined,
+  WireType.bytes,
+  WireType.varint,
+  WireType.varint,
+  WireType.varint,
+  WireType.bytes,
+  WireType.bytes,
+  WireType.bytes,
+];
 
 /**
  * Checks the record from the reader's place to `end` and moves past it. True when its bytes can be stored as they
@@ -44,8 +53,9 @@ function checkRareField(reader: WireReader, tag: number, place: number): boolean
     checkHeader(reader, place);
     return true;
   }
-  if (field === valueField || field === keyField || field === headersField)
-    throw recordError(place, `field ${field} has wire type ${tag & 7}, expected ${WireType.bytes}`);
+  const expected = wireTypes.at(field);
+  if (expected !== undefined && expected !== (tag & 7))
+    throw recordError(place, `field ${field} has wire type ${tag & 7}, expected ${expected}`);
   if (reader.skip(tag) === malformed) throw recordError(place, `field ${field} is malformed or a group`);
   return field < firstServerField || field > lastServerField;
 }
