@@ -5,6 +5,8 @@ import type { GrpcServerOptions } from '../../src/adapters/grpc/index.js';
 import { Log } from '../../src/gen/log/v1/log_pb.js';
 import { type Fixture, start, until } from './fixture.js';
 
+/** What waits for it fails. */
+const longerThanATestMs = 60_000;
 const sockets: Socket[] = [];
 let fixture: Fixture | undefined;
 
@@ -33,13 +35,11 @@ const settings = '\0\0\0\x04\0\0\0\0\0';
 
 describe('close', () => {
   it('does not wait for connections that say nothing, or half a preface', async () => {
-    const { server, port } = await serve();
+    const { server, port } = await serve({ handshakeMs: longerThanATestMs });
     const silent = await raw(port);
     const half = await raw(port, 'PRI * HTT');
     await until(() => server.connections === 2);
-    const started = performance.now();
-    await server.close(60_000);
-    expect(performance.now() - started).toBeLessThan(1_000);
+    await server.close(longerThanATestMs);
     await until(() => silent.destroyed && half.destroyed);
   });
 
@@ -47,13 +47,11 @@ describe('close', () => {
     ['the preface and no SETTINGS', preface],
     ['the preface and SETTINGS', preface + settings],
     ['the preface and bytes of no frame', preface + '\xff'.repeat(20_000)],
-  ])('takes a second longer than the grace at most for a peer that sends %s', async (_what, bytes) => {
-    const { server, port } = await serve();
+  ])('takes little longer than the grace for a peer that sends %s', async (_what, bytes) => {
+    const { server, port } = await serve({ handshakeMs: longerThanATestMs });
     await raw(port, bytes);
     await until(() => server.connections === 1);
-    const started = performance.now();
     await server.close(100);
-    expect(performance.now() - started).toBeLessThan(1_100);
     expect(server.connections).toBe(0);
   });
 });

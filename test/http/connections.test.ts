@@ -9,6 +9,8 @@ import { Log } from '../../src/gen/log/v1/log_pb.js';
 import type { FakeCommitLog } from './fake-commit-log.js';
 import { closeAll, eventually, serve } from './harness.js';
 
+/** What waits for it fails. */
+const longerThanATestMs = 60_000;
 const sockets: Socket[] = [];
 const sessions: ClientHttp2Session[] = [];
 
@@ -239,16 +241,15 @@ it('a session whose client has closed its side is let go before it is asked whet
 
 describe('shutdown', () => {
   it('is immediate when nothing is in use', async () => {
-    const { baseUrl, port, server } = await serve();
+    const timeouts = { handshakeMs: longerThanATestMs, headersMs: longerThanATestMs };
+    const { baseUrl, port, server } = await serve({ timeouts });
     await fetch(`${baseUrl}/healthz`);
     const log = createClient(Log, createGrpcTransport({ baseUrl }));
     await log.produce({ record: {} });
     const silent = await raw(port, '');
     const half = await raw(port, 'GET / HTT');
     await eventually('all are in', () => server.connections === 4);
-    const started = performance.now();
-    await server.close(10_000);
-    expect(performance.now() - started).toBeLessThan(1_000);
+    await server.close(longerThanATestMs);
     await eventually('all are closed', () => silent.closed && half.closed);
     await expect(fetch(`${baseUrl}/healthz`)).rejects.toThrow();
   });
@@ -275,7 +276,7 @@ describe('shutdown', () => {
     const posted = fetch(baseUrl, { method: 'POST', body: '{"record":{"value":"AA"}}' });
     await eventually('all are under way', () => commitLog.batches.length === 3 && commitLog.openFollows === 1);
 
-    const closed = server.close(10_000);
+    const closed = server.close(longerThanATestMs);
     await expect(tail).rejects.toMatchObject({ code: 14, rawMessage: 'this node is shutting down' });
     expect(commitLog.appendSignals.map(({ aborted }) => aborted)).toEqual([false, false, false]);
     open();
@@ -283,9 +284,7 @@ describe('shutdown', () => {
     expect((await posted).status).toBe(200);
     await expect(producing).rejects.toMatchObject({ code: 14 });
     expect(acknowledged).toHaveLength(1);
-    const started = performance.now();
     await closed;
-    expect(performance.now() - started).toBeLessThan(1_000);
   });
 
   it('takes no longer than the grace', async () => {
@@ -297,9 +296,7 @@ describe('shutdown', () => {
       () => 'cut',
     );
     await eventually('it is under way', () => commitLog.batches.length === 1);
-    const started = performance.now();
     await server.close(100);
-    expect(performance.now() - started).toBeLessThan(1_000);
     expect(await outcome).toBe('cut');
     expect(server.connections).toBe(0);
   });
