@@ -7,13 +7,11 @@ import type { ClientTls } from '../../src/client/index.js';
 import { channelCredentials } from '../../src/client/tls.js';
 
 const same = (bytes: Buffer): Buffer => bytes;
-/** From the first sign of an answer to the verdict that it is no refusal. */
-const settleMs = 60;
+/** The first byte of a message, as gRPC, gRPC-Web and Connect's streams frame it; what ends an answer has another. */
+const messageFlag = 0;
+const emptyMessage = Buffer.alloc(5, messageFlag);
 
-/** An empty message, as gRPC, gRPC-Web and Connect's streams frame it. */
-const emptyMessage = Buffer.alloc(5);
-
-/** How a gRPC call with one empty request is answered: a code's name, or `open` where it goes on. */
+/** How a gRPC call with one empty request is answered: a code's name, or `open` where it has a message first. */
 export async function grpcCode(
   address: string,
   tls: ClientTls,
@@ -21,16 +19,13 @@ export async function grpcCode(
   metadata = new Metadata(),
 ): Promise<string> {
   const client = new Client(address, channelCredentials(tls), { 'grpc.use_local_subchannel_pool': 1 });
-  const call = client.makeBidiStreamRequest(path, same, same, metadata, { deadline: Date.now() + 10_000 });
+  const call = client.makeBidiStreamRequest(path, same, same, metadata, { deadline: Date.now() + 25_000 });
   try {
     return await new Promise((resolve) => {
       call.on('error', () => undefined);
-      call.on('data', () => undefined);
+      call.once('data', () => resolve('open'));
       call.once('status', ({ code }) => {
         resolve(status[code]);
-      });
-      call.once('metadata', () => {
-        setTimeout(() => resolve('open'), settleMs);
       });
       call.write(Buffer.alloc(0));
       call.end();
@@ -47,7 +42,7 @@ interface Answer {
   readonly body: Buffer;
 }
 
-/** The answer, as far as it has come when it ends or has begun for a while. */
+/** The answer, as far as it has come when it ends or has its first message. */
 function post(port: number, tls: ClientTls, path: string, contentType: string, body: Buffer): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const request = httpsRequest(
@@ -58,10 +53,12 @@ function post(port: number, tls: ClientTls, path: string, contentType: string, b
           resolve({ httpStatus: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) });
           request.destroy();
         };
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('data', (chunk: Buffer) => {
+          chunks.push(chunk);
+          if (chunks[0][0] === messageFlag) settle();
+        });
         response.on('error', () => undefined);
         response.on('end', settle);
-        setTimeout(settle, settleMs);
       },
     );
     request.on('error', reject);
