@@ -1,10 +1,13 @@
 import type { ConfigurationFile, KeptConfiguration } from './configuration.js';
 import { UnavailableError } from './errors.js';
 import { askToJoin, joinCluster, type JoiningOptions } from './joining.js';
+import type { JoinTransport } from './ports/join-transport.js';
 import { unlessAborted } from './unless-aborted.js';
 
-/** A member that nobody answers in this time goes on: it may be the others that wait for it. */
+/** A member that hears of no leader in this time goes on: it may be the others that wait for it. */
 const answerMs = 1_000;
+/** A leader that is named may have to commit a change before it answers. */
+const leaderAnswerMs = 10_000;
 
 export interface RejoiningOptions extends JoiningOptions {
   readonly configuration: ConfigurationFile;
@@ -23,13 +26,26 @@ export async function rejoinCluster(options: RejoiningOptions): Promise<boolean>
   const wasTakenOut = isTakenOut(configuration, kept.id);
   if (wasTakenOut) logger.info({ id: kept.id }, 'this node was taken out of the cluster, and asks to be let in again');
   const deadline = new AbortController();
-  const late = new UnavailableError(`no answer within ${answerMs} ms`);
-  const cancel = clock.after(answerMs, () => deadline.abort(late));
+  const endIn = (ms: number) =>
+    clock.after(ms, () => deadline.abort(new UnavailableError(`no answer within ${ms} ms`)));
+  let cancel = endIn(answerMs);
+  let leaderIsNamed = false;
+  const transport: JoinTransport = {
+    ask: async (...request) => {
+      const answer = await options.transport.ask(...request);
+      if (answer.kind === 'retry' && answer.leaderAddr !== undefined && !leaderIsNamed) {
+        leaderIsNamed = true;
+        cancel();
+        cancel = endIn(leaderAnswerMs);
+      }
+      return answer;
+    },
+  };
   const inTime = AbortSignal.any([signal, deadline.signal]);
   try {
     const joined = wasTakenOut
       ? await joinCluster(options)
-      : await unlessAborted(inTime, askToJoin({ ...options, signal: inTime }));
+      : await unlessAborted(inTime, askToJoin({ ...options, transport, signal: inTime }));
     if (joined.kind !== 'member') return false;
     const { id, contacts } = joined.kept;
     // Ids are given out in order: one that is lower is of a leader that has not applied what it has.

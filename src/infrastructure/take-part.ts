@@ -12,6 +12,7 @@ import { Discovery } from '../application/discovery.js';
 import type { DiskReserve } from '../application/disk-reserve.js';
 import type { ClusterGate, CommitLogGate } from '../application/gates.js';
 import { joinCluster, type JoiningOptions } from '../application/joining.js';
+import { leaveCluster } from '../application/leaving.js';
 import { LogRepair } from '../application/log-repair.js';
 import { CommittedEntries } from '../application/log-repair-desk.js';
 import { watchDamage } from '../application/log-repair-watch.js';
@@ -39,8 +40,6 @@ import { packageVersion } from './package-version.js';
 import { NodeDiskReserve, NodeHardState, NodeLog, NodePeers, Security } from './tokens.js';
 import { type Listening, type Membership, OnFatal } from './node.js';
 
-/** Without a quorum a node cannot leave, and a stop must end. */
-const leaveMsMax = 3_000;
 /** For the nodes that a bootstrapping one is given to say that they are in a cluster. */
 const bootstrapLookMs = 2_000;
 
@@ -88,7 +87,7 @@ export async function takePart(
         return part.consensus;
       },
       leave: async () => {
-        if (!config.replica) await leaveCluster(container, self.name);
+        if (!config.replica) await leave(container, self.name);
         await discovery.leave();
       },
       close: async () => {
@@ -102,9 +101,9 @@ export async function takePart(
   }
 }
 
-async function leaveCluster(container: Container, name: string): Promise<void> {
+async function leave(container: Container, name: string): Promise<void> {
   try {
-    await container.get<Cluster>(Cluster).removeMember(name, AbortSignal.timeout(leaveMsMax));
+    await leaveCluster({ cluster: container.get<Cluster>(Cluster), name, clock: container.get<Clock>(Clock) });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const logger = container.get<Logger>(Logger);

@@ -1,6 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { ConfigurationFile, emptyConfiguration, encodeTransfer, peersOf } from '../../src/application/configuration.js';
+import { UnavailableError } from '../../src/application/errors.js';
+import { leaveCluster } from '../../src/application/leaving.js';
+import { pause } from '../../src/application/pause.js';
 import type { JoinTransport } from '../../src/application/ports/join-transport.js';
 import { rejoinCluster } from '../../src/application/rejoining.js';
 import { Group, logId, records, valuesOf } from './group.js';
@@ -75,6 +78,58 @@ describe('a node that was taken out', () => {
     const asked = rejoin(group, name);
     for (const each of others) await group.start(each);
     expect(await asked).toEqual({ answered: true, id: 4 });
+  });
+});
+
+describe('a leader that takes long to answer', () => {
+  const slow = (group: Group, ms: number): JoinTransport => ({
+    ask: async (address, ...request) => {
+      const { joinTransport } = group.network;
+      const isLeader = group.get(address.split(':')[0] ?? '').node.isLeader;
+      if (isLeader) await pause(group.clock, ms, forever);
+      return joinTransport.ask(address, ...request);
+    },
+  });
+
+  it('is waited for where another node names it', async () => {
+    const group = await Group.of(names);
+    await group.leader();
+    const { name } = group.follower().member;
+    await group.stop(name);
+    await removed(group, name);
+    expect(await rejoin(group, name, { transport: slow(group, 8_000) })).toEqual({ answered: true, id: 4 });
+  });
+
+  it('is not waited for any longer than ten seconds', async () => {
+    const group = await Group.of(names);
+    await group.leader();
+    const { name, id } = group.follower().member;
+    await group.stop(name);
+    expect(await rejoin(group, name, { transport: slow(group, 12_000) })).toEqual({ answered: false, id });
+  });
+});
+
+describe('a node that leaves', () => {
+  it('asks again where leadership could not be handed over at once', async () => {
+    const group = await Group.of(names);
+    const { cluster, member } = await group.leader();
+    const others = names.filter((name) => name !== member.name).map((name) => group.get(name));
+    for (const other of others) group.network.cut(member.id, other.member.id);
+    const left = leaveCluster({ cluster, name: member.name, clock: group.clock });
+    const mended = pause(group.clock, 1_500, forever).then(() => group.network.heal());
+    await group.settled(Promise.all([left, mended]));
+    for (const { node } of others)
+      expect(node.configuration.members.map(({ name }) => name)).not.toContain(member.name);
+  });
+
+  it('says after three seconds why it is a member still', async () => {
+    const group = await Group.of(names);
+    const { cluster, member } = await group.leader();
+    for (const name of names) if (name !== member.name) await group.stop(name);
+    const began = group.clock.now();
+    const left = leaveCluster({ cluster, name: member.name, clock: group.clock });
+    await expect(group.settled(left)).rejects.toThrow(UnavailableError);
+    expect(group.clock.now() - began).toBeLessThanOrEqual(3_010);
   });
 });
 

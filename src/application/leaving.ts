@@ -1,0 +1,39 @@
+import type { Cluster } from './cluster.js';
+import { OutcomeUnknownError, UnavailableError } from './errors.js';
+import { pause } from './pause.js';
+import type { Clock } from './ports/clock.js';
+
+/** Without a quorum a node cannot leave, and a stop must end. */
+const leaveMsMax = 3_000;
+const askEveryMs = 100;
+
+export interface LeavingOptions {
+  readonly cluster: Pick<Cluster, 'removeMember'>;
+  /** Of the node that leaves. */
+  readonly name: string;
+  readonly clock: Clock;
+}
+
+/**
+ * Has the cluster take a node out that is about to stop. One that leads hands leadership over first, and for a moment
+ * there may be no leader: so it asks again, within three seconds. Rejects with the reason why the node is a member
+ * still.
+ */
+export async function leaveCluster({ cluster, name, clock }: LeavingOptions): Promise<void> {
+  const deadline = new AbortController();
+  let reason: Error = new UnavailableError(`no answer within ${leaveMsMax} ms`);
+  const cancel = clock.after(leaveMsMax, () => deadline.abort(reason));
+  try {
+    for (;;) {
+      try {
+        return await cluster.removeMember(name, deadline.signal);
+      } catch (error) {
+        if (!(error instanceof UnavailableError || error instanceof OutcomeUnknownError)) throw error;
+        reason = error;
+      }
+      await pause(clock, askEveryMs, deadline.signal);
+    }
+  } finally {
+    cancel();
+  }
+}
