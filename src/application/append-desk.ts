@@ -1,11 +1,12 @@
-import { ExpectedOffsetMismatchError } from '../domain/log/errors.js';
+import { DiskReserveError, ExpectedOffsetMismatchError } from '../domain/log/errors.js';
 import type { Log } from '../domain/log/log.js';
 import type { Offset } from '../domain/log/offsets.js';
 import type { Records } from '../domain/log/record-batch.js';
 import type { DiskReserve } from './disk-reserve.js';
-import { OverloadedError } from './errors.js';
+import { OverloadedError, UnavailableError } from './errors.js';
 import type { AppendReceipt, ProposeOptions } from './ports/consensus.js';
 import type { Proposals } from './proposals.js';
+import type { Succession } from './succession.js';
 
 /** Of appends that a leader has taken and not answered. */
 const pendingBytesMax = 32 * 1024 * 1024;
@@ -14,6 +15,7 @@ export interface AppendDeskOptions {
   readonly log: Pick<Log, 'assertAppendable'>;
   readonly diskReserve: DiskReserve;
   readonly proposals: Proposals;
+  readonly succession: Pick<Succession, 'stepAside'>;
   /** Throws `UnavailableError` unless this node leads and takes appends. */
   readonly assertLeading: () => void;
   /** The end of the log, without what has no place yet. */
@@ -59,8 +61,19 @@ export class AppendDesk {
       throw new ExpectedOffsetMismatchError(expectedOffset, nextOffset);
     }
     log.assertAppendable();
-    diskReserve.admitOrThrow(records.payload.length);
+    this.#admitToDisk(records.payload.length);
     propose();
     return proposals.add(records);
+  }
+
+  /** Throws `DiskReserveError`, or `UnavailableError` while a node that may have space takes over. */
+  #admitToDisk(bytes: number): void {
+    const { diskReserve, succession } = this.options;
+    try {
+      diskReserve.admitOrThrow(bytes);
+    } catch (error) {
+      if (!(error instanceof DiskReserveError) || !succession.stepAside()) throw error;
+      throw new UnavailableError('the disk of the leader is full, and another node takes over');
+    }
   }
 }

@@ -112,7 +112,7 @@ export class ClusterService implements Cluster, JoinDesk {
     const { node } = this.options;
     if (!node.isLeader) return this.#leader().transferLeadership(name, signal);
     const { voters } = node.configuration.confState;
-    const id = name === undefined ? node.heir() : this.#findOrThrow(name).id;
+    const id = name === undefined ? node.succession.heir() : this.#findOrThrow(name).id;
     if (id === undefined && voters.length > 1) throw new UnavailableError('no other voter is heard from now');
     if (id === undefined) throw new MembershipError('there is no other voter that could lead');
     if (!voters.includes(id)) throw new MembershipError(`${name} does not vote`);

@@ -28,6 +28,7 @@ import { PendingChanges } from './pending-changes.js';
 import { Proposals } from './proposals.js';
 import { ReadBarriers } from './read-barriers.js';
 import { coreConfig, type RaftNodeOptions } from './raft-options.js';
+import { Succession, type Successor } from './succession.js';
 import { Watermark } from './watermark.js';
 
 /**
@@ -43,6 +44,7 @@ export class RaftNode implements Consensus, PeerReceiver {
   readonly #thread: AppendThread;
   readonly #watermark: Watermark;
   readonly #proposals = new Proposals();
+  readonly succession: Succession;
   readonly #desk: AppendDesk;
   readonly #barriers: ReadBarriers;
   readonly #catchUps: CatchUps;
@@ -104,8 +106,14 @@ export class RaftNode implements Consensus, PeerReceiver {
       onReset: (place) => this.#beganAnew(place),
       respond: (response) => this.#respond(response),
     });
+    this.succession = new Succession({
+      ...options,
+      others: () => this.#otherVoters(),
+      transferTo: (heir) => this.transferTo(heir),
+    });
     this.#desk = new AppendDesk({
       ...options,
+      succession: this.succession,
       proposals: this.#proposals,
       assertLeading: () => {
         this.#assertTaking();
@@ -198,18 +206,9 @@ export class RaftNode implements Consensus, PeerReceiver {
     return this.#desk.append(records, options);
   }
 
-  /**
-   * Hands leadership to another voter, if this node leads and there is one: before the listeners close, since it takes
-   * messages. Resolves when another node leads, or after an election timeout.
-   */
-  async handOver(): Promise<void> {
-    const heir = this.heir();
-    if (!this.isLeader || heir === undefined) return;
-    try {
-      await this.transferTo(heir);
-    } catch {
-      // The others elect a leader by themselves, only later.
-    }
+  /** To be called before the listeners close, since it takes messages. */
+  handOver(): Promise<void> {
+    return this.succession.handOver();
   }
 
   close(): Promise<void> {
@@ -299,15 +298,13 @@ export class RaftNode implements Consensus, PeerReceiver {
     if (this.#soft.lead !== id) throw new UnavailableError('the transfer of leadership did not come about');
   }
 
-  /** The other voter that has most of the log, if one is heard from. */
-  heir(): number | undefined {
-    let heir: { id: number; match: number } | undefined;
+  #otherVoters(): Successor[] {
+    const others: Successor[] = [];
     const { voters } = this.configuration.confState;
     this.#core.visitProgress((id, { match, recentActive }) => {
-      if (id === this.options.id || !recentActive || !voters.includes(id)) return;
-      if (heir === undefined || match > heir.match) heir = { id, match };
+      if (id !== this.options.id && recentActive && voters.includes(id)) others.push({ id, match });
     });
-    return heir?.id;
+    return others;
   }
 
   /** What is said to a caller that needs the leader. */

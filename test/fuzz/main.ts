@@ -43,8 +43,19 @@ function runTask(task: Task, onReport: (report: Report) => void): Promise<string
 
 async function main(args: readonly string[]): Promise<number> {
   const text = { type: 'string' } as const;
-  const options = { seconds: text, seed: text, target: text, inputs: text, list: { type: 'boolean' } } as const;
+  const options = {
+    seconds: text,
+    seed: text,
+    target: text,
+    inputs: text,
+    list: { type: 'boolean' },
+    help: { type: 'boolean' },
+  } as const;
   const { values } = parseArgs({ args: [...args], options });
+  if (values.help === true) {
+    console.log(usage);
+    return 0;
+  }
   if (values.list === true) {
     for (const { name } of targets) console.log(name);
     return 0;

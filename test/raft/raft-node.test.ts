@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CommitLogService } from '../../src/application/commit-log-service.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
-import { ExpectedOffsetMismatchError } from '../../src/domain/log/errors.js';
+import { DiskReserveError, ExpectedOffsetMismatchError } from '../../src/domain/log/errors.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
 import { message } from '../../src/domain/raft/message.js';
 import { batchAfter, Group, records, valuesOf } from './group.js';
@@ -127,6 +127,41 @@ describe('three nodes', () => {
     const heir = await group.leader();
     expect(heir.member.name).not.toBe(leader.member.name);
     expect(group.clock.now() - before).toBeLessThan(500);
+  });
+
+  it('pass leadership on when the disk of the leader is full, and refuse appends when every disk is', async () => {
+    const group = await groupOfThree();
+    const full = new Set<string>();
+    for (const name of group.running.keys()) {
+      const { log } = group.disk(name);
+      const freeBytes = log.freeBytes.bind(log);
+      log.freeBytes = () => (full.has(name) ? Promise.resolve(0) : freeBytes());
+    }
+    /** Appends until it is not told to try again. */
+    const append = async (value: string): Promise<unknown> => {
+      for (;;) {
+        const { node } = await group.leader();
+        const error: unknown = await group.settled(node.propose(records(value))).then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
+        if (!(error instanceof UnavailableError)) return error;
+        await group.until(() => !node.isLeader);
+      }
+    };
+    const first = await group.leader();
+    full.add(first.member.name);
+    group.clock.advance(1_000);
+    expect(await append('a')).toBeUndefined();
+    const second = await group.leader();
+    expect(second.member.name).not.toBe(first.member.name);
+    for (const name of group.running.keys()) full.add(name);
+    group.clock.advance(1_000);
+    expect(await append('b')).toBeInstanceOf(DiskReserveError);
+    full.clear();
+    group.clock.advance(1_000);
+    expect(await append('c')).toBeUndefined();
+    expect(await valuesOf(await group.leader())).toEqual(['a', 'c']);
   });
 
   it('bring a follower up to date from stored segments when the tail in memory no longer reaches it', async () => {

@@ -5,7 +5,8 @@ import { controls } from './controls.js';
 import { requiredMarks } from './coverage.js';
 import { isCaught, playJob, sweep, type Job, type Outcome } from './sweep.js';
 
-const usage = 'usage: npm run sim -- [--seeds N] [--seed FIRST] [--minutes M] [--nodes 3|5] [--control NAME]';
+const usage =
+  'usage: [SIM_SEED=N] npm run sim -- [--seeds N | --minutes M] [--seed FIRST] [--nodes 3|5] [--control NAME]';
 /** Fewer than this prove nothing by what they did not see. */
 const seedsForCoverage = 100;
 /** A control that is not caught in this many seeds is not caught. */
@@ -83,8 +84,12 @@ async function main(args: readonly string[]): Promise<number> {
   const text = { type: 'string' } as const;
   const { values } = parseArgs({
     args: [...args],
-    options: { seeds: text, seed: text, minutes: text, nodes: text, control: text },
+    options: { seeds: text, seed: text, minutes: text, nodes: text, control: text, help: { type: 'boolean' } },
   });
+  if (values.help === true) {
+    console.log(usage);
+    return 0;
+  }
   const single = numberOption(process.env['SIM_SEED']);
   const nodes = numberOption(values.nodes);
   if (single !== undefined) {
