@@ -1,14 +1,28 @@
-// Prints "N passed, N failed, N skipped" from the JSON that jest wrote; fails when there is none or something failed.
+// Prints "N passed, N failed, N skipped" from the JSON that each jest wrote; fails when one wrote none, or in which
+// something failed or nothing passed.
 import { readFileSync } from 'node:fs';
 
-let report;
-try {
-  report = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8'));
-} catch {
-  report = { numPassedTests: 0, numFailedTests: 1, numPendingTests: 0, numTodoTests: 0, numRuntimeErrorTestSuites: 0 };
+const none = {
+  numPassedTests: 0,
+  numFailedTests: 1,
+  numPendingTests: 0,
+  numTodoTests: 0,
+  numRuntimeErrorTestSuites: 0,
+};
+
+function read(path) {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return none;
+  }
 }
+
+const sum = (counts) => counts.reduce((total, count) => total + count, 0);
+const reports = process.argv.slice(2).map(read);
+const passed = reports.map((report) => report.numPassedTests);
 // A suite that could not even be loaded has no tests to count, and is a failure all the same.
-const failed = report.numFailedTests + report.numRuntimeErrorTestSuites;
-const skipped = report.numPendingTests + report.numTodoTests;
-console.log(`${report.numPassedTests} passed, ${failed} failed, ${skipped} skipped`);
-process.exitCode = failed === 0 && report.numPassedTests > 0 ? 0 : 1;
+const failed = sum(reports.map((report) => report.numFailedTests + report.numRuntimeErrorTestSuites));
+const skipped = sum(reports.map((report) => report.numPendingTests + report.numTodoTests));
+console.log(`${sum(passed)} passed, ${failed} failed, ${skipped} skipped`);
+process.exitCode = failed === 0 && passed.length > 0 && passed.every((count) => count > 0) ? 0 : 1;

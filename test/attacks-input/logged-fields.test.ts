@@ -6,10 +6,11 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { channelCredentials } from '../../src/client/tls.js';
 import { LogClient } from '../../src/client/index.js';
 import { JoinRequestSchema } from '../../src/gen/golog/peer/v1/peer_service_pb.js';
+import { modelFile } from '../cluster/security.js';
 import { compile, Scratch, ServerProcess } from '../end-to-end/golog-process.js';
 import { root } from '../foundation/checkout.js';
 import { CertificateSet } from '../security/certificate-sets.js';
-import { clientOf, modelFile, policyFile } from '../security/secure-node.js';
+import { clientOf, policyFile } from '../security/secure-node.js';
 
 /** No line is longer, whatever was sent: 8,000 characters, some of which JSON escapes. */
 const lineBytesMax = 16_000;

@@ -15,14 +15,15 @@ describe('golog consume --follow at several servers', () => {
     run('consume', async (test) => {
       const nodes = await test.cluster(3);
       const addr = nodes.addresses.join(',');
-      const follower = new GologProcess(['consume', '--addr', addr, '--follow']);
+      const follower = new GologProcess(['consume', '--addr', addr, '--follow', ...test.as('consumer')]);
       test.atEnd(async () => {
         follower.kill('SIGKILL');
         await follower.finished;
       });
       let sent = 0;
       const produce = async (count: number): Promise<void> => {
-        const { code, stderr } = await runGolog(['produce', '--addr', addr, '--quiet'], lines(sent, sent + count));
+        const args = ['produce', '--addr', addr, '--quiet', ...test.as('producer')];
+        const { code, stderr } = await runGolog(args, lines(sent, sent + count));
         expect({ code, stderr }).toMatchObject({ code: 0 });
         sent += count;
         await follower.until(`${sent} lines`, ({ stdout }) =>

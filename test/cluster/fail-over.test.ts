@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { RpcError } from '../../src/client/index.js';
 import { eventually, generousMs, tell } from './deadline.js';
-import { clusterTests } from './fixture.js';
+import { clusterTests, type Run } from './fixture.js';
 import { electionTimeoutMs, type LiveCluster, type LiveNode } from './live-cluster.js';
 import { Appender, isRetryable, type Load } from './load.js';
 import { expectAllKept } from './verdict.js';
@@ -53,10 +53,15 @@ describe('nodes that are killed under load', () => {
 
 describe('a majority that is gone', () => {
   /** Kills the nodes; appends at those that are left must fail soon, and so must those that were under way. */
-  async function expectPromptRefusal(nodes: LiveCluster, load: Load, gone: readonly LiveNode[]): Promise<void> {
+  async function expectPromptRefusal(
+    own: Run,
+    nodes: LiveCluster,
+    load: Load,
+    gone: readonly LiveNode[],
+  ): Promise<void> {
     const tag = `without ${gone.map(({ name }) => name).join(' ')} at`;
     const left = nodes.nodes.filter((node) => !gone.includes(node));
-    const under = left.map((node) => new Appender(node.address));
+    const under = left.map((node) => new Appender(node.address, own.tls('appender')));
     // Connections are there before the nodes go: channels to one address share theirs, and one to a node that was away
     // fails at once until it has been dialled again.
     await Promise.all(
@@ -98,13 +103,13 @@ describe('a majority that is gone', () => {
       await load.more();
       const leader = await nodes.leader();
       const followers = await nodes.followers();
-      await expectPromptRefusal(nodes, load, followers);
+      await expectPromptRefusal(own, nodes, load, followers);
       await Promise.all(followers.map((node) => node.start()));
       tell(`both followers back: 60 more records after ${Math.round(await load.more())} ms`);
 
       const [other] = (await nodes.followers()).filter((node) => node !== leader);
       const gone = nodes.nodes.filter((node) => node !== other);
-      await expectPromptRefusal(nodes, load, gone);
+      await expectPromptRefusal(own, nodes, load, gone);
       await Promise.all(gone.map((node) => node.start()));
       tell(`the leader and a follower back: 60 more records after ${Math.round(await load.more())} ms`);
       await expectAllKept(nodes, load);

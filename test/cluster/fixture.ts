@@ -1,8 +1,9 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import type { ClientTls } from '../../src/client/index.js';
 import { compile, Scratch } from '../end-to-end/golog-process.js';
-import { LiveCluster, type NodePlace } from './live-cluster.js';
+import { LiveCluster, LiveNode, type NodePlace } from './live-cluster.js';
 import { Load } from './load.js';
+import { type Caller, clusterSecurity, inClear, type Security } from './security.js';
 
 const linesShown = 60;
 
@@ -17,6 +18,7 @@ export class Run {
   constructor(
     private readonly scratch: Scratch,
     private readonly name: string,
+    private readonly security: Security = inClear,
   ) {}
 
   file(name: string): string {
@@ -29,7 +31,11 @@ export class Run {
 
   /** Nodes `n1` and so on that find each other. */
   async cluster(size: number, args: readonly string[] = [], form?: Forming): Promise<LiveCluster> {
-    return this.clusterAt(await LiveCluster.places(this.folder(), size, args), form);
+    const places = await LiveCluster.places(this.file('nodes'), size, args);
+    return this.clusterAt(
+      places.map((place) => this.secured(place)),
+      form,
+    );
   }
 
   async clusterAt(places: readonly NodePlace[], form: Forming = (cluster) => cluster.start()): Promise<LiveCluster> {
@@ -40,8 +46,32 @@ export class Run {
     return cluster;
   }
 
+  /** One node besides those of the cluster, which does not run yet. */
+  async node(name: string, args: readonly string[] = []): Promise<LiveNode> {
+    const node = new LiveNode(this.secured(await LiveCluster.place(this.file('nodes'), name, args)));
+    this.#ends.push(() => node.dispose());
+    return node;
+  }
+
+  /** The place of a node that is secured as all are here. */
+  secured(place: NodePlace): NodePlace {
+    const tls = this.security.tls('consumer');
+    const args = [...this.security.nodeFlags(place.name), ...(place.args ?? [])];
+    return { ...place, args, ...(tls && { tls }) };
+  }
+
+  /** What the caller shows to the nodes. */
+  tls(caller: Caller): ClientTls | undefined {
+    return this.security.tls(caller);
+  }
+
+  /** Flags by which a command calls the nodes as this caller. */
+  as(caller: Caller): string[] {
+    return this.security.callerFlags(caller);
+  }
+
   /** Producers at all the nodes that the cluster has. */
-  load(cluster: LiveCluster, producers?: number, tls?: () => ClientTls): Load {
+  load(cluster: LiveCluster, producers?: number, tls = () => this.tls('appender')): Load {
     const load = new Load(() => cluster.addresses, producers, tls);
     this.#ends.push(() => load.end());
     return load;
@@ -56,6 +86,11 @@ export class Run {
     for (let end = this.#ends.pop(); end !== undefined; end = this.#ends.pop()) await end();
   }
 
+  /** Throws where the nodes were not secured as they should have been, or refused somebody. */
+  expectSecured(): void {
+    for (const { output } of this.#cluster?.nodes ?? []) this.security.expectIn(output);
+  }
+
   /** The last lines of each node, for the message of a failure. */
   get lastLines(): string {
     const nodes = this.#cluster?.nodes ?? [];
@@ -65,18 +100,23 @@ export class Run {
   }
 }
 
-/** Gives a test its own run; a failure tells what the nodes wrote last. */
-export function clusterTests(): (name: string, test: (run: Run) => Promise<void>) => () => Promise<void> {
+/** Gives a test its own run, with nodes on these hosts; a failure tells what the nodes wrote last. */
+export function clusterTests(
+  hosts: readonly string[] = ['127.0.0.1'],
+): (name: string, test: (run: Run) => Promise<void>) => () => Promise<void> {
   let scratch: Scratch;
-  beforeAll(() => {
+  let security: Security;
+  beforeAll(async () => {
     scratch = new Scratch();
     compile();
+    security = await clusterSecurity(scratch.file('certificates'), hosts);
   }, 120_000);
   afterAll(() => scratch.remove());
   return (name, test) => async () => {
-    const run = new Run(scratch, name);
+    const run = new Run(scratch, name, security);
     try {
       await test(run);
+      run.expectSecured();
     } catch (error) {
       if (error instanceof Error) error.message += `\n${run.lastLines}`;
       throw error;

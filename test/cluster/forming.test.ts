@@ -4,7 +4,7 @@ import { sha256Of, writeCorpus } from '../end-to-end/corpus.js';
 import { runGolog } from '../end-to-end/golog-process.js';
 import { eventually, tell } from './deadline.js';
 import { clusterTests } from './fixture.js';
-import { LiveCluster, LiveNode } from './live-cluster.js';
+import type { LiveCluster, LiveNode } from './live-cluster.js';
 import { expectFileAtEachNode, expectIdentical } from './verdict.js';
 
 const run = clusterTests();
@@ -49,21 +49,22 @@ describe('three nodes that are told where they are, the one that begins last', (
         });
         tell(`one cluster after ${Math.round(tookMs)} ms`);
         expect(tookMs).toBeLessThan(formingMsMax);
-        const replica = new LiveNode(await LiveCluster.place(own.file('more'), 'r1', ['--replica']));
+        const replica = await own.node('r1', ['--replica']);
         await replica.start(nodes.joining);
         nodes.nodes.push(replica);
 
         const [original, copy] = [own.file('original'), own.file('copy')];
         const { lines } = writeCorpus(original, linesMin);
         const { address } = nodes.node('n2');
-        const { code, stderr } = await runGolog(['produce', '--addr', address, '--quiet'], readFileSync(original));
+        const args = ['produce', '--addr', address, '--quiet', ...own.as('producer')];
+        const { code, stderr } = await runGolog(args, readFileSync(original));
         expect([code, stderr]).toEqual([0, '']);
         await nodes.converged();
-        const { stdout } = await runGolog(['servers', '--addr', address, '--json']);
+        const { stdout } = await runGolog(['servers', '--addr', address, '--json', ...own.as('operator')]);
         const { servers } = JSON.parse(stdout) as { servers: { id: string; gossip: string; lag?: number }[] };
         const rows = servers.map(({ id, gossip, lag }) => `${id} ${gossip} ${lag}`);
         expect(rows.sort()).toEqual(['n1 alive 0', 'n2 alive 0', 'n3 alive 0', 'r1 alive 0']);
-        await expectFileAtEachNode(nodes, copy, await sha256Of(original));
+        await expectFileAtEachNode(nodes, copy, await sha256Of(original), own.as('consumer'));
         await expectIdentical(nodes, lines);
       })(),
     120_000,

@@ -1,17 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
-import { ServerProcess } from '../end-to-end/golog-process.js';
 import { endAgents, SerfAgent, withoutSerf } from '../interop/serf-agent.js';
 import { inTime, testMs, untilStatuses } from '../interop/statuses.js';
-import { tell } from './deadline.js';
+import { eventually, tell } from './deadline.js';
 import { clusterTests, type Run } from './fixture.js';
-import { LiveCluster, LiveNode } from './live-cluster.js';
+import type { LiveCluster } from './live-cluster.js';
+import { gossipKey as firstKey } from './security.js';
 import { expectAllKept } from './verdict.js';
 
 if (withoutSerf !== undefined) tell(`a cluster in the gossip of Debian's serf is skipped: ${withoutSerf}`);
 
 const run = clusterTests();
-const firstKey = 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=';
 const secondKey = 'EBESExQVFhcYGRobHB0eHw==';
 const stopMs = 2_000;
 const three = ['n1', 'n2', 'n3'];
@@ -86,17 +85,14 @@ async function changesKeys(gossip: Gossip): Promise<void> {
 /** Neither an agent nor a node comes in with no key, or with one that is none any more. */
 async function keepsOut({ nodes, agents }: Gossip, own: Run): Promise<void> {
   const [{ gossipAddr }] = nodes.nodes;
-  const flags = ['--node-name', 'stranger', '--encrypt', firstKey, ...nodes.joining];
-  const stranger = ServerProcess.spawn(own.file('stranger'), '0', flags);
+  const stranger = await own.node('stranger', ['--encrypt', firstKey]);
+  stranger.start(nodes.joining).catch(() => undefined);
   const agent = await SerfAgent.start({ name: 'stranger' });
   const { ok, output } = await agent.try('join', gossipAddr);
   expect([ok, output]).toEqual([undefined, expect.stringContaining('Error joining')]);
   expect(await agent.statuses()).toEqual(['stranger alive']);
   await agent.kill();
-  await stranger.until(
-    'it was not let in',
-    ({ stderr }) => stderr.includes('in the gossip with nobody yet') || undefined,
-  );
+  await eventually('it not to be let in', () => stranger.output.includes('in the gossip with nobody yet') || undefined);
   await stranger.killNine();
   for (const each of agents) expect((await each.statuses()).join()).not.toContain('stranger');
 }
@@ -132,7 +128,7 @@ async function standStill({ nodes, agents }: Gossip): Promise<void> {
       const load = own.load(nodes);
       await load.more();
       await standStill(gossip);
-      const fourth = new LiveNode(await LiveCluster.place(own.file('more'), 'n4', ['--encrypt', secondKey]));
+      const fourth = await own.node('n4', ['--encrypt', secondKey]);
       await fourth.start([...nodes.joining, '--leave-on-terminate']);
       nodes.nodes.push(fourth);
       await nodes.voters([...three, 'n4']);

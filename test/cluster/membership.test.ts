@@ -2,22 +2,15 @@ import { describe, expect, it } from '@jest/globals';
 import { runGolog } from '../end-to-end/golog-process.js';
 import { tell } from './deadline.js';
 import { clusterTests } from './fixture.js';
-import { LiveCluster, LiveNode } from './live-cluster.js';
 import { expectAllKept } from './verdict.js';
 
 const run = clusterTests();
-
-async function member(nodes: LiveCluster, ...args: string[]): Promise<void> {
-  const { code, stderr } = await runGolog(['member', ...args, '--addr', nodes.addresses.join(',')]);
-  expect([code, stderr]).toEqual([0, '']);
-}
 
 describe('a membership that changes under load', () => {
   it(
     'adds, promotes, removes and replaces nodes, and loses nothing',
     run('membership', async (own) => {
-      const folder = own.folder();
-      const nodes = await own.clusterAt(await LiveCluster.places(folder, 3));
+      const nodes = await own.cluster(3);
       const load = own.load(nodes);
       await load.more();
       const timed = async (what: string, task: () => Promise<void>): Promise<void> => {
@@ -28,18 +21,22 @@ describe('a membership that changes under load', () => {
         const figures = [performance.now() - startMs, load.longestGapMs].map(Math.round);
         tell(`${what}: ${figures[0]} ms, ${load.errorCount - errors} errors, longest gap ${figures[1]} ms`);
       };
-      const newPlace = (name: string) => LiveCluster.place(folder, name);
+      const member = async (...args: string[]): Promise<void> => {
+        const addr = nodes.addresses.join(',');
+        const { code, stderr } = await runGolog(['member', ...args, '--addr', addr, ...own.as('operator')]);
+        expect([code, stderr]).toEqual([0, '']);
+      };
 
-      const fourth = new LiveNode(await newPlace('n4'));
+      const fourth = await own.node('n4');
       await timed('n4 joins and is promoted by itself', async () => {
         await fourth.start(nodes.joining);
         nodes.nodes.push(fourth);
         await nodes.voters(['n1', 'n2', 'n3', 'n4']);
       });
 
-      const fifth = new LiveNode(await newPlace('n5'));
+      const fifth = await own.node('n5');
       await timed('n5 is registered, then started', async () => {
-        await member(nodes, 'add', 'n5', '--rpc-addr', fifth.address);
+        await member('add', 'n5', '--rpc-addr', fifth.address);
         await fifth.start(nodes.joining);
         nodes.nodes.push(fifth);
         await nodes.voters(['n1', 'n2', 'n3', 'n4', 'n5']);
@@ -51,7 +48,7 @@ describe('a membership that changes under load', () => {
         `follower ${follower.name} is removed while it is away, and comes back with what it has`,
         async () => {
           await follower.killNine();
-          await member(nodes, 'remove', follower.name);
+          await member('remove', follower.name);
           await nodes.voters(names.filter((name) => name !== follower.name));
           await load.more();
           await follower.start();
@@ -61,13 +58,13 @@ describe('a membership that changes under load', () => {
       );
 
       await timed(`follower ${follower.name} is removed`, async () => {
-        await member(nodes, 'remove', follower.name);
+        await member('remove', follower.name);
         await nodes.drop(follower);
       });
 
       const leader = await nodes.leader();
       await timed(`leader ${leader.name} is removed`, async () => {
-        await member(nodes, 'remove', leader.name);
+        await member('remove', leader.name);
         await nodes.drop(leader);
       });
 

@@ -4,6 +4,11 @@ import { existsSync } from 'node:fs';
 /** Addresses 198.18.0.0/15 are for tests of networks (RFC 2544) and in nobody's way. */
 const subnet = `198.18.${process.pid % 256}`;
 
+/** Of a host in the network of this process. */
+export function addressOf(host: number): string {
+  return `${subnet}.${host}`;
+}
+
 const iproute2 = 'ip';
 
 function ip(...args: string[]): void {
@@ -44,10 +49,6 @@ export class Network {
     }
   }
 
-  address(host: number): string {
-    return `${subnet}.${host}`;
-  }
-
   /** A command that becomes one that runs at the host. */
   through(host: number): string[] {
     return [iproute2, 'netns', 'exec', this.#name(host)];
@@ -64,11 +65,11 @@ export class Network {
 
   /** What `from` sends to `to` gets lost, and nothing else. */
   cut(from: number, to: number): void {
-    ip('-n', this.#name(from), 'route', 'add', 'blackhole', `${this.address(to)}/32`);
+    ip('-n', this.#name(from), 'route', 'add', 'blackhole', `${addressOf(to)}/32`);
   }
 
   mend(from: number, to: number): void {
-    ip('-n', this.#name(from), 'route', 'del', 'blackhole', `${this.address(to)}/32`);
+    ip('-n', this.#name(from), 'route', 'del', 'blackhole', `${addressOf(to)}/32`);
   }
 
   /** Goes on where something is not there. */
@@ -97,7 +98,7 @@ export class Network {
       ip('-n', name, 'link', 'set', 'lo', 'up');
       ip('-n', bridge, 'link', 'add', 'name', `port${host}`, 'type', 'veth', 'peer', 'name', 'eth', 'netns', name);
       ip('-n', bridge, 'link', 'set', `port${host}`, 'master', 'bridge', 'up');
-      ip('-n', name, 'addr', 'add', `${this.address(host)}/24`, 'dev', 'eth');
+      ip('-n', name, 'addr', 'add', `${addressOf(host)}/24`, 'dev', 'eth');
       ip('-n', name, 'link', 'set', 'eth', 'up');
     }
   }

@@ -1,14 +1,15 @@
-import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { Consistency } from '../../src/gen/golog/v1/log_service_pb.js';
 import { tell } from './deadline.js';
 import { clusterTests } from './fixture.js';
 import type { LiveNode } from './live-cluster.js';
-import { Network, noNamespacesBecause } from './network-namespaces.js';
+import { addressOf, Network, noNamespacesBecause } from './network-namespaces.js';
 import { Reader } from './reader.js';
+import { isSecured } from './security.js';
 import { expectAllKept } from './verdict.js';
 
-const run = clusterTests();
+const hosts = [1, 2, 3];
+const run = clusterTests(hosts.map(addressOf));
 const reason = noNamespacesBecause();
 if (reason !== undefined) tell(`the partitions are skipped: ${reason}`);
 
@@ -66,25 +67,26 @@ const title =
   it(
     'heal without divergence and without a lost acknowledgement',
     run('partition', async (own) => {
-      const network = new Network(3);
+      const network = new Network(hosts.length);
       own.atEnd(() => network.remove());
-      const folder = own.folder();
       const nodes = await own.clusterAt(
-        [1, 2, 3].map((host) => ({
-          name: `n${host}`,
-          dataDir: join(folder, `n${host}`),
-          address: `${network.address(host)}:8400`,
-          gossipAddr: `${network.address(host)}:8401`,
-          args: ['--rpc-addr', network.address(host), '--insecure'],
-          through: network.through(host),
-        })),
+        hosts.map((host) =>
+          own.secured({
+            name: `n${host}`,
+            dataDir: own.file(`n${host}`),
+            address: `${addressOf(host)}:8400`,
+            gossipAddr: `${addressOf(host)}:8401`,
+            args: ['--rpc-addr', addressOf(host), ...(isSecured ? [] : ['--insecure'])],
+            through: network.through(host),
+          }),
+        ),
       );
       const load = own.load(nodes);
       await load.more();
       for (const { what, begin, heal, isLeaderReachable } of partitions) {
         const leader = await nodes.leader();
         const others = nodes.nodes.filter((node) => node !== leader).map(hostOf);
-        const reader = new Reader(leader.address, load, Consistency.LINEARIZABLE);
+        const reader = new Reader(leader.address, load, Consistency.LINEARIZABLE, own.tls('consumer'));
         await reader.read();
         load.longestGapMs = 0;
         begin(network, hostOf(leader), others);

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { Consistency } from '../../src/gen/golog/v1/log_service_pb.js';
 import { eventually, tell } from './deadline.js';
-import { clusterTests } from './fixture.js';
+import { clusterTests, type Run } from './fixture.js';
 import type { LiveCluster } from './live-cluster.js';
 import type { Load } from './load.js';
 import { Reader } from './reader.js';
@@ -11,10 +11,10 @@ import { expectAllKept } from './verdict.js';
 const run = clusterTests();
 
 /** Stops the leader for a time, with reads waiting for it when it goes on. */
-async function pauseLeader(nodes: LiveCluster, load: Load, pauseMs: number): Promise<void> {
+async function pauseLeader(own: Run, nodes: LiveCluster, load: Load, pauseMs: number): Promise<void> {
   const leader = await nodes.leader();
-  const linearizable = new Reader(leader.address, load, Consistency.LINEARIZABLE);
-  const local = new Reader(leader.address, load, Consistency.LOCAL);
+  const linearizable = new Reader(leader.address, load, Consistency.LINEARIZABLE, own.tls('consumer'));
+  const local = new Reader(leader.address, load, Consistency.LOCAL, own.tls('consumer'));
   await Promise.all([linearizable.read(), local.read()]);
   const before = load.acknowledgedEnd;
   leader.pause();
@@ -60,7 +60,7 @@ describe('a leader that is stopped and goes on', () => {
       const load = own.load(nodes);
       await load.more();
       for (const pauseMs of [700, 10_000, 1_500]) {
-        await pauseLeader(nodes, load, pauseMs);
+        await pauseLeader(own, nodes, load, pauseMs);
         await load.more();
       }
       await expectAllKept(nodes, load);

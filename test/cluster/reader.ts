@@ -1,6 +1,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client } from '@grpc/grpc-js';
 import { fromServiceError, isServersWord } from '../../src/client/errors.js';
+import { channelCredentials, type ClientTls } from '../../src/client/tls.js';
 import type { Consistency } from '../../src/gen/golog/v1/log_service_pb.js';
 import { LogService, Position, ReadRequestSchema, ReadResponseSchema } from '../../src/gen/golog/v1/log_service_pb.js';
 import type { Load } from './load.js';
@@ -27,8 +28,9 @@ export class Reader {
     address: string,
     private readonly load: Pick<Load, 'acknowledgedEnd'>,
     consistency: Consistency.LINEARIZABLE | Consistency.LOCAL,
+    tls: ClientTls | undefined,
   ) {
-    this.#client = new Client(address, credentials.createInsecure());
+    this.#client = new Client(address, channelCredentials(tls));
     const from = { case: 'position', value: Position.LATEST } as const;
     this.#request = Buffer.from(toBinary(ReadRequestSchema, create(ReadRequestSchema, { from, consistency })));
   }

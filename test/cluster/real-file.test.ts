@@ -36,7 +36,7 @@ describe('a file of real text through a cluster whose leader is killed twice', (
         const others = nodes.addresses.filter((address) => address !== follower.address);
         const addresses = named ? [follower.address, ...others].join(',') : follower.address;
         const startMs = performance.now();
-        const produce = new GologProcess(['produce', '--addr', addresses, '--json', '--quiet']);
+        const produce = new GologProcess(['produce', '--addr', addresses, '--json', '--quiet', ...own.as('producer')]);
         // In three parts, so that at each kill there is something under way, and something to come.
         const text = readFileSync(original);
         const part = (from: number) => text.subarray((from * text.length) / 3, ((from + 1) * text.length) / 3);
@@ -73,7 +73,7 @@ describe('a file of real text through a cluster whose leader is killed twice', (
         } satisfies Summary);
         tell(`${lines} lines in ${seconds.toFixed(1)} s; golog produce said: ${stderr.trim()}`);
         await nodes.converged();
-        await expectFileAtEachNode(nodes, copy, await sha256Of(original));
+        await expectFileAtEachNode(nodes, copy, await sha256Of(original), own.as('consumer'));
         await expectIdentical(nodes, lines);
       })(),
     240_000,

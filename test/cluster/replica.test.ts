@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { eventually, tell } from './deadline.js';
 import { clusterTests, type Run } from './fixture.js';
-import { LiveCluster, LiveNode } from './live-cluster.js';
+import type { LiveCluster, LiveNode } from './live-cluster.js';
 import type { Load } from './load.js';
 import { expectAllKept } from './verdict.js';
 
@@ -9,8 +9,7 @@ const run = clusterTests();
 
 /** A replica of the cluster, which takes a part of the load, and is compared with the members at the end. */
 async function addReplica(own: Run, nodes: LiveCluster): Promise<LiveNode> {
-  const replica = new LiveNode(await LiveCluster.place(own.file('nodes'), 'r1', ['--replica']));
-  own.atEnd(() => replica.dispose());
+  const replica = await own.node('r1', ['--replica']);
   await replica.start(nodes.joining);
   nodes.nodes.push(replica);
   return replica;

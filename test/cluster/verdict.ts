@@ -70,10 +70,15 @@ export async function expectIdentical(cluster: LiveCluster, recordsMin: number):
   expect(comparison?.records).toBeGreaterThanOrEqual(recordsMin);
 }
 
-/** Each node gives the lines of this file, as `golog consume` reads them to `copy`. */
-export async function expectFileAtEachNode(nodes: LiveCluster, copy: string, sha256: string): Promise<void> {
+/** Each node gives the lines of this file, as `golog consume` with these flags reads them to `copy`. */
+export async function expectFileAtEachNode(
+  nodes: LiveCluster,
+  copy: string,
+  sha256: string,
+  flags: readonly string[],
+): Promise<void> {
   for (const { name, address } of nodes.nodes) {
-    const { code, stderr } = await runGolog(['consume', '--addr', address, '--from', 'earliest'], '', copy);
+    const { code, stderr } = await runGolog(['consume', '--addr', address, '--from', 'earliest', ...flags], '', copy);
     expect({ name, code, stderr, sha256: await sha256Of(copy) }).toEqual({ name, code: 0, stderr: '', sha256 });
   }
 }

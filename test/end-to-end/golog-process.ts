@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../foundation/checkout.js';
 
-const golog = join(root, 'bin/golog');
+/** As its launcher starts it: it knows that warning. */
+const golog = ['--disable-warning=DEP0123', join(root, 'bin/golog')];
 
 /** Compiles what is not compiled yet; several test files may do so at once. */
 export function compile(): void {
@@ -58,7 +59,7 @@ export class GologProcess {
    */
   constructor(args: readonly string[], stdoutFile?: string, through: readonly string[] = []) {
     const output = stdoutFile === undefined ? 'pipe' : openSync(stdoutFile, 'w');
-    const [command, ...rest] = [...through, process.execPath, golog, ...args];
+    const [command, ...rest] = [...through, process.execPath, ...golog, ...args];
     this.child = spawn(command, rest, { stdio: ['pipe', output, 'pipe'], env: environment() });
     if (typeof output === 'number') closeSync(output);
     this.child.stdin!.on('error', () => undefined);

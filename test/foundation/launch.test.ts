@@ -116,13 +116,23 @@ describe('starting golog', () => {
 });
 
 describe("CI's closing line", () => {
+  const good = { numPassedTests: 3, numPendingTests: 1, numTodoTests: 1 };
   it.each([
-    ['all passed', { numPassedTests: 3, numPendingTests: 1, numTodoTests: 1 }, '3 passed, 0 failed, 2 skipped', 0],
-    ['one failed', { numPassedTests: 3, numFailedTests: 1 }, '3 passed, 1 failed, 0 skipped', 1],
-    ['a suite did not load', { numPassedTests: 3, numRuntimeErrorTestSuites: 1 }, '3 passed, 1 failed, 0 skipped', 1],
-    ['nothing ran', {}, '0 passed, 0 failed, 0 skipped', 1],
-    ['no report', undefined, '0 passed, 1 failed, 0 skipped', 1],
-  ])('%s', (_name, counts, line, code) => {
+    ['all passed', [good], '3 passed, 0 failed, 2 skipped', 0],
+    ['one failed', [{ numPassedTests: 3, numFailedTests: 1 }], '3 passed, 1 failed, 0 skipped', 1],
+    ['a suite did not load', [{ numPassedTests: 3, numRuntimeErrorTestSuites: 1 }], '3 passed, 1 failed, 0 skipped', 1],
+    ['nothing ran', [{}], '0 passed, 0 failed, 0 skipped', 1],
+    ['no report', [undefined], '0 passed, 1 failed, 0 skipped', 1],
+    ['all of two runs passed', [good, good], '6 passed, 0 failed, 4 skipped', 0],
+    ['nothing ran the second time', [good, {}], '3 passed, 0 failed, 2 skipped', 1],
+    [
+      'one failed the second time',
+      [good, { numPassedTests: 2, numFailedTests: 1 }],
+      '5 passed, 1 failed, 2 skipped',
+      1,
+    ],
+    ['no report of the second run', [good, undefined], '3 passed, 1 failed, 2 skipped', 1],
+  ])('%s', (_name, runs, line, code) => {
     const none = {
       numPassedTests: 0,
       numFailedTests: 0,
@@ -131,9 +141,12 @@ describe("CI's closing line", () => {
       numRuntimeErrorTestSuites: 0,
     };
     const directory = mkdtempSync(join(tmpdir(), 'golog-report-'));
-    const file = join(directory, 'report.json');
-    writeFileSync(file, counts === undefined ? '' : JSON.stringify({ ...none, ...counts }));
-    const { status, stdout } = spawnSync(process.execPath, [join(root, 'scripts/closing-line.js'), file], {
+    const files = runs.map((counts, number) => {
+      const file = join(directory, `${number}.json`);
+      writeFileSync(file, counts === undefined ? '' : JSON.stringify({ ...none, ...counts }));
+      return file;
+    });
+    const { status, stdout } = spawnSync(process.execPath, [join(root, 'scripts/closing-line.js'), ...files], {
       encoding: 'utf8',
     });
     rmSync(directory, { recursive: true });

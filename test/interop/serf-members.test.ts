@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { tell } from '../cluster/deadline.js';
+import { gossipSecurity } from '../cluster/security.js';
 import { GossipNode, closeNodes } from './gossip-node.js';
 import { SerfAgent, endAgents, withoutSerf } from './serf-agent.js';
 import { inTime, testMs, untilStatuses } from './statuses.js';
@@ -14,8 +15,8 @@ jest.setTimeout(testMs);
 
   beforeAll(async () => {
     agents = [
-      await SerfAgent.start({ name: 'a1', tags: { role: 'web', dc: 'x' } }),
-      await SerfAgent.start({ name: 'a2' }),
+      await SerfAgent.start({ name: 'a1', tags: { role: 'web', dc: 'x' }, ...gossipSecurity }),
+      await SerfAgent.start({ name: 'a2', ...gossipSecurity }),
     ];
     nodes = [
       await GossipNode.start('g1', {
@@ -23,9 +24,10 @@ jest.setTimeout(testMs);
           ['role', 'log'],
           ['rpc', '127.0.0.1:1'],
         ]),
+        ...gossipSecurity,
       }),
-      await GossipNode.start('g2'),
-      await GossipNode.start('g3'),
+      await GossipNode.start('g2', gossipSecurity),
+      await GossipNode.start('g3', gossipSecurity),
     ];
   });
 
@@ -131,10 +133,10 @@ jest.setTimeout(testMs);
     agents = a1 ? [a1] : [];
     nodes = g2 && g3 ? [g2, g3] : [];
     await everybodySees('a1 alive', 'a2 left', 'g1 left', 'g2 alive', 'g3 alive');
-    const again = await GossipNode.start('g1', { bindAddr: g1?.addr ?? '' });
+    const again = await GossipNode.start('g1', { bindAddr: g1?.addr ?? '', ...gossipSecurity });
     await again.join(g2?.addr ?? '');
     nodes.push(again);
-    agents.push(await SerfAgent.start({ name: 'a2', join: g3?.addr ?? '' }));
+    agents.push(await SerfAgent.start({ name: 'a2', join: g3?.addr ?? '', ...gossipSecurity }));
     await everybodySees('a1 alive', 'a2 alive', 'g1 alive', 'g2 alive', 'g3 alive');
     expect(nodes.flatMap(({ logger }) => logger.lines.filter(({ level }) => level !== 'debug'))).toEqual([]);
   });

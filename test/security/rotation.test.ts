@@ -9,13 +9,14 @@ import { eventually, tell } from '../cluster/deadline.js';
 import { clusterTests } from '../cluster/fixture.js';
 import type { LiveCluster, LiveNode } from '../cluster/live-cluster.js';
 import type { Load } from '../cluster/load.js';
+import { gossipKey } from '../cluster/security.js';
 import { expectAllKept } from '../cluster/verdict.js';
 import { endAgents, SerfAgent, withoutSerf } from '../interop/serf-agent.js';
 import { inTime } from '../interop/statuses.js';
 import { handshake } from './callers.js';
 import { CertificateSet } from './certificate-sets.js';
 import { clientOf } from './secure-node.js';
-import { gossipKey, rootOf, securePlaces } from './secure-places.js';
+import { rootOf, securePlaces } from './secure-places.js';
 
 if (withoutSerf !== undefined) tell(`the rotation of gossip keys is skipped: ${withoutSerf}`);
 

@@ -9,11 +9,11 @@ import { resolveConfig } from '../../src/infrastructure/config.js';
 import { createContainer } from '../../src/infrastructure/container.js';
 import { Node, OnFatal } from '../../src/infrastructure/node.js';
 import { readFileSync } from 'node:fs';
+import { modelFile } from '../cluster/security.js';
 import { root } from '../foundation/checkout.js';
 import type { CertificateSet } from './certificate-sets.js';
 import { RecordingLogger } from './recording-logger.js';
 
-export const modelFile = join(root, 'test/model.conf');
 export const policyFile = join(root, 'test/policy.csv');
 
 /** The flags that have a node use a pair of the set, on both sides. */

@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import type { ClientTls } from '../../src/client/index.js';
 import { LiveCluster, type NodePlace } from '../cluster/live-cluster.js';
 import type { CertificateSet } from './certificate-sets.js';
-import { clientOf, modelFile, policyFile } from './secure-node.js';
-
-export const gossipKey = 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=';
+import { secureFlags } from '../cluster/security.js';
+import { clientOf, policyFile } from './secure-node.js';
 
 /** Where the nodes of a cluster have their certificates: files of each node's own, which can be replaced. */
 export class NodeCertificates {
@@ -14,11 +13,7 @@ export class NodeCertificates {
   /** Flags of a node with mutual TLS, the original's policy, and encrypted gossip. */
   flags(node: string): string[] {
     const files = { cert: this.#file(node, 'node'), key: this.#file(node, 'node-key'), ca: this.#file(node, 'ca') };
-    return [
-      ...['--server-tls-cert-file', files.cert, '--server-tls-key-file', files.key, '--server-tls-ca-file', files.ca],
-      ...['--acl-model-file', modelFile, '--acl-policy-file', policyFile],
-      ...['--require-node-identity', '--encrypt', gossipKey],
-    ];
+    return secureFlags(files, policyFile);
   }
 
   /** Gives the node a pair of the set: the one of its name where no other is said. */

@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ClientTls } from '../../src/client/index.js';
+import { writeCertificateSet } from '../../src/infrastructure/certificate-set.js';
+import { root } from '../foundation/checkout.js';
+
+/** Whether the tests of clusters run with everything encrypted, authenticated and authorized: `npm run test:secured`. */
+export const isSecured = process.env['CLUSTER_SECURITY'] === 'on';
+
+export const gossipKey = 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=';
+/** Options of those who gossip with nobody but each other. */
+export const gossipSecurity = isSecured ? { encryptKey: gossipKey } : {};
+
+export const modelFile = join(root, 'test/model.conf');
+
+/**
+ * Who calls the nodes of a cluster; each may do what it is there for, and nothing else (`policy.csv`). A producer reads,
+ * too: that is how it finds out, after a lost connection, what was stored.
+ */
+const clients = ['appender', 'producer', 'consumer', 'operator'] as const;
+export type Caller = (typeof clients)[number];
+
+const nodeNames = ['n1', 'n2', 'n3', 'n4', 'n5', 'r1', 'stranger'];
+
+/** How the nodes of a cluster are secured, and what those show who call them. */
+export interface Security {
+  /** Of `golog serve`. */
+  nodeFlags(name: string): string[];
+  /** Of the commands that call a node. */
+  callerFlags(caller: Caller): string[];
+  tls(caller: Caller): ClientTls | undefined;
+  /** What all processes of a node wrote must have in it, and must not. */
+  expectIn(output: string): void;
+}
+
+export const inClear: Security = {
+  nodeFlags: () => [],
+  callerFlags: () => [],
+  tls: () => undefined,
+  expectIn: () => undefined,
+};
+
+/** Files of a node that shows the certificate and takes those of the CA. */
+interface NodeFiles {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
+/** Flags of a node with mutual TLS, a policy, and encrypted gossip. */
+export function secureFlags({ cert, key, ca }: NodeFiles, policyFile: string): string[] {
+  return [
+    ...['--server-tls-cert-file', cert, '--server-tls-key-file', key, '--server-tls-ca-file', ca],
+    ...['--acl-model-file', modelFile, '--acl-policy-file', policyFile],
+    ...['--require-node-identity', '--encrypt', gossipKey],
+  ];
+}
+
+/** Mutual TLS on both ports and among nodes, an ACL, and encrypted gossip. */
+class Secured implements Security {
+  readonly #shown = new Map<Caller, ClientTls>();
+
+  constructor(private readonly folder: string) {
+    const text = (name: string): string => readFileSync(this.#file(name), 'utf8');
+    for (const caller of clients) {
+      const pair = { cert: text(`${caller}-client`), key: text(`${caller}-client-key`) };
+      this.#shown.set(caller, { ca: text('ca'), ...pair });
+    }
+  }
+
+  nodeFlags(name: string): string[] {
+    const pair = `node-${name}`;
+    const files = { cert: this.#file(pair), key: this.#file(`${pair}-key`), ca: this.#file('ca') };
+    return secureFlags(files, join(import.meta.dirname, 'policy.csv'));
+  }
+
+  callerFlags(caller: Caller): string[] {
+    const pair = this.#file(`${caller}-client`);
+    const key = this.#file(`${caller}-client-key`);
+    return ['--tls-ca-file', this.#file('ca'), '--tls-cert-file', pair, '--tls-key-file', key];
+  }
+
+  tls(caller: Caller): ClientTls | undefined {
+    return this.#shown.get(caller);
+  }
+
+  /** Every process that served was secured, and nobody was refused who may call. */
+  expectIn(output: string): void {
+    const lines = output.split('\n');
+    const open = lines.filter((line) => line.includes('"msg":"serving"') && !line.includes(secureAccess));
+    const refused = lines.filter((line) => /"audit":"(denied|refused)"/.test(line));
+    if (open.length + refused.length > 0) throw new Error([...open, ...refused].join('\n'));
+  }
+
+  #file(name: string): string {
+    return join(this.folder, `${name}.pem`);
+  }
+}
+
+const secureAccess = '"access":"mutual TLS: callers are who their certificates say; the ACL says what they may do"';
+
+/** As the environment says; the certificates are made in the folder, for nodes on these hosts. */
+export async function clusterSecurity(folder: string, hosts: readonly string[]): Promise<Security> {
+  if (!isSecured) return inClear;
+  const names = { cluster: 'main', nodes: nodeNames, hosts, clients };
+  await writeCertificateSet({ directory: folder, ...names, days: 1, caDays: 1, force: false });
+  return new Secured(folder);
+}
