@@ -135,17 +135,22 @@ describe('every flipped bit and every cut', () => {
   const unique = (all: readonly Captured[]): Captured[] => [
     ...new Map(all.map((one) => [hex(one.bytes), one])).values(),
   ];
+  /** Of processor time, which does not pass while others have the processor. */
   const budgetMs = 10_000;
+  const processorMs = (before: NodeJS.CpuUsage): number => {
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1_000;
+  };
 
   it('of a packet is an error of its type or a message', () => {
-    const began = performance.now();
+    const before = process.cpuUsage();
     for (const { bytes } of unique(packets)) for (const one of damaged(bytes)) settle(lookIntoPacket, one);
-    expect(performance.now() - began).toBeLessThan(budgetMs);
+    expect(processorMs(before)).toBeLessThan(budgetMs);
   });
 
   it('of a stream is an error of its type or a message', () => {
-    const began = performance.now();
+    const before = process.cpuUsage();
     for (const { bytes } of unique(streams)) for (const one of damaged(bytes)) settle(lookIntoStream, one);
-    expect(performance.now() - began).toBeLessThan(budgetMs);
+    expect(processorMs(before)).toBeLessThan(budgetMs);
   });
 });

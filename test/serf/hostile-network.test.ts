@@ -31,7 +31,7 @@ describe('a node among strangers', () => {
       name,
       bindAddr: '127.0.0.1:0',
       tags: new Map(),
-      timing: { ...localTiming, streamTimeoutMs: 500 },
+      timing: { ...localTiming, streamTimeoutMs: 20_000 },
       clock: systemClock,
       logger,
       ...options,
@@ -73,7 +73,7 @@ describe('a node among strangers', () => {
   });
 
   it('ends streams that are malformed with an error, and those that do not go on', async () => {
-    const [a, addrA] = await start('a');
+    const [a, addrA] = await start('a', { timing: { ...localTiming, streamTimeoutMs: 500 } });
     const malformed = await connected(addrA);
     const answer: Buffer[] = [];
     malformed.on('data', (piece: Buffer) => answer.push(piece)).end(Uint8Array.of(0xff, 1, 2));
@@ -87,7 +87,7 @@ describe('a node among strangers', () => {
   });
 
   it('answers a ping by TCP, and takes only so many connections from one address', async () => {
-    const [, addrA] = await start('a', { timing: { ...localTiming, streamTimeoutMs: 20_000 } });
+    const [, addrA] = await start('a');
     const sockets = await Promise.all(Array.from({ length: 32 }, () => connected(addrA)));
     const oneMore = await connected(addrA);
     await once(oneMore.resume(), 'close');

@@ -45,10 +45,11 @@ describe('the expression of a tag filter', () => {
   });
 
   it('takes time that grows with the product of the lengths at most', () => {
-    const start = performance.now();
+    const before = process.cpuUsage();
     matchesExpression('.*a'.repeat(300) + 'b$', 'a'.repeat(512));
     matchesExpression('a'.repeat(500) + 'b', 'a'.repeat(1024));
-    expect(performance.now() - start).toBeLessThan(500);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1_000).toBeLessThan(500);
   });
 });
 
