@@ -18,6 +18,10 @@ export class CallQuota {
 
   constructor(private readonly options: CallQuotaOptions) {}
 
+  get callsPerClientMax(): number {
+    return this.options.callsPerClientMax;
+  }
+
   /**
    * Counts a call until the returned function is called, which may be more than once.
    *

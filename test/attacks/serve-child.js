@@ -25,7 +25,8 @@ createInterface({ input: process.stdin }).on('line', () => {
 
 // What waits for a question does not keep the process up.
 process.stdin.unref();
-const [limits, , , , ...flags] = process.argv.slice(2);
+const [limits, ...command] = process.argv.slice(2);
+const flags = command.slice(command.indexOf('serve') + 1);
 const given = new Map();
 for (let at = 0; at < flags.length; at += 2) given.set(flags[at].slice('--'.length), flags[at + 1]);
 const config = resolveConfig(given, {}, undefined);

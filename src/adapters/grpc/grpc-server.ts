@@ -4,6 +4,7 @@ import type { Metadata, ServerInterceptingCallInterface, UntypedServiceImplement
 import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { type Access, anonymous, type Caller } from '../../application/access.js';
 import type { CallQuota } from '../../application/call-quota.js';
+import { streamGateOptions } from '../../application/stream-gate.js';
 import type { Cluster } from '../../application/cluster.js';
 import type { CommitLog } from '../../application/commit-log.js';
 import type { Clock } from '../../application/ports/clock.js';
@@ -23,7 +24,7 @@ import { LogHandlers } from './log-handlers.js';
 import { type CallDeadlines, PipelinedCall } from './pipelined-call.js';
 import { rawServiceDefinition } from './raw-service.js';
 import { addReflection } from './reflection.js';
-import { limitBursts, limitHeaders, onceStreamClosed, sessionFrom } from './session-limits.js';
+import { limitBursts, limitHeaders, onceStreamClosed, sessionFrom, spreadStreams } from './session-limits.js';
 
 export interface GrpcServerOptions {
   /** A name or an address; a name is resolved and all of its addresses are listened on. */
@@ -174,6 +175,7 @@ export class GrpcServer {
     addReflection(this.#server, files);
     limitHeaders(this.#server);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    spreadStreams(this.#server, streamGateOptions(options.quota));
     limitBursts(this.#server, streamsPerTurn * concurrentStreamsMax);
     widenWindows(this.#server, guestPaths, ({ socket }) => this.#listener.callerOf(socket)?.node !== undefined);
     this.#listener = new ConnectionListener(

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import type { Cluster } from '../../application/cluster.js';
 import type { CommitLog } from '../../application/commit-log.js';
 import { UnavailableError } from '../../application/errors.js';
+import { streamGateOptions } from '../../application/stream-gate.js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
 import type { Caller } from '../../application/access.js';
@@ -19,6 +20,7 @@ import { type HasEnded, PortListener } from './port-listener.js';
 import { RequestRouter } from './request-router.js';
 import { RpcBridge } from './rpc-bridge.js';
 import { concurrentStreamsMax, SessionKeeper } from './session-keeper.js';
+import { spreadStreams } from './spread-streams.js';
 
 const headerBytesMax = 16 * 1024;
 
@@ -70,7 +72,7 @@ export class HttpServer {
     );
     this.#sessions = new SessionKeeper(timeouts);
     this.#http1 = this.#createHttp1(resolved);
-    this.#http2 = this.#createHttp2();
+    this.#http2 = this.#createHttp2(resolved);
     this.#listener = new PortListener(
       { ...resolved, handshakeMs: timeouts.handshakeMs, stallMs: timeouts.stallMs },
       (protocol, socket, caller) =>
@@ -96,7 +98,7 @@ export class HttpServer {
     return server;
   }
 
-  #createHttp2(): Http2Server {
+  #createHttp2({ quota }: ResolvedHttpOptions): Http2Server {
     const server = createHttp2Server(
       {
         settings: { maxConcurrentStreams: concurrentStreamsMax, maxHeaderListSize: headerBytesMax, enablePush: false },
@@ -116,6 +118,7 @@ export class HttpServer {
       this.#sessions.keep(session);
     });
     server.on('sessionError', () => undefined);
+    spreadStreams(server, streamGateOptions(quota));
     return server;
   }
 
