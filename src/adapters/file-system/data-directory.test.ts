@@ -55,6 +55,13 @@ describe('openDataDirectory', () => {
     await directory.close();
   });
 
+  it('makes it beside others that are made at the same time, with the same parents', async () => {
+    const paths = Array.from({ length: 8 }, (_, number) => join(scratch, 'not', 'there', 'yet', `n${number}`));
+    const directories = await Promise.all(paths.map((each) => openDataDirectory(each, { create: true })));
+    expect(new Set(directories.map(({ nodeId }) => nodeId)).size).toBe(paths.length);
+    for (const directory of directories) await directory.close();
+  });
+
   const itOnLinux = process.platform === 'linux' ? it : it.skip; // there is no such place elsewhere
   itOnLinux('gives up where no directory can be made, instead of trying for ever', async () => {
     await expect(openDataDirectory('/proc/golog/data', { create: true })).rejects.toMatchObject({ code: 'ENOENT' });

@@ -98,7 +98,12 @@ async function makeDurably(path: string): Promise<void> {
   let parent = ancestor;
   for (const name of missing) {
     const child = join(parent, name);
-    await mkdir(child, { mode: 0o700 });
+    try {
+      await mkdir(child, { mode: 0o700 });
+    } catch (error) {
+      // Made meanwhile by another node whose directory has the same parent, and perhaps not durable yet.
+      if (errorCode(error) !== 'EEXIST') throw error;
+    }
     await syncDirectory(parent);
     parent = child;
   }
