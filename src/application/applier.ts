@@ -7,7 +7,9 @@ import { decodeConfChange } from '../domain/raft/conf-change.js';
 import type { Entry } from '../domain/raft/entry.js';
 import type { Message } from '../domain/raft/message.js';
 import type { RawNode } from '../domain/raft/raw-node.js';
-import { type ConfigurationFile, configurationAfter, decodeChangeContext, isOnlyVoter } from './configuration.js';
+import { configurationAfter, isOnlyVoter } from './configuration.js';
+import type { ConfigurationFile } from './configuration-file.js';
+import { decodeChangeContext } from './configuration-json.js';
 import type { LogTail } from './log-tail.js';
 import type { PendingChanges } from './pending-changes.js';
 import type { Logger } from './ports/logger.js';
@@ -109,12 +111,13 @@ export class Applier {
     try {
       const change = decodeConfChange(entry.type, entry.data);
       const confState = core.applyConfChange(change);
-      const next = configurationAfter(configuration.current, entry.index, change, confState);
+      const context = decodeChangeContext(change);
+      const next = configurationAfter(configuration.current, entry.index, change, context, confState);
       await configuration.add(next, log.startIndex);
       this.#applied = entry.index;
       logger.info({ index: entry.index, members: next.members.map(({ name }) => name) }, 'the membership has changed');
       onMembership();
-      changes.settle(decodeChangeContext(change).nonce);
+      changes.settle(context.nonce);
     } catch (error) {
       onFailure(error);
       return;

@@ -4,7 +4,8 @@ import type { ConfState } from '../domain/raft/conf-state.js';
 import { type Message, message } from '../domain/raft/message.js';
 import type { RawNode } from '../domain/raft/raw-node.js';
 import { CatchUp } from './catch-up.js';
-import { type ConfigurationFile, encodeTransfer } from './configuration.js';
+import type { ConfigurationFile } from './configuration-file.js';
+import { encodeTransfer } from './configuration-json.js';
 import type { Logger } from './ports/logger.js';
 
 export interface CatchUpsOptions {

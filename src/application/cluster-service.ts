@@ -1,7 +1,8 @@
 import { confChangeV2, type ConfChangeSingle } from '../domain/raft/conf-change.js';
 import { type Cluster, type ClusterStatus, MembershipError } from './cluster.js';
 import { clusterIdInWords, clusterStatusOf } from './cluster-view.js';
-import { encodeChangeContext, encodeTransfer, emptyConfiguration, type Member } from './configuration.js';
+import { emptyConfiguration, type Member } from './configuration.js';
+import { encodeChangeContext, encodeTransfer } from './configuration-json.js';
 import { UnavailableError } from './errors.js';
 import type { Clock } from './ports/clock.js';
 import type { Gossip } from './ports/gossip.js';

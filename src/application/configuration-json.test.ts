@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { InvalidInputError } from '../domain/log/errors.js';
-import { encodeTransfer, firstConfiguration, type KeptConfiguration } from './configuration.js';
-import { parseChangeContext, parseKeptConfiguration, parseTransfer } from './configuration-json.js';
+import { firstConfiguration, type KeptConfiguration } from './configuration.js';
+import { encodeTransfer, parseChangeContext, parseKeptConfiguration, parseTransfer } from './configuration-json.js';
 
 const member = { id: 1, name: 'n1', uuid: '', rpcAddr: '127.0.0.1:8400' };
 const transfer = {

@@ -1,4 +1,5 @@
 import { InvalidInputError } from '../domain/log/errors.js';
+import type { ConfChange, ConfChangeV2 } from '../domain/raft/conf-change.js';
 import type { ConfState } from '../domain/raft/conf-state.js';
 import type {
   ChangeContext,
@@ -24,6 +25,10 @@ export function parseKeptConfiguration(json: Uint8Array): KeptConfiguration {
   };
 }
 
+export function encodeTransfer(transfer: ConfigurationTransfer): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(transfer));
+}
+
 export function parseTransfer(json: Uint8Array): ConfigurationTransfer {
   const { configuration, offset, contacts } = objectOf(json);
   return {
@@ -33,9 +38,22 @@ export function parseTransfer(json: Uint8Array): ConfigurationTransfer {
   };
 }
 
+export function encodeChangeContext(context: ChangeContext): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(context));
+}
+
 export function parseChangeContext(json: Uint8Array): ChangeContext {
   const { nonce, members } = objectOf(json);
   return { nonce: naturalOf(nonce), members: listOf(members, memberOf) };
+}
+
+/**
+ * Without a context (the change by which a leader leaves a joint configuration) nobody is added. Throws
+ * `InvalidInputError`.
+ */
+export function decodeChangeContext({ context }: ConfChange | ConfChangeV2): ChangeContext {
+  if (context.length === 0) return { nonce: 0, members: [] };
+  return parseChangeContext(context);
 }
 
 function objectOf(json: Uint8Array): Record<string, unknown> {

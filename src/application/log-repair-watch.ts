@@ -1,6 +1,6 @@
 import { isNoSpaceError } from '../domain/log/directory.js';
 import type { Log } from '../domain/log/log.js';
-import type { ConfigurationFile } from './configuration.js';
+import type { ConfigurationFile } from './configuration-file.js';
 import { repairersOf } from './log-repair-peers.js';
 import type { Clock } from './ports/clock.js';
 import type { Logger } from './ports/logger.js';

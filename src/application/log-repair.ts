@@ -5,7 +5,7 @@ import type { Log } from '../domain/log/log.js';
 import { type Index, type Offset, toIndex, toOffset } from '../domain/log/offsets.js';
 import { follows, placeAfter, type Place } from '../domain/log/place.js';
 import { BatchKind, type RecordBatch, storedBytes } from '../domain/log/record-batch.js';
-import type { ConfigurationFile } from './configuration.js';
+import type { ConfigurationFile } from './configuration-file.js';
 import { isDamaged } from './damaged-log.js';
 import type { DiskReserve } from './disk-reserve.js';
 import { UnavailableError } from './errors.js';

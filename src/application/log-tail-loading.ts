@@ -3,7 +3,8 @@ import type { Log } from '../domain/log/log.js';
 import { type Offset, toIndex } from '../domain/log/offsets.js';
 import type { Entry } from '../domain/raft/entry.js';
 import { entryOfBatch } from './batch-entry.js';
-import { type ConfigurationFile, isOnlyVoter } from './configuration.js';
+import { isOnlyVoter } from './configuration.js';
+import type { ConfigurationFile } from './configuration-file.js';
 import { LogTail } from './log-tail.js';
 
 const readBytes = 4 * 1024 * 1024;

@@ -1,7 +1,7 @@
 import type { EpochMs } from '../domain/log/offsets.js';
 import type { Message } from '../domain/raft/message.js';
 import type { BasicStatus } from '../domain/raft/status.js';
-import type { ConfigurationFile } from './configuration.js';
+import type { ConfigurationFile } from './configuration-file.js';
 import type { Clock } from './ports/clock.js';
 import type { Logger } from './ports/logger.js';
 

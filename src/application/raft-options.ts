@@ -3,7 +3,7 @@ import type { Log } from '../domain/log/log.js';
 import type { Seal } from '../domain/log/record-batch.js';
 import type { RaftConfig } from '../domain/raft/config.js';
 import type { Storage } from '../domain/raft/storage.js';
-import type { ConfigurationFile } from './configuration.js';
+import type { ConfigurationFile } from './configuration-file.js';
 import type { DiskReserve } from './disk-reserve.js';
 import type { Clock } from './ports/clock.js';
 import type { Logger } from './ports/logger.js';

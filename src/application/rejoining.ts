@@ -1,4 +1,5 @@
-import type { ConfigurationFile, KeptConfiguration } from './configuration.js';
+import type { KeptConfiguration } from './configuration.js';
+import type { ConfigurationFile } from './configuration-file.js';
 import { UnavailableError } from './errors.js';
 import { askToJoin, joinCluster, type JoiningOptions } from './joining.js';
 import type { JoinTransport } from './ports/join-transport.js';

@@ -2,7 +2,7 @@ import { isNoSpaceError } from '../domain/log/directory.js';
 import { DiskReserveError, InvalidInputError } from '../domain/log/errors.js';
 import type { EpochMs, Offset } from '../domain/log/offsets.js';
 import { toOffset } from '../domain/log/offsets.js';
-import type { ConfigurationFile } from './configuration.js';
+import type { ConfigurationFile } from './configuration-file.js';
 import { UnavailableError } from './errors.js';
 import { pause } from './pause.js';
 import type { Clock } from './ports/clock.js';

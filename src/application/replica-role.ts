@@ -1,4 +1,4 @@
-import type { ConfigurationFile } from './configuration.js';
+import type { ConfigurationFile } from './configuration-file.js';
 
 /** The data directory is that of a node of the other kind; the message says what to do. */
 export class WrongRoleError extends Error {

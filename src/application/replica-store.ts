@@ -6,7 +6,7 @@ import { follows, type Place, placeAfter } from '../domain/log/place.js';
 import { type RecordBatch, storedBytes } from '../domain/log/record-batch.js';
 import { AppendThread } from './append-thread.js';
 import { Conditions } from './conditions.js';
-import type { ConfigurationFile } from './configuration.js';
+import type { ConfigurationFile } from './configuration-file.js';
 import { isDamaged } from './damaged-log.js';
 import type { DiskReserve } from './disk-reserve.js';
 import { UnavailableError } from './errors.js';

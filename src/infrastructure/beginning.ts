@@ -1,5 +1,5 @@
 import type { Container } from 'inversify';
-import type { ConfigurationFile } from '../application/configuration.js';
+import type { ConfigurationFile } from '../application/configuration-file.js';
 import type { Discovery } from '../application/discovery.js';
 import type { Gossip } from '../application/ports/gossip.js';
 import type { Membership } from './node.js';

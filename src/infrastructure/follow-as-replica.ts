@@ -4,7 +4,7 @@ import { Cluster } from '../application/cluster.js';
 import { clusterIdInWords } from '../application/cluster-view.js';
 import { CommitLog } from '../application/commit-log.js';
 import { CommitLogService } from '../application/commit-log-service.js';
-import { type ConfigurationFile, CorruptConfigurationError } from '../application/configuration.js';
+import { type ConfigurationFile, CorruptConfigurationError } from '../application/configuration-file.js';
 import type { Discovery } from '../application/discovery.js';
 import type { DiskReserve } from '../application/disk-reserve.js';
 import type { ClusterGate, CommitLogGate } from '../application/gates.js';

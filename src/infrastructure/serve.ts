@@ -1,6 +1,6 @@
 import type { Container } from 'inversify';
 import { DataDirectoryError } from '../adapters/file-system/data-directory-error.js';
-import { CorruptConfigurationError } from '../application/configuration.js';
+import { CorruptConfigurationError } from '../application/configuration-file.js';
 import { JoinRefusedError } from '../application/joining.js';
 import { Logger } from '../application/ports/logger.js';
 import { WrongRoleError } from '../application/replica-role.js';

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { entryOfBatch } from '../../src/application/batch-entry.js';
-import { emptyConfiguration, encodeTransfer } from '../../src/application/configuration.js';
+import { emptyConfiguration } from '../../src/application/configuration.js';
+import { encodeTransfer } from '../../src/application/configuration-json.js';
 import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../src/application/errors.js';
 import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
 import type { JoinAnswer, JoinDesk, Joiner, JoinTransport } from '../../src/application/ports/join-transport.js';

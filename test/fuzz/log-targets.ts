@@ -3,11 +3,8 @@ import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { parseIdentity, formatIdentity, newIdentity } from '../../src/adapters/file-system/node-identity.js';
 import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import { entryOfBatch } from '../../src/application/batch-entry.js';
-import {
-  ConfigurationFile,
-  CorruptConfigurationError,
-  firstConfiguration,
-} from '../../src/application/configuration.js';
+import { firstConfiguration } from '../../src/application/configuration.js';
+import { ConfigurationFile, CorruptConfigurationError } from '../../src/application/configuration-file.js';
 import {
   CorruptRangeError,
   ForeignLogError,

@@ -8,8 +8,13 @@ import { peerMessage } from '../../src/adapters/peer/peer-message.js';
 import { decodeMessages, encodeMessages } from '../../src/adapters/peer/raft-message-wire.js';
 import { decodeFollowFrom, decodeNews, encodeFollowFrom, encodeNews } from '../../src/adapters/peer/replica-wire.js';
 import { entryOfBatch } from '../../src/application/batch-entry.js';
-import { encodeChangeContext, encodeTransfer, firstConfiguration } from '../../src/application/configuration.js';
-import { parseChangeContext, parseTransfer } from '../../src/application/configuration-json.js';
+import { firstConfiguration } from '../../src/application/configuration.js';
+import {
+  encodeChangeContext,
+  encodeTransfer,
+  parseChangeContext,
+  parseTransfer,
+} from '../../src/application/configuration-json.js';
 import { UnavailableError } from '../../src/application/errors.js';
 import type { JoinAnswer } from '../../src/application/ports/join-transport.js';
 import { InvalidInputError } from '../../src/domain/log/errors.js';

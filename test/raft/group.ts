@@ -5,12 +5,8 @@ import { MemoryPeerNetwork } from '../../src/adapters/memory/memory-peer-network
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
 import { ClusterService } from '../../src/application/cluster-service.js';
 import { CommitLogService } from '../../src/application/commit-log-service.js';
-import {
-  ConfigurationFile,
-  firstConfiguration,
-  type KeptConfiguration,
-  type Member,
-} from '../../src/application/configuration.js';
+import { firstConfiguration, type KeptConfiguration, type Member } from '../../src/application/configuration.js';
+import { ConfigurationFile } from '../../src/application/configuration-file.js';
 import { DiskReserve } from '../../src/application/disk-reserve.js';
 import { CommittedEntries } from '../../src/application/log-repair-desk.js';
 import { LogRepair } from '../../src/application/log-repair.js';

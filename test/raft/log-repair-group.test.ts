@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { ManualClock } from '../../src/adapters/memory/manual-clock.js';
 import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
-import { ConfigurationFile } from '../../src/application/configuration.js';
+import { ConfigurationFile } from '../../src/application/configuration-file.js';
 import { DamagedNode } from '../../src/application/damaged-log.js';
 import { CommitLogService } from '../../src/application/commit-log-service.js';
 import { UnavailableError } from '../../src/application/errors.js';

@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
-import { ConfigurationFile, emptyConfiguration, encodeTransfer, peersOf } from '../../src/application/configuration.js';
+import { emptyConfiguration, peersOf } from '../../src/application/configuration.js';
+import { ConfigurationFile } from '../../src/application/configuration-file.js';
+import { encodeTransfer } from '../../src/application/configuration-json.js';
 import { UnavailableError } from '../../src/application/errors.js';
 import { leaveCluster } from '../../src/application/leaving.js';
 import { pause } from '../../src/application/pause.js';

@@ -2,7 +2,7 @@ import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
 import { CommitLogService } from '../../src/application/commit-log-service.js';
-import { ConfigurationFile } from '../../src/application/configuration.js';
+import { ConfigurationFile } from '../../src/application/configuration-file.js';
 import { DiskReserve } from '../../src/application/disk-reserve.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import type {

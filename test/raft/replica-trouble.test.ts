@@ -4,7 +4,7 @@ import { FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
 import { CrashedError } from '../../src/adapters/memory/faulty-disk.js';
 import type { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
-import { ConfigurationFile } from '../../src/application/configuration.js';
+import { ConfigurationFile } from '../../src/application/configuration-file.js';
 import type { Directory } from '../../src/domain/log/directory.js';
 import { CorruptRangeError } from '../../src/domain/log/errors.js';
 import { toOffset } from '../../src/domain/log/offsets.js';

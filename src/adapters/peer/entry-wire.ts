@@ -1,6 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { entryOfBatch } from '../../application/batch-entry.js';
-import { decodeChangeContext } from '../../application/configuration.js';
+import { decodeChangeContext } from '../../application/configuration-json.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
 import { BatchKind, parseBatch, type RecordBatch, type Seal, storedBytes } from '../../domain/log/record-batch.js';
 import { decodeConfChange, MalformedConfChangeError } from '../../domain/raft/conf-change.js';
