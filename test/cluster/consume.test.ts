@@ -40,6 +40,6 @@ describe('golog consume --follow at several servers', () => {
       await produce(10);
       expect(follower.stderr).toMatch(/connection lost .*, trying again\ngolog consume: goes on\n/);
     }),
-    120_000,
+    240_000,
   );
 });

@@ -38,6 +38,6 @@ describe('a member that stays away, under load', () => {
       expect(idOf(after, dead)).toBe(4);
       await expectAllKept(nodes, load);
     }),
-    120_000,
+    240_000,
   );
 });

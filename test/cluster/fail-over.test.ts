@@ -29,7 +29,7 @@ describe('nodes that are killed under load', () => {
       await expectAllKept(nodes, load);
       tell(load.describe());
     }),
-    120_000,
+    240_000,
   );
 
   it(
@@ -47,7 +47,7 @@ describe('nodes that are killed under load', () => {
       await expectAllKept(nodes, load);
       tell(load.describe());
     }),
-    120_000,
+    240_000,
   );
 });
 
@@ -115,6 +115,6 @@ describe('a majority that is gone', () => {
       await expectAllKept(nodes, load);
       tell(load.describe());
     }),
-    120_000,
+    240_000,
   );
 });

@@ -67,6 +67,6 @@ describe('three nodes that are told where they are, the one that begins last', (
         await expectFileAtEachNode(nodes, copy, await sha256Of(original), own.as('consumer'));
         await expectIdentical(nodes, lines);
       })(),
-    120_000,
+    240_000,
   );
 });

@@ -84,6 +84,6 @@ describe('a membership that changes under load', () => {
       await expectAllKept(nodes, load);
       tell(load.describe());
     }),
-    180_000,
+    240_000,
   );
 });

@@ -111,6 +111,6 @@ const title =
       await expectAllKept(nodes, load);
       tell(load.describe());
     }),
-    150_000,
+    240_000,
   );
 });

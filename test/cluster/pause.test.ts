@@ -66,6 +66,6 @@ describe('a leader that is stopped and goes on', () => {
       await expectAllKept(nodes, load);
       tell(load.describe());
     }),
-    120_000,
+    240_000,
   );
 });

@@ -48,6 +48,6 @@ describe('a read replica under load', () => {
       tell(load.describe());
       await expectAllKept(nodes, load);
     }),
-    120_000,
+    240_000,
   );
 });

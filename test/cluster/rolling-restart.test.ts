@@ -28,6 +28,6 @@ describe('a rolling restart under load', () => {
       expect(load.errorCount).toBeLessThan(fewErrors);
       await expectAllKept(nodes, load);
     }),
-    120_000,
+    240_000,
   );
 });

@@ -88,7 +88,7 @@ describe('a node of three whose stored log was damaged while it was stopped, und
       await expectAllKept(nodes, load);
       tell(load.describe());
     }),
-    120_000,
+    240_000,
   );
 
   it(
@@ -116,6 +116,6 @@ describe('a node of three whose stored log was damaged while it was stopped, und
       await readThrough();
       await expectAllKept(nodes, load);
     }),
-    120_000,
+    240_000,
   );
 });

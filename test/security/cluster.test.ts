@@ -15,6 +15,7 @@ import { Run } from '../cluster/fixture.js';
 import type { LiveCluster, LiveNode } from '../cluster/live-cluster.js';
 import { expectAllKept } from '../cluster/verdict.js';
 import { compile, type Finished, runGolog, Scratch, ServerProcess } from '../end-to-end/golog-process.js';
+import { testMs } from '../interop/statuses.js';
 import { curl, grpcCode, handshake, hasCurl } from './callers.js';
 import { CertificateSet } from './certificate-sets.js';
 import { oddCertificate } from './odd-certificates.js';
@@ -27,7 +28,7 @@ if (!hasCurl) tell('curl by mutual TLS is skipped: it is not installed');
 const names = ['n1', 'n2', 'n3'];
 /** By each kind of intruder at each port. */
 const attempts = 10;
-jest.setTimeout(60_000);
+jest.setTimeout(testMs);
 
 const scratch = new Scratch();
 const run = new Run(scratch, 'secure');
@@ -294,4 +295,4 @@ it('goes on without a member that has the certificate of another, which is back 
   await nodes.replicating(3);
   await expectAllKept(nodes, load);
   tell(load.describe());
-}, 60_000);
+});

@@ -215,5 +215,5 @@ it(
     await expectAllKept(nodes, load);
     tell(load.describe());
   }),
-  120_000,
+  240_000,
 );
