@@ -20,7 +20,7 @@ export default {
     ],
   },
   // A busy machine is not a failure; a test that waits for good still ends.
-  testTimeout: 30_000,
+  testTimeout: 60_000,
   // Jest's ESM mode holds on to memory: recycle workers.
   workerIdleMemoryLimit: '512MB',
 };

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import {
   ConcurrentProducerError,
   LogClient,
@@ -12,10 +12,17 @@ import {
 } from '../../src/client/index.js';
 import { type Behaviour, FakeLogServer } from './fake-log-server.js';
 
+const now = performance.now.bind(performance);
+/** Has the producer take more time for passed than it gives a server that makes no progress. */
+function passTime(): void {
+  jest.spyOn(performance, 'now').mockImplementation(() => now() + 61_000);
+}
+
 let server: FakeLogServer;
 let client: LogClient;
 
 afterEach(() => {
+  jest.restoreAllMocks();
   client.close();
   server.stop();
 });
@@ -110,7 +117,12 @@ describe('Producer', () => {
   it('gives up a server that makes no progress', async () => {
     server = await FakeLogServer.start(() => 'lose');
     client = LogClient.connect(server.address);
-    const producer = await Producer.open(client, { reconnectTimeoutMs: 200 });
+    let losses = 0;
+    const onConnection = (state: string): void => {
+      if (state === 'lost') losses += 1;
+      if (losses === 3) passTime();
+    };
+    const producer = await Producer.open(client, { onConnection });
     await producer.send(batch(0));
     await expect(producer.flush()).rejects.toThrow(UnreachableError);
     await expect(producer.send(batch(1))).rejects.toThrow(UnreachableError);
@@ -120,12 +132,11 @@ describe('Producer', () => {
     server = await FakeLogServer.start(() => 'answer');
     client = LogClient.connect(server.address);
     const states: string[] = [];
-    const reconnectTimeoutMs = 300;
     const onConnection = (state: string): void => void states.push(state);
-    const producer = await Producer.open(client, { shared, reconnectTimeoutMs, onConnection });
+    const producer = await Producer.open(client, { shared, onConnection });
     await producer.send(batch(0));
     await producer.flush();
-    await delay(reconnectTimeoutMs + 10);
+    passTime();
     server.endStreams();
     while (states.length < 2) await delay(5);
     await producer.send(batch(1));
