@@ -19,6 +19,19 @@ export async function eventually<T>(
   }
 }
 
+const tickMs = 10;
+
+/** Milliseconds that this process lived through: while it stands still, or waits for a processor, it does not age. */
+export class OwnTime {
+  ms = 0;
+  readonly #timer = setInterval(() => (this.ms += tickMs), tickMs).unref();
+
+  stop(): number {
+    clearInterval(this.#timer);
+    return this.ms;
+  }
+}
+
 /** A line about a run for whoever reads the output of the tests. */
 export function tell(text: string): void {
   process.stderr.write(`    ${text}\n`);
