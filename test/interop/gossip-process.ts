@@ -10,7 +10,6 @@ export interface GossipProcessOptions {
   readonly bindAddr: string;
   readonly tags: Readonly<Record<string, string>>;
   readonly snapshotPath?: string;
-  readonly encryptKey?: string;
   /** HOST:PORT. */
   readonly join?: string;
 }

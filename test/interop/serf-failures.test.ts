@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { tell } from '../cluster/deadline.js';
-import { gossipSecurity } from '../cluster/security.js';
 import { compile } from '../end-to-end/golog-process.js';
 import { GossipNode, closeNodes } from './gossip-node.js';
 import { GossipProcess, endGossipProcesses } from './gossip-process.js';
@@ -27,9 +26,9 @@ jest.setTimeout(testMs);
 
   beforeAll(async () => {
     compile();
-    a1 = await SerfAgent.start({ name: 'a1', ...gossipSecurity });
-    a2 = await SerfAgent.start({ name: 'a2', join: a1.addr, ...gossipSecurity });
-    g1 = await GossipNode.start('g1', gossipSecurity);
+    a1 = await SerfAgent.start({ name: 'a1' });
+    a2 = await SerfAgent.start({ name: 'a2', join: a1.addr });
+    g1 = await GossipNode.start('g1');
     await g1.join(a1.addr);
     g2Addr = `127.0.0.1:${await freePort()}`;
     g2 = await startG2(a1.addr);
@@ -49,7 +48,6 @@ jest.setTimeout(testMs);
       bindAddr: g2Addr,
       tags: { role: 'log' },
       snapshotPath: join(directory, 'g2.snapshot'),
-      ...gossipSecurity,
       ...(joined !== undefined && { join: joined }),
     });
 
@@ -94,7 +92,7 @@ jest.setTimeout(testMs);
     await allSee('a1 alive', 'a2 alive', 'g1 alive', 'g2 alive');
     await a2.kill();
     await allSee('a1 alive', 'a2 failed', 'g1 alive', 'g2 alive');
-    a2 = await SerfAgent.start({ name: 'a2', bindAddr: a2.addr, join: g2Addr, ...gossipSecurity });
+    a2 = await SerfAgent.start({ name: 'a2', bindAddr: a2.addr, join: g2Addr });
     await allSee('a1 alive', 'a2 alive', 'g1 alive', 'g2 alive');
   });
 });
