@@ -4,7 +4,9 @@ import { Code } from '@connectrpc/connect';
 import type { UniversalServerRequest } from '@connectrpc/connect/protocol';
 import { connect } from 'node:http2';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
-import { elementsMax, withElementLimit } from '../../src/adapters/http/element-limit.js';
+import { compressionBrotli, compressionGzip } from '@connectrpc/connect-node';
+import { withElementLimit } from '../../src/adapters/http/element-limit.js';
+import { elementsMax } from '../../src/adapters/http/strict-message.js';
 import { AppendRequestSchema } from '../../src/gen/golog/v1/log_service_pb.js';
 import { closeAll, serve } from './harness.js';
 
@@ -53,7 +55,9 @@ async function pass(contentType: string, body: Uint8Array, chunkBytes: number, h
     contextValues: { get: () => undefined as never, set: () => undefined as never, delete: () => undefined as never },
   };
   const passed: Uint8Array[] = [];
-  for await (const chunk of withElementLimit(request).body as AsyncIterable<Uint8Array>) passed.push(chunk);
+  const options = { readBytesMax: 2 << 20, compressions: [compressionGzip, compressionBrotli] };
+  const { body: checked } = withElementLimit(request, AppendRequestSchema, options);
+  for await (const chunk of checked as AsyncIterable<Uint8Array>) passed.push(chunk);
   return Buffer.concat(passed);
 }
 
@@ -65,9 +69,9 @@ describe('the fields of a message', () => {
       AppendRequestSchema,
       create(AppendRequestSchema, { records: [{ value: Buffer.alloc(300, 0x0a) }], expectedOffset: 2n ** 64n - 1n }),
     ),
-    // fixed64, fixed32, and a tag and a length that are longer than they need be.
+    // fixed64 and fixed32 that nobody knows, and a tag and a length that are longer than they need be.
     Buffer.from([0x79, 1, 2, 3, 4, 5, 6, 7, 8, 0x7d, 1, 2, 3, 4]),
-    Buffer.from([0x8a, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00, 0x82, 0x80, 0x00, 0x0a, 0x00]),
+    Buffer.from([0x8a, 0x80, 0x80, 0x80, 0x00, 0x82, 0x80, 0x00, 0x0a, 0x00]),
   ]);
   const variedFields = 5;
 
@@ -76,24 +80,100 @@ describe('the fields of a message', () => {
     const tooMany = Buffer.concat([varied, binary(elementsMax - variedFields + 1)]);
     expect((await pass('application/proto', most, chunkBytes)).equals(most)).toBe(true);
     await expect(pass('application/proto', tooMany, chunkBytes)).rejects.toEqual(refused);
-    const stream = Buffer.concat([enveloped(most), enveloped(Buffer.alloc(0)), enveloped(tooMany, 1), enveloped(most)]);
+    const stream = Buffer.concat([enveloped(most), enveloped(Buffer.alloc(0)), enveloped(most)]);
     expect((await pass('application/grpc', stream, chunkBytes)).equals(stream)).toBe(true);
     await expect(
       pass('application/connect+proto', Buffer.concat([stream, enveloped(tooMany)]), chunkBytes),
     ).rejects.toEqual(refused);
   });
 
+  it('are counted in each envelope that is compressed, and pass in clear', async () => {
+    const [most, tooMany] = [elementsMax, elementsMax + 1].map(binary);
+    for (const [type, name] of [
+      ['application/grpc', 'grpc-encoding'],
+      ['application/grpc-web+proto', 'grpc-encoding'],
+      ['application/connect+proto', 'connect-content-encoding'],
+    ] as const)
+      for (const [encoding, encode] of Object.entries(encodings).slice(1)) {
+        const header = { [name]: encoding };
+        const stream = Buffer.concat([enveloped(encode(most), 1), enveloped(most)]);
+        const plain = Buffer.concat([enveloped(most), enveloped(most)]);
+        expect((await pass(type, stream, 1024, header)).equals(plain)).toBe(true);
+        const bomb = Buffer.concat([stream, enveloped(encode(tooMany), 1)]);
+        await expect(pass(type, bomb, 1024, header)).rejects.toEqual(refused);
+        // What nobody can decompress is refused by who reads it.
+        expect((await pass(type, bomb, 1024, { [name]: 'lz4' })).equals(bomb)).toBe(true);
+      }
+  });
+
   it('are counted in envelopes whatever Content-Encoding says, which is for a message alone', async () => {
     const header = { 'content-encoding': 'gzip' };
     await expect(pass('application/grpc', enveloped(binary(100_000)), 1024, header)).rejects.toEqual(refused);
-    expect(await pass('application/proto', binary(100_000), 1024, header)).toHaveLength(200_000);
+    await expect(pass('application/proto', gzipSync(binary(100_000)), 1024, header)).rejects.toEqual(refused);
   });
 
-  it('are left to the parser where they cannot be read', async () => {
-    for (const malformed of [[0x7b], [0x0c], [0x0e], [0x0f], [0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f], [0xff]]) {
-      const body = Buffer.concat([Buffer.from(malformed), Buffer.alloc(200_000, malformed[0] === 0xff ? 0xff : 0x0a)]);
-      expect((await pass('application/proto', body, 1024)).equals(body)).toBe(true);
+  it('are counted as headers of records', async () => {
+    const headers = Buffer.alloc(2 * elementsMax, Buffer.from([0x3a, 0x00]));
+    const record = (bytes: Buffer): Buffer => {
+      const head = Buffer.from([0x0a, (bytes.length & 0x7f) | 0x80, ((bytes.length >> 7) & 0x7f) | 0x80]);
+      return Buffer.concat([head, Buffer.from([bytes.length >> 14]), bytes]);
+    };
+    await expect(pass('application/proto', record(headers), 1024)).rejects.toEqual(refused);
+    const fewer = record(headers.subarray(2));
+    expect((await pass('application/proto', fewer, 1024)).equals(fewer)).toBe(true);
+  });
+
+  it('are not read in a message that is too large, which is refused by who reads it', async () => {
+    const large = Buffer.alloc(3 << 20, 0x0a);
+    expect((await pass('application/proto', large, 1 << 16)).equals(large)).toBe(true);
+    const envelope = enveloped(large);
+    expect((await pass('application/grpc', envelope, 1 << 16)).equals(envelope)).toBe(true);
+  });
+});
+
+/** What the parser would take, and then find other fields than can be counted: half a mebibyte of records each time. */
+const bomb = Buffer.alloc(1_000_000, Buffer.from([0x0a, 0x00]));
+const disguised: readonly (readonly [string, readonly number[]])[] = [
+  ['a group in front', [0x7b, 0x7c]],
+  ['the end of a group in front', [0x0c]],
+  ['a wire type that there is not', [0x0e]],
+  ['a record that says it is a varint', [0x08, 0x00]],
+  ['a record that says it is a number of 8 bytes', [0x09, 0x00]],
+  ['an offset that says it is bytes', [0x12, 0xf0, 0x3d]],
+  ['a value that ends beyond its record', [0x0a, 0x02, 0x0a, 0x04]],
+  ['a header that ends beyond its record', [0x0a, 0x02, 0x3a, 0x04]],
+  ['a tag within a record that ends beyond it', [0x0a, 0x01, 0x8a]],
+  ['a length beyond the message', [0x0a, 0xff, 0xff, 0xff, 0x07]],
+  ['a length of more than 32 bits', [0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]],
+  ['field 0', [0x02, 0x00]],
+];
+
+describe('a message that is malformed on purpose', () => {
+  it.each(disguised)('is refused before it is parsed: %s', async (_, head) => {
+    const malformed = expect.objectContaining({
+      code: Code.InvalidArgument,
+      rawMessage: expect.stringMatching(/^the message is malformed: /),
+    });
+    const body = Buffer.concat([Buffer.from(head), bomb]);
+    await expect(pass('application/proto', body, 1 << 16)).rejects.toEqual(malformed);
+    await expect(pass('application/grpc', enveloped(body), 1 << 16)).rejects.toEqual(malformed);
+    const header = { 'content-encoding': 'gzip' };
+    await expect(pass('application/proto', gzipSync(body), 1 << 16, header)).rejects.toEqual(malformed);
+  });
+
+  it('is told so over Connect', async () => {
+    const { baseUrl, commitLog } = await serve();
+    const headers = { 'content-type': 'application/proto' };
+    for (const [, head] of disguised) {
+      const body = Buffer.concat([Buffer.from(head), Buffer.from([0x0a, 0x00])]);
+      const answer = await fetch(`${baseUrl}${path}`, { method: 'POST', body, headers });
+      expect([head, answer.status, await answer.json()]).toEqual([
+        head,
+        400,
+        { code: 'invalid_argument', message: expect.stringMatching(/^the message is malformed: /) },
+      ]);
     }
+    expect(commitLog.batches).toHaveLength(0);
   });
 });
 

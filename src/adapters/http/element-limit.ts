@@ -1,95 +1,141 @@
-import { Code, ConnectError } from '@connectrpc/connect';
-import { checkNumbersExact } from './strict-json.js';
+import type { DescMessage } from '@bufbuild/protobuf';
 import type { Compression, UniversalServerRequest } from '@connectrpc/connect/protocol';
+import { checkMessage, elementsMax, tooManyElements } from './strict-message.js';
+import { checkNumbersExact } from './strict-json.js';
 
-/**
- * So many fields a message may have, or objects in JSON. Parsing makes an object of each record, so it is their number
- * and not the size of the message that holds up the event loop: 700,000 empty ones for seconds. A batch of a mebibyte
- * has no more records than this if they have 12 bytes of value or more.
- */
-export const elementsMax = 65_536;
+/** Flags and length in front of a message of a stream, and of gRPC; a flag says that it is compressed. */
+const envelopeHeadBytes = 5;
+const compressedFlag = 1;
+/** Of a message in a query, decompressed. The query has 16 KiB. */
+const queryBytesMax = 64 * 1024;
 
-const tag = 0;
-const varint = 1;
-const length = 2;
-const unreadable = 3;
-/** What follows a tag, by its wire type: varint, 8 bytes, a length, groups, 4 bytes. */
-const afterTag: readonly number[] = [varint, tag, length, unreadable, unreadable, tag];
+export interface ElementLimitOptions {
+  /** Of a message, before and after decompression. */
+  readonly readBytesMax: number;
+  readonly compressions: readonly Compression[];
+}
 
-/**
- * Reads the fields of a message as they come, without what is in them. What is malformed, or has groups, is left to the
- * parser, which is laxer and may find more fields in it than are counted here (SECURITY.md).
- */
-class FieldCounter {
-  #fields = 0;
-  #expected = tag;
-  #wireType = 0;
-  #value = 0;
-  #shift = 0;
-  #skip = 0;
+/** What a request says of its messages. */
+interface MessageForm extends ElementLimitOptions {
+  /** Without one, messages are JSON, whose objects are counted when they are decoded. */
+  readonly descriptor: DescMessage | undefined;
+  /** Of those that are compressed. */
+  readonly compression: Compression | undefined;
+}
 
-  read(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length && this.#expected !== unreadable;) {
-      if (this.#skip > 0) {
-        const skipped = Math.min(this.#skip, bytes.length - at);
-        this.#skip -= skipped;
-        at += skipped;
-        continue;
-      }
-      const byte = bytes[at++] ?? 0;
-      if (this.#shift === 0) this.#wireType = byte & 7;
-      if (this.#shift < 32) this.#value |= (byte & 0x7f) << this.#shift;
-      this.#shift += 7;
-      if (byte < 0x80) this.#take(this.#value >>> 0);
-    }
+async function checked(message: Uint8Array, form: MessageForm, isCompressed: boolean): Promise<Uint8Array> {
+  const { descriptor, compression, readBytesMax } = form;
+  const plain = isCompressed ? await compression?.decompress(message, readBytesMax) : message;
+  // Whoever reads it refuses a compression that is not known.
+  if (plain === undefined) return message;
+  if (descriptor !== undefined) checkMessage(plain, descriptor);
+  return plain;
+}
+
+/** Chunks of a body that wait for more. */
+class Chunks {
+  bytes = 0;
+  readonly #chunks: Uint8Array[] = [];
+
+  push(chunk: Uint8Array): void {
+    this.#chunks.push(chunk);
+    this.bytes += chunk.length;
   }
 
-  #take(value: number): void {
-    if (this.#expected === length) this.#skip = value;
-    this.#expected = this.#expected === tag ? this.#takeTag() : tag;
-    this.#value = this.#shift = 0;
-  }
-
-  #takeTag(): number {
-    this.#fields += 1;
-    check(this.#fields);
-    if (this.#wireType === 1) this.#skip = 8;
-    if (this.#wireType === 5) this.#skip = 4;
-    return afterTag[this.#wireType] ?? unreadable;
+  /** All of them in one. */
+  take(): Buffer {
+    const [first] = this.#chunks;
+    const whole =
+      first?.length === this.bytes
+        ? Buffer.from(first.buffer, first.byteOffset, first.length)
+        : Buffer.concat(this.#chunks, this.bytes);
+    this.#chunks.length = 0;
+    this.bytes = 0;
+    return whole;
   }
 }
 
-/** The same for a run of messages in envelopes: a byte of flags, four of length. Compressed ones are skipped. */
-class EnvelopeCounter {
-  #counter = new FieldCounter();
-  #header: number[] = [];
-  #left = 0;
-
-  read(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length;) {
-      if (this.#left === 0) {
-        this.#header.push(bytes[at++] ?? 0);
-        if (this.#header.length === 5) this.#begin();
-        continue;
-      }
-      const part = bytes.subarray(at, at + this.#left);
-      if (((this.#header[0] ?? 0) & 1) === 0) this.#counter.read(part);
-      this.#left -= part.length;
-      at += part.length;
-      if (this.#left === 0) this.#header = [];
-    }
+/** The one message of the body, decompressed. One that is too large comes as it is: whoever reads it refuses that. */
+async function* checkedBody(body: AsyncIterable<Uint8Array>, form: MessageForm): AsyncGenerator<Uint8Array> {
+  const chunks = new Chunks();
+  let isTooLarge = false;
+  for await (const chunk of body) {
+    chunks.push(chunk);
+    isTooLarge ||= chunks.bytes > form.readBytesMax;
+    if (isTooLarge) yield chunks.take();
   }
-
-  #begin(): void {
-    this.#counter = new FieldCounter();
-    this.#left = Buffer.from(this.#header).readUInt32BE(1);
-    if (this.#left === 0) this.#header = [];
-  }
+  if (!isTooLarge) yield await checked(chunks.take(), form, form.compression !== undefined);
 }
 
-function check(elements: number): void {
-  if (elements > elementsMax)
-    throw new ConnectError(`the message has more than ${elementsMax} elements`, Code.ResourceExhausted);
+/** How long the envelope at the beginning is, as far as it can be told. */
+function envelopeBytes(bytes: Buffer): number {
+  return envelopeHeadBytes + (bytes.length < envelopeHeadBytes ? 0 : bytes.readUInt32BE(1));
+}
+
+async function checkedEnvelope(envelope: Buffer, form: MessageForm): Promise<Uint8Array> {
+  const flags = envelope.readUInt8(0);
+  const message = envelope.subarray(envelopeHeadBytes);
+  const plain = await checked(message, form, (flags & compressedFlag) !== 0);
+  if (plain === message) return envelope;
+  const head = Buffer.alloc(envelopeHeadBytes);
+  head.writeUInt8(flags & ~compressedFlag);
+  head.writeUInt32BE(plain.length, 1);
+  return Buffer.concat([head, plain]);
+}
+
+/** The messages of the body, decompressed. From one that is too large on it comes as it is. */
+async function* checkedEnvelopes(body: AsyncIterable<Uint8Array>, form: MessageForm): AsyncGenerator<Uint8Array> {
+  const chunks = new Chunks();
+  let needed = envelopeHeadBytes;
+  let isTooLarge = false;
+  for await (const chunk of body) {
+    chunks.push(chunk);
+    if (chunks.bytes < needed && !isTooLarge) continue;
+    let rest = chunks.take();
+    for (needed = envelopeBytes(rest); needed <= rest.length && !isTooLarge; needed = envelopeBytes(rest)) {
+      yield await checkedEnvelope(rest.subarray(0, needed), form);
+      rest = rest.subarray(needed);
+    }
+    isTooLarge ||= needed - envelopeHeadBytes > form.readBytesMax;
+    if (isTooLarge) yield rest;
+    else chunks.push(rest);
+  }
+  if (chunks.bytes > 0) yield chunks.take();
+}
+
+/**
+ * The request with a body of messages that are not compressed, which fails instead of giving one that is malformed or has
+ * more than `elementsMax` fields: INVALID_ARGUMENT, RESOURCE_EXHAUSTED. `descriptor` is what its messages are.
+ */
+export function withElementLimit(
+  request: UniversalServerRequest,
+  descriptor: DescMessage,
+  options: ElementLimitOptions,
+): UniversalServerRequest {
+  const { header, body } = request;
+  if (typeof body !== 'object' || body === null || !(Symbol.asyncIterator in body)) return request;
+  const type = header.get('content-type') ?? '';
+  const isEnveloped = !/^application\/(proto|json)\b/i.test(type);
+  const encodingHeader = isEnveloped ? envelopeEncodingHeader(type) : 'content-encoding';
+  const compression = options.compressions.find(({ name }) => name === header.get(encodingHeader));
+  const form = { ...options, compression, descriptor: /json/i.test(type) ? undefined : descriptor };
+  if (isEnveloped) return { ...request, body: checkedEnvelopes(body, form) };
+  if (compression === undefined) return { ...request, body: checkedBody(body, form) };
+  const plainHeader = new Headers(header);
+  for (const name of ['content-encoding', 'content-length']) plainHeader.delete(name);
+  return { ...request, header: plainHeader, body: checkedBody(body, form) };
+}
+
+function envelopeEncodingHeader(type: string): string {
+  return /^application\/connect/i.test(type) ? 'connect-content-encoding' : 'grpc-encoding';
+}
+
+/** For messages in a query: those in a body come decompressed. */
+export function limitQuery(compression: Compression): Compression {
+  return {
+    ...compression,
+    decompress: (bytes, bytesMax) => compression.decompress(bytes, Math.min(bytesMax, queryBytesMax)),
+  };
 }
 
 /**
@@ -101,54 +147,10 @@ export function decodeJson(bytes: Uint8Array | undefined): string {
   // No text has more objects than opening braces, and few have that many.
   let braces = 0;
   for (let at = text.indexOf('{'); at >= 0 && braces <= elementsMax; at = text.indexOf('{', at + 1)) braces += 1;
-  if (braces > elementsMax) check(text.replace(/"(?:[^"\\]|\\.)*"?/gs, '').split('{', elementsMax + 2).length - 1);
+  if (braces > elementsMax) {
+    const objects = text.replace(/"(?:[^"\\]|\\.)*"?/gs, '').split('{', elementsMax + 2).length - 1;
+    if (objects > elementsMax) throw tooManyElements();
+  }
   checkNumbersExact(text);
   return text;
-}
-
-/** Fails once the message has ended, so that an answer over HTTP/1.1 finds nobody who sends still. */
-async function* limited(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const counter = new FieldCounter();
-  let refusal: ConnectError | undefined;
-  for await (const chunk of body) {
-    try {
-      if (refusal === undefined) counter.read(chunk);
-    } catch (error) {
-      refusal = ConnectError.from(error);
-    }
-    yield chunk;
-  }
-  if (refusal !== undefined) throw refusal;
-}
-
-/** Fails before the message has ended: others may never follow. */
-async function* limitedEnvelopes(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const counter = new EnvelopeCounter();
-  for await (const chunk of body) {
-    counter.read(chunk);
-    yield chunk;
-  }
-}
-
-/** The request, whose body fails with RESOURCE_EXHAUSTED instead of giving a message of more than `elementsMax` fields. */
-export function withElementLimit(request: UniversalServerRequest): UniversalServerRequest {
-  const { header, body } = request;
-  const type = header.get('content-type') ?? '';
-  const isEnveloped = !/^application\/proto$/i.test(type);
-  const isCompressed = !isEnveloped && (header.get('content-encoding') ?? 'identity') !== 'identity';
-  if (isCompressed || /json/i.test(type)) return request;
-  if (typeof body !== 'object' || body === null || !(Symbol.asyncIterator in body)) return request;
-  return { ...request, body: isEnveloped ? limitedEnvelopes(body) : limited(body) };
-}
-
-/** The same limit for what was compressed. JSON passes: its first byte would begin a group, which no message here has. */
-export function limitElements(compression: Compression): Compression {
-  return {
-    ...compression,
-    decompress: async (bytes, bytesMax) => {
-      const message = await compression.decompress(bytes, bytesMax);
-      new FieldCounter().read(message);
-      return message;
-    },
-  };
 }

@@ -7,12 +7,13 @@ import type { Access, Caller } from '../../application/access.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { type HttpRequest, type HttpResponse, isHttp2, isHttp2Response, onceClosed } from './http-message.js';
 import { callerKey, guardInterceptor } from './call-guard.js';
-import { decodeJson, limitElements, withElementLimit } from './element-limit.js';
+import { decodeJson, type ElementLimitOptions, limitQuery, withElementLimit } from './element-limit.js';
 import { HttpProblem } from './problem.js';
 
 /** `setTimeout` takes no more: 24.8 days. */
 const timeoutMsMax = 2 ** 31 - 1;
 const writeBytesMax = 64 * 1024 * 1024;
+const compressions = [compressionGzip, compressionBrotli];
 
 /** Connect decodes JSON by a decoder given here, though its types do not say so. */
 const jsonOptions = { ignoreUnknownFields: true, textDecoder: { decode: decodeJson } };
@@ -32,6 +33,7 @@ export interface RpcBridgeOptions {
  */
 export class RpcBridge {
   readonly #handlers: ReadonlyMap<string, UniversalHandler>;
+  readonly #elementLimit: ElementLimitOptions;
 
   constructor(
     routes: (router: ConnectRouter) => void,
@@ -39,8 +41,9 @@ export class RpcBridge {
     private readonly options: RpcBridgeOptions,
     access?: Access,
   ) {
+    this.#elementLimit = { readBytesMax: options.readBytesMax, compressions };
     const router = createConnectRouter({
-      acceptCompression: [compressionGzip, compressionBrotli].map(limitElements),
+      acceptCompression: compressions.map(limitQuery),
       readMaxBytes: options.readBytesMax,
       writeMaxBytes: writeBytesMax,
       maxTimeoutMs: timeoutMsMax,
@@ -76,7 +79,7 @@ export class RpcBridge {
     this.#limitBody(handler, request);
     const writer = new ResponseWriter(response, this.options.stallMs);
     try {
-      await writer.write(await handler(withElementLimit(universalRequest)));
+      await writer.write(await handler(withElementLimit(universalRequest, handler.method.input, this.#elementLimit)));
     } catch (error) {
       // Most often the reader has gone. What a handler throws is in the response already.
       if (!writer.closed) this.logger.warn({ err: error, method: handler.requestPath }, 'response not sent');
