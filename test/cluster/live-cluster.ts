@@ -1,25 +1,15 @@
-import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { ClusterClient, type ClusterStatus, type ClientTls, LogClient, type LogInfo } from '../../src/client/index.js';
 import type { CompareReport } from '../../src/infrastructure/offline.js';
 import { runGolog, ServerProcess } from '../end-to-end/golog-process.js';
 import { eventually } from './deadline.js';
+import { freePorts } from './free-ports.js';
 
 /** So that a leader is replaced after 0.3 to 0.6 s. */
 export const tickMs = 30;
 /** The longest that a node waits before it campaigns. */
 export const electionTimeoutMs = 20 * tickMs;
-
-/** Ports that nobody has at this moment. */
-export async function freePorts(count: number): Promise<number[]> {
-  const listeners = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(listeners.map((listener) => once(listener, 'listening')));
-  const ports = listeners.map((listener) => (listener.address() as AddressInfo).port);
-  await Promise.all(listeners.map((listener) => once(listener.close(), 'close')));
-  return ports;
-}
 
 export interface NodePlace {
   readonly name: string;

@@ -1,10 +1,9 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { promisify } from 'node:util';
 import { eventually } from '../cluster/deadline.js';
+import { freePort } from '../cluster/free-ports.js';
 
 const serf = ['/usr/bin/serf', '/usr/local/bin/serf'].find((path) => existsSync(path));
 
@@ -127,27 +126,5 @@ export class SerfAgent {
     this.#process.kill('SIGCONT');
     this.#process.kill(signal);
     await ended;
-  }
-}
-
-/** Of the loopback, free for TCP and UDP a moment ago. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    const socket = createSocket('udp4');
-    const isFree = await new Promise<boolean>((resolve) => {
-      socket.once('error', () => {
-        resolve(false);
-      });
-      socket.bind(port, '127.0.0.1', () => {
-        resolve(true);
-      });
-    });
-    socket.close();
-    server.close();
-    await once(server, 'close');
-    if (isFree) return port;
   }
 }

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { tell } from '../cluster/deadline.js';
+import { freePort } from '../cluster/free-ports.js';
 import { compile } from '../end-to-end/golog-process.js';
 import { GossipNode, closeNodes } from './gossip-node.js';
 import { GossipProcess, endGossipProcesses } from './gossip-process.js';
-import { SerfAgent, endAgents, freePort, withoutSerf } from './serf-agent.js';
+import { SerfAgent, endAgents, withoutSerf } from './serf-agent.js';
 import { inTime, testMs, untilStatuses } from './statuses.js';
 
 if (withoutSerf !== undefined) tell(`failures beside Debian's serf are skipped: ${withoutSerf}`);

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClusterClient, type ClientTls, LogClient, Producer, RecordBatchBuilder } from '../../src/client/index.js';
-import { freePorts } from '../cluster/live-cluster.js';
+import { freePorts } from '../cluster/free-ports.js';
 import type { CertificateSet } from './certificate-sets.js';
 import { SecureNode, tlsFlags } from './secure-node.js';
 
