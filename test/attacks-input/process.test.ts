@@ -1,5 +1,8 @@
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -8,9 +11,14 @@ import { encodeMessages } from '../../src/adapters/peer/raft-message-wire.js';
 import { ClusterClient } from '../../src/client/index.js';
 import { message } from '../../src/domain/raft/message.js';
 import { JoinRequestSchema } from '../../src/gen/golog/peer/v1/peer_service_pb.js';
+import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
+import { wrapCompressed } from '../../src/adapters/serf/compression.js';
+import { decodeStream, encodeStream } from '../../src/adapters/serf/stream.js';
+import { encodeSwim } from '../../src/adapters/serf/swim-wire.js';
 import { AttackedNode } from '../attacks/attacked-node.js';
+import { packets, streams } from '../serf/captured.js';
 
-/** Groups 6 to 9 of the attacks, by the thousand: what refuses one of them must leave nothing behind. */
+/** Groups 6 and 8 to 10 of the attacks, by the thousand: what refuses one of them must leave nothing behind. */
 
 const same = (bytes: Buffer): Buffer => bytes;
 const garbage = ['ff', '0aff', '7affffffff0f', '08ffffffffffffffffff01', '7b'.repeat(20_000)].map((hex) =>
@@ -31,7 +39,7 @@ async function statusNow(): Promise<Awaited<ReturnType<ClusterClient['status']>>
 }
 
 beforeAll(async () => {
-  node = await AttackedNode.start({ grpc: {}, http: {} });
+  node = await AttackedNode.start({ grpc: {}, http: { timeouts: { keepAliveMs: 1_000 } } });
   const { clusterId: id, term } = await statusNow();
   [clusterId, termBefore] = [Buffer.from(id.replaceAll('-', ''), 'hex'), term];
 }, 60_000);
@@ -127,4 +135,66 @@ describe('a process withstands', () => {
         }
       expect([...statuses].sort()).toEqual([400, 404]);
     }));
+
+  it('offsets and limits at their edges in calls', () =>
+    node.withstands('edges', async () => {
+      const url = `http://127.0.0.1:${node.httpPort}/golog.v1.LogService/Read`;
+      const ask = async (request: object): Promise<number> => {
+        const headers = { 'content-type': 'application/json' };
+        const answer = await fetch(url, { method: 'POST', body: JSON.stringify(request), headers });
+        await answer.arrayBuffer();
+        return answer.status;
+      };
+      for (let round = 0; round < 10; round++) {
+        for (const offset of ['-1', ...[53n, 63n, 64n].flatMap((bits) => [`${2n ** bits - 1n}`, `${2n ** bits}`])])
+          expect([offset, await ask({ offset })]).toEqual([offset, 400]);
+        for (const limit of [0, 1, 2 ** 32 - 1]) expect(await ask({ maxRecords: limit, maxBytes: limit })).toBe(200);
+        expect(await ask({ maxRecords: 2 ** 32 })).toBe(400);
+      }
+    }));
+
+  it('gossip that is damaged or cut short, compounds within compounds, bombs, and accusations', async () => {
+    const port = Number(node.process.gossipAddr.split(':').at(-1));
+    const random = seededRandom(7);
+    const damaged = (bytes: Uint8Array): Uint8Array => {
+      const copy = bytes.slice(0, 1 + Math.floor(random() * bytes.length));
+      copy[Math.floor(random() * copy.length)] = 256 * random();
+      // None of the members that were captured is to be taken for real.
+      if ([4, 7, 12].includes(copy[0] ?? 0)) copy[0] = 99;
+      return copy;
+    };
+    const { leader: self = '' } = await statusNow();
+    const nested = Array.from({ length: 100 }).reduce<Uint8Array>(
+      (inner) => Uint8Array.of(7, 1, inner.length >> 8, inner.length & 0xff, ...inner),
+      encodeSwim({ type: 'nack', seqNo: 1 }),
+    );
+    // More than is decompressed for anybody.
+    const bomb = wrapCompressed(new Uint8Array(45_000_000));
+    const special = [
+      nested,
+      bomb,
+      ...[2 ** 31, 2 ** 32 - 1].map((incarnation) => encodeSwim({ type: 'dead', incarnation, node: self, from: self })),
+    ];
+    await node.withstands('gossip', async () => {
+      const socket = createSocket('udp4');
+      for (let at = 0; at < 5_000; at++) {
+        const packet =
+          at % 50 === 0 ? special[(at / 50) % special.length] : damaged(packets[at % packets.length].bytes);
+        socket.send(packet.subarray(0, 65_000), port, '127.0.0.1');
+        if (at % 100 === 0) await nextTurn();
+      }
+      socket.close();
+      for (let at = 0; at < 200; at++) {
+        const stream = connect(port, '127.0.0.1').on('error', () => undefined);
+        stream.end(at % 10 === 0 ? bomb : damaged(streams[at % streams.length].bytes));
+        await once(stream.resume(), 'close');
+      }
+    });
+    const stream = connect(port, '127.0.0.1');
+    stream.write(encodeStream({ type: 'ping', seqNo: 5, node: self }));
+    const [answer] = (await once(stream, 'data')) as [Buffer];
+    stream.destroy();
+    expect(decodeStream(answer)).toMatchObject({ type: 'ack', seqNo: 5 });
+    expect((await statusNow()).members.map(({ name }) => name)).toEqual([self]);
+  });
 });

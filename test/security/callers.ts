@@ -11,12 +11,13 @@ const same = (bytes: Buffer): Buffer => bytes;
 const messageFlag = 0;
 const emptyMessage = Buffer.alloc(5, messageFlag);
 
-/** How a gRPC call with one empty request is answered: a code's name, or `open` where it has a message first. */
+/** How a gRPC call with one request, empty if none is given, is answered: a code's name, or `open` where it has a message first. */
 export async function grpcCode(
   address: string,
   tls: ClientTls,
   path: string,
   metadata = new Metadata(),
+  request: Buffer = Buffer.alloc(0),
 ): Promise<string> {
   const client = new Client(address, channelCredentials(tls), { 'grpc.use_local_subchannel_pool': 1 });
   const call = client.makeBidiStreamRequest(path, same, same, metadata, { deadline: Date.now() + 25_000 });
@@ -27,7 +28,7 @@ export async function grpcCode(
       call.once('status', ({ code }) => {
         resolve(status[code]);
       });
-      call.write(Buffer.alloc(0));
+      call.write(request);
       call.end();
     });
   } finally {
