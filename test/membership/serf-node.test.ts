@@ -85,6 +85,27 @@ describe('leaving', () => {
     expect(host.statusOf('back')).toBe('alive');
   });
 
+  it('is refuted by whoever hears no more of it than its time', () => {
+    const { network, hosts } = group(3);
+    const [back, other, host] = hosts;
+    // Agents of serf make a leave later with each push/pull, so that it outlives the intent of the return.
+    const told = network.wire.encodePushPull({
+      lTime: 42,
+      statusLTimes: new Map([['n0', 40]]),
+      leftMembers: ['n0'],
+      eventLTime: 1,
+      events: [],
+      queryLTime: 1,
+    });
+    host.running.mergePushPull({ ...other.running.pushPullState(false), userState: told }, network.now);
+    network.settle(host);
+    expect(host.statusOf('n0')).toBe('leaving');
+    back.running.mergePushPull(host.running.pushPullState(false), network.now);
+    network.settle(back);
+    network.run(network.now + 5000);
+    expect(host.statusOf('n0')).toBe('alive');
+  });
+
   it('is refuted by whoever does not leave', () => {
     const { network, hosts } = group(4);
     const [accused, other] = hosts;

@@ -219,7 +219,10 @@ export class Serf {
       this.#leaveIntent({ type: 'leave', lTime: remote.statusLTimes.get(node) ?? 0, node, prune: false }, now);
     }
     for (const [node, lTime] of remote.statusLTimes) {
-      if (!left.has(node)) this.#joinIntent({ type: 'join', lTime, node }, now);
+      if (left.has(node)) continue;
+      // What is later than this node's own last intent was none of its own: somewhere it is held for leaving.
+      if (node === this.#options.name) this.#leaveIntent({ type: 'leave', lTime, node, prune: false }, now);
+      else this.#joinIntent({ type: 'join', lTime, node }, now);
     }
     if (ignoreEvents) this.#seenEvents.ignoreBefore(Math.min(remote.eventLTime, this.#eventClock.time));
     for (const { lTime, events } of remote.events) {
