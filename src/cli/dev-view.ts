@@ -6,7 +6,7 @@ import type { DevNode } from './dev-node.js';
 export interface DevRow {
   readonly node: string;
   readonly pid: number | undefined;
-  /** `leader`, `voter`, `learner`, `starting` or `down`. */
+  /** As the leader sees it: `leader`, `voter`, `learner` or `joining`; else `starting` or `down`. */
   readonly role: string;
   /** As the leader sees it, or how its process ended. */
   readonly state: string | undefined;
@@ -27,7 +27,10 @@ export interface DevView {
   readonly nodes: readonly DevRow[];
 }
 
-export function devView(nodes: readonly DevNode[]): DevView {
+/** What is shown of a node. */
+type Shown = Pick<DevNode, 'place' | 'status' | 'end' | 'pid'>;
+
+export function devView(nodes: readonly Shown[]): DevView {
   const seen = nodes.flatMap(({ status }) => status ?? []).sort((a, b) => b.term - a.term);
   const newest = seen.find(({ answeredBy, leader }) => answeredBy === leader) ?? seen[0];
   const leader = newest?.leader === newest?.answeredBy ? newest?.leader : undefined;
@@ -42,17 +45,25 @@ export function devView(nodes: readonly DevNode[]): DevView {
 const isInStep = (member: MemberStatus | undefined): boolean =>
   member !== undefined && member.role !== 'learner' && (member.state === 'self' || member.state === 'replicating');
 
-function rowOf({ place, status, end, pid }: DevNode, member: MemberStatus | undefined): DevRow {
+function rowOf({ place, status, end, pid }: Shown, member: MemberStatus | undefined): DevRow {
   const { name: node, rpcAddr, httpAddr } = place;
   const lag = member?.lagEntries;
   if (status === undefined) {
     const role = end === undefined ? 'starting' : 'down';
     return { node, pid, role, state: end, term: undefined, highWatermark: undefined, lag, rpcAddr, httpAddr };
   }
-  const role =
-    status.leader === node ? 'leader' : (status.members.find(({ name }) => name === node)?.role ?? 'joining');
   const { term, highWatermark } = status;
-  return { node, pid, role, state: member?.state, term, highWatermark, lag, rpcAddr, httpAddr };
+  return {
+    node,
+    pid,
+    role: member?.role ?? 'joining',
+    state: member?.state,
+    term,
+    highWatermark,
+    lag,
+    rpcAddr,
+    httpAddr,
+  };
 }
 
 /** For a person; ends with a newline. */
