@@ -41,8 +41,8 @@ const looksMax = 20;
 /** A call of somebody honest may take so long while the node is attacked. */
 const honestDeadlineMs = 10_000;
 
-/** By one for each of his protocols. */
-const honestConnections = 3;
+/** One for each of his protocols, and as many that he may have given up. What is left without him is looked at last. */
+const honestConnectionsMax = 6;
 /** So many calls of somebody honest come through before an attack is over. */
 const honestCallsMin = 12;
 
@@ -60,7 +60,9 @@ class HonestClient {
   constructor(grpcPort: number, httpPort: number, tls?: ClientTls) {
     const [grpc, http] = [grpcPort, httpPort].map((port) => `http${tls ? 's' : ''}://127.0.0.1:${port}`);
     this.#sessions = [grpc, http].map((url) => new Http2SessionManager(url, {}, { ...tls }));
-    this.#agent = tls ? new TlsAgent({ keepAlive: true, ...tls }) : new Agent({ keepAlive: true });
+    // Else a call may find the connection of the one before still busy, and open another.
+    const kept = { keepAlive: true, maxSockets: 1 };
+    this.#agent = tls ? new TlsAgent({ ...kept, ...tls }) : new Agent(kept);
     this.#clients = [
       createGrpcTransport({ baseUrl: grpc, sessionManager: this.#sessions[0] }),
       createGrpcTransport({ baseUrl: http, sessionManager: this.#sessions[1] }),
@@ -195,7 +197,7 @@ export class AttackedNode {
     const leftBehind = (): string =>
       `${name} to pass: ${this.intruders} descriptors, ${JSON.stringify(this.#last)}, at first ${JSON.stringify(this.#baseline)}`;
     try {
-      await eventually(leftBehind, () => this.intruders <= honestConnections || undefined, withinMs);
+      await eventually(leftBehind, () => this.intruders <= honestConnectionsMax || undefined, withinMs);
     } finally {
       await honest.stop();
     }

@@ -162,6 +162,18 @@ describe('who is slow on purpose is closed by a deadline', () => {
 });
 
 describe('caps', () => {
+  it('closes an HTTP/1.1 connection that sends thousands of requests at once, and not one that sends some', async () => {
+    const { port } = await serve();
+    const request = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n';
+    const some = await raw(port, request.repeat(100));
+    const hostile = await raw(port, request.repeat(50_000));
+    const answers = ({ received }: RawClient): number => received.split('HTTP/1.1 200 ').length - 1;
+    await eventually('the hostile one to be closed', () => hostile.closed);
+    await eventually('a hundred answers', () => answers(some) === 100);
+    expect(answers(hostile)).toBeLessThan(50_000);
+    expect(some.closed).toBe(false);
+  });
+
   it('refuses connections over the cap of one address, and takes more when one has gone', async () => {
     const { port, server } = await serve({ connectionsPerAddressMax: 2 });
     const first = await raw(port, 'GET /heal');

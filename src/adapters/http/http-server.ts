@@ -23,6 +23,11 @@ import { concurrentStreamsMax, SessionKeeper } from './session-keeper.js';
 import { spreadStreams } from './spread-streams.js';
 
 const headerBytesMax = 16 * 1024;
+/**
+ * Requests that an HTTP/1.1 connection may begin in one turn of the event loop. Node reads on for two megabytes, which
+ * are 60,000 short requests that were sent without waiting for answers, before anything else has its turn.
+ */
+const pipelinedMax = 100;
 
 /**
  * The listener for browsers, curl and Connect clients: Connect, gRPC-Web and gRPC for all services, the JSON routes,
@@ -39,6 +44,8 @@ export class HttpServer {
   readonly #state = { serving: false, closing: false };
   /** HTTP/1.1 connections, with how many responses are under way on each. */
   readonly #http1Busy = new Map<Socket, number>();
+  /** Requests of HTTP/1.1 that began in this turn of the event loop. */
+  readonly #begun = new Map<Socket, number>();
   #closed: Promise<void> | undefined;
 
   constructor(
@@ -138,8 +145,23 @@ export class HttpServer {
   }
 
   #serve(request: HttpRequest, response: HttpResponse): void {
-    if (!isHttp2(request)) this.#countHttp1(request.socket, response);
+    if (!isHttp2(request)) {
+      if (!this.#mayPipeline(request.socket)) return;
+      this.#countHttp1(request.socket, response);
+    }
     void this.#router.handle(request, response, this.#callers.of(request));
+  }
+
+  /** False when it is one request too many at once: the connection is closed, what follows on it is not served. */
+  #mayPipeline(socket: Socket): boolean {
+    if (this.#begun.size === 0)
+      setImmediate(() => {
+        this.#begun.clear();
+      });
+    const begun = (this.#begun.get(socket) ?? 0) + 1;
+    this.#begun.set(socket, begun);
+    if (begun > pipelinedMax) socket.destroy();
+    return !socket.destroyed;
   }
 
   /** Node keeps an HTTP/1.1 connection open after a response even when its server is closing. */
