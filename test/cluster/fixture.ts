@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { afterAll, beforeAll } from '@jest/globals';
 import type { ClientTls } from '../../src/client/index.js';
 import { compile, Scratch } from '../end-to-end/golog-process.js';
@@ -29,9 +30,15 @@ export class Run {
     return this.scratch.folder(this.name);
   }
 
+  /** The folder of their directories. */
+  get #nodes(): string {
+    mkdirSync(this.file('nodes'), { recursive: true });
+    return this.file('nodes');
+  }
+
   /** Nodes `n1` and so on that find each other. */
   async cluster(size: number, args: readonly string[] = [], form?: Forming): Promise<LiveCluster> {
-    const places = await LiveCluster.places(this.file('nodes'), size, args);
+    const places = await LiveCluster.places(this.#nodes, size, args);
     return this.clusterAt(
       places.map((place) => this.secured(place)),
       form,
@@ -48,7 +55,7 @@ export class Run {
 
   /** One node besides those of the cluster, which does not run yet. */
   async node(name: string, args: readonly string[] = []): Promise<LiveNode> {
-    const node = new LiveNode(this.secured(await LiveCluster.place(this.file('nodes'), name, args)));
+    const node = new LiveNode(this.secured(await LiveCluster.place(this.#nodes, name, args)));
     this.#ends.push(() => node.dispose());
     return node;
   }
