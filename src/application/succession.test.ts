@@ -17,9 +17,31 @@ function succession(others: readonly Successor[]) {
 describe('Succession', () => {
   it.each([
     ['nobody, when nobody else is heard from', [], undefined],
-    ['whoever has most of the log', [{ id: 1, match: 9 }, { id: 3, match: 8 }], 1], // prettier-ignore
-    ['the next by id, of several', [{ id: 1, match: 9 }, { id: 3, match: 9 }, { id: 4, match: 9 }], 3], // prettier-ignore
-    ['the first by id, after the last', [{ id: 0, match: 9 }, { id: 1, match: 9 }], 0], // prettier-ignore
+    [
+      'whoever has most of the log',
+      [
+        { id: 1, match: 9 },
+        { id: 3, match: 8 },
+      ],
+      1,
+    ],
+    [
+      'the next by id, of several',
+      [
+        { id: 1, match: 9 },
+        { id: 3, match: 9 },
+        { id: 4, match: 9 },
+      ],
+      3,
+    ],
+    [
+      'the first by id, after the last',
+      [
+        { id: 0, match: 9 },
+        { id: 1, match: 9 },
+      ],
+      0,
+    ],
   ])('passes to %s', (_, others, heir) => {
     expect(succession(others).subject.heir()).toBe(heir);
   });
