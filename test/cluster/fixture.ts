@@ -55,7 +55,11 @@ export class Run {
 
   /** One node besides those of the cluster, which does not run yet. */
   async node(name: string, args: readonly string[] = []): Promise<LiveNode> {
-    const node = new LiveNode(this.secured(await LiveCluster.place(this.#nodes, name, args)));
+    return this.nodeAt(this.secured(await LiveCluster.place(this.#nodes, name, args)));
+  }
+
+  nodeAt(place: NodePlace): LiveNode {
+    const node = new LiveNode(place);
     this.#ends.push(() => node.dispose());
     return node;
   }

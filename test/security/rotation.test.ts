@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { ClientTls } from '../../src/client/index.js';
 import { eventually, tell } from '../cluster/deadline.js';
 import { clusterTests } from '../cluster/fixture.js';
-import type { LiveCluster, LiveNode } from '../cluster/live-cluster.js';
+import { LiveCluster, type LiveNode, type NodePlace } from '../cluster/live-cluster.js';
 import type { Load } from '../cluster/load.js';
 import { gossipKey } from '../cluster/security.js';
 import { expectAllKept } from '../cluster/verdict.js';
@@ -16,11 +16,11 @@ import { inTime } from '../interop/statuses.js';
 import { handshake } from './callers.js';
 import { CertificateSet } from './certificate-sets.js';
 import { clientOf } from './secure-node.js';
-import { rootOf, securePlaces } from './secure-places.js';
+import { rootOf, securePlace, securePlaces } from './secure-places.js';
 
 if (withoutSerf !== undefined) tell(`the rotation of gossip keys is skipped: ${withoutSerf}`);
 
-const names = ['n1', 'n2', 'n3'];
+const names = ['n1', 'n2', 'n3', 'r1'];
 const nextGossipKey = 'EBESExQVFhcYGRobHB0eHw==';
 /** From the withdrawal of a CA to the end of what is connected by it. */
 const graceMs = 5_000;
@@ -108,14 +108,14 @@ async function rotateKeys(nodes: LiveCluster, load: Load): Promise<void> {
       const { ok, output } = await agent.try('keys', ...args);
       return ok && output.replace(/ +/g, ' ');
     });
-  await inTime('all keys to be known', async () => (await keys('-list')).includes(`${gossipKey} [4/4]`) || undefined);
+  await inTime('all keys to be known', async () => (await keys('-list')).includes(`${gossipKey} [5/5]`) || undefined);
   for (const step of [`-install=${nextGossipKey}`, `-use=${nextGossipKey}`, `-remove=${gossipKey}`]) {
     await keys(step);
     await load.more(30);
   }
   await inTime('the new key alone', async () => {
     const list = await keys('-list');
-    return (list.includes(`${nextGossipKey} [4/4]`) && !list.includes(gossipKey)) || undefined;
+    return (list.includes(`${nextGossipKey} [5/5]`) && !list.includes(gossipKey)) || undefined;
   });
   for (const { dataDir } of nodes.nodes)
     expect(JSON.parse(readFileSync(join(dataDir, 'serf/keyring.json'), 'utf8'))).toEqual([nextGossipKey]);
@@ -124,8 +124,16 @@ async function rotateKeys(nodes: LiveCluster, load: Load): Promise<void> {
 it(
   'certificates, the CA and the gossip key change under load, and nothing is lost',
   run('rotation', async (own) => {
-    const { places, certificates } = await securePlaces(own.folder(), names.length, old);
-    const nodes = await own.clusterAt(places);
+    const { places, certificates } = await securePlaces(own.folder(), 3, old);
+    // One shows its peers files of their own.
+    const withPeerFiles = ({ name, args = [], ...place }: NodePlace): NodePlace =>
+      name === 'n2' ? { ...place, name, args: [...args, ...certificates.peerFlags(name)] } : { ...place, name, args };
+    const nodes = await own.clusterAt(places.map(withPeerFiles));
+    const replica = own.nodeAt(
+      securePlace(await LiveCluster.place(own.file('replica'), 'r1', ['--replica']), certificates, old),
+    );
+    await replica.start(nodes.joining);
+    nodes.nodes.push(replica);
     let tls = rootOf(old);
     const load = own.load(nodes, 3, () => tls);
     await load.more();

@@ -16,19 +16,28 @@ export class NodeCertificates {
     return secureFlags(files, policyFile);
   }
 
+  /** Flags of a node that shows files of their own to its peers, which change with the others. */
+  peerFlags(node: string): string[] {
+    const option = (name: string, file: string): string[] => [`--peer-tls-${name}-file`, this.#file(node, file)];
+    return [...option('cert', 'peer'), ...option('key', 'peer-key'), ...option('ca', 'peer-ca')];
+  }
+
   /** Gives the node a pair of the set: the one of its name where no other is said. */
   renew(node: string, set: CertificateSet, pair = `node-${node}`): void {
     mkdirSync(join(this.folder, node), { recursive: true });
-    for (const suffix of ['', '-key']) {
-      copyFileSync(set.file(`${pair}${suffix}`), this.#file(node, `next${suffix}`));
-      renameSync(this.#file(node, `next${suffix}`), this.#file(node, `node${suffix}`));
-    }
+    for (const suffix of ['', '-key'])
+      for (const to of ['node', 'peer']) {
+        copyFileSync(set.file(`${pair}${suffix}`), this.#file(node, `next${suffix}`));
+        renameSync(this.#file(node, `next${suffix}`), this.#file(node, `${to}${suffix}`));
+      }
   }
 
   /** Has the node trust these. */
   trust(node: string, ...authorities: readonly CertificateSet[]): void {
-    writeFileSync(this.#file(node, 'next-ca'), bundleOf(authorities));
-    renameSync(this.#file(node, 'next-ca'), this.#file(node, 'ca'));
+    for (const to of ['ca', 'peer-ca']) {
+      writeFileSync(this.#file(node, 'next-ca'), bundleOf(authorities));
+      renameSync(this.#file(node, 'next-ca'), this.#file(node, to));
+    }
   }
 
   /** Leaves a key that is none. */
@@ -56,10 +65,13 @@ export async function securePlaces(
   set: CertificateSet,
 ): Promise<{ readonly places: readonly NodePlace[]; readonly certificates: NodeCertificates }> {
   const certificates = new NodeCertificates(join(folder, 'certificates'));
-  const places = (await LiveCluster.places(folder, size)).map((place): NodePlace => {
-    certificates.renew(place.name, set);
-    certificates.trust(place.name, set);
-    return { ...place, args: certificates.flags(place.name), tls: rootOf(set) };
-  });
+  const places = (await LiveCluster.places(folder, size)).map((place) => securePlace(place, certificates, set));
   return { places, certificates };
+}
+
+/** The place, secured as those. */
+export function securePlace(place: NodePlace, certificates: NodeCertificates, set: CertificateSet): NodePlace {
+  certificates.renew(place.name, set);
+  certificates.trust(place.name, set);
+  return { ...place, args: [...certificates.flags(place.name), ...(place.args ?? [])], tls: rootOf(set) };
 }
