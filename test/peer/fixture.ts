@@ -2,7 +2,8 @@ import { systemClock } from '../../src/adapters/clock/system-clock.js';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { GrpcServer, type GrpcServerOptions } from '../../src/adapters/grpc/index.js';
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
-import { GrpcPeerTransport, PeerEndpoint } from '../../src/adapters/peer/index.js';
+import { GrpcPeerTransport, type PeerCredentials, PeerEndpoint } from '../../src/adapters/peer/index.js';
+import type { AppendReceipt } from '../../src/application/ports/consensus.js';
 import type { Records, Seal } from '../../src/domain/log/record-batch.js';
 import type { Message } from '../../src/domain/raft/message.js';
 import { FakeCommitLog } from '../grpc/fake-commit-log.js';
@@ -20,8 +21,16 @@ export interface TestNode {
   readonly appends: Records[];
 }
 
-/** A node that takes everything in, appends nothing, and has no peers yet. */
-export async function startNode(id: number, options: Partial<GrpcServerOptions> = {}, by = seal): Promise<TestNode> {
+/** A node that takes everything in, appends nothing unless it is said how, and has no peers yet. */
+export async function startNode(
+  id: number,
+  options: Partial<GrpcServerOptions> = {},
+  by = seal,
+  {
+    credentials,
+    append = () => new Promise(() => undefined),
+  }: { readonly credentials?: PeerCredentials; readonly append?: () => Promise<AppendReceipt> } = {},
+): Promise<TestNode> {
   const logger = new MemoryLogger();
   const endpoint = new PeerEndpoint(logger);
   const server = new GrpcServer({ host: '127.0.0.1', port: 0, ...options }, new FakeCommitLog(), logger, undefined, [
@@ -34,6 +43,7 @@ export async function startNode(id: number, options: Partial<GrpcServerOptions> 
     clock: systemClock,
     random: seededRandom(id),
     logger,
+    ...(credentials && { credentials }),
   });
   const received: Message[] = [];
   const lost: number[] = [];
@@ -45,7 +55,7 @@ export async function startNode(id: number, options: Partial<GrpcServerOptions> 
       unreachable: (peer) => lost.push(peer),
       appendForwarded: (records) => {
         appends.push(records);
-        return new Promise(() => undefined);
+        return append();
       },
     },
   );

@@ -23,6 +23,7 @@ export class AppendCalls {
   readonly #connection: PeerConnection;
   readonly #queue = new FrameQueue<ForwardedAppend>(Infinity);
   readonly #calls = new Map<number, Call>();
+  #renews = false;
   readonly #to: number;
   #lastId = 0;
   #bytes = 0;
@@ -86,8 +87,18 @@ export class AppendCalls {
         },
       });
       this.#queue.push({ id, records, options }, bytes);
+      if (this.#connection.isOutdated) this.#renew();
       this.#queue.flush();
     });
+  }
+
+  /** Before the connection ends for its old certificate: what is new waits until what was sent is answered. */
+  #renew(): void {
+    this.#renews = true;
+    this.#queue.hold();
+    if ([...this.#calls.values()].some(({ sent }) => sent)) return;
+    this.#renews = false;
+    this.#connection.renew();
   }
 
   close(): void {
@@ -104,9 +115,11 @@ export class AppendCalls {
       if ('receipt' in outcome) call.resolve(outcome.receipt);
       else call.reject(outcome.error);
     }
+    if (this.#renews) this.#renew();
   }
 
   #loseAll(): void {
+    this.#renews = false;
     this.#queue.shut();
     const calls = [...this.#calls.values()];
     this.#calls.clear();

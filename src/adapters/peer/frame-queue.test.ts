@@ -78,4 +78,15 @@ describe('a frame queue', () => {
     late();
     expect(queue.bytes).toBe(30);
   });
+
+  it('keeps what waits while it is held, and counts only that', () => {
+    open();
+    for (let item = 1; item <= 4; item++) push(item, 10);
+    queue.hold();
+    sent[0]();
+    push(5, 10);
+    expect([frames, queue.bytes]).toEqual([[[1], [2]], 30]);
+    open();
+    expect(frames.slice(2)).toEqual([[3, 4, 5]]);
+  });
 });

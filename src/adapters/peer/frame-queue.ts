@@ -61,11 +61,16 @@ export class FrameQueue<Item> {
     }
   }
 
-  /** Forgets everything, and sends nothing until it is opened again. */
-  shut(): void {
+  /** Sends nothing until it is opened again; what it gave to the stream before counts no more. */
+  hold(): void {
     this.#write = undefined;
     this.#framesUnsent = 0;
-    this.#bytes = 0;
+    this.#bytes = this.#waiting.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Forgets everything, and sends nothing until it is opened again. */
+  shut(): void {
     this.#waiting = [];
+    this.hold();
   }
 }

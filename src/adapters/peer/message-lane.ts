@@ -40,6 +40,11 @@ export class MessageLane {
 
   /** Takes the message, or loses it; it leaves with the next `flush`. */
   push(message: Message): void {
+    if (this.#connection.isOutdated) {
+      this.#connection.renew();
+      this.#queue.shut();
+      this.#lost();
+    }
     const { state } = this.#connection;
     const hasLink = state === 'open' || state === 'dialling';
     if (!hasLink || !this.#queue.push(message, messageSize(message))) this.#lost();

@@ -2,7 +2,7 @@ import type { ChannelOptions, ClientDuplexStream, StatusObject } from '@grpc/grp
 import { Client, status } from '@grpc/grpc-js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
-import { inClear, type PeerCredentials } from './peer-credentials.js';
+import { inClear, type PeerChannelCredentials, type PeerCredentials } from './peer-credentials.js';
 import { identityMetadata, type PeerIdentity } from './peer-identity.js';
 import { canConnect } from './probe.js';
 
@@ -65,6 +65,7 @@ const passThrough = (bytes: Buffer): Buffer => bytes;
 export class PeerConnection {
   #state: 'dialling' | 'open' | 'waiting' | 'closed' = 'waiting';
   #client: Client | undefined;
+  #credentials: PeerChannelCredentials | undefined;
   #stream: ClientDuplexStream<Buffer, Buffer> | undefined;
   #cancelWait: () => void = () => undefined;
   #failures = 0;
@@ -79,6 +80,17 @@ export class PeerConnection {
 
   get state(): 'dialling' | 'open' | 'waiting' | 'closed' {
     return this.#state;
+  }
+
+  /** It is open by a certificate, or a CA, that was replaced since: the peer may not take that much longer. */
+  get isOutdated(): boolean {
+    return this.#state === 'open' && this.#credentials?.isOutdated === true;
+  }
+
+  /** Dials anew at once. What was written and not answered may not have arrived. Only while open. */
+  renew(): void {
+    this.#hangUp();
+    this.#dial();
   }
 
   /** Calls `sent` once the connection has taken the message; never when it breaks before. Only while open. */
@@ -114,7 +126,8 @@ export class PeerConnection {
 
   #call(): void {
     const { clock, rpcAddr, identity, path, credentials = inClear, peerName } = this.options;
-    const client = new Client(rpcAddr, credentials(peerName), peerChannelOptions);
+    this.#credentials = credentials(peerName);
+    const client = new Client(rpcAddr, this.#credentials, peerChannelOptions);
     const stream = client.makeBidiStreamRequest(path, passThrough, passThrough, identityMetadata(identity), {});
     this.#client = client;
     this.#stream = stream;

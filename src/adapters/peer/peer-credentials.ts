@@ -3,8 +3,14 @@ import { checkServerIdentity, type SecureContext, TLSSocket } from 'node:tls';
 import { ChannelCredentials, type VerifyOptions } from '@grpc/grpc-js';
 import type { Caller } from '../../application/access.js';
 
+/** Of one channel. */
+export type PeerChannelCredentials = ChannelCredentials & {
+  /** The channel is connected by a certificate, or a CA, that was replaced since. */
+  readonly isOutdated?: boolean;
+};
+
 /** Makes the credentials of one channel to a peer, which is to be the member of that name where it is known. */
-export type PeerCredentials = (name?: string) => ChannelCredentials;
+export type PeerCredentials = (name?: string) => PeerChannelCredentials;
 
 /** Without TLS. */
 export const inClear: PeerCredentials = () => ChannelCredentials.createInsecure();
@@ -56,11 +62,17 @@ type CreateConnector = ChannelCredentials['_createSecureConnector'];
  * keep them for as long as it lives. These take what there is whenever they connect.
  */
 class LatestCredentials extends ChannelCredentials {
+  #connectedBy: SecureContext | undefined;
+
   constructor(
     private readonly outgoing: OutgoingSide,
     private readonly verification: VerifyOptions,
   ) {
     super();
+  }
+
+  get isOutdated(): boolean {
+    return this.#connectedBy !== undefined && this.#connectedBy !== this.outgoing.context;
   }
 
   override _isSecure(): boolean {
@@ -83,6 +95,7 @@ class LatestCredentials extends ChannelCredentials {
         try {
           const connection = await connectorBy(context).connect(tcp);
           if (connection.socket instanceof TLSSocket) outgoing.connected(connection.socket, context);
+          this.#connectedBy = context;
           return connection;
         } catch (error) {
           outgoing.failed(address, error);
