@@ -108,6 +108,7 @@ export class SerfNode {
       timing,
       wire,
       listener: this.#serf,
+      tell: (to, message) => packets.sendAlone(to, message),
       accepts: (member, meta) => options.accepts?.({ name: member, tags: memberTags(wire, meta) }) ?? true,
     });
     this.#prober = new Prober(
@@ -177,13 +178,13 @@ export class SerfNode {
         this.#prober.receiveNack(message);
         return;
       case 'suspect':
-        this.#swim.suspect(message, now);
+        this.#swim.suspect(message, now, from);
         return;
       case 'alive':
         this.#swim.alive(message, now);
         return;
       case 'dead':
-        this.#swim.dead(message, now);
+        this.#swim.dead(message, now, from);
         return;
       case 'user':
         this.#serf.receive(message.payload, now);

@@ -13,6 +13,7 @@ export class Suspicion {
   readonly #maxMs: number;
   readonly #accuser: string;
   readonly #confirmers = new Set<string>();
+  #remindAt: number;
 
   /** Lasts from `minMs`, with `expected` confirmations or where none is expected, to `maxMs`, with none. */
   constructor(accuser: string, expected: number, minMs: number, maxMs: number, now: number) {
@@ -21,6 +22,16 @@ export class Suspicion {
     this.#minMs = minMs;
     this.#maxMs = maxMs;
     this.#start = now;
+    this.#remindAt = now + minMs / 2;
+  }
+
+  /** When the suspect is to be told that it is suspected: twice in the shortest time. */
+  get remindAt(): number {
+    return this.#remindAt;
+  }
+
+  reminded(now: number): void {
+    this.#remindAt = now + this.#minMs / 2;
   }
 
   /** From then on the member counts as dead. A confirmation may bring it into the past. */

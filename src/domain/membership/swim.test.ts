@@ -24,6 +24,7 @@ function alive(node: string, incarnation: number, change: Partial<Alive> = {}): 
 function machine(membersMax = 10) {
   const told: string[] = [];
   const sent: SwimMessage[] = [];
+  const toOne: [string, SwimMessage][] = [];
   const listener: SwimListener = {
     memberJoined: ({ name }) => told.push(`join ${name}`),
     memberLeft: ({ name, state }) => told.push(`${state} ${name}`),
@@ -46,6 +47,7 @@ function machine(membersMax = 10) {
       },
     },
     listener,
+    tell: ({ ip }, message) => toOne.push([ip, message]),
     accepts: (name) => name !== 'foreign',
   });
   swim.start(0);
@@ -55,7 +57,7 @@ function machine(membersMax = 10) {
   };
   const take = () => ({ told: told.splice(0), sent: sent.splice(0) });
   take();
-  return { swim, members, take, stateOf };
+  return { swim, members, take, toOne, stateOf };
 }
 
 describe('what is said of others', () => {
@@ -104,13 +106,15 @@ describe('what is said of others', () => {
 
   it('makes a suspect dead in time, and sooner the more members agree', () => {
     const deadlines = [0, 1, 2].map((confirmations) => {
-      const { swim } = machine();
+      const { swim, stateOf } = machine();
       for (const name of ['a', 'b', 'c', 'd', 'e']) swim.alive(alive(name, 1), 0);
       swim.suspect({ type: 'suspect', node: 'a', incarnation: 1, from: 'b' }, 100);
       for (const from of ['invented', 'b', 'c', 'd'].slice(0, 2 + confirmations)) {
         swim.suspect({ type: 'suspect', node: 'a', incarnation: 1, from }, 200);
       }
-      return swim.nextTickAt - 100;
+      let at = 0;
+      while (stateOf('a')?.state !== 'dead') swim.tick((at = swim.nextTickAt));
+      return at - 100;
     });
     // Four periods, six times as long without a word; two confirmations are wanted.
     expect(deadlines).toEqual([24_000, 11_381, 4000]);
@@ -121,6 +125,22 @@ describe('what is said of others', () => {
     expect(take().told).toEqual(['join a']);
     swim.tick(4000);
     expect(take().told).toEqual(['dead a']);
+  });
+
+  it('is told to a suspect again and again while it has time to refute', () => {
+    const { swim, toOne } = machine();
+    for (const name of ['a', 'b', 'c', 'd']) swim.alive(alive(name, 1), 0);
+    swim.suspect({ type: 'suspect', node: 'a', incarnation: 1, from: 'b' }, 0);
+    const times: number[] = [];
+    while (swim.nextTickAt < 24_000) {
+      times.push(swim.nextTickAt);
+      swim.tick(swim.nextTickAt);
+    }
+    expect(times).toEqual([2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22].map((seconds) => seconds * 1000));
+    expect(toOne.length).toBe(times.length);
+    expect(toOne[0]).toEqual(['10.0.0.2', { type: 'suspect', node: 'a', incarnation: 1, from: 'me' }]);
+    swim.alive(alive('a', 2), 22_500);
+    expect(swim.nextTickAt).toBe(Infinity);
   });
 
   it('tells of a new meta, and of a leave by the member itself', () => {
@@ -206,6 +226,18 @@ describe('what is said of this node', () => {
     expect(take().sent).toEqual([]);
     swim.merge([{ name: 'me', address: address(1), meta, incarnation: 8, state: 'left', versions }], 0);
     expect(take().sent).toEqual([alive('me', 9, mine)]);
+  });
+
+  it('is told to the member that has missed the refutation, and to nobody else', () => {
+    const { swim, toOne, take } = machine();
+    swim.alive(alive('b', 1), 0);
+    swim.suspect({ type: 'suspect', node: 'me', incarnation: 1, from: 'b' }, 0, address(2));
+    expect([take().sent.at(-1), toOne]).toEqual([alive('me', 2, { address: address(1) }), []]);
+    swim.suspect({ type: 'suspect', node: 'me', incarnation: 1, from: 'b' }, 1, address(2));
+    swim.dead({ type: 'dead', node: 'me', incarnation: 1, from: 'b' }, 1, address(2));
+    swim.suspect({ type: 'suspect', node: 'me', incarnation: 1, from: 'b' }, 1, address(9));
+    const refutation = ['10.0.0.2', alive('me', 2, { address: address(1) })];
+    expect([take().sent, toOne]).toEqual([[], [refutation, refutation]]);
   });
 
   it('is true once it leaves', () => {

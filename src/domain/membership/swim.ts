@@ -33,6 +33,8 @@ interface SwimOptions {
   readonly timing: GossipTiming;
   readonly wire: Pick<MembershipWire, 'encodeSwim'>;
   readonly listener: SwimListener;
+  /** Sends one member a message, by itself. */
+  readonly tell: (to: GossipAddress, message: SwimMessage) => void;
   /** Whether a member may be in the group of this node. */
   readonly accepts: (name: string, meta: Uint8Array) => boolean;
 }
@@ -48,6 +50,7 @@ export class Swim {
   readonly #timing: GossipTiming;
   readonly #wire: SwimOptions['wire'];
   readonly #listener: SwimListener;
+  readonly #tell: SwimOptions['tell'];
   readonly #broadcasts: BroadcastQueue;
   readonly #accepts: SwimOptions['accepts'];
   readonly #suspicions = new Map<string, Suspicion>();
@@ -62,6 +65,7 @@ export class Swim {
     this.#timing = timing;
     this.#wire = wire;
     this.#listener = listener;
+    this.#tell = options.tell;
     this.me = { name, address, meta, versions, incarnation: 0, state: 'dead', stateChangedAt: 0 };
     this.members.add(this.me);
   }
@@ -75,20 +79,24 @@ export class Swim {
     this.#listener.memberJoined(this.me, now);
   }
 
-  /** When the next suspicion runs out. */
+  /** When the next suspicion runs out, or is told to the suspect. */
   get nextTickAt(): number {
     let next = Infinity;
-    for (const { deadline } of this.#suspicions.values()) next = Math.min(next, deadline);
+    for (const { deadline, remindAt } of this.#suspicions.values()) next = Math.min(next, deadline, remindAt);
     return next;
   }
 
-  /** Suspects that did not refute in time are dead. */
+  /** Suspects that did not refute in time are dead; those that have time left are told again, as is not in memberlist. */
   tick(now: number): void {
-    for (const [name, { deadline }] of this.#suspicions) {
-      if (deadline > now) continue;
+    for (const [name, suspicion] of this.#suspicions) {
       const member = this.members.get(name);
-      this.#suspicions.delete(name);
-      if (member?.state === 'suspect') this.#die(member, member.incarnation, this.me.name, now);
+      if (suspicion.deadline <= now) {
+        this.#suspicions.delete(name);
+        if (member?.state === 'suspect') this.#die(member, member.incarnation, this.me.name, now);
+      } else if (suspicion.remindAt <= now) {
+        suspicion.reminded(now);
+        if (member !== undefined) this.#tell(member.address, this.#suspicionOf(member));
+      }
     }
   }
 
@@ -130,10 +138,10 @@ export class Swim {
       this.#live(known, { ...message, incarnation }, now);
   }
 
-  /** A member is said not to answer. */
-  suspect(message: Suspect, now: number): void {
+  /** A member is said not to answer; by a packet from `sender`, where it came by one. */
+  suspect(message: Suspect, now: number, sender?: GossipAddress): void {
     const member = this.members.get(message.node);
-    if (member === undefined || message.incarnation < member.incarnation) return;
+    if (member === undefined || this.#isOutdated(message, member, sender)) return;
     const incarnation = accusedIncarnation(message.incarnation, member.incarnation);
     if (incarnation < member.incarnation) return;
     const suspicion = this.#suspicions.get(message.node);
@@ -156,10 +164,10 @@ export class Swim {
     this.#suspicions.set(member.name, this.#newSuspicion(message.from, now));
   }
 
-  /** A member is said to be dead, or says itself that it leaves. */
-  dead(message: Dead, now: number): void {
+  /** A member is said to be dead, or says itself that it leaves; `sender` as above. */
+  dead(message: Dead, now: number, sender?: GossipAddress): void {
     const member = this.members.get(message.node);
-    if (member === undefined || message.incarnation < member.incarnation) return;
+    if (member === undefined || this.#isOutdated(message, member, sender)) return;
     const incarnation = accusedIncarnation(message.incarnation, member.incarnation);
     if (incarnation < member.incarnation || isGone(member)) return;
     if (member === this.me) {
@@ -206,6 +214,17 @@ export class Swim {
     this.#refute(incarnation);
   }
 
+  /**
+   * Whether the accused has refuted it since. What is told to everybody reaches nearly everybody: one in some ten thousand
+   * refutations misses a member, and that one would bury the accused. So this node, accused, tells the sender by itself.
+   */
+  #isOutdated({ incarnation }: Suspect | Dead, member: SwimMember, sender: GossipAddress | undefined): boolean {
+    if (incarnation >= member.incarnation) return false;
+    if (member === this.me && !this.#leaving && sender !== undefined && this.members.hasAddress(sender))
+      this.#tell(sender, aliveOf(this.me));
+    return true;
+  }
+
   #refute(accused: number): void {
     this.me.incarnation = refutingIncarnation(this.me.incarnation, accused);
     this.awareness.apply(1);
@@ -245,6 +264,10 @@ export class Swim {
     const minMs = suspicionMinMs(this.#timing, count);
     const maxMs = this.#timing.suspicionMaxTimeoutMult * minMs;
     return new Suspicion(accuser, count - 2 < expected ? 0 : expected, minMs, maxMs, now);
+  }
+
+  #suspicionOf({ incarnation, name }: SwimMember): Suspect {
+    return { type: 'suspect', incarnation, node: name, from: this.me.name };
   }
 
   #broadcast(message: Extract<SwimMessage, { node: string }>, onTold?: () => void): void {
