@@ -10,10 +10,13 @@ const chunkBytes = 1024 * 1024;
 const windowBytes = 16 * 1024 * 1024;
 /**
  * Appends go first: while the log grows, a tick sends no more than so many times what the log grew by in the tick
- * before, which still gets the follower there, or this many bytes where that is more.
+ * before, or the least where that is more. For the first ticks that is less than the log grows by, so that the leader
+ * keeps three quarters of its pace; after them it is more, so that the follower gets there whatever is appended.
  */
+const patientTicks = 600;
+const patientMultiple = 0.6;
 const growthMultiple = 1.5;
-const bytesPerTickMin = 4 * 1024 * 1024;
+const bytesPerTickMin = 2 * 1024 * 1024;
 /** Without an acknowledgement for this long what was sent counts as lost. */
 const resendTicks = 10;
 
@@ -47,6 +50,7 @@ export class CatchUp {
   /** The last index of each message on its way, with its bytes. */
   #inFlight: { readonly last: number; readonly bytes: number }[] = [];
   #inFlightBytes = 0;
+  #ticks = 0;
   #quietTicks = 0;
   #logBytesAtTick: number;
   #bytesToSendInTick = Infinity;
@@ -95,7 +99,9 @@ export class CatchUp {
     const { bytes } = this.options.log;
     const growth = bytes - this.#logBytesAtTick;
     this.#logBytesAtTick = bytes;
-    this.#bytesToSendInTick = growth > 0 ? Math.max(growth * growthMultiple, bytesPerTickMin) : Infinity;
+    this.#ticks += 1;
+    const multiple = this.#ticks <= patientTicks ? patientMultiple : growthMultiple;
+    this.#bytesToSendInTick = growth > 0 ? Math.max(growth * multiple, bytesPerTickMin) : Infinity;
     this.#quietTicks += 1;
     if (this.#quietTicks >= resendTicks) {
       this.#quietTicks = 0;
