@@ -106,6 +106,30 @@ describe('leaving', () => {
     expect(host.statusOf('n0')).toBe('alive');
   });
 
+  it('is news to who heard of its time before, from one that took the member for leaving', () => {
+    const { network, hosts } = group(3);
+    const [leaving, other, host] = hosts;
+    hear(network, other, leaving, { type: 'leave', lTime: 40, node: 'n0', prune: false });
+    expect(other.statusOf('n0')).toBe('leaving');
+    host.running.mergePushPull(other.running.pushPullState(false), network.now);
+    expect(host.statusOf('n0')).toBe('alive');
+    hear(network, host, leaving, { type: 'leave', lTime: 40, node: 'n0', prune: false });
+    expect(host.statusOf('n0')).toBe('leaving');
+  });
+
+  it('is known of who was taken for failed, from one that knows', () => {
+    const { network, hosts } = group(3);
+    const [leaving, other, host] = hosts;
+    const dead = { type: 'dead', incarnation: 1, node: 'n0', from: 'n0' } as const;
+    hear(network, other, leaving, { type: 'leave', lTime: 40, node: 'n0', prune: false });
+    host.running.mergePushPull(other.running.pushPullState(false), network.now);
+    network.crash(leaving);
+    for (const each of [other, host]) each.running.receive(dead, leaving.address, network.now);
+    expect([other, host].map((each) => each.statusOf('n0'))).toEqual(['left', 'failed']);
+    host.running.mergePushPull(other.running.pushPullState(false), network.now);
+    expect(host.statusOf('n0')).toBe('left');
+  });
+
   it('is refuted by whoever does not leave', () => {
     const { network, hosts } = group(4);
     const [accused, other] = hosts;

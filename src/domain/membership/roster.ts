@@ -20,6 +20,8 @@ interface Entry extends Member {
   status: MemberStatus;
   /** The Lamport time of the last intent. */
   statusLTime: LamportTime;
+  /** Which intent that was is not known: a leave of the same time may be it. */
+  byHearsay: boolean;
   /** Since when it is leaving, left or failed. */
   since: number;
   /** To be forgotten as soon as it left. */
@@ -97,6 +99,7 @@ export class Roster {
         name: member.name,
         status: intent?.type === 'leave' ? 'leaving' : 'alive',
         statusLTime: intent?.lTime ?? 0,
+        byHearsay: false,
         since: now,
         prune: false,
       });
@@ -127,8 +130,9 @@ export class Roster {
   leaveIntent({ node, lTime, prune }: LeaveIntent, now: number): boolean {
     const entry = this.#entries.get(node);
     if (entry === undefined) return this.#intents.note('leave', node, lTime, now);
-    if (lTime <= entry.statusLTime) return false;
+    if (lTime < entry.statusLTime || (lTime === entry.statusLTime && !entry.byHearsay)) return false;
     entry.statusLTime = lTime;
+    entry.byHearsay = false;
     entry.prune ||= prune;
     if (entry.status === 'alive') {
       entry.status = 'leaving';
@@ -142,12 +146,16 @@ export class Roster {
     return true;
   }
 
-  /** Whether the intent is news. */
-  joinIntent({ node, lTime }: JoinIntent, now: number): boolean {
+  /**
+   * Whether the intent is news. `byHearsay`: all that is known is the time of an intent, and that the member had not left
+   * where it is told. It may be on its way: its leave is news still.
+   */
+  joinIntent({ node, lTime }: JoinIntent, now: number, byHearsay = false): boolean {
     const entry = this.#entries.get(node);
     if (entry === undefined) return this.#intents.note('join', node, lTime, now);
     if (lTime <= entry.statusLTime) return false;
     entry.statusLTime = lTime;
+    entry.byHearsay = byHearsay;
     if (entry.status === 'leaving') {
       entry.status = 'alive';
       entry.prune = false;

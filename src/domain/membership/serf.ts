@@ -222,7 +222,7 @@ export class Serf {
       if (left.has(node)) continue;
       // What is later than this node's own last intent was none of its own: somewhere it is held for leaving.
       if (node === this.#options.name) this.#leaveIntent({ type: 'leave', lTime, node, prune: false }, now);
-      else this.#joinIntent({ type: 'join', lTime, node }, now);
+      else this.#joinIntent({ type: 'join', lTime, node }, now, true);
     }
     if (ignoreEvents) this.#seenEvents.ignoreBefore(Math.min(remote.eventLTime, this.#eventClock.time));
     for (const { lTime, events } of remote.events) {
@@ -251,8 +251,8 @@ export class Serf {
   }
 
   /** Whether it is news. */
-  #joinIntent(intent: JoinIntent, now: number): boolean {
-    return this.#clock.witness(intent.lTime) && this.roster.joinIntent(intent, now);
+  #joinIntent(intent: JoinIntent, now: number, byHearsay = false): boolean {
+    return this.#clock.witness(intent.lTime) && this.roster.joinIntent(intent, now, byHearsay);
   }
 
   /** Whether it is news. */
