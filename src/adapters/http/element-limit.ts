@@ -38,6 +38,8 @@ class Chunks {
   readonly #chunks: Uint8Array[] = [];
 
   push(chunk: Uint8Array): void {
+    // An empty one in front would have the next copied.
+    if (chunk.length === 0) return;
     this.#chunks.push(chunk);
     this.bytes += chunk.length;
   }
