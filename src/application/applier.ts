@@ -112,7 +112,9 @@ export class Applier {
       const change = decodeConfChange(entry.type, entry.data);
       const confState = core.applyConfChange(change);
       const context = decodeChangeContext(change);
-      const next = configurationAfter(configuration.current, entry.index, change, context, confState);
+      // A later one may be on disk already, of a snapshot that a crash came before.
+      const before = configuration.at(entry.index - 1);
+      const next = configurationAfter(before, entry.index, change, context, confState);
       await configuration.add(next, log.startIndex);
       this.#applied = entry.index;
       logger.info({ index: entry.index, members: next.members.map(({ name }) => name) }, 'the membership has changed');

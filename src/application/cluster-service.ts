@@ -1,7 +1,7 @@
 import { confChangeV2, type ConfChangeSingle } from '../domain/raft/conf-change.js';
 import { type Cluster, type ClusterStatus, MembershipError } from './cluster.js';
 import { clusterIdInWords, clusterStatusOf } from './cluster-view.js';
-import { emptyConfiguration, type Member } from './configuration.js';
+import type { Member } from './configuration.js';
 import { encodeChangeContext, encodeTransfer } from './configuration-json.js';
 import { UnavailableError } from './errors.js';
 import type { Clock } from './ports/clock.js';
@@ -162,12 +162,7 @@ export class ClusterService implements Cluster, JoinDesk {
     } else if (known.uuid !== uuid || known.rpcAddr !== rpcAddr || known.name !== name) {
       await this.#change([{ type: 'update-node', nodeId: id }], [{ ...known, name, uuid, rpcAddr }]);
     }
-    const { base, configuration } = node;
-    const transfer = {
-      configuration: base.index === 0 ? base : emptyConfiguration,
-      offset: 0,
-      contacts: configuration.members,
-    };
+    const transfer = { configuration: node.firstConfiguration, offset: 0, contacts: node.configuration.members };
     return { kind: 'joined', clusterId, id, configuration: encodeTransfer(transfer) };
   }
 

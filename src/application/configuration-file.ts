@@ -23,7 +23,10 @@ const headerBytes = 12;
 
 /**
  * The configurations that the log went through, as far back as the log is kept: the driver needs the one as of its
- * start, and a follower behind the log start the one as of there. The file: magic `GLSN`, version (4 bytes each,
+ * start, and a follower behind the log start the one as of there. And the one that the cluster began with: a node that
+ * joins is given it, since it may follow a leader that keeps all of the log, whatever the one that let it in keeps.
+ *
+ * The file: magic `GLSN`, version (4 bytes each,
  * big-endian), CRC-32C of what follows, JSON. It is replaced as a whole.
  */
 export class ConfigurationFile {
@@ -64,12 +67,16 @@ export class ConfigurationFile {
     return this.#change(() => kept);
   }
 
-  /** Adds the newest, and forgets those that only entries before `startIndex` went by. Durable when it resolves. */
+  /**
+   * Adds the newest, and forgets those that only entries before `startIndex` went by, but for the first of all. Durable
+   * when it resolves.
+   */
   add(configuration: Configuration, startIndex: number): Promise<void> {
     return this.#change((kept = { id: 0, contacts: [], history: [] }) => {
       const older = kept.history.filter(({ index }) => index < configuration.index);
-      const first = older.findLastIndex(({ index }) => index < startIndex);
-      return { ...kept, history: [...older.slice(Math.max(first, 0)), configuration] };
+      const needed = older.findLastIndex(({ index }) => index < startIndex);
+      const history = older.filter(({ index }, place) => index === 0 || place >= needed);
+      return { ...kept, history: [...history, configuration] };
     });
   }
 

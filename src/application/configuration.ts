@@ -48,7 +48,7 @@ export interface KeptConfiguration {
   readonly contacts: readonly Member[];
   /** It is a replica: no member, and it never will be. Its id is 0, and its history empty. */
   readonly replica?: true;
-  /** By index, ascending; the first is as of the entry before the log start, or older. */
+  /** By index, ascending: as the cluster began, and all from the one as of the entry before the log start. */
   readonly history: readonly Configuration[];
   /** From this entry on the log was found damaged, and nobody has repaired it yet: the next start does. */
   readonly damagedFrom?: number;
@@ -69,7 +69,8 @@ export function peersOf(
 ): readonly Member[] {
   const isMember = current.members.some((member) => member.id === id);
   const contacts = isMember ? [] : (kept?.contacts ?? []);
-  const known = new Map([...contacts, ...current.members].map((member) => [member.id, member]));
+  // They are of a later time than a configuration that does not have this node.
+  const known = new Map([...current.members, ...contacts].map((member) => [member.id, member]));
   const self = known.get(id);
   // It may have been a member under another id before.
   const others = [...known.values()].filter((member) => member !== self && member.uuid !== self?.uuid);

@@ -240,9 +240,9 @@ export class RaftNode implements Consensus, PeerReceiver {
     return this.options.configuration.current;
   }
 
-  /** As of the entry before the log start, or older. */
-  get base(): Configuration {
-    return this.options.configuration.at(this.options.log.startIndex - 1);
+  /** As the cluster began. */
+  get firstConfiguration(): Configuration {
+    return this.options.configuration.at(0);
   }
 
   /** Of the last entry that has its place here. */

@@ -7,9 +7,11 @@ import { ClusterService } from '../../src/application/cluster-service.js';
 import { CommitLogService } from '../../src/application/commit-log-service.js';
 import { firstConfiguration, type KeptConfiguration, type Member } from '../../src/application/configuration.js';
 import { ConfigurationFile } from '../../src/application/configuration-file.js';
+import { parseTransfer } from '../../src/application/configuration-json.js';
 import { DiskReserve } from '../../src/application/disk-reserve.js';
 import { CommittedEntries } from '../../src/application/log-repair-desk.js';
 import { LogRepair } from '../../src/application/log-repair.js';
+import type { JoinAnswer } from '../../src/application/ports/join-transport.js';
 import type { Logger } from '../../src/application/ports/logger.js';
 import { RaftNode } from '../../src/application/raft-node.js';
 import { defaultTiming, type Retention } from '../../src/application/raft-options.js';
@@ -43,7 +45,13 @@ export class Group {
   readonly #disks = new Map<string, { raft: MemoryDirectory; log: MemoryDirectory }>();
   readonly #random = seededRandom(1);
 
-  constructor(private readonly options: { segmentBytesMax?: number; retention?: Retention } = {}) {}
+  constructor(
+    private readonly options: {
+      segmentBytesMax?: number;
+      /** Of all nodes, or of the one of that name. */
+      retention?: Retention | ((name: string) => Retention);
+    } = {},
+  ) {}
 
   /** A group that begins with these voters, and no leader yet. */
   static async of(names: readonly string[], options: ConstructorParameters<typeof Group>[0] = {}): Promise<Group> {
@@ -88,6 +96,7 @@ export class Group {
     const transport = this.network.join(member.rpcAddr, logId);
     const fatal: unknown[] = [];
     const random = this.#random;
+    const { retention = {} } = this.options;
     const files = { log, hardState, configuration, id, clock: this.clock, logger: silent };
     const diskReserve = await DiskReserve.open(disk.log, 0, this.clock, () => {});
     const source = this.network.entrySource(id);
@@ -104,7 +113,7 @@ export class Group {
       random: (n) => Math.floor(random() * n),
       transport,
       diskReserve,
-      retention: this.options.retention ?? {},
+      retention: typeof retention === 'function' ? retention(name) : retention,
       timing: defaultTiming,
       logger: silent,
       onFatal: (error) => fatal.push(error),
@@ -122,6 +131,22 @@ export class Group {
     const started = { member, node, cluster, service: new CommitLogService(node, log), log, fatal };
     this.running.set(name, started);
     return started;
+  }
+
+  /** What the leader answers to a node that wants to be let in. */
+  async ask(name: string, uuid: string): Promise<JoinAnswer> {
+    const { member } = await this.leader();
+    const joiner = { name, uuid, rpcAddr: memberOf(name, 0).rpcAddr, bootstrapExpect: 0 };
+    return this.settled(this.network.joinTransport.ask(member.rpcAddr, joiner, new AbortController().signal));
+  }
+
+  /** Has a node with a fresh disk let in, and starts it. */
+  async join(name: string, uuid: string): Promise<void> {
+    const answer = await this.ask(name, uuid);
+    if (answer.kind !== 'joined') throw new Error(`${answer.kind}: ${JSON.stringify(answer)}`);
+    const { configuration, contacts } = parseTransfer(answer.configuration);
+    await this.format(name, { id: answer.id, contacts, history: [configuration] });
+    await this.start(name);
   }
 
   /** As `kill -9` with nothing lost: the node takes part in nothing any more. */

@@ -280,14 +280,14 @@ describe('membership', () => {
     const group = await Group.of(['n1']);
     const first = group.get('n1');
     await group.settled(first.node.propose(records('a')));
-    await joinAs(group, 'n2', 'uuid-2');
+    await group.join('n2', 'uuid-2');
     await group.until(() => first.node.configuration.confState.voters.length === 2);
     const receipt = await group.settled(first.node.propose(records('b')));
     expect(receipt.syncedOn).toEqual(['n1', 'n2']);
     await group.until(() => group.get('n2').node.highWatermark === 2);
     expect(await valuesOf(group.get('n2'))).toEqual(['a', 'b']);
     // An answer that got lost is asked for again.
-    const answer = await group.settled(ask(group, 'n2', 'uuid-2'));
+    const answer = await group.ask('n2', 'uuid-2');
     expect(answer).toMatchObject({ kind: 'joined', id: 2 });
   });
 
@@ -300,7 +300,7 @@ describe('membership', () => {
     };
     await fill(0);
     await group.until(() => leader.log.startOffset > 1);
-    await joinAs(group, 'n4', 'uuid-4');
+    await group.join('n4', 'uuid-4');
     await group.until(() => group.get('n4').node.highWatermark === 12);
     await group.until(() => leader.node.configuration.confState.voters.length === 4);
     await fill(12);
@@ -315,7 +315,7 @@ describe('membership', () => {
     const lagging = group.follower().member;
     for (const { member } of group.running.values())
       if (member.id !== lagging.id) group.network.cut(member.id, lagging.id);
-    await joinAs(group, 'n4', 'uuid-4');
+    await group.join('n4', 'uuid-4');
     await group.until(() => leader.node.configuration.confState.voters.length === 4);
     await group.settled(leader.cluster.transferLeadership('n4', forever));
     await group.stop(leader.member.name);
@@ -341,12 +341,12 @@ describe('membership', () => {
     const victim = group.follower().member.name;
     await group.settled((await group.leader()).node.propose(records('a')));
     await group.stop(victim);
-    const refused = await group.settled(ask(group, victim, 'another disk'));
+    const refused = await group.ask(victim, 'another disk');
     expect(refused).toMatchObject({ kind: 'retry' });
     await group.until(() => false, 11_000).catch(() => undefined);
     // The first answer gets lost.
-    expect(await group.settled(ask(group, victim, 'another disk'))).toMatchObject({ kind: 'joined', id: 4 });
-    await joinAs(group, victim, 'another disk');
+    expect(await group.ask(victim, 'another disk')).toMatchObject({ kind: 'joined', id: 4 });
+    await group.join(victim, 'another disk');
     const { node } = await group.leader();
     await group.until(() => node.configuration.confState.voters.includes(4) && node.configuration.members.length === 3);
     await group.until(() => group.get(victim).node.highWatermark === 1);
@@ -379,24 +379,3 @@ describe('membership', () => {
     await expect(leader.cluster.forwarded.removeMember('n9', forever)).rejects.toThrow('n9 is no member');
   });
 });
-
-async function ask(
-  group: Group,
-  name: string,
-  uuid: string,
-): Promise<Awaited<ReturnType<typeof group.network.joinTransport.ask>>> {
-  const leader = await group.leader();
-  const joiner = { name, uuid, rpcAddr: `${name}:8400`, bootstrapExpect: 0 };
-  return group.network.joinTransport.ask(leader.member.rpcAddr, joiner, forever);
-}
-
-async function joinAs(group: Group, name: string, uuid: string): Promise<void> {
-  const answer = await group.settled(ask(group, name, uuid));
-  if (answer.kind !== 'joined') throw new Error(`${answer.kind}: ${JSON.stringify(answer)}`);
-  const { configuration, contacts } = JSON.parse(new TextDecoder().decode(answer.configuration)) as {
-    configuration: never;
-    contacts: never;
-  };
-  await group.format(name, { id: answer.id, contacts, history: [configuration] });
-  await group.start(name);
-}
