@@ -36,6 +36,11 @@ export class LogTail implements Storage {
     return this.#bytes;
   }
 
+  /** The last entry that the core knows to be applied. */
+  get applied(): number {
+    return this.#applied;
+  }
+
   initialState(): { hardState: HardState; confState: ConfState } {
     return this.start;
   }

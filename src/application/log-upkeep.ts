@@ -7,7 +7,6 @@ import type { LogTail } from './log-tail.js';
 import type { Clock } from './ports/clock.js';
 import type { Retention } from './raft-options.js';
 import { repeat } from './repeat.js';
-import type { Watermark } from './watermark.js';
 
 /** The commit index on disk lags by at most this much, which is what a start reads back into memory. */
 const saveCommitEveryBytes = 16 * 1024 * 1024;
@@ -16,11 +15,10 @@ const retainEveryMs = 10_000;
 
 export interface LogUpkeepOptions {
   readonly log: Pick<Log, 'retain' | 'startIndex'>;
-  readonly tail: Pick<LogTail, 'forgetBefore'>;
+  readonly tail: Pick<LogTail, 'applied' | 'forgetBefore'>;
   readonly hardState: Pick<HardStateFile, 'current'>;
   readonly thread: AppendThread;
   readonly applier: Pick<Applier, 'applied' | 'appliedBytes'>;
-  readonly watermark: Pick<Watermark, 'value'>;
   readonly retention: Retention;
   readonly clock: Clock;
   readonly onFailure: (error: unknown) => void;
@@ -58,9 +56,9 @@ export class LogUpkeep {
   }
 
   async #retain(): Promise<void> {
-    const { log, tail, retention, clock, thread, watermark } = this.options;
+    const { log, tail, retention, clock, thread } = this.options;
     if (retention.bytesMax === undefined && retention.ageMsMax === undefined) return;
-    await thread.exclusively(() => log.retain({ ...retention, now: clock.now(), upTo: watermark.value }));
+    await thread.exclusively(() => log.retain({ ...retention, now: clock.now(), upTo: toIndex(tail.applied + 1) }));
     tail.forgetBefore(log.startIndex);
   }
 }

@@ -136,7 +136,6 @@ export class RaftNode implements Consensus, PeerReceiver {
       tail: this.#tail,
       thread: this.#thread,
       applier: this.#applier,
-      watermark: this.#watermark,
       onFailure: (error) => this.#fail(error),
     });
   }

@@ -61,12 +61,17 @@ export class ReplicaStore {
     this.#appliedIndex = damage === undefined ? log.lastIndex : damage.from - 1;
     this.watermark = new Watermark(damage?.readableEnd ?? log.endOffset);
     this.#thread = new AppendThread(log, hardState, () => this.#conditions.check(), onFailure);
+    const applied = (): number => this.applied;
     this.#upkeep = new LogUpkeep({
       ...options,
-      tail: { forgetBefore: () => undefined },
+      tail: {
+        get applied() {
+          return applied();
+        },
+        forgetBefore: () => undefined,
+      },
       thread: this.#thread,
       applier: this,
-      watermark: this.watermark,
     });
   }
 

@@ -11,7 +11,7 @@ import type { LogNotice } from './recovery.js';
 import { defaultRecordLimits, frameRecords } from './records.js';
 
 const logId = new Uint8Array(16).fill(7);
-const retention = { bytesMax: 1, now: toEpochMs(0), upTo: toOffset(100) };
+const retention = { bytesMax: 1, now: toEpochMs(0), upTo: toIndex(1000) };
 
 function makeBatch(number: number): RecordBatch {
   const { payload } = frameRecords([encodeRecord({ value: new Uint8Array(200) })], defaultRecordLimits);

@@ -342,16 +342,16 @@ describe('Log.retain', () => {
 
   it('by bytes drops the oldest segments until the rest fits', async () => {
     const log = await filled();
-    await log.retain({ bytesMax: 1000, now: toEpochMs(0), upTo: toOffset(40) });
+    await log.retain({ bytesMax: 1000, now: toEpochMs(0), upTo: toIndex(21) });
     expect(log.bytes).toBeLessThanOrEqual(1000);
     expect(log.bytes).toBeGreaterThan(650);
-    await log.retain({ bytesMax: 0, now: toEpochMs(0), upTo: toOffset(40) });
+    await log.retain({ bytesMax: 0, now: toEpochMs(0), upTo: toIndex(21) });
     expect(log.segments).toBe(1);
   });
 
   it('by age drops segments whose newest record is too old', async () => {
     const log = await filled();
-    await log.retain({ ageMsMax: 1000, now: toEpochMs(1900), upTo: toOffset(40) });
+    await log.retain({ ageMsMax: 1000, now: toEpochMs(1900), upTo: toIndex(21) });
     const [oldest] = await readAll(log);
     expect(oldest.appendTimeMs).toBeGreaterThan(500);
     expect(oldest.appendTimeMs).toBeLessThanOrEqual(900);
@@ -359,8 +359,18 @@ describe('Log.retain', () => {
 
   it('keeps what is not committed', async () => {
     const log = await filled();
-    await log.retain({ bytesMax: 0, now: toEpochMs(0), upTo: toOffset(9) });
+    await log.retain({ bytesMax: 0, now: toEpochMs(0), upTo: toIndex(5) });
     expect(log.startOffset).toBeLessThanOrEqual(9);
     expect(log.startOffset).toBeGreaterThan(3);
+  });
+
+  it('keeps what is not committed where it holds no record', async () => {
+    const log = await open(new MemoryDirectory(), { segmentBytesMax: 300 });
+    const writer = new Writer();
+    for (let n = 0; n < 4; n++) await log.append([writer.batch(2)]);
+    for (let n = 0; n < 20; n++) await log.append([writer.batch(0)]);
+    await log.retain({ bytesMax: 0, now: toEpochMs(0), upTo: toIndex(7) });
+    expect(log.startIndex).toBeGreaterThan(4);
+    expect(log.startIndex).toBeLessThanOrEqual(7);
   });
 });

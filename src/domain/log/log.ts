@@ -23,8 +23,8 @@ export interface RetentionPolicy {
   /** Drop segments whose newest record is older than this. */
   readonly ageMsMax?: number;
   readonly now: EpochMs;
-  /** Drop nothing at or beyond this offset: the high watermark. */
-  readonly upTo: Offset;
+  /** Drop no entry at or beyond this index: it may not be committed. Its offset says nothing: some hold no record. */
+  readonly upTo: Index;
 }
 
 /**

@@ -57,14 +57,14 @@ export class SegmentList {
   }
 
   /** How many leading segments a retention policy gives up. */
-  countToDrop(policy: { bytesMax?: number; ageMsMax?: number; now: EpochMs; upTo: Offset }): number {
+  countToDrop(policy: { bytesMax?: number; ageMsMax?: number; now: EpochMs; upTo: Index }): number {
     const { bytesMax = Infinity, ageMsMax = Infinity, now, upTo } = policy;
     let bytes = this.bytes;
     let count = 0;
     while (count < this.segments.length - 1) {
       const { end, maxTimeMs, length, unreadable } = this.segments[count];
       const tooOld = !unreadable && maxTimeMs < now - ageMsMax;
-      if (end.offset > upTo || !(bytes > bytesMax || tooOld)) break;
+      if (end.index > upTo || !(bytes > bytesMax || tooOld)) break;
       bytes -= length;
       count++;
     }
