@@ -107,7 +107,7 @@ export class ReadBarriers {
       }
     }
     this.#idleTicks += 1;
-    if (this.#idleTicks < this.ticksMax) return;
+    if (this.#idleTicks < this.ticksMax || this.#confirmed.length === 0) return;
     const behind = new UnavailableError('this node is behind the leader, and gets no further');
     for (const { barriers } of this.#confirmed.splice(0)) this.#reject(barriers, behind);
   }
