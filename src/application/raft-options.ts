@@ -17,7 +17,7 @@ export interface Retention {
 }
 
 export interface RaftTiming {
-  /** Heartbeats go out each tick. */
+  /** The clock of elections; heartbeats go out each third tick. */
   readonly tickMs: number;
   /** A follower campaigns when it has not heard from a leader for this many ticks, up to twice as many. */
   readonly electionTicks: number;
@@ -51,8 +51,8 @@ export function coreConfig({ id, timing, random, logger }: RaftNodeOptions, stor
   return {
     id,
     electionTick: timing.electionTicks,
-    // A message that wakes an idle node costs it half a millisecond: five in an election timeout do.
-    heartbeatTick: 2,
+    // A message that wakes an idle node costs it half a millisecond: three in an election timeout do.
+    heartbeatTick: 3,
     storage,
     random,
     asyncStorageWrites: true,
