@@ -9,7 +9,7 @@ import { repeat } from './repeat.js';
 const lookEveryMs = 1_000;
 
 export interface DamageWatchOptions {
-  readonly log: Pick<Log, 'quarantined'>;
+  readonly log: Pick<Log, 'quarantined' | 'assertAppendable'>;
   readonly configuration: ConfigurationFile;
   readonly id: number;
   readonly clock: Clock;
@@ -17,20 +17,29 @@ export interface DamageWatchOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** Notes damage that readers find while the node is a member, so that its next start repairs it. Returns how to stop. */
+/**
+ * Notes damage that readers find while the node is a member, so that its next start repairs it. Where the damage keeps
+ * the log from being appended to, the node has to end: as a leader it would refuse every append, and go on leading.
+ * Returns how to stop.
+ */
 export function watchDamage(options: DamageWatchOptions): () => Promise<void> {
-  const { log, configuration, id, clock, logger, onFatal } = options;
+  const { log, configuration, id, clock, onFatal } = options;
   const look = async (): Promise<void> => {
-    const from = Math.min(...log.quarantined.map(({ fromIndex }) => fromIndex));
-    const known = configuration.kept?.damagedFrom ?? Infinity;
-    if (from >= known || repairersOf(configuration, id).length === 0) return;
-    try {
-      await configuration.noteDamage({ damagedFrom: from });
-    } catch (error) {
-      if (!isNoSpaceError(error)) throw error;
-      return;
-    }
-    logger.error({ damagedFrom: from }, 'stored entries are damaged: restart this node to repair them from its peers');
+    if (log.quarantined.length === 0 || repairersOf(configuration, id).length === 0) return;
+    await note(options);
+    log.assertAppendable();
   };
   return repeat(clock, lookEveryMs, look, onFatal);
+}
+
+async function note({ log, configuration, logger }: DamageWatchOptions): Promise<void> {
+  const from = Math.min(...log.quarantined.map(({ fromIndex }) => fromIndex));
+  if (from >= (configuration.kept?.damagedFrom ?? Infinity)) return;
+  try {
+    await configuration.noteDamage({ damagedFrom: from });
+  } catch (error) {
+    if (!isNoSpaceError(error)) throw error;
+    return;
+  }
+  logger.error({ damagedFrom: from }, 'stored entries are damaged: restart this node to repair them from its peers');
 }

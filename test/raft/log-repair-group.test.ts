@@ -8,6 +8,7 @@ import { CommitLogService } from '../../src/application/commit-log-service.js';
 import { UnavailableError } from '../../src/application/errors.js';
 import { CommittedEntries } from '../../src/application/log-repair-desk.js';
 import { watchDamage } from '../../src/application/log-repair-watch.js';
+import { DamagedEndError } from '../../src/domain/log/errors.js';
 import { HardStateFile } from '../../src/domain/log/hard-state.js';
 import { Log } from '../../src/domain/log/log.js';
 import { toOffset, toTerm } from '../../src/domain/log/offsets.js';
@@ -124,7 +125,7 @@ describe('damage that a reader finds', () => {
     const told: object[] = [];
     const ignore = (): void => undefined;
     const logger = { debug: ignore, info: ignore, warn: ignore, error: (fields: object) => told.push(fields) };
-    const watched = { quarantined: log.quarantined };
+    const watched = { quarantined: log.quarantined, assertAppendable: () => undefined };
     const stop = watchDamage({
       log: watched,
       configuration,
@@ -145,6 +146,29 @@ describe('damage that a reader finds', () => {
     await passes();
     expect(configuration.kept?.damagedFrom).toBe(5);
     expect(told).toEqual([{ damagedFrom: 5 }]);
+    await stop();
+  });
+
+  it('ends the node where it takes no more entries: as a leader it would lead on and refuse every append', async () => {
+    const { group, leader } = await groupWith(5);
+    const configuration = await ConfigurationFile.open(group.disk(leader.member.name).raft, crc32c);
+    const fatal: unknown[] = [];
+    const ignore = (): void => undefined;
+    const stop = watchDamage({
+      log: leader.log,
+      configuration,
+      id: leader.member.id,
+      clock: group.clock,
+      logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
+      onFatal: (error) => fatal.push(error),
+    });
+    await flip(group.disk(leader.member.name).log, (size) => size >> 1);
+    await group.settled(valuesOf(leader).catch(ignore));
+    expect(leader.log.quarantined).not.toEqual([]);
+    await expect(leader.node.propose(records('refused'))).rejects.toBeInstanceOf(DamagedEndError);
+    await group.until(() => fatal.length > 0, 2_000);
+    expect(fatal).toEqual([expect.any(DamagedEndError)]);
+    expect(configuration.kept?.damagedFrom).toBe(leader.log.quarantined[0].fromIndex);
     await stop();
   });
 });
