@@ -77,15 +77,29 @@ export class Administrator implements Administration {
   }
 
   /** A disk is lost: never a second one before the first is made good, which nobody could survive. */
-  #replace({ members, confState: { voters, votersOutgoing } }: Configuration): void {
+  #replace(configuration: Configuration): void {
+    const whole = this.#whole(configuration);
+    if (whole.length === 0) return;
+    const { name } = this.chance.pick(configuration.members);
+    // One that rot has come over is the only one that may be lost.
+    const rotten = this.machines.find(({ rot }) => rot.isThere);
+    this.world.mark('disk lost');
+    (rotten ?? this.machines.find((machine) => machine.name === name))?.wipe(this.addresses);
+  }
+
+  wholeMembers(): readonly Machine[] {
+    const configuration = this.#newest();
+    return configuration === undefined ? [] : this.#whole(configuration);
+  }
+
+  #whole({ members, confState: { voters, votersOutgoing } }: Configuration): readonly Machine[] {
+    const found = this.machines.filter(({ uuid }) => members.some((member) => member.uuid === uuid));
     const isWhole =
       votersOutgoing.length === 0 &&
-      members.every(({ id, uuid }) => voters.includes(id) && this.machines.some((machine) => machine.uuid === uuid)) &&
-      this.machines.every(({ inUse, uuid }) => !inUse || members.some((member) => member.uuid === uuid));
-    if (!isWhole || members.length < votersMin) return;
-    const { name } = this.chance.pick(members);
-    this.world.mark('disk lost');
-    this.machines.find((machine) => machine.name === name)?.wipe(this.addresses);
+      found.length === members.length &&
+      members.every(({ id }) => voters.includes(id)) &&
+      this.machines.every((machine) => !machine.inUse || found.includes(machine));
+    return isWhole && members.length >= votersMin ? found : [];
   }
 
   /** Those that were removed, whether or not anybody was told so. */

@@ -1,6 +1,8 @@
 import type { ReadFrom, ReadResult } from '../../src/application/commit-log.js';
 import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../src/application/errors.js';
 import {
+  CorruptRangeError,
+  DamagedEndError,
   DiskReserveError,
   ExpectedOffsetMismatchError,
   LogClosedError,
@@ -148,7 +150,8 @@ export class Producer extends Client {
       error instanceof UnavailableError ||
       error instanceof OverloadedError ||
       error instanceof DiskReserveError ||
-      error instanceof ExpectedOffsetMismatchError
+      error instanceof ExpectedOffsetMismatchError ||
+      (error instanceof DamagedEndError && this.around.machines.some(({ rot }) => rot.isThere))
     ) {
       if (error instanceof DiskReserveError) this.around.world.mark('append refused for want of disk space');
       return { kind: 'not appended', reason: `${error.name}: ${error.message}` };
@@ -183,7 +186,8 @@ export class CarefulProducer extends Producer {
           patienceMs,
           async (service, signal) => (await service.info(signal)).highWatermark,
         );
-        if (end.kind === 'error' && !isForeseenByReader(end.error)) this.refuseAnswer('a look for the end', end.error);
+        if (end.kind === 'error' && !isForeseenByReader(end.error, connection))
+          this.refuseAnswer('a look for the end', end.error);
         if (end.kind === 'value') {
           assertShowsNoLess(end.value, before, connection.machine.name);
           shown.show(connection.uuid, end.value);
@@ -231,7 +235,7 @@ export class Reader extends Client {
     if (answer.kind === 'error') {
       const { error } = answer;
       assertNotBack(error, before, connection.machine.name);
-      if (!isForeseenByReader(error)) this.refuseAnswer('a read', error);
+      if (!isForeseenByReader(error, connection)) this.refuseAnswer('a read', error);
     }
     if (answer.kind !== 'value') return;
     if (linearizable) world.mark('linearizable read');
@@ -279,7 +283,7 @@ export class Follower extends Client {
           ) {
             this.around.world.mark('a follow fell behind the log start');
             this.next = error.logStartOffset;
-          } else if (!isForeseenByReader(error)) this.refuseAnswer('a follow', error);
+          } else if (!isForeseenByReader(error, connection)) this.refuseAnswer('a follow', error);
         }
         await this.think();
       }
@@ -310,8 +314,9 @@ export class Follower extends Client {
   }
 }
 
-function isForeseenByReader(error: unknown): boolean {
+function isForeseenByReader(error: unknown, { machine }: Connection): boolean {
   return (
+    (error instanceof CorruptRangeError && machine.rot.isThere) ||
     error instanceof UnavailableError ||
     error instanceof OffsetOutOfRangeError ||
     // Only of a node that was asked to stop.

@@ -12,6 +12,8 @@ export interface Control {
   readonly faults: readonly FaultKind[];
   /** The invariants that it breaks, whichever is seen first. */
   readonly breaks: readonly string[];
+  /** Nodes cut off what is damaged, and take part at once. */
+  readonly forgetsDamage?: boolean;
   readonly prepare?: (run: Run) => void;
   readonly tamper?: (options: RaftNodeOptions) => RaftNodeOptions;
   readonly tamperNode?: (node: RaftNode) => RaftNode;
@@ -71,6 +73,12 @@ export const controls: readonly Control[] = [
       // Timeouts that are nearly the same make for elections with several candidates.
       random: (n) => options.random(n === options.timing.electionTicks ? 2 : n),
     }),
+  },
+  {
+    name: 'take part without the repair',
+    faults: ['bit rot', 'bit rot', 'kill', 'power cut of all', 'partition'],
+    breaks: ['I1', 'I2', 'I6', 'I7', 'I9'],
+    forgetsDamage: true,
   },
 ];
 

@@ -22,4 +22,13 @@ export const requiredMarks: readonly string[] = [
   'a node joined',
   'member removed',
   'disk lost',
+  'rot of the last segment',
+  'rot of a sealed segment',
+  'rot of an index',
+  'rot of log-start',
+  'quarantined at open',
+  'log: damage found by a read',
+  'repaired',
+  'repaired an end that hid how much there was',
+  'crash during a repair',
 ];

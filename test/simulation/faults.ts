@@ -1,3 +1,4 @@
+import type { BitRot } from './bit-rot.js';
 import type { Chance } from './chance.js';
 import { diskReserveBytes, type Machine } from './machine.js';
 import type { Network } from './network.js';
@@ -23,12 +24,26 @@ const faultKinds = [
   'membership',
   'membership',
 ] as const;
-export type FaultKind = (typeof faultKinds)[number];
+/** What a run may have besides those: drawn apart from them. */
+const besides = ['bit rot'] as const;
+export type FaultKind = (typeof faultKinds | typeof besides)[number];
+const isFaultKind = (name: string): name is FaultKind => [...faultKinds, ...besides].some((kind) => kind === name);
+
+/** Throws `RangeError` for what is no kind of fault. */
+export function faultKind(name: string): FaultKind {
+  if (!isFaultKind(name)) throw new RangeError(`there is no fault ${JSON.stringify(name)}`);
+  return name;
+}
+
+/** Of a hundred runs, those in which disks rot. */
+const rotPercent = 35;
 
 /** Asked for through the administration of the cluster. */
 export interface Administration {
   transferLeadership(): void;
   changeMembership(): void;
+  /** All members, where each is a voter with all that it ever had, but for what rot does; else none. */
+  wholeMembers(): readonly Machine[];
 }
 
 /** Lets things go wrong, alone and together, with quiet times between. */
@@ -44,10 +59,20 @@ export class Faults {
     private readonly network: Network,
     private readonly machines: readonly Machine[],
     private readonly administration: Administration,
-    only: readonly FaultKind[] | undefined,
+    private readonly bitRot: BitRot,
+    { only, also = [] }: { readonly only?: readonly FaultKind[]; readonly also?: readonly FaultKind[] },
   ) {
     const count = chance.percent(25) ? 1 : chance.between(2, faultKinds.length);
-    this.kinds = only ?? chance.shuffled(faultKinds).slice(0, count);
+    this.kinds = only ?? this.#draw(count, also);
+  }
+
+  /** Rot as often as half of the others together, up to a point: it does nothing while the cluster is not whole. */
+  #draw(count: number, also: readonly FaultKind[]): FaultKind[] {
+    const drawn = this.chance.shuffled<FaultKind>(faultKinds).slice(0, count);
+    const rots = this.world.chance.fork('rot').percent(rotPercent);
+    const more = also.length === 0 && rots ? besides : also;
+    const times = Math.min(4, Math.ceil(drawn.length / 2));
+    return [...drawn, ...Array.from({ length: times }, () => more).flat()];
   }
 
   start(): void {
@@ -158,6 +183,9 @@ export class Faults {
         return;
       case 'membership':
         this.administration.changeMembership();
+        return;
+      case 'bit rot':
+        this.bitRot.strike(this.administration.wholeMembers()).catch((error: unknown) => this.world.fail(error));
         return;
     }
   }

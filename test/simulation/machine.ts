@@ -7,19 +7,24 @@ import { ConfigurationFile } from '../../src/application/configuration-file.js';
 import { DiskReserve } from '../../src/application/disk-reserve.js';
 import { joinCluster, JoinRefusedError } from '../../src/application/joining.js';
 import type { Logger } from '../../src/application/ports/logger.js';
+import { CommittedEntries } from '../../src/application/log-repair-desk.js';
+import { watchDamage } from '../../src/application/log-repair-watch.js';
 import { RaftNode } from '../../src/application/raft-node.js';
 import type { RaftNodeOptions } from '../../src/application/raft-options.js';
 import { isNoSpaceError } from '../../src/domain/log/directory.js';
+import { CorruptRangeError } from '../../src/domain/log/errors.js';
 import { HardStateFile } from '../../src/domain/log/hard-state.js';
 import { Log } from '../../src/domain/log/log.js';
 import type { Seal } from '../../src/domain/log/record-batch.js';
 import type { AfterCrashOptions } from '../../src/adapters/memory/faulty-directory.js';
 import type { Chance } from './chance.js';
+import { DiskRot } from './disk-rot.js';
 import { addressOf, type Listener, type Network } from './network.js';
+import { beginRepair, forgetDamage, type Repairing, type RepairingOptions } from './repairing.js';
 import { SimulatedDisk } from './simulated-disk.js';
+import { SimulatedEntrySource } from './simulated-entry-source.js';
 import { SimulatedProcess } from './simulated-process.js';
 import { SimulatedTransport } from './simulated-transport.js';
-import { scanStores } from './stored-entries.js';
 import { StoreMirror } from './store-mirror.js';
 import type { Watched, Witness } from './witness.js';
 import { InvariantError, type World } from './world.js';
@@ -38,6 +43,8 @@ export interface Surroundings {
   readonly seal: Seal;
   /** Changes what a process is built of: how negative controls get their bug. */
   readonly tamper: (options: RaftNodeOptions) => RaftNodeOptions;
+  /** Nodes take part without a repair. */
+  readonly forgetsDamage: boolean;
   /** Changes what a process serves with. */
   readonly tamperNode: (node: RaftNode) => RaftNode;
 }
@@ -56,6 +63,9 @@ interface Life {
   service?: CommitLogService;
   cluster?: ClusterService;
   mirror?: StoreMirror;
+  log?: Log;
+  /** While the log is repaired. */
+  repair?: Repairing | undefined;
   /** Lets go of everything, as a process does that was asked to end. */
   close?: () => Promise<void>;
 }
@@ -63,6 +73,7 @@ interface Life {
 /** A machine with its disk, and the processes that run on it one after the other. */
 export class Machine implements Watched {
   readonly disk: SimulatedDisk;
+  readonly rot: DiskRot;
   readonly address: string;
   uuid: string;
   /** Started again by itself after it died; off while a fault wants it dead. */
@@ -82,6 +93,7 @@ export class Machine implements Watched {
   ) {
     this.#chance = around.world.chance.fork(name);
     this.disk = new SimulatedDisk(this.#chance.fork('disk'));
+    this.rot = new DiskRot(this.disk, around.seal);
     this.address = addressOf(name);
     this.uuid = `${name}-disk-1`;
   }
@@ -104,6 +116,15 @@ export class Machine implements Watched {
 
   get mirror(): StoreMirror | undefined {
     return this.process && this.#life?.mirror;
+  }
+
+  /** Of the process that runs now, as soon as it is open. */
+  get log(): Log | undefined {
+    return this.process && this.#life?.log;
+  }
+
+  get repair(): Repairing | undefined {
+    return this.process && this.#life?.repair;
   }
 
   get highWatermark(): number | undefined {
@@ -133,6 +154,7 @@ export class Machine implements Watched {
   /** SIGKILL; for `keep` other than `all` the power went, too. */
   kill(keep: AfterCrashOptions['keep'], restartMs = this.#chance.between(50, 1_500)): void {
     if (this.process === undefined) return;
+    if (this.repair !== undefined) this.around.world.mark('crash during a repair');
     this.around.world.note(`${this.name} ${keep === 'all' ? 'is killed' : `loses power (${keep})`}`);
     this.process.end();
     this.disk.crash(keep);
@@ -144,6 +166,7 @@ export class Machine implements Watched {
     this.around.world.note(`${this.name} loses its disk`);
     this.process?.end();
     this.disk.wipe();
+    this.rot.forget();
     this.#disks += 1;
     this.uuid = `${this.name}-disk-${this.#disks}`;
     this.beginning = { kind: 'join', addresses };
@@ -176,6 +199,15 @@ export class Machine implements Watched {
     life.process.schedule(15_000, 'is not waited for any longer', end);
   }
 
+  /** What a disk that fails, is full, or rots does to a log, and to what stands on it. */
+  #isForeseen(error: unknown): boolean {
+    for (let each = error; each instanceof Error; each = each.cause) {
+      if ('code' in each && (each.code === 'EIO' || each.code === 'ENOSPC')) return true;
+      if (each instanceof CorruptRangeError && this.rot.isThere) return true;
+    }
+    return false;
+  }
+
   #restartAfter(ms: number): void {
     this.around.world.schedule(ms, `${this.name} is started again`, () => {
       if (this.supervised) this.start();
@@ -187,7 +219,7 @@ export class Machine implements Watched {
     const isTrouble =
       isNoSpaceError(error) ||
       error instanceof JoinRefusedError ||
-      (error instanceof Error && 'code' in error && error.code === 'EIO') ||
+      this.#isForeseen(error) ||
       (error instanceof Error && error.cause !== undefined);
     world.note(`${life.process.name} could not start: ${String(error)}`);
     if (!isTrouble) world.fail(new InvariantError('start', `${this.name}: ${describeError(error)}`));
@@ -218,10 +250,34 @@ export class Machine implements Watched {
         world.note(`${process.name} log: ${JSON.stringify(notice)}`);
       },
     });
-    if (log.recovery.quarantined.length > 0)
-      throw new InvariantError('I11', `quarantined after a crash: ${JSON.stringify(log.recovery.quarantined)}`);
+    const self = { name: this.name, uuid: this.uuid, rpcAddr: this.address };
+    life.log = log;
+    for (const range of log.recovery.quarantined) {
+      world.mark('quarantined at open');
+      if (!this.rot.explains(range, log.lastIndex))
+        throw new InvariantError('I11', `quarantined, and never damaged: ${JSON.stringify(range)}`);
+    }
     const diskReserve = await DiskReserve.open(directory, diskReserveBytes, process.clock, () => undefined);
-    const mirror = new StoreMirror(await scanStores(await this.rawLog(), seal, false), log);
+    const repairing: RepairingOptions = {
+      ...{ world, log, hardState, configuration, id, diskReserve, logger, self },
+      clock: process.clock,
+      source: new SimulatedEntrySource(transport, listener, id, seal, this.#chance.fork(`${process.name} source`)),
+      clusterId: seal.logId,
+    };
+    if (this.around.forgetsDamage) await forgetDamage(repairing);
+    const repair = (life.repair = await beginRepair(repairing));
+    if (repair !== undefined) {
+      life.service = repair.service;
+      life.close = async () => {
+        delete life.close;
+        await repair.stop();
+        await log.close();
+        await hardState.close();
+      };
+      if (!(await repair.repaired)) return;
+      delete life.close;
+    }
+    const mirror = new StoreMirror(await this.rot.entries(false), log);
     mirror.watch(
       log,
       (from, lastIndex) => {
@@ -239,7 +295,7 @@ export class Machine implements Watched {
       hardState,
       configuration,
       id,
-      self: { name: this.name, uuid: this.uuid, rpcAddr: this.address },
+      self,
       seal,
       clock: process.clock,
       random: this.#chance.fork(process.name).below,
@@ -253,27 +309,32 @@ export class Machine implements Watched {
         world.mark('fatal');
         // The whole machine: after a failed sync its page cache says of lost data that it is there.
         process.schedule(1, 'exits', () => this.kill(this.#chance.percent(50) ? 'all' : 'random'));
-        if (!isForeseen(error)) world.fail(new InvariantError('fatal', `${process.name}: ${describeError(error)}`));
+        if (!this.#isForeseen(error))
+          world.fail(new InvariantError('fatal', `${process.name}: ${describeError(error)}`));
       },
     };
     life.mirror = mirror;
     const started = await RaftNode.start(this.around.tamper(options));
     const node = this.around.tamperNode(started);
-    const { self } = options;
     const cluster = new ClusterService({ node, transport, clock: process.clock, logger, self, clusterId: seal.logId });
     listener.cluster = cluster;
     listener.joinDesk = cluster;
+    listener.entries = new CommittedEntries({ node, log });
+    const { clock } = process;
+    const stopWatching = watchDamage({ log, configuration, id, clock, logger, onFatal: options.onFatal });
     life.node = node;
     life.cluster = cluster;
     life.service = new CommitLogService(node, log);
     life.close = async () => {
       delete life.close;
       await node.handOver();
-      await cluster.close();
+      await Promise.all([cluster.close(), stopWatching()]);
       await node.close();
       await log.close();
       await hardState.close();
     };
+    await repair?.end();
+    delete life.repair;
     world.note(`${process.name} serves, watermark ${node.highWatermark}`);
   }
 
@@ -309,14 +370,6 @@ export class Machine implements Watched {
       };
     return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
   }
-}
-
-/** What a disk that fails or is full does to a log, and to what stands on it. */
-function isForeseen(error: unknown): boolean {
-  for (let each = error; each instanceof Error; each = each.cause) {
-    if ('code' in each && (each.code === 'EIO' || each.code === 'ENOSPC')) return true;
-  }
-  return false;
 }
 
 export function describeError(error: unknown): string {

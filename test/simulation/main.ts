@@ -6,7 +6,7 @@ import { requiredMarks } from './coverage.js';
 import { isCaught, playJob, sweep, type Job, type Outcome } from './sweep.js';
 
 const usage =
-  'usage: [SIM_SEED=N] npm run sim -- [--seeds N | --minutes M] [--seed FIRST] [--nodes 3|5] [--control NAME]';
+  'usage: [SIM_SEED=N] npm run sim -- [--seeds N | --minutes M] [--seed FIRST] [--nodes 3|5] [--control NAME] [--also FAULT]';
 /** Fewer than this prove nothing by what they did not see. */
 const seedsForCoverage = 100;
 /** A control that is not caught in this many seeds is not caught. */
@@ -24,23 +24,27 @@ function numberOption(value: string | undefined): number | undefined {
 
 function report({ job, failure }: Outcome): void {
   if (failure === undefined) return;
-  const nodes = job.nodes === undefined ? '' : ` -- --nodes ${job.nodes}`;
+  const nodes = job.nodes === undefined ? '' : ` --nodes ${job.nodes}`;
+  const also = (job.also ?? []).map((fault) => ` --also '${fault}'`).join('');
+  const options = nodes + also === '' ? '' : ` --${nodes}${also}`;
   console.log(failure.trace.slice(-traceLines).join('\n'));
   console.log(`FAILED ${failure.detail}`);
-  console.log(`SIM_SEED=${job.seed} npm run sim${nodes}`);
+  console.log(`SIM_SEED=${job.seed} npm run sim${options}`);
 }
 
-function corpus(): number[] {
+function corpus(): Job[] {
   const path = join(process.cwd(), 'test/simulation/corpus.txt');
   if (!existsSync(path)) return [];
   const lines = readFileSync(path, 'utf8').split('\n');
-  return lines.map((line) => Number(line.replace(/#.*/, '').trim())).filter((seed) => seed > 0);
+  return lines.flatMap((line) => {
+    const [, seed, fault = ''] = /^(\d+) *([a-z ]*[a-z])?/.exec(line.replace(/#.*/, '')) ?? [];
+    return seed === undefined ? [] : [{ seed: Number(seed), ...(fault !== '' && { also: [fault] }) }];
+  });
 }
 
 /** The seeds of the corpus, then those asked for; without an end while there is time. */
-function* jobsOf(first: number, count: number, untilMs: number, nodes: number | undefined): Generator<Job> {
-  const shape = nodes === undefined ? {} : { nodes };
-  for (const seed of corpus()) yield { seed, ...shape };
+function* jobsOf(first: number, count: number, untilMs: number, shape: Omit<Job, 'seed'>): Generator<Job> {
+  for (const job of corpus()) yield { ...shape, ...job };
   for (let seed = first; seed < first + count && Date.now() < untilMs; seed++) yield { seed, ...shape };
 }
 
@@ -84,7 +88,15 @@ async function main(args: readonly string[]): Promise<number> {
   const text = { type: 'string' } as const;
   const { values } = parseArgs({
     args: [...args],
-    options: { seeds: text, seed: text, minutes: text, nodes: text, control: text, help: { type: 'boolean' } },
+    options: {
+      seeds: text,
+      seed: text,
+      minutes: text,
+      nodes: text,
+      control: text,
+      also: text,
+      help: { type: 'boolean' },
+    },
   });
   if (values.help === true) {
     console.log(usage);
@@ -92,9 +104,10 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const single = numberOption(process.env['SIM_SEED']);
   const nodes = numberOption(values.nodes);
+  const shape = { ...(nodes !== undefined && { nodes }), ...(values.also !== undefined && { also: [values.also] }) };
   if (single !== undefined) {
     const { control } = values;
-    const job = { seed: single, ...(nodes !== undefined && { nodes }), ...(control !== undefined && { control }) };
+    const job = { seed: single, ...shape, ...(control !== undefined && { control }) };
     const outcome = await playJob(job);
     report(outcome);
     console.log(`seed ${single}: hash ${outcome.hash}, ${outcome.events} events, ${outcome.acknowledged} acknowledged`);
@@ -105,7 +118,7 @@ async function main(args: readonly string[]): Promise<number> {
   const first = numberOption(values.seed) ?? 1;
   const count = minutes === undefined ? (numberOption(values.seeds) ?? 20) : Infinity;
   const untilMs = minutes === undefined ? Infinity : began + minutes * 60_000;
-  const { played, failed, marks } = await sweepSeeds(jobsOf(first, count, untilMs, nodes));
+  const { played, failed, marks } = await sweepSeeds(jobsOf(first, count, untilMs, shape));
   for (const [name, seen] of [...marks].sort()) console.log(`${String(seen).padStart(8)} ${name}`);
   const missed = played < seedsForCoverage ? [] : requiredMarks.filter((name) => !marks.has(name));
   for (const name of missed) console.log(`NEVER SEEN: ${name}`);

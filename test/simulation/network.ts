@@ -1,5 +1,6 @@
 import type { PeerReceiver } from '../../src/application/ports/peer-transport.js';
 import type { Cluster } from '../../src/application/cluster.js';
+import type { EntryDesk } from '../../src/application/ports/entry-source.js';
 import type { JoinDesk } from '../../src/application/ports/join-transport.js';
 import type { Seal } from '../../src/domain/log/record-batch.js';
 import type { Message } from '../../src/domain/raft/message.js';
@@ -39,6 +40,7 @@ export interface Listener {
   receiver?: PeerReceiver;
   cluster?: Cluster;
   joinDesk?: JoinDesk;
+  entries?: EntryDesk;
 }
 
 interface Lane {

@@ -3,6 +3,7 @@ import type { Seal } from '../../src/domain/log/record-batch.js';
 import { CarefulProducer, Follower, Producer, Reader, type ClientSurroundings } from './clients.js';
 import type { Control } from './controls.js';
 import { Faults, type FaultKind } from './faults.js';
+import { BitRot } from './bit-rot.js';
 import { History } from './history.js';
 import {
   describeError,
@@ -14,6 +15,7 @@ import {
 } from './machine.js';
 import { Administrator } from './administrator.js';
 import { Shown } from './shown.js';
+import { mend } from './mending.js';
 import { Network } from './network.js';
 import { describeEntry, sameEntry, scanStores } from './stored-entries.js';
 import { Witness } from './witness.js';
@@ -26,6 +28,8 @@ export interface RunOptions {
   /** A known bug, to see that it is found. */
   readonly control?: Control;
   readonly faults?: readonly FaultKind[];
+  /** Besides those that the seed chooses. */
+  readonly also?: readonly FaultKind[];
   readonly hostileMs?: number;
 }
 
@@ -53,6 +57,7 @@ class Run {
   readonly machines: readonly Machine[];
   readonly #seal: Seal = { crc32c, logId: Uint8Array.from({ length: 16 }, (_, place) => 0x51 + place) };
   readonly #administrator: Administrator;
+  readonly #addresses: readonly string[];
   readonly #producers: Producer[] = [];
   readonly #readers: (Reader | Follower)[] = [];
 
@@ -66,6 +71,7 @@ class Run {
       network: this.network,
       witness: this.witness,
       seal: this.#seal,
+      forgetsDamage: control?.forgetsDamage === true,
       tamper: (raftNodeOptions) => control?.tamper?.(raftNodeOptions) ?? raftNodeOptions,
       tamperNode: (node) => control?.tamperNode?.(node) ?? node,
     };
@@ -80,7 +86,7 @@ class Run {
       segmentBytesMax: chance.pick([2_000, 8_000, 1 << 20]),
       retentionBytes: chance.percent(50) ? chance.pick([4_000, 20_000]) : undefined,
     };
-    const addresses = members.map(({ rpcAddr }) => rpcAddr);
+    const addresses = (this.#addresses = members.map(({ rpcAddr }) => rpcAddr));
     const grown = chance.percent(40);
     const founding = foundingConfiguration(grown ? members.slice(0, 1) : members);
     const founders = members.map(({ id, name }) => {
@@ -106,14 +112,15 @@ class Run {
 
   async play(): Promise<void> {
     const { world, machines } = this;
-    const hostileMs = this.options.hostileMs ?? 30_000;
+    const { hostileMs = 30_000, also, control, faults: only = control?.faults } = this.options;
     const faults = new Faults(
       world,
       world.chance.fork('faults'),
       this.network,
       machines,
       this.#administrator,
-      this.options.faults ?? this.options.control?.faults,
+      new BitRot(world, world.chance.fork('bit rot'), machines, this.witness),
+      { ...(only && { only }), ...(also && { also }) },
     );
     world.schedule(3_000, 'the weather turns', () => faults.start());
     for (let untilMs = compareEveryMs; world.nowMs < hostileMs; untilMs += compareEveryMs) {
@@ -124,6 +131,7 @@ class Run {
     faults.heal();
     this.#administrator.stop();
     await this.#progress();
+    await mend(world, () => this.#members(), this.#addresses);
     for (const client of [...this.#producers, ...this.#readers]) client.stopped = true;
     await this.#converge();
     await this.#compareStores(true);
@@ -203,7 +211,9 @@ class Run {
     for (const machine of final ? this.#members() : this.machines) {
       const { mirror, highWatermark } = machine;
       if (mirror === undefined || mirror.dropping || highWatermark === undefined) continue;
-      const stored = await scanStores(await machine.rawLog(), this.#seal, true);
+      const stored = final
+        ? await scanStores(await machine.rawLog(), this.#seal, true)
+        : await machine.rot.entries(true);
       const byIndex = new Map(stored.map((entry) => [entry.index, entry]));
       for (let index = mirror.firstIndex; ; index++) {
         const committed = witness.committed[index];

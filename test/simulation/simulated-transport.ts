@@ -46,14 +46,14 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
 
   append(to: number, records: Records, { expectedOffset }: ProposeOptions): Promise<AppendReceipt> {
     const copy = { payload: records.payload.slice(), count: records.count };
-    return this.#call(this.#peers.get(to), 'forwarded append', ({ receiver }) =>
+    return this.call(this.#peers.get(to), 'forwarded append', ({ receiver }) =>
       receiver?.appendForwarded(copy, { ...(expectedOffset !== undefined && { expectedOffset }) }),
     );
   }
 
   clusterOf(to: number): Cluster {
     const call = <T>(what: string, act: (cluster: Cluster) => Promise<T>): Promise<T> =>
-      this.#call(this.#peers.get(to), what, ({ cluster }) => cluster && act(cluster.forwarded ?? cluster));
+      this.call(this.#peers.get(to), what, ({ cluster }) => cluster && act(cluster.forwarded ?? cluster));
     return {
       status: (options) => call('status', (cluster) => cluster.status(options)),
       addMember: (member, signal) => call('add member', (cluster) => cluster.addMember(member, signal)),
@@ -66,7 +66,7 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
 
   async ask(rpcAddr: string, joiner: Joiner): Promise<JoinAnswer> {
     try {
-      return await this.#call(rpcAddr, 'join', ({ joinDesk }) => joinDesk?.admit(joiner));
+      return await this.call(rpcAddr, 'join', ({ joinDesk }) => joinDesk?.admit(joiner));
     } catch (error) {
       throw error instanceof OutcomeUnknownError ? new UnavailableError(error.message) : error;
     }
@@ -92,7 +92,7 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
   }
 
   /** There and back. What cannot have begun is `UnavailableError`; of the rest nobody knows. */
-  #call<T>(address: string | undefined, what: string, act: (to: Listener) => Promise<T> | undefined): Promise<T> {
+  call<T>(address: string | undefined, what: string, act: (to: Listener) => Promise<T> | undefined): Promise<T> {
     const { network, own } = this;
     const to = address === undefined ? undefined : network.listener(address);
     if (address === undefined || to === undefined || this.#closed)

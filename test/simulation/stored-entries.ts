@@ -45,21 +45,56 @@ export function recordKeys(payload: Uint8Array): string[] {
   return keys;
 }
 
+/** Where an entry lies in a store, `to` exclusive. */
+export interface StoredRange {
+  readonly index: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The intact batches of a store, as it is or as it was before rot came over it, up to the first that is not. */
+export function storedRanges(bytes: Uint8Array, seal: Seal, before?: Uint8Array): StoredRange[] {
+  const ranges: StoredRange[] = [];
+  for (let at = storeHeaderBytes; at < bytes.length;) {
+    const header = headerAt(bytes, at, seal) ?? (before && headerAt(before, at, seal));
+    if (header === undefined) break;
+    const to = at + batchHeaderBytes + header.payloadLength;
+    ranges.push({ index: header.index, from: at, to });
+    at = to;
+  }
+  return ranges;
+}
+
+/** Of the batch that ends within the bytes; with a seal, of one that is intact. */
+function headerAt(bytes: Uint8Array, at: number, seal: Seal | undefined): BatchHeader | undefined {
+  const header = parseBatchHeader(bytes, at);
+  if (typeof header === 'string' || at + batchHeaderBytes + header.payloadLength > bytes.length) return undefined;
+  return seal === undefined || batchIsIntact(header, bytes, at, seal) ? header : undefined;
+}
+
 /**
  * All entries in the stores of a log directory, in order, as far as each store goes without a gap. With `verified`
- * checksums are checked. Reads past the clock.
+ * checksums are checked. `restored` gives a store as it was before rot came over it: what is not intact any more is
+ * taken from there. Reads past the clock.
  */
-export async function scanStores(directory: FaultyDirectory, seal: Seal, verified: boolean): Promise<StoredEntry[]> {
+export async function scanStores(
+  directory: FaultyDirectory,
+  seal: Seal,
+  verified: boolean,
+  restored: (name: string, bytes: Uint8Array) => Uint8Array | undefined = () => undefined,
+): Promise<StoredEntry[]> {
   const names = (await directory.list()).filter((name) => storeBaseOffset(name) !== undefined);
   const entries: StoredEntry[] = [];
   for (const name of names) {
     const file = await directory.open(name);
-    const bytes = await file.read(0, await file.size());
-    for (let at = storeHeaderBytes; at < bytes.length;) {
-      const header = parseBatchHeader(bytes, at);
-      if (typeof header === 'string') break;
+    const found = await file.read(0, await file.size());
+    const before = restored(name, found);
+    for (let at = storeHeaderBytes; at < found.length;) {
+      let bytes = found;
+      let header = headerAt(bytes, at, verified || before !== undefined ? seal : undefined);
+      if (header === undefined && before !== undefined) header = headerAt((bytes = before), at, seal);
+      if (header === undefined) break;
       const end = at + batchHeaderBytes + header.payloadLength;
-      if (end > bytes.length || (verified && !batchIsIntact(header, bytes, at, seal))) break;
       if (isNext(header, entries.at(-1)))
         entries.push({ ...header, payload: bytes.subarray(at + batchHeaderBytes, end) });
       else if (entries.length > 0 && header.index > entries[entries.length - 1].index + 1) break;

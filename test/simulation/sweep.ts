@@ -1,12 +1,15 @@
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { controls } from './controls.js';
+import { faultKind } from './faults.js';
 import { play, type RunOptions } from './run.js';
 
 /** A run to be played in another process: what of `RunOptions` can be sent there. */
 export interface Job {
   readonly seed: number;
   readonly nodes?: number;
+  /** Kinds of faults, besides those that the seed chooses. */
+  readonly also?: readonly string[];
   /** Name of a negative control. */
   readonly control?: string;
 }
@@ -23,10 +26,14 @@ export interface Outcome {
 }
 
 export async function playJob(job: Job): Promise<Outcome> {
-  const { control: name, ...options } = job;
+  const { control: name, also, ...options } = job;
   const control = controls.find((each) => each.name === name);
   if (name !== undefined && control === undefined) throw new RangeError(`there is no control ${JSON.stringify(name)}`);
-  const runOptions: RunOptions = { ...options, ...(control && { control }) };
+  const runOptions: RunOptions = {
+    ...options,
+    ...(control && { control }),
+    ...(also && { also: also.map(faultKind) }),
+  };
   const { hash, events, virtualMs, acknowledged, marks, failure } = await play(runOptions);
   return { job, hash, events, virtualMs, acknowledged, marks: [...marks], ...(failure && { failure }) };
 }

@@ -1,0 +1,132 @@
+import { indexFileName, logStartFileName, storeBaseOffset } from '../../src/domain/log/file-names.js';
+import { firstBatchPosition } from '../../src/domain/log/store-header.js';
+import type { Chance } from './chance.js';
+import type { Machine } from './machine.js';
+import { sameEntry, type StoredEntry } from './stored-entries.js';
+import type { Witness } from './witness.js';
+import type { World } from './world.js';
+
+const sectorBytes = 512;
+/** Of a slot of the hard state: see docs/storage-format.md. */
+const slots = { positions: [0, 4096], magic: 0x474c4853, commitAt: 32 } as const;
+
+/**
+ * Bytes of a log that change by themselves, on one machine.
+ *
+ * How much of it a cluster must survive: rot comes over a machine only while all members have all that they ever had, so
+ * that each committed entry is whole at one member at least (a majority has it, and one disk is hit), and those that are
+ * left can elect a leader. That machine may be hit again and again; another one not before the stores of the first are
+ * whole again. A disk that is lost counts in the same way. What lies beyond the commit index that the hard state on disk
+ * names may look like a torn write, and is cut off as one: nothing tells them apart, so it is hit only where nothing is
+ * lost by it: the others have it for good, or it was never committed.
+ */
+export class BitRot {
+  constructor(
+    private readonly world: World,
+    private readonly chance: Chance,
+    private readonly machines: readonly Machine[],
+    private readonly witness: Witness,
+  ) {}
+
+  /** `members`: all of the cluster, where each one of them is whole but for rot. */
+  async strike(members: readonly Machine[]): Promise<void> {
+    const rotten: Machine[] = [];
+    for (const machine of this.machines) if (!(await machine.rot.look())) rotten.push(machine);
+    if (members.length === 0 || rotten.some((each) => !members.includes(each)) || rotten.length > 1) return;
+    const target = rotten.length === 1 ? rotten[0] : this.chance.pick(members);
+    const what = this.chance.below(10);
+    if (what === 0) await this.#hitFile(target, logStartFileName);
+    else if (what === 1) await this.#hitIndex(target);
+    else await this.#hitStore(target, members);
+  }
+
+  async #hitIndex(machine: Machine): Promise<void> {
+    const stores = await machine.rot.stores();
+    if (stores.length > 1)
+      await this.#hitFile(
+        machine,
+        indexFileName(storeBaseOffset(this.chance.pick(stores.slice(0, -1)).name) ?? (0 as never)),
+      );
+  }
+
+  async #hitFile(machine: Machine, name: string): Promise<void> {
+    const log = await machine.rawLog();
+    if (!(await log.list()).includes(name)) return;
+    const size = await (await log.open(name)).size();
+    if (size === 0) return;
+    const at = this.chance.below(size);
+    log.corrupt(name, at, this.#mask());
+    this.world.mark(`rot of ${name === logStartFileName ? name : 'an index'}`);
+    this.world.note(`byte ${at} of ${name} of ${machine.name} rots`);
+  }
+
+  async #hitStore(machine: Machine, members: readonly Machine[]): Promise<void> {
+    const { chance } = this;
+    const stores = (await machine.rot.stores()).filter(({ ranges }) => ranges.length > 0);
+    if (stores.length === 0) return;
+    const store = chance.percent(50) ? stores[stores.length - 1] : chance.pick(stores);
+    const { name, length, ranges } = store;
+    const place = chance.percent(60)
+      ? chance.below(ranges.length)
+      : chance.between(Math.max(0, ranges.length - 4), ranges.length - 1);
+    const range = ranges[place];
+    let from = chance.between(range.from, range.to - 1);
+    let to = from + 1;
+    const how = chance.below(20);
+    if (how === 0) [from, to] = [chance.below(firstBatchPosition), 0];
+    if (how === 0) to = from + 1;
+    else if (how < 7) {
+      from -= from % sectorBytes;
+      to = Math.min(length, from + sectorBytes);
+    } else if (how < 10) [from, to] = [range.from, length];
+    const first = ranges.find((each) => from < each.to)?.index ?? range.index;
+    if (!(await this.#mayLose(machine, members, first))) return;
+    const zeros = how > 0 && how < 10;
+    if (!(await machine.rot.strike(name, from, to, zeros ? 'zeros' : this.#mask()))) return;
+    const isLast = store === stores[stores.length - 1];
+    this.world.mark(
+      `rot of ${isLast ? 'the last' : 'a sealed'} segment${machine.process === undefined ? ', machine down' : ''}`,
+    );
+    this.world.note(`bytes ${from} to ${to} of ${name} of ${machine.name} rot, from entry ${first} on`);
+  }
+
+  #mask(): number {
+    return 1 << this.chance.below(8);
+  }
+
+  /** Whether all from this entry on may be taken for a torn write, or is known not to be. */
+  async #mayLose(machine: Machine, members: readonly Machine[], first: number): Promise<boolean> {
+    if (first <= (await durableCommit(machine))) return true;
+    const own = await machine.rot.entries(true);
+    const last = own.at(-1)?.index ?? 0;
+    const suffix = own.slice(own.findIndex(({ index }) => index === first));
+    if (suffix.every((entry) => this.#isRefuted(entry))) return true;
+    for (const other of members) {
+      if (other === machine) continue;
+      if ((await durableCommit(other)) < last) return false;
+    }
+    this.world.mark('rot behind the commit index on disk');
+    return true;
+  }
+
+  #isRefuted(entry: StoredEntry): boolean {
+    const committed = this.witness.committed[entry.index];
+    return committed !== undefined && !sameEntry(committed, entry);
+  }
+}
+
+/** The commit index that a hard state on disk names whatever a crash does: that of the older slot. */
+async function durableCommit(machine: Machine): Promise<number> {
+  const raft = await machine.disk.root.subdirectory('raft');
+  if (!(await raft.list()).includes('hard-state')) return 0;
+  const file = await raft.open('hard-state');
+  let commit = Infinity;
+  for (const position of slots.positions) {
+    const bytes = await file.read(position, 44);
+    if (bytes.length < 44) return 0;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    if (view.getUint32(0) !== slots.magic) return 0;
+    commit = Math.min(commit, Number(view.getBigUint64(slots.commitAt)));
+  }
+  return commit;
+}

@@ -1,0 +1,71 @@
+import { CorruptRangeError, IndexOutOfRangeError, LogClosedError } from '../../src/domain/log/errors.js';
+import { toIndex } from '../../src/domain/log/offsets.js';
+import type { Machine } from './machine.js';
+import { InvariantError, type World } from './world.js';
+
+/** A repair of sealed segments waits so long for help, and the node has to start and to come back. */
+const patienceMs = 25_000;
+/** What a reader finds is noted within this. */
+const notedMs = 2_000;
+
+/**
+ * What an operator does about damage (storage-format.md): has the log read through, starts the node again where
+ * something was found, and empties it where nobody keeps any more what it lacks. Ends when every member's stores are
+ * whole. Throws `InvariantError` where they do not become so.
+ */
+export async function mend(
+  world: World,
+  members: () => readonly Machine[],
+  addresses: readonly string[],
+): Promise<void> {
+  const rotten = async (): Promise<Machine[]> => {
+    const found: Machine[] = [];
+    for (const machine of members()) if (!(await machine.rot.look())) found.push(machine);
+    return found;
+  };
+  const serve = (machine: Machine) => (): boolean => machine.node !== undefined || hopeless(machine);
+  for (const machine of await rotten()) {
+    world.note(`${machine.name} is mended`);
+    await world.run(world.nowMs + patienceMs, serve(machine));
+    await readThrough(world, machine);
+    await world.run(world.nowMs + notedMs);
+    if (await machine.rot.look()) continue;
+    if (machine.repair === undefined) machine.kill('all');
+    await world.run(world.nowMs + 2_000, () => machine.process !== undefined);
+    await world.run(world.nowMs + patienceMs, serve(machine));
+    if (await machine.rot.look()) continue;
+    const { from } = machine.rot;
+    const keeper = members().find((other) => other !== machine && (other.log?.startIndex ?? Infinity) <= from);
+    if (keeper !== undefined)
+      throw new InvariantError(
+        'I11',
+        `${machine.name} is damaged from entry ${from} on and not repaired, though ${keeper.name} keeps that ` +
+          `(${machine.repair?.inWords ?? 'it serves'})`,
+      );
+    world.mark('emptied, since nobody keeps what is damaged');
+    machine.wipe(addresses);
+    await world.run(world.nowMs + patienceMs, () => machine.node !== undefined);
+  }
+}
+
+const hopeless = (machine: Machine): boolean => machine.repair?.inWords.startsWith('nobody keeps') === true;
+
+/** Reads every entry, so that what is damaged is found. */
+async function readThrough(world: World, machine: Machine): Promise<void> {
+  const { log, node } = machine;
+  if (log === undefined || node === undefined) return;
+  let done = false;
+  const read = async (): Promise<void> => {
+    for (let index = log.startIndex; index <= log.lastIndex && machine.log === log; index = toIndex(index + 1)) {
+      try {
+        await log.readEntries(index, { until: toIndex(index + 1), bytesMax: 1 });
+      } catch (error) {
+        if (error instanceof LogClosedError) break;
+        if (!(error instanceof CorruptRangeError || error instanceof IndexOutOfRangeError)) throw error;
+      }
+    }
+    done = true;
+  };
+  machine.process?.enter('is read through', () => void read().catch((error: unknown) => world.fail(error)));
+  await world.run(world.nowMs + patienceMs, () => done || machine.log !== log);
+}

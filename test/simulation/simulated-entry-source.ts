@@ -1,0 +1,73 @@
+import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
+import type { EntrySource, LogEnd } from '../../src/application/ports/entry-source.js';
+import type { Peer } from '../../src/application/ports/peer-transport.js';
+import { unlessAborted } from '../../src/application/unless-aborted.js';
+import { CorruptRangeError, IndexOutOfRangeError } from '../../src/domain/log/errors.js';
+import type { RecordBatch, Seal } from '../../src/domain/log/record-batch.js';
+import type { Chance } from './chance.js';
+import { copyBatch } from './message-copy.js';
+import type { Listener } from './network.js';
+import type { SimulatedTransport } from './simulated-transport.js';
+
+/** As the adapter waits for the end of a log. */
+const answerMs = 3_000;
+/** Entries in one answer, at most: few, so that much can happen in the middle of a repair. */
+const entriesMax = 8;
+
+/** The logs of the other members, over the simulated network: one call for each few entries. */
+export class SimulatedEntrySource implements EntrySource {
+  constructor(
+    private readonly transport: SimulatedTransport,
+    private readonly own: Listener,
+    /** This node's Raft id. */
+    private readonly id: number,
+    private readonly seal: Seal,
+    private readonly chance: Chance,
+  ) {}
+
+  async logEnd(peer: Peer, term: number, signal: AbortSignal): Promise<LogEnd> {
+    const late = new AbortController();
+    const cancel = this.own.process.schedule(answerMs, 'no log end', () =>
+      late.abort(new UnavailableError('no answer in time')),
+    );
+    const asked = this.#ask(peer, 'log end', async ({ entries }) => entries?.logEnd(this.id, term));
+    try {
+      return await unlessAborted(AbortSignal.any([signal, late.signal]), asked);
+    } finally {
+      cancel();
+    }
+  }
+
+  async *read(
+    peer: Peer,
+    from: number,
+    until: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly RecordBatch[], void, void> {
+    for (let next = from; next < until;) {
+      signal.throwIfAborted();
+      const upTo = Math.min(until, next + this.chance.between(1, entriesMax));
+      const asked = this.#ask(peer, `entries ${next} to ${upTo}`, async ({ entries }) => {
+        if (entries === undefined) return undefined;
+        for await (const batches of entries.read(next, upTo)) return batches.map((each) => copyBatch(each, this.seal));
+        return [];
+      });
+      const batches = await unlessAborted(signal, asked);
+      next += batches.length;
+      yield batches;
+    }
+  }
+
+  async #ask<T>(peer: Peer, what: string, act: (to: Listener) => Promise<T | undefined>): Promise<T> {
+    try {
+      const answer = await this.transport.call(peer.rpcAddr, what, (to) =>
+        to.self === peer.id ? act(to) : Promise.resolve(undefined),
+      );
+      if (answer === undefined) throw new UnavailableError(`nobody gives entries at ${peer.rpcAddr}`);
+      return answer;
+    } catch (error) {
+      const isAnswer = error instanceof IndexOutOfRangeError || error instanceof CorruptRangeError;
+      throw isAnswer || error instanceof OutcomeUnknownError ? new UnavailableError(error.message) : error;
+    }
+  }
+}
