@@ -19,6 +19,8 @@ import type { Peer } from './ports/peer-transport.js';
 
 const backOffMsMin = 50;
 const backOffMsMax = 5_000;
+/** Read at a time. */
+const readBytes = 1 << 20;
 /** What goes on without success is said this often. */
 const sayEveryMs = 60_000;
 /** Damage that does not keep the node from appending is left for a later start when nobody can help for this long. */
@@ -55,8 +57,6 @@ export class LogRepair {
   #until: number | undefined;
   /** One past the last entry that this node acknowledged; undefined where damage hides how many there were. */
   readonly #ownEnd: number | undefined;
-  /** Committed up to here, and no change of the membership since the commit index on disk. */
-  #committed: number;
 
   private constructor(
     private readonly options: LogRepairOptions,
@@ -65,7 +65,6 @@ export class LogRepair {
     readonly readableEnd: Offset,
   ) {
     const { hardState, configuration, log } = options;
-    this.#committed = hardState.current.commit;
     this.#until = configuration.kept?.repairing?.until;
     const endIsKnown = log.quarantined.every(({ toIndex: to }) => to <= log.lastIndex);
     this.#ownEnd = endIsKnown && log.lastIndex >= hardState.current.commit ? log.lastIndex + 1 : undefined;
@@ -73,9 +72,11 @@ export class LogRepair {
 
   /** Undefined: there is nothing to repair, or nobody to repair it from. Else the damage is noted durably. */
   static async prepare(options: LogRepairOptions): Promise<LogRepair | undefined> {
-    const { configuration, log, logger } = options;
+    const { configuration, hardState, log, logger } = options;
     const { repairing, damagedFrom } = configuration.kept ?? {};
     if (repairing === undefined && repairersOf(configuration, options.id).length === 0) return undefined;
+    // What is damaged there would end each start before a reader could find it.
+    await readOn(log, Math.max(hardState.current.commit + 1, log.startIndex), () => true);
     for (;;) {
       const from = firstToReplace(options);
       if (from === undefined) {
@@ -161,9 +162,12 @@ export class LogRepair {
   }
 
   async #cut(until: number): Promise<void> {
-    const { configuration, log, logger } = this.options;
+    const { configuration, hardState, log, logger } = this.options;
     if (configuration.kept?.repairing === undefined)
       await configuration.noteDamage({ repairing: { until, cutFrom: this.from } });
+    const { current } = hardState;
+    // What takes the place of what goes is not known to be synced: opening must not take it for that.
+    if (this.from <= current.commit) await hardState.save({ ...current, commit: toIndex(this.from - 1) });
     if (this.from <= log.lastIndex || isDamaged(log)) {
       logger.warn({ from: this.from, lastIndex: log.lastIndex }, 'what is damaged, and all after it, is cut off');
       await log.truncateSuffix(this.from);
@@ -189,8 +193,6 @@ export class LogRepair {
           return batches;
         }
         await log.append(batches);
-        for (const { index, kind } of batches)
-          if (index === this.#committed + 1 && kind !== BatchKind.configuration) this.#committed = index;
         this.from = toIndex(log.lastIndex + 1);
         this.#inWords = `entries up to ${log.lastIndex} of ${until - 1} are fetched from ${peer.name}`;
         signal.throwIfAborted();
@@ -231,10 +233,27 @@ export class LogRepair {
     const { current } = hardState;
     invariant(log.lastIndex >= current.commit, 'a repaired log has all that was known to be committed');
     await log.sync();
-    // What is committed and changes no membership need not be read back into memory by the start.
-    if (this.#committed > current.commit) await hardState.save({ ...current, commit: toIndex(this.#committed) });
-    await configuration.noteDamage({});
+    const committed = await this.#committedEnd();
+    if (committed > current.commit) await hardState.save({ ...current, commit: committed });
+    // What was found since is for the next start.
+    const damagedFrom = Math.min(...log.quarantined.map(({ fromIndex }) => fromIndex));
+    await configuration.noteDamage(damagedFrom === Infinity ? {} : { damagedFrom });
     logger.info({ lastIndex: log.lastIndex }, 'the log is repaired');
+  }
+
+  /**
+   * All is committed now; up to the end, or to a change of the membership that is not known here yet, it need not be read
+   * back into memory by the start.
+   */
+  async #committedEnd(): Promise<Index> {
+    const { configuration, hardState, log } = this.options;
+    let committed = Math.max(hardState.current.commit, configuration.at(log.lastIndex).index);
+    await readOn(log, committed + 1, (batches) => {
+      const change = batches.findIndex(({ kind }) => kind === BatchKind.configuration);
+      committed += change < 0 ? batches.length : change;
+      return change < 0;
+    });
+    return toIndex(committed);
   }
 }
 
@@ -252,6 +271,20 @@ function firstToReplace({ configuration, hardState, log }: LogRepairOptions): In
   known.push(log.lastIndex + 1);
   if (repairing === undefined || repairing.cutFrom !== undefined) known.push(hardState.current.commit + 1);
   return toIndex(Math.max(log.startIndex, Math.min(...known)));
+}
+
+/** Gives `take` all entries from `from` on, until it returns false or some are damaged: then that is known. */
+async function readOn(log: Log, from: number, take: (batches: readonly RecordBatch[]) => boolean): Promise<void> {
+  const until = toIndex(log.lastIndex + 1);
+  try {
+    for (let next = from; next < until;) {
+      const batches = await log.readEntries(toIndex(next), { until, bytesMax: readBytes });
+      if (!take(batches)) return;
+      next += batches.length;
+    }
+  } catch (error) {
+    if (!(error instanceof CorruptRangeError)) throw error;
+  }
 }
 
 /** Of the first record behind the entry before `index`; undefined where that entry turns out to be damaged. */

@@ -235,6 +235,28 @@ describe('a member with a damaged log', () => {
     60_000,
   );
 
+  it.each(kinds)('takes nothing for durable that a failed sync has lost: %s', async (kind) => {
+    for (let nth = 1; ; nth++) {
+      const disk = await whole();
+      await damages[kind](disk);
+      const node = await open(disk, new Peers(), isSealed(kind));
+      for (const { name } of await stores(disk)) disk.inject({ operation: 'sync', nth, fileName: name });
+      const failed = await node.repair!.run(forever).then(
+        () => false,
+        () => true,
+      );
+      if (!failed) return expect(nth).toBeGreaterThan(1);
+      // The process ends, and what it wrote is still in the page cache.
+      const survivor = disk.afterCrash({ keep: 'all' });
+      const next = await open(survivor);
+      await next.repair!.run(forever);
+      await expectRepaired(next);
+      const again = await open(survivor.afterCrash({ keep: 'none' }));
+      expect(again.repair).toBeUndefined();
+      await expectRepaired(again);
+    }
+  });
+
   it('serves what is committed below the damage meanwhile', async () => {
     const disk = await whole();
     await damages[kinds[1]](disk);
@@ -343,6 +365,18 @@ describe('what a repair waits for', () => {
     await node.repair!.run(forever);
     await expectRepaired(node);
     expect(peers.reads.map((read) => read.slice(-2))).toEqual(['n2', 'n3']);
+  });
+
+  it('is not first a start that reads the damage, which would end each time', async () => {
+    const disk = await whole();
+    // An entry of a sealed segment that is not known to be committed here.
+    const raft = await disk.subdirectory('raft');
+    const hardState = await HardStateFile.open(raft, crc32c);
+    await hardState.save({ ...hardState.current, commit: toIndex(3) });
+    await damages['a zeroed block in a sealed segment'](disk);
+    const node = await open(disk);
+    await node.repair!.run(forever);
+    await expectRepaired(node);
   });
 
   it('is nothing in a group of one', async () => {
