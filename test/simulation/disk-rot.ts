@@ -69,7 +69,9 @@ export class DiskRot {
     const [first] = hit;
     const last = hit.at(-1);
     if (bytes.size === 0 || first === undefined || last === undefined) return bytes.size > 0;
-    this.#damages.push({ store: name, bytes, from: first.index, to: last.index + 1 });
+    // Without its header a store is lost, with all that will be in it.
+    const end = from < firstBatchPosition ? Infinity : last.index + 1;
+    this.#damages.push({ store: name, bytes, from: first.index, to: end });
     return true;
   }
 

@@ -7,6 +7,7 @@ import { InvariantError, type World } from './world.js';
 const patienceMs = 25_000;
 /** What a reader finds is noted within this. */
 const notedMs = 2_000;
+const triesMax = 3;
 
 /**
  * What an operator does about damage (storage-format.md): has the log read through, starts the node again where
@@ -26,13 +27,16 @@ export async function mend(
   const serve = (machine: Machine) => (): boolean => machine.node !== undefined || hopeless(machine);
   for (const machine of await rotten()) {
     world.note(`${machine.name} is mended`);
-    await world.run(world.nowMs + patienceMs, serve(machine));
-    await readThrough(world, machine);
-    await world.run(world.nowMs + notedMs);
-    if (await machine.rot.look()) continue;
-    if (machine.repair === undefined) machine.kill('all');
-    await world.run(world.nowMs + 2_000, () => machine.process !== undefined);
-    await world.run(world.nowMs + patienceMs, serve(machine));
+    // A crash that was to come may come in the middle of it.
+    for (let tries = 0; tries < triesMax && !(await machine.rot.look()); tries++) {
+      await world.run(world.nowMs + patienceMs, serve(machine));
+      await readThrough(world, machine);
+      await world.run(world.nowMs + notedMs);
+      if (await machine.rot.look()) continue;
+      if (machine.repair === undefined) machine.kill('all');
+      await world.run(world.nowMs + 2_000, () => machine.process !== undefined);
+      await world.run(world.nowMs + patienceMs, serve(machine));
+    }
     if (await machine.rot.look()) continue;
     const { from } = machine.rot;
     const keeper = members().find((other) => other !== machine && (other.log?.startIndex ?? Infinity) <= from);

@@ -1,13 +1,13 @@
-import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
+import { UnavailableError } from '../../src/application/errors.js';
 import type { EntrySource, LogEnd } from '../../src/application/ports/entry-source.js';
 import type { Peer } from '../../src/application/ports/peer-transport.js';
 import { unlessAborted } from '../../src/application/unless-aborted.js';
-import { CorruptRangeError, IndexOutOfRangeError } from '../../src/domain/log/errors.js';
 import type { RecordBatch, Seal } from '../../src/domain/log/record-batch.js';
 import type { Chance } from './chance.js';
 import { copyBatch } from './message-copy.js';
 import type { Listener } from './network.js';
 import type { SimulatedTransport } from './simulated-transport.js';
+import { InvariantError } from './world.js';
 
 /** As the adapter waits for the end of a log. */
 const answerMs = 3_000;
@@ -58,6 +58,7 @@ export class SimulatedEntrySource implements EntrySource {
     }
   }
 
+  /** Whatever keeps an answer away is as good as none. */
   async #ask<T>(peer: Peer, what: string, act: (to: Listener) => Promise<T | undefined>): Promise<T> {
     try {
       const answer = await this.transport.call(peer.rpcAddr, what, (to) =>
@@ -66,8 +67,8 @@ export class SimulatedEntrySource implements EntrySource {
       if (answer === undefined) throw new UnavailableError(`nobody gives entries at ${peer.rpcAddr}`);
       return answer;
     } catch (error) {
-      const isAnswer = error instanceof IndexOutOfRangeError || error instanceof CorruptRangeError;
-      throw isAnswer || error instanceof OutcomeUnknownError ? new UnavailableError(error.message) : error;
+      if (error instanceof InvariantError) throw error;
+      throw new UnavailableError(error instanceof Error ? error.message : String(error));
     }
   }
 }
