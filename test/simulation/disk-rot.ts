@@ -17,6 +17,8 @@ interface Damage {
 
 /** What rot has done to the stores of one machine's disk, and is still there as far as is known. */
 export class DiskRot {
+  /** The log is being repaired, or was when the last process there ended: what was cut off may not be back. */
+  repairing = false;
   #damages: Damage[] = [];
 
   constructor(
@@ -26,16 +28,17 @@ export class DiskRot {
 
   /** As of the last look: some of what was stored here may be gone. */
   get isThere(): boolean {
-    return this.#damages.length > 0;
+    return this.repairing || this.#damages.length > 0;
   }
 
-  /** The first entry that was hit. */
+  /** The first entry that was hit; Infinity: none. */
   get from(): number {
     return Math.min(...this.#damages.map(({ from }) => from));
   }
 
   /** The disk is another one. */
   forget(): void {
+    this.repairing = false;
     this.#damages = [];
   }
 
@@ -85,7 +88,7 @@ export class DiskRot {
       if (length !== end || decodeStoreHeader(bytes, name, this.seal) === undefined) return false;
     }
     this.#damages = [];
-    return true;
+    return !this.repairing;
   }
 
   /** The store as it was, as far as it is still as it was when rot came over it. */

@@ -266,6 +266,7 @@ export class Machine implements Watched {
     };
     if (this.around.forgetsDamage) await forgetDamage(repairing);
     const repair = (life.repair = await beginRepair(repairing));
+    this.rot.repairing = repair !== undefined;
     if (repair !== undefined) {
       life.service = repair.service;
       life.close = async () => {
@@ -275,6 +276,7 @@ export class Machine implements Watched {
         await hardState.close();
       };
       if (!(await repair.repaired)) return;
+      this.rot.repairing = false;
       delete life.close;
     }
     const mirror = new StoreMirror(await this.rot.entries(false), log);

@@ -38,7 +38,8 @@ export async function mend(
       await world.run(world.nowMs + patienceMs, serve(machine));
     }
     if (await machine.rot.look()) continue;
-    const { from } = machine.rot;
+    const lacking = machine.repair === undefined || machine.log === undefined ? Infinity : machine.log.lastIndex + 1;
+    const from = Math.min(machine.rot.from, lacking);
     const keeper = members().find((other) => other !== machine && (other.log?.startIndex ?? Infinity) <= from);
     if (keeper !== undefined)
       throw new InvariantError(
