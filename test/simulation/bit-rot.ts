@@ -1,4 +1,4 @@
-import { indexFileName, logStartFileName, storeBaseOffset } from '../../src/domain/log/file-names.js';
+import { logStartFileName } from '../../src/domain/log/file-names.js';
 import { firstBatchPosition } from '../../src/domain/log/store-header.js';
 import type { Chance } from './chance.js';
 import type { Machine } from './machine.js';
@@ -37,16 +37,16 @@ export class BitRot {
     const what = this.chance.below(10);
     if (what === 0) await this.#hitFile(target, logStartFileName);
     else if (what === 1) await this.#hitIndex(target);
-    else await this.#hitStore(target, members);
+    else {
+      // Often while nothing runs there, so that opening finds it.
+      if (this.chance.percent(30)) target.kill(this.chance.pick(['all', 'random'] as const));
+      await this.#hitStore(target, members);
+    }
   }
 
   async #hitIndex(machine: Machine): Promise<void> {
-    const stores = await machine.rot.stores();
-    if (stores.length > 1)
-      await this.#hitFile(
-        machine,
-        indexFileName(storeBaseOffset(this.chance.pick(stores.slice(0, -1)).name) ?? (0 as never)),
-      );
+    const names = (await (await machine.rawLog()).list()).filter((name) => name.endsWith('.index'));
+    if (names.length > 0) await this.#hitFile(machine, this.chance.pick(names));
   }
 
   async #hitFile(machine: Machine, name: string): Promise<void> {
