@@ -17,8 +17,9 @@ const slots = { positions: [0, 4096], magic: 0x474c4853, commitAt: 32 } as const
  * that each committed entry is whole at one member at least (a majority has it, and one disk is hit), and those that are
  * left can elect a leader. That machine may be hit again and again; another one not before the stores of the first are
  * whole again. A disk that is lost counts in the same way. What lies beyond the commit index that the hard state on disk
- * names may look like a torn write, and is cut off as one: nothing tells them apart, so it is hit only where nothing is
- * lost by it: the others have it for good, or it was never committed.
+ * names may look like a torn write, and is cut off as one, though the node may have acknowledged it: nothing tells them
+ * apart. A leader that counts on it then ends the node with each heartbeat. So there only what another leader's entries
+ * have taken the place of is hit.
  */
 export class BitRot {
   constructor(
@@ -40,7 +41,7 @@ export class BitRot {
     else {
       // Often while nothing runs there, so that opening finds it.
       if (this.chance.percent(30)) target.kill(this.chance.pick(['all', 'random'] as const));
-      await this.#hitStore(target, members);
+      await this.#hitStore(target);
     }
   }
 
@@ -60,7 +61,7 @@ export class BitRot {
     this.world.note(`byte ${at} of ${name} of ${machine.name} rots`);
   }
 
-  async #hitStore(machine: Machine, members: readonly Machine[]): Promise<void> {
+  async #hitStore(machine: Machine): Promise<void> {
     const { chance } = this;
     const stores = (await machine.rot.stores()).filter(({ ranges }) => ranges.length > 0);
     if (stores.length === 0) return;
@@ -80,7 +81,7 @@ export class BitRot {
       to = Math.min(length, from + sectorBytes);
     } else if (how < 10) [from, to] = [range.from, length];
     const first = ranges.find((each) => from < each.to)?.index ?? range.index;
-    if (!(await this.#mayLose(machine, members, first))) return;
+    if (!(await this.#mayLose(machine, first))) return;
     const zeros = how > 0 && how < 10;
     if (!(await machine.rot.strike(name, from, to, zeros ? 'zeros' : this.#mask()))) return;
     const isLast = store === stores[stores.length - 1];
@@ -94,18 +95,13 @@ export class BitRot {
     return 1 << this.chance.below(8);
   }
 
-  /** Whether all from this entry on may be taken for a torn write, or is known not to be. */
-  async #mayLose(machine: Machine, members: readonly Machine[], first: number): Promise<boolean> {
+  /** Whether rot from this entry on is told from a torn write, or takes away nothing that counts. */
+  async #mayLose(machine: Machine, first: number): Promise<boolean> {
     if (first <= (await durableCommit(machine))) return true;
     const own = await machine.rot.entries(true);
-    const last = own.at(-1)?.index ?? 0;
-    const suffix = own.slice(own.findIndex(({ index }) => index === first));
-    if (suffix.every((entry) => this.#isRefuted(entry))) return true;
-    for (const other of members) {
-      if (other === machine) continue;
-      if ((await durableCommit(other)) < last) return false;
-    }
-    this.world.mark('rot behind the commit index on disk');
+    const suffix = own.filter(({ index }) => index >= first);
+    if (!suffix.every((entry) => this.#isRefuted(entry))) return false;
+    this.world.mark('rot of what was never committed');
     return true;
   }
 
