@@ -106,11 +106,17 @@ export class DiskRot {
     return scanStores(await this.disk.root.subdirectory('log'), this.seal, verified, this.restored);
   }
 
-  /** Whether the range is one that rot hit; one that reaches beyond the log's end may be longer. */
-  explains({ fromIndex, toIndex }: Quarantine, lastIndex: number): boolean {
+  /**
+   * Whether the range is one that rot hit. Behind rot in the last store, opening gives up with it what a crash has torn
+   * there, and one that reaches beyond the log's end may be longer.
+   */
+  async explains({ fromIndex, toIndex }: Quarantine, lastIndex: number): Promise<boolean> {
+    const last = (await this.stores()).at(-1)?.name;
+    const isBehind = this.#damages.some(({ from, store }) => store === last && from <= fromIndex);
+    if (isBehind) return true;
+    if (toIndex > lastIndex) return this.#damages.some(({ from }) => from <= fromIndex);
     const isHit = this.#damages.some(({ from, to }) => from < Math.max(toIndex, fromIndex + 1) && fromIndex < to);
     const furthest = Math.max(...this.#damages.map(({ to }) => to));
-    if (toIndex > lastIndex) return this.#damages.some(({ from }) => from <= fromIndex);
     return isHit && this.from <= fromIndex && toIndex <= furthest;
   }
 }

@@ -254,7 +254,7 @@ export class Machine implements Watched {
     life.log = log;
     for (const range of log.recovery.quarantined) {
       world.mark('quarantined at open');
-      if (!this.rot.explains(range, log.lastIndex))
+      if (!(await this.rot.explains(range, log.lastIndex)))
         throw new InvariantError('I11', `quarantined, and never damaged: ${JSON.stringify(range)}`);
     }
     const diskReserve = await DiskReserve.open(directory, diskReserveBytes, process.clock, () => undefined);
