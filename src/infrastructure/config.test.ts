@@ -67,18 +67,18 @@ describe('resolveConfig', () => {
   });
 
   it.each([
-    ['http-port', '70000', /--http-port: .*65535.*70000/],
-    ['http-port', '-1', /--http-port: expected a port number, 0 to 65535/],
+    ['http-port', '70000', /--http-port "70000": expected .*65535/],
+    ['http-port', '-1', /--http-port "-1": expected a port number from 0 to 65535/],
     ['http-port', '1.5', /--http-port/],
-    ['data-dir', '', /--data-dir: expected a path/],
-    ['segment-bytes', '4GiB', /--segment-bytes: expected at most 1GiB/],
-    ['cors-origins', 'foo', /--cors-origins: expected origins/],
+    ['data-dir', '', /--data-dir "": expected a path/],
+    ['segment-bytes', '4GiB', /--segment-bytes "4GiB": expected at most 1GiB/],
+    ['cors-origins', 'foo', /--cors-origins "foo": expected origins/],
     ['http-port', 'x', /--http-port/],
     ['http-port', '', /--http-port/],
-    ['retention-age', '7 fortnights', /--retention-age: expected a time/],
-    ['segment-bytes', '-1', /--segment-bytes: expected a size/],
-    ['node-name', '../etc', /--node-name: expected 1 to 128/],
-    ['bind-addr', 'localhost', /--bind-addr: expected HOST:PORT/],
+    ['retention-age', '7 fortnights', /--retention-age "7 fortnights": expected a duration/],
+    ['segment-bytes', '-1', /--segment-bytes "-1": expected a size/],
+    ['node-name', '../etc', /--node-name "\.\.\/etc": expected 1 to 128/],
+    ['bind-addr', 'localhost', /--bind-addr "localhost": expected HOST:PORT/],
     ['log-level', 'loud', /--log-level/],
   ])('refuses --%s %j, saying what was expected', (name, value, message) => {
     expect(errorOf(() => resolveConfig(new Map([[name, value]]), {}, undefined))).toMatch(message);

@@ -1,25 +1,37 @@
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { LineCounter, parseDocument } from 'yaml';
 import * as z from 'zod';
 import type { Retention } from '../application/raft-options.js';
+import { ConfigError } from './config-error.js';
+import { readConfigFile } from './config-file.js';
+import { expectedDuration, expectedSize, parseBytes, parseDurationMs, parseWholeNumber } from './quantities.js';
 
-/** Something the operator said that golog cannot act on; the message names it and what was expected. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
+export { ConfigError } from './config-error.js';
+
+const text = (expected: string) => z.string(expected).min(1, expected);
+const number = (parse: (text: string) => number | undefined, expected: string) =>
+  z.string(expected).transform(parse).pipe(z.number(expected));
+
+function wholeNumber(what: string, min: number, max = Number.MAX_SAFE_INTEGER) {
+  const bounds = max === Number.MAX_SAFE_INTEGER ? `, at least ${min}` : ` from ${min} to ${max}`;
+  const expected = `expected ${what}${bounds}`;
+  return number(parseWholeNumber, expected).pipe(z.number().min(min, expected).max(max, expected));
 }
 
-const expectedPort = 'expected a port number, 0 to 65535';
-const port = z
-  .union([z.number(), z.string().regex(/^\d+$/, expectedPort).transform(Number)], expectedPort)
-  .pipe(z.number().int().min(0).max(65_535, expectedPort));
-const bytes = (min: number) => z.union([z.number(), z.string().transform(parseBytes)]).pipe(z.number().int().min(min));
-const duration = z.union([z.number(), z.string().transform(parseDurationMs)]).pipe(z.number().int().min(1));
-const flag = z.union([z.boolean(), z.stringbool()]);
-const list = z.union([
-  z.array(z.string()),
-  z.string().transform((text) => text.split(',').filter((part) => part !== '')),
-]);
+const port = wholeNumber('a port number', 0, 65_535);
+const duration = number(parseDurationMs, expectedDuration).pipe(z.number().min(1, 'expected at least 1ms'));
+const bytes = (min: string, max = `${Number.MAX_SAFE_INTEGER}B`) =>
+  number(parseBytes, expectedSize).pipe(
+    z.number().min(parseBytes(min)!, `expected at least ${min}`).max(parseBytes(max)!, `expected at most ${max}`),
+  );
+const flag = z.string('expected true or false').pipe(z.stringbool('expected true or false'));
+const oneOf = <const Names extends readonly [string, ...string[]]>(...names: Names) =>
+  z.enum(names, `expected one of ${names.join(', ')}`);
+const list = (expected: string) =>
+  z.union(
+    [z.array(z.string()), z.string().transform((texts) => texts.split(',').filter((part) => part !== ''))],
+    expected,
+  );
+const hostPort = text('expected HOST:PORT').refine(hasPort, 'expected HOST:PORT');
 
 /** One option of `golog serve`: its flag, its key in the file and, upper-cased, its `GOLOG_` variable. */
 export interface ConfigOption {
@@ -27,53 +39,54 @@ export interface ConfigOption {
   readonly value?: string;
   readonly help: string;
   /** The value when nothing is said; an array is an empty one. */
-  readonly initial?: string | number | boolean | readonly string[];
+  readonly initial?: string | readonly string[] | boolean;
 }
 
-const file = (help: string) => ({ schema: z.string().min(1, 'expected a path'), value: 'FILE', help }) as const;
-
-const mebibyte = 1024 * 1024;
-const gibibyte = 1024 * mebibyte;
+const expectedOrigins = 'expected origins such as https://example.org, or *';
+const expectedGossipKey = 'expected 16, 24 or 32 bytes in base64, such as of: openssl rand -base64 32';
+const file = (help: string) => ({ schema: text('expected a path'), value: 'FILE', help }) as const;
 
 /** Every option of `golog serve`, in the order of `--help`. */
 export const options = {
   'data-dir': {
-    schema: z.string().min(1, 'expected a path'),
+    schema: text('expected a path'),
     value: 'DIR',
     help: 'where the log is kept',
     initial: './golog-data',
   },
   'node-name': { schema: nodeName(), value: 'NAME', help: 'unique in the cluster', initial: hostname() },
   'bind-addr': {
-    schema: z.string().transform(assertHostPort),
+    schema: hostPort,
     value: 'HOST:PORT',
     help: 'gossip listens here, over UDP and TCP; port 0 takes a free one',
     initial: '127.0.0.1:8401',
   },
-  'rpc-addr': { schema: z.string().min(1), value: 'HOST', help: 'gRPC listens here (default: host of --bind-addr)' },
-  'rpc-port': { schema: port, value: 'PORT', help: 'gRPC port; 0 takes a free one', initial: 8400 },
-  'http-addr': { schema: z.string().min(1), value: 'HOST', help: 'HTTP listens here', initial: '127.0.0.1' },
+  'rpc-addr': {
+    schema: text('expected a host'),
+    value: 'HOST',
+    help: 'gRPC listens here (default: host of --bind-addr)',
+  },
+  'rpc-port': { schema: port, value: 'PORT', help: 'gRPC port; 0 takes a free one', initial: '8400' },
+  'http-addr': { schema: text('expected a host'), value: 'HOST', help: 'HTTP listens here', initial: '127.0.0.1' },
   'http-port': {
     schema: port,
     value: 'PORT',
     help: 'port of Connect, gRPC-Web, gRPC and JSON; 0 takes a free one',
-    initial: 4001,
+    initial: '4001',
   },
   'cors-origins': {
-    schema: list.pipe(
-      z.array(z.string().regex(/^(\*|https?:\/\/[^/\s]+)$/, 'expected origins such as https://example.org, or *')),
-    ),
+    schema: list(expectedOrigins).pipe(z.array(z.string().regex(/^(\*|https?:\/\/[^/\s]+)$/, expectedOrigins))),
     value: 'ORIGINS',
     help: 'browser origins that may call, comma-separated, or *',
     initial: [],
   },
   'advertise-addr': {
-    schema: z.string().transform(assertHostAndPort),
+    schema: text('expected HOST or HOST:PORT').refine(isHostAndMaybePort, 'expected HOST or HOST:PORT'),
     value: 'HOST[:PORT]',
     help: 'where the other nodes reach this one; the port is that of gRPC (default: where it listens)',
   },
   'start-join-addrs': {
-    schema: list.pipe(z.array(z.string().transform(assertHostPort))),
+    schema: list('expected HOST:PORT, or several with commas between them').pipe(z.array(hostPort)),
     value: 'ADDRS',
     help: 'gossip addresses HOST:PORT of nodes to join, comma-separated; asked until one answers',
     initial: [],
@@ -84,12 +97,10 @@ export const options = {
     initial: false,
   },
   'bootstrap-expect': {
-    schema: z
-      .union([z.number(), z.string().regex(/^\d+$/, 'expected a number of nodes').transform(Number)])
-      .pipe(z.number().int().min(0).max(99)),
+    schema: wholeNumber('a number of nodes', 0, 99),
     value: 'N',
     help: 'begin a cluster when N nodes that are in none, this one among them, know each other by gossip',
-    initial: 0,
+    initial: '0',
   },
   replica: {
     schema: flag,
@@ -97,20 +108,18 @@ export const options = {
     initial: false,
   },
   encrypt: {
-    schema: z
-      .string()
-      .refine(isGossipKey, 'expected 16, 24 or 32 bytes in base64, such as of: openssl rand -base64 32'),
+    schema: z.string(expectedGossipKey).refine(isGossipKey, expectedGossipKey),
     value: 'KEY',
     help: 'encrypts the gossip; kept in the data directory from then on, where keys are rotated',
   },
   'gossip-profile': {
-    schema: z.enum(['lan', 'wan', 'local']),
+    schema: oneOf('lan', 'wan', 'local'),
     value: 'NAME',
     help: "Serf's timing of gossip: lan, wan or local",
     initial: 'lan',
   },
   'dead-member-timeout': {
-    schema: z.union([z.literal('never').transform(() => 0), duration]),
+    schema: z.union([z.literal('never').transform(() => 0), duration], `${expectedDuration}, or never`),
     value: 'TIME',
     help: 'take out a member that is silent for so long while the others are well, or never',
     initial: '72h',
@@ -127,35 +136,33 @@ export const options = {
     initial: '100ms',
   },
   'segment-bytes': {
-    schema: bytes(4096).pipe(z.number().max(gibibyte, 'expected at most 1GiB')),
-    value: 'BYTES',
+    schema: bytes('4KiB', '1GiB'),
+    value: 'SIZE',
     help: 'a segment rolls at this size',
-    initial: 128 * mebibyte,
+    initial: '128MiB',
   },
-  'retention-bytes': { schema: bytes(1), value: 'BYTES', help: 'drop whole old segments beyond this size' },
+  'retention-bytes': { schema: bytes('1B'), value: 'SIZE', help: 'drop whole old segments beyond this size' },
   'retention-age': { schema: duration, value: 'TIME', help: 'drop whole segments older than this (30m, 12h, 7d)' },
   'batch-bytes-max': {
-    schema: bytes(1024).pipe(z.number().max(16 * mebibyte)),
-    value: 'BYTES',
+    schema: bytes('1KiB', '16MiB'),
+    value: 'SIZE',
     help: 'largest batch, and so largest record',
-    initial: mebibyte,
+    initial: '1MiB',
   },
   'calls-per-client-max': {
-    schema: z
-      .union([z.number(), z.string().regex(/^\d+$/, 'expected a number of calls').transform(Number)])
-      .pipe(z.number().int().min(1)),
+    schema: wholeNumber('a number of calls', 1),
     value: 'N',
     help: 'calls and streams that one certificate name, or one address without certificates, may have under way',
-    initial: 1024,
+    initial: '1024',
   },
   'disk-reserve-bytes': {
-    schema: bytes(0),
-    value: 'BYTES',
+    schema: bytes('0B'),
+    value: 'SIZE',
     help: 'refuse appends while less than this is free on the disk; below 32MiB, bursts may still meet a full disk',
-    initial: 64 * mebibyte,
+    initial: '64MiB',
   },
   'log-level': {
-    schema: z.enum(['debug', 'info', 'warn', 'error', 'silent']),
+    schema: oneOf('debug', 'info', 'warn', 'error', 'silent'),
     value: 'LEVEL',
     help: 'debug, info, warn, error or silent',
     initial: 'info',
@@ -205,7 +212,19 @@ export function resolveConfig(
   environment: NodeJS.ProcessEnv,
   configFile: string | undefined,
 ): Config {
-  const file = configFile === undefined ? new Map<string, unknown>() : readConfigFile(configFile);
+  const file = configFile === undefined ? undefined : readConfigFile(configFile);
+  for (const [key, value] of file ?? []) {
+    if (!(optionNames as string[]).includes(key)) {
+      throw new ConfigError(
+        `--config-file ${configFile}: unknown key ${JSON.stringify(key)}${didYouMean(key, optionNames)}`,
+      );
+    }
+    if (value === undefined) {
+      throw new ConfigError(
+        `invalid ${key} in ${configFile}: expected a value, or a list of values; remove the line for the default`,
+      );
+    }
+  }
   const knownVariables = ['GOLOG_CONFIG_FILE', ...optionNames.map(environmentName)];
   for (const variable of Object.keys(environment)) {
     if (variable.startsWith('GOLOG_') && !knownVariables.includes(variable) && !ofService.test(variable)) {
@@ -216,23 +235,19 @@ export function resolveConfig(
   const resolve = (name: keyof Options): unknown => {
     const option: ConfigOption = options[name];
     const variable = environmentName(name);
-    const [raw, source] = flags.has(name)
-      ? [flags.get(name), `--${name}`]
+    const [raw, what, where] = flags.has(name)
+      ? [flags.get(name), `--${name}`, '']
       : environment[variable] !== undefined
-        ? [environment[variable], variable]
-        : file.has(name)
-          ? [file.get(name), `${name} in ${configFile}`]
-          : [option.initial, `the default of --${name}`];
+        ? [environment[variable], variable, '']
+        : file?.has(name) === true
+          ? [file.get(name), name, ` in ${configFile}`]
+          : [option.initial, `--${name}`, ' by default'];
     if (raw === undefined) return undefined;
-    try {
-      return option.schema.parse(raw);
-    } catch (error) {
-      if (error instanceof z.ZodError) {
-        throw new ConfigError(`${source}: ${error.issues[0]?.message ?? 'invalid'} (got ${JSON.stringify(raw)})`);
-      }
-      if (error instanceof ConfigError) throw new ConfigError(`${source}: ${error.message}`);
-      throw error;
-    }
+    const given = textOf(raw);
+    const parsed = option.schema.safeParse(given);
+    if (parsed.success) return parsed.data;
+    const shown = name === 'encrypt' ? '' : ` ${JSON.stringify(given)}`;
+    throw new ConfigError(`invalid ${what}${shown}${where}: ${parsed.error.issues[0]?.message}`);
   };
   const config = Object.fromEntries(optionNames.map((name) => [name, resolve(name)])) as Config;
   assertWhole(config);
@@ -352,38 +367,9 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-function readConfigFile(path: string): Map<string, unknown> {
-  let document: unknown;
-  try {
-    document = parseStrictYaml(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    throw new ConfigError(`--config-file ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
-  }
-  if (document === null || document === undefined) return new Map();
-  if (typeof document !== 'object' || Array.isArray(document)) {
-    throw new ConfigError(`--config-file ${path}: expected "name: value" lines`);
-  }
-  const entries = new Map(Object.entries(document));
-  for (const key of entries.keys()) {
-    if (!(optionNames as string[]).includes(key)) {
-      throw new ConfigError(`--config-file ${path}: unknown key ${JSON.stringify(key)}${didYouMean(key, optionNames)}`);
-    }
-  }
-  return entries;
-}
-
-/** A warning of the parser, such as of a tag that it does not know, is an error here: it would read something else. */
-function parseStrictYaml(text: string): unknown {
-  // What it takes to see that keys are unique grows with their square.
-  if (text.length > configCharsMax) throw new ConfigError(`it has more than ${configCharsMax} characters`);
-  const lineCounter = new LineCounter();
-  const document = parseDocument(text, { lineCounter, prettyErrors: false, logLevel: 'error' });
-  const [problem] = [...document.errors, ...document.warnings];
-  if (problem === undefined) return document.toJS();
-  const { line, col } = lineCounter.linePos(problem.pos[0]);
-  throw new ConfigError(`${problem.message} at line ${line}, column ${col}`);
+/** The one form that every source has: a flag of a command is a boolean, a port from JavaScript may be a number. */
+function textOf(raw: unknown): unknown {
+  return typeof raw === 'number' || typeof raw === 'boolean' ? String(raw) : raw;
 }
 
 function didYouMean(name: string, known: readonly string[]): string {
@@ -407,30 +393,19 @@ function editDistance(a: string, b: string): number {
 }
 
 function nodeName() {
-  return z
-    .string()
-    .regex(
-      /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/,
-      'expected 1 to 128 of letters, digits, dot, dash, underscore; first a letter or digit',
-    );
+  const expected = 'expected 1 to 128 of letters, digits, dot, dash, underscore; first a letter or digit';
+  return z.string(expected).regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, expected);
 }
 
-const configCharsMax = 64 * 1024;
-
-const hostPortPattern = /^(?:\[[^\]]+\]|[^:]+):\d{1,5}$/;
+const hostPortPattern = /^(?:\[[^\]]+\]|[^:\s/,]+):(\d{1,5})$/;
 
 function hasPort(address: string): boolean {
-  return hostPortPattern.test(address);
+  const [, port] = hostPortPattern.exec(address) ?? [];
+  return port !== undefined && Number(port) <= 65_535;
 }
 
-function assertHostPort(address: string): string {
-  if (!hasPort(address)) throw new ConfigError(`expected HOST:PORT, not ${JSON.stringify(address)}`);
-  return address;
-}
-
-function assertHostAndPort(address: string): string {
-  if (address === '' || /[\s/,]/.test(address)) throw new ConfigError('expected HOST or HOST:PORT');
-  return address;
+function isHostAndMaybePort(address: string): boolean {
+  return /^[^\s/,]+$/.test(address) && (hasPort(address) || !hostPortPattern.test(address));
 }
 
 function isGossipKey(text: string): boolean {
@@ -442,32 +417,4 @@ function hostOfAddress(address: string): string {
   const host = /^(?:\[([^\]]+)\]|([^:]+)):\d{1,5}$/.exec(address);
   if (host === null) throw new ConfigError('expected HOST:PORT');
   return host[1] ?? host[2];
-}
-
-function parseUnits(text: string, units: Readonly<Record<string, number>>, expected: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(text.trim());
-  const unit = units[match?.[2]?.toLowerCase() ?? '?'];
-  if (match === null || unit === undefined) throw new ConfigError(`expected ${expected}, not ${JSON.stringify(text)}`);
-  return Math.floor(Number(match[1]) * unit);
-}
-
-function parseBytes(text: string): number {
-  const units = {
-    '': 1,
-    b: 1,
-    kib: 2 ** 10,
-    mib: 2 ** 20,
-    gib: 2 ** 30,
-    tib: 2 ** 40,
-    kb: 1e3,
-    mb: 1e6,
-    gb: 1e9,
-    tb: 1e12,
-  };
-  return parseUnits(text, units, 'a size such as 1048576, 64MiB or 10GB');
-}
-
-function parseDurationMs(text: string): number {
-  const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-  return parseUnits(text, units, 'a time such as 500ms, 30m, 12h or 7d');
 }

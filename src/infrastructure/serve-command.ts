@@ -25,6 +25,8 @@ export function addServeCommand(program: Command): void {
   command.addHelpText(
     'after',
     `
+A TIME (500ms, 30s, 15m, 12h, 7d) and a SIZE (4096B, 64KiB, 128MiB, 10GB) have a unit, 0B too, wherever they are set.
+
 Examples:
   golog serve
   golog serve --data-dir /var/lib/golog --retention-age 30d

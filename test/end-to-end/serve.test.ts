@@ -141,9 +141,41 @@ describe('golog serve', () => {
       const key = await serve('--config-file', scratch.file('config.yaml'));
       expect([key.code, key.stderr]).toEqual([2, expect.stringMatching(/"data-dri"; did you mean data-dir\?/)]);
       const value = await serve('--segment-bytes', 'many');
-      expect([value.code, value.stderr]).toEqual([2, expect.stringMatching(/--segment-bytes: expected a size/)]);
+      expect([value.code, value.stderr]).toEqual([
+        2,
+        expect.stringMatching(/invalid --segment-bytes "many": expected a size with a unit/),
+      ]);
     }, 60_000);
   });
+
+  it('starts with no number that lacks its unit, whichever the source, and drops nothing', async () => {
+    const dataDir = scratch.file('units');
+    const small = ['--segment-bytes', '4KiB'];
+    const lines = Array.from({ length: 400 }, (_, number) => `${number}-${'x'.repeat(60)}\n`).join('');
+    const first = await ServerProcess.start(dataDir, undefined, small);
+    expect((await runGolog(['produce', '--quiet', '--addr', first.rpcAddr], lines)).code).toBe(0);
+    await first.stop();
+    const configFile = scratch.file('units.yaml');
+    for (const line of [
+      'retention-age: 30',
+      'retention-age: 1e3',
+      'dead-member-timeout: 72',
+      'retention-bytes: 4096',
+    ]) {
+      writeFileSync(configFile, `${line}\n`);
+      const { code, stderr } = await ServerProcess.spawn(dataDir, '0', [...small, '--config-file', configFile])
+        .finished;
+      const [name = '', value = ''] = line.split(': ');
+      expect([code, stderr]).toEqual([
+        2,
+        expect.stringMatching(`^golog serve: invalid ${name} "${value}" in ${configFile}: `),
+      ]);
+      expect(stderr).toMatch(/expected a (duration|size) with a unit, such as/);
+    }
+    const again = await ServerProcess.start(dataDir, undefined, small);
+    expect((await runGolog(['consume', '--addr', again.rpcAddr])).stdout).toBe(lines);
+    expect(await again.stop()).toBe(0);
+  }, 60_000);
 
   it('goes on serving after bad input', async () => {
     const server = await ServerProcess.start(scratch.file('bad-input'));

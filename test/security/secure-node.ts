@@ -65,7 +65,7 @@ export class SecureNode {
       ['http-port', '0'],
       ['bind-addr', '127.0.0.1:0'],
       ['node-name', 'n1'],
-      ['disk-reserve-bytes', '0'],
+      ['disk-reserve-bytes', '0B'],
       ['tick-interval', '20ms'],
     ];
     const given = new Map([...own, ...flags.flatMap((each) => [...each])]);
