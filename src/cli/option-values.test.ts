@@ -41,13 +41,14 @@ describe('the other option values', () => {
 
   it('reads sizes, counts and times within their bounds', () => {
     expect(parseBytes(1 << 20)('64KiB')).toBe(65_536);
-    expect(parseBytes(1 << 20)('1')).toBe(1);
+    expect(parseBytes(1 << 20)('1B')).toBe(1);
     expect(parseCount(1, 9)('9')).toBe(9);
     expect(parseDurationMs('1.5s')).toBe(1_500);
-    for (const wrong of ['0', '2MiB', '-1', 'x', '1 parsec', '']) {
+    for (const wrong of ['0', '0B', '1', '65536', '2MiB', '-1', 'x', '1 parsec', '']) {
       expect(() => parseBytes(1 << 20)(wrong)).toThrow(InvalidArgumentError);
     }
     for (const wrong of ['0', '10', '-1', '1.5', '']) expect(() => parseCount(1, 9)(wrong)).toThrow(/at most 9/);
-    for (const wrong of ['5', 's', '']) expect(() => parseDurationMs(wrong)).toThrow(InvalidArgumentError);
+    for (const wrong of ['0', '5', 's', '30S', '25d', ''])
+      expect(() => parseDurationMs(wrong)).toThrow(InvalidArgumentError);
   });
 });

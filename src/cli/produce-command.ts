@@ -59,14 +59,21 @@ export function addProduceCommand(program: Command): void {
     .argument('[FILE]', '- or nothing is standard input')
     .addOption(addressesOption())
     .addOption(new Option('--format <FORMAT>', 'how the input is cut into records').choices(formats).default('text'))
-    .option('--chunk-bytes <BYTES>', 'size of a record of --format raw', parseBytes(recordBytesMaxDefault), 64 * 1024)
-    .option(
-      '--batch-bytes <BYTES>',
-      'largest batch, unless a single record is larger',
-      parseBytes(mebibyte),
-      256 * 1024,
+    .addOption(
+      new Option('--chunk-bytes <SIZE>', 'size of a record of --format raw')
+        .argParser(parseBytes(recordBytesMaxDefault))
+        .default(64 * 1024, '64KiB'),
     )
-    .option('--record-bytes-max <BYTES>', 'refuse larger records', parseBytes(16 * mebibyte), recordBytesMaxDefault)
+    .addOption(
+      new Option('--batch-bytes <SIZE>', 'largest batch, unless a single record is larger')
+        .argParser(parseBytes(mebibyte))
+        .default(256 * 1024, '256KiB'),
+    )
+    .addOption(
+      new Option('--record-bytes-max <SIZE>', 'refuse larger records')
+        .argParser(parseBytes(16 * mebibyte))
+        .default(recordBytesMaxDefault, '1MiB less 4B'),
+    )
     .addOption(
       new Option('--linger <TIME>', 'send a batch that does not fill after this long')
         .argParser(parseDurationMs)
