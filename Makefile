@@ -1,5 +1,6 @@
-.DEFAULT_GOAL := help
-.PHONY: help install compile test lint check bench gencert clean
+# Plain `make` compiles the protobuf and the product.
+.DEFAULT_GOAL := compile
+.PHONY: help install build compile test lint check bench gencert clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -7,19 +8,23 @@ help: ## This list
 install: ## Install dependencies, when package-lock.json changed
 	@./scripts/prepare.sh install
 
-compile: ## Install, then compile src to dist
+compile: install ## The default: install, compile proto to src/gen, and src to dist
+	@npm run --silent generate
 	@./scripts/prepare.sh build
 
-test: compile ## Install, compile, run the whole test suite
+build:
+	@./scripts/prepare.sh build
+
+test: build ## Install, compile, run the whole test suite
 	@npm test --silent $(if $(TEST_REPORT),-- --json --outputFile='$(TEST_REPORT)')
 
 lint: install ## Format, types, import rules, unused code, protobuf
 	@npm run --silent lint
 
-check: compile ## Everything CI does but the long tests
+check: build ## Everything CI does but the long tests
 	@npm run --silent check
 
-bench: compile ## Measure; make bench ARGS='--json FILE' for JSON
+bench: build ## Measure; make bench ARGS='--json FILE' for JSON
 	@npm run --silent bench -- $(ARGS)
 
 gencert: ## Make certificates with CFSSL; CONFIG_PATH=DIR NODES="n1 n2" HOSTS=a,b FORCE=1

@@ -1,11 +1,15 @@
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import {
+  appendFileSync,
   chmodSync,
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   realpathSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -13,11 +17,16 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { tell } from '../cluster/deadline.js';
 import { root } from './checkout.js';
 
 const echo = `process.stdout.write(JSON.stringify({
   args: process.argv.slice(2), cwd: process.cwd(),
   dataDir: process.env.GOLOG_DATA_DIR ?? null, ioUring: process.env.UV_USE_IO_URING }));\n`;
+
+const hasMake = spawnSync('make', ['--version']).status === 0;
+if (!hasMake) tell('the targets of the Makefile are not tested: make is not installed');
+const itWithMake = hasMake ? it : it.skip;
 
 describe('starting golog', () => {
   let base: string;
@@ -102,6 +111,36 @@ describe('starting golog', () => {
     expect(stderr).toContain('tsc was asked');
   });
 
+  const makeIn = (env: NodeJS.ProcessEnv, ...targets: string[]): SpawnSyncReturns<string> => {
+    cpSync(join(root, 'Makefile'), join(checkout, 'Makefile'));
+    return run('make', ['-C', checkout, '--no-print-directory', ...targets], env);
+  };
+
+  itWithMake('plain make compiles the protobuf, then the product', () => {
+    const later = new Date(Date.now() + 5000);
+    utimesSync(join(checkout, 'src/cli/main.ts'), later, later);
+    write('node_modules/typescript/bin/tsc', "console.log('tsc was asked'); process.exitCode = 2;\n");
+    write('node_modules/typescript/package.json', '{"type":"commonjs"}');
+    write('../fake/npm', '#!/bin/sh\necho "npm was asked: $*"\n', 0o755);
+    const { status, stdout, stderr } = makeIn({ PATH: `${join(base, 'fake')}:${process.env['PATH']}` });
+    expect(stdout).toBe('npm was asked: run --silent generate\n');
+    expect(stderr).toContain('tsc was asked');
+    expect(status).not.toBe(0);
+  });
+
+  itWithMake('make stops where the protobuf does not compile', () => {
+    const { status, stdout, stderr } = makeIn(pretend('npm', 'npm was asked', 7));
+    expect([status, stdout]).toEqual([2, 'npm was asked\n']);
+    expect(stderr).not.toContain('Compiling');
+  });
+
+  itWithMake('make help lists every target that is meant for people', () => {
+    const { status, stdout } = makeIn({}, 'help');
+    expect(status).toBe(0);
+    const listed = [...stdout.matchAll(/^ {2}make ([a-z]+) {2,}\S/gm)].map(([, target]) => target);
+    expect(listed).toEqual(['help', 'install', 'compile', 'test', 'lint', 'check', 'bench', 'gencert', 'clean']);
+  });
+
   it('bin/golog works through a link, as npm link makes one', () => {
     symlinkSync(join(checkout, 'bin/golog'), join(base, 'golog'));
     expect(JSON.parse(run(join(base, 'golog'), ['--version']).stdout)).toMatchObject({ args: ['--version'] });
@@ -112,6 +151,49 @@ describe('starting golog', () => {
     const { status, stderr } = run(join(checkout, 'bin/golog'), ['serve']);
     expect(status).toBe(1);
     expect(stderr).toContain('make compile');
+  });
+});
+
+describe('npm run generate', () => {
+  let checkout: string;
+  const generate = (...args: string[]): SpawnSyncReturns<string> =>
+    spawnSync('sh', [join(checkout, 'scripts/generate.sh'), ...args], { encoding: 'utf8' });
+  const generated = (name: string): string => join(checkout, 'src/gen', name);
+
+  beforeEach(() => {
+    checkout = mkdtempSync(join(tmpdir(), 'golog generate-'));
+    for (const path of ['proto', 'src/gen', 'scripts', 'buf.yaml', 'buf.gen.yaml'])
+      cpSync(join(root, path), join(checkout, path), { recursive: true });
+    symlinkSync(join(root, 'node_modules'), join(checkout, 'node_modules'));
+  });
+  afterEach(() => rmSync(checkout, { recursive: true, force: true }));
+
+  it('touches nothing when src/gen fits', () => {
+    const longAgo = new Date(0);
+    utimesSync(generated('log/v1/log_pb.ts'), longAgo, longAgo);
+    expect(generate()).toMatchObject({ status: 0, stdout: '', stderr: '' });
+    expect(statSync(generated('log/v1/log_pb.ts')).mtime).toEqual(longAgo);
+  });
+
+  it('compiles a change, drops what no proto makes, and has the check tell of both', () => {
+    appendFileSync(join(checkout, 'proto/log/v1/log.proto'), '\nmessage Newcomer {}\n');
+    writeFileSync(generated('stale_pb.ts'), '');
+    const check = generate('--check');
+    expect([check.status, check.stderr]).toEqual([1, expect.stringContaining('npm run generate')]);
+    expect(check.stdout).toMatch(/stale_pb\.ts[^]*Newcomer|Newcomer[^]*stale_pb\.ts/);
+    expect(existsSync(generated('stale_pb.ts'))).toBe(true);
+    expect(generate().status).toBe(0);
+    expect(readFileSync(generated('log/v1/log_pb.ts'), 'utf8')).toContain('export type Newcomer');
+    expect(existsSync(generated('stale_pb.ts'))).toBe(false);
+    expect(generate('--check').status).toBe(0);
+  });
+
+  it('keeps src/gen when a proto does not compile', () => {
+    appendFileSync(join(checkout, 'proto/log/v1/log.proto'), '\nmessage {\n');
+    const { status, stderr } = generate();
+    expect(status).not.toBe(0);
+    expect(stderr).toContain('log.proto');
+    expect(existsSync(generated('log/v1/log_pb.ts'))).toBe(true);
   });
 });
 
