@@ -44,7 +44,7 @@ describe('the other option values', () => {
     expect(parseBytes(1 << 20)('1B')).toBe(1);
     expect(parseCount(1, 9)('9')).toBe(9);
     expect(parseDurationMs('1.5s')).toBe(1_500);
-    for (const wrong of ['0', '0B', '1', '65536', '2MiB', '-1', 'x', '1 parsec', '']) {
+    for (const wrong of ['0', '0B', '1.5', '2MiB', '-1', 'x', '1 parsec', '']) {
       expect(() => parseBytes(1 << 20)(wrong)).toThrow(InvalidArgumentError);
     }
     for (const wrong of ['0', '10', '-1', '1.5', '']) expect(() => parseCount(1, 9)(wrong)).toThrow(/at most 9/);

@@ -52,7 +52,7 @@ export function parseCount(min: number, max = Number.MAX_SAFE_INTEGER): (text: s
   };
 }
 
-/** Bytes in [1, max], such as 4096B, 64KiB or 1MB. */
+/** Bytes in [1, max], such as 4096, 64KiB or 1MB. */
 export function parseBytes(max: number): (text: string) => number {
   return (text) => {
     const value = quantities.parseBytes(text);

@@ -12,6 +12,7 @@ interface Kind {
 }
 
 const numbersWithoutUnit = ['0', '30', '72', '1048576', '1e3', '1e9', '0x10', '0o17', '.5', '1.5', '1_000', '-1'];
+const notBareBytes = ['1e3', '1e9', '0x10', '0o17', '.5', '1.5', '1_000', '-1', '1 000'];
 const notNumbers = ['', ' ', 'true', 'false', 'null', '~', 'x', '2026-01-31', '2026-01-31T09:30:00Z', '.inf', '.nan'];
 const malformed = ['-1s', '+1s', '1 000ms', '1,5h', '1e3s', '0x10s', '.5s', '5.s', '1_000ms', '1s 1s', 's', '1  s'];
 const wrongBytes = ['-1KiB', '+1KiB', '1 000B', '1e3B', '0x10B', '.5MiB', '1_000KiB', 'MiB', '1MiBs', '30s', '0.1B'];
@@ -35,9 +36,17 @@ const kinds: Readonly<Record<string, Kind>> = {
     expected: /: expected a duration with a unit, such as 500ms, 30s, 15m or 7d|: expected at least/,
   },
   SIZE: {
-    good: { '4096B': 4096, '64KiB': 65_536, '64kib': 65_536, '100kB': 100_000, '1 MiB': 1 << 20, '0.5MiB': 1 << 19 },
-    bad: [...numbersWithoutUnit, ...notNumbers, ...wrongBytes, `${2 ** 53}B`],
-    expected: /: expected a size with a unit, such as 4096B, 64MiB or 10GB/,
+    good: {
+      '4096': 4096,
+      '4096B': 4096,
+      '64KiB': 65_536,
+      '64kib': 65_536,
+      '100kB': 100_000,
+      '1 MiB': 1 << 20,
+      '0.5MiB': 1 << 19,
+    },
+    bad: [...notBareBytes, ...notNumbers, ...wrongBytes, `${2 ** 53}B`, `${2 ** 53}`],
+    expected: /: expected a size in bytes or with a unit, such as 4096, 64MiB or 10GB/,
   },
   PORT: {
     good: { '0': 0, '8400': 8400, '65535': 65_535 },
@@ -148,6 +157,8 @@ it.each(Object.entries<ConfigOption>(options))('the test knows how --%s is writt
   // A unit belongs to what is named after a quantity, whatever its placeholder.
   if (/(^|-)(age|timeout|interval|time|delay|period)(-|$)/.test(name)) expect(value).toBe('TIME');
   if (/(^|-)(bytes|size)(-|$)/.test(name)) expect(value).toBe('SIZE');
+  // A bare number is taken for bytes, so the name has to say bytes.
+  if (value === 'SIZE') expect(name).toMatch(/(^|-)bytes(-|$)/);
 });
 
 describe.each(Object.keys(options))('--%s', (name) => {
@@ -186,12 +197,13 @@ it('says what is wrong, where, what was expected and what to write', () => {
     'ConfigError: invalid GOLOG_DEAD_MEMBER_TIMEOUT "72": ' +
       'expected a duration with a unit, such as 500ms, 30s, 15m or 7d, or never',
   );
-  expect(answerOf(() => sources['a flag']('disk-reserve-bytes', '0'))).toBe(
-    'ConfigError: invalid --disk-reserve-bytes "0": expected a size with a unit, such as 4096B, 64MiB or 10GB',
+  expect(answerOf(() => sources['a flag']('disk-reserve-bytes', '1e3'))).toBe(
+    'ConfigError: invalid --disk-reserve-bytes "1e3": expected a size in bytes or with a unit, such as 4096, 64MiB or 10GB',
   );
 });
 
-it('takes 0B and never, which switch off', () => {
+it('takes 0 bytes and never, which switch off', () => {
+  expect(sources['a file, plain']('disk-reserve-bytes', '0')).toBe(0);
   expect(sources['a file, plain']('disk-reserve-bytes', '0B')).toBe(0);
   expect(sources['a file, plain']('dead-member-timeout', 'never')).toBe(0);
 });

@@ -16,16 +16,19 @@ const sizeUnits: Readonly<Record<string, number>> = {
 export const expectedDuration = 'expected a duration with a unit, such as 500ms, 30s, 15m or 7d';
 
 /** What a text that {@link parseBytes} refuses should have been. */
-export const expectedSize = 'expected a size with a unit, such as 4096B, 64MiB or 10GB';
+export const expectedSize = 'expected a size in bytes or with a unit, such as 4096, 64MiB or 10GB';
 
 /** Parses `500ms`, `30s`, `15m`, `1.5h` or `7d`. Undefined for everything else: a number needs a unit, 0 as well. */
 export function parseDurationMs(text: string): number | undefined {
   return parseQuantity(text, (unit) => durationUnits[unit]);
 }
 
-/** Parses `4096B`, `64MiB` or `10GB`; units in any case. Undefined for everything else: a number needs a unit, 0 as well. */
+/**
+ * Parses `4096`, `64MiB` or `10GB`; units in any case. Undefined for everything else. A bare whole number counts bytes,
+ * since every option that takes a size has the unit in its name.
+ */
 export function parseBytes(text: string): number | undefined {
-  return parseQuantity(text, (unit) => sizeUnits[unit.toLowerCase()]);
+  return parseWholeNumber(text) ?? parseQuantity(text, (unit) => sizeUnits[unit.toLowerCase()]);
 }
 
 /** Parses decimal digits, and nothing but them, to a safe integer. */

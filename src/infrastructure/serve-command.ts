@@ -25,7 +25,7 @@ export function addServeCommand(program: Command): void {
   command.addHelpText(
     'after',
     `
-A TIME (500ms, 30s, 15m, 12h, 7d) and a SIZE (4096B, 64KiB, 128MiB, 10GB) have a unit, 0B too, wherever they are set.
+A TIME has a unit (500ms, 30s, 15m, 12h, 7d) wherever it is set; a SIZE without one counts bytes (4096, 64KiB, 10GB).
 
 Examples:
   golog serve

@@ -48,7 +48,7 @@ describe('a file through the log', () => {
   it('comes out as it went in: bytes in chunks', async () => {
     const [original, copy] = [scratch.file('bytes'), scratch.file('bytes-copy')];
     writeFileSync(original, randomBytes(20_000_003));
-    const { firstOffset, records } = await produce('--format', 'raw', '--chunk-bytes', '100000B', original);
+    const { firstOffset, records } = await produce('--format', 'raw', '--chunk-bytes', '100000', original);
     expect(records).toBe(201);
     await consume(copy, '--from', String(firstOffset), '--format', 'raw');
     expect(await sha256Of(copy)).toBe(await sha256Of(original));
