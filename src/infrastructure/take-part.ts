@@ -33,7 +33,7 @@ import { reconcile } from '../application/reconciliation.js';
 import { rejoinCluster } from '../application/rejoining.js';
 import type { HardStateFile } from '../domain/log/hard-state.js';
 import type { Log } from '../domain/log/log.js';
-import { advertisedAddr, Config, retentionOf } from './config.js';
+import { advertisedAddr, assertPeersProve, Config, retentionOf } from './config.js';
 import type { Beginning, Closeable, Taken } from './beginning.js';
 import { followAsReplica } from './follow-as-replica.js';
 import type { NodeSecurity } from './node-security.js';
@@ -62,6 +62,7 @@ export async function takePart(
   const directory = await container.getAsync<DataDirectory>(DataDirectory);
   const configuration = await ConfigurationFile.open(directory.raft, crc32c);
   assertRole(configuration, config.replica);
+  if (configuration.current.members.length > 1) assertPeersProve(config);
   const opened: Closeable[] = [];
   try {
     const gossip = await container.getAsync<Gossip>(Gossip);
