@@ -238,7 +238,6 @@ export function resolveConfig(
   assertWhole(config);
   assertSafeToListen(config);
   assertCanBegin(config);
-  if (isForCluster(config)) assertPeersProve(config);
   return config;
 }
 
@@ -347,27 +346,6 @@ function assertCanBegin(config: Config): void {
     throw new ConfigError('--replica is no member of a cluster: leave out it, or --bootstrap and --bootstrap-expect');
   if (expect > 1 && config['start-join-addrs'].length === 0)
     throw new ConfigError(`--bootstrap-expect ${expect}: say with --start-join-addrs where the other nodes are`);
-}
-
-function isForCluster(config: Config): boolean {
-  return config['start-join-addrs'].length > 0 || config['bootstrap-expect'] > 1 || config.replica;
-}
-
-/**
- * A node that has other members needs a way to tell them from anybody else, unless everybody may do everything. Without
- * one it refuses every call of a peer, so that a cluster could never form.
- *
- * @throws ConfigError
- */
-export function assertPeersProve(config: Config): void {
-  if (config['server-tls-ca-file'] !== undefined) return;
-  const alone = 'a node on its own needs none: leave out --start-join-addrs, --bootstrap-expect and --replica';
-  if (serverTlsFiles(config) !== undefined)
-    throw new ConfigError(`with --server-tls-cert-file peers need certificates: give --server-tls-ca-file; ${alone}`);
-  if (config['acl-policy-file'] !== undefined)
-    throw new ConfigError(
-      `with --acl-policy-file peers need certificates: give --server-tls-cert-file, --server-tls-key-file and --server-tls-ca-file (golog certs init makes them); ${alone}`,
-    );
 }
 
 function isLoopback(host: string): boolean {
