@@ -119,6 +119,11 @@ export class Access {
     });
   }
 
+  /** Whether the caller may make the calls between nodes: by its certificate, or where nobody proves anything. */
+  mayBePeer(caller: Caller): boolean {
+    return caller.node !== undefined && (caller.certified || this.open);
+  }
+
   /** Whether the call needs no `admit`. */
   passes(call: string): boolean {
     return this.open && needOfCall.get(call) !== 'admin';
@@ -153,10 +158,9 @@ export class Access {
   #denial(caller: Caller, call: string, need: Need | 'unknown', forwarded: boolean): string | undefined {
     if (need === 'unknown') return 'no action is known for the call';
     if (need === 'nothing') return undefined;
-    if (need === 'node')
-      return caller.node === undefined ? 'only nodes may: there is no certificate of one' : undefined;
-    const isPeer = caller.certified && caller.node !== undefined;
-    if (forwarded && isPeer && call.startsWith('/golog.v1.ClusterService/')) return undefined;
+    const isPeer = this.mayBePeer(caller);
+    if (need === 'node') return isPeer ? undefined : 'only nodes may: there is no certificate of one';
+    if (forwarded && caller.certified && isPeer && call.startsWith('/golog.v1.ClusterService/')) return undefined;
     const { allowed, because } = decideAction(this.authorizer, caller.subject, need);
     return allowed ? undefined : because;
   }

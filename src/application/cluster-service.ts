@@ -6,23 +6,27 @@ import { encodeChangeContext, encodeTransfer } from './configuration-json.js';
 import { UnavailableError } from './errors.js';
 import type { Clock } from './ports/clock.js';
 import type { Gossip } from './ports/gossip.js';
-import type { JoinAnswer, JoinDesk, Joiner } from './ports/join-transport.js';
+import { JoinAudit } from './join-audit.js';
+import type { JoinAnswer, JoinDesk, Joiner, JoinOrigin } from './ports/join-transport.js';
 import type { Logger } from './ports/logger.js';
 import type { PeerTransport } from './ports/peer-transport.js';
 import type { RaftNode } from './raft-node.js';
 import { repeat } from './repeat.js';
+import { objectionTo, type SeatState } from './seat-claim.js';
 import { unlessAborted } from './unless-aborted.js';
 
 const promoteEveryMs = 250;
 /** A member of which nothing was heard for this long may be replaced by a node of its name. */
 const silentMs = 10_000;
+/** A member whose link broke may be dialled again within this; after it, nobody answers as the member at its address. */
+const answeringMs = 3_000;
 
 export interface ClusterServiceOptions {
   readonly node: RaftNode;
-  readonly transport: Pick<PeerTransport, 'clusterOf'>;
+  readonly transport: Pick<PeerTransport, 'clusterOf' | 'unansweredMs'>;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly self: { readonly name: string };
+  readonly self: Pick<Member, 'name' | 'uuid' | 'rpcAddr'>;
   /** The log id: 16 bytes. */
   readonly clusterId: Uint8Array;
   readonly gossip?: Pick<Gossip, 'members'>;
@@ -42,10 +46,12 @@ export class ClusterService implements Cluster, JoinDesk {
     transferLeadership: (name, signal) => this.#asLeader(() => this.transferLeadership(name, signal)),
   };
   readonly #stopPromoting: () => Promise<void>;
+  readonly #joins: JoinAudit;
   /** The commit index of the last look: a learner that has it has caught up. */
   #commitBefore = Infinity;
 
   constructor(private readonly options: ClusterServiceOptions) {
+    this.#joins = new JoinAudit(options.clock, options.logger);
     this.#stopPromoting = repeat(
       options.clock,
       promoteEveryMs,
@@ -121,18 +127,32 @@ export class ClusterService implements Cluster, JoinDesk {
     return this.#nameOf(id);
   }
 
-  /** Lets a node in, as a learner; in place of a member of its name whose disk is gone, if that is silent. */
-  async admit(joiner: Joiner): Promise<JoinAnswer> {
-    const { node, logger } = this.options;
-    if (!node.isLeader) {
+  /**
+   * Admits a node as a learner, in place of a member of its name whose disk is gone if that is silent; or again as the
+   * member whose UUID it has: see `objectionTo`. Every decision is audited.
+   */
+  async admit(joiner: Joiner, origin?: JoinOrigin): Promise<JoinAnswer> {
+    const { node, self, clusterId } = this.options;
+    const { configuration } = node;
+    // This process is alive, whoever leads.
+    const isTwin = joiner.uuid === self.uuid && joiner.rpcAddr !== self.rpcAddr;
+    const objection = isTwin ? objectionTo(joiner, self, { clusterId, isAlive: true, isAlone: false }) : undefined;
+    if (objection === undefined && !node.isLeader) {
       const leaderAddr = node.notLeading().leaderAddr;
       return { kind: 'retry', reason: 'the node asked does not lead', ...(leaderAddr !== undefined && { leaderAddr }) };
     }
+    const answer = objection ?? (await this.#answer(joiner));
+    this.#joins.record(joiner, origin, answer, answer.kind === 'joined' && node.configuration !== configuration);
+    return answer;
+  }
+
+  async #answer(joiner: Joiner): Promise<JoinAnswer> {
     try {
       return await this.#admit(joiner);
     } catch (error) {
       if (error instanceof MembershipError) return { kind: 'refused', reason: error.message };
-      if (!(error instanceof UnavailableError)) logger.warn({ error, joiner }, 'a node could not be let in');
+      if (!(error instanceof UnavailableError))
+        this.options.logger.warn({ error, joiner }, 'a node could not be admitted');
       return { kind: 'retry', reason: error instanceof Error ? error.message : 'it failed' };
     }
   }
@@ -141,20 +161,28 @@ export class ClusterService implements Cluster, JoinDesk {
     return this.#stopPromoting();
   }
 
-  async #admit({ name, uuid, rpcAddr, clusterId: kept }: Joiner): Promise<JoinAnswer> {
+  async #admit(joiner: Joiner): Promise<JoinAnswer> {
+    const { name, uuid, rpcAddr, clusterId: kept } = joiner;
     const { node, clusterId } = this.options;
     if (kept !== undefined && clusterIdInWords(kept) !== clusterIdInWords(clusterId))
       throw new MembershipError(`${name} keeps the log of another cluster, ${clusterIdInWords(kept)}`);
     const { members, lastId } = node.configuration;
-    const known =
-      members.find((member) => member.uuid === uuid) ??
-      members.find((member) => member.name === name && member.uuid === '');
+    const owner = members.find((member) => member.uuid === uuid);
+    const objection = owner && objectionTo(joiner, owner, this.#seatOf(owner, joiner));
+    if (objection !== undefined) return objection;
+    const neighbor = members.find((member) => member.rpcAddr === rpcAddr && member.uuid !== uuid);
+    if (neighbor !== undefined && this.#answers(neighbor))
+      throw new UnavailableError(`${rpcAddr} is the address of the member ${neighbor.name}, which is alive there`);
+    const known = owner ?? members.find((member) => member.name === name && member.uuid === '');
     const id = known?.id ?? lastId + 1;
     if (known === undefined) {
       const namesake = this.#find(name);
       // It may have died a moment ago, and this is the one that takes its place.
       if (namesake !== undefined && this.#isHeard(namesake.id))
-        throw new UnavailableError(`another node of the name ${name} is a living member of this cluster`);
+        throw new UnavailableError(
+          `another node of the name ${name} is a living member of this cluster, at ${namesake.rpcAddr}: ` +
+            'if it is not the one that this node replaces, give this one another --node-name',
+        );
       const replaces = namesake === undefined ? {} : { replaces: namesake.id };
       await this.#change([{ type: 'add-learner-node', nodeId: id }], [{ id, name, uuid, rpcAddr, ...replaces }]);
     } else if (members.some((member) => member.name === name && member.id !== id && member.id !== known.replaces)) {
@@ -205,6 +233,19 @@ export class ClusterService implements Cluster, JoinDesk {
       if (member === id) caughtUp = recentActive && state === 'replicate' && match >= commit;
     });
     return caughtUp;
+  }
+
+  #seatOf(member: Member, { name, rpcAddr }: Joiner): SeatState {
+    const { node, self, clusterId } = this.options;
+    const isSelf = member.id === node.status.id && rpcAddr === self.rpcAddr;
+    const isAlone = isSelf && name === self.name && node.configuration.members.length === 1;
+    return { clusterId, isAlive: !isSelf && this.#answers(member), isAlone };
+  }
+
+  /** Whether a process answers, or may just be dialled again, as the member at its address. */
+  #answers({ id }: Member): boolean {
+    const { node, transport } = this.options;
+    return id === node.status.id || transport.unansweredMs(id) < answeringMs;
   }
 
   #isHeard(id: number): boolean {

@@ -178,6 +178,12 @@ export const options = {
     help: 'take no certificate among peers that names no node',
     initial: false,
   },
+  'allowed-node-names': {
+    schema: list.pipe(z.array(nodeName())),
+    value: 'NAMES',
+    help: 'names that peers may go by, comma-separated (default: any that their certificates have)',
+    initial: [],
+  },
   'acl-model-file': file("Casbin's model"),
   'acl-policy-file': file("Casbin's policy: who may produce, consume, observe, admin; read again when it changes"),
   insecure: { schema: flag, help: 'allow listening beyond loopback without TLS', initial: false },
@@ -303,8 +309,11 @@ function assertWhole(config: Config): void {
       throw new ConfigError(`--${option} needs --${other} as well`);
   if (config['peer-tls-ca-file'] !== undefined && peerTlsFiles(config) === undefined)
     throw new ConfigError('--peer-tls-ca-file needs --peer-tls-cert-file as well');
-  if (config['require-node-identity'] && config['server-tls-ca-file'] === undefined)
-    throw new ConfigError('--require-node-identity needs --server-tls-ca-file as well');
+  for (const option of ['require-node-identity', 'allowed-node-names'] as const) {
+    const isGiven = config[option] === true || (Array.isArray(config[option]) && config[option].length > 0);
+    if (isGiven && config['server-tls-ca-file'] === undefined)
+      throw new ConfigError(`--${option} needs --server-tls-ca-file as well`);
+  }
 }
 
 /** Files of one side of TLS. */

@@ -1,7 +1,7 @@
 import { MemoryAuthorizer } from '../adapters/memory/memory-authorizer.js';
 import { Access } from '../application/access.js';
 import type { Logger } from '../application/ports/logger.js';
-import type { Config } from './config.js';
+import { type Config, ConfigError, serverTlsFiles } from './config.js';
 import { watchPolicy } from './node-policy.js';
 import { NodeTls } from './node-tls.js';
 import type { WatchedFiles } from './watched-files.js';
@@ -18,6 +18,7 @@ export class NodeSecurity {
 
   /** Rejects with `ConfigError` where a certificate cannot be used. A policy that cannot be used denies everything. */
   static async open(config: Config, logger: Logger): Promise<NodeSecurity> {
+    if (isForCluster(config)) assertPeersProve(config);
     const tls = await NodeTls.open(config, logger);
     const { 'acl-model-file': model, 'acl-policy-file': policy } = config;
     if (model === undefined || policy === undefined) {
@@ -39,6 +40,27 @@ export class NodeSecurity {
   async close(): Promise<void> {
     await Promise.all([this.tls.close(), this.policy?.stop()]);
   }
+}
+
+function isForCluster(config: Config): boolean {
+  return config['start-join-addrs'].length > 0 || config['bootstrap-expect'] > 1 || config.replica;
+}
+
+/**
+ * A node that has other members needs a way to tell them from anybody else, unless everybody may do everything. Without
+ * one it refuses every call of a peer, so that a cluster could never form.
+ *
+ * @throws ConfigError
+ */
+export function assertPeersProve(config: Config): void {
+  if (config['server-tls-ca-file'] !== undefined) return;
+  const alone = 'a node on its own needs none: leave out --start-join-addrs, --bootstrap-expect and --replica';
+  if (serverTlsFiles(config) !== undefined)
+    throw new ConfigError(`with --server-tls-cert-file peers need certificates: give --server-tls-ca-file; ${alone}`);
+  if (config['acl-policy-file'] !== undefined)
+    throw new ConfigError(
+      `with --acl-policy-file peers need certificates: give --server-tls-cert-file, --server-tls-key-file and --server-tls-ca-file (golog certs init makes them); ${alone}`,
+    );
 }
 
 function summaryOf(config: Config, hasAcl: boolean): string {

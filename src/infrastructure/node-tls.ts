@@ -64,7 +64,8 @@ export class NodeTls {
     if (acceptors === undefined) return undefined;
     return new PeerTrust({
       requireNodeIdentity: config['require-node-identity'],
-      cluster: () => certifiedCaller(acceptors.grpc.material.certificate)?.node?.cluster,
+      own: () => certifiedCaller(acceptors.grpc.material.certificate),
+      allowedNames: config['allowed-node-names'],
       logger,
     });
   }

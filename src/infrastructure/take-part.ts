@@ -36,7 +36,7 @@ import type { Log } from '../domain/log/log.js';
 import { advertisedAddr, Config, retentionOf } from './config.js';
 import type { Beginning, Closeable, Taken } from './beginning.js';
 import { followAsReplica } from './follow-as-replica.js';
-import type { NodeSecurity } from './node-security.js';
+import { assertPeersProve, type NodeSecurity } from './node-security.js';
 import { packageVersion } from './package-version.js';
 import { NodeDiskReserve, NodeHardState, NodeLog, NodePeers, Security } from './tokens.js';
 import { type Listening, type Membership, OnFatal } from './node.js';
@@ -62,6 +62,7 @@ export async function takePart(
   const directory = await container.getAsync<DataDirectory>(DataDirectory);
   const configuration = await ConfigurationFile.open(directory.raft, crc32c);
   assertRole(configuration, config.replica);
+  if (configuration.current.members.length > 1) assertPeersProve(config);
   const opened: Closeable[] = [];
   try {
     const gossip = await container.getAsync<Gossip>(Gossip);

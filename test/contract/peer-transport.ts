@@ -277,6 +277,26 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
       await connect();
     });
 
+    it('knows whether a process answers as the member at its address', async () => {
+      expect(one.transport.unansweredMs(2)).toBe(0);
+      expect(one.transport.unansweredMs(7)).toBe(Infinity);
+      await two.stop();
+      await until(() => one.transport.unansweredMs(2) > 0);
+      // Another member at the address is no answer.
+      await startTwo(3);
+      atOne.lost.length = 0;
+      await until(() => {
+        one.transport.send([beat(1)]);
+        return atOne.lost.includes(2);
+      });
+      expect(one.transport.unansweredMs(2)).toBeGreaterThan(0);
+      await two.stop();
+      await startTwo();
+      one.transport.setPeers([]);
+      one.transport.setPeers([{ id: 2, rpcAddr: two.rpcAddr }]);
+      await until(() => one.transport.unansweredMs(2) === 0);
+    });
+
     it('reaches a member that comes back at its address', async () => {
       await two.stop();
       one.transport.send([beat(1)]);

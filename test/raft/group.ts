@@ -35,6 +35,8 @@ export interface GroupMember {
   readonly service: CommitLogService;
   readonly log: Log;
   readonly fatal: unknown[];
+  /** What its `ClusterService` has logged. */
+  readonly lines: readonly { readonly fields: object; readonly message: string }[];
 }
 
 /** A group of nodes in one process, on memory, a manual clock and a memory network. Printed seeds repeat a run. */
@@ -119,16 +121,18 @@ export class Group {
       onFatal: (error) => fatal.push(error),
     });
     const node = await this.settled(starting);
+    const lines: { fields: object; message: string }[] = [];
+    const note = (fields: object, message: string): void => void lines.push({ fields, message });
     const cluster = new ClusterService({
       node,
       transport,
       clock: this.clock,
-      logger: silent,
+      logger: { debug: note, info: note, warn: note, error: note },
       self: member,
       clusterId: logId,
     });
     this.network.serve(member.rpcAddr, { desk: cluster, cluster, entries: new CommittedEntries({ node, log }) });
-    const started = { member, node, cluster, service: new CommitLogService(node, log), log, fatal };
+    const started = { member, node, cluster, service: new CommitLogService(node, log), log, fatal, lines };
     this.running.set(name, started);
     return started;
   }
@@ -151,8 +155,9 @@ export class Group {
 
   /** As `kill -9` with nothing lost: the node takes part in nothing any more. */
   async stop(name: string): Promise<void> {
-    const { node, cluster, log } = this.get(name);
+    const { member, node, cluster, log } = this.get(name);
     this.running.delete(name);
+    this.network.serve(member.rpcAddr, {});
     await this.settled(cluster.close());
     await this.settled(node.close());
     await log.close();
@@ -164,6 +169,7 @@ export class Group {
     const copies = disk && { raft: await copyOf(disk.raft), log: await copyOf(disk.log) };
     const { member } = this.get(name);
     this.network.join(member.rpcAddr, logId);
+    this.network.serve(member.rpcAddr, {});
     if (copies) this.#disks.set(name, copies);
     this.running.delete(name);
   }

@@ -4,6 +4,7 @@ import { emptyConfiguration, peersOf } from '../../src/application/configuration
 import { ConfigurationFile } from '../../src/application/configuration-file.js';
 import { encodeTransfer } from '../../src/application/configuration-json.js';
 import { UnavailableError } from '../../src/application/errors.js';
+import { JoinRefusedError } from '../../src/application/joining.js';
 import { leaveCluster } from '../../src/application/leaving.js';
 import { pause } from '../../src/application/pause.js';
 import type { JoinTransport } from '../../src/application/ports/join-transport.js';
@@ -18,7 +19,12 @@ const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 async function rejoin(
   group: Group,
   name: string,
-  options: { readonly clusterId?: Uint8Array; readonly transport?: JoinTransport } = {},
+  options: {
+    readonly clusterId?: Uint8Array;
+    readonly transport?: JoinTransport;
+    /** What it says of itself that is not as it was. */
+    readonly as?: { readonly name?: string; readonly rpcAddr?: string };
+  } = {},
 ): Promise<{ readonly answered: boolean; readonly id: number | undefined }> {
   const configuration = await ConfigurationFile.open(group.disk(name).raft, crc32c);
   const { kept } = configuration;
@@ -28,7 +34,7 @@ async function rejoin(
     rejoinCluster({
       ...{ configuration, kept, transport, clock: group.clock, logger: silent, signal: forever },
       addresses: () => [...group.running.keys()].map((each) => `${each}:8400`),
-      joiner: { name, uuid: `uuid-of-${name}`, rpcAddr: `${name}:8400`, bootstrapExpect: 0, clusterId },
+      joiner: { name, uuid: `uuid-of-${name}`, rpcAddr: `${name}:8400`, bootstrapExpect: 0, clusterId, ...options.as },
     }),
   );
   return { answered, id: configuration.kept?.id };
@@ -161,5 +167,107 @@ describe('a node that is a member', () => {
     const configuration = encodeTransfer({ configuration: emptyConfiguration, offset: 0, contacts: [] });
     const ask = async () => ({ kind: 'joined', clusterId: logId, id: 0, configuration }) as const;
     expect(await rejoin(group, name, { transport: { ask } })).toEqual({ answered: true, id });
+  });
+});
+
+describe('a node with the UUID of a member', () => {
+  const claim = (name: string, as: { readonly name?: string; readonly rpcAddr?: string }) => ({
+    ...{ name, uuid: `uuid-of-${name}`, rpcAddr: `${name}:8400`, bootstrapExpect: 0 },
+    ...as,
+  });
+
+  it.each(['the leader', 'a follower'])('does not take the seat of %s, which goes on', async (seat) => {
+    const group = await Group.of(names);
+    const leader = await group.leader();
+    const { name, rpcAddr } = seat === 'the leader' ? leader.member : group.follower().member;
+    const before = leader.node.configuration;
+    const answers = async (as: Parameters<typeof claim>[1]) => group.settled(leader.cluster.admit(claim(name, as)));
+    expect(await answers({ rpcAddr: 'elsewhere:1' })).toMatchObject({ kind: 'retry', aliveAt: rpcAddr });
+    for (const as of [{ name: 'n9' }, { name: 'n9', rpcAddr: 'elsewhere:1' }])
+      expect(await answers(as)).toMatchObject({
+        kind: 'refused',
+        clusterId: logId,
+        reason: expect.stringContaining(`start it with --node-name ${name}`),
+      });
+    // As that member, where it is: it changes nothing.
+    expect(await answers({})).toMatchObject({ kind: 'joined' });
+    expect(leader.node.configuration).toBe(before);
+    await group.settled(leader.node.propose(records('goes on')));
+  });
+
+  it('does not take the address of another that is alive there', async () => {
+    const group = await Group.of(names);
+    const { cluster, member } = await group.leader();
+    const [gone, other] = names.filter((name) => name !== member.name);
+    await group.crash(gone);
+    for (const rpcAddr of [`${other}:8400`, member.rpcAddr])
+      for (const joiner of [claim(gone, { rpcAddr }), claim('n9', { rpcAddr })])
+        expect(await group.settled(cluster.admit(joiner))).toMatchObject({
+          kind: 'retry',
+          reason: expect.stringContaining(`${rpcAddr} is the address of the member`),
+        });
+  });
+
+  it('is heard of by the member itself, whether it leads or not, and audited', async () => {
+    const group = await Group.of(names);
+    await group.leader();
+    for (const { cluster, member, lines } of group.running.values()) {
+      const twin = claim(member.name, { rpcAddr: 'elsewhere:1' });
+      expect(await group.settled(cluster.admit(twin))).toMatchObject({ kind: 'retry', aliveAt: member.rpcAddr });
+      await group.settled(cluster.admit(twin));
+      const told = lines.filter(({ fields }) => JSON.stringify(fields).includes('elsewhere:1'));
+      expect(told.map(({ message }) => message)).toEqual([
+        'a node was not admitted to the cluster',
+        'another node has the UUID of a member that is alive: one of the two data directories is a copy',
+      ]);
+      expect(told[0].fields).toMatchObject({
+        ...{ audit: 'join', subject: 'anonymous', name: member.name, uuid: twin.uuid, rpcAddr: 'elsewhere:1' },
+        decision: 'deferred',
+      });
+    }
+  });
+
+  it('waits while the member answers, and is admitted where it is now when that one has ended', async () => {
+    const group = await Group.of(names);
+    await group.leader();
+    const { name, id } = group.follower().member;
+    let settled = false;
+    const back = rejoin(group, name, { as: { rpcAddr: 'moved:8400' } }).finally(() => (settled = true));
+    const began = group.clock.now();
+    await group.until(() => group.clock.now() - began > 20_000);
+    expect(settled).toBe(false);
+    await group.crash(name);
+    expect(await back).toEqual({ answered: true, id });
+    const { node } = await group.leader();
+    expect(node.configuration.members).toContainEqual(expect.objectContaining({ id, name, rpcAddr: 'moved:8400' }));
+  });
+
+  it('waits while the member answers without a leader, too', async () => {
+    const group = await Group.of(names);
+    const { name } = (await group.leader()).member;
+    for (const other of names.filter((each) => each !== name)) await group.crash(other);
+    await group.until(() => !group.get(name).node.isLeader);
+    const left = group.get(name).member.id;
+    let settled = false;
+    const back = rejoin(group, name, { as: { rpcAddr: 'moved:8400' } }).finally(() => (settled = true));
+    const began = group.clock.now();
+    await group.until(() => group.clock.now() - began > 20_000);
+    expect(settled).toBe(false);
+    await group.crash(name);
+    // Its vote may be the one that is missing.
+    expect(await back).toEqual({ answered: false, id: left });
+  });
+
+  it('keeps the name of the member for as long as that is one', async () => {
+    const group = await Group.of(names);
+    await group.leader();
+    const { name } = group.follower().member;
+    await group.stop(name);
+    await group.leader();
+    await expect(rejoin(group, name, { as: { name: 'n9' } })).rejects.toThrow(JoinRefusedError);
+    await removed(group, name);
+    expect(await rejoin(group, name, { as: { name: 'n9' } })).toEqual({ answered: true, id: 4 });
+    const { node } = await group.leader();
+    expect(node.configuration.members).toContainEqual(expect.objectContaining({ id: 4, name: 'n9' }));
   });
 });

@@ -14,7 +14,7 @@ const emptyMessage = Buffer.alloc(5, messageFlag);
 /** How a gRPC call with one request, empty if none is given, is answered: a code's name, or `open` where it has a message first. */
 export async function grpcCode(
   address: string,
-  tls: ClientTls,
+  tls: ClientTls | undefined,
   path: string,
   metadata = new Metadata(),
   request: Buffer = Buffer.alloc(0),

@@ -18,7 +18,8 @@ const dayMs = 86_400_000;
 export interface OddCertificate {
   readonly commonName: string;
   readonly uris?: readonly string[];
-  readonly usage?: 'serverAuth' | 'clientAuth';
+  readonly dns?: readonly string[];
+  readonly usage?: 'serverAuth' | 'clientAuth' | 'both';
   /** From when on, and until when, in days from now. */
   readonly days?: readonly [number, number];
 }
@@ -26,9 +27,13 @@ export interface OddCertificate {
 /** A certificate such as golog makes none, and its key, signed by a pair of the set (default: its CA). */
 export async function oddCertificate(
   set: CertificateSet,
-  { commonName, uris = [], usage = 'clientAuth', days: [from, until] = [-1, 1] }: OddCertificate,
+  { commonName, uris = [], dns = [], usage = 'clientAuth', days: [from, until] = [-1, 1] }: OddCertificate,
   signer = 'ca',
 ): Promise<{ readonly cert: string; readonly key: string }> {
+  const altNames = [
+    ...uris.map((value) => ({ type: 'url', value }) as const),
+    ...dns.map((value) => ({ type: 'dns', value }) as const),
+  ];
   const [der] = PemConverter.decode(readFileSync(set.file(`${signer}-key`), 'utf8'));
   const issuer = readFileSync(set.file(signer), 'utf8');
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
@@ -44,10 +49,10 @@ export async function oddCertificate(
       signingAlgorithm: algorithm,
       extensions: [
         new BasicConstraintsExtension(false, undefined, true),
-        new ExtendedKeyUsageExtension([ExtendedKeyUsage[usage]]),
-        ...(uris.length === 0
-          ? []
-          : [new SubjectAlternativeNameExtension(uris.map((value) => ({ type: 'url', value })))]),
+        new ExtendedKeyUsageExtension(
+          usage === 'both' ? [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth] : [ExtendedKeyUsage[usage]],
+        ),
+        ...(altNames.length === 0 ? [] : [new SubjectAlternativeNameExtension(altNames)]),
       ],
     },
     webcrypto,

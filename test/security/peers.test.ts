@@ -64,7 +64,7 @@ describe.each([['golog certs init', ownSet], ...(hasCfssl ? [['make gencert', cf
       }
       const denied = group.nodes
         .flatMap(({ logger }) => logger.audit())
-        .filter((line) => !('audit' in line && line.audit === 'admin'));
+        .filter((line) => !('audit' in line && (line.audit === 'admin' || line.audit === 'join')));
       expect(denied).toEqual([]);
     });
   },

@@ -68,7 +68,7 @@ export class Load {
     this.#done.catch(() => undefined);
   }
 
-  static async start(name: string, addresses: readonly string[], tls: ClientTls): Promise<Load> {
+  static async start(name: string, addresses: readonly string[], tls?: ClientTls): Promise<Load> {
     const clients = addresses.map((address) => LogClient.connect(address, tls));
     let count = (_: number): void => undefined;
     const producer = await Producer.open(clients, { onAcknowledged: ({ recordCount }) => count(recordCount) });

@@ -72,6 +72,15 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
     }
   }
 
+  /** Known at once here, and since ever. */
+  unansweredMs(id: number): number {
+    const address = this.#peers.get(id);
+    const to = address === undefined ? undefined : this.network.listener(address);
+    const [here, there] = [this.own.machine, to?.machine ?? ''];
+    const isThere = to?.self === id && to.receiver !== undefined && to.process.alive;
+    return isThere && !this.network.isCut(here, there) && !this.network.isCut(there, here) ? 0 : Infinity;
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
   }

@@ -177,7 +177,7 @@ export class GrpcServer {
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     spreadStreams(this.#server, streamGateOptions(options.quota));
     limitBursts(this.#server, streamsPerTurn * concurrentStreamsMax);
-    widenWindows(this.#server, guestPaths, ({ socket }) => this.#listener.callerOf(socket)?.node !== undefined);
+    widenWindows(this.#server, guestPaths, ({ socket }) => this.#mayBePeer(this.#listener.callerOf(socket)));
     this.#listener = new ConnectionListener(
       {
         host: options.host,
@@ -195,6 +195,11 @@ export class GrpcServer {
         return () => session?.destroyed === true;
       },
     );
+  }
+
+  #mayBePeer(caller: Caller | undefined): boolean {
+    const { access } = this.options;
+    return caller?.node !== undefined && access?.mayBePeer(caller) !== false;
   }
 
   #pipelined(method: CalledMethod, inner: ServerInterceptingCallInterface, ofGuest: boolean): PipelinedCall {

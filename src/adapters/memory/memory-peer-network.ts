@@ -238,6 +238,12 @@ export class MemoryPeerTransport implements PeerTransport {
     return this.network.clusterAt(peer.rpcAddr);
   }
 
+  /** Known at once here, and since ever. */
+  unansweredMs(id: number): number {
+    const peer = this.#peers.get(id);
+    return peer !== undefined && this.network.route(this, peer) !== undefined ? 0 : Infinity;
+  }
+
   async close(): Promise<void> {
     this.#receiver = undefined;
     this.#peers.clear();

@@ -93,6 +93,10 @@ export class GrpcPeerTransport implements PeerTransport {
     return new RemoteCluster(this.#linkTo(to).client);
   }
 
+  unansweredMs(id: number): number {
+    return this.#links.get(id)?.unansweredMs ?? Infinity;
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#receiver = undefined;

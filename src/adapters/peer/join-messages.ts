@@ -32,11 +32,14 @@ export function answerMessage(answer: JoinAnswer): NonNullable<MessageInitShape<
     case 'waiting':
       return { case: 'waiting', value: { ...answer.joiner } };
     case 'retry': {
-      const { reason, leaderAddr } = answer;
-      return { case: 'retry', value: leaderAddr === undefined ? { reason } : { reason, leaderAddr } };
+      const { kind: _, ...value } = answer;
+      return { case: 'retry', value };
     }
     case 'refused':
-      return { case: 'refused', value: { reason: answer.reason } };
+      return {
+        case: 'refused',
+        value: { reason: answer.reason, ...(answer.clusterId && { clusterId: answer.clusterId }) },
+      };
   }
 }
 
@@ -52,13 +55,18 @@ export function answerOf({ answer }: JoinResponse): JoinAnswer {
     case 'waiting':
       return { kind: 'waiting', joiner: joinerOf(answer.value) };
     case 'retry': {
-      const { reason, leaderAddr } = answer.value;
-      return leaderAddr === undefined
-        ? { kind: 'retry', reason }
-        : { kind: 'retry', reason, leaderAddr: rpcAddrOrThrow(leaderAddr) };
+      const { reason, leaderAddr, aliveAt } = answer.value;
+      return {
+        ...{ kind: 'retry', reason },
+        ...(leaderAddr !== undefined && { leaderAddr: rpcAddrOrThrow(leaderAddr) }),
+        ...(aliveAt !== undefined && { aliveAt: rpcAddrOrThrow(aliveAt) }),
+      };
     }
-    case 'refused':
-      return { kind: 'refused', reason: answer.value.reason };
+    case 'refused': {
+      const { reason, clusterId } = answer.value;
+      if (clusterId.length > 0) assertClusterId(clusterId);
+      return { kind: 'refused', reason, ...(clusterId.length > 0 && { clusterId }) };
+    }
     case undefined:
       throw new InvalidInputError('the answer to a joiner is of no known kind');
   }

@@ -38,6 +38,11 @@ export class MessageLane {
     return this.#queue.bytes;
   }
 
+  /** See `PeerTransport.unansweredMs`. */
+  get unansweredMs(): number {
+    return this.#connection.unansweredMs;
+  }
+
   /** Takes the message, or loses it; it leaves with the next `flush`. */
   push(message: Message): void {
     if (this.#connection.isOutdated) {

@@ -2,6 +2,7 @@ import type { ChannelOptions, ClientDuplexStream, StatusObject } from '@grpc/grp
 import { Client, status } from '@grpc/grpc-js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
+import type { EpochMs } from '../../domain/log/offsets.js';
 import { inClear, type PeerChannelCredentials, type PeerCredentials } from './peer-credentials.js';
 import { identityMetadata, type PeerIdentity } from './peer-identity.js';
 import { canConnect } from './probe.js';
@@ -70,12 +71,20 @@ export class PeerConnection {
   #cancelWait: () => void = () => undefined;
   #failures = 0;
   #refusal: string | undefined;
+  /** When the peer was last connected; at first, when this was made. */
+  #answeredAt: EpochMs;
 
   constructor(
     private readonly options: PeerConnectionOptions,
     private readonly events: PeerConnectionEvents,
   ) {
+    this.#answeredAt = options.clock.now();
     this.#dial();
+  }
+
+  /** For how long the peer has not been connected: it answers to be let in, and then to pings. */
+  get unansweredMs(): number {
+    return this.#state === 'open' ? 0 : Math.max(0, this.options.clock.now() - this.#answeredAt);
   }
 
   get state(): 'dialling' | 'open' | 'waiting' | 'closed' {
@@ -180,6 +189,7 @@ export class PeerConnection {
 
   #hangUp(): void {
     this.#cancelWait();
+    if (this.#state === 'open') this.#answeredAt = this.options.clock.now();
     const stream = this.#stream;
     this.#stream = undefined;
     stream?.cancel();

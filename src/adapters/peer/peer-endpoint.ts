@@ -1,7 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
 import { Metadata, status } from '@grpc/grpc-js';
-import type { Caller } from '../../application/access.js';
+import { anonymous, type Caller } from '../../application/access.js';
 import type { EntryDesk } from '../../application/ports/entry-source.js';
 import type { JoinDesk } from '../../application/ports/join-transport.js';
 import type { Logger } from '../../application/ports/logger.js';
@@ -270,7 +270,8 @@ export class PeerEndpoint {
     return reason;
   }
 
-  async #join({ request, metadata }: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): Promise<void> {
+  async #join(call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): Promise<void> {
+    const { request, metadata } = call;
     const desk = this.#desk;
     try {
       const joiner = joinerOf(peerMessage(JoinRequestSchema, request).joiner);
@@ -280,7 +281,10 @@ export class PeerEndpoint {
         respond(null, Buffer.from(toBinary(JoinResponseSchema, response)));
         return;
       }
-      const answer = desk ? await desk.admit(joiner) : ({ kind: 'retry', reason: 'this node is starting' } as const);
+      const origin = { subject: this.#callers.get(metadata)?.subject ?? anonymous.subject, address: call.getPeer() };
+      const answer = desk
+        ? await desk.admit(joiner, origin)
+        : ({ kind: 'retry', reason: 'this node is starting' } as const);
       const response = create(JoinResponseSchema, { answer: answerMessage(answer) });
       respond(null, Buffer.from(toBinary(JoinResponseSchema, response)));
     } catch (error) {

@@ -45,6 +45,11 @@ export class PeerLink {
     return this.#control.waitingBytes + this.#bulk.waitingBytes;
   }
 
+  /** See `PeerTransport.unansweredMs`. */
+  get unansweredMs(): number {
+    return this.#control.unansweredMs;
+  }
+
   /** A client of the peer's other services. */
   get client(): Client {
     this.#client ??= new Client(this.peer.rpcAddr, this.#credentials(this.peer.name), peerChannelOptions);

@@ -4,12 +4,17 @@ import type { Logger } from '../../application/ports/logger.js';
 export interface PeerTrustOptions {
   /** A certificate that names no node is not taken. */
   readonly requireNodeIdentity: boolean;
-  /** The cluster that this node's own certificate names. */
-  readonly cluster?: () => string | undefined;
+  /** Who this node itself is by its certificate of now. */
+  readonly own?: () => Caller | undefined;
+  /** The only names that a peer may go by; empty: any. */
+  readonly allowedNames?: readonly string[];
   readonly logger: Logger;
 }
 
-/** Whether a caller may be the member that it says it is. */
+/**
+ * Whether a caller may be the member that it says it is. Its certificate names a node as exactly as this node's own
+ * does: by URI, or by DNS at least, or not at all where this node's own names none either.
+ */
 export class PeerTrust {
   readonly #warned = new Set<string>();
 
@@ -17,15 +22,26 @@ export class PeerTrust {
 
   /** Why not, for the caller and for the log; undefined where it may. */
   misfit(caller: Caller | undefined, name: string): string | undefined {
+    const { requireNodeIdentity, allowedNames = [] } = this.options;
     const node = caller?.node;
     if (caller === undefined || node === undefined) return 'there is no certificate of a node';
-    const cluster = this.options.cluster?.();
-    if (cluster !== undefined && node.cluster !== undefined && cluster !== node.cluster)
-      return `the certificate is of the cluster ${node.cluster}, not of ${cluster}`;
-    if (node.names.length > 0)
-      return node.names.includes(name) ? undefined : `the certificate is of ${node.names.join(', ')}, not of ${name}`;
-    if (this.options.requireNodeIdentity) return 'the certificate names no node';
-    this.#warn(caller.subject, name);
+    const own = this.options.own?.()?.node ?? { names: [] };
+    if (own.cluster !== undefined && node.cluster !== undefined && own.cluster !== node.cluster)
+      return `the certificate is of the cluster ${node.cluster}, not of ${own.cluster}`;
+    if (node.names.length > 0 && !node.names.includes(name))
+      return `the certificate is of ${node.names.join(', ')}, not of ${name}`;
+    const isAllowed = allowedNames.includes(name);
+    if (allowedNames.length > 0 && !isAllowed) return `${name} is not in --allowed-node-names`;
+    if (node.names.length === 0) {
+      if (requireNodeIdentity || own.names.length > 0) return 'the certificate names no node';
+      this.#warn(caller.subject, name);
+    }
+    // Any server of the same CA has a DNS name: where nodes have URIs, only the configuration makes a node of it.
+    if (own.cluster !== undefined && node.cluster === undefined && !isAllowed)
+      return (
+        `the certificate names ${name} by DNS only, as that of any server does: expected ` +
+        `URI:golog://${own.cluster}/node/${name}, as this node's own has, or ${name} in --allowed-node-names`
+      );
     return undefined;
   }
 

@@ -16,10 +16,21 @@ export type JoinAnswer =
   | { readonly kind: 'joined'; readonly clusterId: Uint8Array; readonly id: number; readonly configuration: Uint8Array }
   /** The node asked is in no cluster either. */
   | { readonly kind: 'waiting'; readonly joiner: Joiner }
-  /** Not now: ask again, at the leader where it is named. */
-  | { readonly kind: 'retry'; readonly reason: string; readonly leaderAddr?: string }
-  /** Never as it stands, such as for a name that a living member has. */
-  | { readonly kind: 'refused'; readonly reason: string };
+  /**
+   * Not now: ask again, at the leader where it is named. `aliveAt` is HOST:PORT where a process answers as the member
+   * that the joiner says it is: until it ends, the joiner may not take part.
+   */
+  | { readonly kind: 'retry'; readonly reason: string; readonly leaderAddr?: string; readonly aliveAt?: string }
+  /** Never as it stands, such as under another name than the member's; with the cluster whose leader says so for good. */
+  | { readonly kind: 'refused'; readonly reason: string; readonly clusterId?: Uint8Array };
+
+/** Where a question comes from, as the connection proves it. */
+export interface JoinOrigin {
+  /** Of the caller's certificate; `anonymous` without one. */
+  readonly subject: string;
+  /** The address that the connection comes from. */
+  readonly address?: string;
+}
 
 /** Asks a node at an address to be let into its cluster. Rejects with `UnavailableError` when nobody answers there. */
 export interface JoinTransport {
@@ -30,5 +41,5 @@ export const JoinTransport = Symbol('JoinTransport');
 
 /** Who answers them: a member of a cluster, or a node that waits itself. Must not reject. */
 export interface JoinDesk {
-  admit(joiner: Joiner): Promise<JoinAnswer>;
+  admit(joiner: Joiner, origin?: JoinOrigin): Promise<JoinAnswer>;
 }

@@ -50,6 +50,11 @@ export interface PeerTransport {
   append(to: number, records: Records, options: ProposeOptions): Promise<AppendReceipt>;
   /** The cluster as a member sees it, and its administration there. */
   clusterOf(to: number): Cluster;
+  /**
+   * For how many milliseconds no process has answered as the member where it is said to be: 0 while one does. Counted
+   * from when the member was first said to be there; Infinity where there is no link to it.
+   */
+  unansweredMs(id: number): number;
   /** Closes all links. Idempotent. */
   close(): Promise<void>;
 }
