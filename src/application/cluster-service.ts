@@ -162,19 +162,20 @@ export class ClusterService implements Cluster, JoinDesk {
   }
 
   async #admit(joiner: Joiner): Promise<JoinAnswer> {
-    const { name, uuid, rpcAddr, clusterId: kept } = joiner;
+    const { name, uuid, rpcAddr, clusterId: kept, forgotAs } = joiner;
     const { node, clusterId } = this.options;
     if (kept !== undefined && clusterIdInWords(kept) !== clusterIdInWords(clusterId))
       throw new MembershipError(`${name} keeps the log of another cluster, ${clusterIdInWords(kept)}`);
     const { members, lastId } = node.configuration;
-    const owner = members.find((member) => member.uuid === uuid);
+    // The newest: it may be admitted again already, and keep the id before that until it is promoted.
+    const owner = members.findLast((member) => member.uuid === uuid);
     const objection = owner && objectionTo(joiner, owner, this.#seatOf(owner, joiner));
     if (objection !== undefined) return objection;
     const neighbor = members.find((member) => member.rpcAddr === rpcAddr && member.uuid !== uuid);
     if (neighbor !== undefined && this.#answers(neighbor))
       throw new UnavailableError(`${rpcAddr} is the address of the member ${neighbor.name}, which is alive there`);
     const known = owner ?? members.find((member) => member.name === name && member.uuid === '');
-    const id = known?.id ?? lastId + 1;
+    let id = known?.id ?? lastId + 1;
     if (known === undefined) {
       const namesake = this.#find(name);
       // It may have died a moment ago, and this is the one that takes its place.
@@ -190,8 +191,30 @@ export class ClusterService implements Cluster, JoinDesk {
     } else if (known.uuid !== uuid || known.rpcAddr !== rpcAddr || known.name !== name) {
       await this.#change([{ type: 'update-node', nodeId: id }], [{ ...known, name, uuid, rpcAddr }]);
     }
+    if (known !== undefined && known.id === forgotAs) id = await this.#admitAgain({ ...known, name, rpcAddr });
     const transfer = { configuration: node.firstConfiguration, offset: 0, contacts: node.configuration.members };
-    return { kind: 'joined', clusterId, id, configuration: encodeTransfer(transfer) };
+    const view = await node.acknowledgements.viewOf(id);
+    return { kind: 'joined', clusterId, id, configuration: encodeTransfer(transfer), ...(view && { view }) };
+  }
+
+  /**
+   * Gives a member that has lost what it acknowledged another Raft id, under which it has promised nothing: as a learner,
+   * which takes the place of the member that it was once it has caught up. Until then its old id votes for nobody and
+   * acknowledges nothing, and still counts for the size of a majority.
+   */
+  async #admitAgain(known: Member): Promise<number> {
+    const { node, logger } = this.options;
+    if (known.id === node.status.id) throw new MembershipError(`${known.name} is this node, and it leads`);
+    node.acknowledgements.forget(known.id);
+    const { confState, lastId } = node.configuration;
+    const id = lastId + 1;
+    const changes: ConfChangeSingle[] = [{ type: 'add-learner-node', nodeId: id }];
+    // One that does not vote has no place to keep.
+    const isVoter = confState.voters.includes(known.id);
+    if (!isVoter) changes.push({ type: 'remove-node', nodeId: known.id });
+    await this.#change(changes, [isVoter ? { ...known, id, replaces: known.id } : { ...known, id }]);
+    logger.warn({ member: known.name, was: known.id, id }, 'a member that lost what it acknowledged is admitted again');
+    return id;
   }
 
   /** One at a time: a change waits for the one before. */

@@ -20,6 +20,7 @@ const fileName = 'snapshot';
 const magic = 0x474c534e; // 'GLSN'
 const version = 1;
 const headerBytes = 12;
+const nothingKept: KeptConfiguration = { id: 0, contacts: [], history: [] };
 
 /**
  * The configurations that the log went through, as far back as the log is kept: the driver needs the one as of its
@@ -72,7 +73,7 @@ export class ConfigurationFile {
    * when it resolves.
    */
   add(configuration: Configuration, startIndex: number): Promise<void> {
-    return this.#change((kept = { id: 0, contacts: [], history: [] }) => {
+    return this.#change((kept = nothingKept) => {
       const older = kept.history.filter(({ index }) => index < configuration.index);
       const needed = older.findLastIndex(({ index }) => index < startIndex);
       const history = older.filter(({ index }, place) => index === 0 || place >= needed);
@@ -82,10 +83,15 @@ export class ConfigurationFile {
 
   /** Replaces what is known of damage to the log. Durable when it resolves. */
   noteDamage(damage: Pick<KeptConfiguration, 'damagedFrom' | 'repairing'>): Promise<void> {
-    return this.#change(({ id, contacts, history, replica } = { id: 0, contacts: [], history: [] }) => ({
-      ...{ id, contacts, history, ...(replica && { replica }) },
-      ...damage,
-    }));
+    return this.#change((kept = nothingKept) => {
+      const { id, contacts, history, replica, amnesiac } = kept;
+      return { ...{ id, contacts, history }, ...(replica && { replica }), ...(amnesiac && { amnesiac }), ...damage };
+    });
+  }
+
+  /** Notes that this node has lost entries that it acknowledged under its id. Durable when it resolves. */
+  noteAmnesia(): Promise<void> {
+    return this.#change((kept = nothingKept) => ({ ...kept, amnesiac: true }));
   }
 
   /** One change after the other: each is made to what the one before it left. */

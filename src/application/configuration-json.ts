@@ -14,11 +14,12 @@ import type {
  * was written; fields that nobody knows are left out.
  */
 export function parseKeptConfiguration(json: Uint8Array): KeptConfiguration {
-  const { id, contacts, replica, history, damagedFrom, repairing } = objectOf(json);
+  const { id, contacts, replica, amnesiac, history, damagedFrom, repairing } = objectOf(json);
   return {
     id: naturalOf(id),
     contacts: listOf(contacts, memberOf),
     ...(replica !== undefined && booleanOf(replica) && { replica: true }),
+    ...(amnesiac !== undefined && booleanOf(amnesiac) && { amnesiac: true }),
     history: listOf(history, configurationOf),
     ...(damagedFrom !== undefined && { damagedFrom: naturalOf(damagedFrom) }),
     ...(repairing !== undefined && { repairing: repairingOf(repairing) }),

@@ -50,6 +50,11 @@ export interface KeptConfiguration {
   readonly replica?: true;
   /** By index, ascending: as the cluster began, and all from the one as of the entry before the log start. */
   readonly history: readonly Configuration[];
+  /**
+   * It acknowledged, under `id`, entries that it no longer has. It takes no part under that id any more, and asks to be
+   * admitted under another one.
+   */
+  readonly amnesiac?: true;
   /** From this entry on the log was found damaged, and nobody has repaired it yet: the next start does. */
   readonly damagedFrom?: number;
   /**

@@ -3,7 +3,7 @@ import { parseTransfer } from './configuration-json.js';
 import { UnavailableError } from './errors.js';
 import { pause } from './pause.js';
 import type { Clock } from './ports/clock.js';
-import type { JoinAnswer, Joiner, JoinTransport } from './ports/join-transport.js';
+import type { JoinAnswer, Joiner, JoinTransport, LeaderView } from './ports/join-transport.js';
 import type { Logger } from './ports/logger.js';
 
 const askEveryMs = 250;
@@ -32,6 +32,8 @@ export interface JoinedAsMember {
   readonly kind: 'member';
   readonly clusterId: Uint8Array;
   readonly kept: KeptConfiguration;
+  /** What the leader says of itself, and of this node as the member that it is. */
+  readonly view?: LeaderView;
 }
 
 /**
@@ -74,9 +76,10 @@ export async function askToJoin(options: JoiningOptions): Promise<JoinedAsMember
   });
 }
 
-function memberOf({ clusterId, id, configuration: transfer }: JoinAnswer & { kind: 'joined' }): JoinedAsMember {
+function memberOf({ clusterId, id, configuration: transfer, view }: JoinAnswer & { kind: 'joined' }): JoinedAsMember {
   const { configuration, contacts } = parseTransfer(transfer);
-  return { kind: 'member', clusterId, kept: { id, contacts, history: [configuration] } };
+  const kept = { id, contacts, history: [configuration] };
+  return { kind: 'member', clusterId, kept, ...(view && { view }) };
 }
 
 async function askFollowing({ transport, joiner, signal }: JoiningOptions, address: string): Promise<JoinAnswer> {

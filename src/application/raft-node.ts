@@ -9,6 +9,7 @@ import { LocalMessageError, PeerNotFoundError, ProposalDroppedError } from '../d
 import type { Ready, SoftState } from '../domain/raft/ready.js';
 import { RawNode } from '../domain/raft/raw-node.js';
 import type { BasicStatus } from '../domain/raft/status.js';
+import { Acknowledgements, type AmnesiacError } from './amnesia.js';
 import { AppendDesk } from './append-desk.js';
 import { Applier } from './applier.js';
 import { AppendThread } from './append-thread.js';
@@ -45,6 +46,7 @@ export class RaftNode implements Consensus, PeerReceiver {
   readonly #watermark: Watermark;
   readonly #proposals = new Proposals();
   readonly succession: Succession;
+  readonly acknowledgements: Acknowledgements;
   readonly #desk: AppendDesk;
   readonly #barriers: ReadBarriers;
   readonly #catchUps: CatchUps;
@@ -74,6 +76,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     const { id, log, hardState, random, timing } = options;
     this.#tail = loaded.tail;
     this.#core = new RawNode(coreConfig(options, this.#tail));
+    this.acknowledgements = new Acknowledgements({ ...options, core: this.#core });
     this.#watermark = new Watermark(loaded.watermark);
     this.#gate = new MessageGate({ ...options, electionTimeoutMs: this.electionTimeoutMs });
     this.#room = new FollowerRoom(options.diskReserve, options.logger);
@@ -326,6 +329,8 @@ export class RaftNode implements Consensus, PeerReceiver {
   receive(received: Message): void {
     if (this.#ended || !this.#gate.admits(received, this.status)) return;
     if (received.type === 'MsgApp' && !this.#room.takes(received.entries)) return;
+    const contradiction = this.acknowledgements.contradiction(received);
+    if (contradiction !== undefined) return void this.#withdraw(contradiction);
     this.#step(() => this.#core.step(received));
     if (received.type === 'MsgAppResp') this.#catchUps.takeResponse(received);
   }
@@ -400,6 +405,7 @@ export class RaftNode implements Consensus, PeerReceiver {
         this.#upkeep.applied();
       } else if (each.type === 'MsgSnap') this.#catchUps.start(each.to, each.term);
       // Without its place: of a leadership that ended before its last entries were given out. Nobody would take it.
+      else if (each.type === 'MsgHeartbeat') toPeers.push(this.acknowledgements.addTo(each));
       else if (each.entries.every(hasPlace) || each.type !== 'MsgApp') toPeers.push(each);
     }
     if (toPeers.length > 0) this.options.transport.send(toPeers);
@@ -449,6 +455,14 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#catchUps.tick();
     if (this.#fateTicks > 0 && --this.#fateTicks === 0 && !this.isLeader)
       this.#proposals.giveUp('leadership was lost before the append was committed');
+  }
+
+  /** Nothing more is said under this Raft id, from this moment on and after every start. */
+  async #withdraw(error: AmnesiacError): Promise<void> {
+    this.#refusal = new UnavailableError('this node has lost entries that it acknowledged, and takes no part');
+    this.#finish('this node turned out to have lost entries');
+    await this.options.configuration.noteAmnesia().then(undefined, () => undefined);
+    this.options.onFatal(error);
   }
 
   #fail(error: unknown): void {

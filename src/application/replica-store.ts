@@ -4,7 +4,7 @@ import type { Log } from '../domain/log/log.js';
 import { type Index, toIndex } from '../domain/log/offsets.js';
 import { follows, type Place, placeAfter } from '../domain/log/place.js';
 import { type RecordBatch, storedBytes } from '../domain/log/record-batch.js';
-import { AppendThread } from './append-thread.js';
+import { AppendThread, type AppendWork } from './append-thread.js';
 import { Conditions } from './conditions.js';
 import type { ConfigurationFile } from './configuration-file.js';
 import { isDamaged } from './damaged-log.js';
@@ -46,6 +46,8 @@ export class ReplicaStore {
   readonly #conditions = new Conditions();
   /** The last entry that an earlier run may have shown. */
   readonly #known: number;
+  /** The latest term that the hard state has, or is to have. */
+  #term: number;
   #next: Place;
   #appliedIndex: number;
   #appliedBytes = 0;
@@ -57,6 +59,7 @@ export class ReplicaStore {
   ) {
     const { log, hardState, onFailure } = options;
     this.#known = Math.max(log.lastIndex, hardState.current.commit);
+    this.#term = hardState.current.term;
     this.#next = endOf(log);
     this.#appliedIndex = damage === undefined ? log.lastIndex : damage.from - 1;
     this.watermark = new Watermark(damage?.readableEnd ?? log.endOffset);
@@ -108,7 +111,7 @@ export class ReplicaStore {
     signal.throwIfAborted();
     diskReserve.admitOrThrow(bytes);
     this.#next = place;
-    this.#thread.enqueue({ batches, vote: { term: place.term, vote: 0 }, done: () => this.#advance(place, bytes) });
+    this.#thread.enqueue({ batches, vote: this.#atLeast(place.term), done: () => this.#advance(place, bytes) });
     await unlessAborted(
       signal,
       this.#conditions.until(() => this.#thread.pendingBytes <= pendingBytesMax),
@@ -132,7 +135,7 @@ export class ReplicaStore {
       this.#thread.enqueue({
         batches: [],
         reset: { place: start, prepare: () => Promise.resolve() },
-        vote: { term: start.term, vote: 0 },
+        vote: this.#atLeast(start.term),
         done: () => this.#advance(start, 0),
       });
       await unlessAborted(
@@ -173,6 +176,12 @@ export class ReplicaStore {
     if (canComeAnew) return;
     this.#advance(this.#next, 0);
     this.#conditions.check();
+  }
+
+  /** What is fetched again may be of a term before that of the hard state, which never goes back. */
+  #atLeast(term: number): NonNullable<AppendWork['vote']> {
+    this.#term = Math.max(this.#term, term);
+    return { term: this.#term, vote: 0 };
   }
 
   #advance({ index, offset }: Place, bytes: number): void {

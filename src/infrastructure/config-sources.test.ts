@@ -78,6 +78,11 @@ const kinds: Readonly<Record<string, Kind>> = {
     bad: ['30', 'true', 'example.org'],
     expected: /: expected origins such as/,
   },
+  NAMES: {
+    good: { 'n1,n2': ['n1', 'n2'], '007': ['007'] },
+    bad: ['-1', '.5', 'a b', 'a,b c'],
+    expected: /: expected 1 to 128 of letters/,
+  },
   'HOST[:PORT]': { good: { a: 'a', 'a:1': 'a:1' }, bad: ['', 'a b', 'a:65536', 'a/b'], expected: /: expected HOST or/ },
   HOST: { good: { localhost: 'localhost', '127.0.0.1': '127.0.0.1' }, bad: [''], expected: /: expected a host$/ },
   DIR: { good: { '30': '30', './a b': './a b' }, bad: [''], expected: /: expected a path$/ },
@@ -217,7 +222,7 @@ it('takes lists in a file, and several values for nothing else', () => {
   expect(inFile('start-join-addrs', 'start-join-addrs:\n  - a:1\n  - "b:2"')).toEqual(['a:1', 'b:2']);
   expect(inFile('start-join-addrs', 'start-join-addrs: []')).toEqual([]);
   for (const name of Object.keys(options)) {
-    if (['cors-origins', 'start-join-addrs'].includes(name)) continue;
+    if (['cors-origins', 'start-join-addrs', 'allowed-node-names'].includes(name)) continue;
     expect(answerOf(() => inFile(name, `${name}: [30s]`))).toMatch(/golog\.yaml: expected /);
   }
 });

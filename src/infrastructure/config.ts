@@ -179,7 +179,7 @@ export const options = {
     initial: false,
   },
   'allowed-node-names': {
-    schema: list.pipe(z.array(nodeName())),
+    schema: list('expected a node name, or several with commas between them').pipe(z.array(nodeName())),
     value: 'NAMES',
     help: 'names that peers may go by, comma-separated (default: any that their certificates have)',
     initial: [],

@@ -127,19 +127,20 @@ async function openAndTakePart(beginning: Beginning): Promise<Taken> {
   const onFatal = container.get<OnFatal>(OnFatal);
   /** The cluster knows this node by its name and address. */
   let isKnown = false;
-  if (configuration.kept === undefined) {
+  const { kept } = configuration;
+  if (kept === undefined) {
     // It has voted, so it was in a cluster: on no account may it begin another one with that log.
     if (hardState.current.term > 0) throw new CorruptConfigurationError('is missing');
     await enterCluster();
     discovery.enter(clusterIdInWords(directory.logId));
     isKnown = true;
-  } else if (hasOthers()) {
-    isKnown = await rejoinCluster({ ...(await rejoining(signal)), kept: configuration.kept, configuration });
   }
-  const id = configuration.kept?.id ?? 0;
   signal.throwIfAborted();
   const log = await container.getAsync<Log>(NodeLog);
   opened.push(log);
+  if (kept !== undefined && hasOthers())
+    isKnown = await rejoinCluster({ ...(await rejoining(signal)), kept, configuration, log, hardState });
+  const id = configuration.kept?.id ?? 0;
 
   const diskReserve = await container.getAsync<DiskReserve>(NodeDiskReserve);
   opened.push(diskReserve);

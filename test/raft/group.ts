@@ -11,10 +11,11 @@ import { parseTransfer } from '../../src/application/configuration-json.js';
 import { DiskReserve } from '../../src/application/disk-reserve.js';
 import { CommittedEntries } from '../../src/application/log-repair-desk.js';
 import { LogRepair } from '../../src/application/log-repair.js';
-import type { JoinAnswer } from '../../src/application/ports/join-transport.js';
+import type { JoinAnswer, JoinTransport } from '../../src/application/ports/join-transport.js';
 import type { Logger } from '../../src/application/ports/logger.js';
 import { RaftNode } from '../../src/application/raft-node.js';
 import { defaultTiming, type Retention } from '../../src/application/raft-options.js';
+import { rejoinCluster } from '../../src/application/rejoining.js';
 import { HardStateFile } from '../../src/domain/log/hard-state.js';
 import { Log } from '../../src/domain/log/log.js';
 import { toEpochMs, toIndex, toOffset, toTerm } from '../../src/domain/log/offsets.js';
@@ -74,6 +75,21 @@ export class Group {
     this.#disks.set(name, disk);
     const file = await ConfigurationFile.open(disk.raft, crc32c);
     await file.write(kept);
+  }
+
+  /** What is on the disk of the node now, to be put back later. */
+  async copyDisk(name: string): Promise<{ readonly raft: MemoryDirectory; readonly log: MemoryDirectory }> {
+    const { raft, log } = this.disk(name);
+    return { raft: await copyOf(raft), log: await copyOf(log) };
+  }
+
+  /** Puts an older copy back, of one directory or of both; the node is stopped. */
+  async putBack(
+    name: string,
+    copy: { readonly raft?: MemoryDirectory; readonly log?: MemoryDirectory },
+  ): Promise<void> {
+    const { raft, log } = this.disk(name);
+    this.#disks.set(name, { raft: await copyOf(copy.raft ?? raft), log: await copyOf(copy.log ?? log) });
   }
 
   disk(name: string): { readonly raft: MemoryDirectory; readonly log: MemoryDirectory } {
@@ -217,6 +233,37 @@ export class Group {
     if (found === undefined) throw new Error('nobody follows');
     return found;
   }
+}
+
+/** What the node `name` does before it is started again: see `rejoinCluster`. */
+export async function rejoin(
+  group: Group,
+  name: string,
+  options: {
+    readonly clusterId?: Uint8Array;
+    readonly transport?: JoinTransport;
+    /** What it says of itself that is not as it was. */
+    readonly as?: { readonly name?: string; readonly rpcAddr?: string };
+  } = {},
+): Promise<{ readonly answered: boolean; readonly id: number | undefined }> {
+  const disk = group.disk(name);
+  const configuration = await ConfigurationFile.open(disk.raft, crc32c);
+  const { kept } = configuration;
+  if (kept === undefined) throw new Error(`${name} is in no cluster`);
+  const hardState = await HardStateFile.open(disk.raft, crc32c);
+  const log = await Log.open(disk.log, { logId, crc32c, durableIndex: hardState.current.commit });
+  const { transport = group.network.joinTransport, clusterId = logId } = options;
+  const { signal } = new AbortController();
+  const answered = await group.settled(
+    rejoinCluster({
+      ...{ configuration, kept, log, hardState, transport, clock: group.clock, logger: silent, signal },
+      addresses: () => [...group.running.keys()].map((each) => `${each}:8400`),
+      joiner: { name, uuid: `uuid-of-${name}`, rpcAddr: `${name}:8400`, bootstrapExpect: 0, clusterId, ...options.as },
+    }),
+  );
+  await log.close();
+  await hardState.close();
+  return { answered, id: configuration.kept?.id };
 }
 
 async function copyOf(directory: MemoryDirectory): Promise<MemoryDirectory> {

@@ -8,37 +8,10 @@ import { JoinRefusedError } from '../../src/application/joining.js';
 import { leaveCluster } from '../../src/application/leaving.js';
 import { pause } from '../../src/application/pause.js';
 import type { JoinTransport } from '../../src/application/ports/join-transport.js';
-import { rejoinCluster } from '../../src/application/rejoining.js';
-import { Group, logId, records, valuesOf } from './group.js';
+import { Group, logId, records, rejoin, valuesOf } from './group.js';
 
 const forever = new AbortController().signal;
 const names = ['n1', 'n2', 'n3'];
-const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-
-/** What `name` does before it is started again. */
-async function rejoin(
-  group: Group,
-  name: string,
-  options: {
-    readonly clusterId?: Uint8Array;
-    readonly transport?: JoinTransport;
-    /** What it says of itself that is not as it was. */
-    readonly as?: { readonly name?: string; readonly rpcAddr?: string };
-  } = {},
-): Promise<{ readonly answered: boolean; readonly id: number | undefined }> {
-  const configuration = await ConfigurationFile.open(group.disk(name).raft, crc32c);
-  const { kept } = configuration;
-  if (kept === undefined) throw new Error(`${name} is in no cluster`);
-  const { transport = group.network.joinTransport, clusterId = logId } = options;
-  const answered = await group.settled(
-    rejoinCluster({
-      ...{ configuration, kept, transport, clock: group.clock, logger: silent, signal: forever },
-      addresses: () => [...group.running.keys()].map((each) => `${each}:8400`),
-      joiner: { name, uuid: `uuid-of-${name}`, rpcAddr: `${name}:8400`, bootstrapExpect: 0, clusterId, ...options.as },
-    }),
-  );
-  return { answered, id: configuration.kept?.id };
-}
 
 /** Takes `name` out, and goes on without it. */
 async function removed(group: Group, name: string): Promise<void> {

@@ -5,7 +5,7 @@ import type { JoinAnswer, Joiner, JoinTransport } from '../../application/ports/
 import { InvalidInputError } from '../../domain/log/errors.js';
 import { JoinRequestSchema, JoinResponseSchema, PeerService } from '../../gen/golog/peer/v1/peer_service_pb.js';
 import { ask, pathOf } from './ask.js';
-import { answerOf } from './join-messages.js';
+import { answerOf, joinerMessage } from './join-messages.js';
 import { peerChannelOptions } from './peer-connection.js';
 import { inClear, type PeerCredentials } from './peer-credentials.js';
 import { peerMessage } from './peer-message.js';
@@ -20,7 +20,9 @@ export class GrpcJoinTransport implements JoinTransport {
   async ask(rpcAddr: string, joiner: Joiner, signal: AbortSignal): Promise<JoinAnswer> {
     signal.throwIfAborted();
     const client = new Client(rpcAddr, this.credentials(), peerChannelOptions);
-    const request = Buffer.from(toBinary(JoinRequestSchema, create(JoinRequestSchema, { joiner })));
+    const request = Buffer.from(
+      toBinary(JoinRequestSchema, create(JoinRequestSchema, { joiner: joinerMessage(joiner) })),
+    );
     const question = { path: pathOf(PeerService.method.join), request, metadata: new Metadata(), deadlineMs: answerMs };
     try {
       return answerOf(peerMessage(JoinResponseSchema, await ask(client, question, signal)));

@@ -9,11 +9,37 @@ export interface Joiner {
   readonly bootstrapExpect: number;
   /** Of the log that it keeps already, as the member that it was: 16 bytes. */
   readonly clusterId?: Uint8Array;
+  /** The Raft id under which it acknowledged entries that it no longer has: it asks for another one. */
+  readonly forgotAs?: number;
+}
+
+/** The last entry that a member has acknowledged to its leader. */
+export interface Acknowledged {
+  /** 0: none. */
+  readonly index: number;
+  /** Of that entry; 0: the leader does not know it. */
+  readonly term: number;
+}
+
+/** What a leader says of itself, and of the member that asks. */
+export interface LeaderView {
+  readonly term: number;
+  readonly leaderId: number;
+  /** By the member, under the Raft id that it is told, in this term. */
+  readonly acknowledged: Acknowledged;
+  /** Whether the member votes under that id. */
+  readonly votes: boolean;
 }
 
 export type JoinAnswer =
   /** It is a member now, under this Raft id. `configuration` is opaque here: see `decodeConfiguration`. */
-  | { readonly kind: 'joined'; readonly clusterId: Uint8Array; readonly id: number; readonly configuration: Uint8Array }
+  | {
+      readonly kind: 'joined';
+      readonly clusterId: Uint8Array;
+      readonly id: number;
+      readonly configuration: Uint8Array;
+      readonly view?: LeaderView;
+    }
   /** The node asked is in no cluster either. */
   | { readonly kind: 'waiting'; readonly joiner: Joiner }
   /**

@@ -167,6 +167,21 @@ export class RawNode {
     if (this.#raft.state === 'StateLeader') this.#raft.tracker.visit(visit);
   }
 
+  /** Of the last entry of the log, durable or not. */
+  get lastIndex(): number {
+    return this.#raft.log.lastIndex;
+  }
+
+  /** The term of an entry; undefined where there is none, or it is no longer in memory. */
+  termAt(index: number): number | undefined {
+    return this.#raft.log.term(index);
+  }
+
+  /** Where this node leads, nothing counts any more that the member has acknowledged: it has lost entries. */
+  forgetProgress(id: number): void {
+    this.#raft.tracker.progress.get(id)?.restart(0, this.lastIndex + 1);
+  }
+
   basicStatus(): BasicStatus {
     return basicStatusOf(this.#raft);
   }

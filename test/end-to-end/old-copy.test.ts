@@ -1,0 +1,92 @@
+import { cpSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { tell } from '../cluster/deadline.js';
+import { clusterTests } from '../cluster/fixture.js';
+import type { LiveCluster, LiveNode } from '../cluster/live-cluster.js';
+import type { Load } from '../cluster/load.js';
+import { expectAllKept } from '../cluster/verdict.js';
+
+const run = clusterTests();
+const names = ['n1', 'n2', 'n3'];
+
+interface Copy {
+  readonly path: string;
+  /** What of the data directory to put back. */
+  readonly parts: readonly string[];
+}
+
+const everything = ['raft', 'logs', 'serf', 'node.id'];
+
+/** `cp -a` of the node's data directory, as it is now. */
+function copyOf(node: LiveNode, path: string): string {
+  cpSync(node.dataDir, path, { recursive: true, preserveTimestamps: true });
+  return path;
+}
+
+function putBack(node: LiveNode, { path, parts }: Copy): void {
+  for (const part of parts) {
+    rmSync(join(node.dataDir, part), { recursive: true, force: true });
+    cpSync(join(path, part), join(node.dataDir, part), { recursive: true, preserveTimestamps: true });
+  }
+}
+
+const idOf = async (nodes: LiveCluster, { name }: LiveNode): Promise<number> =>
+  (await nodes.voters(names)).members.find((member) => member.name === name)!.id;
+
+/** Stops the node, puts the copy back, starts it once, and has it be a voter again. */
+async function rollBack(nodes: LiveCluster, node: LiveNode, load: Load, copy: Copy): Promise<void> {
+  await load.more();
+  await node.stop();
+  putBack(node, copy);
+  await load.more();
+  const startMs = performance.now();
+  await node.start();
+  await nodes.replicating(3);
+  await nodes.voters(names);
+  tell(`${node.name} (${copy.parts.join(', ')}) votes again after ${Math.round(performance.now() - startMs)} ms`);
+  await load.more();
+}
+
+describe('a node of three whose data directory is put back from an older copy, under load', () => {
+  it(
+    'is admitted under a new Raft id where it lost what it acknowledged, and nothing acknowledged is lost',
+    run('old-copy', async (own) => {
+      const nodes = await own.cluster(3, ['--segment-bytes', '64KiB']);
+      const load = own.load(nodes);
+      const [follower, other] = await nodes.followers();
+      // Of a node that runs.
+      const firstMinute = copyOf(follower, own.file('first-minute'));
+      await load.more(1_000);
+
+      let before = await idOf(nodes, follower);
+      await rollBack(nodes, follower, load, { path: firstMinute, parts: everything });
+      expect(await idOf(nodes, follower)).toBeGreaterThan(before);
+
+      await follower.stop();
+      const stopped = copyOf(follower, own.file('stopped'));
+      await follower.start();
+      await nodes.replicating(3);
+      before = await idOf(nodes, follower);
+      await rollBack(nodes, follower, load, { path: stopped, parts: everything });
+      expect(await idOf(nodes, follower)).toBeGreaterThan(before);
+
+      const running = copyOf(other, own.file('running'));
+      await rollBack(nodes, other, load, { path: running, parts: ['raft'] });
+      await rollBack(nodes, other, load, { path: running, parts: ['logs'] });
+
+      const leader = await nodes.leader();
+      const ofLeader = copyOf(leader, own.file('leader'));
+      await rollBack(nodes, leader, load, { path: ofLeader, parts: everything });
+      // It has acknowledged to the leader of now since.
+      before = await idOf(nodes, leader);
+      await rollBack(nodes, leader, load, { path: ofLeader, parts: everything });
+      expect(await idOf(nodes, leader)).toBeGreaterThan(before);
+
+      for (const { output } of nodes.nodes) expect(output).not.toMatch(/out of range|"fatal/);
+      await expectAllKept(nodes, load);
+      tell(load.describe());
+    }),
+    240_000,
+  );
+});

@@ -1,0 +1,270 @@
+import { describe, expect, it } from '@jest/globals';
+import { crc32c } from '../../src/adapters/checksum/crc32c.js';
+import { AmnesiacError } from '../../src/application/amnesia.js';
+import { ConfigurationFile } from '../../src/application/configuration-file.js';
+import { HardStateFile } from '../../src/domain/log/hard-state.js';
+import { Group, type GroupMember, records, rejoin, valuesOf } from './group.js';
+
+const names = ['n1', 'n2', 'n3'];
+const forever = new AbortController().signal;
+
+async function produce(group: Group, { node }: GroupMember, from: number, until: number): Promise<void> {
+  for (let i = from; i < until; i++) await group.settled(node.propose(records(`value ${i}`)));
+}
+
+const upTo = (count: number): string[] => Array.from({ length: count }, (_, i) => `value ${i}`);
+
+/** Everybody has all, and nobody else is in the cluster. */
+async function expectWhole(group: Group, count: number): Promise<void> {
+  const leader = await group.leader();
+  await group.until(() => {
+    const { members, confState } = leader.node.configuration;
+    return members.length === names.length && confState.voters.length === names.length;
+  });
+  await group.until(() => [...group.running.values()].every(({ node }) => node.highWatermark === count));
+  for (const each of group.running.values()) {
+    expect(each.fatal).toEqual([]);
+    expect(await valuesOf(each)).toEqual(upTo(count));
+  }
+}
+
+/** A group whose follower `name` was stopped after 40 values, with a copy of its disk as of the first 10. */
+async function rolledBack(): Promise<{
+  group: Group;
+  leader: GroupMember;
+  follower: GroupMember['member'];
+  copy: Awaited<ReturnType<Group['copyDisk']>>;
+}> {
+  const group = await Group.of(names);
+  const leader = await group.leader();
+  const { member, node } = group.follower();
+  await produce(group, leader, 0, 10);
+  await group.until(() => node.highWatermark === 10);
+  const copy = await group.copyDisk(member.name);
+  await produce(group, leader, 10, 40);
+  await group.until(() => node.highWatermark === 40);
+  await group.stop(member.name);
+  return { group, leader, follower: member, copy };
+}
+
+async function keptBy(group: Group, name: string) {
+  return (await ConfigurationFile.open(group.disk(name).raft, crc32c)).kept;
+}
+
+describe('a follower whose directory was put back from an older copy', () => {
+  const parts = [
+    ['all of it', ({ raft, log }) => ({ raft, log })],
+    ['only its log', ({ log }) => ({ log })],
+  ] satisfies [string, (copy: Awaited<ReturnType<Group['copyDisk']>>) => Parameters<Group['putBack']>[1]][];
+
+  it.each(parts)('(%s) is admitted again under a new Raft id, and is a voter like the others', async (what, part) => {
+    const { group, leader, follower, copy } = await rolledBack();
+    const { name, id } = follower;
+    await group.putBack(name, part(copy));
+    await produce(group, leader, 40, 50);
+    const { id: after } = await rejoin(group, name);
+    await group.start(name);
+    await produce(group, leader, 50, 60);
+    await expectWhole(group, 60);
+    if (what === 'all of it') expect(after).toBe(4);
+    // A log that ends before what its node noted to be committed is repaired, under the id that it had.
+    else expect([id, 4]).toContain(after);
+  });
+
+  it('with only its hard state and configuration put back goes on as it was, with no vote in the term of the leader', async () => {
+    const { group, leader, follower, copy } = await rolledBack();
+    const { name, id } = follower;
+    await group.putBack(name, { raft: copy.raft });
+    const { term } = leader.node.status.hardState;
+    expect(await rejoin(group, name)).toEqual({ answered: true, id });
+    const { current } = await HardStateFile.open(group.disk(name).raft, crc32c);
+    expect(current).toMatchObject({ term, vote: expect.any(Number) });
+    expect(current.vote).not.toBe(0);
+    await group.start(name);
+    await produce(group, leader, 40, 50);
+    await expectWhole(group, 50);
+  });
+
+  it('that was started without a word from the leader says nothing more once it hears from it, and asks at its next start', async () => {
+    const { group, leader, follower, copy } = await rolledBack();
+    const { name, id } = follower;
+    await group.putBack(name, copy);
+    const back = await group.start(name);
+    await group.until(() => back.fatal.length > 0);
+    expect(back.fatal).toEqual([expect.any(AmnesiacError)]);
+    expect(back.node.configuration.members.map((member) => member.id)).toContain(id);
+    expect(await keptBy(group, name)).toMatchObject({ id, amnesiac: true });
+    await group.crash(name);
+    await produce(group, leader, 40, 45);
+    expect(await rejoin(group, name)).toEqual({ answered: true, id: 4 });
+    expect((await keptBy(group, name))?.amnesiac).toBeUndefined();
+    await group.start(name);
+    await expectWhole(group, 45);
+  });
+
+  it('gives no vote under the id that it had, whatever becomes of the leader', async () => {
+    const { group, leader, follower, copy } = await rolledBack();
+    await group.putBack(follower.name, copy);
+    const back = await group.start(follower.name);
+    await group.until(() => back.fatal.length > 0);
+    await group.crash(leader.member.name);
+    const [left] = [...group.running.values()].filter((each) => each !== back);
+    await group.until(() => left.node.leaderId === 0);
+    const began = group.clock.now();
+    await group.until(() => group.clock.now() - began > 20_000);
+    expect(left.node.isLeader).toBe(false);
+    expect(back.node.isLeader).toBe(false);
+    // The one that lost nothing makes a majority again.
+    await group.start(leader.member.name);
+    await group.crash(follower.name);
+    await group.leader();
+    expect(await rejoin(group, follower.name)).toEqual({ answered: true, id: 4 });
+    await group.start(follower.name);
+    await expectWhole(group, 40);
+  });
+
+  it('is not believed to have what it acknowledged, for commits to come', async () => {
+    const { group, leader, follower, copy } = await rolledBack();
+    await group.putBack(follower.name, copy);
+    const matchOf = (id: number): number | undefined => {
+      let found: number | undefined;
+      leader.node.visitProgress((member, { match }) => {
+        if (member === id) found = match;
+      });
+      return found;
+    };
+    expect(matchOf(follower.id)).toBeGreaterThan(40);
+    await rejoin(group, follower.name);
+    expect(matchOf(follower.id)).toBe(0);
+    expect(leader.node.configuration.confState).toMatchObject({ voters: [1, 2, 3], learners: [4] });
+  });
+
+  it('asks again and again while there is no quorum to admit it, and takes no part meanwhile', async () => {
+    const { group, leader, follower, copy } = await rolledBack();
+    const other = names.find((name) => name !== follower.name && name !== leader.member.name);
+    if (other === undefined) throw new Error('there are three');
+    await group.putBack(follower.name, copy);
+    await group.crash(other);
+    const admitted = rejoin(group, follower.name);
+    await group.until(() => leader.node.leaderId === 0);
+    expect(await keptBy(group, follower.name)).toMatchObject({ amnesiac: true });
+    await group.start(other);
+    expect(await admitted).toEqual({ answered: true, id: expect.any(Number) });
+    await group.start(follower.name);
+    await expectWhole(group, 40);
+  });
+
+  it('is admitted once, however often it asks, and once more where it is put back again', async () => {
+    const { group, leader, follower, copy } = await rolledBack();
+    const { name, id: forgotAs } = follower;
+    const joiner = { name, uuid: follower.uuid, rpcAddr: follower.rpcAddr, bootstrapExpect: 0, forgotAs };
+    for (let asked = 0; asked < 3; asked++)
+      expect(await group.settled(leader.cluster.admit(joiner))).toMatchObject({ kind: 'joined', id: 4 });
+    expect(await group.settled(leader.cluster.admit({ ...joiner, forgotAs: 4 }))).toMatchObject({ id: 5 });
+    expect(leader.node.configuration.confState).toMatchObject({ voters: [1, 2, 3], learners: [5] });
+    expect(leader.node.configuration.members.at(-1)).toMatchObject({ id: 5, replaces: forgotAs });
+    await group.putBack(name, copy);
+    expect(await rejoin(group, name)).toMatchObject({ id: 5 });
+    await group.start(name);
+    await expectWhole(group, 40);
+  });
+
+  it('is no member that only lags, was the leader, or is asked about by a leader of an earlier term', async () => {
+    const group = await Group.of(names);
+    const old = await group.leader();
+    await produce(group, old, 0, 10);
+    await group.stop(old.member.name);
+    const next = await group.leader();
+    await produce(group, next, 10, 30);
+    expect(await rejoin(group, old.member.name)).toEqual({ answered: true, id: old.member.id });
+    await group.start(old.member.name);
+    await expectWhole(group, 30);
+    const stale = next.cluster;
+    const answer = await group.settled(stale.admit({ ...old.member, bootstrapExpect: 0 }));
+    if (answer.kind !== 'joined' || answer.view === undefined) throw new Error('the leader says what it knows');
+    await group.stop(old.member.name);
+    const view = { ...answer.view, term: answer.view.term - 1, acknowledged: { index: 1_000, term: 1 } };
+    const transport = { ask: async () => ({ ...answer, view }) };
+    expect(await rejoin(group, old.member.name, { transport })).toEqual({ answered: true, id: old.member.id });
+  });
+});
+
+describe('a copy from before the node had its Raft id of now', () => {
+  it('takes that id for no new one, whoever leads since', async () => {
+    const { group, leader, follower, copy } = await rolledBack();
+    const { name } = follower;
+    await group.putBack(name, copy);
+    expect(await rejoin(group, name)).toEqual({ answered: true, id: 4 });
+    await group.start(name);
+    await expectWhole(group, 40);
+    await group.stop(name);
+    await group.putBack(name, copy);
+    expect(await rejoin(group, name)).toEqual({ answered: true, id: 5 });
+    await group.start(name);
+    await expectWhole(group, 40);
+    await group.stop(name);
+    // The next leader has heard no acknowledgement of it at all.
+    await group.settled(leader.cluster.transferLeadership(undefined, forever));
+    await group.leader();
+    await group.putBack(name, copy);
+    expect(await rejoin(group, name)).toEqual({ answered: true, id: 6 });
+    await group.start(name);
+    await expectWhole(group, 40);
+  });
+});
+
+describe('the directory of a leader, put back from an older copy after others elected another one', () => {
+  it('ends as a voter with all that the others have', async () => {
+    const group = await Group.of(names);
+    const old = await group.leader();
+    await produce(group, old, 0, 5);
+    const copy = await group.copyDisk(old.member.name);
+    await produce(group, old, 5, 20);
+    await group.stop(old.member.name);
+    const next = await group.leader();
+    await produce(group, next, 20, 30);
+    await group.putBack(old.member.name, copy);
+    await rejoin(group, old.member.name);
+    await group.start(old.member.name);
+    await produce(group, next, 30, 40);
+    await expectWhole(group, 40);
+    // Once it has acknowledged to the new leader, that one knows.
+    await group.stop(old.member.name);
+    await group.putBack(old.member.name, copy);
+    expect(await rejoin(group, old.member.name)).toEqual({ answered: true, id: 4 });
+    await group.start(old.member.name);
+    await expectWhole(group, 40);
+  });
+
+  it('with an end that nobody else has, longer than what it acknowledged since, is found out by the terms', async () => {
+    const group = await Group.of(names);
+    const old = await group.leader();
+    const { name, id } = old.member;
+    await produce(group, old, 0, 5);
+    for (const other of names) if (other !== name) group.network.cut(id, group.get(other).member.id);
+    for (let i = 0; i < 12; i++) {
+      const { lastIndex } = old.log;
+      void old.node.propose(records('never acknowledged')).catch(() => undefined);
+      await group.until(() => old.log.lastIndex > lastIndex);
+    }
+    const copy = await group.copyDisk(name);
+    const others = [...group.running.values()].filter((each) => each !== old);
+    await group.until(() => others.some(({ node }) => node.isLeader) && !old.node.isLeader);
+    group.network.heal();
+    const next = await group.leader();
+    await produce(group, next, 5, 8);
+    await group.until(() => old.node.highWatermark === 8);
+    await group.stop(name);
+    await group.putBack(name, copy);
+    const back = await group.start(name);
+    await group.until(() => back.fatal.length > 0 || back.node.highWatermark >= 8);
+    const [error] = back.fatal;
+    if (!(error instanceof AmnesiacError)) throw error;
+    expect(error.lastIndex).toBeGreaterThan(error.acknowledged);
+    await group.crash(name);
+    expect(await rejoin(group, name)).toEqual({ answered: true, id: 4 });
+    await group.start(name);
+    await expectWhole(group, 8);
+    await group.settled(next.cluster.transferLeadership(name, forever));
+  });
+});
