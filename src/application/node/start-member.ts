@@ -2,7 +2,6 @@ import type { Cluster } from '../cluster.js';
 import { DamagedNode, isDamaged } from '../damaged-log.js';
 import { leaveCluster } from '../leaving.js';
 import { LogRepair } from '../log-repair.js';
-import type { RaftNode } from '../raft-node.js';
 import { enterCluster } from './enter-cluster.js';
 import { closingOnFailure } from './in-order.js';
 import { openContext, openStorage } from './node-context.js';
@@ -13,7 +12,7 @@ import { type ClusterWork, StartedNode } from './started-node.js';
 /** What a member does in its cluster. */
 export interface MemberWork extends ClusterWork {
   /** Undefined while the log is damaged. */
-  readonly raft: RaftNode | undefined;
+  readonly raft: RunningRaft | undefined;
   /** How far the repair of the log is; undefined while there is none. */
   readonly repair: string | undefined;
 }
@@ -50,7 +49,7 @@ function prepareRepair(deps: MemberDependencies, member: MemberContext): Promise
 function raftWork(deps: MemberDependencies, { self }: MemberContext, raft: RunningRaft): MemberWork {
   return {
     consensus: raft.node,
-    raft: raft.node,
+    raft,
     repair: undefined,
     leave: () => leave(deps, raft.cluster, self.name),
     settle: () => Promise.resolve(),
@@ -82,7 +81,7 @@ function damagedWork(deps: MemberDependencies, member: MemberContext, repair: Lo
       return raft?.node ?? damaged;
     },
     get raft() {
-      return raft?.node;
+      return raft;
     },
     get repair() {
       return raft === undefined ? repair?.inWords : undefined;
