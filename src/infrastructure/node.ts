@@ -1,10 +1,9 @@
 import type { GrpcServer } from '../adapters/grpc/grpc-server.js';
 import type { HttpServer } from '../adapters/http/http-server.js';
-import type { Consensus } from '../application/ports/consensus.js';
+import { inOrder } from '../application/node/in-order.js';
+import type { StartedNode } from '../application/node/started-node.js';
 import type { DataDirectory } from '../application/ports/data-directory.js';
 import type { Logger } from '../application/ports/logger.js';
-import type { HardStateFile } from '../domain/log/hard-state.js';
-import type { Log } from '../domain/log/log.js';
 import { type Config, rpcHost } from './config.js';
 import type { NodeSecurity } from './node-security.js';
 
@@ -27,23 +26,10 @@ export interface NodeAddresses {
   readonly gossipAddr: string;
 }
 
-/** What a node listens on before it takes part in its cluster. */
+/** What a node listens on before it starts in its cluster. */
 export interface Listening {
   readonly rpcPort: number;
   readonly httpAddr: string;
-}
-
-/** A node's part in its cluster, once it has one. */
-export interface Membership {
-  readonly hardState: HardStateFile;
-  readonly log: Log;
-  readonly consensus: Consensus;
-  /** HOST:PORT. */
-  readonly gossipAddr: string;
-  /** Leaves the cluster for good, as far as that can be done now; does not reject. */
-  readonly leave: () => Promise<void>;
-  /** Ends what the node does for the cluster besides. */
-  readonly close: () => Promise<void>;
 }
 
 function hostPort({ host, port }: { host: string; port: number }): string {
@@ -69,14 +55,14 @@ async function listenOn(
 }
 
 /**
- * A node's life: listen, take part in the cluster, serve; hand over, stop listening, drain, sync and close. It listens
- * from the start, since joining takes messages, and refuses calls as retryable until it takes part.
+ * A node's life: listen, start in the cluster, serve; transfer leadership, stop listening, drain, sync and close. It
+ * listens from the first moment on, since joining takes messages, and refuses calls as retryable until it has started.
  */
 export class Node {
   #starting: Promise<NodeAddresses> | undefined;
   #stopping: Promise<void> | undefined;
   readonly #stopped = new AbortController();
-  #membership: Membership | undefined;
+  #started: StartedNode | undefined;
 
   constructor(
     private readonly config: Config,
@@ -85,8 +71,8 @@ export class Node {
     private readonly grpc: GrpcServer,
     private readonly http: HttpServer,
     private readonly security: NodeSecurity,
-    /** Opens the log and takes part in the cluster, as the node that listens there. Rejects with nothing open. */
-    private readonly takePart: (listening: Listening, signal: AbortSignal) => Promise<Membership>,
+    /** Opens the log and enters the cluster, as the node that listens there. Rejects with nothing open. */
+    private readonly startInCluster: (listening: Listening, signal: AbortSignal) => Promise<StartedNode>,
   ) {}
 
   /**
@@ -114,12 +100,13 @@ export class Node {
     this.http.setServing(false);
     signal.throwIfAborted();
     const [rpcAddr, httpAddr] = [hostPort(rpc), hostPort(http)];
-    this.#membership = await this.takePart({ rpcPort: rpc.port, httpAddr }, signal);
+    const started = await this.startInCluster({ rpcPort: rpc.port, httpAddr }, signal);
+    this.#started = started;
     signal.throwIfAborted();
     this.grpc.setServing(true);
     this.http.setServing(true);
-    const { gossipAddr } = this.#membership;
-    const { startOffset, endOffset, bytes, segments, recovery } = this.#membership.log;
+    const { gossipAddr } = started;
+    const { startOffset, endOffset, bytes, segments, recovery } = started.log;
     this.logger.info(
       {
         rpcAddr,
@@ -127,7 +114,7 @@ export class Node {
         gossipAddr,
         dataDir: this.config['data-dir'],
         node: this.config['node-name'],
-        members: this.#membership.consensus.servers().map(({ id }) => id),
+        members: started.consensus.servers().map(({ id }) => id),
         logStartOffset: startOffset,
         logEndOffset: endOffset,
         bytes,
@@ -156,15 +143,15 @@ export class Node {
     await this.#starting?.catch(() => undefined);
     this.grpc.setServing(false);
     this.http.setServing(false);
-    if (this.config['leave-on-terminate']) await this.#membership?.leave();
-    await this.#membership?.consensus.handOver();
-    await this.#membership?.close();
-    // The links to the peers end with the consensus, and they are calls as well.
-    await Promise.all([this.grpc.close(graceMs), this.http.close(graceMs), this.#membership?.consensus.close()]);
-    await this.#membership?.log.close();
-    await this.#membership?.hardState.close();
-    await this.directory.close();
-    await this.security.close();
-    this.logger.info({ logEndOffset: this.#membership?.log.endOffset }, 'stopped');
+    const closeListeners = async (): Promise<void> => {
+      await Promise.all([this.grpc.close(graceMs), this.http.close(graceMs)]);
+    };
+    await inOrder(
+      () => this.config['leave-on-terminate'] && this.#started?.leave(),
+      () => (this.#started === undefined ? closeListeners() : this.#started.close(closeListeners)),
+      () => this.directory.close(),
+      () => this.security.close(),
+    );
+    this.logger.info({ logEndOffset: this.#started?.log.endOffset }, 'stopped');
   }
 }

@@ -1,9 +1,5 @@
 /** Tokens of what has no port. */
 
-/** The segment log of the node. */
-export const NodeLog = Symbol('Log');
-export const NodeHardState = Symbol('HardStateFile');
-export const NodeDiskReserve = Symbol('DiskReserve');
 /** Certificates, and who may do what. */
 export const Security = Symbol('NodeSecurity');
 /** The server half of the links to the peers. */

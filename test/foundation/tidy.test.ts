@@ -46,6 +46,16 @@ describe('tidy', () => {
     expect(files.filter((path) => drawer.test(path))).toEqual([]);
   });
 
+  it('asks the container for nothing but where the node is composed', () => {
+    const asking = linesMatching(
+      code.filter((path) => path.startsWith('src/') && !path.endsWith('.test.ts')),
+      /\bcontainer\.get(Async)?\b/,
+    );
+    const composing = /^src\/infrastructure\/(container|serve)\.ts:/;
+    expect(asking.filter((line) => !composing.test(line))).toEqual([]);
+    expect(asking).not.toEqual([]);
+  });
+
   it('names files in kebab-case', () => {
     const sources = files.filter((path) => /^(src|test|bench)\/.*\.tsx?$/.test(path) && !isGenerated(path));
     expect(sources.filter((path) => !/^[a-z0-9/.-]+$/.test(path))).toEqual([]);

@@ -1,19 +1,22 @@
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { ManualClock } from '../../src/adapters/memory/manual-clock.js';
 import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
+import { MemoryGossipNetwork } from '../../src/adapters/memory/memory-gossip.js';
 import { MemoryPeerNetwork } from '../../src/adapters/memory/memory-peer-network.js';
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
-import { ClusterService } from '../../src/application/cluster-service.js';
-import { CommitLogService } from '../../src/application/commit-log-service.js';
+import type { ClusterService } from '../../src/application/cluster-service.js';
+import type { CommitLog } from '../../src/application/commit-log.js';
 import { firstConfiguration, type KeptConfiguration, type Member } from '../../src/application/configuration.js';
 import { ConfigurationFile } from '../../src/application/configuration-file.js';
 import { parseTransfer } from '../../src/application/configuration-json.js';
-import { DiskReserve } from '../../src/application/disk-reserve.js';
-import { CommittedEntries } from '../../src/application/log-repair-desk.js';
-import { LogRepair } from '../../src/application/log-repair.js';
+import { UnavailableError } from '../../src/application/errors.js';
+import { startMember } from '../../src/application/node/start-member.js';
+import type { StartedNode } from '../../src/application/node/started-node.js';
+import type { DataDirectory } from '../../src/application/ports/data-directory.js';
 import type { JoinAnswer, JoinTransport } from '../../src/application/ports/join-transport.js';
+import type { ReplicaDesk } from '../../src/application/ports/replica-uplink.js';
 import type { Logger } from '../../src/application/ports/logger.js';
-import { RaftNode } from '../../src/application/raft-node.js';
+import type { RaftNode } from '../../src/application/raft-node.js';
 import { defaultTiming, type Retention } from '../../src/application/raft-options.js';
 import { rejoinCluster } from '../../src/application/rejoining.js';
 import { HardStateFile } from '../../src/domain/log/hard-state.js';
@@ -26,26 +29,37 @@ import { encodeRecord } from '../../src/domain/log/record.js';
 import { defaultRecordLimits, forEachRecord, frameRecords } from '../../src/domain/log/records.js';
 import { decodeRecord } from '../../src/domain/log/record.js';
 
+const unanswered: JoinTransport = { ask: () => Promise.reject(new UnavailableError('nobody answers')) };
 const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 export const logId = new Uint8Array(16).fill(7);
 
 export interface GroupMember {
+  readonly started: StartedNode;
   readonly member: Member;
   readonly node: RaftNode;
   readonly cluster: ClusterService;
-  readonly service: CommitLogService;
+  readonly service: CommitLog;
+  readonly replicas: ReplicaDesk;
   readonly log: Log;
   readonly fatal: unknown[];
-  /** What its `ClusterService` has logged. */
+  /** What it has logged. */
   readonly lines: readonly { readonly fields: object; readonly message: string }[];
+}
+
+/** A data directory of a node. */
+interface GroupDisk {
+  readonly uuid: string;
+  readonly raft: MemoryDirectory;
+  readonly log: MemoryDirectory;
 }
 
 /** A group of nodes in one process, on memory, a manual clock and a memory network. Printed seeds repeat a run. */
 export class Group {
   readonly clock = new ManualClock();
   readonly network = new MemoryPeerNetwork(this.clock);
+  readonly gossip = new MemoryGossipNetwork(this.clock);
   readonly running = new Map<string, GroupMember>();
-  readonly #disks = new Map<string, { raft: MemoryDirectory; log: MemoryDirectory }>();
+  readonly #disks = new Map<string, GroupDisk>();
   readonly #random = seededRandom(1);
 
   constructor(
@@ -70,8 +84,8 @@ export class Group {
   }
 
   /** A fresh disk of a node that is in the cluster. */
-  async format(name: string, kept: KeptConfiguration): Promise<void> {
-    const disk = { raft: new MemoryDirectory(), log: new MemoryDirectory() };
+  async format(name: string, kept: KeptConfiguration, uuid = memberOf(name, kept.id).uuid): Promise<void> {
+    const disk = { uuid, raft: new MemoryDirectory(), log: new MemoryDirectory() };
     this.#disks.set(name, disk);
     const file = await ConfigurationFile.open(disk.raft, crc32c);
     await file.write(kept);
@@ -88,69 +102,72 @@ export class Group {
     name: string,
     copy: { readonly raft?: MemoryDirectory; readonly log?: MemoryDirectory },
   ): Promise<void> {
-    const { raft, log } = this.disk(name);
-    this.#disks.set(name, { raft: await copyOf(copy.raft ?? raft), log: await copyOf(copy.log ?? log) });
+    const disk = this.disk(name);
+    const [raft, log] = [await copyOf(copy.raft ?? disk.raft), await copyOf(copy.log ?? disk.log)];
+    this.#disks.set(name, { ...disk, raft, log });
   }
 
-  disk(name: string): { readonly raft: MemoryDirectory; readonly log: MemoryDirectory } {
+  disk(name: string): GroupDisk {
     const disk = this.#disks.get(name);
     if (disk === undefined) throw new Error(`${name} has no disk`);
     return disk;
   }
 
-  /** A node whose log is damaged repairs it first. */
-  async start(name: string): Promise<GroupMember> {
+  /**
+   * As a process does: a node that was in the cluster says that it is back, and one whose log is damaged repairs it.
+   * One that `hears` nobody gets no answer when it asks whether it is a member.
+   */
+  async start(name: string, { hears = 'others' }: { hears?: 'others' | 'nobody' } = {}): Promise<GroupMember> {
+    const { clock, network, options } = this;
+    const { rpcAddr } = memberOf(name, 0);
     const disk = this.disk(name);
-    const hardState = await HardStateFile.open(disk.raft, crc32c);
-    const configuration = await ConfigurationFile.open(disk.raft, crc32c);
-    const log = await Log.open(disk.log, {
-      logId,
-      crc32c,
-      durableIndex: hardState.current.commit,
-      ...(this.options.segmentBytesMax !== undefined && { segmentBytesMax: this.options.segmentBytesMax }),
-    });
-    const id = configuration.kept?.id ?? 0;
-    const member = memberOf(name, id);
-    const transport = this.network.join(member.rpcAddr, logId);
+    const { uuid } = disk;
     const fatal: unknown[] = [];
-    const random = this.#random;
-    const { retention = {} } = this.options;
-    const files = { log, hardState, configuration, id, clock: this.clock, logger: silent };
-    const diskReserve = await DiskReserve.open(disk.log, 0, this.clock, () => {});
-    const source = this.network.entrySource(id);
-    const repair = await LogRepair.prepare({ ...files, source, diskReserve });
-    if (repair) await this.settled(repair.run(new AbortController().signal));
-    const starting = RaftNode.start({
-      log,
-      hardState,
-      configuration,
-      id,
-      self: member,
-      seal: { crc32c, logId },
-      clock: this.clock,
-      random: (n) => Math.floor(random() * n),
-      transport,
-      diskReserve,
-      retention: typeof retention === 'function' ? retention(name) : retention,
-      timing: defaultTiming,
-      logger: silent,
-      onFatal: (error) => fatal.push(error),
-    });
-    const node = await this.settled(starting);
     const lines: { fields: object; message: string }[] = [];
     const note = (fields: object, message: string): void => void lines.push({ fields, message });
-    const cluster = new ClusterService({
-      node,
-      transport,
-      clock: this.clock,
+    const random = this.#random;
+    const { retention = {}, segmentBytesMax } = options;
+    const served: Parameters<MemoryPeerNetwork['serve']>[1] = {};
+    const serve = (more: typeof served): void => network.serve(rpcAddr, Object.assign(served, more));
+    serve({});
+    const answering: { service?: CommitLog; replicas?: ReplicaDesk } = {};
+    const starting = startMember({
+      settings: {
+        ...{ name, rpcAddr, httpAddr: '', version: '', startJoinAddrs: [], bootstrap: false, bootstrapExpect: 0 },
+        ...{ diskReserveBytes: 0, deadMemberTimeoutMs: 0, timing: defaultTiming },
+        retention: typeof retention === 'function' ? retention(name) : retention,
+        ...(segmentBytesMax !== undefined && { segmentBytesMax }),
+      },
+      directory: dataDirectoryOf(uuid, disk),
+      gossip: this.gossip.node({ name, tags: new Map() }),
+      gates: {
+        commitLog: { open: (service) => (answering.service = service) },
+        cluster: { open: (cluster) => serve({ cluster }) },
+      },
+      peerService: {
+        setDesk: (desk) => serve({ desk }),
+        setEntries: (entries) => serve({ entries }),
+        setReplicas: (replicas) => (answering.replicas = replicas),
+      },
+      ...{ crc32c, clock, signal: new AbortController().signal },
       logger: { debug: note, info: note, warn: note, error: note },
-      self: member,
-      clusterId: logId,
+      random: (n) => Math.floor(random() * n),
+      onFatal: (error) => fatal.push(error),
+      joinTransport: hears === 'nobody' ? unanswered : network.joinTransport,
+      peerTransport: () => network.join(rpcAddr, logId),
+      entrySource: (id) => network.entrySource(id),
     });
-    this.network.serve(member.rpcAddr, { desk: cluster, cluster, entries: new CommittedEntries({ node, log }) });
-    const started = { member, node, cluster, service: new CommitLogService(node, log), log, fatal, lines };
-    this.running.set(name, started);
-    return started;
+    const started = await this.settled(starting);
+    await this.until(() => started.work.raft !== undefined);
+    const { raft } = started.work;
+    const { service, replicas } = answering;
+    if (raft === undefined || service === undefined || replicas === undefined)
+      throw new Error(`${name} does not run Raft`);
+    const { node, cluster } = raft;
+    const member = { ...memberOf(name, node.status.id), uuid };
+    const running = { started, member, node, cluster, service, replicas, log: started.log, fatal, lines };
+    this.running.set(name, running);
+    return running;
   }
 
   /** What the leader answers to a node that wants to be let in. */
@@ -165,24 +182,23 @@ export class Group {
     const answer = await this.ask(name, uuid);
     if (answer.kind !== 'joined') throw new Error(`${answer.kind}: ${JSON.stringify(answer)}`);
     const { configuration, contacts } = parseTransfer(answer.configuration);
-    await this.format(name, { id: answer.id, contacts, history: [configuration] });
+    await this.format(name, { id: answer.id, contacts, history: [configuration] }, uuid);
     await this.start(name);
   }
 
-  /** As `kill -9` with nothing lost: the node takes part in nothing any more. */
+  /** As SIGTERM. */
   async stop(name: string): Promise<void> {
-    const { member, node, cluster, log } = this.get(name);
-    this.running.delete(name);
+    const { started } = this.get(name);
+    const { member } = this.get(name);
+    await this.settled(started.close());
     this.network.serve(member.rpcAddr, {});
-    await this.settled(cluster.close());
-    await this.settled(node.close());
-    await log.close();
+    this.running.delete(name);
   }
 
   /** As `kill -9`: what the node wrote stays, and it ends nothing in good order. */
   async crash(name: string): Promise<void> {
     const disk = this.#disks.get(name);
-    const copies = disk && { raft: await copyOf(disk.raft), log: await copyOf(disk.log) };
+    const copies = disk && { ...disk, raft: await copyOf(disk.raft), log: await copyOf(disk.log) };
     const { member } = this.get(name);
     this.network.join(member.rpcAddr, logId);
     this.network.serve(member.rpcAddr, {});
@@ -264,6 +280,12 @@ export async function rejoin(
   await log.close();
   await hardState.close();
   return { answered, id: configuration.kept?.id };
+}
+
+/** The data directory of a node whose log has the id of all logs of a group. */
+export function dataDirectoryOf(nodeId: string, { raft, log }: Pick<DataDirectory, 'raft' | 'log'>): DataDirectory {
+  const [adoptLogId, close] = [(): Promise<void> => Promise.resolve(), (): Promise<void> => Promise.resolve()];
+  return { path: undefined, nodeId, logId, adoptLogId, raft, log, close };
 }
 
 async function copyOf(directory: MemoryDirectory): Promise<MemoryDirectory> {

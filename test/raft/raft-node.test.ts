@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { CommitLogService } from '../../src/application/commit-log-service.js';
+import type { CommitLog } from '../../src/application/commit-log.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import { DiskReserveError, ExpectedOffsetMismatchError } from '../../src/domain/log/errors.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
@@ -246,9 +246,8 @@ describe('a driver', () => {
     await group.settled(leader.node.propose(records('b')));
     await group.until(() => group.get(name).node.highWatermark === 2);
     for (const look of [
-      async (service: CommitLogService) => (await service.info(forever)).highWatermark,
-      async (service: CommitLogService) =>
-        (await service.read({ offset: toOffset(0) }, { signal: forever })).highWatermark,
+      async (service: CommitLog) => (await service.info(forever)).highWatermark,
+      async (service: CommitLog) => (await service.read({ offset: toOffset(0) }, { signal: forever })).highWatermark,
     ]) {
       await group.crash(name);
       const back = await group.start(name);

@@ -1,10 +1,10 @@
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
-import { CommitLogService } from '../../src/application/commit-log-service.js';
+import type { CommitLog } from '../../src/application/commit-log.js';
 import { ConfigurationFile } from '../../src/application/configuration-file.js';
-import { DiskReserve } from '../../src/application/disk-reserve.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
+import { startReplica as startFollowing } from '../../src/application/node/start-replica.js';
 import type {
   Contact,
   FollowFrom,
@@ -13,21 +13,17 @@ import type {
   SourceStatus,
 } from '../../src/application/ports/replica-uplink.js';
 import type { Retention } from '../../src/application/raft-options.js';
-import { ReplicaCluster } from '../../src/application/replica-cluster.js';
-import { FollowedEntries } from '../../src/application/replica-desk.js';
-import { Replica } from '../../src/application/replica.js';
+import type { ReplicaCluster } from '../../src/application/replica-cluster.js';
+import type { Replica } from '../../src/application/replica.js';
 import { unlessAborted } from '../../src/application/unless-aborted.js';
 import type { Directory } from '../../src/domain/log/directory.js';
-import { HardStateFile } from '../../src/domain/log/hard-state.js';
-import { Log } from '../../src/domain/log/log.js';
+import type { Log } from '../../src/domain/log/log.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
 import { storedBytes } from '../../src/domain/log/record-batch.js';
 import { decodeRecord } from '../../src/domain/log/record.js';
 import { forEachRecord } from '../../src/domain/log/records.js';
 import { MemoryLogger } from '../grpc/fixture.js';
-import { Group, type GroupMember, records } from './group.js';
-
-export const logId = new Uint8Array(16).fill(7);
+import { dataDirectoryOf, Group, type GroupMember, memberOf, records } from './group.js';
 
 /** The members of a group, as replicas reach them: those that run, and neither are cut off nor hang. */
 export class MemoryUplink implements ReplicaUplink {
@@ -47,13 +43,11 @@ export class MemoryUplink implements ReplicaUplink {
   constructor(private readonly group: Group) {}
 
   async *follow(source: Contact, from: FollowFrom, signal: AbortSignal): AsyncGenerator<SourceNews, void, void> {
-    const { member, node, log } = this.#member(source);
+    const { member, replicas } = this.#member(source);
     this.followed.push(member.name);
-    const { clock } = this.group;
-    const desk = new FollowedEntries({ node, log, id: member.id, clusterId: logId, clock });
     const ended = new AbortController();
     signal.addEventListener('abort', () => ended.abort(signal.reason), { once: true });
-    const news = desk.follow(from, ended.signal);
+    const news = replicas.follow(from, ended.signal)[Symbol.asyncIterator]();
     try {
       for (;;) {
         if (this.hanging.has(member.name)) await unlessAborted(signal, new Promise(() => undefined));
@@ -108,7 +102,7 @@ export interface ReplicaDisk {
 export interface RunningReplica {
   readonly replica: Replica;
   readonly cluster: ReplicaCluster;
-  readonly service: CommitLogService;
+  readonly service: CommitLog;
   readonly log: Log;
   readonly uplink: MemoryUplink;
   readonly logger: MemoryLogger;
@@ -119,6 +113,7 @@ export interface RunningReplica {
 
 export interface ReplicaSettings {
   readonly disk?: ReplicaDisk;
+  /** Those that it reaches; a new one knows of nobody else. */
   readonly sources?: readonly string[];
   readonly retention?: Retention;
   readonly segmentBytesMax?: number;
@@ -134,33 +129,40 @@ export const newDisk = (): { raft: MemoryDirectory; log: MemoryDirectory } => ({
 export async function startReplica(group: Group, settings: ReplicaSettings = {}): Promise<RunningReplica> {
   const { disk = newDisk(), retention = {}, segmentBytesMax, reserveBytes = 0, seed = 3 } = settings;
   const { clock } = group;
-  const hardState = await HardStateFile.open(disk.raft, crc32c);
-  const configuration = await ConfigurationFile.open(disk.raft, crc32c);
-  if (configuration.kept === undefined) await configuration.write({ id: 0, contacts: [], history: [], replica: true });
-  const log = await Log.open(disk.log, {
-    ...{ logId, crc32c, durableIndex: hardState.current.commit },
-    ...(segmentBytesMax !== undefined && { segmentBytesMax }),
-  });
   const uplink = new MemoryUplink(group);
   const logger = new MemoryLogger();
   const random = seededRandom(seed);
   const fatal: unknown[] = [];
-  const contacts = settings.sources?.map((name) => ({ name, rpcAddr: `${name}:8400` }));
-  const replica = await Replica.start({
-    ...{ log, hardState, configuration, uplink, retention, clock, logger, clusterId: logId },
-    diskReserve: await DiskReserve.open(disk.log, reserveBytes, clock, () => undefined),
-    sources: () => contacts ?? configuration.kept?.contacts ?? [],
+  const answering: { service?: CommitLog } = {};
+  const { sources } = settings;
+  const configuration = await ConfigurationFile.open(disk.raft, crc32c);
+  if (configuration.kept === undefined) {
+    const contacts = (sources ?? []).map((name, place) => memberOf(name, place + 1));
+    await configuration.write({ id: 0, contacts, history: [], replica: true });
+  }
+  if (sources !== undefined) for (const name of names) if (!sources.includes(name)) uplink.cutOff.add(name);
+  const started = await startFollowing({
+    settings: {
+      ...{ name: 'r1', rpcAddr: 'r1:8400', httpAddr: '', version: '', startJoinAddrs: [] },
+      ...{ diskReserveBytes: reserveBytes, retention, ...(segmentBytesMax !== undefined && { segmentBytesMax }) },
+    },
+    directory: dataDirectoryOf('uuid-of-r1', disk),
+    gossip: group.gossip.node({ name: 'r1', tags: new Map() }),
+    gates: {
+      commitLog: { open: (service) => (answering.service = service) },
+      cluster: { open: () => undefined },
+    },
+    peerService: { setDesk: () => undefined, setEntries: () => undefined, setReplicas: () => undefined },
+    ...{ crc32c, clock, logger, signal: forever },
     random: (n) => Math.floor(random() * n),
     onFatal: (error) => fatal.push(error),
+    uplink: () => uplink,
   });
-  const cluster = new ReplicaCluster({ replica, uplink, log, self: { name: 'r1' }, clusterId: logId });
-  const service = new CommitLogService(replica, log);
-  const stop = async (): Promise<void> => {
-    await group.settled(replica.close());
-    await log.close();
-    await hardState.close();
-  };
-  return { replica, cluster, service, log, uplink, logger, fatal, stop };
+  const { consensus: replica, cluster } = started.work;
+  const { service } = answering;
+  if (service === undefined) throw new Error('the replica serves nothing');
+  const stop = (): Promise<void> => group.settled(started.close());
+  return { replica, cluster, service, log: started.log, uplink, logger, fatal, stop };
 }
 
 export const names = ['n1', 'n2', 'n3'];

@@ -1,5 +1,4 @@
-import { MembershipError } from '../../src/application/cluster.js';
-import type { ClusterService } from '../../src/application/cluster-service.js';
+import { type Cluster, MembershipError } from '../../src/application/cluster.js';
 import type { Configuration } from '../../src/application/configuration.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import type { Chance } from './chance.js';
@@ -18,7 +17,6 @@ export class Administrator implements Administration {
     private readonly world: World,
     private readonly chance: Chance,
     private readonly machines: readonly Machine[],
-    private readonly addresses: readonly string[],
   ) {}
 
   stop(): void {
@@ -70,8 +68,8 @@ export class Administrator implements Administration {
       (cluster, signal) => cluster.removeMember(name, signal),
       () => {
         this.world.mark('member removed');
-        const machine = this.machines.find((each) => each.name === name);
-        if (machine !== undefined && this.chance.percent(70)) machine.retire(this.addresses);
+        const configuration = this.#newest();
+        if (configuration !== undefined && this.chance.percent(70)) this.#retireRemoved(configuration);
       },
     );
   }
@@ -84,7 +82,7 @@ export class Administrator implements Administration {
     // One that rot has come over is the only one that may be lost.
     const rotten = this.machines.find(({ rot }) => rot.isThere);
     this.world.mark('disk lost');
-    (rotten ?? this.machines.find((machine) => machine.name === name))?.wipe(this.addresses);
+    (rotten ?? this.machines.find((machine) => machine.name === name))?.wipe();
   }
 
   wholeMembers(): readonly Machine[] {
@@ -98,18 +96,22 @@ export class Administrator implements Administration {
       votersOutgoing.length === 0 &&
       found.length === members.length &&
       members.every(({ id }) => voters.includes(id)) &&
-      this.machines.every((machine) => !machine.inUse || found.includes(machine));
+      this.machines.every((machine) => !machine.inUse || machine.isReplica || found.includes(machine));
     return isWhole && members.length >= votersMin ? found : [];
   }
 
-  /** Those that were removed, whether or not anybody was told so. */
-  #retireRemoved({ members, index }: Configuration): void {
+  /** Those that were removed, whether or not anybody was told so: an id that was given out comes back no more. */
+  #retireRemoved({ members, lastId }: Configuration): void {
     for (const machine of this.machines) {
-      const own = machine.node?.configuration;
-      const wasMember = own !== undefined && own.index > 0 && own.index <= index;
-      if (wasMember && machine.inUse && !members.some(({ uuid }) => uuid === machine.uuid))
-        machine.retire(this.addresses);
+      const id = machine.node?.status.id ?? Infinity;
+      if (machine.inUse && id <= lastId && !members.some((member) => member.id === id)) this.#goesOn(machine);
     }
+  }
+
+  /** One that was removed is given up, or comes back with what it has. */
+  #goesOn(machine: Machine): void {
+    if (this.chance.percent(50)) machine.retire();
+    else machine.kill('all');
   }
 
   /** As whoever leads the highest term has it. */
@@ -120,7 +122,7 @@ export class Administrator implements Administration {
   }
 
   /** At any machine; an answer that no operator may get ends the run. */
-  #ask<T>(what: string, act: (cluster: ClusterService, signal: AbortSignal) => Promise<T>, onDone: () => void): void {
+  #ask<T>(what: string, act: (cluster: Cluster, signal: AbortSignal) => Promise<T>, onDone: () => void): void {
     const { process, cluster, name } = this.chance.pick(this.machines.filter(({ inUse }) => inUse));
     if (process === undefined || cluster === undefined) return;
     this.world.note(`${name} is asked to ${what}`);

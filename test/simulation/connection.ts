@@ -1,4 +1,4 @@
-import type { CommitLogService } from '../../src/application/commit-log-service.js';
+import type { CommitLog } from '../../src/application/commit-log.js';
 import type { Machine } from './machine.js';
 import type { SimulatedProcess } from './simulated-process.js';
 import type { World } from './world.js';
@@ -37,7 +37,7 @@ export class Connection {
   call<T>(
     what: string,
     patienceMs: number,
-    act: (service: CommitLogService, signal: AbortSignal) => Promise<T>,
+    act: (service: CommitLog, signal: AbortSignal) => Promise<T>,
   ): Promise<Answer<T>> {
     const { world, process, machine } = this;
     const label = `${this.name} ${what}`;

@@ -20,6 +20,7 @@ const faultKinds = [
   'disk error',
   'full disk',
   'graceful stop',
+  'move',
   'transfer',
   'membership',
   'membership',
@@ -177,6 +178,10 @@ export class Faults {
         return;
       case 'graceful stop':
         machine.stop();
+        return;
+      case 'move':
+        // A majority that moves at once finds nobody who knows where it is, and elects nobody.
+        if (!machines.some(({ isMoving }) => isMoving)) machine.move();
         return;
       case 'transfer':
         this.administration.transferLeadership();

@@ -1,33 +1,22 @@
-import { crc32c } from '../../src/adapters/checksum/crc32c.js';
-import type { FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
-import { ClusterService } from '../../src/application/cluster-service.js';
-import { CommitLogService } from '../../src/application/commit-log-service.js';
-import type { Configuration, Member } from '../../src/application/configuration.js';
-import { ConfigurationFile } from '../../src/application/configuration-file.js';
-import { DiskReserve } from '../../src/application/disk-reserve.js';
-import { joinCluster, JoinRefusedError } from '../../src/application/joining.js';
-import type { Logger } from '../../src/application/ports/logger.js';
-import { CommittedEntries } from '../../src/application/log-repair-desk.js';
-import { watchDamage } from '../../src/application/log-repair-watch.js';
-import { RaftNode } from '../../src/application/raft-node.js';
+import type { AfterCrashOptions, FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
+import type { Cluster } from '../../src/application/cluster.js';
+import type { CommitLog } from '../../src/application/commit-log.js';
+import { JoinRefusedError } from '../../src/application/joining.js';
+import type { MemberSettings } from '../../src/application/node/node-dependencies.js';
+import type { RaftNode } from '../../src/application/raft-node.js';
 import type { RaftNodeOptions } from '../../src/application/raft-options.js';
 import { isNoSpaceError } from '../../src/domain/log/directory.js';
 import { CorruptRangeError } from '../../src/domain/log/errors.js';
-import { HardStateFile } from '../../src/domain/log/hard-state.js';
-import { Log } from '../../src/domain/log/log.js';
-import type { Seal } from '../../src/domain/log/record-batch.js';
-import type { AfterCrashOptions } from '../../src/adapters/memory/faulty-directory.js';
+import type { Log } from '../../src/domain/log/log.js';
 import type { Chance } from './chance.js';
 import { DiskRot } from './disk-rot.js';
-import { addressOf, type Listener, type Network } from './network.js';
-import { beginRepair, forgetDamage, type Repairing, type RepairingOptions } from './repairing.js';
+import { Life, type Surroundings } from './life.js';
+import type { Listener } from './network.js';
 import { SimulatedDisk } from './simulated-disk.js';
-import { SimulatedEntrySource } from './simulated-entry-source.js';
 import { SimulatedProcess } from './simulated-process.js';
-import { SimulatedTransport } from './simulated-transport.js';
-import { StoreMirror } from './store-mirror.js';
-import type { Watched, Witness } from './witness.js';
-import { InvariantError, type World } from './world.js';
+import type { StoreMirror } from './store-mirror.js';
+import type { Watched } from './witness.js';
+import { InvariantError } from './world.js';
 
 export const timing = { tickMs: 100, electionTicks: 10 } as const;
 /** The longest wait of a follower before it campaigns. */
@@ -35,46 +24,25 @@ export const electionTimeoutMs = 2 * timing.tickMs * timing.electionTicks;
 
 export const diskReserveBytes = 64 * 1024;
 
-/** All machines of a run share these. */
-export interface Surroundings {
-  readonly world: World;
-  readonly network: Network;
-  readonly witness: Witness;
-  readonly seal: Seal;
-  /** Changes what a process is built of: how negative controls get their bug. */
-  readonly tamper: (options: RaftNodeOptions) => RaftNodeOptions;
-  /** Nodes take part without a repair. */
-  readonly forgetsDamage: boolean;
-  /** Changes what a process serves with. */
-  readonly tamperNode: (node: RaftNode) => RaftNode;
-}
-
-/** What a machine that has no cluster yet does first. */
+/** What a machine whose disk knows of no cluster does first: a member begins one, or joins one. */
 export type Beginning =
-  /** It is one of those that found the cluster. */
-  | { readonly kind: 'found'; readonly id: number; readonly configuration: Configuration }
-  /** It asks these until one lets it in. */
-  | { readonly kind: 'join'; readonly addresses: readonly string[] };
+  | { readonly kind: 'bootstrap' }
+  /** It begins a cluster with others that wait as well, so many in all. */
+  | { readonly kind: 'bootstrap-expect'; readonly nodes: number }
+  | { readonly kind: 'join' }
+  /** It is no member, and follows those. */
+  | { readonly kind: 'replica' };
 
-interface Life {
-  readonly process: SimulatedProcess;
-  readonly listener: Listener;
-  node?: RaftNode;
-  service?: CommitLogService;
-  cluster?: ClusterService;
-  mirror?: StoreMirror;
-  log?: Log;
-  /** While the log is repaired. */
-  repair?: Repairing | undefined;
-  /** Lets go of everything, as a process does that was asked to end. */
-  close?: () => Promise<void>;
+export interface MachineSettings extends Pick<MemberSettings, 'segmentBytesMax' | 'retention' | 'deadMemberTimeoutMs'> {
+  /** Where other nodes may be found now. */
+  readonly addresses: () => readonly string[];
 }
 
 /** A machine with its disk, and the processes that run on it one after the other. */
 export class Machine implements Watched {
   readonly disk: SimulatedDisk;
   readonly rot: DiskRot;
-  readonly address: string;
+  address: string;
   uuid: string;
   /** Started again by itself after it died; off while a fault wants it dead. */
   supervised = true;
@@ -82,20 +50,29 @@ export class Machine implements Watched {
   inUse = true;
   #lives = 0;
   #disks = 1;
+  #moves = 0;
+  /** It is at another address, and no configuration says so yet. */
+  isMoving = false;
+  /** As which member the node on this disk last ran Raft. */
+  #id: number | undefined;
   #life: Life | undefined;
   readonly #chance: Chance;
 
   constructor(
     readonly name: string,
     private readonly around: Surroundings,
-    public beginning: Beginning,
-    private readonly settings: { readonly segmentBytesMax: number; readonly retentionBytes: number | undefined },
+    private beginning: Beginning,
+    private readonly settings: MachineSettings,
   ) {
     this.#chance = around.world.chance.fork(name);
     this.disk = new SimulatedDisk(this.#chance.fork('disk'));
     this.rot = new DiskRot(this.disk, around.seal);
-    this.address = addressOf(name);
-    this.uuid = `${name}-disk-1`;
+    this.address = `${name}:8400`;
+    this.uuid = uuidOf(name, 1);
+  }
+
+  get isReplica(): boolean {
+    return this.beginning.kind === 'replica';
   }
 
   get process(): SimulatedProcess | undefined {
@@ -103,14 +80,14 @@ export class Machine implements Watched {
   }
 
   get node(): RaftNode | undefined {
-    return this.process && this.#life?.node;
+    return this.process && this.#life?.member?.raft?.node;
   }
 
-  get service(): CommitLogService | undefined {
+  get service(): CommitLog | undefined {
     return this.process && this.#life?.service;
   }
 
-  get cluster(): ClusterService | undefined {
+  get cluster(): Cluster | undefined {
     return this.process && this.#life?.cluster;
   }
 
@@ -123,12 +100,13 @@ export class Machine implements Watched {
     return this.process && this.#life?.log;
   }
 
-  get repair(): Repairing | undefined {
-    return this.process && this.#life?.repair;
+  /** How far the repair of its log is. */
+  get repair(): string | undefined {
+    return this.process && this.#life?.member?.repair;
   }
 
   get highWatermark(): number | undefined {
-    return this.node?.highWatermark;
+    return this.process && this.#life?.highWatermark;
   }
 
   /** The log's directory, to be read past the clock. */
@@ -139,15 +117,21 @@ export class Machine implements Watched {
   start(): void {
     if (this.process !== undefined || !this.inUse) return;
     this.#lives += 1;
-    const { world, network } = this.around;
+    const { around, name, address, uuid, disk, rot, isReplica } = this;
+    const { world, network } = around;
     const skewMs = this.#chance.between(-2_000, 2_000);
-    const process = new SimulatedProcess(world, `${this.name}.${this.#lives}`, skewMs);
-    const listener: Listener = { machine: this.name, process, self: 0, heard: new Map() };
-    const life: Life = { process, listener };
+    const process = new SimulatedProcess(world, `${name}.${this.#lives}`, skewMs);
+    const listener: Listener = { machine: name, address, process, self: 0, heard: new Map() };
+    const life: Life = new Life({
+      ...{ around, process, listener, chance: this.#chance, disk, rot, uuid, isReplica },
+      settings: this.#memberSettings(),
+      onFatal: (error) => this.#failed(life, error),
+      onRaft: (options) => this.#runsRaft(options),
+    });
     this.#life = life;
     process.schedule(0, 'starts', () => {
-      network.listen(this.address, listener);
-      this.#open(life).catch((error: unknown) => this.#failedToStart(life, error));
+      network.listen(listener);
+      life.start().catch((error: unknown) => this.#failedToStart(life, error));
     });
   }
 
@@ -162,33 +146,58 @@ export class Machine implements Watched {
   }
 
   /** The machine comes back with an empty disk, under the same name: a node that is new. */
-  wipe(addresses: readonly string[]): void {
+  wipe(): void {
     this.around.world.note(`${this.name} loses its disk`);
     this.process?.end();
     this.disk.wipe();
     this.rot.forget();
     this.#disks += 1;
-    this.uuid = `${this.name}-disk-${this.#disks}`;
-    this.beginning = { kind: 'join', addresses };
+    this.uuid = uuidOf(this.name, this.#disks);
+    this.#id = undefined;
+    this.isMoving = false;
+    // One that was to begin the cluster must not do so again, where it is cut off from the others.
+    if (this.beginning.kind === 'bootstrap') this.beginning = { kind: 'join' };
     this.around.witness.forget(this.name);
     this.#restartAfter(1_000);
   }
 
+  /** The machine comes back at another address, with all that it has. */
+  move(): void {
+    if (this.process === undefined) return;
+    this.#moves += 1;
+    this.isMoving = !this.isReplica;
+    this.address = `${this.name}-${this.#moves}:8400`;
+    this.around.world.note(`${this.name} moves to ${this.address}`);
+    if (this.#chance.percent(50)) this.stop();
+    else this.kill('all');
+  }
+
+  /** Looks whether the cluster knows where it has moved to. */
+  noteMove(): void {
+    if (!this.isMoving) return;
+    const isKnown = this.node?.configuration.members.some(
+      ({ uuid, rpcAddr }) => uuid === this.uuid && rpcAddr === this.address,
+    );
+    if (isKnown !== true) return;
+    this.isMoving = false;
+    this.around.world.mark('moved');
+  }
+
   /** The machine is out of the cluster, and may come back as a new one. */
-  retire(addresses: readonly string[]): void {
+  retire(): void {
     this.inUse = false;
-    this.wipe(addresses);
+    this.wipe();
   }
 
   /** SIGTERM: the node hands over, closes, and the process ends. */
   stop(): void {
     const life = this.#life;
-    if (life?.close === undefined || !life.process.alive) return;
+    if (life === undefined || !life.process.alive || life.stopping.signal.aborted) return;
     this.around.world.note(`${this.name} is asked to stop`);
     const end = (): void => {
       if (life.process.alive) this.kill('all');
     };
-    life.close().then(
+    life.stop().then(
       () => {
         this.around.world.mark('stopped gracefully');
         life.process.schedule(1, 'has stopped', end);
@@ -197,6 +206,38 @@ export class Machine implements Watched {
     );
     // As the service manager does with one that does not end.
     life.process.schedule(15_000, 'is not waited for any longer', end);
+  }
+
+  #memberSettings(): MemberSettings {
+    const { name, address: rpcAddr, beginning, settings } = this;
+    const { segmentBytesMax, retention, deadMemberTimeoutMs, addresses } = settings;
+    return {
+      ...{ name, rpcAddr, httpAddr: '', version: '0', startJoinAddrs: addresses(), diskReserveBytes, timing },
+      ...{ retention, deadMemberTimeoutMs, ...(segmentBytesMax !== undefined && { segmentBytesMax }) },
+      bootstrap: beginning.kind === 'bootstrap',
+      bootstrapExpect: beginning.kind === 'bootstrap-expect' ? beginning.nodes : 0,
+    };
+  }
+
+  #runsRaft({ id, configuration: { kept } }: RaftNodeOptions): void {
+    const { world } = this.around;
+    const before = this.#id;
+    this.#id = id;
+    const wasAlone = kept?.contacts.length === 0;
+    if (before !== undefined && id > before) world.mark('rejoined under a new id');
+    else if (before === undefined && !wasAlone) world.mark('a node joined');
+    else if (before === undefined)
+      world.mark(this.beginning.kind === 'bootstrap' ? 'bootstrapped' : 'bootstrap-expect');
+  }
+
+  #failed(life: Life, error: unknown): void {
+    const { world } = this.around;
+    world.note(`${life.process.name} has a fatal error: ${describeError(error)}`);
+    world.mark('fatal');
+    // The whole machine: after a failed sync its page cache says of lost data that it is there.
+    life.process.schedule(1, 'exits', () => this.kill(this.#chance.percent(50) ? 'all' : 'random'));
+    if (!this.#isForeseen(error))
+      world.fail(new InvariantError('fatal', `${life.process.name}: ${describeError(error)}`));
   }
 
   /** What a disk that fails, is full, or rots does to a log, and to what stands on it. */
@@ -216,6 +257,7 @@ export class Machine implements Watched {
 
   #failedToStart(life: Life, error: unknown): void {
     const { world } = this.around;
+    if (life.stopping.signal.aborted && error === life.stopping.signal.reason) return;
     const isTrouble =
       isNoSpaceError(error) ||
       error instanceof JoinRefusedError ||
@@ -225,153 +267,6 @@ export class Machine implements Watched {
     if (!isTrouble) world.fail(new InvariantError('start', `${this.name}: ${describeError(error)}`));
     else life.process.schedule(1, 'exits', () => this.kill(this.#chance.percent(50) ? 'all' : 'random'));
   }
-
-  async #open(life: Life): Promise<void> {
-    const { process, listener } = life;
-    const { world, network, witness, seal } = this.around;
-    const root = this.disk.directoryFor(process);
-    const raft = await root.subdirectory('raft');
-    const directory = await root.subdirectory('log');
-    const configuration = await ConfigurationFile.open(raft, crc32c);
-    const transport = new SimulatedTransport(network, listener);
-    const logger = this.#logger(process);
-    if (configuration.kept === undefined) await this.#begin(configuration, transport, logger, life);
-    const id = configuration.kept?.id ?? 0;
-    const hardState = await HardStateFile.open(raft, crc32c);
-    if (hardState.damage !== undefined) world.mark('torn hard state');
-    const log = await Log.open(directory, {
-      logId: seal.logId,
-      crc32c,
-      segmentBytesMax: this.settings.segmentBytesMax,
-      indexIntervalBytes: 512,
-      durableIndex: hardState.current.commit,
-      onNotice: (notice) => {
-        world.mark(`log: ${notice.kind}`);
-        world.note(`${process.name} log: ${JSON.stringify(notice)}`);
-      },
-    });
-    const self = { name: this.name, uuid: this.uuid, rpcAddr: this.address };
-    life.log = log;
-    for (const range of log.recovery.quarantined) {
-      world.mark('quarantined at open');
-      if (!(await this.rot.explains(range, log.lastIndex)))
-        throw new InvariantError('I11', `quarantined, and never damaged: ${JSON.stringify(range)}`);
-    }
-    const diskReserve = await DiskReserve.open(directory, diskReserveBytes, process.clock, () => undefined);
-    const repairing: RepairingOptions = {
-      ...{ world, log, hardState, configuration, id, diskReserve, logger, self },
-      clock: process.clock,
-      source: new SimulatedEntrySource(transport, listener, id, seal, this.#chance.fork(`${process.name} source`)),
-      clusterId: seal.logId,
-    };
-    if (this.around.forgetsDamage) await forgetDamage(repairing);
-    const repair = (life.repair = await beginRepair(repairing));
-    this.rot.repairing = repair !== undefined;
-    if (repair !== undefined) {
-      life.service = repair.service;
-      life.close = async () => {
-        delete life.close;
-        await repair.stop();
-        await log.close();
-        await hardState.close();
-      };
-      if (!(await repair.repaired)) return;
-      this.rot.repairing = false;
-      delete life.close;
-    }
-    const mirror = new StoreMirror(await this.rot.entries(false), log);
-    mirror.watch(
-      log,
-      (from, lastIndex) => {
-        witness.cutting(this.name, from);
-        if (from <= lastIndex) world.mark('conflicting suffix truncated');
-      },
-      () => {
-        world.mark('follower reset by snapshot');
-        const { voters } = configuration.current.confState;
-        if (!voters.includes(id)) world.mark('snapshot during a membership change');
-      },
-    );
-    const options: RaftNodeOptions = {
-      log,
-      hardState,
-      configuration,
-      id,
-      self,
-      seal,
-      clock: process.clock,
-      random: this.#chance.fork(process.name).below,
-      transport,
-      diskReserve,
-      retention: this.settings.retentionBytes === undefined ? {} : { bytesMax: this.settings.retentionBytes },
-      timing,
-      logger,
-      onFatal: (error) => {
-        world.note(`${process.name} has a fatal error: ${describeError(error)}`);
-        world.mark('fatal');
-        // The whole machine: after a failed sync its page cache says of lost data that it is there.
-        process.schedule(1, 'exits', () => this.kill(this.#chance.percent(50) ? 'all' : 'random'));
-        if (!this.#isForeseen(error))
-          world.fail(new InvariantError('fatal', `${process.name}: ${describeError(error)}`));
-      },
-    };
-    life.mirror = mirror;
-    const started = await RaftNode.start(this.around.tamper(options));
-    const node = this.around.tamperNode(started);
-    const cluster = new ClusterService({ node, transport, clock: process.clock, logger, self, clusterId: seal.logId });
-    listener.cluster = cluster;
-    listener.joinDesk = cluster;
-    listener.entries = new CommittedEntries({ node, log });
-    const { clock } = process;
-    const stopWatching = watchDamage({ log, configuration, id, clock, logger, onFatal: options.onFatal });
-    life.node = node;
-    life.cluster = cluster;
-    life.service = new CommitLogService(node, log);
-    life.close = async () => {
-      delete life.close;
-      await node.handOver();
-      await Promise.all([cluster.close(), stopWatching()]);
-      await node.close();
-      await log.close();
-      await hardState.close();
-    };
-    await repair?.end();
-    delete life.repair;
-    world.note(`${process.name} serves, watermark ${node.highWatermark}`);
-  }
-
-  async #begin(
-    configuration: ConfigurationFile,
-    transport: SimulatedTransport,
-    logger: Logger,
-    { process, listener }: Life,
-  ): Promise<void> {
-    const { beginning, name, uuid, address: rpcAddr } = this;
-    if (beginning.kind === 'found') {
-      const { members } = beginning.configuration;
-      await configuration.write({ id: beginning.id, contacts: members, history: [beginning.configuration] });
-      return;
-    }
-    const joiner = { name, uuid, rpcAddr, bootstrapExpect: 0 };
-    listener.joinDesk = { admit: () => Promise.resolve({ kind: 'waiting', joiner }) };
-    const { signal } = new AbortController();
-    const addresses = (): readonly string[] => beginning.addresses;
-    const joined = await joinCluster({ transport, addresses, joiner, clock: process.clock, logger, signal });
-    if (joined.kind !== 'member') throw new InvariantError('start', `${name} began a cluster of its own`);
-    await configuration.write(joined.kept);
-    this.around.world.mark('a node joined');
-  }
-
-  #logger(process: SimulatedProcess): Logger {
-    const { world } = this.around;
-    const say =
-      (level: string) =>
-      (fields: object, message: string): void => {
-        world.note(`${process.name} ${level}: ${message} ${JSON.stringify(fields)}`);
-        if (!message.startsWith('raft:')) world.mark(`says: ${message}`);
-      };
-    return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
-  }
 }
 
 export function describeError(error: unknown): string {
@@ -380,13 +275,8 @@ export function describeError(error: unknown): string {
   return `${error.stack ?? error.message}${cause}`;
 }
 
-/** The configuration of a cluster that begins with these voters, numbered from 1. */
-export function foundingConfiguration(members: readonly Member[]): Configuration {
-  const voters = members.map(({ id }) => id);
-  return {
-    index: 0,
-    confState: { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
-    members,
-    lastId: Math.max(...voters),
-  };
+/** The UUID of a machine's disk. */
+function uuidOf(name: string, disk: number): string {
+  const hex = Array.from(name, (letter) => letter.charCodeAt(0).toString(16)).join('');
+  return `00000000-0000-4000-8000-${hex.padStart(8, '0').slice(-8)}${disk.toString(16).padStart(4, '0')}`;
 }

@@ -14,11 +14,7 @@ const triesMax = 3;
  * something was found, and empties it where nobody keeps any more what it lacks. Ends when every member's stores are
  * whole. Throws `InvariantError` where they do not become so.
  */
-export async function mend(
-  world: World,
-  members: () => readonly Machine[],
-  addresses: readonly string[],
-): Promise<void> {
+export async function mend(world: World, members: () => readonly Machine[]): Promise<void> {
   const rotten = async (): Promise<Machine[]> => {
     const found: Machine[] = [];
     for (const machine of members()) if (!(await machine.rot.look())) found.push(machine);
@@ -45,15 +41,15 @@ export async function mend(
       throw new InvariantError(
         'I11',
         `${machine.name} is damaged from entry ${from} on and not repaired, though ${keeper.name} keeps that ` +
-          `(${machine.repair?.inWords ?? 'it serves'})`,
+          `(${machine.repair ?? 'it serves'})`,
       );
     world.mark('emptied, since nobody keeps what is damaged');
-    machine.wipe(addresses);
+    machine.wipe();
     await world.run(world.nowMs + patienceMs, () => machine.node !== undefined);
   }
 }
 
-const hopeless = (machine: Machine): boolean => machine.repair?.inWords.startsWith('nobody keeps') === true;
+const hopeless = (machine: Machine): boolean => machine.repair?.startsWith('nobody keeps') === true;
 
 /** Reads every entry, so that what is damaged is found. */
 async function readThrough(world: World, machine: Machine): Promise<void> {

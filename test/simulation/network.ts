@@ -2,10 +2,12 @@ import type { PeerReceiver } from '../../src/application/ports/peer-transport.js
 import type { Cluster } from '../../src/application/cluster.js';
 import type { EntryDesk } from '../../src/application/ports/entry-source.js';
 import type { JoinDesk } from '../../src/application/ports/join-transport.js';
+import type { ReplicaDesk } from '../../src/application/ports/replica-uplink.js';
 import type { Seal } from '../../src/domain/log/record-batch.js';
 import type { Message } from '../../src/domain/raft/message.js';
 import type { Chance } from './chance.js';
 import { copyMessage, describeMessage } from './message-copy.js';
+import type { SimulatedGossip } from './simulated-gossip.js';
 import type { SimulatedProcess } from './simulated-process.js';
 import type { World } from './world.js';
 
@@ -32,6 +34,8 @@ export const fairWeather: Readonly<NetworkWeather> = {
 /** A process that listens at an address. */
 export interface Listener {
   readonly machine: string;
+  /** HOST:PORT. */
+  readonly address: string;
   readonly process: SimulatedProcess;
   /** Raft id; 0 while it is in no cluster. */
   self: number;
@@ -41,6 +45,8 @@ export interface Listener {
   cluster?: Cluster;
   joinDesk?: JoinDesk;
   entries?: EntryDesk;
+  replicas?: ReplicaDesk;
+  gossip?: SimulatedGossip;
 }
 
 interface Lane {
@@ -48,8 +54,6 @@ interface Lane {
   epoch: number;
   lastArrivalMs: number;
 }
-
-export const addressOf = (machine: string): string => `${machine}:8400`;
 
 /** What a negative control does to a message that arrives; undefined: it is swallowed. */
 export type MessageFilter = (message: Message, from: string, to: string) => Message | undefined;
@@ -73,8 +77,8 @@ export class Network {
     private readonly seal: Seal,
   ) {}
 
-  listen(address: string, listener: Listener): void {
-    this.#listeners.set(address, listener);
+  listen(listener: Listener): void {
+    this.#listeners.set(listener.address, listener);
   }
 
   /** Nobody, where the process there has ended. */
@@ -118,7 +122,7 @@ export class Network {
         onLost();
         return;
       }
-      to.heard.set(copy.from, addressOf(from.machine));
+      to.heard.set(copy.from, from.address);
       const received = this.filter(copy, from.machine, to.machine);
       if (received !== undefined) to.receiver?.receive(received);
     };

@@ -5,14 +5,8 @@ import type { Control } from './controls.js';
 import { Faults, type FaultKind } from './faults.js';
 import { BitRot } from './bit-rot.js';
 import { History } from './history.js';
-import {
-  describeError,
-  electionTimeoutMs,
-  foundingConfiguration,
-  Machine,
-  type Beginning,
-  type Surroundings,
-} from './machine.js';
+import type { Surroundings } from './life.js';
+import { describeError, electionTimeoutMs, Machine, type Beginning, type MachineSettings } from './machine.js';
 import { Administrator } from './administrator.js';
 import { Shown } from './shown.js';
 import { mend } from './mending.js';
@@ -57,7 +51,6 @@ class Run {
   readonly machines: readonly Machine[];
   readonly #seal: Seal = { crc32c, logId: Uint8Array.from({ length: 16 }, (_, place) => 0x51 + place) };
   readonly #administrator: Administrator;
-  readonly #addresses: readonly string[];
   readonly #producers: Producer[] = [];
   readonly #readers: (Reader | Follower)[] = [];
 
@@ -76,37 +69,35 @@ class Run {
       tamperNode: (node) => control?.tamperNode?.(node) ?? node,
     };
     const voters = options.nodes ?? (chance.percent(70) ? 3 : 5);
-    const members = Array.from({ length: voters }, (_, place) => ({
-      id: place + 1,
-      name: `n${place + 1}`,
-      uuid: `n${place + 1}-disk-1`,
-      rpcAddr: `n${place + 1}:8400`,
-    }));
-    const settings = {
+    const away = world.chance.fork('away');
+    const settings: MachineSettings = {
       segmentBytesMax: chance.pick([2_000, 8_000, 1 << 20]),
-      retentionBytes: chance.percent(50) ? chance.pick([4_000, 20_000]) : undefined,
+      retention: chance.percent(50) ? { bytesMax: chance.pick([4_000, 20_000]) } : {},
+      deadMemberTimeoutMs: away.percent(40) ? away.between(2_000, 12_000) : 0,
+      addresses: () => this.machines.filter(({ inUse }) => inUse).map(({ address }) => address),
     };
-    const addresses = (this.#addresses = members.map(({ rpcAddr }) => rpcAddr));
     const grown = chance.percent(40);
-    const founding = foundingConfiguration(grown ? members.slice(0, 1) : members);
-    const founders = members.map(({ id, name }) => {
-      const begins = id <= founding.members.length;
-      const beginning: Beginning = begins
-        ? { kind: 'found', id, configuration: founding }
-        : { kind: 'join', addresses };
-      return new Machine(name, around, beginning, settings);
+    const founders = Array.from({ length: voters }, (_, place) => {
+      const beginning: Beginning = !grown
+        ? { kind: 'bootstrap-expect', nodes: voters }
+        : { kind: place === 0 ? 'bootstrap' : 'join' };
+      return new Machine(`n${place + 1}`, around, beginning, settings);
     });
     const spares = Array.from({ length: spareMachines }, (_, place) => {
-      const spare = new Machine(`s${place + 1}`, around, { kind: 'join', addresses }, settings);
+      const spare = new Machine(`s${place + 1}`, around, { kind: 'join' }, settings);
       spare.inUse = false;
       return spare;
     });
-    this.machines = [...founders, ...spares];
-    this.#administrator = new Administrator(world, world.chance.fork('administrator'), this.machines, addresses);
+    const replicas = away.percent(50) ? [new Machine('x1', around, { kind: 'replica' }, settings)] : [];
+    this.machines = [...founders, ...spares, ...replicas];
+    this.#administrator = new Administrator(world, world.chance.fork('administrator'), this.machines);
     this.network.onSend = (message) => this.#check(() => this.witness.sent(message));
     world.observe(() => this.#check(() => this.witness.look(this.machines)));
+    world.observe(() => {
+      for (const machine of this.machines) machine.noteMove();
+    });
     control?.prepare?.(this);
-    for (const machine of founders) machine.start();
+    for (const machine of [...founders, ...replicas]) machine.start();
     this.#startClients(this.machines);
   }
 
@@ -131,7 +122,7 @@ class Run {
     faults.heal();
     this.#administrator.stop();
     await this.#progress();
-    await mend(world, () => this.#members(), this.#addresses);
+    await mend(world, () => this.#members());
     for (const client of [...this.#producers, ...this.#readers]) client.stopped = true;
     await this.#converge();
     await this.#compareStores(true);
@@ -184,7 +175,7 @@ class Run {
   async #converge(): Promise<void> {
     const { world, witness } = this;
     const lagging = (): Machine[] =>
-      this.#members().filter(({ highWatermark }) => highWatermark !== witness.highWatermark);
+      this.#copies().filter(({ highWatermark }) => highWatermark !== witness.highWatermark);
     // What was under way ends.
     await world.run(world.nowMs + 5_000);
     await world.run(world.nowMs + 10 * electionTimeoutMs, () => lagging().length === 0);
@@ -205,10 +196,15 @@ class Run {
     return this.machines.filter(({ uuid }) => uuids.has(uuid));
   }
 
+  /** The members and the replicas. */
+  #copies(): Machine[] {
+    return [...this.#members(), ...this.machines.filter(({ isReplica }) => isReplica)];
+  }
+
   /** Every store holds, byte for byte, what was committed, as far as its node showed it. */
   async #compareStores(final: boolean): Promise<void> {
     const { witness } = this;
-    for (const machine of final ? this.#members() : this.machines) {
+    for (const machine of final ? this.#copies() : this.machines) {
       const { mirror, highWatermark } = machine;
       if (mirror === undefined || mirror.dropping || highWatermark === undefined) continue;
       const stored = final

@@ -5,7 +5,7 @@ import type { Joiner, JoinAnswer, JoinTransport } from '../../src/application/po
 import type { Peer, PeerReceiver, PeerTransport } from '../../src/application/ports/peer-transport.js';
 import type { Records } from '../../src/domain/log/record-batch.js';
 import type { Message } from '../../src/domain/raft/message.js';
-import { addressOf, type Listener, type Network } from './network.js';
+import type { Listener, Network } from './network.js';
 
 /** How often a call that waits looks whether its link is still there. */
 const keepaliveMs = 2_000;
@@ -44,16 +44,24 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
     }
   }
 
-  append(to: number, records: Records, { expectedOffset }: ProposeOptions): Promise<AppendReceipt> {
+  append(to: number, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
+    return this.appendAt(this.#peers.get(to), records, options);
+  }
+
+  appendAt(address: string | undefined, records: Records, { expectedOffset }: ProposeOptions): Promise<AppendReceipt> {
     const copy = { payload: records.payload.slice(), count: records.count };
-    return this.call(this.#peers.get(to), 'forwarded append', ({ receiver }) =>
+    return this.call(address, 'forwarded append', ({ receiver }) =>
       receiver?.appendForwarded(copy, { ...(expectedOffset !== undefined && { expectedOffset }) }),
     );
   }
 
   clusterOf(to: number): Cluster {
+    return this.clusterAt(this.#peers.get(to));
+  }
+
+  clusterAt(address: string | undefined): Cluster {
     const call = <T>(what: string, act: (cluster: Cluster) => Promise<T>): Promise<T> =>
-      this.call(this.#peers.get(to), what, ({ cluster }) => cluster && act(cluster.forwarded ?? cluster));
+      this.call(address, what, ({ cluster }) => cluster && act(cluster.forwarded ?? cluster));
     return {
       status: (options) => call('status', (cluster) => cluster.status(options)),
       addMember: (member, signal) => call('add member', (cluster) => cluster.addMember(member, signal)),
@@ -115,7 +123,7 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
       };
       const lost = (): void => settle(() => reject(new OutcomeUnknownError(`the link broke during ${what}`)));
       const answer = (from: Listener, how: () => void): void => {
-        network.carry(from, addressOf(own.machine), 'calls', `answer to ${what}`, () => settle(how), lost);
+        network.carry(from, own.address, 'calls', `answer to ${what}`, () => settle(how), lost);
       };
       const look = (): void => {
         if (network.isCut(own.machine, to.machine) || network.isCut(to.machine, own.machine)) lost();

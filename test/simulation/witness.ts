@@ -9,6 +9,8 @@ export interface Watched {
   /** Of the process that runs there now; undefined while none serves. */
   readonly highWatermark: number | undefined;
   readonly mirror: StoreMirror | undefined;
+  /** It commits nothing itself. */
+  readonly isReplica?: boolean;
 }
 
 interface Seen {
@@ -57,7 +59,7 @@ export class Witness {
       if (isNewLife) seen.checkedIndex = 0;
       seen.mirror = mirror;
       seen.watermark = highWatermark;
-      this.#compare(machine.name, mirror, seen);
+      this.#compare(machine, mirror, seen);
     }
   }
 
@@ -104,7 +106,8 @@ export class Witness {
   }
 
   /** Everything a machine shows as committed must be what was committed there before, or come right behind it. */
-  #compare(name: string, mirror: StoreMirror, seen: Seen): void {
+  #compare(machine: Watched, mirror: StoreMirror, seen: Seen): void {
+    const { name } = machine;
     let shown = mirror.startOffset;
     let last = Math.max(seen.checkedIndex, mirror.firstIndex - 1);
     const before = mirror.at(last);
@@ -113,7 +116,7 @@ export class Witness {
       const entry = mirror.at(index);
       if (entry === undefined || entry.baseOffset + entry.recordCount > seen.watermark) break;
       if (entry.recordCount === 0) continue;
-      for (let sure = last + 1; sure <= index; sure++) this.#commit(name, mirror.at(sure));
+      for (let sure = last + 1; sure <= index; sure++) this.#commit(machine, mirror.at(sure));
       last = index;
       shown = entry.baseOffset + entry.recordCount;
     }
@@ -125,9 +128,11 @@ export class Witness {
       );
   }
 
-  #commit(name: string, entry: StoredEntry | undefined): void {
+  #commit({ name, isReplica = false }: Watched, entry: StoredEntry | undefined): void {
     if (entry === undefined) return;
     const known = this.committed[entry.index];
+    if (known === undefined && isReplica)
+      throw new InvariantError('I6', `${name} is a replica and shows ${describeEntry(entry)}, which nobody committed`);
     if (known !== undefined) {
       if (sameEntry(known, entry)) return;
       throw new InvariantError(

@@ -58,5 +58,3 @@ export interface PeerTransport {
   /** Closes all links. Idempotent. */
   close(): Promise<void>;
 }
-
-export const PeerTransport = Symbol('PeerTransport');

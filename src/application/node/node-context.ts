@@ -1,0 +1,73 @@
+import { HardStateFile } from '../../domain/log/hard-state.js';
+import { Log } from '../../domain/log/log.js';
+import { clusterIdInWords } from '../cluster-view.js';
+import { ConfigurationFile } from '../configuration-file.js';
+import { Discovery } from '../discovery.js';
+import { DiskReserve } from '../disk-reserve.js';
+import { assertRole } from '../replica-role.js';
+import type { Closeable } from './in-order.js';
+import type { NodeDependencies } from './node-dependencies.js';
+
+/** What a node has before it is in its cluster: what its disk says of it, and how it finds the others. */
+export interface NodeContext {
+  readonly self: { readonly name: string; readonly uuid: string; readonly rpcAddr: string };
+  readonly configuration: ConfigurationFile;
+  readonly hardState: HardStateFile;
+  readonly discovery: Discovery;
+  /** Whatever is opened is added here, to be closed where the start fails. */
+  readonly opened: Closeable[];
+}
+
+/** The log of a node that is in a cluster, and the space on its disk. */
+export interface NodeStorage {
+  readonly log: Log;
+  readonly diskReserve: DiskReserve;
+}
+
+/** Opens what stands before the log. Rejects with `WrongRoleError` where the data directory is one of the other role. */
+export async function openContext(
+  deps: NodeDependencies,
+  role: 'node' | 'replica',
+  opened: Closeable[],
+): Promise<NodeContext> {
+  const { settings, directory, gossip, crc32c, clock, logger, onFatal } = deps;
+  const { name, rpcAddr, httpAddr, version, startJoinAddrs } = settings;
+  const uuid = directory.nodeId;
+  const configuration = await ConfigurationFile.open(directory.raft, crc32c);
+  assertRole(configuration, role === 'replica');
+  if (configuration.current.members.length > 1) deps.assertPeersProve?.();
+
+  opened.push(gossip);
+  const clusterId = configuration.kept === undefined ? {} : { clusterId: clusterIdInWords(directory.logId) };
+  const tags = { role, uuid, rpcAddr, httpAddr, version, ...clusterId };
+  const discovery = await Discovery.start({ gossip, startJoinAddrs, tags, clock, logger, onFailure: onFatal });
+  opened.push(discovery);
+
+  const hardState = await HardStateFile.open(directory.raft, crc32c);
+  opened.push(hardState);
+  const { damage } = hardState;
+  if (damage !== undefined) logger.warn({ damage }, 'one of the two slots of the hard state is not whole');
+  return { self: { name, uuid, rpcAddr }, configuration, hardState, discovery, opened };
+}
+
+/** Opens the log of the node's cluster, and sees how much space is left for it. */
+export async function openStorage(deps: NodeDependencies, context: NodeContext): Promise<NodeStorage> {
+  const { settings, directory, crc32c, clock, logger } = deps;
+  const { openLog = (folder, options) => Log.open(folder, options) } = deps;
+  const { segmentBytesMax, segmentAgeMsMax, diskReserveBytes } = settings;
+  const { hardState, opened } = context;
+  const log = await openLog(directory.log, {
+    logId: directory.logId,
+    crc32c,
+    ...(segmentBytesMax !== undefined && { segmentBytesMax }),
+    ...(segmentAgeMsMax !== undefined && { segmentAgeMsMax }),
+    durableIndex: hardState.current.commit,
+    onNotice: (notice) => logger.warn(notice, `log: ${notice.kind}`),
+  });
+  opened.push(log);
+  const diskReserve = await DiskReserve.open(directory.log, diskReserveBytes, clock, (cause) =>
+    logger.warn({ cause }, 'cannot tell how much space is free'),
+  );
+  opened.push(diskReserve);
+  return { log, diskReserve };
+}

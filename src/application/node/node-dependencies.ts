@@ -1,0 +1,98 @@
+import type { Crc32c } from '../../domain/log/checksum.js';
+import type { Log } from '../../domain/log/log.js';
+import type { Seal } from '../../domain/log/record-batch.js';
+import type { Cluster } from '../cluster.js';
+import type { CommitLog } from '../commit-log.js';
+import type { Clock } from '../ports/clock.js';
+import type { DataDirectory } from '../ports/data-directory.js';
+import type { EntryDesk, EntrySource } from '../ports/entry-source.js';
+import type { Gossip } from '../ports/gossip.js';
+import type { JoinDesk, JoinTransport } from '../ports/join-transport.js';
+import type { Logger } from '../ports/logger.js';
+import type { PeerTransport } from '../ports/peer-transport.js';
+import type { ReplicaDesk, ReplicaUplink } from '../ports/replica-uplink.js';
+import type { RaftNode } from '../raft-node.js';
+import type { RaftTiming, Retention } from '../raft-options.js';
+
+/** What a node is told by its operator, be it a member or a replica. */
+export interface NodeSettings {
+  readonly name: string;
+  /** HOST:PORT where its peers reach it. */
+  readonly rpcAddr: string;
+  /** HOST:PORT of Connect, gRPC-Web and JSON. */
+  readonly httpAddr: string;
+  /** The version of golog. */
+  readonly version: string;
+  /** HOST:PORT of the gossip of nodes to begin with. */
+  readonly startJoinAddrs: readonly string[];
+  /** Space on the disk that appends leave free. */
+  readonly diskReserveBytes: number;
+  readonly retention: Retention;
+  /** See `LogOptions`. */
+  readonly segmentBytesMax?: number;
+  readonly segmentAgeMsMax?: number;
+}
+
+export interface MemberSettings extends NodeSettings {
+  /** Begin a cluster of one, unless `startJoinAddrs` lead to a cluster. */
+  readonly bootstrap: boolean;
+  /** Begin a cluster with this many nodes that wait for each other; 0: join one. */
+  readonly bootstrapExpect: number;
+  readonly timing: RaftTiming;
+  /** A member that is silent for so long is removed; 0: never. */
+  readonly deadMemberTimeoutMs: number;
+}
+
+/** Receives the calls of clients from the first moment on, and is told who answers them, again when that changes. */
+export interface StartupGates {
+  readonly commitLog: { open(commitLog: CommitLog): void };
+  readonly cluster: { open(cluster: Cluster): void };
+}
+
+/** Receives the calls of other nodes from the first moment on, and is told who answers them. */
+export interface PeerService {
+  /** Answers nodes that want to join. */
+  setDesk(desk: JoinDesk): void;
+  /** Answers members that repair their logs. */
+  setEntries(desk: EntryDesk): void;
+  /** Answers replicas. */
+  setReplicas(desk: ReplicaDesk): void;
+}
+
+/** What a node needs from outside, be it a member or a replica. */
+export interface NodeDependencies {
+  readonly settings: NodeSettings;
+  readonly directory: DataDirectory;
+  readonly gossip: Gossip;
+  readonly gates: StartupGates;
+  readonly peerService: PeerService;
+  readonly crc32c: Crc32c;
+  readonly clock: Clock;
+  /** A random integer of [0, n). */
+  readonly random: (n: number) => number;
+  readonly logger: Logger;
+  /** Called once when this node may not go on; the process must end. */
+  readonly onFatal: (error: unknown) => void;
+  /** Aborts when the node is to stop: a start in progress rejects then. */
+  readonly signal: AbortSignal;
+  /** Throws where peers have no way to prove who they are; called where the node's directory names other members. */
+  readonly assertPeersProve?: () => void;
+  /** Opens the log (default: `Log.open`). A simulation looks at what is opened, and damages it. */
+  readonly openLog?: typeof Log.open;
+}
+
+export interface MemberDependencies extends NodeDependencies {
+  readonly settings: MemberSettings;
+  readonly joinTransport: JoinTransport;
+  /** Opens the links to the other members, for batches of this log. */
+  readonly peerTransport: (seal: Seal) => PeerTransport;
+  /** Reads the logs of the other members, as the member with this Raft id. */
+  readonly entrySource: (id: number, seal: Seal) => EntrySource;
+  /** Starts the Raft driver (default: `RaftNode.start`). A simulation puts known bugs in. */
+  readonly startRaft?: typeof RaftNode.start;
+}
+
+export interface ReplicaDependencies extends NodeDependencies {
+  /** Reaches the members. The seal has an empty log id while the node knows of no cluster. */
+  readonly uplink: (seal: Seal) => ReplicaUplink;
+}

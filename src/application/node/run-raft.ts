@@ -1,0 +1,84 @@
+import type { Cluster } from '../cluster.js';
+import { ClusterService } from '../cluster-service.js';
+import { clusterStatusOf } from '../cluster-view.js';
+import { CommitLogService } from '../commit-log-service.js';
+import { CommittedEntries } from '../log-repair-desk.js';
+import { watchDamage } from '../log-repair-watch.js';
+import type { Consensus } from '../ports/consensus.js';
+import { RaftNode } from '../raft-node.js';
+import { reconcile } from '../reconciliation.js';
+import { FollowedEntries } from '../replica-desk.js';
+import { announceMove } from './enter-cluster.js';
+import { inOrder } from './in-order.js';
+import type { NodeContext, NodeStorage } from './node-context.js';
+import type { MemberDependencies, NodeDependencies } from './node-dependencies.js';
+
+/** A member that is in its cluster and whose log is open. */
+export interface MemberContext extends NodeContext, NodeStorage {
+  /** Its Raft id. */
+  readonly id: number;
+  /** The cluster knows this node by its name and address. */
+  readonly isKnown: boolean;
+}
+
+/** A member that runs Raft. */
+export interface RunningRaft {
+  readonly node: RaftNode;
+  readonly cluster: ClusterService;
+  /** Ends what is done besides Raft. */
+  stop(): Promise<void>;
+}
+
+/** Starts Raft, and what stands on it: the services, what other nodes are given, and what a leader looks after. */
+export async function runRaft(deps: MemberDependencies, member: MemberContext): Promise<RunningRaft> {
+  const { settings, directory, gossip, peerService, clock, logger, onFatal, random, crc32c } = deps;
+  const { startRaft = (options) => RaftNode.start(options) } = deps;
+  const { self, id, log, configuration, hardState, diskReserve } = member;
+  const clusterId = directory.logId;
+  const seal = { crc32c, logId: clusterId };
+  const transport = deps.peerTransport(seal);
+  const { retention, timing } = settings;
+  const files = { log, hardState, configuration, diskReserve };
+  const outside = { seal, clock, random, transport, logger, onFatal };
+  const node = await startRaft({ ...files, ...outside, id, self, retention, timing });
+
+  const cluster = new ClusterService({ node, transport, clock, logger, self, gossip, clusterId });
+  peerService.setDesk(cluster);
+  peerService.setEntries(new CommittedEntries({ node, log }));
+  peerService.setReplicas(new FollowedEntries({ node, log, id, clusterId, clock }));
+  openGates(deps, member, node, cluster);
+
+  const stopWatching = watchDamage({ log, configuration, id, clock, logger, onFatal });
+  const stopReconciling = reconcile({
+    gossip,
+    cluster,
+    status: () => clusterStatusOf({ node, self, clusterId }),
+    isLeader: () => node.isLeader,
+    deadMemberTimeoutMs: settings.deadMemberTimeoutMs,
+    clock,
+    logger,
+  });
+  const moving = new AbortController();
+  const moved = member.isKnown ? Promise.resolve() : announceMove(deps, member, id, moving.signal);
+  const stop = (): Promise<void> => {
+    moving.abort();
+    return inOrder(
+      () => moved,
+      () => cluster.close(),
+      () => stopWatching(),
+      () => stopReconciling(),
+    );
+  };
+  return { node, cluster, stop };
+}
+
+/** From here on calls of clients are answered. */
+export function openGates(
+  { gates }: NodeDependencies,
+  { log }: NodeStorage,
+  consensus: Consensus,
+  cluster: Cluster,
+): void {
+  gates.commitLog.open(new CommitLogService(consensus, log));
+  gates.cluster.open(cluster);
+}

@@ -1,0 +1,107 @@
+import type { Cluster } from '../cluster.js';
+import { DamagedNode, isDamaged } from '../damaged-log.js';
+import { leaveCluster } from '../leaving.js';
+import { LogRepair } from '../log-repair.js';
+import { enterCluster, reenterCluster } from './enter-cluster.js';
+import { closingOnFailure } from './in-order.js';
+import { openContext, openStorage } from './node-context.js';
+import type { MemberDependencies } from './node-dependencies.js';
+import { type MemberContext, openGates, runRaft, type RunningRaft } from './run-raft.js';
+import { type ClusterWork, StartedNode } from './started-node.js';
+
+/** What a member does in its cluster. */
+export interface MemberWork extends ClusterWork {
+  /** Undefined while the log is damaged. */
+  readonly raft: RunningRaft | undefined;
+  /** How far the repair of the log is; undefined while there is none. */
+  readonly repair: string | undefined;
+}
+
+/**
+ * Starts a member of the cluster: the one that its data directory knows, or the one that it joins, or a new one. A member
+ * whose log is damaged serves what it can while the log is repaired from its peers, and runs Raft after that. Resolves
+ * when it serves; waits for its cluster for ever. Where it rejects, what it opened is closed.
+ */
+export function startMember(deps: MemberDependencies): Promise<StartedNode<MemberWork>> {
+  return closingOnFailure(async (opened) => {
+    const context = await openContext(deps, 'node', opened);
+    const isNew = context.configuration.kept === undefined;
+    if (isNew) await enterCluster(deps, context);
+    deps.signal.throwIfAborted();
+    const storage = await openStorage(deps, context);
+    const isKnown = isNew || (await reenterCluster(deps, context, storage));
+    const id = context.configuration.kept?.id ?? 0;
+    const member: MemberContext = { ...context, ...storage, id, isKnown };
+
+    const repair = await prepareRepair(deps, member);
+    deps.signal.throwIfAborted();
+    const isWhole = repair === undefined && !isDamaged(member.log);
+    const work = isWhole ? raftWork(deps, member, await runRaft(deps, member)) : damagedWork(deps, member, repair);
+    return new StartedNode(context, storage, work);
+  });
+}
+
+function prepareRepair(deps: MemberDependencies, member: MemberContext): Promise<LogRepair | undefined> {
+  const { directory, crc32c, clock, logger } = deps;
+  const { log, hardState, configuration, id, diskReserve } = member;
+  const source = deps.entrySource(id, { crc32c, logId: directory.logId });
+  return LogRepair.prepare({ log, hardState, configuration, id, source, diskReserve, clock, logger });
+}
+
+function raftWork(deps: MemberDependencies, { self }: MemberContext, raft: RunningRaft): MemberWork {
+  return {
+    consensus: raft.node,
+    raft,
+    repair: undefined,
+    leave: () => leave(deps, raft.cluster, self.name),
+    settle: () => Promise.resolve(),
+    stop: () => raft.stop(),
+  };
+}
+
+/** Serves what can be read of a damaged log, and runs Raft once the log is repaired. */
+function damagedWork(deps: MemberDependencies, member: MemberContext, repair: LogRepair | undefined): MemberWork {
+  const { log, id, self, diskReserve } = member;
+  const configuration = member.configuration.current;
+  const clusterId = deps.directory.logId;
+  const damaged = new DamagedNode({ log, configuration, id, self, clusterId, ...(repair && { repair }) });
+  openGates(deps, member, damaged, damaged);
+
+  let raft: RunningRaft | undefined;
+  const stopping = new AbortController();
+  const repairAndRunRaft = async (): Promise<void> => {
+    if (repair === undefined) return;
+    await repair.run(stopping.signal);
+    raft = await runRaft(deps, member);
+    await damaged.close();
+  };
+  const repaired = repairAndRunRaft().catch((error: unknown) => {
+    if (!stopping.signal.aborted) deps.onFatal(error);
+  });
+  return {
+    get consensus() {
+      return raft?.node ?? damaged;
+    },
+    get raft() {
+      return raft;
+    },
+    get repair() {
+      return raft === undefined ? repair?.inWords : undefined;
+    },
+    leave: () => leave(deps, raft?.cluster ?? damaged, self.name),
+    settle: () => {
+      stopping.abort();
+      return repaired;
+    },
+    stop: async () => (raft === undefined ? diskReserve.close() : raft.stop()),
+  };
+}
+
+async function leave({ clock, logger }: MemberDependencies, cluster: Cluster, name: string): Promise<void> {
+  try {
+    await leaveCluster({ cluster, name, clock });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    logger.warn({ reason }, 'this node stays a member for now: the leader takes it out when it can');
+  }
+}

@@ -1,0 +1,77 @@
+import { clusterIdInWords } from '../cluster-view.js';
+import { CorruptConfigurationError } from '../configuration-file.js';
+import { watchDamage } from '../log-repair-watch.js';
+import type { Contact } from '../ports/replica-uplink.js';
+import { ReplicaCluster } from '../replica-cluster.js';
+import { askForCluster } from '../replica-introduction.js';
+import { Replica } from '../replica.js';
+import { closingOnFailure } from './in-order.js';
+import { type NodeContext, openContext, openStorage } from './node-context.js';
+import type { ReplicaDependencies } from './node-dependencies.js';
+import { openGates } from './run-raft.js';
+import { type ClusterWork, StartedNode } from './started-node.js';
+
+/** What a replica does for its cluster. */
+export interface ReplicaWork extends ClusterWork {
+  readonly consensus: Replica;
+  readonly cluster: ReplicaCluster;
+}
+
+/**
+ * Starts a replica, which is no member: it learns from the first member that answers whose log to keep, and follows the
+ * cluster from then on. Resolves when it serves; waits for that member for ever. Where it rejects, what it opened is
+ * closed.
+ */
+export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<ReplicaWork>> {
+  return closingOnFailure(async (opened) => {
+    const context = await openContext(deps, 'replica', opened);
+    await findCluster(deps, context);
+    deps.signal.throwIfAborted();
+    const storage = await openStorage(deps, context);
+
+    const { settings, directory, peerService, crc32c, clock, random, logger, onFatal } = deps;
+    const { self, configuration, hardState } = context;
+    const { log, diskReserve } = storage;
+    const clusterId = directory.logId;
+    const uplink = deps.uplink({ crc32c, logId: clusterId });
+    const replica = await Replica.start({
+      ...{ log, hardState, configuration, diskReserve, uplink, clusterId, clock, random, logger, onFatal },
+      sources: () => knownMembers(context),
+      retention: settings.retention,
+    });
+    const cluster = new ReplicaCluster({ replica, uplink, log, self, clusterId });
+    peerService.setDesk(cluster);
+    openGates(deps, storage, replica, cluster);
+    const stopWatching = watchDamage({ log, configuration, id: 0, clock, logger, onFatal });
+    return new StartedNode(context, storage, {
+      consensus: replica,
+      cluster,
+      // No quorum counts it: that it goes is nobody's business but the gossip's.
+      leave: () => Promise.resolve(),
+      settle: () => Promise.resolve(),
+      stop: () => stopWatching(),
+    });
+  });
+}
+
+/** Has a new replica know its cluster. */
+async function findCluster(deps: ReplicaDependencies, context: NodeContext): Promise<void> {
+  const { directory, crc32c, clock, logger, signal } = deps;
+  const { configuration, hardState, discovery } = context;
+  if (configuration.kept !== undefined) return;
+  if (hardState.current.term > 0) throw new CorruptConfigurationError('is missing');
+  const uplink = deps.uplink({ crc32c, logId: new Uint8Array(0) });
+  const sources = (): readonly Contact[] => knownMembers(context);
+  const { clusterId, members } = await askForCluster({ uplink, sources, clock, logger, signal });
+  await directory.adoptLogId(clusterId);
+  await configuration.write({ id: 0, contacts: members, history: [], replica: true });
+  discovery.enter(clusterIdInWords(clusterId));
+  logger.info({ members: members.map(({ name }) => name) }, 'is a replica of this cluster from now on');
+}
+
+/** Those that the last source has told of, and those that gossip knows. */
+function knownMembers({ configuration: { kept }, discovery }: NodeContext): readonly Contact[] {
+  const contacts: readonly Contact[] = kept?.contacts ?? [];
+  const others = discovery.nodes().filter((node) => contacts.every(({ rpcAddr }) => rpcAddr !== node.rpcAddr));
+  return [...contacts, ...others.map(({ name, rpcAddr }) => ({ name, rpcAddr }))];
+}

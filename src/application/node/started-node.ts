@@ -1,0 +1,70 @@
+import type { HardStateFile } from '../../domain/log/hard-state.js';
+import type { Log } from '../../domain/log/log.js';
+import type { Consensus } from '../ports/consensus.js';
+import { inOrder } from './in-order.js';
+import type { NodeContext, NodeStorage } from './node-context.js';
+
+/** What a node does in its cluster: what differs between a member and a replica. */
+export interface ClusterWork {
+  /** What answers now: for a member with a damaged log, that is Raft once the log is repaired. */
+  readonly consensus: Consensus;
+  /** Leaves the cluster for good, as far as that can be done now; does not reject. */
+  leave(): Promise<void>;
+  /** Ends what could still replace the consensus. */
+  settle(): Promise<void>;
+  /** Ends what is done besides the consensus. */
+  stop(): Promise<void>;
+}
+
+/** A node that is in its cluster, until it is closed. */
+export class StartedNode<Work extends ClusterWork = ClusterWork> {
+  readonly log: Log;
+  readonly hardState: HardStateFile;
+  /** HOST:PORT. */
+  readonly gossipAddr: string;
+
+  constructor(
+    private readonly context: NodeContext,
+    storage: NodeStorage,
+    readonly work: Work,
+  ) {
+    this.log = storage.log;
+    this.hardState = context.hardState;
+    this.gossipAddr = context.discovery.addr;
+  }
+
+  get consensus(): Consensus {
+    return this.work.consensus;
+  }
+
+  /** Leaves the cluster and the gossip for good. To be called before `close`. */
+  async leave(): Promise<void> {
+    await this.work.leave();
+    await this.context.discovery.leave();
+  }
+
+  /**
+   * Transfers leadership, ends what the node does for its cluster, and closes its files, which are durable then.
+   * `closeListeners` runs while the links to the peers close: they are calls as well, and the log stays readable until
+   * both have ended. A step that fails keeps none of the others from being made; the first failure is what this rejects
+   * with.
+   */
+  close(closeListeners: () => Promise<unknown> = () => Promise.resolve()): Promise<void> {
+    const { context, work, log, hardState } = this;
+    return inOrder(
+      () => work.settle(),
+      () => work.consensus.handOver(),
+      () => work.stop(),
+      () => context.discovery.close(),
+      () => inParallel(closeListeners(), work.consensus.close()),
+      () => log.close(),
+      () => hardState.close(),
+    );
+  }
+}
+
+/** Waits for all, also where one fails. */
+async function inParallel(...tasks: Promise<unknown>[]): Promise<void> {
+  await Promise.allSettled(tasks);
+  await Promise.all(tasks);
+}

@@ -1,0 +1,91 @@
+import { crc32c } from '../adapters/checksum/crc32c.js';
+import {
+  GrpcEntrySource,
+  GrpcPeerTransport,
+  GrpcReplicaUplink,
+  type PeerCredentials,
+  type PeerEndpoint,
+} from '../adapters/peer/index.js';
+import type { NodeDependencies, StartupGates } from '../application/node/node-dependencies.js';
+import { startMember } from '../application/node/start-member.js';
+import { startReplica } from '../application/node/start-replica.js';
+import type { StartedNode } from '../application/node/started-node.js';
+import type { Clock } from '../application/ports/clock.js';
+import type { DataDirectory } from '../application/ports/data-directory.js';
+import type { Gossip } from '../application/ports/gossip.js';
+import type { JoinTransport } from '../application/ports/join-transport.js';
+import type { Logger } from '../application/ports/logger.js';
+import { defaultTiming } from '../application/raft-options.js';
+import { advertisedAddr, type Config, retentionOf } from './config.js';
+import type { Listening, OnFatal } from './node.js';
+import { assertPeersProve } from './node-security.js';
+import { packageVersion } from './package-version.js';
+
+/** What the container has made for a node that is about to start. */
+export interface NodeParts {
+  readonly config: Config;
+  readonly directory: DataDirectory;
+  readonly gossip: Gossip;
+  readonly gates: StartupGates;
+  readonly endpoint: PeerEndpoint;
+  readonly credentials: PeerCredentials;
+  readonly joinTransport: JoinTransport;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onFatal: OnFatal;
+}
+
+/** Starts a member, or a replica, as the configuration says, over gRPC to the others. */
+export function startNode(
+  parts: NodeParts,
+  { rpcPort, httpAddr }: Listening,
+  signal: AbortSignal,
+): Promise<StartedNode> {
+  const { config, directory, gossip, gates, endpoint, credentials, joinTransport, clock, logger, onFatal } = parts;
+  const { 'node-name': name, 'retention-age': retentionAgeMs } = config;
+  const rpcAddr = advertisedAddr(config, rpcPort);
+  const settings = {
+    name,
+    rpcAddr,
+    httpAddr,
+    version: packageVersion(),
+    startJoinAddrs: config['start-join-addrs'],
+    diskReserveBytes: config['disk-reserve-bytes'],
+    retention: retentionOf(config),
+    segmentBytesMax: config['segment-bytes'],
+    // Retention drops whole segments, so a segment must not span more than a part of the age that is kept.
+    ...(retentionAgeMs !== undefined && { segmentAgeMsMax: Math.ceil(retentionAgeMs / 8) }),
+  };
+  const deps: NodeDependencies = {
+    settings,
+    directory,
+    gossip,
+    gates,
+    peerService: endpoint,
+    crc32c,
+    clock,
+    random: (n) => Math.floor(Math.random() * n),
+    logger,
+    onFatal,
+    signal,
+    assertPeersProve: () => assertPeersProve(config),
+  };
+  if (config.replica) {
+    const options = { self: { name, rpcAddr }, credentials, clock, random: Math.random, logger };
+    return startReplica({ ...deps, uplink: (seal) => new GrpcReplicaUplink({ seal, ...options }) });
+  }
+  const links = { name, endpoint, credentials, clock, random: Math.random, logger };
+  return startMember({
+    ...deps,
+    settings: {
+      ...settings,
+      bootstrap: config.bootstrap,
+      bootstrapExpect: config['bootstrap-expect'],
+      timing: { ...defaultTiming, tickMs: config['tick-interval'] },
+      deadMemberTimeoutMs: config['dead-member-timeout'],
+    },
+    joinTransport,
+    peerTransport: (seal) => new GrpcPeerTransport({ seal, ...links }),
+    entrySource: (id, seal) => new GrpcEntrySource(seal, { id, rpcAddr, name }, credentials),
+  });
+}

@@ -1,0 +1,242 @@
+import { crc32c } from '../../src/adapters/checksum/crc32c.js';
+import type { Cluster } from '../../src/application/cluster.js';
+import type { CommitLog } from '../../src/application/commit-log.js';
+import type { MemberSettings, NodeDependencies } from '../../src/application/node/node-dependencies.js';
+import { type MemberWork, startMember } from '../../src/application/node/start-member.js';
+import { type ReplicaWork, startReplica } from '../../src/application/node/start-replica.js';
+import type { StartedNode } from '../../src/application/node/started-node.js';
+import type { Logger } from '../../src/application/ports/logger.js';
+import { RaftNode } from '../../src/application/raft-node.js';
+import type { RaftNodeOptions } from '../../src/application/raft-options.js';
+import { Log } from '../../src/domain/log/log.js';
+import type { Seal } from '../../src/domain/log/record-batch.js';
+import { toIndex } from '../../src/domain/log/offsets.js';
+import type { Chance } from './chance.js';
+import type { DiskRot } from './disk-rot.js';
+import type { Listener, Network } from './network.js';
+import type { SimulatedDisk } from './simulated-disk.js';
+import { SimulatedEntrySource } from './simulated-entry-source.js';
+import { SimulatedGossip } from './simulated-gossip.js';
+import type { SimulatedProcess } from './simulated-process.js';
+import { SimulatedTransport } from './simulated-transport.js';
+import { SimulatedUplink } from './simulated-uplink.js';
+import { StoreMirror } from './store-mirror.js';
+import type { Witness } from './witness.js';
+import { InvariantError, type World } from './world.js';
+
+/** All machines of a run share these. */
+export interface Surroundings {
+  readonly world: World;
+  readonly network: Network;
+  readonly witness: Witness;
+  readonly seal: Seal;
+  /** Changes what a process is built of: how negative controls get their bug. */
+  readonly tamper: (options: RaftNodeOptions) => RaftNodeOptions;
+  /** Nodes run Raft without a repair. */
+  readonly forgetsDamage: boolean;
+  /** Changes what a process serves with. */
+  readonly tamperNode: (node: RaftNode) => RaftNode;
+}
+
+/** What a process runs on. */
+export interface LifeOptions {
+  readonly around: Surroundings;
+  readonly process: SimulatedProcess;
+  readonly listener: Listener;
+  readonly chance: Chance;
+  readonly disk: SimulatedDisk;
+  readonly rot: DiskRot;
+  readonly uuid: string;
+  readonly settings: MemberSettings;
+  readonly isReplica: boolean;
+  readonly onFatal: (error: unknown) => void;
+  /** Told as which member the node is about to run Raft. */
+  readonly onRaft: (options: RaftNodeOptions) => void;
+}
+
+/** One life of the program on a machine: what ships, started over what is simulated. */
+export class Life {
+  readonly stopping = new AbortController();
+  readonly process: SimulatedProcess;
+  readonly listener: Listener;
+  service: CommitLog | undefined;
+  log: Log | undefined;
+  mirror: StoreMirror | undefined;
+  started: StartedNode | undefined;
+  member: MemberWork | undefined;
+  replica: ReplicaWork['consensus'] | undefined;
+  #starting: Promise<StartedNode> | undefined;
+  #hidesItsEnd = false;
+  #raftStarts = false;
+
+  constructor(private readonly options: LifeOptions) {
+    this.process = options.process;
+    this.listener = options.listener;
+  }
+
+  get cluster(): Cluster | undefined {
+    return this.listener.cluster;
+  }
+
+  get highWatermark(): number | undefined {
+    return this.member?.raft?.node.highWatermark ?? this.replica?.highWatermark;
+  }
+
+  async start(): Promise<void> {
+    this.#starting = this.#start();
+    this.started = await this.#starting;
+  }
+
+  /** As a process does that is asked to end. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    const started = await this.#starting?.catch(() => undefined);
+    await started?.close();
+  }
+
+  async #start(): Promise<StartedNode> {
+    const { around, process, listener, chance, uuid, settings, isReplica, disk, onFatal } = this.options;
+    const { network, seal } = around;
+    const root = disk.directoryFor(process);
+    const transport = new SimulatedTransport(network, listener);
+    const deps: NodeDependencies = {
+      settings,
+      directory: {
+        path: undefined,
+        nodeId: uuid,
+        logId: seal.logId,
+        // All clusters of a run have the same log: two of them would be told from one by what they commit.
+        adoptLogId: () => Promise.resolve(),
+        raft: await root.subdirectory('raft'),
+        log: await root.subdirectory('log'),
+        close: () => Promise.resolve(),
+      },
+      gossip: new SimulatedGossip(network, listener, transport),
+      gates: {
+        commitLog: { open: (service) => this.#serve(service) },
+        cluster: { open: (cluster) => (listener.cluster = cluster) },
+      },
+      peerService: {
+        setDesk: (desk) => (listener.joinDesk = desk),
+        setEntries: (desk) => (listener.entries = desk),
+        setReplicas: (desk) => (listener.replicas = desk),
+      },
+      crc32c,
+      clock: process.clock,
+      random: chance.fork(process.name).below,
+      logger: loggerOf(process),
+      onFatal,
+      signal: this.stopping.signal,
+      openLog: (...how) => this.#openLog(...how),
+    };
+    if (isReplica) {
+      const replica = await startReplica({ ...deps, uplink: () => new SimulatedUplink(transport, seal) });
+      this.replica = replica.work.consensus;
+      around.world.mark('replica started');
+      return replica;
+    }
+    const member = await startMember({
+      ...deps,
+      settings,
+      joinTransport: transport,
+      peerTransport: () => transport,
+      entrySource: (id) =>
+        new SimulatedEntrySource(transport, listener, id, seal, chance.fork(`${process.name} source`)),
+      startRaft: (options) => this.#startRaft(options),
+    });
+    this.member = member.work;
+    if (member.work.raft === undefined && member.work.repair === undefined)
+      throw new InvariantError('start', `${settings.name} is damaged and has nobody to repair it`);
+    return member;
+  }
+
+  async #openLog(...[directory, options]: Parameters<typeof Log.open>): Promise<Log> {
+    const { around, process, rot, isReplica } = this.options;
+    const { world } = around;
+    const log = await Log.open(directory, {
+      ...options,
+      indexIntervalBytes: 512,
+      onNotice: (notice) => {
+        world.mark(`log: ${notice.kind}`);
+        options.onNotice?.(notice);
+      },
+    });
+    this.log = log;
+    for (const range of log.recovery.quarantined) {
+      world.mark('quarantined at open');
+      if (!(await rot.explains(range, log.lastIndex)))
+        throw new InvariantError('I11', `quarantined, and never damaged: ${JSON.stringify(range)}`);
+    }
+    this.#hidesItsEnd = log.quarantined.some(({ toIndex: to }) => to > log.lastIndex);
+    if (around.forgetsDamage) await forgetDamage(log, world);
+    if (isReplica) await this.#watch(log);
+    process.world.note(`${process.name} has opened its log, up to entry ${log.lastIndex}`);
+    return log;
+  }
+
+  /** What stands where Raft will, while the log is repaired; then Raft. */
+  #serve(service: CommitLog): void {
+    const { rot, isReplica } = this.options;
+    this.service = service;
+    if (!this.#raftStarts && !isReplica) rot.repairing = true;
+  }
+
+  async #startRaft(options: RaftNodeOptions): Promise<RaftNode> {
+    const { around, process, rot, onRaft } = this.options;
+    const { world } = around;
+    const { log, hardState, id, configuration } = options;
+    if (this.service !== undefined) {
+      world.mark(log.quarantined.length > 0 ? 'repair given up for now' : 'repaired');
+      if (this.#hidesItsEnd) world.mark('repaired an end that hid how much there was');
+    }
+    this.#raftStarts = true;
+    rot.repairing = false;
+    const { current } = hardState;
+    if (around.forgetsDamage && current.commit > log.lastIndex)
+      await hardState.save({ ...current, commit: log.lastIndex });
+    await this.#watch(log, () => {
+      const { voters } = configuration.current.confState;
+      if (!voters.includes(id)) world.mark('snapshot during a membership change');
+    });
+    onRaft(options);
+    const node = around.tamperNode(await RaftNode.start(around.tamper(options)));
+    world.note(`${process.name} runs Raft as member ${id}, watermark ${node.highWatermark}`);
+    return node;
+  }
+
+  async #watch(log: Log, onReset = (): void => undefined): Promise<void> {
+    const { around, listener, rot, isReplica } = this.options;
+    const { witness, world } = around;
+    const mirror = new StoreMirror(await rot.entries(false), log);
+    mirror.watch(
+      log,
+      (from, lastIndex) => {
+        witness.cutting(listener.machine, from);
+        if (from <= lastIndex) world.mark('conflicting suffix truncated');
+      },
+      () => {
+        world.mark(isReplica ? 'replica began its log anew' : 'follower reset by snapshot');
+        onReset();
+      },
+    );
+    this.mirror = mirror;
+  }
+}
+
+/** A negative control: what is damaged is cut off, and the node goes on as if that had never been there. */
+async function forgetDamage(log: Log, world: World): Promise<void> {
+  const from = Math.min(...log.quarantined.map(({ fromIndex }) => fromIndex));
+  if (from === Infinity) return;
+  world.mark('damage forgotten');
+  await log.truncateSuffix(toIndex(Math.max(log.startIndex, Math.min(from, log.lastIndex + 1))));
+}
+
+function loggerOf({ world, name }: SimulatedProcess): Logger {
+  const say =
+    (level: string) =>
+    (fields: object, message: string): void => {
+      world.note(`${name} ${level}: ${message} ${JSON.stringify(fields)}`);
+      if (!message.startsWith('raft:')) world.mark(`says: ${message}`);
+    };
+  return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
+}

@@ -1,0 +1,121 @@
+import { UnavailableError } from '../../src/application/errors.js';
+import type { Gossip, GossipMember } from '../../src/application/ports/gossip.js';
+import type { Listener, Network } from './network.js';
+import type { SimulatedTransport } from './simulated-transport.js';
+
+const tellEveryMs = 1_000;
+/** A node of which nothing new was heard for so long counts as failed. */
+const failedMs = 5_000;
+
+/** What is known of a node; of two, the one that was said later is the newer. */
+interface Rumor extends Pick<GossipMember, 'name' | 'addr' | 'tags'> {
+  readonly saidMs: number;
+  readonly left: boolean;
+}
+
+/**
+ * Gossip over the simulated network, with its delays, losses and cuts: each node tells all that it knows to everybody of
+ * whom it knows, once a second.
+ */
+export class SimulatedGossip implements Gossip {
+  readonly former = [];
+  readonly #rumors = new Map<string, Rumor>();
+  #tags: ReadonlyMap<string, string> = new Map();
+  #left = false;
+  #closed = false;
+
+  constructor(
+    private readonly network: Network,
+    private readonly own: Listener,
+    private readonly transport: SimulatedTransport,
+  ) {}
+
+  async start(): Promise<string> {
+    this.own.gossip = this;
+    this.#saySelf();
+    this.#waitToTell();
+    return this.own.address;
+  }
+
+  members(): readonly GossipMember[] {
+    const { nowMs } = this.own.process.world;
+    const byName = [...this.#rumors.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return byName.map(({ name, addr, tags, saidMs, left }) => ({
+      ...{ name, addr, tags },
+      status: left ? 'left' : nowMs - saidMs < failedMs || name === this.own.machine ? 'alive' : 'failed',
+    }));
+  }
+
+  async join(addrs: readonly string[], signal: AbortSignal): Promise<number> {
+    const asked = addrs.map(async (addr) => {
+      const rumors = await this.transport.call(addr, 'gossip join', ({ gossip }) => gossip?.exchange(this.#all()));
+      this.hear(rumors);
+    });
+    const answered = (await Promise.allSettled(asked)).filter(({ status }) => status === 'fulfilled').length;
+    signal.throwIfAborted();
+    if (answered === 0) throw new UnavailableError(`no member answers at ${addrs.join(', ')}`);
+    return answered;
+  }
+
+  setTags(tags: ReadonlyMap<string, string>): void {
+    this.#tags = new Map(tags);
+    if (this.own.gossip === this) this.#tell();
+  }
+
+  onChange(): () => void {
+    return () => undefined;
+  }
+
+  async leave(): Promise<void> {
+    this.#left = true;
+    this.#tell();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  hear(rumors: readonly Rumor[]): void {
+    for (const rumor of rumors) {
+      const known = this.#rumors.get(rumor.name);
+      if (rumor.name !== this.own.machine && rumor.saidMs > (known?.saidMs ?? -1)) this.#rumors.set(rumor.name, rumor);
+    }
+  }
+
+  async exchange(rumors: readonly Rumor[]): Promise<readonly Rumor[]> {
+    this.hear(rumors);
+    return this.#all();
+  }
+
+  #all(): readonly Rumor[] {
+    return [...this.#rumors.values()];
+  }
+
+  #saySelf(): void {
+    const { machine: name, address: addr, process } = this.own;
+    this.#rumors.set(name, { name, addr, tags: this.#tags, saidMs: process.world.nowMs, left: this.#left });
+  }
+
+  #waitToTell(): void {
+    this.own.process.schedule(tellEveryMs, 'gossips', () => {
+      if (this.#closed) return;
+      this.#tell();
+      this.#waitToTell();
+    });
+  }
+
+  #tell(): void {
+    this.#saySelf();
+    const rumors = this.#all();
+    for (const { name, addr } of rumors)
+      if (name !== this.own.machine)
+        this.network.carry(
+          this.own,
+          addr,
+          'gossip',
+          'gossip',
+          ({ gossip }) => gossip?.hear(rumors),
+          () => undefined,
+        );
+  }
+}

@@ -1,0 +1,66 @@
+import type { Cluster } from '../../src/application/cluster.js';
+import type { Member } from '../../src/application/configuration.js';
+import { UnavailableError } from '../../src/application/errors.js';
+import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
+import type { Contact, FollowFrom, ReplicaUplink, SourceNews } from '../../src/application/ports/replica-uplink.js';
+import { unlessAborted } from '../../src/application/unless-aborted.js';
+import type { Offset } from '../../src/domain/log/offsets.js';
+import type { Records, Seal } from '../../src/domain/log/record-batch.js';
+import { copyBatch } from './message-copy.js';
+import type { Listener } from './network.js';
+import type { SimulatedTransport } from './simulated-transport.js';
+import { InvariantError } from './world.js';
+
+/** The members, as a replica reaches them over the simulated network: one call for each piece of news. */
+export class SimulatedUplink implements ReplicaUplink {
+  constructor(
+    private readonly transport: SimulatedTransport,
+    private readonly seal: Seal,
+  ) {}
+
+  async *follow(source: Contact, from: FollowFrom, signal: AbortSignal): AsyncGenerator<SourceNews, void, void> {
+    const ended = new AbortController();
+    let news: AsyncIterator<SourceNews> | undefined;
+    try {
+      for (;;) {
+        const next = this.#ask(source, 'news', ({ replicas }) => {
+          news ??= replicas?.follow(from, ended.signal)[Symbol.asyncIterator]();
+          return news?.next();
+        });
+        const { done, value } = await unlessAborted(signal, next);
+        if (done === true) return;
+        yield { ...value, batches: value.batches.map((batch) => copyBatch(batch, this.seal)) };
+      }
+    } finally {
+      // The member learns of it when it writes next.
+      void this.#ask(source, 'end of news', async () => ended.abort()).catch(() => undefined);
+    }
+  }
+
+  readBarrier(source: Contact, signal: AbortSignal): Promise<Offset> {
+    return this.#ask(source, 'barrier', ({ replicas }) => replicas?.readBarrier(signal));
+  }
+
+  append(leader: Member, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
+    return this.transport.appendAt(leader.rpcAddr, records, options);
+  }
+
+  clusterOf(member: Contact): Cluster {
+    return this.transport.clusterAt(member.rpcAddr);
+  }
+
+  close(): Promise<void> {
+    return this.transport.close();
+  }
+
+  /** Whatever keeps an answer away is as good as none. */
+  async #ask<T>({ rpcAddr }: Contact, what: string, act: (to: Listener) => Promise<T> | undefined): Promise<T> {
+    try {
+      return await this.transport.call(rpcAddr, what, act);
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      if (error instanceof UnavailableError) throw error;
+      throw new UnavailableError(error instanceof Error ? error.message : String(error));
+    }
+  }
+}
