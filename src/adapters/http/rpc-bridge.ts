@@ -5,9 +5,17 @@ import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/conn
 import { constants } from 'node:http2';
 import type { Access, Caller } from '../../application/access.js';
 import type { Logger } from '../../application/ports/logger.js';
-import { type HttpRequest, type HttpResponse, isHttp2, isHttp2Response, onceClosed } from './http-message.js';
-import { callerKey, guardInterceptor } from './call-guard.js';
+import {
+  addressOf,
+  type HttpRequest,
+  type HttpResponse,
+  isHttp2,
+  isHttp2Response,
+  onceClosed,
+} from './http-message.js';
+import { addressKey, callerKey, guardInterceptor } from './call-guard.js';
 import { decodeJson, type ElementLimitOptions, limitQuery, withElementLimit } from './element-limit.js';
+import { answerEncoder } from './json-answers.js';
 import { HttpProblem } from './problem.js';
 
 /** `setTimeout` takes no more: 24.8 days. */
@@ -15,8 +23,8 @@ const timeoutMsMax = 2 ** 31 - 1;
 const writeBytesMax = 64 * 1024 * 1024;
 const compressions = [compressionGzip, compressionBrotli];
 
-/** Connect decodes JSON by a decoder given here, though its types do not say so. */
-const jsonOptions = { ignoreUnknownFields: true, textDecoder: { decode: decodeJson } };
+/** Connect decodes and encodes JSON by what is given here, though its types do not say so. */
+const jsonOptions = { ignoreUnknownFields: true, textDecoder: { decode: decodeJson }, textEncoder: answerEncoder };
 
 export interface RpcBridgeOptions {
   readonly readBytesMax: number;
@@ -71,7 +79,9 @@ export class RpcBridge {
       );
     let universalRequest;
     try {
-      const values = createContextValues().set(callerKey, caller);
+      const values = createContextValues()
+        .set(callerKey, caller)
+        .set(addressKey, addressOf(request) ?? '');
       universalRequest = universalRequestFromNodeRequest(request, response, undefined, values);
     } catch {
       throw new HttpProblem(400, 'Invalid input', 'the request has no usable Host');
