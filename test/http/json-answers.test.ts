@@ -27,6 +27,7 @@ async function ask(baseUrl: string, path: string, request: object = {}): Promise
   return fetch(`${baseUrl}${path}`, { method: 'POST', headers, body: JSON.stringify(request) });
 }
 
+const numberOf = ({ value }: Record): number => Number(Buffer.from(value).toString());
 const bytes = (...values: readonly number[]): Uint8Array => Uint8Array.from(values);
 
 /** Every kind of field, and lengths on both sides of what is made at a time. */
@@ -99,13 +100,15 @@ describe('answers that are JSON', () => {
         expect(records.length).toBeGreaterThan(0);
         expect(records.length).toBeLessThanOrEqual(4_096);
         expect(batches[0].baseOffset).toBe(BigInt(next));
-        for (const record of records) expect(Buffer.from(record.value).toString()).toBe(String(next++));
+        expect(records.map(numberOf)).toEqual(records.map((_, i) => next + i));
+        next += records.length;
       }
       let next = 0;
       for await (const { batches } of client.tail({})) {
         const records = batches.flatMap((batch) => batch.records);
         expect(records.length).toBeLessThanOrEqual(4_096);
-        for (const record of records) expect(Buffer.from(record.value).toString()).toBe(String(next++));
+        expect(records.map(numberOf)).toEqual(records.map((_, i) => next + i));
+        next += records.length;
         if (next === count) break;
       }
     }
@@ -157,9 +160,8 @@ describe('turns', () => {
   it('go round by client, so that one with little work does not wait for all work of another', async () => {
     const turns = new Turns();
     const order: string[] = [];
-    const { signal } = new AbortController();
     const work = (client: string, name: string): Promise<void> =>
-      turns.run(client, signal, async (begin) => {
+      turns.run(client, new AbortController().signal, async (begin) => {
         await begin();
         await turn();
         order.push(name);
@@ -192,6 +194,6 @@ describe('turns', () => {
     await last;
     expect((await settled).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
     // As many may work at once as before.
-    await Promise.all(Array.from({ length: 10 }, () => turns.run('c', signal, (begin) => begin())));
+    await Promise.all(Array.from({ length: 3 }, () => turns.run('c', signal, (begin) => begin())));
   });
 });
