@@ -36,7 +36,7 @@ export async function encodeInSlices(text: JsonText): Promise<Buffer> {
 
 /** A JSON string. A surrogate pair that two pieces share is escaped. */
 export function* stringText(text: string): JsonText {
-  if (text.length <= pieceLength) {
+  if (isShort(text)) {
     yield JSON.stringify(text);
     return;
   }
@@ -46,13 +46,23 @@ export function* stringText(text: string): JsonText {
   yield '"';
 }
 
+/** Whether it becomes JSON in one piece. */
+export function isShort({ length }: string | Uint8Array): boolean {
+  return length <= pieceLength;
+}
+
+/** Bytes that are short, as a JSON string of base64. */
+export function shortBase64(bytes: Uint8Array): string {
+  return `"${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64')}"`;
+}
+
 /** A JSON string of base64: the standard alphabet, padded. */
 export function* base64Text(bytes: Uint8Array): JsonText {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (buffer.length <= pieceLength) {
-    yield `"${buffer.toString('base64')}"`;
+  if (isShort(bytes)) {
+    yield shortBase64(bytes);
     return;
   }
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   yield '"';
   for (let at = 0; at < buffer.length; at += pieceLength) yield buffer.toString('base64', at, at + pieceLength);
   yield '"';

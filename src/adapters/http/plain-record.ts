@@ -1,10 +1,12 @@
 import { decodeRecordInSteps } from '../../domain/log/record.js';
 import { base64Text, type JsonText, stringText } from './json-text.js';
 
+const utf8Decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** Text when the bytes are UTF-8, byte order mark included, so that encoding it again gives the same bytes. */
 function textOf(bytes: Uint8Array): string | undefined {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return utf8Decoder.decode(bytes);
   } catch {
     return undefined;
   }

@@ -14,12 +14,14 @@ import {
   onceClosed,
 } from './http-message.js';
 import { addressKey, callerKey, guardInterceptor } from './call-guard.js';
-import { decodeJson, type ElementLimitOptions, limitQuery, withElementLimit } from './element-limit.js';
+import { decodeJson, type ElementLimitOptions, limitQuery, turnOfItsOwn, withElementLimit } from './element-limit.js';
 import { answerEncoder } from './json-answers.js';
 import { HttpProblem } from './problem.js';
 
 /** `setTimeout` takes no more: 24.8 days. */
 const timeoutMsMax = 2 ** 31 - 1;
+/** With a message that is longer than those of readers. */
+const longUrlBytes = 1024;
 const writeBytesMax = 64 * 1024 * 1024;
 const compressions = [compressionGzip, compressionBrotli];
 
@@ -87,6 +89,7 @@ export class RpcBridge {
       throw new HttpProblem(400, 'Invalid input', 'the request has no usable Host');
     }
     this.#limitBody(handler, request);
+    if ((request.url ?? '').length > longUrlBytes) await turnOfItsOwn();
     const writer = new ResponseWriter(response, this.options.stallMs);
     try {
       await writer.write(await handler(withElementLimit(universalRequest, handler.method.input, this.#elementLimit)));
