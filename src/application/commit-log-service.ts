@@ -32,7 +32,9 @@ export class CommitLogService implements CommitLog {
 
   async read(from: ReadFrom, options: ReadOptions): Promise<ReadResult> {
     await this.#awaitReadable(from, options);
-    return this.#readAt(await this.#place(from), options);
+    const offset = await this.#place(from);
+    await options.beforeReading?.();
+    return this.#readAt(offset, options);
   }
 
   async *follow(from: ReadFrom, options: ReadOptions): AsyncGenerator<ReadResult, never, void> {

@@ -15,6 +15,8 @@ export interface ReadOptions {
   readonly linearizable?: boolean;
   /** Wait until this offset is readable here, or until the signal aborts. */
   readonly notBeforeOffset?: Offset;
+  /** Awaited when there is nothing else to wait for, before anything is read: it can bound what is read at once. */
+  readonly beforeReading?: () => Promise<void>;
 }
 
 export interface ReadResult {

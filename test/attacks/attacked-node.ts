@@ -23,6 +23,8 @@ export interface ListenerLimits {
 interface Account {
   /** The longest that the event loop was held up since the account before. */
   readonly loopDelayMaxMs: number;
+  /** The most time of the processor that one turn of the event loop took since then, and so any handler. */
+  readonly turnCpuMaxMs: number;
   readonly residentBytes: number;
   /** What is in use after a full collection: the heap, and buffers outside of it. */
   readonly liveBytes: number;
@@ -167,12 +169,12 @@ export class AttackedNode {
   /**
    * Attacks while honest work goes on, until within `withinMs` nothing of it is left: no descriptor, though the hostile
    * connections are not given up, no memory, no delay of the event loop beyond that of before. Meanwhile the memory may
-   * grow by `peakBytesMax`.
+   * grow by `peakBytesMax`, and a turn of the event loop may take `turnCpuMsMax` of the processor.
    */
   async withstands(
     name: string,
     attack: () => Promise<unknown>,
-    { withinMs = generousMs, peakBytesMax = 384 * mebibyte } = {},
+    { withinMs = generousMs, peakBytesMax = 384 * mebibyte, turnCpuMsMax = Infinity } = {},
   ): Promise<void> {
     await this.#account();
     this.#takePeakBytes();
@@ -202,18 +204,20 @@ export class AttackedNode {
       await honest.stop();
     }
     const reapedMs = performance.now() - startedMs - attackedMs;
-    const { loopDelayMaxMs } = await this.#account();
+    const { loopDelayMaxMs, turnCpuMaxMs } = await this.#account();
     const { calls } = honest;
     await eventually(leftBehind, async () => (await this.#isAsBefore()) || undefined, withinMs);
     const peakBytes = this.#takePeakBytes() - this.#baseline.residentBytes;
     const inMebibytes = (bytes: number): string => `${(bytes / mebibyte).toFixed(0)} MiB`;
     tell(
       `${name}: ${attackedMs.toFixed(0)} ms, ${descriptorsMax.value} descriptors gone in ${reapedMs.toFixed(0)} ms, ` +
-        `loop ${loopDelayMaxMs.toFixed(0)} ms, memory + ${inMebibytes(peakBytes)}, ${calls} honest calls, ` +
+        `loop ${loopDelayMaxMs.toFixed(0)} ms, a turn ${turnCpuMaxMs.toFixed(0)} ms, memory + ${inMebibytes(peakBytes)}, ${calls} honest calls, ` +
         `the slowest ${honest.slowestMs.toFixed(0)} ms`,
     );
     endHostility();
     if (honest.failures.length > 0) throw new AggregateError(honest.failures.splice(0), `${name}: honest calls failed`);
+    if (turnCpuMaxMs > turnCpuMsMax)
+      throw new Error(`${name}: a turn of the event loop took ${turnCpuMaxMs.toFixed(0)} ms of the processor`);
     if (peakBytes > peakBytesMax) throw new Error(`${name}: memory grew by ${inMebibytes(peakBytes)}`);
   }
 

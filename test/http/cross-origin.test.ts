@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { request } from 'node:http';
+import { once } from 'node:events';
+import { type OutgoingHttpHeaders, request } from 'node:http';
+import { connect, type IncomingHttpHeaders } from 'node:http2';
 import { closeAll, serve } from './harness.js';
 
 afterEach(closeAll);
@@ -54,6 +56,101 @@ describe('requests of web pages', () => {
     const { baseUrl } = await serve({ corsOrigins: ['*'] });
     const response = await fetch(baseUrl, { method: 'POST', body, headers: { origin: 'https://any.example' } });
     expect(response.status).toBe(200);
+  });
+});
+
+/** The status of a request with these headers, which `fetch` does not let be set. */
+function statusWith(port: number, path: string, headers: OutgoingHttpHeaders, method = 'GET') {
+  return new Promise<{ status: number | undefined; type: string | undefined; text: string }>((resolve, reject) => {
+    request({ port, host: '127.0.0.1', path, method, headers, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      response
+        .on('data', (chunk: Buffer) => chunks.push(chunk))
+        .on('end', () => {
+          const text = Buffer.concat(chunks).toString();
+          resolve({ status: response.statusCode, type: response.headers['content-type'], text });
+        });
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+describe('requests that a page of another origin causes without naming it', () => {
+  const read = `/golog.v1.LogService/Read?connect=v1&encoding=json&message=${encodeURIComponent('{}')}`;
+  const paths = [
+    read,
+    '/log.v1.Log/Consume?connect=v1&encoding=proto&message=',
+    '/?offset=0',
+    '/ui',
+    '/readyz',
+    '/healthz',
+    '/no',
+  ];
+  const image = { 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' };
+  const link = { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', 'sec-fetch-user': '?1' };
+
+  it.each(['cross-site', 'same-site', 'Cross-Site', 'same-origin, cross-site', ''])(
+    'are refused, whatever they ask for: %j',
+    async (site) => {
+      const { port } = await serve();
+      for (const path of paths)
+        for (const method of ['GET', 'HEAD']) {
+          const answer = await statusWith(port, path, { ...image, 'sec-fetch-site': site }, method);
+          expect([path, answer.status, answer.type]).toEqual([path, 403, 'application/problem+json']);
+          if (method === 'GET')
+            expect(JSON.parse(answer.text)).toMatchObject({
+              type: 'urn:golog:problem:cross-site-request',
+              status: 403,
+              detail: expect.stringMatching(/--cors-origins/),
+            });
+        }
+    },
+  );
+
+  it('are refused over HTTP/2', async () => {
+    const { baseUrl } = await serve();
+    const session = connect(baseUrl);
+    const stream = session.request({ ':path': read, 'sec-fetch-site': 'cross-site', ...image });
+    const [headers] = (await once(stream, 'response')) as [IncomingHttpHeaders];
+    session.destroy();
+    expect(headers[':status']).toBe(403);
+  });
+
+  it('are served if they are links that are followed to a page, and are no calls', async () => {
+    const { port, baseUrl } = await serve();
+    await fetch(baseUrl, { method: 'POST', body });
+    for (const site of ['cross-site', 'same-site']) {
+      for (const path of ['/ui', '/?offset=0', '/healthz'])
+        expect((await statusWith(port, path, { ...link, 'sec-fetch-site': site })).status).toBe(200);
+      expect((await statusWith(port, read, { ...link, 'sec-fetch-site': site })).status).toBe(403);
+      // A frame, and pages that a page has fetched before anybody follows a link.
+      for (const more of [{ 'sec-fetch-dest': 'iframe' }, { 'sec-purpose': 'prefetch' }, { purpose: 'prefetch' }])
+        expect((await statusWith(port, '/?offset=0', { ...link, 'sec-fetch-site': site, ...more })).status).toBe(403);
+    }
+  });
+
+  it('are served where every origin may call, and where it is a configured one that names itself', async () => {
+    const any = await serve({ corsOrigins: ['*'] });
+    expect((await statusWith(any.port, read, { ...image, 'sec-fetch-site': 'cross-site' })).status).toBe(200);
+    const origin = 'https://console.example';
+    const { port } = await serve({ corsOrigins: [origin] });
+    const cors = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'cors', origin };
+    expect((await statusWith(port, read, cors)).status).toBe(200);
+    expect((await statusWith(port, read, { ...image, 'sec-fetch-site': 'cross-site' })).status).toBe(403);
+  });
+
+  it('are not those of its own pages, of an address that was typed in, or of what is no browser', async () => {
+    const { port } = await serve();
+    for (const headers of [{}, { 'sec-fetch-site': 'same-origin' }, { 'sec-fetch-site': 'none' }])
+      expect((await statusWith(port, read, { ...image, ...headers })).status).toBe(200);
+  });
+
+  it('are also those that say they are of its own origin while the browser says they are not', async () => {
+    const { port } = await serve();
+    const origin = `http://127.0.0.1:${port}`;
+    expect((await statusWith(port, read, { origin, 'sec-fetch-site': 'same-origin' })).status).toBe(200);
+    expect((await statusWith(port, read, { origin, 'sec-fetch-site': 'cross-site' })).status).toBe(403);
   });
 });
 

@@ -14,7 +14,7 @@ afterEach(closeAll);
 
 const path = '/golog.v1.LogService/Append';
 const streamPath = `${path}Stream`;
-const refusal = 'the message has more than 65536 elements';
+const refusal = 'the message has more than 4096 elements. Expected fewer records or headers in a message of this port';
 
 const encodings = {
   identity: (bytes: Uint8Array): Uint8Array => bytes,
@@ -177,7 +177,25 @@ describe('a message that is malformed on purpose', () => {
   });
 });
 
-describe('a message of more than 65,536 elements', () => {
+describe('a message of more than 4,096 elements', () => {
+  it('is one of JSON with many names or values too, and of a record that names its value again and again', async () => {
+    const { baseUrl, commitLog } = await serve();
+    const names = (count: number, value: string): string =>
+      Array.from({ length: count }, (_, i) => `"${i.toString(36)}":${value}`).join(',');
+    const values = Buffer.alloc(700_000, Buffer.from([0x0a, 0x00]));
+    for (const [type, body] of [
+      ['application/json', `{"records":[{"headers":{${names(100_000, '""')}}}]}`],
+      ['application/json', `{${names(100_000, '1')}}`],
+      ['application/json', `{"unknown":[${'1e5,'.repeat(300_000)}1]}`],
+      ['application/json', '['.repeat(700_000)],
+      ['application/proto', Buffer.concat([Buffer.from([0x0a, 0xe0, 0xdc, 0x2a]), values])],
+    ] as const) {
+      const response = await fetch(`${baseUrl}${path}`, { method: 'POST', body, headers: { 'content-type': type } });
+      expect([response.status, await response.json()]).toEqual([429, { code: 'resource_exhausted', message: refusal }]);
+    }
+    expect(commitLog.batches).toHaveLength(0);
+  });
+
   it.each(Object.entries(encodings))('is RESOURCE_EXHAUSTED over Connect: %s', async (encoding, encode) => {
     const { baseUrl, commitLog } = await serve();
     const call = (type: string, body: Uint8Array): Promise<Response> =>

@@ -56,19 +56,26 @@ export class FakeCommitLog implements CommitLog {
     };
   }
 
-  async read(from: ReadFrom, { maxRecords, signal }: ReadOptions): Promise<ReadResult> {
+  async read(from: ReadFrom, { maxRecords = Infinity, signal, beforeReading }: ReadOptions): Promise<ReadResult> {
     if (this.failure !== undefined) throw this.failure;
     signal.throwIfAborted();
     const start = this.#startOf(from);
+    await beforeReading?.();
     if (start < this.logStartOffset || start > this.#watermark)
       throw new OffsetOutOfRangeError(start, this.logStartOffset, toOffset(this.#watermark));
     const readable = this.batches.filter(({ baseOffset }) => baseOffset < this.#watermark);
     const first = readable.findIndex(({ baseOffset, recordCount }) => baseOffset + recordCount > start);
     const found = first < 0 ? [] : readable.slice(first, first + 4);
-    const batches = found.map((batch) => sliceBatch(batch, start, maxRecords ?? batch.recordCount));
-    const cut = maxRecords === undefined ? batches : batches.slice(0, 1);
+    const batches: RecordBatch[] = [];
+    let room = maxRecords;
+    for (const batch of found) {
+      if (room <= 0) break;
+      const part = sliceBatch(batch, start, room);
+      batches.push(part);
+      room -= part.recordCount;
+    }
     return Promise.resolve({
-      batches: cut,
+      batches,
       logStartOffset: this.logStartOffset,
       highWatermark: toOffset(this.#watermark),
     });

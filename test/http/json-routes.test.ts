@@ -103,6 +103,28 @@ describe('what was posted comes back', () => {
   });
 });
 
+it('JSON with more names and values than are parsed at once is refused before they are', async () => {
+  const { baseUrl, commitLog } = await serve();
+  const names = (count: number, value: string): string =>
+    Array.from({ length: count }, (_, i) => `"${i.toString(36)}":${value}`).join(',');
+  for (const text of [
+    `{"record":{"value":"a","headers":{${names(100_000, '""')}}}}`,
+    `{"record":{"value":"a","headers":{${names(100_000, '1')}}}}`,
+    `{"record":{"value":"a",${names(100_000, '1')}}}`,
+    `{"record":{"value":"a","offset":[${'[],'.repeat(300_000)}[]]}}`,
+    `{${'""'.repeat(600_000)}`,
+  ]) {
+    const response = await post(baseUrl, text);
+    expect(response.status).toBe(400);
+    expect((await problemOf(response)).detail).toMatch(/more than 12288 names and values/);
+  }
+  expect((await post(baseUrl, `{"record":{"value":"a","headers":{${names(3_000, '""')}}}}`)).status).toBe(200);
+  // Each fault takes longer to tell than it does to find.
+  const faults = await problemOf(await post(baseUrl, `{"record":{"value":"a","headers":{${names(3_000, '1')}}}}`));
+  expect(String(faults.detail).length).toBeLessThan(2_000);
+  expect(commitLog.batches).toHaveLength(1);
+});
+
 describe('bad input is refused, naming what is wrong and what was expected', () => {
   const value = (json: string): string => `{"record":{"value":${json}}}`;
   it.each<[string, string | Uint8Array, number, RegExp]>([

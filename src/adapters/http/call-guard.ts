@@ -6,6 +6,9 @@ import { toConnectError } from './connect-errors.js';
 /** Who makes a call. */
 export const callerKey = createContextKey<Caller>({ subject: anonymous.subject, certified: false });
 
+/** Where it comes from. */
+export const addressKey = createContextKey('');
+
 /** Lets a call through to its handler only when its caller may make it, and ends a stream that it may not go on with. */
 export function guardInterceptor(access: Access, logger: Logger): Interceptor {
   return (next) => async (request) => {

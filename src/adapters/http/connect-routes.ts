@@ -1,16 +1,18 @@
 import { create } from '@bufbuild/protobuf';
 import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
-import type { CommitLog } from '../../application/commit-log.js';
+import type { CommitLog, ReadOptions, ReadResult } from '../../application/commit-log.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import type { Offset } from '../../domain/log/offsets.js';
 import type { RecordLimits } from '../../domain/log/records.js';
-import { LogService } from '../../gen/golog/v1/log_service_pb.js';
+import { LogService, type ReadRequest, type ReadResponse } from '../../gen/golog/v1/log_service_pb.js';
 import { type ConsumeResponse, GetServersResponseSchema, Log, ProduceResponseSchema } from '../../gen/log/v1/log_pb.js';
 import { pipelineAppends } from './append-pipeline.js';
+import { addressKey } from './call-guard.js';
 import { toConnectError } from './connect-errors.js';
+import { jsonConsumeResponses, jsonReadResponse } from './json-answers.js';
 import {
-  type Encoding,
+  type ReadPlan,
   appendResponse,
   consumeResponses,
   logInfoResponse,
@@ -20,18 +22,30 @@ import {
   planRead,
   readResponse,
 } from './log-messages.js';
+import type { Turns } from './turns.js';
 
 /** Most payload bytes of one read: a response is in memory several times over while it is encoded. */
 export const readBytesMax = 1024 * 1024;
+
+/**
+ * Most records of one answer that is JSON: a page, whose end says where the next begins. Of a batch with 500,000 of them
+ * 110 bytes could ask for much work.
+ */
+export const jsonRecordsMax = 4_096;
+
+const binaryReadLimits = { bytesMax: readBytesMax };
+const jsonReadLimits = { bytesMax: readBytesMax, recordsMax: jsonRecordsMax };
 
 export interface ConnectRoutesOptions {
   readonly recordLimits: RecordLimits;
   /** Aborts, with an `UnavailableError`, when the server begins to shut down. */
   readonly closing: AbortSignal;
+  /** Of answers that are JSON. */
+  readonly turns: Turns;
 }
 
-function encodingOf(context: HandlerContext): Encoding {
-  return context.responseHeader.get('content-type')?.includes('json') === true ? 'json' : 'binary';
+function isJson(context: HandlerContext): boolean {
+  return context.responseHeader.get('content-type')?.includes('json') === true;
 }
 
 /**
@@ -42,7 +56,7 @@ export function connectRoutes(
   router: ConnectRouter,
   commitLog: CommitLog,
   logger: Logger,
-  { recordLimits, closing }: ConnectRoutesOptions,
+  { recordLimits, closing, turns }: ConnectRoutesOptions,
 ): void {
   const unary =
     <Request, Response>(handle: (request: Request, context: HandlerContext) => Promise<Response>) =>
@@ -66,12 +80,20 @@ export function connectRoutes(
     };
 
   const consume = async (offset: Offset, context: HandlerContext): Promise<ConsumeResponse> => {
-    const read = await commitLog.read({ offset }, { signal: context.signal, maxRecords: 1, maxBytes: 1 });
-    const batch = read.batches[0];
-    const [response] = batch === undefined ? [] : consumeResponses(batch, encodingOf(context));
-    if (response === undefined) throw new OffsetOutOfRangeError(offset, read.logStartOffset, read.highWatermark);
-    return response;
+    const { signal } = context;
+    const answer = async (turn: Pick<ReadOptions, 'beforeReading'>): Promise<ConsumeResponse> => {
+      const read = await commitLog.read({ offset }, { ...turn, signal, maxRecords: 1, maxBytes: 1 });
+      for (const batch of read.batches)
+        for await (const response of isJson(context) ? jsonConsumeResponses(batch) : consumeResponses(batch))
+          return response;
+      throw new OffsetOutOfRangeError(offset, read.logStartOffset, read.highWatermark);
+    };
+    if (!isJson(context)) return answer({});
+    return turns.run(context.values.get(addressKey), signal, (beforeReading) => answer({ beforeReading }));
   };
+
+  const readPlan = (request: ReadRequest, context: HandlerContext): ReadPlan =>
+    planRead(request, commitLog, isJson(context) ? jsonReadLimits : binaryReadLimits);
 
   const untilClosing = { shutdownSignal: closing };
   router.rpc(
@@ -92,7 +114,7 @@ export function connectRoutes(
     streaming(async function* (request, context) {
       const offset = offsetOrThrow(request.offset, commitLog);
       for await (const { batches } of commitLog.follow({ offset }, { signal: context.signal }))
-        for (const batch of batches) yield* consumeResponses(batch, encodingOf(context));
+        for (const batch of batches) yield* isJson(context) ? jsonConsumeResponses(batch) : consumeResponses(batch);
     }),
     untilClosing,
   );
@@ -141,17 +163,27 @@ export function connectRoutes(
   router.rpc(
     LogService.method.read,
     unary(async (request, context) => {
-      const { from, options } = planRead(request, commitLog, readBytesMax);
-      return readResponse(await commitLog.read(from, { ...options, signal: context.signal }), encodingOf(context));
+      const { from, options } = readPlan(request, context);
+      const { signal } = context;
+      if (!isJson(context)) return readResponse(await commitLog.read(from, { ...options, signal }));
+      return turns.run(context.values.get(addressKey), signal, async (beforeReading) =>
+        jsonReadResponse(await commitLog.read(from, { ...options, signal, beforeReading })),
+      );
     }),
     untilClosing,
   );
   router.rpc(
     LogService.method.tail,
     streaming(async function* (request, context) {
-      const { from, options } = planRead(request, commitLog, readBytesMax);
-      for await (const result of commitLog.follow(from, { ...options, signal: context.signal }))
-        yield readResponse(result, encodingOf(context));
+      const { from, options } = readPlan(request, context);
+      const { signal } = context;
+      const page = (result: ReadResult): Promise<ReadResponse> =>
+        turns.run(context.values.get(addressKey), signal, async (begin) => {
+          await begin();
+          return jsonReadResponse(result);
+        });
+      for await (const result of commitLog.follow(from, { ...options, signal }))
+        yield isJson(context) ? await page(result) : readResponse(result);
     }),
     untilClosing,
   );

@@ -7,7 +7,8 @@ const preflightSeconds = 7_200;
 export type CrossOrigin =
   | { readonly verdict: 'same-origin' }
   | { readonly verdict: 'allowed'; readonly headers: Readonly<Record<string, string>> }
-  | { readonly verdict: 'refused'; readonly origin: string };
+  | { readonly verdict: 'refused'; readonly origin: string }
+  | { readonly verdict: 'cross-site' };
 
 const loopbackName = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])$/;
 
@@ -37,14 +38,42 @@ function isOwn(origin: string, request: HttpRequest): boolean {
   return URL.canParse(origin) && new URL(origin).host === authorityOf(request);
 }
 
+/** What Fetch Metadata says of a request that no page of another origin caused, if it says anything. */
+const ownSites: readonly (string | undefined)[] = [undefined, 'same-origin', 'none'];
+
+/**
+ * Whether a page of another origin caused the request: one of another site, or of another host or port of this site.
+ * Browsers say so where the URL is https or names this machine, also of what has no Origin: images, scripts, frames.
+ */
+function isOfOtherPage({ headers }: HttpRequest): boolean {
+  return !ownSites.includes(headers['sec-fetch-site']?.toString());
+}
+
+/**
+ * Whether somebody followed a link, and will see the answer in place of the page that has it. A page can do that once;
+ * what it frames, or has fetched ahead, it can ask for as often as it likes.
+ */
+export function isTopLevelNavigation({ method, headers }: HttpRequest): boolean {
+  return (
+    (method === 'GET' || method === 'HEAD') &&
+    headers['sec-fetch-mode'] === 'navigate' &&
+    headers['sec-fetch-dest'] === 'document' &&
+    headers['sec-purpose'] === undefined &&
+    headers['purpose'] === undefined
+  );
+}
+
 /**
  * Who may call from a web page. Browsers send some cross-origin requests without asking first: a form or `fetch` with
  * a plain body would append to the log of a node on the reader's own machine, since the JSON routes take any content
- * type. So a request that names a foreign origin is refused unless the origin is configured.
+ * type. So a request that names a foreign origin is refused unless the origin is configured. A request of a page of
+ * another origin that names none (an image) is `cross-site`: that page sees nothing of the answer, but makes this node
+ * work for it.
  */
 export function crossOriginOf(request: HttpRequest, origins: readonly string[]): CrossOrigin {
   const origin = request.headers.origin;
-  if (origin === undefined || isOwn(origin, request)) return { verdict: 'same-origin' };
+  if (origin === undefined || isOwn(origin, request))
+    return { verdict: isOfOtherPage(request) && !origins.includes('*') ? 'cross-site' : 'same-origin' };
   if (!origins.includes('*') && !origins.includes(origin)) return { verdict: 'refused', origin };
   return {
     verdict: 'allowed',

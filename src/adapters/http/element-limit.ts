@@ -1,13 +1,20 @@
+import { setImmediate } from 'node:timers/promises';
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { Compression, UniversalServerRequest } from '@connectrpc/connect/protocol';
 import { checkMessage, elementsMax, tooManyElements } from './strict-message.js';
-import { checkNumbersExact } from './strict-json.js';
+import { checkNumbersExact, jsonSizeOf } from './strict-json.js';
 
 /** Flags and length in front of a message of a stream, and of gRPC; a flag says that it is compressed. */
 const envelopeHeadBytes = 5;
 const compressedFlag = 1;
 /** Of a message in a query, decompressed. The query has 16 KiB. */
 const queryBytesMax = 64 * 1024;
+
+/** An object with one name has three, the comma after it included. */
+const jsonTokensMax = 3 * elementsMax;
+/** Elements, and bytes of JSON, of a message that takes long to parse. */
+const longElements = 256;
+const longJsonBytes = 4 * 1024;
 
 export interface ElementLimitOptions {
   /** Of a message, before and after decompression. */
@@ -28,8 +35,21 @@ async function checked(message: Uint8Array, form: MessageForm, isCompressed: boo
   const plain = isCompressed ? await compression?.decompress(message, readBytesMax) : message;
   // Whoever reads it refuses a compression that is not known.
   if (plain === undefined) return message;
-  if (descriptor !== undefined) checkMessage(plain, descriptor);
+  const isLong =
+    descriptor === undefined ? plain.length > longJsonBytes : checkMessage(plain, descriptor) > longElements;
+  if (isLong) await turnOfItsOwn();
   return plain;
+}
+
+let lastTurn: Promise<unknown> = Promise.resolve();
+
+/**
+ * Resolves in a turn of the event loop that is no other's. What is read from all connections in one turn may be many
+ * messages, each of which takes long to parse.
+ */
+export function turnOfItsOwn(): Promise<unknown> {
+  lastTurn = lastTurn.then(() => setImmediate());
+  return lastTurn;
 }
 
 /** Chunks of a body that wait for more. */
@@ -142,17 +162,12 @@ export function limitQuery(compression: Compression): Compression {
 
 /**
  * Decodes the text of a JSON message, whatever it came in. Throws RESOURCE_EXHAUSTED if it has more objects than
- * `elementsMax`; `InvalidInputError` if it has a number that `JSON.parse` rounds: an offset would become another.
+ * `elementsMax`, or more than so many records with a value each would have; `InvalidInputError` if it has a number that `JSON.parse` rounds: an offset would become another.
  */
 export function decodeJson(bytes: Uint8Array | undefined): string {
   const text = new TextDecoder().decode(bytes);
-  // No text has more objects than opening braces, and few have that many.
-  let braces = 0;
-  for (let at = text.indexOf('{'); at >= 0 && braces <= elementsMax; at = text.indexOf('{', at + 1)) braces += 1;
-  if (braces > elementsMax) {
-    const objects = text.replace(/"(?:[^"\\]|\\.)*"?/gs, '').split('{', elementsMax + 2).length - 1;
-    if (objects > elementsMax) throw tooManyElements();
-  }
+  const { objects, tokens } = jsonSizeOf(text, jsonTokensMax);
+  if (objects > elementsMax || tokens > jsonTokensMax) throw tooManyElements();
   checkNumbersExact(text);
   return text;
 }

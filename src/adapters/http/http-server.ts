@@ -21,6 +21,7 @@ import { RequestRouter } from './request-router.js';
 import { RpcBridge } from './rpc-bridge.js';
 import { concurrentStreamsMax, SessionKeeper } from './session-keeper.js';
 import { spreadStreams } from './spread-streams.js';
+import { Turns } from './turns.js';
 
 const headerBytesMax = 16 * 1024;
 /**
@@ -60,10 +61,11 @@ export class HttpServer {
     // One listener a stream.
     setMaxListeners(0, this.#closing.signal);
 
-    const json = new JsonRoutes(commitLog, { recordLimits, bodyMs: timeouts.bodyMs });
+    const turns = new Turns();
+    const json = new JsonRoutes(commitLog, { recordLimits, bodyMs: timeouts.bodyMs, turns });
     const rpc = new RpcBridge(
       (router) => {
-        connectRoutes(router, commitLog, logger, { recordLimits, closing: this.#closing.signal });
+        connectRoutes(router, commitLog, logger, { recordLimits, closing: this.#closing.signal, turns });
         if (administration !== undefined)
           clusterRoutes(router, administration.cluster, administration.clock, logger, this.#closing.signal);
       },

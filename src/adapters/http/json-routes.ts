@@ -1,51 +1,25 @@
 import type { CommitLog } from '../../application/commit-log.js';
 import { InvalidInputError, OffsetOutOfRangeError } from '../../domain/log/errors.js';
-import { type Record, decodeRecord, encodeRecord } from '../../domain/log/record.js';
-import { type RecordLimits, forEachRecord, frameRecords } from '../../domain/log/records.js';
-import { type HttpRequest, type HttpResponse, onceClosed, respond } from './http-message.js';
+import { encodeRecord } from '../../domain/log/record.js';
+import { type RecordLimits, frameRecords, recordsOf } from '../../domain/log/records.js';
+import { addressOf, type HttpRequest, type HttpResponse, onceClosed, respond } from './http-message.js';
 import { parseConsumeBody, parseOffsetQuery, parseProduceBody } from './json-input.js';
+import { encodeInSlices } from './json-text.js';
 import { offsetOrThrow } from './log-messages.js';
 import { requestBytesMax } from './options.js';
+import { plainRecordText } from './plain-record.js';
 import { readBody } from './request-body.js';
+import type { Turns } from './turns.js';
 
 /** `{"offset": 18446744073709551615}` with much white space. */
 const offsetBodyBytesMax = 1024;
-
-const jsonHeaders = { 'content-type': 'application/json', 'cache-control': 'no-store' };
-
-type TextJson = { readonly value: string; readonly encoding?: 'base64' };
-
-/** Text when the bytes are UTF-8, byte order mark included, so that encoding it again gives the same bytes. */
-function textJson(bytes: Uint8Array): TextJson {
-  try {
-    return { value: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) };
-  } catch {
-    return { value: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64'), encoding: 'base64' };
-  }
-}
-
-function textOrBytesJson(bytes: Uint8Array): string | TextJson {
-  const text = textJson(bytes);
-  return text.encoding === undefined ? text.value : text;
-}
 
 /** Numbers while they are exact, strings beyond. */
 function offsetJson(offset: number): number | string {
   return Number.isSafeInteger(offset) ? offset : String(offset);
 }
 
-function recordJson({ value, key, headers }: Record, offset: number): object {
-  return {
-    record: {
-      ...textJson(value),
-      ...(key === undefined || key.length === 0 ? {} : { key: textOrBytesJson(key) }),
-      ...(headers === undefined || headers.size === 0
-        ? {}
-        : { headers: Object.fromEntries([...headers].map(([name, bytes]) => [name, textOrBytesJson(bytes)])) }),
-      offset: offsetJson(offset),
-    },
-  };
-}
+const jsonHeaders = { 'content-type': 'application/json', 'cache-control': 'no-store' };
 
 /** Aborts when the caller leaves before it has its answer. */
 function signalOf(response: HttpResponse): AbortSignal {
@@ -59,6 +33,8 @@ function signalOf(response: HttpResponse): AbortSignal {
 export interface JsonRoutesOptions {
   readonly recordLimits: RecordLimits;
   readonly bodyMs: number;
+  /** Of answers with a record. */
+  readonly turns: Turns;
 }
 
 /** `POST /` and `GET /`: the log for curl (api.md, "curl"). They reject with what `respondProblem` tells the caller. */
@@ -92,14 +68,16 @@ export class JsonRoutes {
     if (queried !== undefined && body.length > 0)
       throw new InvalidInputError('there is an offset in the query and a body too. Expected one of the two');
     const offset = offsetOrThrow(queried ?? parseConsumeBody(body), this.commitLog);
-    const read = await this.commitLog.read({ offset }, { signal: signalOf(response), maxRecords: 1, maxBytes: 1 });
-    const batch = read.batches[0];
-    if (batch === undefined) throw new OffsetOutOfRangeError(offset, read.logStartOffset, read.highWatermark);
-    let json: object = {};
-    forEachRecord(batch.payload, (start, end, place) => {
-      if (place === 0) json = recordJson(decodeRecord(batch.payload.subarray(start, end)), batch.baseOffset);
+    const signal = signalOf(response);
+    const json = await this.options.turns.run(addressOf(request) ?? '', signal, async (beforeReading) => {
+      const options = { signal, maxRecords: 1, maxBytes: 1, beforeReading };
+      const { batches, logStartOffset, highWatermark } = await this.commitLog.read({ offset }, options);
+      for (const batch of batches)
+        for (const record of recordsOf(batch.payload))
+          return encodeInSlices(plainRecordText(record, offsetJson(batch.baseOffset)));
+      throw new OffsetOutOfRangeError(offset, logStartOffset, highWatermark);
     });
-    respond(request, response, 200, jsonHeaders, JSON.stringify(json));
+    respond(request, response, 200, jsonHeaders, json);
   }
 }
 

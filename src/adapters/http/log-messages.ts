@@ -1,4 +1,4 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from '../../application/commit-log.js';
@@ -122,13 +122,24 @@ export interface ReadPlan {
   readonly options: Omit<ReadOptions, 'signal'>;
 }
 
-/** Without `from` it reads from the earliest offset; `max_bytes` is capped at `bytesMax`. */
-export function planRead(request: ReadRequest, commitLog: CommitLog, bytesMax: number): ReadPlan {
+export interface ReadLimits {
+  readonly bytesMax: number;
+  /** Without it there is no limit but that of bytes. */
+  readonly recordsMax?: number;
+}
+
+/** Without `from` it reads from the earliest offset; `max_bytes` and `max_records` are capped by the limits. */
+export function planRead(
+  request: ReadRequest,
+  commitLog: CommitLog,
+  { bytesMax, recordsMax = Infinity }: ReadLimits,
+): ReadPlan {
   const { maxRecords, maxBytes, consistency, notBeforeOffset } = request;
+  const recordsWanted = Math.min(maxRecords === 0 ? Infinity : maxRecords, recordsMax);
   return {
     from: readFrom(request, commitLog),
     options: {
-      ...(maxRecords === 0 ? {} : { maxRecords }),
+      ...(recordsWanted === Infinity ? {} : { maxRecords: recordsWanted }),
       maxBytes: maxBytes === 0 ? bytesMax : Math.min(maxBytes, bytesMax),
       ...(isLinearizable(consistency) ? { linearizable: true } : {}),
       ...(notBeforeOffset === undefined ? {} : { notBeforeOffset: offsetOrThrow(notBeforeOffset, commitLog) }),
@@ -136,15 +147,9 @@ export function planRead(request: ReadRequest, commitLog: CommitLog, bytesMax: n
   };
 }
 
-function timestamp(ms: EpochMs): Timestamp {
+export function timestamp(ms: EpochMs): Timestamp {
   return create(TimestampSchema, { seconds: BigInt(Math.floor(ms / 1000)), nanos: (ms % 1000) * 1_000_000 });
 }
-
-/**
- * How a response will be encoded. Stored bytes pass as they are into the binary encoding; for JSON they are decoded by
- * the generated code, whose JSON has no room for a header named `__proto__`: it is missing there, and only there.
- */
-export type Encoding = 'binary' | 'json';
 
 /** The stored record as unknown fields, which the encoder writes out as they are. */
 function opaqueRecord(bytes: Uint8Array): RecordMessage {
@@ -157,14 +162,14 @@ function opaqueRecord(bytes: Uint8Array): RecordMessage {
   return message;
 }
 
-/** One response a record. */
-export function* consumeResponses(batch: RecordBatch, encoding: Encoding): Generator<ConsumeResponse, void, void> {
+/** One response a record, for the binary encoding: stored bytes pass into it as they are. */
+export function* consumeResponses(batch: RecordBatch): Generator<ConsumeResponse, void, void> {
   const bounds: (readonly [start: number, end: number])[] = [];
   forEachRecord(batch.payload, (start, end) => bounds.push([start, end]));
   const appendTime = timestamp(batch.appendTimeMs);
   for (const [place, [start, end]] of bounds.entries()) {
     const bytes = batch.payload.subarray(start, end);
-    const record = encoding === 'binary' ? opaqueRecord(bytes) : fromBinary(RecordSchema, bytes);
+    const record = opaqueRecord(bytes);
     record.offset = BigInt(batch.baseOffset + place);
     record.term = BigInt(batch.term);
     record.appendTime = appendTime;
@@ -172,27 +177,22 @@ export function* consumeResponses(batch: RecordBatch, encoding: Encoding): Gener
   }
 }
 
-function batchMessage(batch: RecordBatch, encoding: Encoding): RecordBatchMessage {
+function batchMessage(batch: RecordBatch): RecordBatchMessage {
   const message = create(RecordBatchSchema, {
     baseOffset: BigInt(batch.baseOffset),
     term: BigInt(batch.term),
     appendTime: timestamp(batch.appendTimeMs),
   });
-  if (encoding === 'binary') {
-    // The payload is a run of fields 4 already; the encoder writes the first one's tag.
-    if (batch.payload.length > 0)
-      message.$unknown = [{ no: 4, wireType: WireType.LengthDelimited, data: batch.payload.subarray(1) }];
-  } else {
-    forEachRecord(batch.payload, (start, end) =>
-      message.records.push(fromBinary(RecordSchema, batch.payload.subarray(start, end))),
-    );
-  }
+  // The payload is a run of fields 4 already; the encoder writes the first one's tag.
+  if (batch.payload.length > 0)
+    message.$unknown = [{ no: 4, wireType: WireType.LengthDelimited, data: batch.payload.subarray(1) }];
   return message;
 }
 
-export function readResponse(result: ReadResult, encoding: Encoding): ReadResponse {
+/** For the binary encoding: stored bytes pass into it as they are. */
+export function readResponse(result: ReadResult): ReadResponse {
   return create(ReadResponseSchema, {
-    batches: result.batches.map((batch) => batchMessage(batch, encoding)),
+    batches: result.batches.map((batch) => batchMessage(batch)),
     logStartOffset: BigInt(result.logStartOffset),
     highWatermark: BigInt(result.highWatermark),
   });

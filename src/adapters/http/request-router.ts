@@ -2,7 +2,7 @@ import { type Access, type Caller, needOfCall } from '../../application/access.j
 import type { Logger } from '../../application/ports/logger.js';
 import { OverloadedError, UnavailableError } from '../../application/errors.js';
 import type { CallQuota } from '../../application/call-quota.js';
-import { asksForLoopback, crossOriginOf, isPreflight, preflightHeaders } from './cross-origin.js';
+import { asksForLoopback, crossOriginOf, isPreflight, isTopLevelNavigation, preflightHeaders } from './cross-origin.js';
 import {
   type HttpRequest,
   type HttpResponse,
@@ -118,6 +118,12 @@ export class RequestRouter {
         403,
         'Origin not allowed',
         `pages of ${JSON.stringify(crossOrigin.origin.slice(0, 256))} may not call this node: its origin is not among those configured`,
+      );
+    } else if (crossOrigin.verdict === 'cross-site' && !(handler === undefined && isTopLevelNavigation(request))) {
+      throw new HttpProblem(
+        403,
+        'Cross-site request',
+        'a page of another origin asked for this without naming its origin. Expected a page of this node, a link that is followed, or fetch() in the mode "cors" from an origin of --cors-origins',
       );
     }
     if (this.state.closing && !isProbe(path)) throw new UnavailableError('this node is shutting down');

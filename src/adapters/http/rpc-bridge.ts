@@ -5,18 +5,28 @@ import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/conn
 import { constants } from 'node:http2';
 import type { Access, Caller } from '../../application/access.js';
 import type { Logger } from '../../application/ports/logger.js';
-import { type HttpRequest, type HttpResponse, isHttp2, isHttp2Response, onceClosed } from './http-message.js';
-import { callerKey, guardInterceptor } from './call-guard.js';
-import { decodeJson, type ElementLimitOptions, limitQuery, withElementLimit } from './element-limit.js';
+import {
+  addressOf,
+  type HttpRequest,
+  type HttpResponse,
+  isHttp2,
+  isHttp2Response,
+  onceClosed,
+} from './http-message.js';
+import { addressKey, callerKey, guardInterceptor } from './call-guard.js';
+import { decodeJson, type ElementLimitOptions, limitQuery, turnOfItsOwn, withElementLimit } from './element-limit.js';
+import { answerEncoder } from './json-answers.js';
 import { HttpProblem } from './problem.js';
 
 /** `setTimeout` takes no more: 24.8 days. */
 const timeoutMsMax = 2 ** 31 - 1;
+/** With a message that is longer than those of readers. */
+const longUrlBytes = 1024;
 const writeBytesMax = 64 * 1024 * 1024;
 const compressions = [compressionGzip, compressionBrotli];
 
-/** Connect decodes JSON by a decoder given here, though its types do not say so. */
-const jsonOptions = { ignoreUnknownFields: true, textDecoder: { decode: decodeJson } };
+/** Connect decodes and encodes JSON by what is given here, though its types do not say so. */
+const jsonOptions = { ignoreUnknownFields: true, textDecoder: { decode: decodeJson }, textEncoder: answerEncoder };
 
 export interface RpcBridgeOptions {
   readonly readBytesMax: number;
@@ -71,12 +81,15 @@ export class RpcBridge {
       );
     let universalRequest;
     try {
-      const values = createContextValues().set(callerKey, caller);
+      const values = createContextValues()
+        .set(callerKey, caller)
+        .set(addressKey, addressOf(request) ?? '');
       universalRequest = universalRequestFromNodeRequest(request, response, undefined, values);
     } catch {
       throw new HttpProblem(400, 'Invalid input', 'the request has no usable Host');
     }
     this.#limitBody(handler, request);
+    if ((request.url ?? '').length > longUrlBytes) await turnOfItsOwn();
     const writer = new ResponseWriter(response, this.options.stallMs);
     try {
       await writer.write(await handler(withElementLimit(universalRequest, handler.method.input, this.#elementLimit)));

@@ -4,10 +4,12 @@ import { malformed, WireReader, WireType } from '../../domain/log/wire-reader.js
 
 /**
  * So many fields a message may have, those within its records not counted unless they are headers. Parsing makes an
- * object of each record, so it is their number and not the size of the message that holds up the event loop: 700,000
- * empty ones for seconds. A batch of a mebibyte has no more records than this if they have 12 bytes of value or more.
+ * object of each record or header, some 5 µs, so it is their number and not the size of the message that holds up the
+ * event loop. A batch of a mebibyte has no more records than this if they have 250 bytes of value or more.
  */
-export const elementsMax = 65_536;
+export const elementsMax = 4_096;
+/** The other fields within records: a record that names its value again and again is no more objects, but work. */
+const innerFieldsMax = 16 * elementsMax;
 
 interface FieldShape {
   readonly wireType: number;
@@ -69,6 +71,7 @@ function valueShapeOf(scalar: ScalarType | undefined, message?: DescMessage): Fi
 
 class StrictWalk {
   #elements = 0;
+  #innerFields = 0;
   readonly #reader: WireReader;
 
   constructor(bytes: Uint8Array) {
@@ -83,6 +86,7 @@ class StrictWalk {
       if (tag === malformed) throw malformedAt('a tag', reader);
       const field = shape.get(tag >>> 3);
       if (isOutermost || field?.message !== undefined) this.#countElement();
+      else if ((this.#innerFields += 1) > innerFieldsMax) throw tooManyElements();
       if (field !== undefined && field.wireType !== (tag & 7) && !(field.isPackable && (tag & 7) === WireType.bytes))
         throw malformedAt(`the wire type of field ${tag >>> 3}`, reader);
       if (field?.message === undefined) {
@@ -98,6 +102,10 @@ class StrictWalk {
     }
   }
 
+  get elements(): number {
+    return this.#elements;
+  }
+
   #countElement(): void {
     this.#elements += 1;
     if (this.#elements > elementsMax) throw tooManyElements();
@@ -105,7 +113,10 @@ class StrictWalk {
 }
 
 export function tooManyElements(): ConnectError {
-  return new ConnectError(`the message has more than ${elementsMax} elements`, Code.ResourceExhausted);
+  return new ConnectError(
+    `the message has more than ${elementsMax} elements. Expected fewer records or headers in a message of this port`,
+    Code.ResourceExhausted,
+  );
 }
 
 function malformedAt(what: string, { at }: WireReader): ConnectError {
@@ -115,8 +126,11 @@ function malformedAt(what: string, { at }: WireReader): ConnectError {
 /**
  * Checks that a message is what its descriptor says, by the rules of protobuf: no groups, no other wire types, no field
  * that ends beyond the message it is in. The parser would take all of these, and find more in such a message than can
- * be counted. Throws INVALID_ARGUMENT; RESOURCE_EXHAUSTED if there are more than `elementsMax`.
+ * be counted. Answers how many there are. Throws INVALID_ARGUMENT; RESOURCE_EXHAUSTED if there are more than
+ * `elementsMax`.
  */
-export function checkMessage(bytes: Uint8Array, descriptor: DescMessage): void {
-  new StrictWalk(bytes).walk(shapeOf(descriptor), true);
+export function checkMessage(bytes: Uint8Array, descriptor: DescMessage): number {
+  const walk = new StrictWalk(bytes);
+  walk.walk(shapeOf(descriptor), true);
+  return walk.elements;
 }

@@ -148,6 +148,15 @@ export function forEachRecord(payload: Uint8Array, visit: (start: number, end: n
   }
 }
 
+/** The encoded `log.v1.Record`s of a payload that was checked before, as views of it. Throws as `forEachRecord`. */
+export function* recordsOf(payload: Uint8Array): Generator<Uint8Array, void, void> {
+  const reader = new WireReader(payload, 0, payload.length);
+  for (let place = 0; reader.at < payload.length; place++) {
+    const start = nextRecord(reader, place);
+    yield payload.subarray(start, reader.at);
+  }
+}
+
 /** Moves past one record and returns where its encoded message starts. */
 function nextRecord(reader: WireReader, place: number): number {
   const tag = reader.bytes[reader.at++];
@@ -159,6 +168,17 @@ function nextRecord(reader: WireReader, place: number): number {
   return start;
 }
 
+/** Moves past `count` records, the first of which is record `place`. A batch may have 500,000 short ones before it. */
+function skipRecords(reader: WireReader, place: number, count: number): void {
+  const { bytes } = reader;
+  for (let skipped = 0; skipped < count; skipped++) {
+    const length = bytes[reader.at + 1];
+    const end = reader.at + 2 + length;
+    if (length < 0x80 && bytes[reader.at] === storedRecordTag && end <= reader.end) reader.at = end;
+    else nextRecord(reader, place + skipped);
+  }
+}
+
 /**
  * The part of a record batch that starts at `fromOffset` (or at its base, if that is higher) and holds at most
  * `recordsMax` records. The payload is a view; the header is the whole batch's, so it no longer fits a cut one.
@@ -168,10 +188,10 @@ export function sliceBatch(batch: RecordBatch, fromOffset: Offset, recordsMax: n
   const taken = Math.min(recordsMax, batch.recordCount - skipped);
   if (taken === batch.recordCount) return batch;
   const reader = new WireReader(batch.payload, 0, batch.payload.length);
-  for (let place = 0; place < skipped; place++) nextRecord(reader, place);
+  skipRecords(reader, 0, skipped);
   const start = reader.at;
   if (skipped + taken === batch.recordCount) reader.at = batch.payload.length;
-  else for (let place = 0; place < taken; place++) nextRecord(reader, skipped + place);
+  else skipRecords(reader, skipped, taken);
   return {
     ...batch,
     baseOffset: toOffset(batch.baseOffset + skipped),

@@ -1,0 +1,79 @@
+/** Works that are in progress at once. Each has at most one slice in a turn of the event loop. */
+const inProgressMax = 3;
+
+interface Waiting {
+  readonly begin: () => void;
+}
+
+/**
+ * Bounds the works in progress that are long for the event loop and hold much memory. The others wait, client by client:
+ * a client that asks for much waits for itself, and the one that asks for little waits for one work of each other.
+ */
+export class Turns {
+  #inProgress = 0;
+  readonly #waiting = new Map<string, Waiting[]>();
+
+  /**
+   * Does the work, which awaits `begin` before it takes up memory and time: it may have something else to wait for first.
+   * Rejects with the signal's reason when that aborts before it has begun.
+   */
+  async run<Result>(
+    client: string,
+    signal: AbortSignal,
+    work: (begin: () => Promise<void>) => Promise<Result>,
+  ): Promise<Result> {
+    let isBegun = false;
+    try {
+      return await work(async () => {
+        await this.#begin(client, signal);
+        isBegun = true;
+      });
+    } finally {
+      if (isBegun) this.#endOne();
+    }
+  }
+
+  async #begin(client: string, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#inProgress >= inProgressMax) await this.#wait(client, signal);
+    else this.#inProgress += 1;
+  }
+
+  #wait(client: string, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        this.#remove(client, waiting);
+        reject(signal.reason as Error);
+      };
+      const waiting: Waiting = {
+        begin: () => {
+          signal.removeEventListener('abort', leave);
+          resolve();
+        },
+      };
+      signal.addEventListener('abort', leave, { once: true });
+      const others = this.#waiting.get(client);
+      if (others === undefined) this.#waiting.set(client, [waiting]);
+      else others.push(waiting);
+    });
+  }
+
+  #remove(client: string, waiting: Waiting): void {
+    const left = this.#waiting.get(client)?.filter((other) => other !== waiting) ?? [];
+    if (left.length === 0) this.#waiting.delete(client);
+    else this.#waiting.set(client, left);
+  }
+
+  /** Passes the work's place on to the client that has waited longest since its last one. */
+  #endOne(): void {
+    for (const [client, waiting] of this.#waiting) {
+      this.#waiting.delete(client);
+      const next = waiting.shift();
+      // The client's other works wait until each other client has had one.
+      if (waiting.length > 0) this.#waiting.set(client, waiting);
+      next?.begin();
+      return;
+    }
+    this.#inProgress -= 1;
+  }
+}
