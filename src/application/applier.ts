@@ -1,4 +1,3 @@
-import { invariant } from '../domain/log/invariant.js';
 import type { Log } from '../domain/log/log.js';
 import { toOffset } from '../domain/log/offsets.js';
 import type { Place } from '../domain/log/place.js';
@@ -7,6 +6,7 @@ import { decodeConfChange } from '../domain/raft/conf-change.js';
 import type { Entry } from '../domain/raft/entry.js';
 import type { Message } from '../domain/raft/message.js';
 import type { RawNode } from '../domain/raft/raw-node.js';
+import { batchOf } from './batch-entry.js';
 import { configurationAfter, isOnlyVoter } from './configuration.js';
 import type { ConfigurationFile } from './configuration-file.js';
 import { decodeChangeContext } from './configuration-json.js';
@@ -152,10 +152,4 @@ export class Applier {
     });
     return others;
   }
-}
-
-/** Of an entry that the core has given out. */
-export function batchOf({ batch, index }: Entry): RecordBatch {
-  invariant(batch !== undefined, () => `entry ${index} has its batch`);
-  return batch;
 }

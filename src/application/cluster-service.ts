@@ -1,6 +1,7 @@
 import { confChangeV2, type ConfChangeSingle } from '../domain/raft/conf-change.js';
 import { type Cluster, type ClusterStatus, MembershipError } from './cluster.js';
-import { clusterIdInWords, clusterStatusOf } from './cluster-view.js';
+import { clusterStatusOf } from './cluster-view.js';
+import { clusterIdInWords } from './member-names.js';
 import type { Member } from './configuration.js';
 import { encodeChangeContext, encodeTransfer } from './configuration-json.js';
 import { UnavailableError } from './errors.js';

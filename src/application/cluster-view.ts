@@ -1,5 +1,6 @@
 import { toIndex, toTerm } from '../domain/log/offsets.js';
 import { majoritySize } from '../domain/raft/quorum.js';
+import { clusterIdInWords } from './member-names.js';
 import type { ClusterStatus, MemberRole, MemberState, MemberStatus } from './cluster.js';
 import type { Gossip } from './ports/gossip.js';
 import type { RaftNode } from './raft-node.js';
@@ -89,10 +90,4 @@ function problemOf(node: RaftNode, members: readonly MemberStatus[]): string | u
   const synced = voting.filter(({ matchIndex = 0 }) => matchIndex >= node.lastIndex).length;
   if (synced >= need) return undefined;
   return [...causes, `${synced} of ${voting.length} voters synced, need ${need}`].join('; ');
-}
-
-/** The log id as a UUID. */
-export function clusterIdInWords(bytes: Uint8Array): string {
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }

@@ -2,7 +2,7 @@ import { CorruptRangeError, DiskReserveError, InvalidInputError } from '../domai
 import type { HardStateFile } from '../domain/log/hard-state.js';
 import { invariant } from '../domain/log/invariant.js';
 import type { Log } from '../domain/log/log.js';
-import { type Index, type Offset, toIndex, toOffset } from '../domain/log/offsets.js';
+import { type Index, type Offset, toIndex } from '../domain/log/offsets.js';
 import { follows, placeAfter, type Place } from '../domain/log/place.js';
 import { BatchKind, type RecordBatch, storedBytes } from '../domain/log/record-batch.js';
 import type { ConfigurationFile } from './configuration-file.js';
@@ -16,6 +16,7 @@ import type { Clock } from './ports/clock.js';
 import type { EntrySource } from './ports/entry-source.js';
 import type { Logger } from './ports/logger.js';
 import type { Peer } from './ports/peer-transport.js';
+import { offsetOf } from './replica-damage.js';
 
 const backOffMsMin = 50;
 const backOffMsMax = 5_000;
@@ -284,17 +285,5 @@ async function readOn(log: Log, from: number, take: (batches: readonly RecordBat
     }
   } catch (error) {
     if (!(error instanceof CorruptRangeError)) throw error;
-  }
-}
-
-/** Of the first record behind the entry before `index`; undefined where that entry turns out to be damaged. */
-export async function offsetOf(log: Log, index: Index): Promise<Offset | undefined> {
-  if (index === log.startIndex) return log.startOffset;
-  try {
-    const [{ baseOffset, recordCount }] = await log.readEntries(toIndex(index - 1), { until: index, bytesMax: 1 });
-    return toOffset(baseOffset + recordCount);
-  } catch (error) {
-    if (error instanceof CorruptRangeError) return undefined;
-    throw error;
   }
 }

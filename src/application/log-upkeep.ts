@@ -1,11 +1,9 @@
 import type { HardStateFile } from '../domain/log/hard-state.js';
 import type { Log } from '../domain/log/log.js';
-import { toIndex } from '../domain/log/offsets.js';
+import { type Index, toIndex } from '../domain/log/offsets.js';
+import type { Retention } from '../domain/log/retention.js';
 import type { AppendThread } from './append-thread.js';
-import type { Applier } from './applier.js';
-import type { LogTail } from './log-tail.js';
 import type { Clock } from './ports/clock.js';
-import type { Retention } from './raft-options.js';
 import { repeat } from './repeat.js';
 
 /** The commit index on disk lags by at most this much, which is what a start reads back into memory. */
@@ -15,10 +13,12 @@ const retainEveryMs = 10_000;
 
 export interface LogUpkeepOptions {
   readonly log: Pick<Log, 'retain' | 'startIndex'>;
-  readonly tail: Pick<LogTail, 'applied' | 'forgetBefore'>;
+  /** The entries in memory. */
+  readonly tail: { readonly applied: number; forgetBefore(index: Index): void };
   readonly hardState: Pick<HardStateFile, 'current'>;
   readonly thread: AppendThread;
-  readonly applier: Pick<Applier, 'applied' | 'appliedBytes'>;
+  /** The index of the last entry applied, and the payload bytes applied so far. */
+  readonly applier: { readonly applied: number; readonly appliedBytes: number };
   readonly retention: Retention;
   readonly clock: Clock;
   readonly onFailure: (error: unknown) => void;

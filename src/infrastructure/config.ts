@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { LineCounter, parseDocument } from 'yaml';
 import * as z from 'zod';
-import type { Retention } from '../application/raft-options.js';
+import type { Retention } from '../domain/log/retention.js';
 
 /** Something the operator said that golog cannot act on; the message names it and what was expected. */
 export class ConfigError extends Error {

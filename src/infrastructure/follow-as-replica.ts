@@ -1,7 +1,7 @@
 import { crc32c } from '../adapters/checksum/crc32c.js';
 import { GrpcReplicaUplink, type PeerEndpoint } from '../adapters/peer/index.js';
 import { Cluster } from '../application/cluster.js';
-import { clusterIdInWords } from '../application/cluster-view.js';
+import { clusterIdInWords } from '../application/member-names.js';
 import { CommitLog } from '../application/commit-log.js';
 import { CommitLogService } from '../application/commit-log-service.js';
 import { type ConfigurationFile, CorruptConfigurationError } from '../application/configuration-file.js';

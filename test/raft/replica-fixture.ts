@@ -12,7 +12,7 @@ import type {
   SourceNews,
   SourceStatus,
 } from '../../src/application/ports/replica-uplink.js';
-import type { Retention } from '../../src/application/raft-options.js';
+import type { Retention } from '../../src/domain/log/retention.js';
 import { ReplicaCluster } from '../../src/application/replica-cluster.js';
 import { FollowedEntries } from '../../src/application/replica-desk.js';
 import { Replica } from '../../src/application/replica.js';
