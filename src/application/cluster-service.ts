@@ -10,7 +10,7 @@ import type { Gossip } from './ports/gossip.js';
 import type { JoinAnswer, JoinDesk, Joiner } from './ports/join-transport.js';
 import type { Logger } from './ports/logger.js';
 import type { PeerTransport } from './ports/peer-transport.js';
-import type { RaftNode } from './raft-node.js';
+import type { Leadership } from './leadership.js';
 import { repeat } from './repeat.js';
 import { unlessAborted } from './unless-aborted.js';
 
@@ -19,7 +19,7 @@ const promoteEveryMs = 250;
 const silentMs = 10_000;
 
 export interface ClusterServiceOptions {
-  readonly node: RaftNode;
+  readonly leadership: Leadership;
   readonly transport: Pick<PeerTransport, 'clusterOf'>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -62,8 +62,8 @@ export class ClusterService implements Cluster, JoinDesk {
     readonly signal: AbortSignal;
     readonly local?: boolean;
   }): Promise<ClusterStatus> {
-    const { node } = this.options;
-    if (local || node.isLeader || node.leaderId === 0) return clusterStatusOf(this.options);
+    const { leadership } = this.options;
+    if (local || leadership.isLeader || leadership.leaderId === 0) return clusterStatusOf(this.options);
     try {
       return await this.#leader().status({ signal, local: true });
     } catch (error) {
@@ -76,10 +76,10 @@ export class ClusterService implements Cluster, JoinDesk {
     { name, rpcAddr }: { readonly name: string; readonly rpcAddr: string },
     signal: AbortSignal,
   ): Promise<void> {
-    const { node } = this.options;
-    if (!node.isLeader) return this.#leader().addMember({ name, rpcAddr }, signal);
+    const { leadership } = this.options;
+    if (!leadership.isLeader) return this.#leader().addMember({ name, rpcAddr }, signal);
     if (this.#find(name) !== undefined) throw new MembershipError(`${name} is a member already`);
-    const id = node.configuration.lastId + 1;
+    const id = leadership.configuration.lastId + 1;
     await unlessAborted(
       signal,
       this.#change([{ type: 'add-learner-node', nodeId: id }], [{ id, name, uuid: '', rpcAddr }]),
@@ -87,22 +87,23 @@ export class ClusterService implements Cluster, JoinDesk {
   }
 
   async promoteMember(name: string, signal: AbortSignal): Promise<void> {
-    const { node } = this.options;
-    if (!node.isLeader) return this.#leader().promoteMember(name, signal);
+    const { leadership } = this.options;
+    if (!leadership.isLeader) return this.#leader().promoteMember(name, signal);
     const member = this.#findOrThrow(name);
-    if (!node.configuration.confState.learners.includes(member.id)) throw new MembershipError(`${name} votes already`);
-    if (!this.#hasCaughtUp(member.id, node.status.hardState.commit))
+    if (!leadership.configuration.confState.learners.includes(member.id))
+      throw new MembershipError(`${name} votes already`);
+    if (!this.#hasCaughtUp(member.id, leadership.status.hardState.commit))
       throw new MembershipError(`${name} has not caught up: it would hold up every append`);
     await unlessAborted(signal, this.#promote(member));
   }
 
   async removeMember(name: string, signal: AbortSignal): Promise<void> {
-    const { node } = this.options;
-    if (!node.isLeader) return this.#leader().removeMember(name, signal);
+    const { leadership } = this.options;
+    if (!leadership.isLeader) return this.#leader().removeMember(name, signal);
     const member = this.#findOrThrow(name);
-    const { voters } = node.configuration.confState;
+    const { voters } = leadership.configuration.confState;
     if (voters.length === 1 && voters[0] === member.id) throw new MembershipError(`${name} is the only voter`);
-    if (member.id === node.status.id) {
+    if (member.id === leadership.status.id) {
       // A leader that removes itself may leave a group that cannot elect: another one does it.
       await this.transferLeadership(undefined, signal);
       return this.#leader().removeMember(name, signal);
@@ -111,22 +112,22 @@ export class ClusterService implements Cluster, JoinDesk {
   }
 
   async transferLeadership(name: string | undefined, signal: AbortSignal): Promise<string> {
-    const { node } = this.options;
-    if (!node.isLeader) return this.#leader().transferLeadership(name, signal);
-    const { voters } = node.configuration.confState;
-    const id = name === undefined ? node.succession.heir() : this.#findOrThrow(name).id;
+    const { leadership } = this.options;
+    if (!leadership.isLeader) return this.#leader().transferLeadership(name, signal);
+    const { voters } = leadership.configuration.confState;
+    const id = name === undefined ? leadership.transferee() : this.#findOrThrow(name).id;
     if (id === undefined && voters.length > 1) throw new UnavailableError('no other voter is heard from now');
     if (id === undefined) throw new MembershipError('there is no other voter that could lead');
     if (!voters.includes(id)) throw new MembershipError(`${name} does not vote`);
-    if (id !== node.status.id) await unlessAborted(signal, node.transferTo(id));
+    if (id !== leadership.status.id) await unlessAborted(signal, leadership.transferTo(id));
     return this.#nameOf(id);
   }
 
   /** Lets a node in, as a learner; in place of a member of its name whose disk is gone, if that is silent. */
   async admit(joiner: Joiner): Promise<JoinAnswer> {
-    const { node, logger } = this.options;
-    if (!node.isLeader) {
-      const leaderAddr = node.notLeading().leaderAddr;
+    const { leadership, logger } = this.options;
+    if (!leadership.isLeader) {
+      const leaderAddr = leadership.notLeading().leaderAddr;
       return { kind: 'retry', reason: 'the node asked does not lead', ...(leaderAddr !== undefined && { leaderAddr }) };
     }
     try {
@@ -143,10 +144,10 @@ export class ClusterService implements Cluster, JoinDesk {
   }
 
   async #admit({ name, uuid, rpcAddr, clusterId: kept }: Joiner): Promise<JoinAnswer> {
-    const { node, clusterId } = this.options;
+    const { leadership, clusterId } = this.options;
     if (kept !== undefined && clusterIdInWords(kept) !== clusterIdInWords(clusterId))
       throw new MembershipError(`${name} keeps the log of another cluster, ${clusterIdInWords(kept)}`);
-    const { members, lastId } = node.configuration;
+    const { members, lastId } = leadership.configuration;
     const known =
       members.find((member) => member.uuid === uuid) ??
       members.find((member) => member.name === name && member.uuid === '');
@@ -163,17 +164,21 @@ export class ClusterService implements Cluster, JoinDesk {
     } else if (known.uuid !== uuid || known.rpcAddr !== rpcAddr || known.name !== name) {
       await this.#change([{ type: 'update-node', nodeId: id }], [{ ...known, name, uuid, rpcAddr }]);
     }
-    const transfer = { configuration: node.firstConfiguration, offset: 0, contacts: node.configuration.members };
+    const transfer = {
+      configuration: leadership.firstConfiguration,
+      offset: 0,
+      contacts: leadership.configuration.members,
+    };
     return { kind: 'joined', clusterId, id, configuration: encodeTransfer(transfer) };
   }
 
   /** One at a time: a change waits for the one before. */
   async #promoteOne(): Promise<void> {
-    const { node, logger } = this.options;
-    if (!node.isLeader) return;
+    const { leadership, logger } = this.options;
+    if (!leadership.isLeader) return;
     const commitBefore = this.#commitBefore;
-    this.#commitBefore = node.status.hardState.commit;
-    const { members, confState } = node.configuration;
+    this.#commitBefore = leadership.status.hardState.commit;
+    const { members, confState } = leadership.configuration;
     const member = members.find(
       ({ id, uuid }) => uuid !== '' && confState.learners.includes(id) && this.#hasCaughtUp(id, commitBefore),
     );
@@ -187,7 +192,7 @@ export class ClusterService implements Cluster, JoinDesk {
   }
 
   #promote({ id, replaces }: Member): Promise<void> {
-    const { voters, learners } = this.options.node.configuration.confState;
+    const { voters, learners } = this.options.leadership.configuration.confState;
     const changes: ConfChangeSingle[] = [{ type: 'add-node', nodeId: id }];
     if (replaces !== undefined && (voters.includes(replaces) || learners.includes(replaces)))
       changes.push({ type: 'remove-node', nodeId: replaces });
@@ -195,48 +200,46 @@ export class ClusterService implements Cluster, JoinDesk {
   }
 
   #change(changes: readonly ConfChangeSingle[], members: readonly Member[]): Promise<void> {
-    return this.options.node.proposeChange(confChangeV2({ changes }), (nonce) =>
-      encodeChangeContext({ nonce, members }),
-    );
+    return this.options.leadership.proposeChange(confChangeV2({ changes, context: encodeChangeContext({ members }) }));
   }
 
   #hasCaughtUp(id: number, commit: number): boolean {
     let caughtUp = false;
-    this.options.node.visitProgress((member, { state, match, recentActive }) => {
+    this.options.leadership.visitProgress((member, { state, match, recentActive }) => {
       if (member === id) caughtUp = recentActive && state === 'replicate' && match >= commit;
     });
     return caughtUp;
   }
 
   #isHeard(id: number): boolean {
-    return id === this.options.node.status.id || (this.options.node.heardMsAgo(id) ?? Infinity) < silentMs;
+    return id === this.options.leadership.status.id || (this.options.leadership.heardMsAgo(id) ?? Infinity) < silentMs;
   }
 
   async #asLeader<Value>(change: () => Promise<Value>): Promise<Value> {
-    if (!this.options.node.isLeader) throw this.options.node.notLeading();
+    if (!this.options.leadership.isLeader) throw this.options.leadership.notLeading();
     return change();
   }
 
   #leader(): Cluster {
-    const { node, transport } = this.options;
-    if (node.leaderId === 0) throw new UnavailableError('there is no leader now');
-    return transport.clusterOf(node.leaderId);
+    const { leadership, transport } = this.options;
+    if (leadership.leaderId === 0) throw new UnavailableError('there is no leader now');
+    return transport.clusterOf(leadership.leaderId);
   }
 
   #find(name: string): Member | undefined {
-    return this.options.node.configuration.members.findLast((member) => member.name === name);
+    return this.options.leadership.configuration.members.findLast((member) => member.name === name);
   }
 
   #findOrThrow(name: string): Member {
     const member = this.#find(name);
     if (member === undefined) {
-      const names = this.options.node.configuration.members.map((each) => each.name);
+      const names = this.options.leadership.configuration.members.map((each) => each.name);
       throw new MembershipError(`${name} is no member; there are ${names.join(', ')}`);
     }
     return member;
   }
 
   #nameOf(id: number): string {
-    return this.options.node.configuration.members.find((member) => member.id === id)?.name ?? String(id);
+    return this.options.leadership.configuration.members.find((member) => member.id === id)?.name ?? String(id);
   }
 }

@@ -199,7 +199,7 @@ async function openAndTakePart(beginning: Beginning): Promise<Taken> {
       timing: { ...defaultTiming, tickMs: config['tick-interval'] },
     });
     const cluster = new ClusterService({
-      ...{ node, transport, clock, logger, self, gossip, clusterId: directory.logId },
+      ...{ leadership: node.leadership, transport, clock, logger, self, gossip, clusterId: directory.logId },
     });
     endpoint.setDesk(cluster);
     endpoint.setEntries(new CommittedEntries({ node, log }));
@@ -207,8 +207,8 @@ async function openAndTakePart(beginning: Beginning): Promise<Taken> {
     openGates(node, cluster);
     const stopWatching = watchDamage({ log, configuration, id, clock, logger, onFatal });
     const stopReconciling = reconcile({
-      ...{ gossip, cluster, clock, logger, isLeader: () => node.isLeader },
-      status: () => clusterStatusOf({ node, self, clusterId: directory.logId }),
+      ...{ gossip, cluster, clock, logger, isLeader: () => node.leadership.isLeader },
+      status: () => clusterStatusOf({ leadership: node.leadership, self, clusterId: directory.logId }),
       deadMemberTimeoutMs: config['dead-member-timeout'],
     });
     const moving = new AbortController();

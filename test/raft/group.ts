@@ -121,7 +121,7 @@ export class Group {
     });
     const node = await this.settled(starting);
     const cluster = new ClusterService({
-      node,
+      leadership: node.leadership,
       transport,
       clock: this.clock,
       logger: silent,
@@ -198,7 +198,7 @@ export class Group {
 
   async leader(): Promise<GroupMember> {
     const leading = (): GroupMember | undefined => {
-      const leaders = [...this.running.values()].filter(({ node }) => node.isLeader);
+      const leaders = [...this.running.values()].filter(({ node }) => node.leadership.isLeader);
       return leaders.length === 1 ? leaders[0] : undefined;
     };
     await this.until(() => leading() !== undefined);
@@ -208,7 +208,7 @@ export class Group {
   }
 
   follower(): GroupMember {
-    const found = [...this.running.values()].find(({ node }) => !node.isLeader);
+    const found = [...this.running.values()].find(({ node }) => !node.leadership.isLeader);
     if (found === undefined) throw new Error('nobody follows');
     return found;
   }
@@ -229,7 +229,7 @@ export function batchAfter({ node, log }: GroupMember, term: number): Entry {
     sealBatch(
       {
         kind: BatchKind.noop,
-        index: toIndex(node.lastIndex + 1),
+        index: toIndex(node.leadership.lastIndex + 1),
         term: toTerm(term),
         baseOffset: log.endOffset,
         recordCount: 0,

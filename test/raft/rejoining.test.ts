@@ -49,9 +49,9 @@ describe('a node that was taken out', () => {
     await group.settled(old.node.propose(records('before')));
     for (const { member } of group.running.values())
       if (member.id !== old.member.id) group.network.cut(old.member.id, member.id);
-    const { lastIndex } = old.node;
+    const { lastIndex } = old.node.leadership;
     void old.node.propose(records('lost')).catch(() => undefined);
-    await group.until(() => old.node.lastIndex > lastIndex);
+    await group.until(() => old.node.leadership.lastIndex > lastIndex);
     await group.crash(name);
     group.network.heal();
     await removed(group, name);
@@ -64,8 +64,8 @@ describe('a node that was taken out', () => {
     const back = await group.start(name);
     await group.until(() => back.node.highWatermark === 2);
     expect(await valuesOf(back)).toEqual(['before', 'without it']);
-    await group.until(() => back.node.configuration.confState.voters.includes(4));
-    expect(back.node.configuration.confState.voters).not.toContain(old.member.id);
+    await group.until(() => back.node.leadership.configuration.confState.voters.includes(4));
+    expect(back.node.leadership.configuration.confState.voters).not.toContain(old.member.id);
   });
 
   it('asks until there is a leader to let it in, where it has read in its log that it is out', async () => {
@@ -75,7 +75,7 @@ describe('a node that was taken out', () => {
     const left = group.get(name);
     const others = names.filter((each) => each !== name);
     await removed(group, name);
-    await group.until(() => left.node.configuration.members.length === 2);
+    await group.until(() => left.node.leadership.configuration.members.length === 2);
     for (const each of names) await group.stop(each);
     const asked = rejoin(group, name);
     for (const each of others) await group.start(each);
@@ -87,7 +87,7 @@ describe('a leader that takes long to answer', () => {
   const slow = (group: Group, ms: number): JoinTransport => ({
     ask: async (address, ...request) => {
       const { joinTransport } = group.network;
-      const isLeader = group.get(address.split(':')[0] ?? '').node.isLeader;
+      const isLeader = group.get(address.split(':')[0] ?? '').node.leadership.isLeader;
       if (isLeader) await pause(group.clock, ms, forever);
       return joinTransport.ask(address, ...request);
     },
@@ -121,7 +121,7 @@ describe('a node that leaves', () => {
     const mended = pause(group.clock, 1_500, forever).then(() => group.network.heal());
     await group.settled(Promise.all([left, mended]));
     for (const { node } of others)
-      expect(node.configuration.members.map(({ name }) => name)).not.toContain(member.name);
+      expect(node.leadership.configuration.members.map(({ name }) => name)).not.toContain(member.name);
   });
 
   it('says after three seconds why it is a member still', async () => {

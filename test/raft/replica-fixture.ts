@@ -183,7 +183,7 @@ export async function produce(group: Group, { node }: GroupMember, count: number
 export const caughtUp =
   ({ replica, log }: RunningReplica, { node }: GroupMember): (() => boolean) =>
   () =>
-    replica.highWatermark === node.highWatermark && log.lastIndex === node.lastIndex;
+    replica.highWatermark === node.highWatermark && log.lastIndex === node.leadership.lastIndex;
 
 export async function storesOf(directory: Directory): Promise<Map<string, string>> {
   const stores = new Map<string, string>();

@@ -105,7 +105,7 @@ export class Administrator implements Administration {
   /** Those that were removed, whether or not anybody was told so. */
   #retireRemoved({ members, index }: Configuration): void {
     for (const machine of this.machines) {
-      const own = machine.node?.configuration;
+      const own = machine.node?.leadership.configuration;
       const wasMember = own !== undefined && own.index > 0 && own.index <= index;
       if (wasMember && machine.inUse && !members.some(({ uuid }) => uuid === machine.uuid))
         machine.retire(this.addresses);
@@ -114,7 +114,7 @@ export class Administrator implements Administration {
 
   /** As whoever leads the highest term has it. */
   #newest(): Configuration | undefined {
-    const leaders = this.machines.flatMap(({ node }) => (node?.isLeader === true ? [node] : []));
+    const leaders = this.machines.flatMap(({ node }) => (node?.leadership.isLeader === true ? [node.leadership] : []));
     leaders.sort((a, b) => b.status.hardState.term - a.status.hardState.term);
     return leaders[0]?.configuration;
   }

@@ -318,7 +318,14 @@ export class Machine implements Watched {
     life.mirror = mirror;
     const started = await RaftNode.start(this.around.tamper(options));
     const node = this.around.tamperNode(started);
-    const cluster = new ClusterService({ node, transport, clock: process.clock, logger, self, clusterId: seal.logId });
+    const cluster = new ClusterService({
+      leadership: node.leadership,
+      transport,
+      clock: process.clock,
+      logger,
+      self,
+      clusterId: seal.logId,
+    });
     listener.cluster = cluster;
     listener.joinDesk = cluster;
     listener.entries = new CommittedEntries({ node, log });
