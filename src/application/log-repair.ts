@@ -17,13 +17,13 @@ import type { EntrySource } from './ports/entry-source.js';
 import type { Logger } from './ports/logger.js';
 import type { Peer } from './ports/peer-transport.js';
 import { offsetOf } from './replica-damage.js';
+import { Backoff } from './waiting/backoff.js';
+import { LogThrottle } from './waiting/log-throttle.js';
 
 const backOffMsMin = 50;
 const backOffMsMax = 5_000;
 /** Read at a time. */
 const readBytes = 1 << 20;
-/** What goes on without success is said this often. */
-const sayEveryMs = 60_000;
 /** Damage that does not keep the node from appending is left for a later start when nobody can help for this long. */
 const patienceMs = 10_000;
 
@@ -109,8 +109,9 @@ export class LogRepair {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.options;
     const beganAt = clock.now();
-    let saidAt = -Infinity;
-    for (let backOffMs = backOffMsMin; ; backOffMs = Math.min(2 * backOffMs, backOffMsMax)) {
+    const throttle = new LogThrottle(clock);
+    const backoff = new Backoff(backOffMsMin, backOffMsMax);
+    for (;;) {
       signal.throwIfAborted();
       const obstacle = await this.#attempt(signal);
       if (obstacle === undefined) {
@@ -122,11 +123,8 @@ export class LogRepair {
         logger.error({ reason: obstacle }, 'damage in older segments stays for now: restart this node to try again');
         return;
       }
-      if (clock.now() - saidAt >= sayEveryMs) {
-        saidAt = clock.now();
-        logger.warn({ reason: obstacle }, 'the log cannot be repaired yet');
-      }
-      await pause(clock, backOffMs, signal);
+      if (throttle.isDue()) logger.warn({ reason: obstacle }, 'the log cannot be repaired yet');
+      await pause(clock, backoff.next(), signal);
     }
   }
 
