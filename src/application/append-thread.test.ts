@@ -49,12 +49,10 @@ function batch(index: number): RecordBatch {
 
 function threadOver(disk: Disk): { thread: AppendThread; failures: unknown[] } {
   const failures: unknown[] = [];
-  const thread = new AppendThread(
-    disk,
-    disk,
-    () => disk.done.push('group done'),
-    (error) => failures.push(error),
-  );
+  const thread = new AppendThread(disk, disk, {
+    groupDone: () => disk.done.push('group done'),
+    fail: (error) => failures.push(error),
+  });
   return { thread, failures };
 }
 

@@ -18,6 +18,14 @@ export interface AppendWork {
   readonly done: () => void;
 }
 
+/** The node whose log and hard state an append thread writes. */
+export interface AppendThreadOwner {
+  /** A group is durable, and each of its works was told. */
+  groupDone(): void;
+  /** A write or a sync failed, and nothing is written any more. Called once. */
+  fail(error: unknown): void;
+}
+
 /**
  * The one writer of a node's log and hard state. Group commit: while one group is written and synced the next gathers,
  * so that the disk always has one sync in flight and each work waits for at most two. After a failure nothing is done
@@ -34,10 +42,7 @@ export class AppendThread {
   constructor(
     private readonly log: Pick<Log, 'append' | 'sync' | 'truncateSuffix' | 'reset' | 'lastIndex'>,
     private readonly hardState: Pick<HardStateFile, 'current' | 'save'>,
-    /** After each group, when its works were told that they are done. */
-    private readonly onGroupDone: () => void,
-    /** Called once. */
-    private readonly onFailure: (error: unknown) => void,
+    private readonly owner: AppendThreadOwner,
   ) {}
 
   /** Bytes of the batches that are not durable yet. */
@@ -91,7 +96,7 @@ export class AppendThread {
       await this.#writeLog(group);
     } catch (error) {
       this.#failed = true;
-      this.onFailure(error);
+      this.owner.fail(error);
       return;
     }
     for (const work of group) {
@@ -99,7 +104,7 @@ export class AppendThread {
       work.done();
     }
     this.#scheduled = false;
-    this.onGroupDone();
+    this.owner.groupDone();
     if (this.#queue.length > 0 || this.#commit !== undefined) this.#schedule();
   }
 

@@ -1,42 +1,34 @@
-import { invariant } from '../domain/log/invariant.js';
 import type { Log } from '../domain/log/log.js';
-import { toOffset } from '../domain/log/offsets.js';
+import { type Offset, toOffset } from '../domain/log/offsets.js';
 import type { Place } from '../domain/log/place.js';
 import type { RecordBatch } from '../domain/log/record-batch.js';
 import { decodeConfChange } from '../domain/raft/conf-change.js';
 import type { Entry } from '../domain/raft/entry.js';
 import type { Message } from '../domain/raft/message.js';
-import type { RawNode } from '../domain/raft/raw-node.js';
+import { batchOf } from './batch-entry.js';
 import { configurationAfter, isOnlyVoter } from './configuration.js';
 import type { ConfigurationFile } from './configuration-file.js';
 import { decodeChangeContext } from './configuration-json.js';
-import type { LogTail } from './log-tail.js';
-import type { PendingChanges } from './pending-changes.js';
+import type { EntryCache } from './entry-cache.js';
 import type { Logger } from './ports/logger.js';
 import type { Proposals } from './proposals.js';
+import type { RaftLoop } from './raft-loop.js';
 import type { Watermark } from './watermark.js';
 
 /** Of applied entries kept in memory for followers that lag a little. */
 const tailBytesMax = 16 * 1024 * 1024;
 
 export interface ApplierOptions {
-  readonly core: RawNode;
-  readonly tail: LogTail;
+  readonly loop: RaftLoop;
+  readonly cache: EntryCache;
   readonly watermark: Watermark;
   readonly proposals: Proposals;
-  readonly changes: PendingChanges;
   readonly log: Pick<Log, 'startIndex'>;
   readonly configuration: ConfigurationFile;
+  /** This node's Raft id. */
   readonly id: number;
-  readonly selfName: string;
+  readonly self: { readonly name: string };
   readonly logger: Logger;
-  /** The members are others than before. */
-  readonly onMembership: () => void;
-  /** Steps the core: work of the apply thread is done. */
-  readonly respond: (response: Message) => void;
-  /** Work that had to wait for the disk has gone on. */
-  readonly onResumed: () => void;
-  readonly onFailure: (error: unknown) => void;
 }
 
 /**
@@ -52,7 +44,7 @@ export class Applier {
   #bytes = 0;
 
   constructor(private readonly options: ApplierOptions) {
-    this.#applied = options.tail.firstIndex() - 1;
+    this.#applied = options.cache.firstIndex() - 1;
   }
 
   /** The index of the last entry applied. */
@@ -65,19 +57,24 @@ export class Applier {
     return this.#bytes;
   }
 
-  /** Takes a MsgStorageApply. */
-  take(work: Message): void {
+  get highWatermark(): Offset {
+    return this.options.watermark.value;
+  }
+
+  /** Does what a MsgStorageApply asks for, after what came before it. */
+  accept(work: Message): void {
     this.#queue.push(work);
     this.#run();
   }
 
-  /** A snapshot has replaced all before this place. */
-  beginAnew({ index, offset }: Place): void {
+  /** A snapshot has replaced everything before this log boundary. */
+  reset({ index, offset }: Place): void {
     this.#applied = index - 1;
     this.options.watermark.advance(offset);
   }
 
   #run(): void {
+    const { loop, cache } = this.options;
     while (this.#queue.length > 0 && !this.#waiting) {
       const [work] = this.#queue;
       const syncedOn = this.#syncedOn();
@@ -86,15 +83,15 @@ export class Applier {
         // A snapshot may have come before it.
         if (entry.index <= this.#applied) continue;
         if (entry.type !== 'normal') {
-          void this.#applyChange(entry);
+          void this.#applyChange(entry, syncedOn);
           return;
         }
         this.#apply(batchOf(entry), syncedOn);
       }
       this.#queue.shift();
       this.#next = 0;
-      work.responses.forEach(this.options.respond);
-      this.options.tail.release(this.#applied, this.#isAlone ? 0 : tailBytesMax);
+      for (const response of work.responses) loop.step(() => loop.core.step(response));
+      cache.release(this.#applied, this.#isAlone ? 0 : tailBytesMax);
     }
   }
 
@@ -105,12 +102,12 @@ export class Applier {
     this.options.proposals.settle(batch, syncedOn);
   }
 
-  async #applyChange(entry: Entry): Promise<void> {
-    const { core, configuration, log, logger, changes, onMembership, onFailure, onResumed } = this.options;
+  async #applyChange(entry: Entry, syncedOn: (index: number) => readonly string[]): Promise<void> {
+    const { loop, configuration, log, logger, proposals } = this.options;
     this.#waiting = true;
     try {
       const change = decodeConfChange(entry.type, entry.data);
-      const confState = core.applyConfChange(change);
+      const confState = loop.core.applyConfChange(change);
       const context = decodeChangeContext(change);
       // A later one may be on disk already, of a snapshot that a crash came before.
       const before = configuration.at(entry.index - 1);
@@ -118,15 +115,15 @@ export class Applier {
       await configuration.add(next, log.startIndex);
       this.#applied = entry.index;
       logger.info({ index: entry.index, members: next.members.map(({ name }) => name) }, 'the membership has changed');
-      onMembership();
-      changes.settle(context.nonce);
+      loop.updatePeers();
+      proposals.settle(batchOf(entry), syncedOn);
     } catch (error) {
-      onFailure(error);
+      loop.fail(error);
       return;
     }
     this.#waiting = false;
     this.#run();
-    onResumed();
+    loop.drain();
   }
 
   get #isAlone(): boolean {
@@ -139,23 +136,17 @@ export class Applier {
     return (index) => {
       // Only a leader has anybody who waits to know.
       others ??= this.#others();
-      return [this.options.selfName, ...others.filter(({ match }) => match >= index).map(({ name }) => name)];
+      return [this.options.self.name, ...others.filter(({ match }) => match >= index).map(({ name }) => name)];
     };
   }
 
   #others(): readonly { name: string; match: number }[] {
-    const { core, configuration, id: ownId } = this.options;
+    const { loop, configuration, id: ownId } = this.options;
     const names = new Map(configuration.current.members.map(({ id, name }) => [id, name]));
     const others: { name: string; match: number }[] = [];
-    core.visitProgress((id, { match }) => {
+    loop.core.visitProgress((id, { match }) => {
       if (id !== ownId) others.push({ name: names.get(id) ?? String(id), match });
     });
     return others;
   }
-}
-
-/** Of an entry that the core has given out. */
-export function batchOf({ batch, index }: Entry): RecordBatch {
-  invariant(batch !== undefined, () => `entry ${index} has its batch`);
-  return batch;
 }

@@ -1,4 +1,4 @@
-import { clusterIdInWords } from './cluster-view.js';
+import { clusterIdInWords } from './member-names.js';
 import { UnavailableError } from './errors.js';
 import { askToJoin, type JoinedAsMember, type JoiningOptions, JoinRefusedError } from './joining.js';
 import { pause } from './pause.js';

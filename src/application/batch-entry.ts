@@ -1,4 +1,5 @@
 import { InvalidInputError } from '../domain/log/errors.js';
+import { invariant } from '../domain/log/invariant.js';
 import { BatchKind, type RecordBatch } from '../domain/log/record-batch.js';
 import type { Entry, EntryType } from '../domain/raft/entry.js';
 
@@ -24,6 +25,12 @@ export function entryOfBatch(batch: RecordBatch): Entry {
       return { term, index, type, data: payload.subarray(1), batch };
     }
   }
+}
+
+/** The batch of an entry that the core has given out. */
+export function batchOf({ batch, index }: Entry): RecordBatch {
+  invariant(batch !== undefined, () => `entry ${index} has its batch`);
+  return batch;
 }
 
 /** The other way: what a batch must hold so that `entryOfBatch` gives this entry. Data of a normal entry is not copied. */

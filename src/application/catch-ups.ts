@@ -2,20 +2,19 @@ import { toIndex } from '../domain/log/offsets.js';
 import type { Log } from '../domain/log/log.js';
 import type { ConfState } from '../domain/raft/conf-state.js';
 import { type Message, message } from '../domain/raft/message.js';
-import type { RawNode } from '../domain/raft/raw-node.js';
 import { CatchUp } from './catch-up.js';
 import type { ConfigurationFile } from './configuration-file.js';
 import { encodeTransfer } from './configuration-json.js';
 import type { Logger } from './ports/logger.js';
+import type { PeerTransport } from './ports/peer-transport.js';
+import type { RaftLoop } from './raft-loop.js';
 
 export interface CatchUpsOptions {
-  readonly core: RawNode;
+  readonly loop: RaftLoop;
+  readonly transport: Pick<PeerTransport, 'send'>;
   readonly log: Log;
   readonly configuration: ConfigurationFile;
   readonly id: number;
-  readonly send: (messages: readonly Message[]) => void;
-  /** The core has stepped. */
-  readonly onStep: () => void;
   readonly logger: Logger;
 }
 
@@ -26,7 +25,8 @@ export class CatchUps {
   constructor(private readonly options: CatchUpsOptions) {}
 
   start(to: number, term: number): void {
-    const { core, log, id, logger, send } = this.options;
+    const { loop, log, id, logger, transport } = this.options;
+    const { core } = loop;
     this.#running.get(to)?.stop();
     let match = 0;
     core.visitProgress((member, progress) => {
@@ -40,13 +40,13 @@ export class CatchUps {
       term,
       match,
       commit: () => core.basicStatus().hardState.commit,
-      send: (sent) => send([sent]),
+      send: (sent) => transport.send([sent]),
       snapshot: () => this.#snapshot(to, term),
       onFailure: (error) => {
         logger.error({ error, member: to }, 'a follower cannot be brought up to date from this node');
         this.#running.delete(to);
         core.reportSnapshot(to, 'failure');
-        this.options.onStep();
+        loop.schedule();
       },
     });
     this.#running.set(to, catchUp);
@@ -55,10 +55,10 @@ export class CatchUps {
   /** After the core has taken in an answer of this term. */
   takeResponse(received: Message): void {
     const catchUp = this.#running.get(received.from);
-    const { core, logger } = this.options;
-    if (catchUp === undefined || received.term !== core.basicStatus().hardState.term) return;
+    const { loop, logger } = this.options;
+    if (catchUp === undefined || received.term !== loop.term) return;
     let goesOn = false;
-    core.visitProgress((id, { state }) => {
+    loop.core.visitProgress((id, { state }) => {
       if (id === received.from) goesOn = state === 'snapshot';
     });
     if (goesOn) {

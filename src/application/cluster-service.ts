@@ -1,6 +1,7 @@
 import { confChangeV2, type ConfChangeSingle } from '../domain/raft/conf-change.js';
 import { type Cluster, type ClusterStatus, MembershipError } from './cluster.js';
-import { clusterIdInWords, clusterStatusOf } from './cluster-view.js';
+import { clusterStatusOf } from './cluster-view.js';
+import { clusterIdInWords } from './member-names.js';
 import type { Member } from './configuration.js';
 import { encodeChangeContext, encodeTransfer } from './configuration-json.js';
 import { UnavailableError } from './errors.js';
@@ -10,7 +11,7 @@ import { JoinAudit } from './join-audit.js';
 import type { JoinAnswer, JoinDesk, Joiner, JoinOrigin } from './ports/join-transport.js';
 import type { Logger } from './ports/logger.js';
 import type { PeerTransport } from './ports/peer-transport.js';
-import type { RaftNode } from './raft-node.js';
+import type { Leadership } from './leadership.js';
 import { repeat } from './repeat.js';
 import { objectionTo, type SeatState } from './seat-claim.js';
 import { unlessAborted } from './unless-aborted.js';
@@ -22,7 +23,7 @@ const silentMs = 10_000;
 const answeringMs = 3_000;
 
 export interface ClusterServiceOptions {
-  readonly node: RaftNode;
+  readonly leadership: Leadership;
   readonly transport: Pick<PeerTransport, 'clusterOf' | 'unansweredMs'>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -67,8 +68,8 @@ export class ClusterService implements Cluster, JoinDesk {
     readonly signal: AbortSignal;
     readonly local?: boolean;
   }): Promise<ClusterStatus> {
-    const { node } = this.options;
-    if (local || node.isLeader || node.leaderId === 0) return clusterStatusOf(this.options);
+    const { leadership } = this.options;
+    if (local || leadership.isLeader || leadership.leaderId === 0) return clusterStatusOf(this.options);
     try {
       return await this.#leader().status({ signal, local: true });
     } catch (error) {
@@ -81,10 +82,10 @@ export class ClusterService implements Cluster, JoinDesk {
     { name, rpcAddr }: { readonly name: string; readonly rpcAddr: string },
     signal: AbortSignal,
   ): Promise<void> {
-    const { node } = this.options;
-    if (!node.isLeader) return this.#leader().addMember({ name, rpcAddr }, signal);
+    const { leadership } = this.options;
+    if (!leadership.isLeader) return this.#leader().addMember({ name, rpcAddr }, signal);
     if (this.#find(name) !== undefined) throw new MembershipError(`${name} is a member already`);
-    const id = node.configuration.lastId + 1;
+    const id = leadership.configuration.lastId + 1;
     await unlessAborted(
       signal,
       this.#change([{ type: 'add-learner-node', nodeId: id }], [{ id, name, uuid: '', rpcAddr }]),
@@ -92,22 +93,23 @@ export class ClusterService implements Cluster, JoinDesk {
   }
 
   async promoteMember(name: string, signal: AbortSignal): Promise<void> {
-    const { node } = this.options;
-    if (!node.isLeader) return this.#leader().promoteMember(name, signal);
+    const { leadership } = this.options;
+    if (!leadership.isLeader) return this.#leader().promoteMember(name, signal);
     const member = this.#findOrThrow(name);
-    if (!node.configuration.confState.learners.includes(member.id)) throw new MembershipError(`${name} votes already`);
-    if (!this.#hasCaughtUp(member.id, node.status.hardState.commit))
+    if (!leadership.configuration.confState.learners.includes(member.id))
+      throw new MembershipError(`${name} votes already`);
+    if (!this.#hasCaughtUp(member.id, leadership.status.hardState.commit))
       throw new MembershipError(`${name} has not caught up: it would hold up every append`);
     await unlessAborted(signal, this.#promote(member));
   }
 
   async removeMember(name: string, signal: AbortSignal): Promise<void> {
-    const { node } = this.options;
-    if (!node.isLeader) return this.#leader().removeMember(name, signal);
+    const { leadership } = this.options;
+    if (!leadership.isLeader) return this.#leader().removeMember(name, signal);
     const member = this.#findOrThrow(name);
-    const { voters } = node.configuration.confState;
+    const { voters } = leadership.configuration.confState;
     if (voters.length === 1 && voters[0] === member.id) throw new MembershipError(`${name} is the only voter`);
-    if (member.id === node.status.id) {
+    if (member.id === leadership.status.id) {
       // A leader that removes itself may leave a group that cannot elect: another one does it.
       await this.transferLeadership(undefined, signal);
       return this.#leader().removeMember(name, signal);
@@ -116,14 +118,14 @@ export class ClusterService implements Cluster, JoinDesk {
   }
 
   async transferLeadership(name: string | undefined, signal: AbortSignal): Promise<string> {
-    const { node } = this.options;
-    if (!node.isLeader) return this.#leader().transferLeadership(name, signal);
-    const { voters } = node.configuration.confState;
-    const id = name === undefined ? node.succession.heir() : this.#findOrThrow(name).id;
+    const { leadership } = this.options;
+    if (!leadership.isLeader) return this.#leader().transferLeadership(name, signal);
+    const { voters } = leadership.configuration.confState;
+    const id = name === undefined ? leadership.transferee() : this.#findOrThrow(name).id;
     if (id === undefined && voters.length > 1) throw new UnavailableError('no other voter is heard from now');
     if (id === undefined) throw new MembershipError('there is no other voter that could lead');
     if (!voters.includes(id)) throw new MembershipError(`${name} does not vote`);
-    if (id !== node.status.id) await unlessAborted(signal, node.transferTo(id));
+    if (id !== leadership.status.id) await unlessAborted(signal, leadership.transferTo(id));
     return this.#nameOf(id);
   }
 
@@ -132,17 +134,17 @@ export class ClusterService implements Cluster, JoinDesk {
    * member whose UUID it has: see `objectionTo`. Every decision is audited.
    */
   async admit(joiner: Joiner, origin?: JoinOrigin): Promise<JoinAnswer> {
-    const { node, self, clusterId } = this.options;
-    const { configuration } = node;
+    const { leadership, self, clusterId } = this.options;
+    const { configuration } = leadership;
     // This process is alive, whoever leads.
     const isTwin = joiner.uuid === self.uuid && joiner.rpcAddr !== self.rpcAddr;
     const objection = isTwin ? objectionTo(joiner, self, { clusterId, isAlive: true, isAlone: false }) : undefined;
-    if (objection === undefined && !node.isLeader) {
-      const leaderAddr = node.notLeading().leaderAddr;
+    if (objection === undefined && !leadership.isLeader) {
+      const leaderAddr = leadership.notLeading().leaderAddr;
       return { kind: 'retry', reason: 'the node asked does not lead', ...(leaderAddr !== undefined && { leaderAddr }) };
     }
     const answer = objection ?? (await this.#answer(joiner));
-    this.#joins.record(joiner, origin, answer, answer.kind === 'joined' && node.configuration !== configuration);
+    this.#joins.record(joiner, origin, answer, answer.kind === 'joined' && leadership.configuration !== configuration);
     return answer;
   }
 
@@ -163,10 +165,10 @@ export class ClusterService implements Cluster, JoinDesk {
 
   async #admit(joiner: Joiner): Promise<JoinAnswer> {
     const { name, uuid, rpcAddr, clusterId: kept, forgotAs } = joiner;
-    const { node, clusterId } = this.options;
+    const { leadership, clusterId } = this.options;
     if (kept !== undefined && clusterIdInWords(kept) !== clusterIdInWords(clusterId))
       throw new MembershipError(`${name} keeps the log of another cluster, ${clusterIdInWords(kept)}`);
-    const { members, lastId } = node.configuration;
+    const { members, lastId } = leadership.configuration;
     // The newest: it may be admitted again already, and keep the id before that until it is promoted.
     const owner = members.findLast((member) => member.uuid === uuid);
     const objection = owner && objectionTo(joiner, owner, this.#seatOf(owner, joiner));
@@ -192,8 +194,12 @@ export class ClusterService implements Cluster, JoinDesk {
       await this.#change([{ type: 'update-node', nodeId: id }], [{ ...known, name, uuid, rpcAddr }]);
     }
     if (known !== undefined && known.id === forgotAs) id = await this.#admitAgain({ ...known, name, rpcAddr });
-    const transfer = { configuration: node.firstConfiguration, offset: 0, contacts: node.configuration.members };
-    const view = await node.acknowledgements.viewOf(id);
+    const transfer = {
+      configuration: leadership.firstConfiguration,
+      offset: 0,
+      contacts: leadership.configuration.members,
+    };
+    const view = await leadership.acknowledgements.viewOf(id);
     return { kind: 'joined', clusterId, id, configuration: encodeTransfer(transfer), ...(view && { view }) };
   }
 
@@ -203,10 +209,10 @@ export class ClusterService implements Cluster, JoinDesk {
    * acknowledges nothing, and still counts for the size of a majority.
    */
   async #admitAgain(known: Member): Promise<number> {
-    const { node, logger } = this.options;
-    if (known.id === node.status.id) throw new MembershipError(`${known.name} is this node, and it leads`);
-    node.acknowledgements.forget(known.id);
-    const { confState, lastId } = node.configuration;
+    const { leadership, logger } = this.options;
+    if (known.id === leadership.status.id) throw new MembershipError(`${known.name} is this node, and it leads`);
+    leadership.acknowledgements.forget(known.id);
+    const { confState, lastId } = leadership.configuration;
     const id = lastId + 1;
     const changes: ConfChangeSingle[] = [{ type: 'add-learner-node', nodeId: id }];
     // One that does not vote has no place to keep.
@@ -219,11 +225,11 @@ export class ClusterService implements Cluster, JoinDesk {
 
   /** One at a time: a change waits for the one before. */
   async #promoteOne(): Promise<void> {
-    const { node, logger } = this.options;
-    if (!node.isLeader) return;
+    const { leadership, logger } = this.options;
+    if (!leadership.isLeader) return;
     const commitBefore = this.#commitBefore;
-    this.#commitBefore = node.status.hardState.commit;
-    const { members, confState } = node.configuration;
+    this.#commitBefore = leadership.status.hardState.commit;
+    const { members, confState } = leadership.configuration;
     const member = members.find(
       ({ id, uuid }) => uuid !== '' && confState.learners.includes(id) && this.#hasCaughtUp(id, commitBefore),
     );
@@ -237,7 +243,7 @@ export class ClusterService implements Cluster, JoinDesk {
   }
 
   #promote({ id, replaces }: Member): Promise<void> {
-    const { voters, learners } = this.options.node.configuration.confState;
+    const { voters, learners } = this.options.leadership.configuration.confState;
     const changes: ConfChangeSingle[] = [{ type: 'add-node', nodeId: id }];
     if (replaces !== undefined && (voters.includes(replaces) || learners.includes(replaces)))
       changes.push({ type: 'remove-node', nodeId: replaces });
@@ -245,61 +251,59 @@ export class ClusterService implements Cluster, JoinDesk {
   }
 
   #change(changes: readonly ConfChangeSingle[], members: readonly Member[]): Promise<void> {
-    return this.options.node.proposeChange(confChangeV2({ changes }), (nonce) =>
-      encodeChangeContext({ nonce, members }),
-    );
+    return this.options.leadership.proposeChange(confChangeV2({ changes, context: encodeChangeContext({ members }) }));
   }
 
   #hasCaughtUp(id: number, commit: number): boolean {
     let caughtUp = false;
-    this.options.node.visitProgress((member, { state, match, recentActive }) => {
+    this.options.leadership.visitProgress((member, { state, match, recentActive }) => {
       if (member === id) caughtUp = recentActive && state === 'replicate' && match >= commit;
     });
     return caughtUp;
   }
 
   #seatOf(member: Member, { name, rpcAddr }: Joiner): SeatState {
-    const { node, self, clusterId } = this.options;
-    const isSelf = member.id === node.status.id && rpcAddr === self.rpcAddr;
-    const isAlone = isSelf && name === self.name && node.configuration.members.length === 1;
+    const { leadership, self, clusterId } = this.options;
+    const isSelf = member.id === leadership.status.id && rpcAddr === self.rpcAddr;
+    const isAlone = isSelf && name === self.name && leadership.configuration.members.length === 1;
     return { clusterId, isAlive: !isSelf && this.#answers(member), isAlone };
   }
 
   /** Whether a process answers, or may just be dialled again, as the member at its address. */
   #answers({ id }: Member): boolean {
-    const { node, transport } = this.options;
-    return id === node.status.id || transport.unansweredMs(id) < answeringMs;
+    const { leadership, transport } = this.options;
+    return id === leadership.status.id || transport.unansweredMs(id) < answeringMs;
   }
 
   #isHeard(id: number): boolean {
-    return id === this.options.node.status.id || (this.options.node.heardMsAgo(id) ?? Infinity) < silentMs;
+    return id === this.options.leadership.status.id || (this.options.leadership.heardMsAgo(id) ?? Infinity) < silentMs;
   }
 
   async #asLeader<Value>(change: () => Promise<Value>): Promise<Value> {
-    if (!this.options.node.isLeader) throw this.options.node.notLeading();
+    if (!this.options.leadership.isLeader) throw this.options.leadership.notLeading();
     return change();
   }
 
   #leader(): Cluster {
-    const { node, transport } = this.options;
-    if (node.leaderId === 0) throw new UnavailableError('there is no leader now');
-    return transport.clusterOf(node.leaderId);
+    const { leadership, transport } = this.options;
+    if (leadership.leaderId === 0) throw new UnavailableError('there is no leader now');
+    return transport.clusterOf(leadership.leaderId);
   }
 
   #find(name: string): Member | undefined {
-    return this.options.node.configuration.members.findLast((member) => member.name === name);
+    return this.options.leadership.configuration.members.findLast((member) => member.name === name);
   }
 
   #findOrThrow(name: string): Member {
     const member = this.#find(name);
     if (member === undefined) {
-      const names = this.options.node.configuration.members.map((each) => each.name);
+      const names = this.options.leadership.configuration.members.map((each) => each.name);
       throw new MembershipError(`${name} is no member; there are ${names.join(', ')}`);
     }
     return member;
   }
 
   #nameOf(id: number): string {
-    return this.options.node.configuration.members.find((member) => member.id === id)?.name ?? String(id);
+    return this.options.leadership.configuration.members.find((member) => member.id === id)?.name ?? String(id);
   }
 }

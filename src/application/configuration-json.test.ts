@@ -41,6 +41,6 @@ describe('the JSON of a configuration', () => {
   it('is refused where it is none', () => {
     expect(() => parseChangeContext(Uint8Array.of(0x7b))).toThrow(InvalidInputError);
     expect(() => parseChangeContext(Uint8Array.of(0xff))).toThrow(InvalidInputError);
-    expect(() => parseChangeContext(bytesOf({ nonce: '1', members: [] }))).toThrow(InvalidInputError);
+    expect(() => parseChangeContext(bytesOf({ nonce: 1, members: 'n1' }))).toThrow(InvalidInputError);
   });
 });

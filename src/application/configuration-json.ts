@@ -39,13 +39,14 @@ export function parseTransfer(json: Uint8Array): ConfigurationTransfer {
   };
 }
 
-export function encodeChangeContext(context: ChangeContext): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(context));
+export function encodeChangeContext({ members }: ChangeContext): Uint8Array {
+  // Version 0.1 wants a nonce, and knew its own change by it; 0 is nobody's.
+  return new TextEncoder().encode(JSON.stringify({ nonce: 0, members }));
 }
 
 export function parseChangeContext(json: Uint8Array): ChangeContext {
-  const { nonce, members } = objectOf(json);
-  return { nonce: naturalOf(nonce), members: listOf(members, memberOf) };
+  const { members } = objectOf(json);
+  return { members: listOf(members, memberOf) };
 }
 
 /**
@@ -53,7 +54,7 @@ export function parseChangeContext(json: Uint8Array): ChangeContext {
  * `InvalidInputError`.
  */
 export function decodeChangeContext({ context }: ConfChange | ConfChangeV2): ChangeContext {
-  if (context.length === 0) return { nonce: 0, members: [] };
+  if (context.length === 0) return { members: [] };
   return parseChangeContext(context);
 }
 

@@ -84,8 +84,6 @@ export function peersOf(
 
 /** What the context of a configuration change says to those who apply it. */
 export interface ChangeContext {
-  /** Tells the proposer its own change. */
-  readonly nonce: number;
   /** Members that are added, or whose name, UUID or address changes. */
   readonly members: readonly Member[];
 }

@@ -2,7 +2,7 @@ import { CorruptRangeError } from '../domain/log/errors.js';
 import type { Log } from '../domain/log/log.js';
 import type { Offset } from '../domain/log/offsets.js';
 import { type Cluster, type ClusterStatus, MembershipError } from './cluster.js';
-import { clusterIdInWords } from './cluster-view.js';
+import { clusterIdInWords } from './member-names.js';
 import type { Configuration } from './configuration.js';
 import { UnavailableError } from './errors.js';
 import type { AppendReceipt, Consensus, Server } from './ports/consensus.js';

@@ -3,11 +3,11 @@ import { pause } from './pause.js';
 import type { Clock } from './ports/clock.js';
 import type { Gossip } from './ports/gossip.js';
 import type { Logger } from './ports/logger.js';
+import { Backoff } from './waiting/backoff.js';
+import { LogThrottle } from './waiting/log-throttle.js';
 
 const firstPauseMs = 250;
 const longestPauseMs = 5_000;
-/** What goes on without an answer is said this often. */
-const sayEveryMs = 60_000;
 /** Of those that were there before, so many are asked at once. */
 const formerMax = 3;
 
@@ -32,25 +32,22 @@ export async function keepInGossip(options: GossipJoiningOptions): Promise<void>
   const { gossip, addrs, clock, logger, signal, onRound } = options;
   let waiting = new Set(addrs);
   const former = [...gossip.former];
-  let pauseMs = firstPauseMs;
-  let quietMs = sayEveryMs;
+  const backoff = new Backoff(firstPauseMs, longestPauseMs);
+  const throttle = new LogThrottle(clock);
   while (!signal.aborted) {
     if (isAlone(gossip) && waiting.size < addrs.length) {
       waiting = new Set(addrs);
-      pauseMs = firstPauseMs;
+      backoff.reset();
     }
     const inTurn = isAlone(gossip) ? former.splice(0, formerMax) : [];
     former.push(...inTurn);
     const failures = await Promise.all([...new Set([...waiting, ...inTurn])].map(join));
     onRound();
-    if (isAlone(gossip) && quietMs >= sayEveryMs && !signal.aborted) {
-      quietMs = 0;
+    if (isAlone(gossip) && !signal.aborted && throttle.isDue()) {
       const reasons = failures.flatMap((failure) => failure?.message ?? []);
       logger.warn({ addrs, former, reasons }, 'in the gossip with nobody yet');
     }
-    await pause(clock, pauseMs, signal).catch(() => undefined);
-    quietMs += pauseMs;
-    pauseMs = Math.min(pauseMs * 2, longestPauseMs);
+    await pause(clock, backoff.next(), signal).catch(() => undefined);
   }
 
   async function join(addr: string): Promise<UnavailableError | undefined> {

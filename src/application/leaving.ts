@@ -2,6 +2,7 @@ import type { Cluster } from './cluster.js';
 import { OutcomeUnknownError, UnavailableError } from './errors.js';
 import { pause } from './pause.js';
 import type { Clock } from './ports/clock.js';
+import { withDeadline } from './waiting/with-deadline.js';
 
 /** Without a quorum a node cannot leave, and a stop must end. */
 const leaveMsMax = 3_000;
@@ -20,20 +21,21 @@ export interface LeavingOptions {
  * still.
  */
 export async function leaveCluster({ cluster, name, clock }: LeavingOptions): Promise<void> {
-  const deadline = new AbortController();
-  let reason: Error = new UnavailableError(`no answer within ${leaveMsMax} ms`);
-  const cancel = clock.after(leaveMsMax, () => deadline.abort(reason));
+  let reason: Error | undefined;
   try {
-    for (;;) {
-      try {
-        return await cluster.removeMember(name, deadline.signal);
-      } catch (error) {
-        if (!(error instanceof UnavailableError || error instanceof OutcomeUnknownError)) throw error;
-        reason = error;
+    await withDeadline(clock, leaveMsMax, undefined, async (signal) => {
+      for (;;) {
+        try {
+          return await cluster.removeMember(name, signal);
+        } catch (error) {
+          if (!(error instanceof UnavailableError || error instanceof OutcomeUnknownError)) throw error;
+          reason = error;
+        }
+        await pause(clock, askEveryMs, signal);
       }
-      await pause(clock, askEveryMs, deadline.signal);
-    }
-  } finally {
-    cancel();
+    });
+  } catch (error) {
+    // The deadline says less than the last refusal.
+    throw error instanceof UnavailableError && reason !== undefined ? reason : error;
   }
 }

@@ -10,7 +10,7 @@ import type { RaftNode } from './raft-node.js';
 const chunkBytes = 1 << 20;
 
 export interface CommittedEntriesOptions {
-  readonly node: Pick<RaftNode, 'status' | 'isLeader' | 'lastIndex' | 'receive'>;
+  readonly node: Pick<RaftNode, 'leadership' | 'receive'>;
   readonly log: Pick<Log, 'startIndex' | 'lastIndex' | 'readEntries'>;
 }
 
@@ -20,22 +20,22 @@ export class CommittedEntries implements EntryDesk {
 
   logEnd(from: number, term: number): LogEnd {
     const { node, log } = this.options;
-    const { id, hardState, applied } = node.status;
+    const { id, hardState, applied } = node.leadership.status;
     // As any answer of a later term does (Raft §5.1): a leader that the caller has outrun steps down, or it would wait
     // for another one in vain.
     if (term > hardState.term) node.receive(message({ type: 'MsgAppResp', from, to: id, term }));
     return {
-      term: node.status.hardState.term,
-      leads: node.isLeader && node.status.softState.raftState === 'StateLeader',
+      term: node.leadership.status.hardState.term,
+      leads: node.leadership.isLeader && node.leadership.status.softState.raftState === 'StateLeader',
       startIndex: log.startIndex,
       commitIndex: Math.min(applied, log.lastIndex),
-      lastIndex: node.lastIndex,
+      lastIndex: node.leadership.lastIndex,
     };
   }
 
   async *read(from: number, until: number): AsyncGenerator<readonly RecordBatch[], void, void> {
     const { node, log } = this.options;
-    const { applied } = node.status;
+    const { applied } = node.leadership.status;
     if (from < log.startIndex) throw new IndexOutOfRangeError(toIndex(from), log.startIndex, log.lastIndex);
     if (until > applied + 1) throw new UnavailableError(`entry ${until - 1} is not committed here yet`);
     for (let next = from; next < until;) {

@@ -2,7 +2,7 @@ import { CorruptRangeError, DiskReserveError, InvalidInputError } from '../domai
 import type { HardStateFile } from '../domain/log/hard-state.js';
 import { invariant } from '../domain/log/invariant.js';
 import type { Log } from '../domain/log/log.js';
-import { type Index, type Offset, toIndex, toOffset } from '../domain/log/offsets.js';
+import { type Index, type Offset, toIndex } from '../domain/log/offsets.js';
 import { follows, placeAfter, type Place } from '../domain/log/place.js';
 import { BatchKind, type RecordBatch, storedBytes } from '../domain/log/record-batch.js';
 import type { ConfigurationFile } from './configuration-file.js';
@@ -16,13 +16,14 @@ import type { Clock } from './ports/clock.js';
 import type { EntrySource } from './ports/entry-source.js';
 import type { Logger } from './ports/logger.js';
 import type { Peer } from './ports/peer-transport.js';
+import { offsetOf } from './replica-damage.js';
+import { Backoff } from './waiting/backoff.js';
+import { LogThrottle } from './waiting/log-throttle.js';
 
 const backOffMsMin = 50;
 const backOffMsMax = 5_000;
 /** Read at a time. */
 const readBytes = 1 << 20;
-/** What goes on without success is said this often. */
-const sayEveryMs = 60_000;
 /** Damage that does not keep the node from appending is left for a later start when nobody can help for this long. */
 const patienceMs = 10_000;
 
@@ -108,8 +109,9 @@ export class LogRepair {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.options;
     const beganAt = clock.now();
-    let saidAt = -Infinity;
-    for (let backOffMs = backOffMsMin; ; backOffMs = Math.min(2 * backOffMs, backOffMsMax)) {
+    const throttle = new LogThrottle(clock);
+    const backoff = new Backoff(backOffMsMin, backOffMsMax);
+    for (;;) {
       signal.throwIfAborted();
       const obstacle = await this.#attempt(signal);
       if (obstacle === undefined) {
@@ -121,11 +123,8 @@ export class LogRepair {
         logger.error({ reason: obstacle }, 'damage in older segments stays for now: restart this node to try again');
         return;
       }
-      if (clock.now() - saidAt >= sayEveryMs) {
-        saidAt = clock.now();
-        logger.warn({ reason: obstacle }, 'the log cannot be repaired yet');
-      }
-      await pause(clock, backOffMs, signal);
+      if (throttle.isDue()) logger.warn({ reason: obstacle }, 'the log cannot be repaired yet');
+      await pause(clock, backoff.next(), signal);
     }
   }
 
@@ -284,17 +283,5 @@ async function readOn(log: Log, from: number, take: (batches: readonly RecordBat
     }
   } catch (error) {
     if (!(error instanceof CorruptRangeError)) throw error;
-  }
-}
-
-/** Of the first record behind the entry before `index`; undefined where that entry turns out to be damaged. */
-export async function offsetOf(log: Log, index: Index): Promise<Offset | undefined> {
-  if (index === log.startIndex) return log.startOffset;
-  try {
-    const [{ baseOffset, recordCount }] = await log.readEntries(toIndex(index - 1), { until: index, bytesMax: 1 });
-    return toOffset(baseOffset + recordCount);
-  } catch (error) {
-    if (error instanceof CorruptRangeError) return undefined;
-    throw error;
   }
 }

@@ -28,3 +28,9 @@ export function rpcAddrOrThrow(address: string): string {
   if (isRpcAddr(address)) return address;
   throw new InvalidInputError(`${JSON.stringify(address.slice(0, 256))} is no address: expected HOST:PORT`);
 }
+
+/** The log id as a UUID. */
+export function clusterIdInWords(bytes: Uint8Array): string {
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}

@@ -1,6 +1,7 @@
 import type { HardStateFile } from '../domain/log/hard-state.js';
 import type { Log } from '../domain/log/log.js';
 import type { Seal } from '../domain/log/record-batch.js';
+import type { Retention } from '../domain/log/retention.js';
 import type { RaftConfig } from '../domain/raft/config.js';
 import type { Storage } from '../domain/raft/storage.js';
 import type { ConfigurationFile } from './configuration-file.js';
@@ -10,11 +11,6 @@ import type { Logger } from './ports/logger.js';
 import type { PeerTransport } from './ports/peer-transport.js';
 
 const mebibyte = 1024 * 1024;
-
-export interface Retention {
-  readonly bytesMax?: number;
-  readonly ageMsMax?: number;
-}
 
 export interface RaftTiming {
   /** The clock of elections; heartbeats go out each third tick. */

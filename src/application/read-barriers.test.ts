@@ -8,7 +8,7 @@ const ticksMax = 20;
 /** A barrier that the leader has confirmed at index 10, of a node that has applied 5. */
 function confirmed(): { barriers: ReadBarriers; barrier: Promise<number>; tick: (times: number) => void } {
   const asked: Uint8Array[] = [];
-  const barriers = new ReadBarriers((context) => asked.push(context), ticksMax, 1, 7);
+  const barriers = new ReadBarriers({ readIndex: (context) => asked.push(context) }, ticksMax, 1, 7);
   barriers.release(5, toOffset(50));
   const barrier = barriers.wait(new AbortController().signal);
   barriers.flush();

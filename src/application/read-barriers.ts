@@ -1,6 +1,7 @@
 import type { Offset } from '../domain/log/offsets.js';
 import type { ReadState } from '../domain/raft/ready.js';
 import { UnavailableError } from './errors.js';
+import type { RaftLoop } from './raft-loop.js';
 
 interface Barrier {
   readonly resolve: (watermark: Offset) => void;
@@ -36,7 +37,7 @@ export class ReadBarriers {
    * two nodes, or of a node before and after a restart, must differ.
    */
   constructor(
-    private readonly ask: (context: Uint8Array) => void,
+    private readonly loop: Pick<RaftLoop, 'readIndex'>,
     private readonly ticksMax: number,
     private readonly id: number,
     private readonly incarnation: number,
@@ -70,7 +71,7 @@ export class ReadBarriers {
     this.#asked = undefined;
     const context = this.#nextContext++;
     this.#rounds.set(context, round);
-    this.ask(this.#encode(context));
+    this.loop.readIndex(this.#encode(context));
   }
 
   /** The leader has confirmed. */
@@ -103,7 +104,7 @@ export class ReadBarriers {
         this.#reject(round.barriers, new UnavailableError('no leader confirmed the read'));
       } else if (round.ticks % askAgainTicks === 0) {
         if (round.barriers.size === 0) this.#rounds.delete(context);
-        else this.ask(this.#encode(context));
+        else this.loop.readIndex(this.#encode(context));
       }
     }
     this.#idleTicks += 1;

@@ -6,6 +6,7 @@ import type { Clock } from './ports/clock.js';
 import type { Gossip } from './ports/gossip.js';
 import type { Logger } from './ports/logger.js';
 import { repeat } from './repeat.js';
+import { withDeadline } from './waiting/with-deadline.js';
 
 const everyMs = 1_000;
 /** Who has left is silent for so long, or it has come back and is about to be heard of. */
@@ -91,17 +92,13 @@ function othersAreWell(members: readonly MemberStatus[], without: MemberStatus):
 
 async function remove(options: ReconciliationOptions, { name }: MemberStatus, silentMs: number): Promise<void> {
   const { cluster, clock, logger } = options;
-  const deadline = new AbortController();
-  const cancel = clock.after(changeMsMax, () => deadline.abort(new UnavailableError('it takes too long')));
   logger.warn({ member: name, silentMs }, 'a member that is gone for good is taken out of the cluster');
   try {
-    await cluster.removeMember(name, deadline.signal);
+    await withDeadline(clock, changeMsMax, undefined, (signal) => cluster.removeMember(name, signal));
   } catch (error) {
     const isExpected =
       error instanceof UnavailableError || error instanceof MembershipError || error instanceof OutcomeUnknownError;
     if (!isExpected) throw error;
     logger.warn({ member: name, reason: error.message }, 'it could not be taken out now');
-  } finally {
-    cancel();
   }
 }

@@ -1,7 +1,7 @@
 import type { Log } from '../domain/log/log.js';
 import { toIndex } from '../domain/log/offsets.js';
 import type { Cluster, ClusterStatus, MemberRole } from './cluster.js';
-import { clusterIdInWords } from './cluster-view.js';
+import { clusterIdInWords } from './member-names.js';
 import { UnavailableError } from './errors.js';
 import type { JoinAnswer, JoinDesk } from './ports/join-transport.js';
 import type { ReplicaUplink } from './ports/replica-uplink.js';

@@ -1,6 +1,6 @@
+import { CorruptRangeError } from '../domain/log/errors.js';
 import type { Log } from '../domain/log/log.js';
-import { type Index, type Offset, toIndex } from '../domain/log/offsets.js';
-import { offsetOf } from './log-repair.js';
+import { type Index, type Offset, toIndex, toOffset } from '../domain/log/offsets.js';
 
 /** Where the damage of a log begins. */
 export interface FirstDamage {
@@ -19,5 +19,17 @@ export async function firstDamaged(log: Log, noted: number | undefined): Promise
     const readableEnd = await offsetOf(log, from);
     // Else the entry before it is damaged as well, and known to be so now.
     if (readableEnd !== undefined) return { from, readableEnd };
+  }
+}
+
+/** Of the first record behind the entry before `index`; undefined where that entry turns out to be damaged. */
+export async function offsetOf(log: Log, index: Index): Promise<Offset | undefined> {
+  if (index === log.startIndex) return log.startOffset;
+  try {
+    const [{ baseOffset, recordCount }] = await log.readEntries(toIndex(index - 1), { until: index, bytesMax: 1 });
+    return toOffset(baseOffset + recordCount);
+  } catch (error) {
+    if (error instanceof CorruptRangeError) return undefined;
+    throw error;
   }
 }

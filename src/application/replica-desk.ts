@@ -20,7 +20,7 @@ const chunkBytesMin = 64 << 10;
 const signOfLifeMs = 1_000;
 
 export interface FollowedEntriesOptions {
-  readonly node: Pick<RaftNode, 'status' | 'leaderId' | 'configuration' | 'highWatermark' | 'until' | 'readBarrier'>;
+  readonly node: Pick<RaftNode, 'leadership' | 'highWatermark' | 'readBarrier'>;
   readonly log: Pick<Log, 'startIndex' | 'startOffset' | 'readEntries' | 'termAt'>;
   /** This node's Raft id. */
   readonly id: number;
@@ -61,7 +61,7 @@ export class FollowedEntries implements ReplicaDesk {
     yield { batches: [], highWatermark: node.highWatermark, status: await this.#describe(told) };
     let met = false;
     for (let next = index; !signal.aborted;) {
-      const { applied } = node.status;
+      const { applied } = node.leadership.status;
       if (!met && applied >= next - 1) {
         await this.#assertSame(toIndex(next - 1), term);
         met = true;
@@ -102,12 +102,14 @@ export class FollowedEntries implements ReplicaDesk {
       };
       const cancel = clock.after(signOfLifeMs, end);
       signal.addEventListener('abort', end, { once: true });
-      void node.until(() => over || node.status.applied >= next || this.#hasChanged(told)).then(end);
+      void node.leadership
+        .waitUntil(() => over || node.leadership.status.applied >= next || this.#hasChanged(told))
+        .then(end);
     });
   }
 
   get #view(): View {
-    const { leaderId, configuration } = this.options.node;
+    const { leaderId, configuration } = this.options.node.leadership;
     return { leaderId, configuration, startIndex: this.options.log.startIndex };
   }
 

@@ -3,13 +3,13 @@ import { UnavailableError } from './errors.js';
 import { pause } from './pause.js';
 import type { Clock } from './ports/clock.js';
 import type { Logger } from './ports/logger.js';
-import type { Contact, ReplicaUplink, SourceStatus } from './ports/replica-uplink.js';
+import type { Contact, ReplicaUplink, SourceNews, SourceStatus } from './ports/replica-uplink.js';
+import { LogThrottle } from './waiting/log-throttle.js';
+import { withDeadline } from './waiting/with-deadline.js';
 import { unlessAborted } from './unless-aborted.js';
 
 const answerMs = 3_000;
 const askEveryMs = 250;
-/** What goes on without an answer is said this often. */
-const sayEveryMs = 60_000;
 
 export interface IntroductionOptions {
   /** Of a node that knows no log yet. */
@@ -26,7 +26,7 @@ export interface IntroductionOptions {
  */
 export async function askForCluster(options: IntroductionOptions): Promise<SourceStatus> {
   const { sources, clock, logger, signal } = options;
-  let saidAt = -Infinity;
+  const throttle = new LogThrottle(clock);
   for (;;) {
     const reasons: string[] = [];
     for (const source of sources()) {
@@ -38,27 +38,21 @@ export async function askForCluster(options: IntroductionOptions): Promise<Sourc
         reasons.push(`${source.rpcAddr}: ${error.message}`);
       }
     }
-    if (clock.now() - saidAt >= sayEveryMs) {
-      saidAt = clock.now();
-      logger.info({ reasons }, 'waiting for a member to follow');
-    }
+    if (throttle.isDue()) logger.info({ reasons }, 'waiting for a member to follow');
     await pause(clock, askEveryMs, signal);
   }
 }
 
 async function ask(source: Contact, { uplink, clock, signal }: IntroductionOptions): Promise<SourceStatus> {
-  const attempt = new AbortController();
-  const either = AbortSignal.any([signal, attempt.signal]);
-  const late = new UnavailableError(`no answer within ${answerMs} ms`);
-  const cancel = clock.after(answerMs, () => attempt.abort(late));
-  const news = uplink.follow(source, logOrigin, either)[Symbol.asyncIterator]();
+  let news: AsyncIterator<SourceNews> | undefined;
   try {
-    const first = await unlessAborted(either, news.next());
-    if (first.done !== true && first.value.status !== undefined) return first.value.status;
-    throw new UnavailableError('it does not say who it is');
+    return await withDeadline(clock, answerMs, signal, async (inTime) => {
+      news = uplink.follow(source, logOrigin, inTime)[Symbol.asyncIterator]();
+      const first = await unlessAborted(inTime, news.next());
+      if (first.done !== true && first.value.status !== undefined) return first.value.status;
+      throw new UnavailableError('it does not say which cluster it is in');
+    });
   } finally {
-    cancel();
-    attempt.abort(late);
-    await news.return?.().catch(() => undefined);
+    await news?.return?.().catch(() => undefined);
   }
 }

@@ -10,6 +10,8 @@ import type { Logger } from './ports/logger.js';
 import type { Contact, ReplicaUplink, SourceNews, SourceStatus } from './ports/replica-uplink.js';
 import type { ReplicaStore } from './replica-store.js';
 import { unlessAborted } from './unless-aborted.js';
+import { Backoff } from './waiting/backoff.js';
+import { LogThrottle } from './waiting/log-throttle.js';
 
 /** A source that says nothing for so long is given up … */
 const silentMs = 5_000;
@@ -21,8 +23,6 @@ const backOffMsMin = 50;
 const backOffMsMax = 5_000;
 /** A source that was followed for so long, or gave something, was a good one. */
 const goodMs = 1_000;
-/** What goes on without success is said this often. */
-const sayEveryMs = 60_000;
 
 export interface ReplicaPullOptions {
   readonly uplink: Pick<ReplicaUplink, 'follow'>;
@@ -50,11 +50,13 @@ export class ReplicaPull {
   #status: SourceStatus | undefined;
   #heardAt: EpochMs | undefined;
   #sourceWatermark: Offset = toOffset(0);
-  #saidAt = -Infinity;
+  readonly #throttle: LogThrottle;
   #leaderlessMs = leaderlessMsMin;
   #running: Promise<void> | undefined;
 
-  constructor(private readonly options: ReplicaPullOptions) {}
+  constructor(private readonly options: ReplicaPullOptions) {
+    this.#throttle = new LogThrottle(options.clock);
+  }
 
   start(): void {
     const { onFailure } = this.options;
@@ -93,15 +95,14 @@ export class ReplicaPull {
     const { clock, random } = this.options;
     const { signal } = this.#stopping;
     const tried = new Map<string, string>();
-    let backOffMs = backOffMsMin;
+    const backoff = new Backoff(backOffMsMin, backOffMsMax, random);
     for (;;) {
       signal.throwIfAborted();
       const source = this.#choose(tried);
       if (source === undefined) {
         this.#sayObstacle(tried);
         tried.clear();
-        await pause(clock, backOffMs / 2 + random(backOffMs / 2), signal);
-        backOffMs = Math.min(2 * backOffMs, backOffMsMax);
+        await pause(clock, backoff.next(), signal);
         continue;
       }
       const [began, before] = [clock.now(), this.options.store.next];
@@ -110,8 +111,8 @@ export class ReplicaPull {
       this.options.logger[wasGood ? 'warn' : 'debug']({ source, reason }, 'the source is given up');
       if (wasGood) {
         tried.clear();
-        backOffMs = backOffMsMin;
-        this.#saidAt = -Infinity;
+        backoff.reset();
+        this.#throttle.reset();
       }
       tried.set(source.rpcAddr, reason);
     }
@@ -223,11 +224,9 @@ export class ReplicaPull {
   }
 
   #sayObstacle(tried: ReadonlyMap<string, string>): void {
-    const { clock, logger } = this.options;
-    if (clock.now() - this.#saidAt < sayEveryMs) return;
-    this.#saidAt = clock.now();
+    if (!this.#throttle.isDue()) return;
     const reasons = [...tried].map(([rpcAddr, reason]) => `${rpcAddr}: ${reason}`);
-    logger.warn({ reasons }, reasons.length === 0 ? 'no member is known' : 'no member can be followed');
+    this.options.logger.warn({ reasons }, reasons.length === 0 ? 'no member is known' : 'no member can be followed');
   }
 }
 

@@ -4,18 +4,18 @@ import type { Log } from '../domain/log/log.js';
 import { type Index, toIndex } from '../domain/log/offsets.js';
 import { follows, type Place, placeAfter } from '../domain/log/place.js';
 import { type RecordBatch, storedBytes } from '../domain/log/record-batch.js';
+import type { Retention } from '../domain/log/retention.js';
 import { AppendThread, type AppendWork } from './append-thread.js';
-import { Conditions } from './conditions.js';
 import type { ConfigurationFile } from './configuration-file.js';
 import { isDamaged } from './damaged-log.js';
 import type { DiskReserve } from './disk-reserve.js';
 import { UnavailableError } from './errors.js';
-import { LogUpkeep } from './log-upkeep.js';
+import { LogMaintenance } from './log-maintenance.js';
 import type { Clock } from './ports/clock.js';
 import type { Logger } from './ports/logger.js';
-import type { Retention } from './raft-options.js';
 import type { FirstDamage } from './replica-damage.js';
 import { unlessAborted } from './unless-aborted.js';
+import { Waiters } from './waiters.js';
 import { Watermark } from './watermark.js';
 
 /** What may wait for the disk: two groups of the append thread. */
@@ -42,8 +42,8 @@ export interface ReplicaStoreOptions {
 export class ReplicaStore {
   readonly watermark: Watermark;
   readonly #thread: AppendThread;
-  readonly #upkeep: LogUpkeep;
-  readonly #conditions = new Conditions();
+  readonly #maintenance: LogMaintenance;
+  readonly #waiters = new Waiters();
   /** The last entry that an earlier run may have shown. */
   readonly #known: number;
   /** The latest term that the hard state has, or is to have. */
@@ -63,11 +63,11 @@ export class ReplicaStore {
     this.#next = endOf(log);
     this.#appliedIndex = damage === undefined ? log.lastIndex : damage.from - 1;
     this.watermark = new Watermark(damage?.readableEnd ?? log.endOffset);
-    this.#thread = new AppendThread(log, hardState, () => this.#conditions.check(), onFailure);
+    this.#thread = new AppendThread(log, hardState, { groupDone: () => this.#waiters.notify(), fail: onFailure });
     const applied = (): number => this.applied;
-    this.#upkeep = new LogUpkeep({
+    this.#maintenance = new LogMaintenance({
       ...options,
-      tail: {
+      cache: {
         get applied() {
           return applied();
         },
@@ -75,6 +75,7 @@ export class ReplicaStore {
       },
       thread: this.#thread,
       applier: this,
+      loop: { fail: onFailure },
     });
   }
 
@@ -114,7 +115,7 @@ export class ReplicaStore {
     this.#thread.enqueue({ batches, vote: this.#atLeast(place.term), done: () => this.#advance(place, bytes) });
     await unlessAborted(
       signal,
-      this.#conditions.until(() => this.#thread.pendingBytes <= pendingBytesMax),
+      this.#waiters.waitUntil(() => this.#thread.pendingBytes <= pendingBytesMax),
     );
   }
 
@@ -140,7 +141,7 @@ export class ReplicaStore {
       });
       await unlessAborted(
         signal,
-        this.#conditions.until(() => this.#appliedIndex >= start.index - 1),
+        this.#waiters.waitUntil(() => this.#appliedIndex >= start.index - 1),
       );
     }
     return this.#next !== before;
@@ -150,13 +151,13 @@ export class ReplicaStore {
   async recovered(): Promise<void> {
     const isBack = (): boolean => this.#appliedIndex >= this.#known;
     if (isBack()) return;
-    await this.#conditions.untilOrLate(this.options.clock, recoveryMs, isBack);
+    await this.#waiters.waitUntilOrTimeout(this.options.clock, recoveryMs, isBack);
     if (!isBack()) throw new UnavailableError('the log of this replica was damaged, and no source has mended it yet');
   }
 
   /** Everything that was taken is durable when it resolves, unless the log has failed. */
   async close(): Promise<void> {
-    await this.#upkeep.close();
+    await this.#maintenance.close();
     await this.#thread.idle();
   }
 
@@ -175,7 +176,7 @@ export class ReplicaStore {
     this.#next = endOf(log);
     if (canComeAnew) return;
     this.#advance(this.#next, 0);
-    this.#conditions.check();
+    this.#waiters.notify();
   }
 
   /** What is fetched again may be of a term before that of the hard state, which never goes back. */
@@ -188,7 +189,7 @@ export class ReplicaStore {
     this.#appliedIndex = index - 1;
     this.#appliedBytes += bytes;
     this.watermark.advance(offset);
-    this.#upkeep.applied();
+    this.#maintenance.applied();
   }
 }
 

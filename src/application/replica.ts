@@ -1,6 +1,6 @@
 import type { Offset } from '../domain/log/offsets.js';
 import type { Records } from '../domain/log/record-batch.js';
-import { Conditions } from './conditions.js';
+import { Waiters } from './waiters.js';
 import type { Member } from './configuration.js';
 import type { DiskReserve } from './disk-reserve.js';
 import { UnavailableError } from './errors.js';
@@ -39,7 +39,7 @@ export interface ReplicaLag {
 export class Replica implements Consensus {
   readonly #store: ReplicaStore;
   readonly #pull: ReplicaPull;
-  readonly #conditions = new Conditions();
+  readonly #waiters = new Waiters();
   #forwarding = 0;
   #refusal: UnavailableError | undefined;
   #failed = false;
@@ -126,7 +126,7 @@ export class Replica implements Consensus {
       return await this.options.uplink.append(leader, records, options);
     } finally {
       this.#forwarding -= 1;
-      this.#conditions.check();
+      this.#waiters.notify();
     }
   }
 
@@ -142,7 +142,7 @@ export class Replica implements Consensus {
     const { clock, diskReserve, uplink } = this.options;
     this.#refusal ??= new UnavailableError('this node is shutting down');
     diskReserve.close();
-    await this.#conditions.untilOrLate(clock, graceMs, () => this.#forwarding === 0);
+    await this.#waiters.waitUntilOrTimeout(clock, graceMs, () => this.#forwarding === 0);
     await this.#pull.stop();
     await this.#store.close();
     await uplink.close();

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import * as z from 'zod';
-import type { Retention } from '../application/raft-options.js';
+import type { Retention } from '../domain/log/retention.js';
 import { ConfigError } from './config-error.js';
 import { readConfigFile } from './config-file.js';
 import { expectedDuration, expectedSize, parseBytes, parseDurationMs, parseWholeNumber } from './quantities.js';

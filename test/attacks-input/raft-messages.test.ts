@@ -39,7 +39,10 @@ describe('three nodes that are well', () => {
     const leader = await group.leader();
     await group.settled(leader.node.propose(records('a')));
     const stateOf = (): unknown[] =>
-      [...group.running.values()].map(({ node }) => ({ term: node.status.hardState.term, lead: node.leaderId }));
+      [...group.running.values()].map(({ node }) => ({
+        term: node.leadership.status.hardState.term,
+        lead: node.leadership.leaderId,
+      }));
     const before = stateOf();
     await hurl(group);
     await group.settled(group.follower().node.propose(records('b')));
@@ -88,15 +91,15 @@ describe('three nodes that are well', () => {
     const { node, member } = group.follower();
     for (const { member: other } of group.running.values())
       if (other.id !== member.id) group.network.cut(other.id, member.id);
-    const term = leader.node.status.hardState.term + 5;
+    const term = leader.node.leadership.status.hardState.term + 5;
     const beat = message({ type: 'MsgHeartbeat', from: stranger, to: member.id, term });
     node.receive(beat);
-    expect(node.leaderId).toBe(leader.member.id);
+    expect(node.leadership.leaderId).toBe(leader.member.id);
     await group.until(() => {
       node.receive(beat);
-      return node.leaderId === stranger;
+      return node.leadership.leaderId === stranger;
     });
-    expect(node.status.hardState.term).toBe(term);
+    expect(node.leadership.status.hardState.term).toBe(term);
   });
 });
 

@@ -44,7 +44,7 @@ const heldBytesForEach = 1024;
 const uuid = '01234567-89ab-4cde-8f01-23456789abcd';
 const member = { id: 1, name: 'n1', uuid, rpcAddr: '127.0.0.1:8400' };
 const transfer = encodeTransfer({ configuration: firstConfiguration(member), offset: 9, contacts: [member] });
-const context = encodeChangeContext({ nonce: 2 ** 40, members: [member, { ...member, id: 2, replaces: 1 }] });
+const context = encodeChangeContext({ members: [member, { ...member, id: 2, replaces: 1 }] });
 const change = encodeConfChange(confChangeV2({ changes: [{ type: 'add-learner-node', nodeId: 2 }], context }));
 
 function recordsOf(chance: Chance): ReturnType<typeof frameRecords> {

@@ -18,7 +18,7 @@ const upTo = (count: number): string[] => Array.from({ length: count }, (_, i) =
 async function expectWhole(group: Group, count: number): Promise<void> {
   const leader = await group.leader();
   await group.until(() => {
-    const { members, confState } = leader.node.configuration;
+    const { members, confState } = leader.node.leadership.configuration;
     return members.length === names.length && confState.voters.length === names.length;
   });
   await group.until(() => [...group.running.values()].every(({ node }) => node.highWatermark === count));
@@ -75,7 +75,7 @@ describe('a follower whose directory was put back from an older copy', () => {
     const { group, leader, follower, copy } = await rolledBack();
     const { name, id } = follower;
     await group.putBack(name, { raft: copy.raft });
-    const { term } = leader.node.status.hardState;
+    const { term } = leader.node.leadership.status.hardState;
     expect(await rejoin(group, name)).toEqual({ answered: true, id });
     const { current } = await HardStateFile.open(group.disk(name).raft, crc32c);
     expect(current).toMatchObject({ term, vote: expect.any(Number) });
@@ -92,7 +92,7 @@ describe('a follower whose directory was put back from an older copy', () => {
     const back = await group.start(name, { hears: 'nobody' });
     await group.until(() => back.fatal.length > 0);
     expect(back.fatal).toEqual([expect.any(AmnesiacError)]);
-    expect(back.node.configuration.members.map((member) => member.id)).toContain(id);
+    expect(back.node.leadership.configuration.members.map((member) => member.id)).toContain(id);
     expect(await keptBy(group, name)).toMatchObject({ id, amnesiac: true });
     await group.crash(name);
     await produce(group, leader, 40, 45);
@@ -109,11 +109,11 @@ describe('a follower whose directory was put back from an older copy', () => {
     await group.until(() => back.fatal.length > 0);
     await group.crash(leader.member.name);
     const [left] = [...group.running.values()].filter((each) => each !== back);
-    await group.until(() => left.node.leaderId === 0);
+    await group.until(() => left.node.leadership.leaderId === 0);
     const began = group.clock.now();
     await group.until(() => group.clock.now() - began > 20_000);
-    expect(left.node.isLeader).toBe(false);
-    expect(back.node.isLeader).toBe(false);
+    expect(left.node.leadership.isLeader).toBe(false);
+    expect(back.node.leadership.isLeader).toBe(false);
     // The one that lost nothing makes a majority again.
     await group.start(leader.member.name);
     await group.crash(follower.name);
@@ -128,7 +128,7 @@ describe('a follower whose directory was put back from an older copy', () => {
     await group.putBack(follower.name, copy);
     const matchOf = (id: number): number | undefined => {
       let found: number | undefined;
-      leader.node.visitProgress((member, { match }) => {
+      leader.node.leadership.visitProgress((member, { match }) => {
         if (member === id) found = match;
       });
       return found;
@@ -136,7 +136,7 @@ describe('a follower whose directory was put back from an older copy', () => {
     expect(matchOf(follower.id)).toBeGreaterThan(40);
     await rejoin(group, follower.name);
     expect(matchOf(follower.id)).toBe(0);
-    expect(leader.node.configuration.confState).toMatchObject({ voters: [1, 2, 3], learners: [4] });
+    expect(leader.node.leadership.configuration.confState).toMatchObject({ voters: [1, 2, 3], learners: [4] });
   });
 
   it('asks again and again while there is no quorum to admit it, and takes no part meanwhile', async () => {
@@ -146,7 +146,7 @@ describe('a follower whose directory was put back from an older copy', () => {
     await group.putBack(follower.name, copy);
     await group.crash(other);
     const admitted = rejoin(group, follower.name);
-    await group.until(() => leader.node.leaderId === 0);
+    await group.until(() => leader.node.leadership.leaderId === 0);
     expect(await keptBy(group, follower.name)).toMatchObject({ amnesiac: true });
     await group.start(other);
     expect(await admitted).toEqual({ answered: true, id: expect.any(Number) });
@@ -161,8 +161,8 @@ describe('a follower whose directory was put back from an older copy', () => {
     for (let asked = 0; asked < 3; asked++)
       expect(await group.settled(leader.cluster.admit(joiner))).toMatchObject({ kind: 'joined', id: 4 });
     expect(await group.settled(leader.cluster.admit({ ...joiner, forgotAs: 4 }))).toMatchObject({ id: 5 });
-    expect(leader.node.configuration.confState).toMatchObject({ voters: [1, 2, 3], learners: [5] });
-    expect(leader.node.configuration.members.at(-1)).toMatchObject({ id: 5, replaces: forgotAs });
+    expect(leader.node.leadership.configuration.confState).toMatchObject({ voters: [1, 2, 3], learners: [5] });
+    expect(leader.node.leadership.configuration.members.at(-1)).toMatchObject({ id: 5, replaces: forgotAs });
     await group.putBack(name, copy);
     expect(await rejoin(group, name)).toMatchObject({ id: 5 });
     await group.start(name);
@@ -250,7 +250,7 @@ describe('the directory of a leader, put back from an older copy after others el
     }
     const copy = await group.copyDisk(name);
     const others = [...group.running.values()].filter((each) => each !== old);
-    await group.until(() => others.some(({ node }) => node.isLeader) && !old.node.isLeader);
+    await group.until(() => others.some(({ node }) => node.leadership.isLeader) && !old.node.leadership.isLeader);
     group.network.heal();
     const next = await group.leader();
     await produce(group, next, 5, 8);

@@ -14,7 +14,7 @@ describe('a node that crashes before it has its first snapshot', () => {
     // Changes of the membership stand at the beginning.
     await group.join('n4', 'uuid-4');
     const { node } = await group.leader();
-    await group.until(() => node.configuration.confState.voters.length === 4);
+    await group.until(() => node.leadership.configuration.confState.voters.length === 4);
     await group.settled((await group.leader()).cluster.removeMember('n4', forever));
     await group.stop('n4');
     await leads(group, 'n1');
@@ -30,12 +30,12 @@ describe('a node that crashes before it has its first snapshot', () => {
     await group.start('n5');
     await group.until(() => group.get('n5').node.highWatermark === 12);
     expect(group.get('n5').fatal).toEqual([]);
-    expect(group.get('n5').node.configuration).toEqual(group.get('n2').node.configuration);
+    expect(group.get('n5').node.leadership.configuration).toEqual(group.get('n2').node.leadership.configuration);
     // Whichever it follows.
     await leads(group, 'n1');
     await group.join('n6', 'uuid-6');
     await group.until(() => group.get('n6').node.highWatermark === 12);
-    expect(group.get('n6').node.configuration).toEqual(group.get('n1').node.configuration);
+    expect(group.get('n6').node.leadership.configuration).toEqual(group.get('n1').node.leadership.configuration);
   }, 60_000);
 });
 
@@ -48,11 +48,11 @@ describe('a node that crashes while it takes a snapshot', () => {
     await group.join('n4', 'uuid-4');
     await group.join('n5', 'uuid-5');
     const leader = await group.leader();
-    await group.until(() => leader.node.configuration.confState.voters.length === 5);
+    await group.until(() => leader.node.leadership.configuration.confState.voters.length === 5);
     await group.settled(leader.cluster.removeMember('n4', forever));
     await group.settled(leader.node.propose(records('a')));
     const file = await ConfigurationFile.open(group.disk(lagging).raft, crc32c);
-    await file.add(leader.node.configuration, leader.node.lastIndex + 1);
+    await file.add(leader.node.leadership.configuration, leader.node.leadership.lastIndex + 1);
     const { node } = await group.start(lagging);
     await group.until(() => node.highWatermark === leader.node.highWatermark);
     expect(await historyOf(group, lagging)).toEqual(await historyOf(group, leader.member.name));
@@ -75,5 +75,5 @@ async function historyOf(group: Group, name: string): Promise<unknown> {
 async function leads(group: Group, name: string): Promise<void> {
   const { cluster, member } = await group.leader();
   if (member.name !== name) await group.settled(cluster.transferLeadership(name, forever));
-  await group.until(() => group.get(name).node.isLeader);
+  await group.until(() => group.get(name).node.leadership.isLeader);
 }

@@ -17,7 +17,8 @@ import type { JoinAnswer, JoinTransport } from '../../src/application/ports/join
 import type { ReplicaDesk } from '../../src/application/ports/replica-uplink.js';
 import type { Logger } from '../../src/application/ports/logger.js';
 import type { RaftNode } from '../../src/application/raft-node.js';
-import { defaultTiming, type Retention } from '../../src/application/raft-options.js';
+import { defaultTiming } from '../../src/application/raft-options.js';
+import type { Retention } from '../../src/domain/log/retention.js';
 import { rejoinCluster } from '../../src/application/rejoining.js';
 import { HardStateFile } from '../../src/domain/log/hard-state.js';
 import { Log } from '../../src/domain/log/log.js';
@@ -164,7 +165,7 @@ export class Group {
     if (raft === undefined || service === undefined || replicas === undefined)
       throw new Error(`${name} does not run Raft`);
     const { node, cluster } = raft;
-    const member = { ...memberOf(name, node.status.id), uuid };
+    const member = { ...memberOf(name, node.leadership.status.id), uuid };
     const running = { started, member, node, cluster, service, replicas, log: started.log, fatal, lines };
     this.running.set(name, running);
     return running;
@@ -235,7 +236,7 @@ export class Group {
 
   async leader(): Promise<GroupMember> {
     const leading = (): GroupMember | undefined => {
-      const leaders = [...this.running.values()].filter(({ node }) => node.isLeader);
+      const leaders = [...this.running.values()].filter(({ node }) => node.leadership.isLeader);
       return leaders.length === 1 ? leaders[0] : undefined;
     };
     await this.until(() => leading() !== undefined);
@@ -245,7 +246,7 @@ export class Group {
   }
 
   follower(): GroupMember {
-    const found = [...this.running.values()].find(({ node }) => !node.isLeader);
+    const found = [...this.running.values()].find(({ node }) => !node.leadership.isLeader);
     if (found === undefined) throw new Error('nobody follows');
     return found;
   }
@@ -303,7 +304,7 @@ export function batchAfter({ node, log }: GroupMember, term: number): Entry {
     sealBatch(
       {
         kind: BatchKind.noop,
-        index: toIndex(node.lastIndex + 1),
+        index: toIndex(node.leadership.lastIndex + 1),
         term: toTerm(term),
         baseOffset: log.endOffset,
         recordCount: 0,

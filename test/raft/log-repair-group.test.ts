@@ -57,12 +57,12 @@ describe('a follower whose log was damaged while it was stopped', () => {
     await group.stop(member.name);
     const { raft, log } = group.disk(member.name);
     const hardState = await HardStateFile.open(raft, crc32c);
-    const { term } = leader.node.status.hardState;
+    const { term } = leader.node.leadership.status.hardState;
     // It voted for somebody who never led.
     await hardState.save({ ...hardState.current, term: toTerm(term + 3), vote: 0 });
     await flip(log, (size) => size - 10);
     const back = await group.start(member.name);
-    expect((await group.leader()).node.status.hardState.term).toBeGreaterThanOrEqual(term + 3);
+    expect((await group.leader()).node.leadership.status.hardState.term).toBeGreaterThanOrEqual(term + 3);
     await group.until(() => back.node.highWatermark === 5);
     expect(await valuesOf(back)).toEqual(['value 0', 'value 1', 'value 2', 'value 3', 'value 4']);
   });
@@ -92,7 +92,7 @@ describe('a node under repair', () => {
     await group.until(() => node.highWatermark === 5);
     const damaged = new DamagedNode({
       log,
-      configuration: node.configuration,
+      configuration: node.leadership.configuration,
       id: member.id,
       self: member,
       clusterId: logId,
@@ -118,7 +118,7 @@ describe('damage that a reader finds', () => {
     const { group } = await groupWith(1);
     const { node } = group.follower();
     const configuration = await ConfigurationFile.open(new MemoryDirectory(), crc32c);
-    await configuration.write({ id: 1, contacts: [], history: [node.configuration] });
+    await configuration.write({ id: 1, contacts: [], history: [node.leadership.configuration] });
     const directory = new MemoryDirectory();
     const log = await Log.open(directory, { logId, crc32c });
     const clock = new ManualClock();

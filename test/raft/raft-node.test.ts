@@ -19,7 +19,7 @@ describe('a group of one', () => {
   it('leads when it has started, and keeps what it acknowledged over a restart', async () => {
     const group = await Group.of(['n1']);
     const { node } = group.get('n1');
-    expect(node.isLeader).toBe(true);
+    expect(node.leadership.isLeader).toBe(true);
     const receipt = await group.settled(node.propose(records('a', 'b')));
     expect(receipt).toMatchObject({ baseOffset: 0, recordCount: 2, syncedOn: ['n1'] });
     await group.stop('n1');
@@ -75,7 +75,7 @@ describe('three nodes', () => {
     const lost = old.node.propose(records('lost'));
     lost.catch(() => undefined);
     const others = (): boolean =>
-      [...group.running.values()].some(({ node, member }) => node.isLeader && member.id !== old.member.id);
+      [...group.running.values()].some(({ node, member }) => node.leadership.isLeader && member.id !== old.member.id);
     await group.until(others);
     await expect(group.settled(lost)).rejects.toBeInstanceOf(OutcomeUnknownError);
     const fresh = await group.leader();
@@ -90,7 +90,7 @@ describe('three nodes', () => {
     const group = await groupOfThree();
     const leader = await group.leader();
     for (const name of names) if (name !== leader.member.name) await group.stop(name);
-    await group.until(() => !leader.node.isLeader);
+    await group.until(() => !leader.node.leadership.isLeader);
     await expect(leader.node.propose(records('x'))).rejects.toBeInstanceOf(UnavailableError);
     const status = await leader.cluster.status({ signal: forever });
     expect(status.problem).toMatch(
@@ -122,7 +122,7 @@ describe('three nodes', () => {
     const group = await groupOfThree();
     const leader = await group.leader();
     await group.settled(leader.node.handOver());
-    expect(leader.node.isLeader).toBe(false);
+    expect(leader.node.leadership.isLeader).toBe(false);
     const before = group.clock.now();
     const heir = await group.leader();
     expect(heir.member.name).not.toBe(leader.member.name);
@@ -146,7 +146,7 @@ describe('three nodes', () => {
           (reason: unknown) => reason,
         );
         if (!(error instanceof UnavailableError)) return error;
-        await group.until(() => !node.isLeader);
+        await group.until(() => !node.leadership.isLeader);
       }
     };
     const first = await group.leader();
@@ -199,7 +199,7 @@ describe('three nodes', () => {
     await group.stop(member.name);
     const again = await group.start(member.name);
     await group.until(() => again.node.highWatermark === 61);
-    expect(again.node.configuration.members).toHaveLength(3);
+    expect(again.node.leadership.configuration.members).toHaveLength(3);
   }, 60_000);
 });
 
@@ -207,17 +207,17 @@ describe('a driver', () => {
   it('sends nothing of a leadership that ended before its last entries had their place', async () => {
     const group = await groupOfThree();
     const old = await group.leader();
-    const { term } = old.node.status.hardState;
+    const { term } = old.node.leadership.status.hardState;
     const rival = group.follower().member.id;
     const lost = old.node.propose(records('lost'));
     lost.catch(() => undefined);
     await Promise.resolve();
-    const { index, term: logTerm } = { index: old.node.lastIndex, term };
+    const { index, term: logTerm } = { index: old.node.leadership.lastIndex, term };
     const noop = batchAfter(old, term + 1);
     old.node.receive(
       message({ type: 'MsgApp', from: rival, to: old.member.id, term: term + 1, index, logTerm, entries: [noop] }),
     );
-    await group.until(() => !old.node.isLeader || old.node.status.hardState.term > term);
+    await group.until(() => !old.node.leadership.isLeader || old.node.leadership.status.hardState.term > term);
     expect(old.fatal).toEqual([]);
     await expect(group.settled(lost)).rejects.toBeInstanceOf(UnavailableError);
   });
@@ -280,7 +280,7 @@ describe('membership', () => {
     const first = group.get('n1');
     await group.settled(first.node.propose(records('a')));
     await group.join('n2', 'uuid-2');
-    await group.until(() => first.node.configuration.confState.voters.length === 2);
+    await group.until(() => first.node.leadership.configuration.confState.voters.length === 2);
     const receipt = await group.settled(first.node.propose(records('b')));
     expect(receipt.syncedOn).toEqual(['n1', 'n2']);
     await group.until(() => group.get('n2').node.highWatermark === 2);
@@ -301,11 +301,16 @@ describe('membership', () => {
     await group.until(() => leader.log.startOffset > 1);
     await group.join('n4', 'uuid-4');
     await group.until(() => group.get('n4').node.highWatermark === 12);
-    await group.until(() => leader.node.configuration.confState.voters.length === 4);
+    await group.until(() => leader.node.leadership.configuration.confState.voters.length === 4);
     await fill(12);
     await group.until(() => group.get('n4').node.highWatermark === 24);
     expect(group.get('n4').fatal).toEqual([]);
-    expect(group.get('n4').node.configuration.members.map(({ name }) => name)).toEqual(['n1', 'n2', 'n3', 'n4']);
+    expect(group.get('n4').node.leadership.configuration.members.map(({ name }) => name)).toEqual([
+      'n1',
+      'n2',
+      'n3',
+      'n4',
+    ]);
   }, 60_000);
 
   it('lets a member that lags answer those that it does not know yet', async () => {
@@ -315,7 +320,7 @@ describe('membership', () => {
     for (const { member } of group.running.values())
       if (member.id !== lagging.id) group.network.cut(member.id, lagging.id);
     await group.join('n4', 'uuid-4');
-    await group.until(() => leader.node.configuration.confState.voters.length === 4);
+    await group.until(() => leader.node.leadership.configuration.confState.voters.length === 4);
     await group.settled(leader.cluster.transferLeadership('n4', forever));
     await group.stop(leader.member.name);
     // Of four voters three are left, and the third one has never heard of the one that leads.
@@ -331,7 +336,7 @@ describe('membership', () => {
     await group.settled(leader.cluster.removeMember(leader.member.name, forever));
     const next = await group.leader();
     expect(next.member.name).not.toBe(leader.member.name);
-    await group.until(() => next.node.configuration.members.length === 2);
+    await group.until(() => next.node.leadership.configuration.members.length === 2);
     await group.settled(next.node.propose(records('a')));
   });
 
@@ -347,9 +352,13 @@ describe('membership', () => {
     expect(await group.ask(victim, 'another disk')).toMatchObject({ kind: 'joined', id: 4 });
     await group.join(victim, 'another disk');
     const { node } = await group.leader();
-    await group.until(() => node.configuration.confState.voters.includes(4) && node.configuration.members.length === 3);
+    await group.until(
+      () =>
+        node.leadership.configuration.confState.voters.includes(4) &&
+        node.leadership.configuration.members.length === 3,
+    );
     await group.until(() => group.get(victim).node.highWatermark === 1);
-    expect(node.configuration.confState.votersOutgoing).toEqual([]);
+    expect(node.leadership.configuration.confState.votersOutgoing).toEqual([]);
   });
 
   it('says why it refuses', async () => {

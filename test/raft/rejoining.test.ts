@@ -28,9 +28,9 @@ describe('a node that was taken out', () => {
     await group.settled(old.node.propose(records('before')));
     for (const { member } of group.running.values())
       if (member.id !== old.member.id) group.network.cut(old.member.id, member.id);
-    const { lastIndex } = old.node;
+    const { lastIndex } = old.node.leadership;
     void old.node.propose(records('lost')).catch(() => undefined);
-    await group.until(() => old.node.lastIndex > lastIndex);
+    await group.until(() => old.node.leadership.lastIndex > lastIndex);
     await group.crash(name);
     group.network.heal();
     await removed(group, name);
@@ -43,8 +43,8 @@ describe('a node that was taken out', () => {
     const back = await group.start(name);
     await group.until(() => back.node.highWatermark === 2);
     expect(await valuesOf(back)).toEqual(['before', 'without it']);
-    await group.until(() => back.node.configuration.confState.voters.includes(4));
-    expect(back.node.configuration.confState.voters).not.toContain(old.member.id);
+    await group.until(() => back.node.leadership.configuration.confState.voters.includes(4));
+    expect(back.node.leadership.configuration.confState.voters).not.toContain(old.member.id);
   });
 
   it('asks until there is a leader to let it in, where it has read in its log that it is out', async () => {
@@ -54,7 +54,7 @@ describe('a node that was taken out', () => {
     const left = group.get(name);
     const others = names.filter((each) => each !== name);
     await removed(group, name);
-    await group.until(() => left.node.configuration.members.length === 2);
+    await group.until(() => left.node.leadership.configuration.members.length === 2);
     for (const each of names) await group.stop(each);
     const asked = rejoin(group, name);
     for (const each of others) await group.start(each);
@@ -66,7 +66,7 @@ describe('a leader that takes long to answer', () => {
   const slow = (group: Group, ms: number): JoinTransport => ({
     ask: async (address, ...request) => {
       const { joinTransport } = group.network;
-      const isLeader = group.get(address.split(':')[0] ?? '').node.isLeader;
+      const isLeader = group.get(address.split(':')[0] ?? '').node.leadership.isLeader;
       if (isLeader) await pause(group.clock, ms, forever);
       return joinTransport.ask(address, ...request);
     },
@@ -100,7 +100,7 @@ describe('a node that leaves', () => {
     const mended = pause(group.clock, 1_500, forever).then(() => group.network.heal());
     await group.settled(Promise.all([left, mended]));
     for (const { node } of others)
-      expect(node.configuration.members.map(({ name }) => name)).not.toContain(member.name);
+      expect(node.leadership.configuration.members.map(({ name }) => name)).not.toContain(member.name);
   });
 
   it('says after three seconds why it is a member still', async () => {
@@ -153,7 +153,7 @@ describe('a node with the UUID of a member', () => {
     const group = await Group.of(names);
     const leader = await group.leader();
     const { name, rpcAddr } = seat === 'the leader' ? leader.member : group.follower().member;
-    const before = leader.node.configuration;
+    const before = leader.node.leadership.configuration;
     const answers = async (as: Parameters<typeof claim>[1]) => group.settled(leader.cluster.admit(claim(name, as)));
     expect(await answers({ rpcAddr: 'elsewhere:1' })).toMatchObject({ kind: 'retry', aliveAt: rpcAddr });
     for (const as of [{ name: 'n9' }, { name: 'n9', rpcAddr: 'elsewhere:1' }])
@@ -164,7 +164,7 @@ describe('a node with the UUID of a member', () => {
       });
     // As that member, where it is: it changes nothing.
     expect(await answers({})).toMatchObject({ kind: 'joined' });
-    expect(leader.node.configuration).toBe(before);
+    expect(leader.node.leadership.configuration).toBe(before);
     await group.settled(leader.node.propose(records('goes on')));
   });
 
@@ -212,14 +212,16 @@ describe('a node with the UUID of a member', () => {
     await group.crash(name);
     expect(await back).toEqual({ answered: true, id });
     const { node } = await group.leader();
-    expect(node.configuration.members).toContainEqual(expect.objectContaining({ id, name, rpcAddr: 'moved:8400' }));
+    expect(node.leadership.configuration.members).toContainEqual(
+      expect.objectContaining({ id, name, rpcAddr: 'moved:8400' }),
+    );
   });
 
   it('waits while the member answers without a leader, too', async () => {
     const group = await Group.of(names);
     const { name } = (await group.leader()).member;
     for (const other of names.filter((each) => each !== name)) await group.crash(other);
-    await group.until(() => !group.get(name).node.isLeader);
+    await group.until(() => !group.get(name).node.leadership.isLeader);
     const left = group.get(name).member.id;
     let settled = false;
     const back = rejoin(group, name, { as: { rpcAddr: 'moved:8400' } }).finally(() => (settled = true));
@@ -241,6 +243,6 @@ describe('a node with the UUID of a member', () => {
     await removed(group, name);
     expect(await rejoin(group, name, { as: { name: 'n9' } })).toEqual({ answered: true, id: 4 });
     const { node } = await group.leader();
-    expect(node.configuration.members).toContainEqual(expect.objectContaining({ id: 4, name: 'n9' }));
+    expect(node.leadership.configuration.members).toContainEqual(expect.objectContaining({ id: 4, name: 'n9' }));
   });
 });

@@ -12,7 +12,7 @@ import type {
   SourceNews,
   SourceStatus,
 } from '../../src/application/ports/replica-uplink.js';
-import type { Retention } from '../../src/application/raft-options.js';
+import type { Retention } from '../../src/domain/log/retention.js';
 import type { ReplicaCluster } from '../../src/application/replica-cluster.js';
 import type { Replica } from '../../src/application/replica.js';
 import { unlessAborted } from '../../src/application/unless-aborted.js';
@@ -185,7 +185,7 @@ export async function produce(group: Group, { node }: GroupMember, count: number
 export const caughtUp =
   ({ replica, log }: RunningReplica, { node }: GroupMember): (() => boolean) =>
   () =>
-    replica.highWatermark === node.highWatermark && log.lastIndex === node.lastIndex;
+    replica.highWatermark === node.highWatermark && log.lastIndex === node.leadership.lastIndex;
 
 export async function storesOf(directory: Directory): Promise<Map<string, string>> {
   const stores = new Map<string, string>();

@@ -76,7 +76,7 @@ describe('a replica', () => {
     const appending = leader.node.propose(records('never'));
     appending.catch(() => undefined);
     await expect(group.until(() => leader.node.highWatermark > 3, 3_000)).rejects.toThrow(/not within/);
-    expect(leader.node.configuration.members.map(({ name }) => name)).toEqual(names);
+    expect(leader.node.leadership.configuration.members.map(({ name }) => name)).toEqual(names);
     expect(running.replica.highWatermark).toBe(3);
     expect(running.log.endOffset).toBe(3);
   });

@@ -176,7 +176,7 @@ export class InteractionScenario {
 
   #propose(directive: Directive): void {
     if (directive.args.length !== 2) throw new ScenarioError('expected a node and what to propose');
-    this.#firstNode(directive).raft.propose(new TextEncoder().encode(argument(directive, 1)));
+    this.#firstNode(directive).raft.propose({ data: new TextEncoder().encode(argument(directive, 1)) });
   }
 
   #proposeConfChange(directive: Directive): void {

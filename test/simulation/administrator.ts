@@ -103,7 +103,7 @@ export class Administrator implements Administration {
   /** Those that were removed, whether or not anybody was told so: an id that was given out comes back no more. */
   #retireRemoved({ members, lastId }: Configuration): void {
     for (const machine of this.machines) {
-      const id = machine.node?.status.id ?? Infinity;
+      const id = machine.node?.leadership.status.id ?? Infinity;
       if (machine.inUse && id <= lastId && !members.some((member) => member.id === id)) this.#goesOn(machine);
     }
   }
@@ -116,7 +116,7 @@ export class Administrator implements Administration {
 
   /** As whoever leads the highest term has it. */
   #newest(): Configuration | undefined {
-    const leaders = this.machines.flatMap(({ node }) => (node?.isLeader === true ? [node] : []));
+    const leaders = this.machines.flatMap(({ node }) => (node?.leadership.isLeader === true ? [node.leadership] : []));
     leaders.sort((a, b) => b.status.hardState.term - a.status.hardState.term);
     return leaders[0]?.configuration;
   }

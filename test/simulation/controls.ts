@@ -59,7 +59,7 @@ export const controls: readonly Control[] = [
     // A leader that asks nobody: as one whose lease ran out while it did not run.
     tamperNode: (node) => {
       const ask = node.readBarrier.bind(node);
-      node.readBarrier = (signal) => (node.isLeader ? Promise.resolve(node.highWatermark) : ask(signal));
+      node.readBarrier = (signal) => (node.leadership.isLeader ? Promise.resolve(node.highWatermark) : ask(signal));
       return node;
     },
   },

@@ -197,7 +197,7 @@ export class Faults {
 
   /** Whoever leads, as often as not. */
   #target(): Machine {
-    const leaders = this.machines.filter(({ node }) => node?.isLeader === true);
+    const leaders = this.machines.filter(({ node }) => node?.leadership.isLeader === true);
     return this.chance.pick(leaders.length > 0 && this.chance.percent(50) ? leaders : this.#inUse());
   }
 

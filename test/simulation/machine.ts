@@ -175,7 +175,7 @@ export class Machine implements Watched {
   /** Looks whether the cluster knows where it has moved to. */
   noteMove(): void {
     if (!this.isMoving) return;
-    const isKnown = this.node?.configuration.members.some(
+    const isKnown = this.node?.leadership.configuration.members.some(
       ({ uuid, rpcAddr }) => uuid === this.uuid && rpcAddr === this.address,
     );
     if (isKnown !== true) return;

@@ -190,7 +190,7 @@ class Run {
   /** Those that the most advanced node holds for members. */
   #members(): Machine[] {
     const newest = this.machines
-      .flatMap(({ node }) => (node === undefined ? [] : [node.configuration]))
+      .flatMap(({ node }) => (node === undefined ? [] : [node.leadership.configuration]))
       .reduce((a, b) => (b.index > a.index ? b : a));
     const uuids = new Set(newest.members.map(({ uuid }) => uuid));
     return this.machines.filter(({ uuid }) => uuids.has(uuid));

@@ -1,4 +1,4 @@
-import { clusterIdInWords } from '../cluster-view.js';
+import { clusterIdInWords } from '../member-names.js';
 import { firstConfiguration } from '../configuration.js';
 import { CorruptConfigurationError } from '../configuration-file.js';
 import { type Joined, joinCluster, type JoiningOptions } from '../joining.js';

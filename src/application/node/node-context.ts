@@ -1,6 +1,6 @@
 import { HardStateFile } from '../../domain/log/hard-state.js';
 import { Log } from '../../domain/log/log.js';
-import { clusterIdInWords } from '../cluster-view.js';
+import { clusterIdInWords } from '../member-names.js';
 import { ConfigurationFile } from '../configuration-file.js';
 import { Discovery } from '../discovery.js';
 import { DiskReserve } from '../disk-reserve.js';

@@ -1,6 +1,7 @@
 import type { Crc32c } from '../../domain/log/checksum.js';
 import type { Log } from '../../domain/log/log.js';
 import type { Seal } from '../../domain/log/record-batch.js';
+import type { Retention } from '../../domain/log/retention.js';
 import type { Cluster } from '../cluster.js';
 import type { CommitLog } from '../commit-log.js';
 import type { Clock } from '../ports/clock.js';
@@ -12,7 +13,7 @@ import type { Logger } from '../ports/logger.js';
 import type { PeerTransport } from '../ports/peer-transport.js';
 import type { ReplicaDesk, ReplicaUplink } from '../ports/replica-uplink.js';
 import type { RaftNode } from '../raft-node.js';
-import type { RaftTiming, Retention } from '../raft-options.js';
+import type { RaftTiming } from '../raft-options.js';
 
 /** What a node is told by its operator, be it a member or a replica. */
 export interface NodeSettings {

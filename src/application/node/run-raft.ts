@@ -42,7 +42,15 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
   const outside = { seal, clock, random, transport, logger, onFatal };
   const node = await startRaft({ ...files, ...outside, id, self, retention, timing });
 
-  const cluster = new ClusterService({ node, transport, clock, logger, self, gossip, clusterId });
+  const cluster = new ClusterService({
+    leadership: node.leadership,
+    transport,
+    clock,
+    logger,
+    self,
+    gossip,
+    clusterId,
+  });
   peerService.setDesk(cluster);
   peerService.setEntries(new CommittedEntries({ node, log }));
   peerService.setReplicas(new FollowedEntries({ node, log, id, clusterId, clock }));
@@ -52,8 +60,8 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
   const stopReconciling = reconcile({
     gossip,
     cluster,
-    status: () => clusterStatusOf({ node, self, clusterId }),
-    isLeader: () => node.isLeader,
+    status: () => clusterStatusOf({ leadership: node.leadership, self, clusterId }),
+    isLeader: () => node.leadership.isLeader,
     deadMemberTimeoutMs: settings.deadMemberTimeoutMs,
     clock,
     logger,

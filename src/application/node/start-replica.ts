@@ -1,4 +1,4 @@
-import { clusterIdInWords } from '../cluster-view.js';
+import { clusterIdInWords } from '../member-names.js';
 import { CorruptConfigurationError } from '../configuration-file.js';
 import { watchDamage } from '../log-repair-watch.js';
 import type { Contact } from '../ports/replica-uplink.js';

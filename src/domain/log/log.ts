@@ -12,16 +12,13 @@ import { follows, placeAfter, type Place } from './place.js';
 import { storedBytes, type RecordBatch } from './record-batch.js';
 import type { Quarantine, RecoveryReport } from './recovery.js';
 import { Segment } from './segment.js';
+import type { Retention } from './retention.js';
 import { SegmentList } from './segment-list.js';
 import { SyncedIndexFile } from './synced-index.js';
 
 export type { LogOptions } from './log-options.js';
 
-export interface RetentionPolicy {
-  /** Drop the oldest segments while the log has more bytes than this. */
-  readonly bytesMax?: number;
-  /** Drop segments whose newest record is older than this. */
-  readonly ageMsMax?: number;
+export interface RetentionPolicy extends Retention {
   readonly now: EpochMs;
   /** Drop no entry at or beyond this index: it may not be committed. Its offset says nothing: some hold no record. */
   readonly upTo: Index;

@@ -17,6 +17,11 @@ export interface Entry {
    * it along and never looks at it.
    */
   batch?: RecordBatch;
+  /**
+   * What was proposed, in the proposer's own terms: the core hands it from the proposal to the entry that it gives out
+   * for it, and never looks at it. It is neither stored nor sent.
+   */
+  proposal?: object | undefined;
 }
 
 const noData = new Uint8Array(0);

@@ -12,7 +12,7 @@ import { hex, panic } from './raft-logger.js';
 import { confirmReadBy, leadRead, releaseEarlyReads } from './reads.js';
 import { broadcastAppend, broadcastHeartbeat, maybeCommit, sendAppend } from './replication.js';
 
-type NewEntry = Pick<Entry, 'type' | 'data'>;
+type NewEntry = Pick<Entry, 'type' | 'data' | 'proposal'>;
 
 const emptyEntry: NewEntry = { type: 'normal', data: new Uint8Array(0) };
 
@@ -136,7 +136,13 @@ function checkProposal(raft: Raft, entry: NewEntry, index: number): NewEntry {
 /** Appends to the leader's own log. False: that would be more uncommitted entries than are allowed. */
 function append(raft: Raft, fresh: readonly NewEntry[]): boolean {
   const next = raft.log.lastIndex + 1;
-  const entries = fresh.map(({ type, data }, place): Entry => ({ term: raft.term, index: next + place, type, data }));
+  const entries = fresh.map(({ type, data, proposal }, i): Entry => ({
+    term: raft.term,
+    index: next + i,
+    type,
+    data,
+    proposal,
+  }));
   const bytes = payloadsSize(entries);
   // A first proposal of any size passes, and so does what has no payload: the core's own entries.
   if (raft.uncommittedBytes > 0 && bytes > 0 && raft.uncommittedBytes + bytes > raft.config.maxUncommittedEntriesSize) {

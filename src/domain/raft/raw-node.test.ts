@@ -91,21 +91,21 @@ describe('a raw node', () => {
   it('takes no proposals during a transfer, and again when that takes an election timeout', () => {
     const node = new Driven().lead();
     node.raw.transferLeader(2);
-    expect(() => node.raw.propose(bytes(1))).toThrow(ProposalDroppedError);
+    expect(() => node.raw.propose({ data: bytes(1) })).toThrow(ProposalDroppedError);
     node.tick(5);
     expect(node.raw.basicStatus().leadTransferee).toBe(0);
-    node.raw.propose(bytes(1));
+    node.raw.propose({ data: bytes(1) });
   });
 
   it('drops proposals above the limit of uncommitted bytes, but never the first', () => {
     const node = new Driven({ maxUncommittedEntriesSize: 10 }).lead();
-    node.raw.propose(bytes(20));
-    expect(() => node.raw.propose(bytes(1))).toThrow(ProposalDroppedError);
-    node.raw.propose(bytes(0));
+    node.raw.propose({ data: bytes(20) });
+    expect(() => node.raw.propose({ data: bytes(1) })).toThrow(ProposalDroppedError);
+    node.raw.propose({ data: bytes(0) });
     node.sent();
     node.raw.step(message({ type: 'MsgAppResp', from: 2, to: 1, term: node.term, index: 4 }));
     node.sent();
-    node.raw.propose(bytes(1));
+    node.raw.propose({ data: bytes(1) });
   });
 
   it('confirms a read by a quorum, after its first commit', () => {
@@ -126,7 +126,7 @@ describe('a raw node', () => {
     const node = new Driven({ maxInflightMsgs: 2 }).lead();
     node.raw.step(message({ type: 'MsgAppResp', from: 2, to: 1, term: node.term, index: 2 }));
     node.sent();
-    for (let count = 0; count < 4; count += 1) node.raw.propose(bytes(1));
+    for (let count = 0; count < 4; count += 1) node.raw.propose({ data: bytes(1) });
     const toPeer = (): readonly number[] =>
       node
         .sent()

@@ -52,15 +52,24 @@ export class RawNode {
   }
 
   /** Asks the group to append each `data`, in order. Throws ProposalDroppedError; no error is no promise of a commit. */
-  propose(...data: readonly Uint8Array[]): void {
-    const entries = data.map((each): Entry => ({ term: 0, index: 0, type: 'normal', data: each }));
+  propose(...proposed: readonly Pick<Entry, 'data' | 'proposal'>[]): void {
+    const entries = proposed.map(({ data, proposal }): Entry => ({
+      term: 0,
+      index: 0,
+      type: 'normal',
+      data,
+      proposal,
+    }));
     this.#raft.step(message({ type: 'MsgProp', from: this.#raft.id, entries }));
   }
 
-  /** Proposes a change of the configuration (Raft §6). Throws ProposalDroppedError. */
-  proposeConfChange(change: ConfChange | ConfChangeV2): void {
+  /**
+   * Proposes a change of the configuration (Raft §6). A change that cannot be made now gives way to an empty entry, which
+   * does not carry `proposal`. Throws ProposalDroppedError.
+   */
+  proposeConfChange(change: ConfChange | ConfChangeV2, proposal?: object): void {
     const { type, data } = encodeConfChange(change);
-    this.#raft.step(message({ type: 'MsgProp', entries: [{ term: 0, index: 0, type, data }] }));
+    this.#raft.step(message({ type: 'MsgProp', entries: [{ term: 0, index: 0, type, data, proposal }] }));
   }
 
   /**

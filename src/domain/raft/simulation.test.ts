@@ -223,7 +223,8 @@ class Group {
     else if (chance < 75) host.handleReady(true);
     else if (chance < 82) host.appendOne();
     else if (chance < 88) host.applyOne();
-    else if (chance < 94) this.#attempt(() => host.raw.propose(Uint8Array.of(this.random(256), this.random(256))));
+    else if (chance < 94)
+      this.#attempt(() => host.raw.propose({ data: Uint8Array.of(this.random(256), this.random(256)) }));
     else if (chance < 96) this.#read(host);
     else if (chance < 97) this.#rarely(host);
     else if (chance < 98) this.#cut = this.random(3) === 0 ? 1 + this.random(this.options.nodes) : 0;
@@ -244,7 +245,7 @@ class Group {
       // A snapshot from before a member was added is of no use to it.
       if (round % 10 === 0) for (const host of this.hosts) host.compact();
       const leader = this.hosts.find(({ raw }) => raw.basicStatus().softState.raftState === 'StateLeader');
-      if (leader !== undefined) this.#attempt(() => leader.raw.propose(Uint8Array.of(1)));
+      if (leader !== undefined) this.#attempt(() => leader.raw.propose({ data: Uint8Array.of(1) }));
       this.#settle();
       const commits = this.hosts
         .filter(({ id }) => members.includes(id))

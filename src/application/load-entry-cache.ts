@@ -5,7 +5,7 @@ import type { Entry } from '../domain/raft/entry.js';
 import { entryOfBatch } from './batch-entry.js';
 import { isOnlyVoter } from './configuration.js';
 import type { ConfigurationFile } from './configuration-file.js';
-import { LogTail } from './log-tail.js';
+import { EntryCache } from './entry-cache.js';
 
 const readBytes = 4 * 1024 * 1024;
 
@@ -20,12 +20,12 @@ interface Stored {
  * What a core starts from: all up to the commit index on disk is applied, what comes after it is read into memory. The
  * driver saves the commit index often enough for that to be little.
  */
-export async function loadTail({
+export async function loadEntryCache({
   log,
   hardState,
   configuration,
   id,
-}: Stored): Promise<{ tail: LogTail; watermark: Offset }> {
+}: Stored): Promise<{ cache: EntryCache; watermark: Offset }> {
   const { current } = hardState;
   // A log that began anew may lie behind the commit index on disk. And a configuration that is kept was committed, and
   // acted upon: a node that went back to an older one could win an election that those of the newer know nothing of.
@@ -38,7 +38,7 @@ export async function loadTail({
   }
   const { confState } = configuration.at(before);
   const term = Math.max(current.term, log.lastTerm);
-  const tail = new LogTail({
+  const cache = new EntryCache({
     hardState: {
       term,
       vote: term === current.term ? current.vote : 0,
@@ -48,7 +48,7 @@ export async function loadTail({
     before: { index: before, term: await log.termAt(toIndex(before)) },
     entries,
   });
-  return { tail, watermark: entries[0]?.batch?.baseOffset ?? log.endOffset };
+  return { cache, watermark: entries[0]?.batch?.baseOffset ?? log.endOffset };
 }
 
 /** What a group of one has on disk is committed, up to the first entry that may have made it a larger one. */

@@ -4,7 +4,7 @@ import { BatchKind, type RecordBatch } from '../domain/log/record-batch.js';
 import { confState } from '../domain/raft/conf-state.js';
 import { batchContentOf } from './batch-entry.js';
 import type { Configuration } from './configuration.js';
-import { loadTail } from './log-tail-loading.js';
+import { loadEntryCache } from './load-entry-cache.js';
 
 /** A log of no-ops of term 1, in which the entries of `changes` change the membership. */
 function stored(lastIndex: number, changes: readonly number[] = []) {
@@ -41,27 +41,27 @@ function configurations(...history: readonly (readonly [index: number, voters: r
 
 const committed = (commit: number) => ({ current: { term: toTerm(1), vote: 1, commit: toIndex(commit) } });
 
-describe('loadTail', () => {
+describe('loadEntryCache', () => {
   it('never goes back to a configuration before the newest that was acted upon', async () => {
     const configuration = configurations([0, [1]], [3, [1, 2]], [5, [1, 2, 3]]);
-    const { tail } = await loadTail({ log: stored(9), hardState: committed(1), configuration, id: 1 });
-    expect(tail.initialState().confState.voters).toEqual([1, 2, 3]);
-    expect(tail.initialState().hardState.commit).toBe(5);
-    expect(tail.firstIndex()).toBe(6);
+    const { cache } = await loadEntryCache({ log: stored(9), hardState: committed(1), configuration, id: 1 });
+    expect(cache.initialState().confState.voters).toEqual([1, 2, 3]);
+    expect(cache.initialState().hardState.commit).toBe(5);
+    expect(cache.firstIndex()).toBe(6);
   });
 
   it('passes over a configuration that came with a snapshot whose log never began', async () => {
     const configuration = configurations([0, [1, 2]], [50, [1, 2, 3]]);
-    const { tail } = await loadTail({ log: stored(9), hardState: committed(4), configuration, id: 1 });
-    expect(tail.initialState().confState.voters).toEqual([1, 2]);
-    expect(tail.initialState().hardState.commit).toBe(4);
+    const { cache } = await loadEntryCache({ log: stored(9), hardState: committed(4), configuration, id: 1 });
+    expect(cache.initialState().confState.voters).toEqual([1, 2]);
+    expect(cache.initialState().hardState.commit).toBe(4);
   });
 
   it('takes what a group of one has on disk as committed, up to a change that may have made it larger', async () => {
     const configuration = configurations([0, [1]]);
     const load = (changes: number[]) =>
-      loadTail({ log: stored(9, changes), hardState: committed(2), configuration, id: 1 });
-    expect((await load([])).tail.initialState().hardState.commit).toBe(9);
-    expect((await load([6, 8])).tail.initialState().hardState.commit).toBe(6);
+      loadEntryCache({ log: stored(9, changes), hardState: committed(2), configuration, id: 1 });
+    expect((await load([])).cache.initialState().hardState.commit).toBe(9);
+    expect((await load([6, 8])).cache.initialState().hardState.commit).toBe(6);
   });
 });

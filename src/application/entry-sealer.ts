@@ -4,60 +4,62 @@ import type { Log } from '../domain/log/log.js';
 import { type EpochMs, type Offset, toIndex, toOffset, toTerm } from '../domain/log/offsets.js';
 import { type Place, placeAfter } from '../domain/log/place.js';
 import { type RecordBatch, type Seal, sealBatch } from '../domain/log/record-batch.js';
-import { decodeConfChange } from '../domain/raft/conf-change.js';
 import type { Entry } from '../domain/raft/entry.js';
 import type { Message } from '../domain/raft/message.js';
 import type { Ready } from '../domain/raft/ready.js';
 import type { Snapshot } from '../domain/raft/snapshot.js';
-import { batchOf } from './applier.js';
 import type { AppendThread } from './append-thread.js';
-import { batchContentOf } from './batch-entry.js';
+import type { Applier } from './applier.js';
+import { batchContentOf, batchOf } from './batch-entry.js';
 import type { ConfigurationFile } from './configuration-file.js';
-import { decodeChangeContext, parseTransfer } from './configuration-json.js';
-import type { LogTail } from './log-tail.js';
-import type { PendingChanges } from './pending-changes.js';
+import { parseTransfer } from './configuration-json.js';
+import type { EntryCache } from './entry-cache.js';
 import type { Clock } from './ports/clock.js';
+import type { Logger } from './ports/logger.js';
 import type { Proposals } from './proposals.js';
+import type { RaftLoop } from './raft-loop.js';
 
-export interface EntryStoreOptions {
-  readonly tail: LogTail;
+export interface EntrySealerOptions {
+  readonly loop: RaftLoop;
+  readonly cache: EntryCache;
   readonly thread: AppendThread;
+  readonly applier: Applier;
   readonly proposals: Proposals;
-  readonly changes: PendingChanges;
   readonly log: Pick<Log, 'lastIndex' | 'endOffset' | 'lastTerm'>;
   readonly hardState: Pick<HardStateFile, 'current'>;
   readonly configuration: ConfigurationFile;
   readonly seal: Seal;
   readonly clock: Clock;
-  /** The log has begun anew at this place, durably. */
-  readonly onReset: (place: Place) => void;
-  readonly respond: (response: Message) => void;
+  readonly logger: Logger;
 }
 
-/** Gives the entries that the core hands out their place in the log, and has them stored. */
-export class EntryStore {
-  /** Behind the last entry that the core has given out. */
+/**
+ * Turns the entries that the core gives out into batches: offset, append time and checksum for the leader's own, as they
+ * came for those of other leaders. Then has the append thread store them.
+ */
+export class EntrySealer {
+  /** The log boundary after the last entry that the core has given out. */
   #end: Place;
   #lastVote: { readonly term: number; readonly vote: number };
 
-  constructor(private readonly options: EntryStoreOptions) {
+  constructor(private readonly options: EntrySealerOptions) {
     const { log, hardState } = options;
     this.#end = { index: toIndex(log.lastIndex + 1), offset: log.endOffset, term: log.lastTerm };
     this.#lastVote = hardState.current;
   }
 
-  /** The index of the last entry that has its place. */
+  /** The index of the last entry that is assigned. */
   get lastIndex(): number {
     return this.#end.index - 1;
   }
 
-  /** The offset behind it. */
+  /** The offset after it. */
   get endOffset(): Offset {
     return this.#end.offset;
   }
 
-  /** Before anything is sent or stored: what the core took as a leader is sealed; entries of other leaders are already. */
-  place({ snapshot, entries }: Pick<Ready, 'snapshot' | 'entries'>): void {
+  /** Seals what the core accepted as a leader, before anything is sent or stored; entries of other leaders are sealed. */
+  assign({ snapshot, entries }: Pick<Ready, 'snapshot' | 'entries'>): void {
     if (snapshot !== undefined) this.#end = placeOf(snapshot);
     if (entries.length === 0) return;
     const now = this.options.clock.now();
@@ -67,9 +69,9 @@ export class EntryStore {
     }
   }
 
-  /** Takes a MsgStorageAppend. */
+  /** Has the append thread do what a MsgStorageAppend asks for. */
   store({ entries, term, vote, snapshot, responses }: Message): void {
-    const { thread, tail, respond, onReset } = this.options;
+    const { thread, cache, loop } = this.options;
     const votes = term !== 0 && (term !== this.#lastVote.term || vote !== this.#lastVote.vote);
     if (votes) this.#lastVote = { term, vote };
     const reset = snapshot && {
@@ -83,19 +85,18 @@ export class EntryStore {
       done: () => {
         if (reset !== undefined) {
           const { index, term: before } = reset.place;
-          tail.reset({ index: index - 1, term: before });
-          onReset(reset.place);
+          cache.reset({ index: index - 1, term: before });
+          this.#logWasReset(reset.place);
         }
-        tail.append(entries);
-        responses.forEach(respond);
+        cache.append(entries);
+        for (const response of responses) loop.respond(response);
       },
     });
   }
 
   #seal(entry: Entry, appendTimeMs: EpochMs): RecordBatch {
-    const { proposals, changes, seal } = this.options;
+    const { proposals, seal } = this.options;
     invariant(entry.index === this.#end.index, () => `entry ${entry.index} comes where ${this.#end.index} is next`);
-    const records = entry.type === 'normal' && entry.data.length > 0 ? proposals.recordsOf(entry) : undefined;
     const { kind, payload } = batchContentOf(entry);
     const batch = sealBatch(
       {
@@ -104,15 +105,22 @@ export class EntryStore {
         index: toIndex(entry.index),
         term: toTerm(entry.term),
         baseOffset: this.#end.offset,
-        recordCount: records?.count ?? 0,
+        recordCount: proposals.recordCountOf(entry),
         appendTimeMs,
       },
       seal,
     );
-    if (records !== undefined) proposals.place(batch);
-    else if (entry.type !== 'normal')
-      changes.place(decodeChangeContext(decodeConfChange(entry.type, entry.data)).nonce);
+    proposals.assign(entry, batch);
     return batch;
+  }
+
+  /** The leader no longer has what this node lacks: the log begins at its log start now, durably. */
+  #logWasReset(place: Place): void {
+    const { logger, applier, loop } = this.options;
+    const { index, offset } = place;
+    logger.warn({ index, offset }, 'the leader no longer keeps what this node lacks: its log begins anew');
+    applier.reset(place);
+    loop.updatePeers();
   }
 
   async #adoptConfiguration({ data, metadata: { index } }: Snapshot): Promise<void> {
@@ -120,7 +128,7 @@ export class EntryStore {
   }
 }
 
-/** Where the log begins behind a snapshot. */
+/** The log boundary at which a log begins that a snapshot has reset. */
 function placeOf({ data, metadata }: Snapshot): Place {
   return {
     offset: toOffset(parseTransfer(data).offset),

@@ -1,11 +1,9 @@
 import type { HardStateFile } from '../domain/log/hard-state.js';
 import type { Log } from '../domain/log/log.js';
-import { toIndex } from '../domain/log/offsets.js';
+import { type Index, toIndex } from '../domain/log/offsets.js';
+import type { Retention } from '../domain/log/retention.js';
 import type { AppendThread } from './append-thread.js';
-import type { Applier } from './applier.js';
-import type { LogTail } from './log-tail.js';
 import type { Clock } from './ports/clock.js';
-import type { Retention } from './raft-options.js';
 import { repeat } from './repeat.js';
 
 /** The commit index on disk lags by at most this much, which is what a start reads back into memory. */
@@ -13,36 +11,40 @@ const saveCommitEveryBytes = 16 * 1024 * 1024;
 const saveCommitEveryMs = 1_000;
 const retainEveryMs = 10_000;
 
-export interface LogUpkeepOptions {
+export interface LogMaintenanceOptions {
   readonly log: Pick<Log, 'retain' | 'startIndex'>;
-  readonly tail: Pick<LogTail, 'applied' | 'forgetBefore'>;
+  /** The entries in memory. */
+  readonly cache: { readonly applied: number; forgetBefore(index: Index): void };
   readonly hardState: Pick<HardStateFile, 'current'>;
   readonly thread: AppendThread;
-  readonly applier: Pick<Applier, 'applied' | 'appliedBytes'>;
+  /** The index of the last entry applied, and the payload bytes applied so far. */
+  readonly applier: { readonly applied: number; readonly appliedBytes: number };
   readonly retention: Retention;
   readonly clock: Clock;
-  readonly onFailure: (error: unknown) => void;
+  /** The node, which a failure ends. */
+  readonly loop: { fail(error: unknown): void };
 }
 
-/** What is done now and then: the commit index goes to disk, and what retention gives up goes. */
-export class LogUpkeep {
+/** Does what a log needs now and then: saves the commit index, and removes the segments that retention gives up. */
+export class LogMaintenance {
   #savedAtBytes = 0;
   readonly #stopRepeating: (() => Promise<void>)[];
 
-  constructor(private readonly options: LogUpkeepOptions) {
-    const { clock, onFailure } = options;
+  constructor(private readonly options: LogMaintenanceOptions) {
+    const { clock, loop } = options;
+    const onFailure = (error: unknown): void => loop.fail(error);
     this.#stopRepeating = [
       repeat(clock, saveCommitEveryMs, () => Promise.resolve(this.#saveCommit()), onFailure),
       repeat(clock, retainEveryMs, () => this.#retain(), onFailure),
     ];
   }
 
-  /** To be told when something was applied. */
+  /** Called when something was applied. */
   applied(): void {
     if (this.options.applier.appliedBytes - this.#savedAtBytes >= saveCommitEveryBytes) this.#saveCommit();
   }
 
-  /** Has the commit index saved a last time, by the append thread. */
+  /** Has the append thread save the commit index a last time. */
   async close(): Promise<void> {
     await Promise.all(this.#stopRepeating.map((stop) => stop()));
     this.#saveCommit();
@@ -56,9 +58,9 @@ export class LogUpkeep {
   }
 
   async #retain(): Promise<void> {
-    const { log, tail, retention, clock, thread } = this.options;
+    const { log, cache, retention, clock, thread } = this.options;
     if (retention.bytesMax === undefined && retention.ageMsMax === undefined) return;
-    await thread.exclusively(() => log.retain({ ...retention, now: clock.now(), upTo: toIndex(tail.applied + 1) }));
-    tail.forgetBefore(log.startIndex);
+    await thread.exclusively(() => log.retain({ ...retention, now: clock.now(), upTo: toIndex(cache.applied + 1) }));
+    cache.forgetBefore(log.startIndex);
   }
 }

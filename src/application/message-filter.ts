@@ -8,7 +8,7 @@ import type { Logger } from './ports/logger.js';
 /** No cluster holds so many elections while a member is away; a term beyond would use up the numbers for terms. */
 const termsAheadMax = 2 ** 32;
 
-export interface MessageGateOptions {
+export interface MessageFilterOptions {
   readonly id: number;
   readonly configuration: Pick<ConfigurationFile, 'current' | 'kept'>;
   readonly electionTimeoutMs: number;
@@ -17,10 +17,10 @@ export interface MessageGateOptions {
 }
 
 /** Which messages of peers a node handles, and when it last did of whom. */
-export class MessageGate {
+export class MessageFilter {
   readonly #heardAt = new Map<number, EpochMs>();
 
-  constructor(private readonly options: MessageGateOptions) {}
+  constructor(private readonly options: MessageFilterOptions) {}
 
   /** Since the member was last heard from; undefined: not since this node started. */
   heardMsAgo(id: number): number | undefined {

@@ -1,14 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { DiskReserveError } from '../domain/log/errors.js';
 import { entry } from '../domain/raft/entry.js';
-import { FollowerRoom } from './follower-room.js';
+import { FollowerDiskGuard } from './follower-disk-guard.js';
 
 describe('a follower whose disk is full', () => {
   it('takes no entries until there is space, and says once that it begins and that it ends', () => {
     let isFull = false;
     const told: string[] = [];
     const tell = (_: object, message: string) => void told.push(message);
-    const room = new FollowerRoom(
+    const guard = new FollowerDiskGuard(
       {
         refresh: () => undefined,
         admitOrThrow: (bytes) => {
@@ -18,13 +18,13 @@ describe('a follower whose disk is full', () => {
       { debug: tell, info: tell, warn: tell, error: tell },
     );
     const entries = [entry({ data: new Uint8Array(3) })];
-    expect(room.takes(entries)).toBe(true);
+    expect(guard.admits(entries)).toBe(true);
     isFull = true;
-    expect([room.takes(entries), room.takes(entries)]).toEqual([false, false]);
+    expect([guard.admits(entries), guard.admits(entries)]).toEqual([false, false]);
     // A heartbeat's worth, and the entry that begins a term, need no space to speak of.
-    expect(room.takes([entry({})])).toBe(true);
+    expect(guard.admits([entry({})])).toBe(true);
     isFull = false;
-    expect([room.takes(entries), room.takes(entries)]).toEqual([true, true]);
+    expect([guard.admits(entries), guard.admits(entries)]).toEqual([true, true]);
     expect(told).toEqual([
       'the disk is full: takes no entries, and falls behind',
       'the disk has space: takes entries again',

@@ -5,7 +5,7 @@ import type { HardState } from '../domain/raft/hard-state.js';
 import type { Snapshot } from '../domain/raft/snapshot.js';
 import { CompactedError, EntriesUnavailableError, type Storage } from '../domain/raft/storage.js';
 
-export interface LogTailStart {
+export interface EntryCacheStart {
   readonly hardState: HardState;
   readonly confState: ConfState;
   /** The entry before the first. */
@@ -14,10 +14,10 @@ export interface LogTailStart {
 }
 
 /**
- * The end of the stored log in memory: what the core may ask for without waiting for the disk. What is applied may go;
- * a follower that needs what went is served from the disk (`CatchUp`).
+ * The newest entries of the stored log, in memory: what the core may ask for without waiting for the disk. Applied
+ * entries may be released; a follower that needs those is served from the disk (`CatchUp`).
  */
-export class LogTail implements Storage {
+export class EntryCache implements Storage {
   #before: EntryId;
   /** The first `#released` are gone; the array is cut now and then. */
   #entries: (Entry | undefined)[] = [];
@@ -25,7 +25,7 @@ export class LogTail implements Storage {
   #bytes = 0;
   #applied: number;
 
-  constructor(private readonly start: LogTailStart) {
+  constructor(private readonly start: EntryCacheStart) {
     this.#before = start.before;
     this.#applied = start.before.index;
     this.append(start.entries);

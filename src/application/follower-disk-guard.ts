@@ -7,7 +7,7 @@ import type { Logger } from './ports/logger.js';
  * On a full disk a follower lets the leader's entries pass by, and takes them when there is space again (storage.md,
  * durability rule 5): the others go on, and it catches up. The log tells when that begins and when it ends.
  */
-export class FollowerRoom {
+export class FollowerDiskGuard {
   #isFull = false;
 
   constructor(
@@ -16,7 +16,7 @@ export class FollowerRoom {
   ) {}
 
   /** Counts the entries as written where it says yes. */
-  takes(entries: readonly Entry[]): boolean {
+  admits(entries: readonly Entry[]): boolean {
     let bytes = 0;
     for (const { data } of entries) bytes += data.length;
     if (bytes === 0) return true;

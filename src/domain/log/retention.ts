@@ -1,0 +1,7 @@
+/** How much of a log is kept. Without a bound nothing is removed. */
+export interface Retention {
+  /** The oldest segments are removed while the log has more bytes than this. */
+  readonly bytesMax?: number;
+  /** Segments whose newest record is older than this are removed. */
+  readonly ageMsMax?: number;
+}
