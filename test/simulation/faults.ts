@@ -91,6 +91,7 @@ export class Faults {
       machine.disk.weather.slowness = 1;
       machine.disk.setFreeBytes(Infinity);
       machine.process?.resume();
+      machine.moveBack();
       machine.start();
     }
   }
