@@ -91,7 +91,6 @@ export class Faults {
       machine.disk.weather.slowness = 1;
       machine.disk.setFreeBytes(Infinity);
       machine.process?.resume();
-      machine.moveBack();
       machine.start();
     }
   }

@@ -51,8 +51,7 @@ export class Machine implements Watched {
   #lives = 0;
   #disks = 1;
   #moves = 0;
-  /** Where it was before it moved, as long as no configuration says where it is now. */
-  #before: string | undefined;
+  #isMoving = false;
   /** As which member the node on this disk last ran Raft. */
   #id: number | undefined;
   #life: Life | undefined;
@@ -154,7 +153,7 @@ export class Machine implements Watched {
     this.#disks += 1;
     this.uuid = uuidOf(this.name, this.#disks);
     this.#id = undefined;
-    this.#before = undefined;
+    this.#isMoving = false;
     // One that was to begin the cluster must not do so again, where it is cut off from the others.
     if (this.beginning.kind === 'bootstrap') this.beginning = { kind: 'join' };
     this.around.witness.forget(this.name);
@@ -165,37 +164,34 @@ export class Machine implements Watched {
   move(): void {
     if (this.process === undefined) return;
     this.#moves += 1;
-    if (!this.isReplica) this.#before = this.address;
+    this.#isMoving = !this.isReplica;
     this.address = `${this.name}-${this.#moves}:8400`;
     this.around.world.note(`${this.name} moves to ${this.address}`);
     if (this.#chance.percent(50)) this.stop();
     else this.kill('all');
   }
 
+  /** It is at another address, and no configuration says so yet. */
   get isMoving(): boolean {
-    return this.#before !== undefined;
+    return this.#isMoving;
   }
 
-  /**
-   * What an operator does where a move was not noted: others answer a member at the address that the configuration names,
-   * so that one that has moved while nobody leads may be missing for an election.
-   */
-  moveBack(): void {
-    if (this.#before === undefined) return;
-    this.address = this.#before;
-    this.#before = undefined;
-    this.around.world.mark('moved back');
+  /** The machine comes back at the address that others know. */
+  moveTo(address: string): void {
+    this.address = address;
+    this.#isMoving = false;
+    this.around.world.mark('moved to where it is looked for');
     this.kill('all');
   }
 
   /** Looks whether the cluster knows where it has moved to. */
   noteMove(): void {
-    if (this.#before === undefined) return;
+    if (!this.#isMoving) return;
     const isKnown = this.node?.configuration.members.some(
       ({ uuid, rpcAddr }) => uuid === this.uuid && rpcAddr === this.address,
     );
     if (isKnown !== true) return;
-    this.#before = undefined;
+    this.#isMoving = false;
     this.around.world.mark('moved');
   }
 
