@@ -41,7 +41,7 @@ export interface ReplicaPullOptions {
 
 /**
  * Has a replica's log follow that of some member, for as long as it runs. When the source fails, or says nothing for
- * 5 s, another one takes its place at once; when all of them have, it begins again after a wait that doubles. The
+ * 5 s, or is not a member any more, another one takes its place at once; when all of them have, it begins again after a wait that doubles. The
  * leader is asked last.
  */
 export class ReplicaPull {
@@ -202,6 +202,8 @@ export class ReplicaPull {
       logger.error({ source: this.#source }, 'a source keeps the log of another cluster: it is not followed');
       throw new UnavailableError('it keeps the log of another cluster');
     }
+    // It runs on, and hears of nothing any more.
+    if (!status.members.some(({ id }) => id === status.id)) throw new UnavailableError('it is not a member');
     this.#status = status;
     await this.#keepContacts(status);
   }

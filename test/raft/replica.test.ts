@@ -186,6 +186,19 @@ describe('a replica that loses its source', () => {
   });
 });
 
+describe('a replica whose source was removed from the cluster and runs on', () => {
+  it('follows another member', async () => {
+    const { group, leader } = await groupWith(10);
+    const removed = group.follower().member.name;
+    const running = await replicaOf(group, leader, { sources: [removed] });
+    running.uplink.cutOff.clear();
+    await group.settled(leader.cluster.removeMember(removed, forever));
+    await produce(group, leader, 10, 10);
+    await group.until(caughtUp(running, leader));
+    expect(running.replica.source?.name).not.toBe(removed);
+  });
+});
+
 describe('a replica that starts again', () => {
   it('shows all that it showed before, without anybody, and goes on from there', async () => {
     const { group, leader } = await groupWith(20);

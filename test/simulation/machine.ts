@@ -51,8 +51,7 @@ export class Machine implements Watched {
   #lives = 0;
   #disks = 1;
   #moves = 0;
-  /** It is at another address, and no configuration says so yet. */
-  isMoving = false;
+  #isMoving = false;
   /** As which member the node on this disk last ran Raft. */
   #id: number | undefined;
   #life: Life | undefined;
@@ -154,7 +153,7 @@ export class Machine implements Watched {
     this.#disks += 1;
     this.uuid = uuidOf(this.name, this.#disks);
     this.#id = undefined;
-    this.isMoving = false;
+    this.#isMoving = false;
     // One that was to begin the cluster must not do so again, where it is cut off from the others.
     if (this.beginning.kind === 'bootstrap') this.beginning = { kind: 'join' };
     this.around.witness.forget(this.name);
@@ -165,21 +164,34 @@ export class Machine implements Watched {
   move(): void {
     if (this.process === undefined) return;
     this.#moves += 1;
-    this.isMoving = !this.isReplica;
+    this.#isMoving = !this.isReplica;
     this.address = `${this.name}-${this.#moves}:8400`;
     this.around.world.note(`${this.name} moves to ${this.address}`);
     if (this.#chance.percent(50)) this.stop();
     else this.kill('all');
   }
 
+  /** It is at another address, and no configuration says so yet. */
+  get isMoving(): boolean {
+    return this.#isMoving;
+  }
+
+  /** The machine comes back at the address that others know. */
+  moveTo(address: string): void {
+    this.address = address;
+    this.#isMoving = false;
+    this.around.world.mark('moved to where it is looked for');
+    this.kill('all');
+  }
+
   /** Looks whether the cluster knows where it has moved to. */
   noteMove(): void {
-    if (!this.isMoving) return;
+    if (!this.#isMoving) return;
     const isKnown = this.node?.leadership.configuration.members.some(
       ({ uuid, rpcAddr }) => uuid === this.uuid && rpcAddr === this.address,
     );
     if (isKnown !== true) return;
-    this.isMoving = false;
+    this.#isMoving = false;
     this.around.world.mark('moved');
   }
 

@@ -1,4 +1,5 @@
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
+import { type Configuration, emptyConfiguration } from '../../src/application/configuration.js';
 import type { Seal } from '../../src/domain/log/record-batch.js';
 import { CarefulProducer, Follower, Producer, Reader, type ClientSurroundings } from './clients.js';
 import type { Control } from './controls.js';
@@ -41,6 +42,7 @@ export interface RunResult {
 
 const spareMachines = 2;
 const compareEveryMs = 10_000;
+const lookForMovesMs = 3_000;
 
 /** Everything there is in one run. */
 class Run {
@@ -120,6 +122,7 @@ class Run {
     }
     world.note('everything heals');
     faults.heal();
+    this.#watchAddresses();
     this.#administrator.stop();
     await this.#progress();
     await mend(world, () => this.#members());
@@ -189,11 +192,28 @@ class Run {
 
   /** Those that the most advanced node holds for members. */
   #members(): Machine[] {
-    const newest = this.machines
-      .flatMap(({ node }) => (node === undefined ? [] : [node.leadership.configuration]))
-      .reduce((a, b) => (b.index > a.index ? b : a));
-    const uuids = new Set(newest.members.map(({ uuid }) => uuid));
+    const uuids = new Set(this.#newest().members.map(({ uuid }) => uuid));
     return this.machines.filter(({ uuid }) => uuids.has(uuid));
+  }
+
+  #newest(): Configuration {
+    return this.machines
+      .flatMap(({ node }) => (node === undefined ? [] : [node.leadership.configuration]))
+      .reduce((a, b) => (b.index > a.index ? b : a), emptyConfiguration);
+  }
+
+  /**
+   * What an operator does where a move was not noted, or one that was taken back: others answer a member only where the
+   * configuration says it is.
+   */
+  #watchAddresses(): void {
+    this.world.schedule(lookForMovesMs, 'addresses are looked at', () => {
+      for (const { uuid, rpcAddr } of this.#newest().members) {
+        const machine = this.machines.find((each) => each.uuid === uuid);
+        if (machine !== undefined && machine.address !== rpcAddr) machine.moveTo(rpcAddr);
+      }
+      this.#watchAddresses();
+    });
   }
 
   /** The members and the replicas. */

@@ -131,7 +131,8 @@ export class Witness {
   #commit({ name, isReplica = false }: Watched, entry: StoredEntry | undefined): void {
     if (entry === undefined) return;
     const known = this.committed[entry.index];
-    if (known === undefined && isReplica)
+    // Members that no longer keep what comes before a record may have shown the record only.
+    if (known === undefined && isReplica && this.committed.length <= entry.index)
       throw new InvariantError('I6', `${name} is a replica and shows ${describeEntry(entry)}, which nobody committed`);
     if (known !== undefined) {
       if (sameEntry(known, entry)) return;
