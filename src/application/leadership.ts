@@ -3,7 +3,7 @@ import type { ConfChangeV2 } from '../domain/raft/conf-change.js';
 import type { Progress } from '../domain/raft/progress.js';
 import { ProposalDroppedError } from '../domain/raft/raft-errors.js';
 import type { BasicStatus } from '../domain/raft/status.js';
-import type { Acknowledgements } from './amnesia.js';
+import type { Acknowledgements } from './acknowledgements.js';
 import type { Configuration } from './configuration.js';
 import type { ConfigurationFile } from './configuration-file.js';
 import type { EntrySealer } from './entry-sealer.js';

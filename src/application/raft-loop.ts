@@ -4,7 +4,8 @@ import { LocalMessageError, PeerNotFoundError, ProposalDroppedError } from '../d
 import type { Ready, SoftState } from '../domain/raft/ready.js';
 import { RawNode } from '../domain/raft/raw-node.js';
 import type { Storage } from '../domain/raft/storage.js';
-import type { Acknowledgements, AmnesiacError } from './amnesia.js';
+import type { Acknowledgements } from './acknowledgements.js';
+import type { AmnesiacError } from './amnesia.js';
 import type { AppendThreadOwner } from './append-thread.js';
 import type { Applier } from './applier.js';
 import type { CatchUps } from './catch-ups.js';

@@ -1,7 +1,7 @@
 import type { Offset } from '../domain/log/offsets.js';
 import type { Records } from '../domain/log/record-batch.js';
 import type { Message } from '../domain/raft/message.js';
-import { Acknowledgements } from './amnesia.js';
+import { Acknowledgements } from './acknowledgements.js';
 import { AppendAdmission } from './append-admission.js';
 import { AppendThread } from './append-thread.js';
 import { Applier } from './applier.js';
