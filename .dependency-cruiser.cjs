@@ -29,6 +29,41 @@ const library = (name) => `(^|/)(node_modules/)?${name.replace(/[.]/g, '\\.')}(/
 const room = (path, to) => ({ from: { path: `^${path}`, pathNot: notTest }, to });
 const outside = { dependencyTypes: ['core'] };
 
+/**
+ * The folders of src/application, from the top down: a folder imports those on levels below its own, and none beside it.
+ * The files beside the folders stand on the level of `services`.
+ */
+const applicationLevels = [
+  ['node'],
+  ['replica'],
+  ['repair', 'cluster'],
+  ['raft'],
+  ['storage', 'join'],
+  ['services', 'access', 'waiting'],
+  ['ports'],
+  ['configuration', 'errors'],
+];
+const applicationPaths = {
+  services: '^src/application/(commit-log-service|error-status|startup-gate)\\.ts$',
+  errors: '^src/application/errors\\.ts$',
+};
+const applicationPath = (folder) => applicationPaths[folder] ?? `^src/application/${folder}/`;
+const applicationRooms = applicationLevels.flatMap((folders, level) =>
+  folders.map((folder) => ({
+    from: { path: applicationPath(folder), pathNot: notTest },
+    to: {
+      path: [
+        '^src/domain/',
+        applicationPath(folder),
+        ...applicationLevels
+          .slice(level + 1)
+          .flat()
+          .map(applicationPath),
+      ],
+    },
+  })),
+);
+
 const adapterRooms = Object.entries(adapterLibraries).map(([name, libraries]) =>
   room(`src/adapters/${name}/`, { path: libraries.map(library) }),
 );
@@ -77,7 +112,7 @@ module.exports = {
 
     room('src/domain/', { path: '^src/domain/' }),
 
-    room('src/application/', { path: ['^src/domain/', '^src/application/'] }),
+    ...applicationRooms,
 
     // An adapter: the inner rooms, the generated code, Node itself, its own folder, its own library; no sibling.
     room('src/adapters/', { path: ['^src/domain/', '^src/application/', '^src/gen/'] }),

@@ -8,7 +8,7 @@ function amount(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2);
 }
 
-function targetInWords(target: Target, unit: string): string {
+function describeTarget(target: Target, unit: string): string {
   if ('ratioAtLeast' in target) return `>= ${target.ratioAtLeast}`;
   if ('below' in target) return `< ${target.below} ${unit}`;
   return `within ${target.ratioWithin * 100} %`;
@@ -24,7 +24,7 @@ function cellsOf(row: Row): string[] {
     `${amount(row.value)} ${row.unit}`,
     row.baseline === undefined ? '-' : `${amount(row.baseline)} (${row.baselineName ?? ''})`,
     row.ratio === undefined ? '-' : row.ratio.toFixed(2),
-    row.target === undefined ? '-' : targetInWords(row.target, row.unit),
+    row.target === undefined ? '-' : describeTarget(row.target, row.unit),
     row.pass === undefined ? '-' : row.pass ? 'pass' : 'MISSED',
     rounds?.map(({ rate }) => width(rate)).join(' / ') ?? '-',
     rounds?.map(({ cpuMicrosPerUnit }) => `${amount(cpuMicrosPerUnit)} µs`).join(' / ') ?? '-',

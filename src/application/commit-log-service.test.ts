@@ -5,20 +5,20 @@ import { ManualClock } from '../adapters/memory/manual-clock.js';
 import { memoryDataDirectory } from '../adapters/memory/memory-data-directory.js';
 import { MemoryPeerNetwork } from '../adapters/memory/memory-peer-network.js';
 import { DiskReserveError, ExpectedOffsetMismatchError, OffsetOutOfRangeError } from '../domain/log/errors.js';
-import { HardStateFile } from '../domain/log/hard-state.js';
+import { HardStateFile } from '../domain/log/hard-state-file.js';
 import { Log } from '../domain/log/log.js';
 import { toEpochMs, toOffset } from '../domain/log/offsets.js';
 import type { Records } from '../domain/log/record-batch.js';
 import { decodeRecord, encodeRecord } from '../domain/log/record.js';
 import { defaultRecordLimits, forEachRecord, frameRecords } from '../domain/log/records.js';
-import type { ReadResult } from './commit-log.js';
+import type { ReadResult } from './ports/commit-log.js';
 import { CommitLogService } from './commit-log-service.js';
-import { firstConfiguration } from './configuration.js';
-import { ConfigurationFile } from './configuration-file.js';
-import { DiskReserve } from './disk-reserve.js';
+import { firstConfiguration } from './configuration/configuration.js';
+import { ConfigurationFile } from './configuration/configuration-file.js';
+import { DiskReserve } from './storage/disk-reserve.js';
 import { OutcomeUnknownError, UnavailableError } from './errors.js';
-import { RaftNode } from './raft-node.js';
-import { defaultTiming } from './raft-options.js';
+import { RaftNode } from './raft/raft-node.js';
+import { defaultTiming } from './raft/raft-options.js';
 
 const signal = new AbortController().signal;
 
@@ -53,7 +53,7 @@ async function newService(directory = memoryDataDirectory(), reserveBytes = 0) {
   const failures: unknown[] = [];
   const configuration = await ConfigurationFile.open(directory.raft, crc32c);
   const self = { id: 1, name: 'n1', uuid: directory.nodeId, rpcAddr: '127.0.0.1:1' };
-  if (configuration.kept === undefined)
+  if (configuration.stored === undefined)
     await configuration.write({ id: 1, contacts: [], history: [firstConfiguration(self)] });
   const consensus = await RaftNode.start({
     log,
@@ -64,7 +64,7 @@ async function newService(directory = memoryDataDirectory(), reserveBytes = 0) {
     random: (n) => Math.floor(n / 2),
     timing: defaultTiming,
     logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
-    seal: { crc32c, logId: directory.logId },
+    checksum: { crc32c, logId: directory.logId },
     clock,
     diskReserve,
     retention: { bytesMax: 10_000 },

@@ -3,7 +3,7 @@ import type { Log } from '../domain/log/log.js';
 import { type Offset, toOffset } from '../domain/log/offsets.js';
 import type { RecordBatch, Records } from '../domain/log/record-batch.js';
 import { sliceBatch } from '../domain/log/records.js';
-import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from './commit-log.js';
+import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from './ports/commit-log.js';
 import { UnavailableError } from './errors.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from './ports/consensus.js';
 

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { actions, isAction, testPolicy } from '../infrastructure/acl-test.js';
-import { ExitCode, exitCodesHelp, messageOf } from './exit-codes.js';
+import { ExitCode, exitCodesHelp, messageOf } from './options/exit-codes.js';
 
 interface Flags {
   readonly aclModelFile: string;

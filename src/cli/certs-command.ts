@@ -2,8 +2,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CertificateSetError, type WrittenPair, writeCertificateSet } from '../infrastructure/certificate-set.js';
-import { ExitCode, exitCodesHelp, messageOf } from './exit-codes.js';
-import { parseCount } from './option-values.js';
+import { ExitCode, exitCodesHelp, messageOf } from './options/exit-codes.js';
+import { parseCount } from './options/option-values.js';
 
 interface Flags {
   readonly dir: string;
@@ -92,7 +92,7 @@ async function init({ dir, cluster, node, host, client, days, force, json }: Fla
       caDays: Math.max(caDays, days),
       force: force === true,
     });
-    process.stdout.write(json === true ? `${JSON.stringify({ directory: dir, pairs: written })}\n` : inWords(written));
+    process.stdout.write(json === true ? `${JSON.stringify({ directory: dir, pairs: written })}\n` : describe(written));
     return ExitCode.ok;
   } catch (error) {
     process.stderr.write(`golog certs init: ${messageOf(error)}\n`);
@@ -102,10 +102,10 @@ async function init({ dir, cluster, node, host, client, days, force, json }: Fla
   }
 }
 
-function inWords(pairs: readonly WrittenPair[]): string {
+function describe(pairs: readonly WrittenPair[]): string {
   const width = Math.max(...pairs.map(({ certificateFile }) => certificateFile.length));
   const lines = pairs.map(
-    ({ certificateFile, kept }) => `${kept ? 'kept ' : 'wrote'}  ${certificateFile.padEnd(width)}  and its key`,
+    ({ certificateFile, stored }) => `${stored ? 'kept ' : 'wrote'}  ${certificateFile.padEnd(width)}  and its key`,
   );
   return `${lines.join('\n')}\n`;
 }

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import type { ClusterClient } from '../client/index.js';
-import { addressesOption } from './address-option.js';
-import { type ServerFlags, withCluster } from './cluster-call.js';
+import { addressesOption } from './options/address-option.js';
+import { type ServerFlags, withCluster } from './options/cluster-call.js';
 import { clusterStatusText } from './cluster-status-text.js';
-import { exitCodesHelp, messageOf } from './exit-codes.js';
-import { DataOutput } from './standard-output.js';
+import { exitCodesHelp, messageOf } from './options/exit-codes.js';
+import { DataOutput } from './options/standard-output.js';
 
 interface StatusFlags extends ServerFlags {
   readonly local?: true;

@@ -1,8 +1,8 @@
 import Table from 'cli-table3';
 import { InvalidArgumentError } from 'commander';
 import { compare, type CompareReport, hexOfCrc, type LogComparison } from '../infrastructure/offline.js';
-import { ExitCode } from './exit-codes.js';
-import { type Progress, progressOnTerminal } from './progress.js';
+import { ExitCode } from './options/exit-codes.js';
+import { type Progress, progressOnTerminal } from './options/progress.js';
 
 /** A bar for each directory that is read through, one after the other. */
 export class ProgressOfPasses {
@@ -33,12 +33,12 @@ export async function runCompare(
   if (directories.length < 2) throw new InvalidArgumentError('name at least two data directories to compare');
   const report = await compare(directories, progress.update);
   progress.stop();
-  process.stdout.write(json ? `${JSON.stringify(report)}\n` : inWords(report));
+  process.stdout.write(json ? `${JSON.stringify(report)}\n` : describe(report));
   if (report.directories.some(({ problems }) => problems.length > 0)) return ExitCode.corrupt;
   return report.differences.length === 0 ? ExitCode.ok : ExitCode.failure;
 }
 
-function inWords({ directories, comparison, differences }: CompareReport): string {
+function describe({ directories, comparison, differences }: CompareReport): string {
   const table = new Table({
     head: ['directory', 'entries', 'committed to', 'offsets', 'bytes', 'checks'],
     style: { head: [], border: [] },

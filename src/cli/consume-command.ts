@@ -1,15 +1,15 @@
 import { type Command, Option } from 'commander';
 import type { ReadFrom } from '../client/index.js';
-import { addressesOption } from './address-option.js';
-import type { ServerFlags } from './cluster-call.js';
-import { type Consumed, consume } from './consume.js';
-import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './exit-codes.js';
-import { type Format, formats } from './input-format.js';
-import { interruptible } from './interruption.js';
-import { connectLogs } from './log-clients.js';
-import { parseCount, parseDurationMs, parseFrom } from './option-values.js';
-import { printChunk } from './output-format.js';
-import { DataOutput, ReaderLeftError } from './standard-output.js';
+import { addressesOption } from './options/address-option.js';
+import type { ServerFlags } from './options/cluster-call.js';
+import { type Consumed, consume } from './records/consume.js';
+import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './options/exit-codes.js';
+import { type Format, formats } from './records/input-format.js';
+import { interruptible } from './options/interruption.js';
+import { connectLogs } from './options/log-clients.js';
+import { parseCount, parseDurationMs, parseFrom } from './options/option-values.js';
+import { printChunk } from './records/output-format.js';
+import { DataOutput, ReaderLeftError } from './options/standard-output.js';
 
 interface ConsumeFlags extends ServerFlags {
   readonly from: ReadFrom;

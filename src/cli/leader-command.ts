@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { addressesOption } from './address-option.js';
-import { type ServerFlags, withCluster } from './cluster-call.js';
-import { exitCodesHelp } from './exit-codes.js';
+import { addressesOption } from './options/address-option.js';
+import { type ServerFlags, withCluster } from './options/cluster-call.js';
+import { exitCodesHelp } from './options/exit-codes.js';
 
 const examples = `
 Examples:

@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../infrastructure/package-version.js';
-import { ExitCode, exitCodesHelp, messageOf } from './exit-codes.js';
-import { addTlsOptions } from './tls-options.js';
+import { ExitCode, exitCodesHelp, messageOf } from './options/exit-codes.js';
+import { addTlsOptions } from './options/tls-options.js';
 
 const details = `
 Examples:
@@ -17,7 +17,7 @@ type AddCommand = (program: Command) => void;
 /** Loaded when named: a client command has no use for all that a server needs. */
 const commands = new Map<string, () => Promise<AddCommand>>([
   ['serve', async () => (await import('../infrastructure/serve-command.js')).addServeCommand],
-  ['dev', async () => (await import('./dev-command.js')).addDevCommand],
+  ['dev', async () => (await import('./dev/dev-command.js')).addDevCommand],
   ['produce', async () => (await import('./produce-command.js')).addProduceCommand],
   ['consume', async () => (await import('./consume-command.js')).addConsumeCommand],
   ['servers', async () => (await import('./servers-command.js')).addServersCommand],

@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
-import { addressesOption } from './address-option.js';
-import { type ServerFlags, withCluster } from './cluster-call.js';
-import { exitCodesHelp } from './exit-codes.js';
-import { parseAddress } from './option-values.js';
+import { addressesOption } from './options/address-option.js';
+import { type ServerFlags, withCluster } from './options/cluster-call.js';
+import { exitCodesHelp } from './options/exit-codes.js';
+import { parseAddress } from './options/option-values.js';
 
 interface Flags extends ServerFlags {
   readonly json?: true;

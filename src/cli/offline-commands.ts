@@ -2,8 +2,8 @@ import Table from 'cli-table3';
 import { type Command, InvalidArgumentError } from 'commander';
 import { dump, type VerifyReport, verify } from '../infrastructure/offline.js';
 import { ProgressOfPasses, runCompare } from './compare.js';
-import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './exit-codes.js';
-import { DataOutput, ReaderLeftError } from './standard-output.js';
+import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './options/exit-codes.js';
+import { DataOutput, ReaderLeftError } from './options/standard-output.js';
 
 const verifyDetails = `
 Changes nothing and needs no server; a node may have the directory open. A torn end, which a crash may leave, is
@@ -52,7 +52,7 @@ async function runVerify(
     if (directory === undefined) throw new InvalidArgumentError('name a data directory');
     const report = await verify(directory, progress.update);
     progress.stop();
-    process.stdout.write(json ? `${JSON.stringify(report)}\n` : inWords(report));
+    process.stdout.write(json ? `${JSON.stringify(report)}\n` : describe(report));
     return report.problems.length === 0 ? ExitCode.ok : ExitCode.corrupt;
   } catch (error) {
     progress.stop();
@@ -61,7 +61,7 @@ async function runVerify(
   }
 }
 
-function inWords(report: VerifyReport): string {
+function describe(report: VerifyReport): string {
   const table = new Table({
     head: ['store', 'offsets', 'records', 'batches', 'bytes', 'index', 'checks'],
     style: { head: [], border: [] },

@@ -3,15 +3,15 @@ import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { type Command, Option } from 'commander';
 import { AcknowledgedLossError, ConcurrentProducerError, OutcomeUnknownError } from '../client/index.js';
-import { addressesOption } from './address-option.js';
-import type { ServerFlags } from './cluster-call.js';
-import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './exit-codes.js';
-import { type Format, formats, recordReader } from './input-format.js';
-import { interruptible } from './interruption.js';
-import { connectLogs } from './log-clients.js';
-import { parseBytes, parseCount, parseDurationMs } from './option-values.js';
-import { type Produced, produce } from './produce.js';
-import { progressOnTerminal } from './progress.js';
+import { addressesOption } from './options/address-option.js';
+import type { ServerFlags } from './options/cluster-call.js';
+import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './options/exit-codes.js';
+import { type Format, formats, recordReader } from './records/input-format.js';
+import { interruptible } from './options/interruption.js';
+import { connectLogs } from './options/log-clients.js';
+import { parseBytes, parseCount, parseDurationMs } from './options/option-values.js';
+import { type Produced, produce } from './records/produce.js';
+import { progressOnTerminal } from './options/progress.js';
 
 interface ProduceFlags extends ServerFlags {
   readonly format: Format;

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { ClusterClient, type ClientTls } from '../client/index.js';
-import { addressesOption } from './address-option.js';
-import { type ServerFlags, withCluster } from './cluster-call.js';
-import { exitCodesHelp } from './exit-codes.js';
+import { addressesOption } from './options/address-option.js';
+import { type ServerFlags, withCluster } from './options/cluster-call.js';
+import { exitCodesHelp } from './options/exit-codes.js';
 import { serverRows, serversText, withReplicaLag } from './servers.js';
-import { clientTls } from './tls-options.js';
+import { clientTls } from './options/tls-options.js';
 
 const details = `
 The lag of a member is counted in entries of the log, that of a replica, which is asked for it, in records.

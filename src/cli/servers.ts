@@ -77,7 +77,9 @@ export function serversText(rows: readonly ServerRow[]): string {
   const head = ['node', 'role', 'raft', 'lag', 'gossip', 'gRPC address', 'HTTP address', 'gossip address', 'version'];
   const table = new Table({ head, style: { head: [], border: [] } });
   for (const { id, role, state, lag, gossip, rpcAddr, httpAddr, gossipAddr, version } of rows)
-    table.push([id, role, state, lagInWords(role, lag), gossip, rpcAddr, httpAddr, gossipAddr, version].map(printable));
+    table.push(
+      [id, role, state, describeLag(role, lag), gossip, rpcAddr, httpAddr, gossipAddr, version].map(printable),
+    );
   return `${table.toString()}\n`;
 }
 
@@ -86,6 +88,6 @@ function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (each) => `\\u{${each.codePointAt(0)?.toString(16)}}`);
 }
 
-function lagInWords(role: string, lag: number | undefined): string {
+function describeLag(role: string, lag: number | undefined): string {
   return lag === undefined ? '' : `${lag} ${role === 'replica' ? 'records' : 'entries'}`;
 }

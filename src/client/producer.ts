@@ -67,8 +67,8 @@ export class Producer {
   #clogged = false;
   #shared: boolean;
   /** Claims below this may still be granted to requests of a stream that has ended. */
-  #zombieClaimsEnd = 0;
-  #rivalSeen = false;
+  #staleClaimsEnd = 0;
+  #otherProducerSeen = false;
   #failure: Error | undefined;
   #wake: (() => void)[] = [];
   #lastProgressMs = performance.now();
@@ -187,7 +187,7 @@ export class Producer {
   }
 
   #window(): number {
-    return this.#rivalSeen && !this.#shared ? 1 : this.#inFlightMax;
+    return this.#otherProducerSeen && !this.#shared ? 1 : this.#inFlightMax;
   }
 
   #pump(): void {
@@ -225,7 +225,7 @@ export class Producer {
   #acknowledge(baseOffset: number): void {
     const { batch } = this.#pending.shift()!;
     this.nextOffset = baseOffset + batch.recordCount;
-    if (this.#rivalSeen && this.nextOffset >= this.#zombieClaimsEnd) this.#shared = true;
+    if (this.#otherProducerSeen && this.nextOffset >= this.#staleClaimsEnd) this.#shared = true;
     this.#lastProgressMs = performance.now();
     this.options.onAcknowledged?.({ baseOffset, recordCount: batch.recordCount });
     this.#changed();
@@ -313,13 +313,13 @@ export class Producer {
         'another producer appended at the same time, and a later batch was stored before an earlier one',
       );
     }
-    this.#rivalSeen = true;
-    this.#zombieClaimsEnd = this.#pending.reduce(
+    this.#otherProducerSeen = true;
+    this.#staleClaimsEnd = this.#pending.reduce(
       (end, { claims }) => Math.max(end, ...[...claims].map((claim) => claim + 1)),
-      this.#zombieClaimsEnd,
+      this.#staleClaimsEnd,
     );
     this.nextOffset = found.highWatermark;
-    if (this.nextOffset >= this.#zombieClaimsEnd) this.#shared = true;
+    if (this.nextOffset >= this.#staleClaimsEnd) this.#shared = true;
   }
 }
 

@@ -1,5 +1,5 @@
 import { CasbinAuthorizer } from '../adapters/acl/index.js';
-import { decideAction } from '../application/access.js';
+import { decideAction } from '../application/access/access.js';
 import { type Action, actions, type Decision } from '../application/ports/authorizer.js';
 import type { PolicyFiles } from './node-policy.js';
 import { readTexts } from './watched-files.js';

@@ -23,7 +23,7 @@ export interface WrittenPair {
   readonly certificateFile: string;
   readonly keyFile: string;
   /** Whether it was there already, and was left as it is. */
-  readonly kept: boolean;
+  readonly stored: boolean;
 }
 
 /** The set cannot be made in that directory; the message says what is in the way. */
@@ -105,7 +105,7 @@ async function writePair(
   const found = { name, certificateFile, keyFile };
   const hasCertificate = (await textOf(certificateFile)) !== undefined;
   const hasKey = (await textOf(keyFile)) !== undefined;
-  if (!force && hasCertificate && (hasKey || name === 'ca')) return { ...found, kept: true };
+  if (!force && hasCertificate && (hasKey || name === 'ca')) return { ...found, stored: true };
   if (!force && (hasCertificate || hasKey))
     throw new CertificateSetError(
       `${hasKey ? keyFile : certificateFile} is there without ${hasKey ? certificateFile : keyFile}`,
@@ -115,5 +115,5 @@ async function writePair(
   await writeNew(keyFile, key, 0o600);
   await chmod(keyFile, 0o600);
   await writeNew(certificateFile, certificate, 0o644);
-  return { ...found, kept: false };
+  return { ...found, stored: false };
 }

@@ -5,10 +5,10 @@ import { openDataDirectory } from '../adapters/file-system/data-directory.js';
 import { GrpcServer, type GrpcServerOptions } from '../adapters/grpc/index.js';
 import { HttpServer, type HttpServerOptions } from '../adapters/http/index.js';
 import { GrpcJoinTransport, PeerEndpoint } from '../adapters/peer/index.js';
-import { CallQuota } from '../application/call-quota.js';
-import { Cluster } from '../application/cluster.js';
-import { CommitLog } from '../application/commit-log.js';
-import { ClusterGate, CommitLogGate } from '../application/gates.js';
+import { CallQuota } from '../application/access/call-quota.js';
+import { Cluster } from '../application/ports/cluster.js';
+import { CommitLog } from '../application/ports/commit-log.js';
+import { ClusterStartupGate, CommitLogStartupGate } from '../application/startup-gate.js';
 import { Clock } from '../application/ports/clock.js';
 import { DataDirectory } from '../application/ports/data-directory.js';
 import { Gossip } from '../application/ports/gossip.js';
@@ -63,8 +63,8 @@ export function createContainer(config: Config): Container {
     .bind(JoinTransport)
     .toResolvedValue(({ tls }: NodeSecurity) => new GrpcJoinTransport(tls.credentials), [Security]);
   container.bind(Gossip).toResolvedValue(nodeGossip, [Config, DataDirectory, Clock, Logger]);
-  container.bind(CommitLog).toResolvedValue(() => new CommitLogGate());
-  container.bind(Cluster).toResolvedValue(() => new ClusterGate());
+  container.bind(CommitLog).toResolvedValue(() => new CommitLogStartupGate());
+  container.bind(Cluster).toResolvedValue(() => new ClusterStartupGate());
   container
     .bind(NodeQuota)
     .toResolvedValue(
@@ -146,8 +146,8 @@ export function createContainer(config: Config): Container {
           // Not before the listeners have their addresses: what it lacks is told like what they lack.
           gossip: await container.getAsync<Gossip>(Gossip),
           gates: {
-            commitLog: container.get<CommitLogGate>(CommitLog),
-            cluster: container.get<ClusterGate>(Cluster),
+            commitLog: container.get<CommitLogStartupGate>(CommitLog),
+            cluster: container.get<ClusterStartupGate>(Cluster),
           },
           endpoint: await container.getAsync<PeerEndpoint>(NodePeers),
           credentials: security.tls.credentials,

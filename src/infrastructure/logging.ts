@@ -12,12 +12,12 @@ class BoundedFields {
   #charsLeft = lineCharsMax;
 
   of(fields: object, depth = 0): Record<string, unknown> {
-    const kept: [name: string, value: unknown][] = [];
+    const stored: [name: string, value: unknown][] = [];
     for (const [name, value] of Object.entries(fields)) {
       if (this.#charsLeft <= 0) break;
-      kept.push([this.#cut(name, fieldCharsMax), this.#bounded(value, depth)]);
+      stored.push([this.#cut(name, fieldCharsMax), this.#bounded(value, depth)]);
     }
-    return Object.fromEntries(kept);
+    return Object.fromEntries(stored);
   }
 
   #bounded(value: unknown, depth: number): unknown {
@@ -34,12 +34,12 @@ class BoundedFields {
   }
 
   #list(values: readonly unknown[], depth: number): unknown[] {
-    const kept: unknown[] = [];
+    const stored: unknown[] = [];
     for (const value of values) {
       if (this.#charsLeft <= 0) break;
-      kept.push(this.#bounded(value, depth));
+      stored.push(this.#bounded(value, depth));
     }
-    return kept;
+    return stored;
   }
 
   #cut(text: string, charsMax: number): string {
@@ -49,7 +49,7 @@ class BoundedFields {
   }
 }
 
-function inWords(value: unknown): string {
+function describe(value: unknown): string {
   return typeof value === 'string' && /^[\w.:/@-]+$/.test(value) ? value : JSON.stringify(value);
 }
 
@@ -57,7 +57,7 @@ function inWords(value: unknown): string {
 function forTerminal(line: string): string {
   const { level, time, msg, ...fields } = JSON.parse(line) as { level: string; time: string; msg: string };
   const label = level === 'info' ? '' : `${level.toUpperCase()} `;
-  const words = Object.entries(fields).map(([name, value]) => `  ${name}=${inWords(value)}`);
+  const words = Object.entries(fields).map(([name, value]) => `  ${name}=${describe(value)}`);
   return `${time.slice(11, 23)} ${label}${msg}${words.join('')}\n`;
 }
 

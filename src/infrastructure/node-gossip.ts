@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SerfGossip } from '../adapters/serf/index.js';
-import { mayMeet } from '../application/gossip-tags.js';
+import { mayMeet } from '../application/join/gossip-tags.js';
 import type { Clock } from '../application/ports/clock.js';
 import type { DataDirectory } from '../application/ports/data-directory.js';
 import type { Gossip } from '../application/ports/gossip.js';
 import type { Logger } from '../application/ports/logger.js';
-import { lanTiming, localTiming, wanTiming } from '../domain/membership/timing.js';
+import { lanTiming, localTiming, wanTiming } from '../domain/gossip/timing.js';
 import { advertisedGossipAddr, type Config, ConfigError, gossipsBeyondLoopback } from './config.js';
 
 const timings = { lan: lanTiming, wan: wanTiming, local: localTiming };

@@ -1,5 +1,5 @@
 import { MemoryAuthorizer } from '../adapters/memory/memory-authorizer.js';
-import { Access } from '../application/access.js';
+import { Access } from '../application/access/access.js';
 import type { Logger } from '../application/ports/logger.js';
 import { type Config, ConfigError, serverTlsFiles } from './config.js';
 import { watchPolicy } from './node-policy.js';

@@ -3,14 +3,14 @@ import { basename, dirname, resolve } from 'node:path';
 import { crc32c } from '../adapters/checksum/crc32c.js';
 import { openDataDirectory, type FileDataDirectory } from '../adapters/file-system/data-directory.js';
 import { NodeDirectory } from '../adapters/file-system/node-directory.js';
-import { type DumpedBatch, dumpSegment, type SegmentDump } from '../domain/log/dump-segment.js';
-import { compareLogs, type LogComparison } from '../domain/log/compare-logs.js';
-import { CorruptHardStateError, HardStateFile } from '../domain/log/hard-state.js';
+import { type DumpedBatch, dumpSegment, type SegmentDump } from '../domain/log/inspect/dump-segment.js';
+import { compareLogs, type LogComparison } from '../domain/log/inspect/compare-logs.js';
+import { CorruptHardStateError, HardStateFile } from '../domain/log/hard-state-file.js';
 import { toIndex } from '../domain/log/offsets.js';
 import { hex } from '../domain/log/store-header.js';
-import { type SegmentReport, verifyLog } from '../domain/log/verify.js';
+import { type SegmentReport, verifyLog } from '../domain/log/inspect/verify.js';
 
-export type { LogComparison } from '../domain/log/compare-logs.js';
+export type { LogComparison } from '../domain/log/inspect/compare-logs.js';
 
 /** What checking a data directory came to. */
 export interface VerifyReport {
@@ -126,7 +126,7 @@ async function compareDirectories(
     }));
     const bytesTotal = sum(directories, ({ bytes }) => bytes);
     return await compareLogs(logs, {
-      seal: { crc32c, logId: opened[0].logId },
+      checksum: { crc32c, logId: opened[0].logId },
       sameBytes: (a, b) => Buffer.compare(a, b) === 0,
       ...(onProgress && { onProgress: (bytesDone: number) => onProgress(bytesDone, bytesTotal) }),
     });

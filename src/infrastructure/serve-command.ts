@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { ConfigError, type ConfigOption, environmentName, options, resolveConfig } from './config.js';
 import { serve } from './serve.js';
 
-function initialInWords(initial: ConfigOption['initial']): string {
+function describeInitial(initial: ConfigOption['initial']): string {
   return initial === undefined || initial === false || typeof initial === 'object'
     ? ''
     : ` (default: ${String(initial)})`;
@@ -20,7 +20,7 @@ export function addServeCommand(program: Command): void {
     .option('--config-file <FILE>', 'YAML, one "name: value" a line, named as the flags are');
   for (const [name, { value, help, initial }] of Object.entries<ConfigOption>(options)) {
     const flag = value === undefined ? `--${name}` : `--${name} <${value}>`;
-    command.addOption(new Option(flag, help + initialInWords(initial)));
+    command.addOption(new Option(flag, help + describeInitial(initial)));
   }
   command.addHelpText(
     'after',

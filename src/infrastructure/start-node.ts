@@ -15,7 +15,7 @@ import type { DataDirectory } from '../application/ports/data-directory.js';
 import type { Gossip } from '../application/ports/gossip.js';
 import type { JoinTransport } from '../application/ports/join-transport.js';
 import type { Logger } from '../application/ports/logger.js';
-import { defaultTiming } from '../application/raft-options.js';
+import { defaultTiming } from '../application/raft/raft-options.js';
 import { advertisedAddr, type Config, retentionOf } from './config.js';
 import type { Listening, OnFatal } from './node.js';
 import { assertPeersProve } from './node-security.js';
@@ -72,7 +72,7 @@ export function startNode(
   };
   if (config.replica) {
     const options = { self: { name, rpcAddr }, credentials, clock, random: Math.random, logger };
-    return startReplica({ ...deps, uplink: (seal) => new GrpcReplicaUplink({ seal, ...options }) });
+    return startReplica({ ...deps, uplink: (checksum) => new GrpcReplicaUplink({ checksum, ...options }) });
   }
   const links = { name, endpoint, credentials, clock, random: Math.random, logger };
   return startMember({
@@ -85,7 +85,7 @@ export function startNode(
       deadMemberTimeoutMs: config['dead-member-timeout'],
     },
     joinTransport,
-    peerTransport: (seal) => new GrpcPeerTransport({ seal, ...links }),
-    entrySource: (id, seal) => new GrpcEntrySource(seal, { id, rpcAddr, name }, credentials),
+    peerTransport: (checksum) => new GrpcPeerTransport({ checksum, ...links }),
+    entrySource: (id, checksum) => new GrpcEntrySource(checksum, { id, rpcAddr, name }, credentials),
   });
 }

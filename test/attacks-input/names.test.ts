@@ -8,15 +8,15 @@ import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect
 import { Client, credentials, status } from '@grpc/grpc-js';
 import { systemClock } from '../../src/adapters/clock/system-clock.js';
 import { SerfGossip } from '../../src/adapters/serf/index.js';
-import { encodeNodeTags } from '../../src/application/gossip-tags.js';
+import { encodeNodeTags } from '../../src/application/join/gossip-tags.js';
 import { ClusterClient } from '../../src/client/index.js';
 import { ClusterService } from '../../src/gen/golog/v1/cluster_service_pb.js';
 import { JoinRequestSchema, JoinResponseSchema } from '../../src/gen/golog/peer/v1/peer_service_pb.js';
-import { localTiming } from '../../src/domain/membership/timing.js';
+import { localTiming } from '../../src/domain/gossip/timing.js';
 import { ConfigError, resolveConfig } from '../../src/infrastructure/config.js';
 import { eventually } from '../cluster/deadline.js';
 import { compile, runGolog } from '../end-to-end/golog-process.js';
-import { MemoryLogger } from '../grpc/fixture.js';
+import { MemoryLogger } from '../adapters/grpc/fixture.js';
 import { SecureNode } from '../security/secure-node.js';
 
 const uuid = '01234567-89ab-4cde-8f01-23456789abcd';

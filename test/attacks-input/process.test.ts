@@ -6,17 +6,17 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { identityMetadata } from '../../src/adapters/peer/peer-identity.js';
-import { encodeMessages } from '../../src/adapters/peer/raft-message-wire.js';
+import { identityMetadata } from '../../src/adapters/peer/identity/peer-identity.js';
+import { encodeMessages } from '../../src/adapters/peer/messages/raft-message-wire.js';
 import { ClusterClient } from '../../src/client/index.js';
 import { message } from '../../src/domain/raft/message.js';
 import { JoinRequestSchema } from '../../src/gen/golog/peer/v1/peer_service_pb.js';
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
-import { wrapCompressed } from '../../src/adapters/serf/compression.js';
-import { decodeStream, encodeStream } from '../../src/adapters/serf/stream.js';
-import { encodeSwim } from '../../src/adapters/serf/swim-wire.js';
+import { wrapCompressed } from '../../src/adapters/serf/wire/compression.js';
+import { decodeStream, encodeStream } from '../../src/adapters/serf/wire/stream.js';
+import { encodeSwim } from '../../src/adapters/serf/wire/swim-wire.js';
 import { AttackedNode } from '../attacks/attacked-node.js';
-import { packets, streams } from '../serf/captured.js';
+import { packets, streams } from '../adapters/serf/captured.js';
 
 /** Groups 6 and 8 to 10 of the attacks, by the thousand: what refuses one of them must leave nothing behind. */
 

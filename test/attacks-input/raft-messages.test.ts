@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Client, type ClientDuplexStream, credentials, type Metadata, status } from '@grpc/grpc-js';
-import { encodeMessages } from '../../src/adapters/peer/raft-message-wire.js';
-import { identityMetadata } from '../../src/adapters/peer/peer-identity.js';
+import { encodeMessages } from '../../src/adapters/peer/messages/raft-message-wire.js';
+import { identityMetadata } from '../../src/adapters/peer/identity/peer-identity.js';
 import { ClusterClient } from '../../src/client/index.js';
 import { confState } from '../../src/domain/raft/conf-state.js';
 import { message, type Message, type MessageType } from '../../src/domain/raft/message.js';
-import { firstConfiguration } from '../../src/application/configuration.js';
-import { encodeTransfer } from '../../src/application/configuration-json.js';
+import { firstConfiguration } from '../../src/application/configuration/configuration.js';
+import { encodeTransfer } from '../../src/application/configuration/configuration-json.js';
 import { entryAt } from '../contract/peer-transport.js';
 import { eventually } from '../cluster/deadline.js';
 import { Group, records } from '../raft/group.js';

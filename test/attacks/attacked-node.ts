@@ -63,8 +63,8 @@ class HonestClient {
     const [grpc, http] = [grpcPort, httpPort].map((port) => `http${tls ? 's' : ''}://127.0.0.1:${port}`);
     this.#sessions = [grpc, http].map((url) => new Http2SessionManager(url, {}, { ...tls }));
     // Else a call may find the connection of the one before still busy, and open another.
-    const kept = { keepAlive: true, maxSockets: 1 };
-    this.#agent = tls ? new TlsAgent({ ...kept, ...tls }) : new Agent(kept);
+    const stored = { keepAlive: true, maxSockets: 1 };
+    this.#agent = tls ? new TlsAgent({ ...stored, ...tls }) : new Agent(stored);
     this.#clients = [
       createGrpcTransport({ baseUrl: grpc, sessionManager: this.#sessions[0] }),
       createGrpcTransport({ baseUrl: http, sessionManager: this.#sessions[1] }),

@@ -41,8 +41,8 @@ const headersOf = ({ body }: Call): Record<string, string> =>
 
 /** Makes calls one after the other, as many at once as there are connections; answers the statuses. */
 async function callByHttp1({ httpAddr, tls }: ReadTarget, calls: readonly Call[], connections: number) {
-  const kept = { keepAlive: true, maxSockets: connections };
-  const agent = tls === undefined ? new Agent(kept) : new TlsAgent({ ...kept, ...tls });
+  const stored = { keepAlive: true, maxSockets: connections };
+  const agent = tls === undefined ? new Agent(stored) : new TlsAgent({ ...stored, ...tls });
   const [host, port] = httpAddr.split(':');
   const once = (call: Call): Promise<number> =>
     new Promise((resolve, reject) => {

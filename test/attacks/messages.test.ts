@@ -5,7 +5,7 @@ import { connect, type IncomingHttpHeaders } from 'node:http2';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { LogService } from '../../src/gen/golog/v1/log_service_pb.js';
 import { Log } from '../../src/gen/log/v1/log_pb.js';
-import { errorOf, GrpcClient } from '../grpc/grpc-client.js';
+import { errorOf, GrpcClient } from '../adapters/grpc/grpc-client.js';
 import { AttackedNode, mebibyte } from './attacked-node.js';
 import { HostileClient } from './hostile-client.js';
 import * as h2 from './http2-frames.js';

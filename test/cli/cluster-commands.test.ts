@@ -2,16 +2,16 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Command } from 'commander';
 import { GrpcServer } from '../../src/adapters/grpc/index.js';
 import { ManualClock } from '../../src/adapters/memory/manual-clock.js';
-import { type ClusterStatus, MembershipError } from '../../src/application/cluster.js';
+import { type ClusterStatus, MembershipError } from '../../src/application/ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import { addClusterCommand } from '../../src/cli/cluster-command.js';
 import { addLeaderCommand } from '../../src/cli/leader-command.js';
 import { addMemberCommand } from '../../src/cli/member-command.js';
 import { addServersCommand } from '../../src/cli/servers-command.js';
 import { toTerm } from '../../src/domain/log/offsets.js';
-import { exampleStatus, FakeCluster } from '../grpc/fake-cluster.js';
-import { FakeCommitLog } from '../grpc/fake-commit-log.js';
-import { MemoryLogger, until } from '../grpc/fixture.js';
+import { exampleStatus, FakeCluster } from '../adapters/grpc/fake-cluster.js';
+import { FakeCommitLog } from '../adapters/grpc/fake-commit-log.js';
+import { MemoryLogger, until } from '../adapters/grpc/fixture.js';
 
 let cluster: FakeCluster;
 let clock: ManualClock;

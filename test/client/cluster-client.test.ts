@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server as TcpServer, type Socket } from 'node:net';
 import { GrpcServer } from '../../src/adapters/grpc/index.js';
 import { ManualClock } from '../../src/adapters/memory/manual-clock.js';
-import { MembershipError } from '../../src/application/cluster.js';
+import { MembershipError } from '../../src/application/ports/cluster.js';
 import { UnavailableError } from '../../src/application/errors.js';
 import { ClusterClient, OutcomeUnknownError, RpcError, UnreachableError } from '../../src/client/index.js';
 import { toTerm } from '../../src/domain/log/offsets.js';
-import { exampleStatus, FakeCluster } from '../grpc/fake-cluster.js';
-import { FakeCommitLog } from '../grpc/fake-commit-log.js';
-import { MemoryLogger, until } from '../grpc/fixture.js';
+import { exampleStatus, FakeCluster } from '../adapters/grpc/fake-cluster.js';
+import { FakeCommitLog } from '../adapters/grpc/fake-commit-log.js';
+import { MemoryLogger, until } from '../adapters/grpc/fixture.js';
 
 /** Nobody listens on port 1 of the loopback. */
 const nobody = '127.0.0.1:1';

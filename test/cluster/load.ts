@@ -196,9 +196,9 @@ export class Load {
   }
 
   #appenderOf(address: string, appenders: Map<string, Appender>): Appender {
-    const [kept, tls] = [appenders.get(address), this.tls()];
-    if (kept !== undefined && kept.tls === tls) return kept;
-    kept?.close();
+    const [stored, tls] = [appenders.get(address), this.tls()];
+    if (stored !== undefined && stored.tls === tls) return stored;
+    stored?.close();
     const appender = new Appender(address, tls);
     appenders.set(address, appender);
     return appender;

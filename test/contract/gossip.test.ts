@@ -2,9 +2,9 @@ import { expect, it } from '@jest/globals';
 import { systemClock } from '../../src/adapters/clock/system-clock.js';
 import { MemoryGossipNetwork } from '../../src/adapters/memory/memory-gossip.js';
 import { SerfGossip } from '../../src/adapters/serf/index.js';
-import { lanTiming, type GossipTiming } from '../../src/domain/membership/timing.js';
+import { lanTiming, type GossipTiming } from '../../src/domain/gossip/timing.js';
 import { eventually } from '../cluster/deadline.js';
-import { MemoryLogger } from '../grpc/fixture.js';
+import { MemoryLogger } from '../adapters/grpc/fixture.js';
 import { describeGossip } from './gossip.js';
 
 describeGossip('MemoryGossip', () => {

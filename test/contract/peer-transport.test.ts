@@ -3,9 +3,9 @@ import { systemClock } from '../../src/adapters/clock/system-clock.js';
 import { MemoryPeerNetwork, type MemoryPeerTransport } from '../../src/adapters/memory/memory-peer-network.js';
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
 import { GrpcJoinTransport, GrpcPeerTransport, PeerEndpoint } from '../../src/adapters/peer/index.js';
-import { FakeCommitLog } from '../grpc/fake-commit-log.js';
-import { MemoryLogger } from '../grpc/fixture.js';
-import { TcpProxy } from '../peer/tcp-proxy.js';
+import { FakeCommitLog } from '../adapters/grpc/fake-commit-log.js';
+import { MemoryLogger } from '../adapters/grpc/fixture.js';
+import { TcpProxy } from '../adapters/peer/tcp-proxy.js';
 import { describePeerTransport, type NetworkUnderTest } from './peer-transport.js';
 
 describePeerTransport('MemoryPeerNetwork', async (): Promise<NetworkUnderTest> => {
@@ -20,7 +20,7 @@ describePeerTransport('MemoryPeerNetwork', async (): Promise<NetworkUnderTest> =
       return {
         rpcAddr: name,
         transport,
-        setDesk: (desk) => {
+        setJoinHandler: (desk) => {
           network.serve(name, { desk });
         },
         waitingBytes: () => at('two').waitingBytes,
@@ -53,7 +53,7 @@ describePeerTransport('GrpcPeerTransport', async (): Promise<NetworkUnderTest> =
   const servers = new Set<GrpcServer>();
   return {
     joinTransport: new GrpcJoinTransport(),
-    async node(name, seal) {
+    async node(name, checksum) {
       const endpoint = new PeerEndpoint(logger);
       const server = new GrpcServer({ host: '127.0.0.1', port: 0 }, new FakeCommitLog(), logger, undefined, [endpoint]);
       ports.set(name, (await server.listen()).port);
@@ -61,12 +61,12 @@ describePeerTransport('GrpcPeerTransport', async (): Promise<NetworkUnderTest> =
       const proxy = proxies.get(name) ?? (await TcpProxy.open(() => ports.get(name)!));
       proxies.set(name, proxy);
       const random = seededRandom(1);
-      const transport = new GrpcPeerTransport({ seal, endpoint, clock: systemClock, random, logger });
+      const transport = new GrpcPeerTransport({ checksum, endpoint, clock: systemClock, random, logger });
       return {
         rpcAddr: proxy.rpcAddr,
         transport,
-        setDesk: (desk) => {
-          endpoint.setDesk(desk);
+        setJoinHandler: (desk) => {
+          endpoint.setJoinHandler(desk);
         },
         waitingBytes: (to) => transport.waitingBytes(to),
         stop: async () => {

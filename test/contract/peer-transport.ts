@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
-import { entryOfBatch } from '../../src/application/batch-entry.js';
-import { emptyConfiguration } from '../../src/application/configuration.js';
-import { encodeTransfer } from '../../src/application/configuration-json.js';
+import { entryOfBatch } from '../../src/application/raft/batch-entry.js';
+import { emptyConfiguration } from '../../src/application/configuration/configuration.js';
+import { encodeTransfer } from '../../src/application/configuration/configuration-json.js';
 import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../src/application/errors.js';
 import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
-import type { JoinAnswer, JoinDesk, Joiner, JoinTransport } from '../../src/application/ports/join-transport.js';
+import type { JoinAnswer, JoinHandler, Joiner, JoinTransport } from '../../src/application/ports/join-transport.js';
 import type { PeerReceiver, PeerTransport } from '../../src/application/ports/peer-transport.js';
 import {
   CorruptRangeError,
@@ -16,7 +16,7 @@ import {
   TooLargeError,
 } from '../../src/domain/log/errors.js';
 import { toEpochMs, toIndex, toOffset, toTerm } from '../../src/domain/log/offsets.js';
-import { BatchKind, type Records, type Seal, sealBatch } from '../../src/domain/log/record-batch.js';
+import { BatchKind, type Records, type BatchChecksum, sealBatch } from '../../src/domain/log/record-batch.js';
 import { frameRecords } from '../../src/domain/log/records.js';
 import { confState } from '../../src/domain/raft/conf-state.js';
 import type { Entry } from '../../src/domain/raft/entry.js';
@@ -26,7 +26,7 @@ import { message, type Message } from '../../src/domain/raft/message.js';
 export interface NodeUnderTest {
   readonly rpcAddr: string;
   readonly transport: PeerTransport;
-  setDesk(desk: JoinDesk): void;
+  setJoinHandler(desk: JoinHandler): void;
   /** Bytes that wait for that member, wherever they wait in this process. */
   waitingBytes(to: number): number;
   /** Ends the node as a crash does; `node` may be called for its name again, which gives it its address again. */
@@ -34,7 +34,7 @@ export interface NodeUnderTest {
 }
 
 export interface NetworkUnderTest {
-  node(name: string, seal: Seal): Promise<NodeUnderTest>;
+  node(name: string, checksum: BatchChecksum): Promise<NodeUnderTest>;
   readonly joinTransport: JoinTransport;
   /** Nothing goes to the node, or comes from it, until `heal`. */
   cut(name: string): void;
@@ -45,10 +45,10 @@ export interface NetworkUnderTest {
   close(): Promise<void>;
 }
 
-const seal: Seal = { crc32c, logId: new Uint8Array(16).fill(7) };
+const checksum: BatchChecksum = { crc32c, logId: new Uint8Array(16).fill(7) };
 const limits = { recordBytesMax: 16 << 20, batchBytesMax: 16 << 20 };
 
-export function entryAt(index: number, payloadBytes: number, by = seal): Entry {
+export function entryAt(index: number, payloadBytes: number, by = checksum): Entry {
   const { payload } = recordsOf(payloadBytes);
   const place = { index: toIndex(index), term: toTerm(2), baseOffset: toOffset(index), appendTimeMs: toEpochMs(5) };
   return entryOfBatch(sealBatch({ kind: BatchKind.records, recordCount: 1, payload, ...place }, by));
@@ -117,7 +117,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
     let atOne: Receiver;
     let atTwo: Receiver;
 
-    const startTwo = async (id = 2, by = seal): Promise<void> => {
+    const startTwo = async (id = 2, by = checksum): Promise<void> => {
       two = await network.node('two', by);
       atTwo = new Receiver();
       two.transport.start({ id, rpcAddr: two.rpcAddr }, atTwo);
@@ -142,7 +142,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
 
     beforeEach(async () => {
       network = await make();
-      one = await network.node('one', seal);
+      one = await network.node('one', checksum);
       atOne = new Receiver();
       one.transport.start({ id: 1, rpcAddr: one.rpcAddr }, atOne);
       await startTwo();
@@ -156,7 +156,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
     });
 
     it('answers a member that it does not know yet where that says it is', async () => {
-      const seven = await network.node('seven', seal);
+      const seven = await network.node('seven', checksum);
       const atSeven = new Receiver();
       seven.transport.start({ id: 7, rpcAddr: seven.rpcAddr }, atSeven);
       seven.transport.setPeers([{ id: 2, rpcAddr: two.rpcAddr }]);
@@ -311,7 +311,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
     it('is refused by another cluster, and by another member at the address', async () => {
       for (const [id, by] of [
         [2, { crc32c, logId: new Uint8Array(16) }],
-        [3, seal],
+        [3, checksum],
       ] as const) {
         await two.stop();
         await startTwo(id, by);
@@ -421,7 +421,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
         { kind: 'refused', reason: 'the name is taken' },
       ])('is answered $kind', async (answer) => {
         const asked: Joiner[] = [];
-        two.setDesk({
+        two.setJoinHandler({
           admit: (by) => {
             asked.push(by);
             return Promise.resolve(answer);
@@ -432,7 +432,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
       });
 
       it('is unavailable where nobody answers, and ends at an abort', async () => {
-        two.setDesk({ admit: () => new Promise(() => undefined) });
+        two.setJoinHandler({ admit: () => new Promise(() => undefined) });
         const controller = new AbortController();
         const answer = network.joinTransport.ask(two.rpcAddr, joiner, controller.signal);
         answer.catch(() => undefined);

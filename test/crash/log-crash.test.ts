@@ -5,7 +5,7 @@ import { LogFailedError } from '../../src/domain/log/errors.js';
 import { Log } from '../../src/domain/log/log.js';
 import { toIndex, toOffset } from '../../src/domain/log/offsets.js';
 import type { RecordBatch } from '../../src/domain/log/record-batch.js';
-import { verifyLog } from '../../src/domain/log/verify.js';
+import { verifyLog } from '../../src/domain/log/inspect/verify.js';
 import { Expectation, logOptions, runScript } from './workload.js';
 
 /** Torn writes differ by seed; `CRASH_SEEDS=200 npx jest test/crash` tries more of them. */

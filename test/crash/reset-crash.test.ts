@@ -4,9 +4,9 @@ import type { FaultPlan } from '../../src/adapters/memory/faulty-disk.js';
 import type { Directory } from '../../src/domain/log/directory.js';
 import { Log } from '../../src/domain/log/log.js';
 import { toIndex, toOffset, toTerm } from '../../src/domain/log/offsets.js';
-import type { Place } from '../../src/domain/log/place.js';
+import type { LogBoundary } from '../../src/domain/log/log-boundary.js';
 import type { RecordBatch } from '../../src/domain/log/record-batch.js';
-import { verifyLog } from '../../src/domain/log/verify.js';
+import { verifyLog } from '../../src/domain/log/inspect/verify.js';
 import { logOptions, makeBatch } from './workload.js';
 
 interface Scenario {
@@ -16,10 +16,10 @@ interface Scenario {
   /** Of the batches, how many the last sync covers, and how many are committed. */
   readonly synced: number;
   readonly committed: number;
-  readonly place: Place;
+  readonly place: LogBoundary;
 }
 
-const place = (offset: number, index: number, term: number): Place => ({
+const place = (offset: number, index: number, term: number): LogBoundary => ({
   offset: toOffset(offset),
   index: toIndex(index),
   term: toTerm(term),
@@ -122,7 +122,7 @@ async function checkRecovered(
   return isNew ? 'new' : 'old';
 }
 
-async function expectNew(log: Log, { offset, index, term }: Place): Promise<void> {
+async function expectNew(log: Log, { offset, index, term }: LogBoundary): Promise<void> {
   expect([log.startOffset, log.startIndex, log.endOffset, log.lastIndex]).toEqual([offset, index, offset, index - 1]);
   expect([log.lastTerm, await log.termAt(toIndex(index - 1)), log.segments]).toEqual([term, term, 1]);
   expect(log.quarantined).toEqual([]);

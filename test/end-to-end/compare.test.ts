@@ -2,7 +2,7 @@ import { cpSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { openDataDirectory } from '../../src/adapters/file-system/data-directory.js';
-import { HardStateFile } from '../../src/domain/log/hard-state.js';
+import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { Log } from '../../src/domain/log/log.js';
 import { toIndex, toOffset, toTerm } from '../../src/domain/log/offsets.js';
 import { BatchKind, sealBatch, type RecordBatch } from '../../src/domain/log/record-batch.js';

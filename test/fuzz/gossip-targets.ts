@@ -1,16 +1,16 @@
 import { crc32 } from 'node:zlib';
-import { unwrapCompressed, wrapCompressed } from '../../src/adapters/serf/compression.js';
-import { Keyring } from '../../src/adapters/serf/keyring.js';
-import { compress, decompress } from '../../src/adapters/serf/lzw.js';
-import { MsgpackReader } from '../../src/adapters/serf/msgpack-reader.js';
-import { decodePacket, encodePacket } from '../../src/adapters/serf/packet.js';
-import { seal } from '../../src/adapters/serf/encryption.js';
-import { SerfWire } from '../../src/adapters/serf/serf-wire.js';
-import { StreamDecoder, decodeStream, encodeStream, type StreamMessage } from '../../src/adapters/serf/stream.js';
-import { encodeSwim } from '../../src/adapters/serf/swim-wire.js';
-import type { GossipAddress, SerfMessage, SerfPushPull, SwimMessage } from '../../src/domain/membership/message.js';
-import { matchesExpression } from '../../src/domain/membership/query-filter.js';
-import { MalformedGossipError } from '../../src/domain/membership/wire.js';
+import { unwrapCompressed, wrapCompressed } from '../../src/adapters/serf/wire/compression.js';
+import { Keyring } from '../../src/adapters/serf/keys/keyring.js';
+import { compress, decompress } from '../../src/adapters/serf/wire/lzw.js';
+import { MsgpackReader } from '../../src/adapters/serf/wire/msgpack-reader.js';
+import { decodePacket, encodePacket } from '../../src/adapters/serf/wire/packet.js';
+import { checksum } from '../../src/adapters/serf/keys/encryption.js';
+import { SerfWire } from '../../src/adapters/serf/wire/serf-wire.js';
+import { StreamDecoder, decodeStream, encodeStream, type StreamMessage } from '../../src/adapters/serf/wire/stream.js';
+import { encodeSwim } from '../../src/adapters/serf/wire/swim-wire.js';
+import type { GossipAddress, SerfMessage, SerfPushPull, SwimMessage } from '../../src/domain/gossip/message.js';
+import { matchesExpression } from '../../src/domain/gossip/query-filter.js';
+import { MalformedGossipError } from '../../src/domain/gossip/wire.js';
 import type { Chance } from '../simulation/chance.js';
 import { expectEqual, expectSameBytes, WrongValueError, type Target } from './target.js';
 
@@ -167,7 +167,7 @@ const plainStream = (chance: Chance): Uint8Array => unwrapCompressed(encodeStrea
 function sealedStream(plain: Uint8Array): Uint8Array {
   const header = Buffer.alloc(5, 10);
   header.writeUInt32BE(plain.length + 29, 1);
-  return Buffer.concat([header, seal(plain, keyring, header)]);
+  return Buffer.concat([header, checksum(plain, keyring, header)]);
 }
 
 /** The decoder that takes pieces as they come says what the one says that has all of them. */
@@ -202,12 +202,12 @@ export const gossipTargets: readonly Target[] = [
     valid: packet,
     wrap: inCompound,
     // What a member with a key may say: the seal is whole, what lies in it is not.
-    decode: (input) => packetOnce(seal(input, keyring), keyring),
+    decode: (input) => packetOnce(checksum(input, keyring), keyring),
     refusals,
   },
   {
     name: 'packet-seal',
-    valid: (chance) => seal(packet(chance), keyring),
+    valid: (chance) => checksum(packet(chance), keyring),
     decode: (input) => packetOnce(input, keyring),
     refusals,
   },

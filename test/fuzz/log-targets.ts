@@ -2,9 +2,12 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { parseIdentity, formatIdentity, newIdentity } from '../../src/adapters/file-system/node-identity.js';
 import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
-import { entryOfBatch } from '../../src/application/batch-entry.js';
-import { firstConfiguration } from '../../src/application/configuration.js';
-import { ConfigurationFile, CorruptConfigurationError } from '../../src/application/configuration-file.js';
+import { entryOfBatch } from '../../src/application/raft/batch-entry.js';
+import { firstConfiguration } from '../../src/application/configuration/configuration.js';
+import {
+  ConfigurationFile,
+  CorruptConfigurationError,
+} from '../../src/application/configuration/configuration-file.js';
 import {
   CorruptRangeError,
   ForeignLogError,
@@ -13,7 +16,7 @@ import {
   TooLargeError,
   UnsupportedFormatError,
 } from '../../src/domain/log/errors.js';
-import { CorruptHardStateError, HardStateFile } from '../../src/domain/log/hard-state.js';
+import { CorruptHardStateError, HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { encodeIndexFile, readIndexFile } from '../../src/domain/log/index-file.js';
 import { Log } from '../../src/domain/log/log.js';
 import { toEpochMs, toIndex, toOffset, toPosition, toTerm } from '../../src/domain/log/offsets.js';
@@ -28,7 +31,7 @@ import type { Chance } from '../simulation/chance.js';
 import { expectEqual, expectSameBytes, Refusal, WrongValueError, type Target } from './target.js';
 
 const logId = Uint8Array.from({ length: 16 }, (_, place) => place + 1);
-const seal = { crc32c, logId };
+const checksum = { crc32c, logId };
 const limits = { recordBytesMax: 64 << 10, batchBytesMax: 128 << 10 };
 
 function record(chance: Chance): Uint8Array {
@@ -83,7 +86,7 @@ function batchAt(
       ...{ recordCount: 1, appendTimeMs: toEpochMs(1000 + number) },
       payload: frameRecords([payloadOf], limits).payload,
     },
-    seal,
+    checksum,
   );
 }
 
@@ -99,7 +102,7 @@ function changeBatch(chance: Chance): RecordBatch {
       ...{ kind: BatchKind.configuration, index: toIndex(4), term: toTerm(2), baseOffset: toOffset(9) },
       ...{ recordCount: 0, appendTimeMs: toEpochMs(1), payload },
     },
-    seal,
+    checksum,
   );
 }
 
@@ -114,9 +117,9 @@ function resealedBatch(bytes: Uint8Array): Uint8Array {
 }
 
 function parsedBatch(input: Uint8Array): unknown {
-  const batch = parseBatch(input, 0, input.length, seal);
+  const batch = parseBatch(input, 0, input.length, checksum);
   if (typeof batch === 'string') throw new Refusal(batch);
-  expectSameBytes(sealBatch(batch, seal).header, batch.header, 'a batch sealed again');
+  expectSameBytes(sealBatch(batch, checksum).header, batch.header, 'a batch sealed again');
   expectEqual(storedBytes(batch) <= input.length, true, 'a batch within its bytes');
   return entryOfBatch(batch);
 }
@@ -213,7 +216,7 @@ const [indexName, indexBytes] = await fileOf(async (directory) => {
   const [base, end] = [0, 24].map((at) => ({ offset: toOffset(at), index: toIndex(at + 1), term: toTerm(1) }));
   if (base === undefined || end === undefined) throw new RangeError('no places');
   const sealed = { base, end, storeLength: toPosition(2452), maxTimeMs: toEpochMs(1023) };
-  await (await directory.create('0.index')).write(0, encodeIndexFile(sealed, index, seal));
+  await (await directory.create('0.index')).write(0, encodeIndexFile(sealed, index, checksum));
 });
 
 function resealedIndex(bytes: Uint8Array): Uint8Array {
@@ -227,7 +230,7 @@ function resealedIndex(bytes: Uint8Array): Uint8Array {
 
 async function openedIndex(input: Uint8Array): Promise<unknown> {
   const directory = await directoryOf(new Map([[indexName, input]]));
-  const read = await readIndexFile(directory, indexName, 1, seal);
+  const read = await readIndexFile(directory, indexName, 1, checksum);
   if (typeof read === 'string') throw new Refusal(read);
   return read;
 }
@@ -259,7 +262,7 @@ export const logTargets: readonly Target[] = [
   {
     name: 'store-header',
     valid: (chance) =>
-      encodeStoreHeader({ offset: toOffset(chance.below(9)), index: toIndex(7), term: toTerm(2) }, seal),
+      encodeStoreHeader({ offset: toOffset(chance.below(9)), index: toIndex(7), term: toTerm(2) }, checksum),
     reseal: (bytes) => {
       if (bytes.length < 52) return bytes;
       const sealed = Buffer.from(bytes);
@@ -267,7 +270,7 @@ export const logTargets: readonly Target[] = [
       return sealed;
     },
     decode: (input) => {
-      const place = decodeStoreHeader(input, '0.store', seal);
+      const place = decodeStoreHeader(input, '0.store', checksum);
       if (place === undefined) throw new Refusal('damaged');
       for (const each of Object.values(place)) expectEqual(Number.isSafeInteger(each), true, 'a safe integer');
       return place;
@@ -306,7 +309,7 @@ export const logTargets: readonly Target[] = [
       for (const { id, rpcAddr } of file.current.members)
         expectEqual(typeof id + typeof rpcAddr, 'numberstring', 'a member');
       for (const id of file.current.confState.voters) expectEqual(Number.isSafeInteger(id), true, 'an id');
-      return file.kept;
+      return file.stored;
     },
     refusals: [CorruptConfigurationError],
   },

@@ -1,20 +1,30 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
-import { decodeAnswers, decodeAppends, encodeAnswers, encodeAppends } from '../../src/adapters/peer/append-wire.js';
-import { decodeEntries, encodeEntries } from '../../src/adapters/peer/entry-wire.js';
-import { answerMessage, answerOf, joinerOf } from '../../src/adapters/peer/join-messages.js';
-import { identityMetadata, identityOf } from '../../src/adapters/peer/peer-identity.js';
-import { peerMessage } from '../../src/adapters/peer/peer-message.js';
-import { decodeMessages, encodeMessages } from '../../src/adapters/peer/raft-message-wire.js';
-import { decodeFollowFrom, decodeNews, encodeFollowFrom, encodeNews } from '../../src/adapters/peer/replica-wire.js';
-import { entryOfBatch } from '../../src/application/batch-entry.js';
-import { firstConfiguration } from '../../src/application/configuration.js';
+import {
+  decodeAnswers,
+  decodeAppends,
+  encodeAnswers,
+  encodeAppends,
+} from '../../src/adapters/peer/appends/append-wire.js';
+import { decodeEntries, encodeEntries } from '../../src/adapters/peer/entries/entry-wire.js';
+import { answerMessage, answerOf, joinerOf } from '../../src/adapters/peer/join/join-messages.js';
+import { identityMetadata, identityOf } from '../../src/adapters/peer/identity/peer-identity.js';
+import { peerMessage } from '../../src/adapters/peer/messages/peer-message.js';
+import { decodeMessages, encodeMessages } from '../../src/adapters/peer/messages/raft-message-wire.js';
+import {
+  decodeFollowFrom,
+  decodeNews,
+  encodeFollowFrom,
+  encodeNews,
+} from '../../src/adapters/peer/replicas/replica-wire.js';
+import { entryOfBatch } from '../../src/application/raft/batch-entry.js';
+import { firstConfiguration } from '../../src/application/configuration/configuration.js';
 import {
   encodeChangeContext,
   encodeTransfer,
   parseChangeContext,
   parseTransfer,
-} from '../../src/application/configuration-json.js';
+} from '../../src/application/configuration/configuration-json.js';
 import { UnavailableError } from '../../src/application/errors.js';
 import type { JoinAnswer } from '../../src/application/ports/join-transport.js';
 import { InvalidInputError } from '../../src/domain/log/errors.js';
@@ -38,7 +48,7 @@ import {
 import type { Chance } from '../simulation/chance.js';
 import { expectEqual, Refusal, type Target } from './target.js';
 
-const seal = { crc32c, logId: new Uint8Array(16).fill(7) };
+const checksum = { crc32c, logId: new Uint8Array(16).fill(7) };
 const refusals = [InvalidInputError] as const;
 const heldBytesForEach = 1024;
 const uuid = '01234567-89ab-4cde-8f01-23456789abcd';
@@ -57,10 +67,10 @@ function batchAt(index: number, chance: Chance): RecordBatch {
   if (chance.percent(30))
     return sealBatch(
       { ...place, kind: BatchKind.configuration, recordCount: 0, payload: Uint8Array.of(2, ...change.data) },
-      seal,
+      checksum,
     );
   const { payload, count } = recordsOf(chance);
-  return sealBatch({ ...place, kind: BatchKind.records, recordCount: count, payload }, seal);
+  return sealBatch({ ...place, kind: BatchKind.records, recordCount: count, payload }, checksum);
 }
 
 const run = (chance: Chance): RecordBatch[] =>
@@ -79,7 +89,7 @@ function raftMessage(chance: Chance): Message {
 }
 
 const answers: readonly JoinAnswer[] = [
-  { kind: 'joined', clusterId: seal.logId, id: 3, configuration: transfer },
+  { kind: 'joined', clusterId: checksum.logId, id: 3, configuration: transfer },
   { kind: 'waiting', joiner: { name: 'n2', uuid, rpcAddr: 'n2:8400', bootstrapExpect: 3 } },
   { kind: 'retry', reason: 'not the leader', leaderAddr: '10.0.0.1:8400' },
   { kind: 'refused', reason: 'the name is taken' },
@@ -89,9 +99,9 @@ const numbers = ['to', 'from', 'term', 'logTerm', 'index', 'commit', 'rejectHint
 
 /** What is written by hand is for the generated code what it is for the reader by hand. */
 function messagesTwice(input: Uint8Array): unknown {
-  const messages = decodeMessages(input, seal);
+  const messages = decodeMessages(input, checksum);
   const again = encodeMessages(messages);
-  const [other, others] = [decodeMessages(again, seal), fromBinary(BulkRequestSchema, again).messages];
+  const [other, others] = [decodeMessages(again, checksum), fromBinary(BulkRequestSchema, again).messages];
   expectEqual(others.length, messages.length, 'messages');
   messages.forEach((each, place) => {
     for (const name of numbers) {
@@ -148,7 +158,7 @@ export const peerTargets: readonly Target[] = [
   {
     name: 'entries',
     valid: (chance) => encodeEntries(run(chance)),
-    decode: (input) => decodeEntries(input, seal),
+    decode: (input) => decodeEntries(input, checksum),
     refusals,
   },
   {
@@ -158,11 +168,11 @@ export const peerTargets: readonly Target[] = [
         batches: run(chance),
         highWatermark: toOffset(40),
         status: {
-          ...{ clusterId: seal.logId, id: 1, leaderId: 1, members: [member], learners: [1] },
+          ...{ clusterId: checksum.logId, id: 1, leaderId: 1, members: [member], learners: [1] },
           start: { index: toIndex(1), offset: toOffset(0), term: toTerm(0) },
         },
       }),
-    decode: (input) => decodeNews(input, seal),
+    decode: (input) => decodeNews(input, checksum),
     refusals,
     heldBytesForEach,
   },
@@ -202,7 +212,7 @@ export const peerTargets: readonly Target[] = [
         .toString('latin1')
         .replace(/[^ -~]/g, '');
       const [from = '', to = '', rpcAddr = '', name = ''] = text.split(',');
-      const metadata = identityMetadata({ ...member, clusterId: seal.logId, from: 1, to: 2 });
+      const metadata = identityMetadata({ ...member, clusterId: checksum.logId, from: 1, to: 2 });
       for (const [key, value] of Object.entries({ from, to, addr: rpcAddr, name })) metadata.set(`golog-${key}`, value);
       const identity = identityOf(metadata);
       if (identity === undefined) throw new Refusal('no identity');

@@ -15,7 +15,7 @@ import {
 } from '../../src/domain/log/record-batch.js';
 import { decodeRecord, encodeRecord } from '../../src/domain/log/record.js';
 import { defaultRecordLimits, forEachRecord, frameRecords } from '../../src/domain/log/records.js';
-import { verifyLog } from '../../src/domain/log/verify.js';
+import { verifyLog } from '../../src/domain/log/inspect/verify.js';
 import { hexdump, parseHexdump } from './hexdump.js';
 
 // The worked example of docs/storage-format.md. A change here is a change of the format: it needs a new version number,
@@ -28,7 +28,7 @@ const goldenNames = readdirSync(golden).map((name) => name.replace(/\.hex$/, '')
 const goldenText = (name: string): string => readFileSync(join(golden, `${name}.hex`), 'utf8');
 
 const logId = Uint8Array.from({ length: 16 }, (_, place) => place);
-const seal = { crc32c, logId };
+const checksum = { crc32c, logId };
 const options = { logId, crc32c, segmentBytesMax: 200, indexIntervalBytes: 100 };
 const text = new TextEncoder();
 
@@ -49,7 +49,7 @@ function exampleBatches(): RecordBatch[] {
         appendTimeMs: toEpochMs(appendTimeMs),
         payload: taken.length > 0 ? frameRecords(taken, defaultRecordLimits).payload : new Uint8Array(0),
       },
-      seal,
+      checksum,
     );
   return [
     batch(1, 1, 0, 1767225600000, []),
@@ -63,7 +63,7 @@ async function writeExample(): Promise<MemoryDirectory> {
   const log = await Log.open(directory, options);
   await log.append(exampleBatches());
   await log.close();
-  await writeLogStart(directory, exampleStart, seal);
+  await writeLogStart(directory, exampleStart, checksum);
   return directory;
 }
 
@@ -100,7 +100,7 @@ describe('storage format, version 1', () => {
   it('has a log start', async () => {
     const directory = new MemoryDirectory();
     await (await directory.create('log-start')).write(0, [parseHexdump(goldenText('log-start'))]);
-    expect(await readLogStart(directory, seal)).toEqual(exampleStart);
+    expect(await readLogStart(directory, checksum)).toEqual(exampleStart);
   });
 
   it('is shown in the document byte by byte', () => {
@@ -123,14 +123,14 @@ describe('storage format, version 1', () => {
     const [, batch] = exampleBatches();
     const whole = Uint8Array.of(...batch.header, ...batch.payload);
 
-    expect(typeof parseBatch(whole, 0, whole.length, seal)).toBe('object');
+    expect(typeof parseBatch(whole, 0, whole.length, checksum)).toBe('object');
     for (let bit = 0; bit < whole.length * 8; bit++) {
       const changed = whole.slice();
       changed[bit >> 3] ^= 1 << (bit & 7);
-      expect([bit, typeof parseBatch(changed, 0, changed.length, seal)]).toEqual([bit, 'string']);
+      expect([bit, typeof parseBatch(changed, 0, changed.length, checksum)]).toEqual([bit, 'string']);
     }
     for (let length = 0; length < whole.length; length++)
-      expect(typeof parseBatch(whole, 0, length, seal)).toBe('string');
+      expect(typeof parseBatch(whole, 0, length, checksum)).toBe('string');
     expect(parseBatch(whole, 0, whole.length, { crc32c, logId: logId.map((byte) => byte ^ 1) })).toBe(
       'checksum mismatch',
     );
@@ -139,7 +139,7 @@ describe('storage format, version 1', () => {
   it('has room for places up to 2^53 - 1 and rejects headers beyond', () => {
     const [batch] = exampleBatches();
     const index = toIndex(Number.MAX_SAFE_INTEGER);
-    const { header } = sealBatch({ ...batch, index, baseOffset: toOffset(Number.MAX_SAFE_INTEGER) }, seal);
+    const { header } = sealBatch({ ...batch, index, baseOffset: toOffset(Number.MAX_SAFE_INTEGER) }, checksum);
     expect(parseBatchHeader(header, 0)).toMatchObject({ index, baseOffset: Number.MAX_SAFE_INTEGER });
     header[24] = 0x80;
     expect(parseBatchHeader(header, 0)).toBe('lengths or counts out of range');

@@ -1,7 +1,7 @@
 import { systemClock } from '../../src/adapters/clock/system-clock.js';
 import { SerfGossip, type SerfGossipOptions } from '../../src/adapters/serf/index.js';
-import { lanTiming, type GossipTiming } from '../../src/domain/membership/timing.js';
-import { MemoryLogger } from '../grpc/fixture.js';
+import { lanTiming, type GossipTiming } from '../../src/domain/gossip/timing.js';
+import { MemoryLogger } from '../adapters/grpc/fixture.js';
 
 /**
  * Some message in a few hundred reaches not all of a few members, among agents, too: exchanges of everything, here more

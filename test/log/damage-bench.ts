@@ -13,7 +13,7 @@ import type { LogNotice } from '../../src/domain/log/recovery.js';
 import { storeHeaderBytes } from '../../src/domain/log/store-header.js';
 
 export const logId = Uint8Array.from({ length: 16 }, (_, place) => 16 - place);
-export const seal = { crc32c, logId };
+export const checksum = { crc32c, logId };
 export const options: LogOptions = { logId, crc32c, segmentBytesMax: 700, indexIntervalBytes: 150 };
 
 /** Two records, about 100 bytes. */
@@ -30,7 +30,7 @@ export function makeBatch(number: number): RecordBatch {
       appendTimeMs: toEpochMs(1000 + number),
       payload: frameRecords([record, record], defaultRecordLimits).payload,
     },
-    seal,
+    checksum,
   );
 }
 export const batchBytes = storedBytes(makeBatch(0));

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
-import { AmnesiacError } from '../../src/application/amnesia.js';
-import { ConfigurationFile } from '../../src/application/configuration-file.js';
-import { HardStateFile } from '../../src/domain/log/hard-state.js';
+import { AmnesiacError } from '../../src/application/join/amnesia.js';
+import { ConfigurationFile } from '../../src/application/configuration/configuration-file.js';
+import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { Group, type GroupMember, records, rejoin, valuesOf } from './group.js';
 
 const names = ['n1', 'n2', 'n3'];
@@ -48,7 +48,7 @@ async function rolledBack(): Promise<{
 }
 
 async function keptBy(group: Group, name: string) {
-  return (await ConfigurationFile.open(group.disk(name).raft, crc32c)).kept;
+  return (await ConfigurationFile.open(group.disk(name).raft, crc32c)).stored;
 }
 
 describe('a follower whose directory was put back from an older copy', () => {

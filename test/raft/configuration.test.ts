@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
-import { firstConfiguration, peersOf } from '../../src/application/configuration.js';
-import { ConfigurationFile } from '../../src/application/configuration-file.js';
+import { firstConfiguration, peersOf } from '../../src/application/configuration/configuration.js';
+import { ConfigurationFile } from '../../src/application/configuration/configuration-file.js';
 import { Group, memberOf, records } from './group.js';
 
 const forever = new AbortController().signal;
@@ -62,14 +62,14 @@ describe('a node that crashes while it takes a snapshot', () => {
 describe('a node that was just let in', () => {
   it('finds the members where they are now, not where they were when the cluster began', () => {
     const [first, moved] = [memberOf('n1', 1), { ...memberOf('n1', 1), rpcAddr: 'n1:9400' }];
-    const kept = { id: 2, contacts: [moved, memberOf('n2', 2)], history: [firstConfiguration(first)] };
-    expect(peersOf({ kept, current: firstConfiguration(first) }, 2)).toEqual([moved]);
+    const stored = { id: 2, contacts: [moved, memberOf('n2', 2)], history: [firstConfiguration(first)] };
+    expect(peersOf({ stored, current: firstConfiguration(first) }, 2)).toEqual([moved]);
   });
 });
 
 async function historyOf(group: Group, name: string): Promise<unknown> {
-  const { kept } = await ConfigurationFile.open(group.disk(name).raft, crc32c);
-  return kept?.history;
+  const { stored } = await ConfigurationFile.open(group.disk(name).raft, crc32c);
+  return stored?.history;
 }
 
 async function leads(group: Group, name: string): Promise<void> {

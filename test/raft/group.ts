@@ -4,28 +4,32 @@ import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import { MemoryGossipNetwork } from '../../src/adapters/memory/memory-gossip.js';
 import { MemoryPeerNetwork } from '../../src/adapters/memory/memory-peer-network.js';
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
-import type { ClusterService } from '../../src/application/cluster-service.js';
-import type { CommitLog } from '../../src/application/commit-log.js';
-import { firstConfiguration, type KeptConfiguration, type Member } from '../../src/application/configuration.js';
-import { ConfigurationFile } from '../../src/application/configuration-file.js';
-import { parseTransfer } from '../../src/application/configuration-json.js';
+import type { ClusterService } from '../../src/application/cluster/cluster-service.js';
+import type { CommitLog } from '../../src/application/ports/commit-log.js';
+import {
+  firstConfiguration,
+  type StoredConfiguration,
+  type Member,
+} from '../../src/application/configuration/configuration.js';
+import { ConfigurationFile } from '../../src/application/configuration/configuration-file.js';
+import { parseTransfer } from '../../src/application/configuration/configuration-json.js';
 import { UnavailableError } from '../../src/application/errors.js';
 import { startMember } from '../../src/application/node/start-member.js';
 import type { StartedNode } from '../../src/application/node/started-node.js';
 import type { DataDirectory } from '../../src/application/ports/data-directory.js';
 import type { JoinAnswer, JoinTransport } from '../../src/application/ports/join-transport.js';
-import type { ReplicaDesk } from '../../src/application/ports/replica-uplink.js';
+import type { ReplicaHandler } from '../../src/application/ports/replica-uplink.js';
 import type { Logger } from '../../src/application/ports/logger.js';
-import type { RaftNode } from '../../src/application/raft-node.js';
-import { defaultTiming } from '../../src/application/raft-options.js';
+import type { RaftNode } from '../../src/application/raft/raft-node.js';
+import { defaultTiming } from '../../src/application/raft/raft-options.js';
 import type { Retention } from '../../src/domain/log/retention.js';
-import { rejoinCluster } from '../../src/application/rejoining.js';
-import { HardStateFile } from '../../src/domain/log/hard-state.js';
+import { rejoinCluster } from '../../src/application/join/rejoin-cluster.js';
+import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { Log } from '../../src/domain/log/log.js';
 import { toEpochMs, toIndex, toOffset, toTerm } from '../../src/domain/log/offsets.js';
 import { BatchKind, type Records, sealBatch } from '../../src/domain/log/record-batch.js';
 import type { Entry } from '../../src/domain/raft/entry.js';
-import { entryOfBatch } from '../../src/application/batch-entry.js';
+import { entryOfBatch } from '../../src/application/raft/batch-entry.js';
 import { encodeRecord } from '../../src/domain/log/record.js';
 import { defaultRecordLimits, forEachRecord, frameRecords } from '../../src/domain/log/records.js';
 import { decodeRecord } from '../../src/domain/log/record.js';
@@ -40,7 +44,7 @@ export interface GroupMember {
   readonly node: RaftNode;
   readonly cluster: ClusterService;
   readonly service: CommitLog;
-  readonly replicas: ReplicaDesk;
+  readonly replicas: ReplicaHandler;
   readonly log: Log;
   readonly fatal: unknown[];
   /** What it has logged. */
@@ -85,11 +89,11 @@ export class Group {
   }
 
   /** A fresh disk of a node that is in the cluster. */
-  async format(name: string, kept: KeptConfiguration, uuid = memberOf(name, kept.id).uuid): Promise<void> {
+  async format(name: string, stored: StoredConfiguration, uuid = memberOf(name, stored.id).uuid): Promise<void> {
     const disk = { uuid, raft: new MemoryDirectory(), log: new MemoryDirectory() };
     this.#disks.set(name, disk);
     const file = await ConfigurationFile.open(disk.raft, crc32c);
-    await file.write(kept);
+    await file.write(stored);
   }
 
   /** What is on the disk of the node now, to be put back later. */
@@ -131,7 +135,7 @@ export class Group {
     const served: Parameters<MemoryPeerNetwork['serve']>[1] = {};
     const serve = (more: typeof served): void => network.serve(rpcAddr, Object.assign(served, more));
     serve({});
-    const answering: { service?: CommitLog; replicas?: ReplicaDesk } = {};
+    const answering: { service?: CommitLog; replicas?: ReplicaHandler } = {};
     const starting = startMember({
       settings: {
         ...{ name, rpcAddr, httpAddr: '', version: '', startJoinAddrs: [], bootstrap: false, bootstrapExpect: 0 },
@@ -146,7 +150,7 @@ export class Group {
         cluster: { open: (cluster) => serve({ cluster }) },
       },
       peerService: {
-        setDesk: (desk) => serve({ desk }),
+        setJoinHandler: (desk) => serve({ desk }),
         setEntries: (entries) => serve({ entries }),
         setReplicas: (replicas) => (answering.replicas = replicas),
       },
@@ -265,22 +269,22 @@ export async function rejoin(
 ): Promise<{ readonly answered: boolean; readonly id: number | undefined }> {
   const disk = group.disk(name);
   const configuration = await ConfigurationFile.open(disk.raft, crc32c);
-  const { kept } = configuration;
-  if (kept === undefined) throw new Error(`${name} is in no cluster`);
+  const { stored } = configuration;
+  if (stored === undefined) throw new Error(`${name} is in no cluster`);
   const hardState = await HardStateFile.open(disk.raft, crc32c);
   const log = await Log.open(disk.log, { logId, crc32c, durableIndex: hardState.current.commit });
   const { transport = group.network.joinTransport, clusterId = logId } = options;
   const { signal } = new AbortController();
   const answered = await group.settled(
     rejoinCluster({
-      ...{ configuration, kept, log, hardState, transport, clock: group.clock, logger: silent, signal },
+      ...{ configuration, stored, log, hardState, transport, clock: group.clock, logger: silent, signal },
       addresses: () => [...group.running.keys()].map((each) => `${each}:8400`),
       joiner: { name, uuid: `uuid-of-${name}`, rpcAddr: `${name}:8400`, bootstrapExpect: 0, clusterId, ...options.as },
     }),
   );
   await log.close();
   await hardState.close();
-  return { answered, id: configuration.kept?.id };
+  return { answered, id: configuration.stored?.id };
 }
 
 /** The data directory of a node whose log has the id of all logs of a group. */

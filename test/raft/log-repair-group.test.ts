@@ -2,14 +2,14 @@ import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { ManualClock } from '../../src/adapters/memory/manual-clock.js';
 import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
-import { ConfigurationFile } from '../../src/application/configuration-file.js';
-import { DamagedNode } from '../../src/application/damaged-log.js';
+import { ConfigurationFile } from '../../src/application/configuration/configuration-file.js';
+import { DamagedNode } from '../../src/application/repair/damaged-node.js';
 import { CommitLogService } from '../../src/application/commit-log-service.js';
 import { UnavailableError } from '../../src/application/errors.js';
-import { CommittedEntries } from '../../src/application/log-repair-desk.js';
-import { watchDamage } from '../../src/application/log-repair-watch.js';
+import { CommittedEntries } from '../../src/application/repair/committed-entries.js';
+import { watchDamage } from '../../src/application/repair/damage-watch.js';
 import { DamagedEndError } from '../../src/domain/log/errors.js';
-import { HardStateFile } from '../../src/domain/log/hard-state.js';
+import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { Log } from '../../src/domain/log/log.js';
 import { toOffset, toTerm } from '../../src/domain/log/offsets.js';
 import { Group, type GroupMember, records, valuesOf } from './group.js';
@@ -96,7 +96,7 @@ describe('a node under repair', () => {
       id: member.id,
       self: member,
       clusterId: logId,
-      repair: { readableEnd: toOffset(3), inWords: 'it waits' },
+      repair: { readableEnd: toOffset(3), progress: 'it waits' },
     });
     const service = new CommitLogService(damaged, log);
     const { highWatermark } = await service.read({ offset: toOffset(1) }, { signal: forever });
@@ -139,12 +139,12 @@ describe('damage that a reader finds', () => {
       for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
     };
     await passes();
-    expect(configuration.kept?.damagedFrom).toBeUndefined();
+    expect(configuration.stored?.damagedFrom).toBeUndefined();
     const range = { from: toOffset(4), to: toOffset(6), fromIndex: 5, toIndex: 7, reason: 'bad' };
     watched.quarantined = [range as (typeof log.quarantined)[number]];
     await passes();
     await passes();
-    expect(configuration.kept?.damagedFrom).toBe(5);
+    expect(configuration.stored?.damagedFrom).toBe(5);
     expect(told).toEqual([{ damagedFrom: 5 }]);
     await stop();
   });
@@ -168,7 +168,7 @@ describe('damage that a reader finds', () => {
     await expect(leader.node.propose(records('refused'))).rejects.toBeInstanceOf(DamagedEndError);
     await group.until(() => fatal.length > 0, 2_000);
     expect(fatal).toEqual([expect.any(DamagedEndError)]);
-    expect(configuration.kept?.damagedFrom).toBe(leader.log.quarantined[0].fromIndex);
+    expect(configuration.stored?.damagedFrom).toBe(leader.log.quarantined[0].fromIndex);
     await stop();
   });
 });

@@ -2,18 +2,18 @@ import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
 import { ManualClock } from '../../src/adapters/memory/manual-clock.js';
-import type { Member } from '../../src/application/configuration.js';
-import { ConfigurationFile } from '../../src/application/configuration-file.js';
-import { isDamaged } from '../../src/application/damaged-log.js';
-import { DiskReserve } from '../../src/application/disk-reserve.js';
+import type { Member } from '../../src/application/configuration/configuration.js';
+import { ConfigurationFile } from '../../src/application/configuration/configuration-file.js';
+import { isDamaged } from '../../src/application/repair/damaged-node.js';
+import { DiskReserve } from '../../src/application/storage/disk-reserve.js';
 import { UnavailableError } from '../../src/application/errors.js';
-import { LogRepair } from '../../src/application/log-repair.js';
+import { LogRepair } from '../../src/application/repair/log-repair.js';
 import type { EntrySource, LogEnd } from '../../src/application/ports/entry-source.js';
 import type { Logger } from '../../src/application/ports/logger.js';
-import { HardStateFile } from '../../src/domain/log/hard-state.js';
+import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { Log } from '../../src/domain/log/log.js';
 import { toIndex, toOffset, toTerm } from '../../src/domain/log/offsets.js';
-import { placeAfter } from '../../src/domain/log/place.js';
+import { boundaryAfter } from '../../src/domain/log/log-boundary.js';
 import type { RecordBatch } from '../../src/domain/log/record-batch.js';
 import { confState } from '../../src/domain/raft/conf-state.js';
 import { logOptions, makeBatch } from '../crash/workload.js';
@@ -24,7 +24,7 @@ const forever = new AbortController().signal;
 function run(count: number, generationOf: (index: number) => number): RecordBatch[] {
   const batches: RecordBatch[] = [];
   for (let index = 1; index <= count; index++) {
-    const offset = batches.length === 0 ? 0 : placeAfter(batches[batches.length - 1]).offset;
+    const offset = batches.length === 0 ? 0 : boundaryAfter(batches[batches.length - 1]).offset;
     batches.push(makeBatch(index, offset, index % 10 === 0 ? 0 : 2, 150, generationOf(index)));
   }
   return batches;
@@ -183,7 +183,7 @@ async function expectRepaired({ log, configuration: file }: Opened): Promise<voi
   expect([...(await readAll(log)).values()]).toEqual(truth.slice(0, log.lastIndex).map(identity));
   expect(log.quarantined).toEqual([]);
   expect(isDamaged(log)).toBe(false);
-  expect(file.kept).toEqual({ id: 1, contacts: [], history: [configuration] });
+  expect(file.stored).toEqual({ id: 1, contacts: [], history: [configuration] });
 }
 
 describe('a member with a damaged log', () => {
@@ -222,7 +222,7 @@ describe('a member with a damaged log', () => {
             if (next.repair && !(await givesUp(next, peers))) await expectRepaired(next);
             else {
               // It is done, or nothing was cut yet.
-              expect(next.configuration.kept?.repairing).toBeUndefined();
+              expect(next.configuration.stored?.repairing).toBeUndefined();
               expect(isDamaged(next.log)).toBe(false);
               expect(next.log.lastIndex).toBeGreaterThanOrEqual(acknowledged.length);
               if (!isSealed(kind)) await expectRepaired(next);
@@ -261,7 +261,7 @@ describe('a member with a damaged log', () => {
     const disk = await whole();
     await damages[kinds[1]](disk);
     const { repair } = await open(disk);
-    expect(repair!.readableEnd).toBe(placeAfter(acknowledged[committedAtNode - 1]).offset);
+    expect(repair!.readableEnd).toBe(boundaryAfter(acknowledged[committedAtNode - 1]).offset);
   });
 });
 
@@ -290,14 +290,14 @@ describe('what a repair waits for', () => {
   it('is a leader of its term or a later one, and entries that are committed up to the end of its log', async () => {
     const { peers, repair, ended, step, log } = await damagedNode(kinds[1]);
     const lastIndex = log.lastIndex;
-    expect(repair!.inWords).toContain('no leader answers (n2: n2 is away; n3: n3 is away)');
+    expect(repair!.progress).toContain('no leader answers (n2: n2 is away; n3: n3 is away)');
     const end = { term: 2, leads: true, startIndex: 1, commitIndex: 43, lastIndex: 44 };
     peers.ends.set(3, { ...end, term: 0 });
     await step();
-    expect(repair!.inWords).toContain('no leader answers');
+    expect(repair!.progress).toContain('no leader answers');
     peers.ends.set(3, end);
     await step();
-    expect(repair!.inWords).toContain('nobody has committed entry 44 yet');
+    expect(repair!.progress).toContain('nobody has committed entry 44 yet');
     // Until there is somebody to read from nothing goes.
     expect(log.lastIndex).toBe(lastIndex);
     expect(ended()).toBe(false);
@@ -313,7 +313,7 @@ describe('what a repair waits for', () => {
     const end = { term: 2, leads: false, startIndex: 1, commitIndex: 35, lastIndex: 44 };
     peers.ends.set(3, end);
     await step();
-    expect(repair!.inWords).toContain('no leader answers');
+    expect(repair!.progress).toContain('no leader answers');
     peers.ends.set(3, { ...end, commitIndex: 36 });
     await step();
     expect(ended()).toBe(true);
@@ -325,7 +325,7 @@ describe('what a repair waits for', () => {
     peers.ends.set(3, end);
     await step();
     expect(ended()).toBe(false);
-    expect(repair!.inWords).toMatch(/nobody keeps entry \d+ any more .* rejoin as a new member/);
+    expect(repair!.progress).toMatch(/nobody keeps entry \d+ any more .* rejoin as a new member/);
   });
 
   it('ends for damage in sealed segments when nobody can help, and the next start tries again', async () => {
@@ -333,8 +333,8 @@ describe('what a repair waits for', () => {
     for (let i = 0; i < 4 && !ended(); i++) await step();
     expect(ended()).toBe(true);
     expect(log.lastIndex).toBe(acknowledged.length);
-    expect(file.kept?.repairing).toBeUndefined();
-    expect(file.kept?.damagedFrom).toBeGreaterThan(1);
+    expect(file.stored?.repairing).toBeUndefined();
+    expect(file.stored?.damagedFrom).toBeGreaterThan(1);
   });
 
   it('ends at once on a stop, and goes on at the next start', async () => {
@@ -350,7 +350,7 @@ describe('what a repair waits for', () => {
     await expect(node.repair!.run(stop.signal)).rejects.toThrow('stopped');
     await node.log.close();
     const again = await open(disk.afterCrash({ keep: 'none' }), new Peers());
-    expect(again.configuration.kept?.repairing).toEqual({ until: 37 });
+    expect(again.configuration.stored?.repairing).toEqual({ until: 37 });
     await again.repair!.run(forever);
     await expectRepaired(again);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { CommitLog } from '../../src/application/commit-log.js';
+import type { CommitLog } from '../../src/application/ports/commit-log.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import { DiskReserveError, ExpectedOffsetMismatchError } from '../../src/domain/log/errors.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
@@ -121,7 +121,7 @@ describe('three nodes', () => {
   it('hand leadership over before a graceful stop', async () => {
     const group = await groupOfThree();
     const leader = await group.leader();
-    await group.settled(leader.node.handOver());
+    await group.settled(leader.node.giveUpLeadership());
     expect(leader.node.leadership.isLeader).toBe(false);
     const before = group.clock.now();
     const heir = await group.leader();
@@ -208,14 +208,22 @@ describe('a driver', () => {
     const group = await groupOfThree();
     const old = await group.leader();
     const { term } = old.node.leadership.status.hardState;
-    const rival = group.follower().member.id;
+    const otherProducer = group.follower().member.id;
     const lost = old.node.propose(records('lost'));
     lost.catch(() => undefined);
     await Promise.resolve();
     const { index, term: logTerm } = { index: old.node.leadership.lastIndex, term };
     const noop = batchAfter(old, term + 1);
     old.node.receive(
-      message({ type: 'MsgApp', from: rival, to: old.member.id, term: term + 1, index, logTerm, entries: [noop] }),
+      message({
+        type: 'MsgApp',
+        from: otherProducer,
+        to: old.member.id,
+        term: term + 1,
+        index,
+        logTerm,
+        entries: [noop],
+      }),
     );
     await group.until(() => !old.node.leadership.isLeader || old.node.leadership.status.hardState.term > term);
     expect(old.fatal).toEqual([]);

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
-import { emptyConfiguration, peersOf } from '../../src/application/configuration.js';
-import { ConfigurationFile } from '../../src/application/configuration-file.js';
-import { encodeTransfer } from '../../src/application/configuration-json.js';
+import { emptyConfiguration, peersOf } from '../../src/application/configuration/configuration.js';
+import { ConfigurationFile } from '../../src/application/configuration/configuration-file.js';
+import { encodeTransfer } from '../../src/application/configuration/configuration-json.js';
 import { UnavailableError } from '../../src/application/errors.js';
-import { JoinRefusedError } from '../../src/application/joining.js';
-import { leaveCluster } from '../../src/application/leaving.js';
-import { pause } from '../../src/application/pause.js';
+import { JoinRefusedError } from '../../src/application/join/join-cluster.js';
+import { leaveCluster } from '../../src/application/join/leave-cluster.js';
+import { pause } from '../../src/application/waiting/pause.js';
 import type { JoinTransport } from '../../src/application/ports/join-transport.js';
 import { Group, logId, records, rejoin, valuesOf } from './group.js';
 
@@ -37,9 +37,9 @@ describe('a node that was taken out', () => {
 
     expect(await rejoin(group, name)).toEqual({ answered: true, id: 4 });
     expect(await rejoin(group, name)).toEqual({ answered: true, id: 4 });
-    const { current, kept } = await ConfigurationFile.open(group.disk(name).raft, crc32c);
+    const { current, stored } = await ConfigurationFile.open(group.disk(name).raft, crc32c);
     expect(current.members.map(({ id }) => id)).toEqual([1, 2, 3]);
-    expect(peersOf({ current, kept }, 4).map(({ uuid }) => uuid)).not.toContain(`uuid-of-${name}`);
+    expect(peersOf({ current, stored }, 4).map(({ uuid }) => uuid)).not.toContain(`uuid-of-${name}`);
     const back = await group.start(name);
     await group.until(() => back.node.highWatermark === 2);
     expect(await valuesOf(back)).toEqual(['before', 'without it']);

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import type { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
-import { ConfigurationFile } from '../../src/application/configuration-file.js';
+import { ConfigurationFile } from '../../src/application/configuration/configuration-file.js';
 import { CorruptRangeError } from '../../src/domain/log/errors.js';
-import { HardStateFile } from '../../src/domain/log/hard-state.js';
+import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { toIndex } from '../../src/domain/log/offsets.js';
 import { Group, type GroupMember, records, valuesOf } from './group.js';
 import {

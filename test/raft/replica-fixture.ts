@@ -1,8 +1,8 @@
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
-import type { CommitLog } from '../../src/application/commit-log.js';
-import { ConfigurationFile } from '../../src/application/configuration-file.js';
+import type { CommitLog } from '../../src/application/ports/commit-log.js';
+import { ConfigurationFile } from '../../src/application/configuration/configuration-file.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import { startReplica as startFollowing } from '../../src/application/node/start-replica.js';
 import type {
@@ -13,16 +13,16 @@ import type {
   SourceStatus,
 } from '../../src/application/ports/replica-uplink.js';
 import type { Retention } from '../../src/domain/log/retention.js';
-import type { ReplicaCluster } from '../../src/application/replica-cluster.js';
-import type { Replica } from '../../src/application/replica.js';
-import { unlessAborted } from '../../src/application/unless-aborted.js';
+import type { ReplicaCluster } from '../../src/application/replica/replica-cluster.js';
+import type { Replica } from '../../src/application/replica/replica.js';
+import { unlessAborted } from '../../src/application/waiting/unless-aborted.js';
 import type { Directory } from '../../src/domain/log/directory.js';
 import type { Log } from '../../src/domain/log/log.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
 import { storedBytes } from '../../src/domain/log/record-batch.js';
 import { decodeRecord } from '../../src/domain/log/record.js';
 import { forEachRecord } from '../../src/domain/log/records.js';
-import { MemoryLogger } from '../grpc/fixture.js';
+import { MemoryLogger } from '../adapters/grpc/fixture.js';
 import { dataDirectoryOf, Group, type GroupMember, memberOf, records } from './group.js';
 
 /** The members of a group, as replicas reach them: those that run, and neither are cut off nor hang. */
@@ -136,7 +136,7 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
   const answering: { service?: CommitLog } = {};
   const { sources } = settings;
   const configuration = await ConfigurationFile.open(disk.raft, crc32c);
-  if (configuration.kept === undefined) {
+  if (configuration.stored === undefined) {
     const contacts = (sources ?? []).map((name, place) => memberOf(name, place + 1));
     await configuration.write({ id: 0, contacts, history: [], replica: true });
   }
@@ -152,7 +152,7 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
       commitLog: { open: (service) => (answering.service = service) },
       cluster: { open: () => undefined },
     },
-    peerService: { setDesk: () => undefined, setEntries: () => undefined, setReplicas: () => undefined },
+    peerService: { setJoinHandler: () => undefined, setEntries: () => undefined, setReplicas: () => undefined },
     ...{ crc32c, clock, logger, signal: forever },
     random: (n) => Math.floor(random() * n),
     onFatal: (error) => fatal.push(error),

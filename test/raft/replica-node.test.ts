@@ -1,17 +1,17 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { Container } from 'inversify';
 import { memoryDataDirectory } from '../../src/adapters/memory/memory-data-directory.js';
-import { Cluster } from '../../src/application/cluster.js';
-import { CommitLog } from '../../src/application/commit-log.js';
+import { Cluster } from '../../src/application/ports/cluster.js';
+import { CommitLog } from '../../src/application/ports/commit-log.js';
 import { DataDirectory } from '../../src/application/ports/data-directory.js';
 import { Logger } from '../../src/application/ports/logger.js';
-import { WrongRoleError } from '../../src/application/replica-role.js';
+import { WrongRoleError } from '../../src/application/replica/replica-role.js';
 import type { Directory } from '../../src/domain/log/directory.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
 import { ConfigError, resolveConfig } from '../../src/infrastructure/config.js';
 import { createContainer } from '../../src/infrastructure/container.js';
 import { Node, OnFatal } from '../../src/infrastructure/node.js';
-import { MemoryLogger } from '../grpc/fixture.js';
+import { MemoryLogger } from '../adapters/grpc/fixture.js';
 import { records } from './group.js';
 
 const forever = new AbortController().signal;

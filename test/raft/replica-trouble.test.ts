@@ -4,7 +4,7 @@ import { FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
 import { CrashedError } from '../../src/adapters/memory/faulty-disk.js';
 import type { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
-import { ConfigurationFile } from '../../src/application/configuration-file.js';
+import { ConfigurationFile } from '../../src/application/configuration/configuration-file.js';
 import type { Directory } from '../../src/domain/log/directory.js';
 import { CorruptRangeError } from '../../src/domain/log/errors.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
@@ -136,8 +136,8 @@ describe('a replica with damage in a sealed segment, found by a reader', () => {
     expect(running.replica.highWatermark).toBeLessThan(50);
     await group.until(caughtUp(running, leader));
     expect(await valuesAt(running)).toEqual(await valuesOf(leader));
-    expect((await ConfigurationFile.open(disk.raft, crc32c)).kept).toMatchObject({ replica: true });
-    expect((await ConfigurationFile.open(disk.raft, crc32c)).kept?.damagedFrom).toBeUndefined();
+    expect((await ConfigurationFile.open(disk.raft, crc32c)).stored).toMatchObject({ replica: true });
+    expect((await ConfigurationFile.open(disk.raft, crc32c)).stored?.damagedFrom).toBeUndefined();
   });
 
   it('keeps the rest where its source does not have it any more', async () => {

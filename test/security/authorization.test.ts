@@ -5,7 +5,7 @@ import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { Metadata } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ClientTls } from '../../src/client/index.js';
-import { needOfCall } from '../../src/application/access.js';
+import { needOfCall } from '../../src/application/access/access.js';
 import { writeCertificateSet } from '../../src/infrastructure/certificate-set.js';
 import { tell } from '../cluster/deadline.js';
 import { root } from '../foundation/checkout.js';

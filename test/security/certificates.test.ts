@@ -16,7 +16,7 @@ afterEach(() => set.remove());
 
 const certificate = (name: string): X509Certificate => new X509Certificate(readFileSync(set.file(name)));
 
-function again(force: boolean): Promise<{ name: string; kept: boolean }[]> {
+function again(force: boolean): Promise<{ name: string; stored: boolean }[]> {
   return writeCertificateSet({
     directory: set.folder,
     cluster: 'main',
@@ -58,7 +58,7 @@ describe('golog certs init again', () => {
     const before = certificate('ca').fingerprint256;
     rmSync(set.file('server'));
     rmSync(set.file('server-key'));
-    const made = (await again(false)).filter(({ kept }) => !kept).map(({ name }) => name);
+    const made = (await again(false)).filter(({ stored }) => !stored).map(({ name }) => name);
     expect(made).toEqual(['server', 'node-n2']);
     expect(certificate('ca').fingerprint256).toBe(before);
     expect(certificate('node-n2').verify(certificate('ca').publicKey)).toBe(true);
@@ -67,7 +67,7 @@ describe('golog certs init again', () => {
   it('makes all anew only when told so', async () => {
     set = await CertificateSet.own('n1', 'n2');
     const before = certificate('ca').fingerprint256;
-    expect((await again(true)).every(({ kept }) => !kept)).toBe(true);
+    expect((await again(true)).every(({ stored }) => !stored)).toBe(true);
     expect(certificate('ca').fingerprint256).not.toBe(before);
     expect(certificate('node-n1').verify(certificate('ca').publicKey)).toBe(true);
   });

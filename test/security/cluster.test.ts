@@ -7,7 +7,7 @@ import {
   Http2SessionManager,
 } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
-import { identityMetadata } from '../../src/adapters/peer/peer-identity.js';
+import { identityMetadata } from '../../src/adapters/peer/identity/peer-identity.js';
 import type { ClientTls } from '../../src/client/index.js';
 import { Log } from '../../src/gen/log/v1/log_pb.js';
 import { eventually, tell } from '../cluster/deadline.js';

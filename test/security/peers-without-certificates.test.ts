@@ -3,7 +3,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { Metadata } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ClusterClient } from '../../src/client/index.js';
-import { identityMetadata } from '../../src/adapters/peer/peer-identity.js';
+import { identityMetadata } from '../../src/adapters/peer/identity/peer-identity.js';
 import { JoinRequestSchema, PeerService } from '../../src/gen/golog/peer/v1/peer_service_pb.js';
 import { grpcCode } from './callers.js';
 import { CertificateSet } from './certificate-sets.js';

@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { Client } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { tlsCredentials } from '../../src/adapters/peer/index.js';
-import { identityMetadata } from '../../src/adapters/peer/peer-identity.js';
+import { identityMetadata } from '../../src/adapters/peer/identity/peer-identity.js';
 import { certifiedCaller, OutgoingTls } from '../../src/adapters/tls/index.js';
 import { ClusterClient, LogClient } from '../../src/client/index.js';
 import { writeCertificateSet } from '../../src/infrastructure/certificate-set.js';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { CasbinAuthorizer } from '../../src/adapters/acl/index.js';
-import { decideAction } from '../../src/application/access.js';
+import { decideAction } from '../../src/application/access/access.js';
 import { testPolicy } from '../../src/infrastructure/acl-test.js';
 import { watchPolicy } from '../../src/infrastructure/node-policy.js';
 import { OwnTime } from '../cluster/deadline.js';

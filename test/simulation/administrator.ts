@@ -1,5 +1,5 @@
-import { type Cluster, MembershipError } from '../../src/application/cluster.js';
-import type { Configuration } from '../../src/application/configuration.js';
+import { type Cluster, MembershipError } from '../../src/application/ports/cluster.js';
+import type { Configuration } from '../../src/application/configuration/configuration.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import type { Chance } from './chance.js';
 import type { Administration } from './faults.js';

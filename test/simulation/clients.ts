@@ -1,4 +1,4 @@
-import type { ReadFrom, ReadResult } from '../../src/application/commit-log.js';
+import type { ReadFrom, ReadResult } from '../../src/application/ports/commit-log.js';
 import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../src/application/errors.js';
 import {
   CorruptRangeError,

@@ -1,4 +1,4 @@
-import type { CommitLog } from '../../src/application/commit-log.js';
+import type { CommitLog } from '../../src/application/ports/commit-log.js';
 import type { Machine } from './machine.js';
 import type { SimulatedProcess } from './simulated-process.js';
 import type { World } from './world.js';

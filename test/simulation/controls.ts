@@ -1,6 +1,6 @@
-import type { RaftNode } from '../../src/application/raft-node.js';
-import type { RaftNodeOptions } from '../../src/application/raft-options.js';
-import type { HardStateFile } from '../../src/domain/log/hard-state.js';
+import type { RaftNode } from '../../src/application/raft/raft-node.js';
+import type { RaftNodeOptions } from '../../src/application/raft/raft-options.js';
+import type { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { message, type Message } from '../../src/domain/raft/message.js';
 import type { FaultKind } from './faults.js';
 import type { Run } from './run.js';

@@ -1,6 +1,6 @@
 import type { Quarantine } from '../../src/domain/log/recovery.js';
 import { storeBaseOffset } from '../../src/domain/log/file-names.js';
-import type { Seal } from '../../src/domain/log/record-batch.js';
+import type { BatchChecksum } from '../../src/domain/log/record-batch.js';
 import { decodeStoreHeader, firstBatchPosition } from '../../src/domain/log/store-header.js';
 import type { SimulatedDisk } from './simulated-disk.js';
 import { scanStores, storedRanges, type StoredRange } from './stored-entries.js';
@@ -23,7 +23,7 @@ export class DiskRot {
 
   constructor(
     private readonly disk: SimulatedDisk,
-    private readonly seal: Seal,
+    private readonly checksum: BatchChecksum,
   ) {}
 
   /** As of the last look: some of what was stored here may be gone. */
@@ -50,7 +50,11 @@ export class DiskRot {
       if (storeBaseOffset(name) === undefined) continue;
       const file = await log.open(name);
       const bytes = await file.read(0, await file.size());
-      found.push({ name, length: bytes.length, ranges: storedRanges(bytes, this.seal, this.restored(name, bytes)) });
+      found.push({
+        name,
+        length: bytes.length,
+        ranges: storedRanges(bytes, this.checksum, this.restored(name, bytes)),
+      });
     }
     return found;
   }
@@ -84,8 +88,8 @@ export class DiskRot {
     const log = await this.disk.root.subdirectory('log');
     for (const { name, length } of await this.stores()) {
       const bytes = await (await log.open(name)).read(0, length);
-      const end = storedRanges(bytes, this.seal).at(-1)?.to ?? firstBatchPosition;
-      if (length !== end || decodeStoreHeader(bytes, name, this.seal) === undefined) return false;
+      const end = storedRanges(bytes, this.checksum).at(-1)?.to ?? firstBatchPosition;
+      if (length !== end || decodeStoreHeader(bytes, name, this.checksum) === undefined) return false;
     }
     this.#damages = [];
     return !this.repairing;
@@ -103,7 +107,7 @@ export class DiskRot {
 
   /** All entries that the stores hold, with what rot hit as it was before. */
   async entries(verified: boolean): ReturnType<typeof scanStores> {
-    return scanStores(await this.disk.root.subdirectory('log'), this.seal, verified, this.restored);
+    return scanStores(await this.disk.root.subdirectory('log'), this.checksum, verified, this.restored);
   }
 
   /**

@@ -1,15 +1,15 @@
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
-import type { Cluster } from '../../src/application/cluster.js';
-import type { CommitLog } from '../../src/application/commit-log.js';
+import type { Cluster } from '../../src/application/ports/cluster.js';
+import type { CommitLog } from '../../src/application/ports/commit-log.js';
 import type { MemberSettings, NodeDependencies } from '../../src/application/node/node-dependencies.js';
 import { type MemberWork, startMember } from '../../src/application/node/start-member.js';
 import { type ReplicaWork, startReplica } from '../../src/application/node/start-replica.js';
 import type { StartedNode } from '../../src/application/node/started-node.js';
 import type { Logger } from '../../src/application/ports/logger.js';
-import { RaftNode } from '../../src/application/raft-node.js';
-import type { RaftNodeOptions } from '../../src/application/raft-options.js';
+import { RaftNode } from '../../src/application/raft/raft-node.js';
+import type { RaftNodeOptions } from '../../src/application/raft/raft-options.js';
 import { Log } from '../../src/domain/log/log.js';
-import type { Seal } from '../../src/domain/log/record-batch.js';
+import type { BatchChecksum } from '../../src/domain/log/record-batch.js';
 import { toIndex } from '../../src/domain/log/offsets.js';
 import type { Chance } from './chance.js';
 import type { DiskRot } from './disk-rot.js';
@@ -29,7 +29,7 @@ export interface Surroundings {
   readonly world: World;
   readonly network: Network;
   readonly witness: Witness;
-  readonly seal: Seal;
+  readonly checksum: BatchChecksum;
   /** Changes what a process is built of: how negative controls get their bug. */
   readonly tamper: (options: RaftNodeOptions) => RaftNodeOptions;
   /** Nodes run Raft without a repair. */
@@ -96,7 +96,7 @@ export class Life {
 
   async #start(): Promise<StartedNode> {
     const { around, process, listener, chance, uuid, settings, isReplica, disk, onFatal } = this.options;
-    const { network, seal } = around;
+    const { network, checksum } = around;
     const root = disk.directoryFor(process);
     const transport = new SimulatedTransport(network, listener);
     const deps: NodeDependencies = {
@@ -104,7 +104,7 @@ export class Life {
       directory: {
         path: undefined,
         nodeId: uuid,
-        logId: seal.logId,
+        logId: checksum.logId,
         // All clusters of a run have the same log: two of them would be told from one by what they commit.
         adoptLogId: () => Promise.resolve(),
         raft: await root.subdirectory('raft'),
@@ -117,7 +117,7 @@ export class Life {
         cluster: { open: (cluster) => (listener.cluster = cluster) },
       },
       peerService: {
-        setDesk: (desk) => (listener.joinDesk = desk),
+        setJoinHandler: (desk) => (listener.joinHandler = desk),
         setEntries: (desk) => (listener.entries = desk),
         setReplicas: (desk) => (listener.replicas = desk),
       },
@@ -130,7 +130,7 @@ export class Life {
       openLog: (...how) => this.#openLog(...how),
     };
     if (isReplica) {
-      const replica = await startReplica({ ...deps, uplink: () => new SimulatedUplink(transport, seal) });
+      const replica = await startReplica({ ...deps, uplink: () => new SimulatedUplink(transport, checksum) });
       this.replica = replica.work.consensus;
       around.world.mark('replica started');
       return replica;
@@ -141,7 +141,7 @@ export class Life {
       joinTransport: transport,
       peerTransport: () => transport,
       entrySource: (id) =>
-        new SimulatedEntrySource(transport, listener, id, seal, chance.fork(`${process.name} source`)),
+        new SimulatedEntrySource(transport, listener, id, checksum, chance.fork(`${process.name} source`)),
       startRaft: (options) => this.#startRaft(options),
     });
     this.member = member.work;

@@ -1,10 +1,10 @@
 import type { AfterCrashOptions, FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
-import type { Cluster } from '../../src/application/cluster.js';
-import type { CommitLog } from '../../src/application/commit-log.js';
-import { JoinRefusedError } from '../../src/application/joining.js';
+import type { Cluster } from '../../src/application/ports/cluster.js';
+import type { CommitLog } from '../../src/application/ports/commit-log.js';
+import { JoinRefusedError } from '../../src/application/join/join-cluster.js';
 import type { MemberSettings } from '../../src/application/node/node-dependencies.js';
-import type { RaftNode } from '../../src/application/raft-node.js';
-import type { RaftNodeOptions } from '../../src/application/raft-options.js';
+import type { RaftNode } from '../../src/application/raft/raft-node.js';
+import type { RaftNodeOptions } from '../../src/application/raft/raft-options.js';
 import { isNoSpaceError } from '../../src/domain/log/directory.js';
 import { CorruptRangeError } from '../../src/domain/log/errors.js';
 import type { Log } from '../../src/domain/log/log.js';
@@ -65,7 +65,7 @@ export class Machine implements Watched {
   ) {
     this.#chance = around.world.chance.fork(name);
     this.disk = new SimulatedDisk(this.#chance.fork('disk'));
-    this.rot = new DiskRot(this.disk, around.seal);
+    this.rot = new DiskRot(this.disk, around.checksum);
     this.address = `${name}:8400`;
     this.uuid = uuidOf(name, 1);
   }
@@ -231,11 +231,11 @@ export class Machine implements Watched {
     };
   }
 
-  #runsRaft({ id, configuration: { kept } }: RaftNodeOptions): void {
+  #runsRaft({ id, configuration: { stored } }: RaftNodeOptions): void {
     const { world } = this.around;
     const before = this.#id;
     this.#id = id;
-    const wasAlone = kept?.contacts.length === 0;
+    const wasAlone = stored?.contacts.length === 0;
     if (before !== undefined && id > before) world.mark('rejoined under a new id');
     else if (before === undefined && !wasAlone) world.mark('a node joined');
     else if (before === undefined)

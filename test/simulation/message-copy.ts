@@ -1,10 +1,10 @@
-import { entryOfBatch } from '../../src/application/batch-entry.js';
-import { parseBatch, storedBytes, type RecordBatch, type Seal } from '../../src/domain/log/record-batch.js';
+import { entryOfBatch } from '../../src/application/raft/batch-entry.js';
+import { parseBatch, storedBytes, type RecordBatch, type BatchChecksum } from '../../src/domain/log/record-batch.js';
 import type { Message } from '../../src/domain/raft/message.js';
 import { InvariantError } from './world.js';
 
 /** The message as it is at the other end of a wire: nothing of it is shared with the one that was sent. */
-export function copyMessage(sent: Message, seal: Seal): Message {
+export function copyMessage(sent: Message, checksum: BatchChecksum): Message {
   return {
     ...sent,
     entries: sent.entries.map((entry) => {
@@ -13,7 +13,7 @@ export function copyMessage(sent: Message, seal: Seal): Message {
         return { ...entry, data: entry.data.slice() };
       if (entry.batch === undefined)
         throw new InvariantError('I2', `entry ${entry.index} of a ${sent.type} was sent without its batch`);
-      const copy = entryOfBatch(copyBatch(entry.batch, seal));
+      const copy = entryOfBatch(copyBatch(entry.batch, checksum));
       if (copy.index !== entry.index || copy.term !== entry.term || copy.type !== entry.type)
         throw new InvariantError('I2', `entry ${entry.index} of term ${entry.term} was sent with another's batch`);
       return copy;
@@ -25,11 +25,11 @@ export function copyMessage(sent: Message, seal: Seal): Message {
 }
 
 /** Through its stored bytes, verified: in a buffer of its own. */
-export function copyBatch(batch: RecordBatch, seal: Seal): RecordBatch {
+export function copyBatch(batch: RecordBatch, checksum: BatchChecksum): RecordBatch {
   const bytes = new Uint8Array(storedBytes(batch));
   bytes.set(batch.header);
   bytes.set(batch.payload, batch.header.length);
-  const copy = parseBatch(bytes, 0, bytes.length, seal);
+  const copy = parseBatch(bytes, 0, bytes.length, checksum);
   if (typeof copy === 'string') throw new InvariantError('I11', `batch ${batch.index} was sent with a ${copy}`);
   return copy;
 }

@@ -1,9 +1,9 @@
 import type { PeerReceiver } from '../../src/application/ports/peer-transport.js';
-import type { Cluster } from '../../src/application/cluster.js';
-import type { EntryDesk } from '../../src/application/ports/entry-source.js';
-import type { JoinDesk } from '../../src/application/ports/join-transport.js';
-import type { ReplicaDesk } from '../../src/application/ports/replica-uplink.js';
-import type { Seal } from '../../src/domain/log/record-batch.js';
+import type { Cluster } from '../../src/application/ports/cluster.js';
+import type { EntryHandler } from '../../src/application/ports/entry-source.js';
+import type { JoinHandler } from '../../src/application/ports/join-transport.js';
+import type { ReplicaHandler } from '../../src/application/ports/replica-uplink.js';
+import type { BatchChecksum } from '../../src/domain/log/record-batch.js';
 import type { Message } from '../../src/domain/raft/message.js';
 import type { Chance } from './chance.js';
 import { copyMessage, describeMessage } from './message-copy.js';
@@ -43,9 +43,9 @@ export interface Listener {
   readonly heard: Map<number, string>;
   receiver?: PeerReceiver;
   cluster?: Cluster;
-  joinDesk?: JoinDesk;
-  entries?: EntryDesk;
-  replicas?: ReplicaDesk;
+  joinHandler?: JoinHandler;
+  entries?: EntryHandler;
+  replicas?: ReplicaHandler;
   gossip?: SimulatedGossip;
 }
 
@@ -74,7 +74,7 @@ export class Network {
   constructor(
     private readonly world: World,
     private readonly chance: Chance,
-    private readonly seal: Seal,
+    private readonly checksum: BatchChecksum,
   ) {}
 
   listen(listener: Listener): void {
@@ -114,7 +114,7 @@ export class Network {
   send(from: Listener, address: string, message: Message, onLost: () => void): void {
     this.onSend(message, from.machine);
     if (message.type === 'MsgVoteResp' && !message.reject) this.onVote(from.machine);
-    const copy = copyMessage(message, this.seal);
+    const copy = copyMessage(message, this.checksum);
     const lane = copy.type === 'MsgApp' || copy.type === 'MsgSnap' ? 'bulk' : 'control';
     const label = describeMessage(copy);
     const deliver = (to: Listener): void => {

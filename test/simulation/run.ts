@@ -1,6 +1,6 @@
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
-import { type Configuration, emptyConfiguration } from '../../src/application/configuration.js';
-import type { Seal } from '../../src/domain/log/record-batch.js';
+import { type Configuration, emptyConfiguration } from '../../src/application/configuration/configuration.js';
+import type { BatchChecksum } from '../../src/domain/log/record-batch.js';
 import { CarefulProducer, Follower, Producer, Reader, type ClientSurroundings } from './clients.js';
 import type { Control } from './controls.js';
 import { Faults, type FaultKind } from './faults.js';
@@ -51,7 +51,7 @@ class Run {
   readonly history = new History();
   readonly network: Network;
   readonly machines: readonly Machine[];
-  readonly #seal: Seal = { crc32c, logId: Uint8Array.from({ length: 16 }, (_, place) => 0x51 + place) };
+  readonly #checksum: BatchChecksum = { crc32c, logId: Uint8Array.from({ length: 16 }, (_, place) => 0x51 + place) };
   readonly #administrator: Administrator;
   readonly #producers: Producer[] = [];
   readonly #readers: (Reader | Follower)[] = [];
@@ -60,12 +60,12 @@ class Run {
     const { control } = options;
     const world = (this.world = new World(options.seed));
     const chance = world.chance.fork('cluster');
-    this.network = new Network(world, world.chance.fork('network'), this.#seal);
+    this.network = new Network(world, world.chance.fork('network'), this.#checksum);
     const around: Surroundings = {
       world,
       network: this.network,
       witness: this.witness,
-      seal: this.#seal,
+      checksum: this.#checksum,
       forgetsDamage: control?.forgetsDamage === true,
       tamper: (raftNodeOptions) => control?.tamper?.(raftNodeOptions) ?? raftNodeOptions,
       tamperNode: (node) => control?.tamperNode?.(node) ?? node,
@@ -228,7 +228,7 @@ class Run {
       const { mirror, highWatermark } = machine;
       if (mirror === undefined || mirror.dropping || highWatermark === undefined) continue;
       const stored = final
-        ? await scanStores(await machine.rawLog(), this.#seal, true)
+        ? await scanStores(await machine.rawLog(), this.#checksum, true)
         : await machine.rot.entries(true);
       const byIndex = new Map(stored.map((entry) => [entry.index, entry]));
       for (let index = mirror.firstIndex; ; index++) {

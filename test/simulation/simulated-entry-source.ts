@@ -1,8 +1,8 @@
 import { UnavailableError } from '../../src/application/errors.js';
 import type { EntrySource, LogEnd } from '../../src/application/ports/entry-source.js';
 import type { Peer } from '../../src/application/ports/peer-transport.js';
-import { unlessAborted } from '../../src/application/unless-aborted.js';
-import type { RecordBatch, Seal } from '../../src/domain/log/record-batch.js';
+import { unlessAborted } from '../../src/application/waiting/unless-aborted.js';
+import type { RecordBatch, BatchChecksum } from '../../src/domain/log/record-batch.js';
 import type { Chance } from './chance.js';
 import { copyBatch } from './message-copy.js';
 import type { Listener } from './network.js';
@@ -21,7 +21,7 @@ export class SimulatedEntrySource implements EntrySource {
     private readonly own: Listener,
     /** This node's Raft id. */
     private readonly id: number,
-    private readonly seal: Seal,
+    private readonly checksum: BatchChecksum,
     private readonly chance: Chance,
   ) {}
 
@@ -49,7 +49,8 @@ export class SimulatedEntrySource implements EntrySource {
       const upTo = Math.min(until, next + this.chance.between(1, entriesMax));
       const asked = this.#ask(peer, `entries ${next} to ${upTo}`, async ({ entries }) => {
         if (entries === undefined) return undefined;
-        for await (const batches of entries.read(next, upTo)) return batches.map((each) => copyBatch(each, this.seal));
+        for await (const batches of entries.read(next, upTo))
+          return batches.map((each) => copyBatch(each, this.checksum));
         return [];
       });
       const batches = await unlessAborted(signal, asked);

@@ -1,4 +1,4 @@
-import type { Cluster } from '../../src/application/cluster.js';
+import type { Cluster } from '../../src/application/ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
 import type { Joiner, JoinAnswer, JoinTransport } from '../../src/application/ports/join-transport.js';
@@ -74,7 +74,7 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
 
   async ask(rpcAddr: string, joiner: Joiner): Promise<JoinAnswer> {
     try {
-      return await this.call(rpcAddr, 'join', ({ joinDesk }) => joinDesk?.admit(joiner));
+      return await this.call(rpcAddr, 'join', ({ joinHandler }) => joinHandler?.admit(joiner));
     } catch (error) {
       throw error instanceof OutcomeUnknownError ? new UnavailableError(error.message) : error;
     }

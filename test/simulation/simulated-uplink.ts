@@ -1,11 +1,11 @@
-import type { Cluster } from '../../src/application/cluster.js';
-import type { Member } from '../../src/application/configuration.js';
+import type { Cluster } from '../../src/application/ports/cluster.js';
+import type { Member } from '../../src/application/configuration/configuration.js';
 import { UnavailableError } from '../../src/application/errors.js';
 import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
 import type { Contact, FollowFrom, ReplicaUplink, SourceNews } from '../../src/application/ports/replica-uplink.js';
-import { unlessAborted } from '../../src/application/unless-aborted.js';
+import { unlessAborted } from '../../src/application/waiting/unless-aborted.js';
 import type { Offset } from '../../src/domain/log/offsets.js';
-import type { Records, Seal } from '../../src/domain/log/record-batch.js';
+import type { Records, BatchChecksum } from '../../src/domain/log/record-batch.js';
 import { copyBatch } from './message-copy.js';
 import type { Listener } from './network.js';
 import type { SimulatedTransport } from './simulated-transport.js';
@@ -15,7 +15,7 @@ import { InvariantError } from './world.js';
 export class SimulatedUplink implements ReplicaUplink {
   constructor(
     private readonly transport: SimulatedTransport,
-    private readonly seal: Seal,
+    private readonly checksum: BatchChecksum,
   ) {}
 
   async *follow(source: Contact, from: FollowFrom, signal: AbortSignal): AsyncGenerator<SourceNews, void, void> {
@@ -29,7 +29,7 @@ export class SimulatedUplink implements ReplicaUplink {
         });
         const { done, value } = await unlessAborted(signal, next);
         if (done === true) return;
-        yield { ...value, batches: value.batches.map((batch) => copyBatch(batch, this.seal)) };
+        yield { ...value, batches: value.batches.map((batch) => copyBatch(batch, this.checksum)) };
       }
     } finally {
       // The member learns of it when it writes next.

@@ -6,7 +6,7 @@ import {
   parseBatchHeader,
   type BatchHeader,
   type RecordBatch,
-  type Seal,
+  type BatchChecksum,
 } from '../../src/domain/log/record-batch.js';
 import { forEachRecord } from '../../src/domain/log/records.js';
 import { storeHeaderBytes } from '../../src/domain/log/store-header.js';
@@ -53,10 +53,10 @@ export interface StoredRange {
 }
 
 /** The intact batches of a store, as it is or as it was before rot came over it, up to the first that is not. */
-export function storedRanges(bytes: Uint8Array, seal: Seal, before?: Uint8Array): StoredRange[] {
+export function storedRanges(bytes: Uint8Array, checksum: BatchChecksum, before?: Uint8Array): StoredRange[] {
   const ranges: StoredRange[] = [];
   for (let at = storeHeaderBytes; at < bytes.length;) {
-    const header = headerAt(bytes, at, seal) ?? (before && headerAt(before, at, seal));
+    const header = headerAt(bytes, at, checksum) ?? (before && headerAt(before, at, checksum));
     if (header === undefined) break;
     const to = at + batchHeaderBytes + header.payloadLength;
     ranges.push({ index: header.index, from: at, to });
@@ -66,10 +66,10 @@ export function storedRanges(bytes: Uint8Array, seal: Seal, before?: Uint8Array)
 }
 
 /** Of the batch that ends within the bytes; with a seal, of one that is intact. */
-function headerAt(bytes: Uint8Array, at: number, seal: Seal | undefined): BatchHeader | undefined {
+function headerAt(bytes: Uint8Array, at: number, checksum: BatchChecksum | undefined): BatchHeader | undefined {
   const header = parseBatchHeader(bytes, at);
   if (typeof header === 'string' || at + batchHeaderBytes + header.payloadLength > bytes.length) return undefined;
-  return seal === undefined || batchIsIntact(header, bytes, at, seal) ? header : undefined;
+  return checksum === undefined || batchIsIntact(header, bytes, at, checksum) ? header : undefined;
 }
 
 /**
@@ -79,7 +79,7 @@ function headerAt(bytes: Uint8Array, at: number, seal: Seal | undefined): BatchH
  */
 export async function scanStores(
   directory: FaultyDirectory,
-  seal: Seal,
+  checksum: BatchChecksum,
   verified: boolean,
   restored: (name: string, bytes: Uint8Array) => Uint8Array | undefined = () => undefined,
 ): Promise<StoredEntry[]> {
@@ -91,8 +91,8 @@ export async function scanStores(
     const before = restored(name, found);
     for (let at = storeHeaderBytes; at < found.length;) {
       let bytes = found;
-      let header = headerAt(bytes, at, verified || before !== undefined ? seal : undefined);
-      if (header === undefined && before !== undefined) header = headerAt((bytes = before), at, seal);
+      let header = headerAt(bytes, at, verified || before !== undefined ? checksum : undefined);
+      if (header === undefined && before !== undefined) header = headerAt((bytes = before), at, checksum);
       if (header === undefined) break;
       const end = at + batchHeaderBytes + header.payloadLength;
       if (isNext(header, entries.at(-1)))

@@ -2,7 +2,7 @@ import type { StatusObject } from '@grpc/grpc-js';
 import { Metadata, status as grpcCodes } from '@grpc/grpc-js';
 import { UnavailableError } from '../../application/errors.js';
 import type { Logger } from '../../application/ports/logger.js';
-import { statusOf } from '../../application/status.js';
+import { statusOf } from '../../application/error-status.js';
 import { richStatusBytes } from './error-details.js';
 
 /** `logStartOffset` → `golog-log-start-offset`. */

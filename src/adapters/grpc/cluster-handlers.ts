@@ -8,9 +8,9 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { status as grpcCodes } from '@grpc/grpc-js';
-import type { Cluster } from '../../application/cluster.js';
-import { watchCluster } from '../../application/cluster-watch.js';
-import { memberNameOrThrow, rpcAddrOrThrow } from '../../application/member-names.js';
+import type { Cluster } from '../../application/ports/cluster.js';
+import { watchCluster } from '../../application/cluster/cluster-watch.js';
+import { memberNameOrThrow, rpcAddrOrThrow } from '../../application/configuration/member-names.js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
 import {

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { type AddressInfo, type Server, type Socket, createServer } from 'node:net';
-import { anonymous, type Caller } from '../../application/access.js';
+import { anonymous, type Caller } from '../../application/access/access.js';
 
 /** HTTP/2's connection preface (RFC 9113 §3.4). */
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');

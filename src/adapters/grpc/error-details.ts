@@ -1,6 +1,6 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { status as grpcCodes } from '@grpc/grpc-js';
-import type { Status } from '../../application/status.js';
+import type { Status } from '../../application/error-status.js';
 
 /** The domain of golog's `ErrorInfo`; its reason is the canonical code. */
 const errorDomain = 'golog.v1';

@@ -1,5 +1,5 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
-import type { CommitLog, ReadResult } from '../../application/commit-log.js';
+import type { CommitLog, ReadResult } from '../../application/ports/commit-log.js';
 import type { FailCall } from './call-errors.js';
 import { callSignal } from './call-signal.js';
 import type { ReadPlan } from './requests.js';

@@ -2,11 +2,11 @@ import { setMaxListeners } from 'node:events';
 import type { DescService } from '@bufbuild/protobuf';
 import type { Metadata, ServerInterceptingCallInterface, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
-import { type Access, anonymous, type Caller } from '../../application/access.js';
-import type { CallQuota } from '../../application/call-quota.js';
-import { streamGateOptions } from '../../application/stream-gate.js';
-import type { Cluster } from '../../application/cluster.js';
-import type { CommitLog } from '../../application/commit-log.js';
+import { type Access, anonymous, type Caller } from '../../application/access/access.js';
+import type { CallQuota } from '../../application/access/call-quota.js';
+import { streamSchedulerOptions } from '../../application/access/stream-scheduler.js';
+import type { Cluster } from '../../application/ports/cluster.js';
+import type { CommitLog } from '../../application/ports/commit-log.js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { defaultRecordLimits } from '../../domain/log/records.js';
@@ -63,7 +63,7 @@ export interface GrpcServerOptions {
  * A service of another adapter, served beside the listener's own. Its handlers take and give bytes. Its messages may
  * have up to 20 MiB, and its streams are its owner's to end: `close` leaves them alone for as long as the grace lasts.
  */
-export interface GuestService {
+export interface PeerService {
   readonly descriptor: DescService;
   readonly implementation: UntypedServiceImplementation;
   /** Told who makes a call before its handler is, which gets the same metadata. */
@@ -124,7 +124,7 @@ export class GrpcServer {
     private readonly logger: Logger,
     /** Without it there is no ClusterService; the clock paces its watchers. */
     administration?: { readonly cluster: Cluster; readonly clock: Clock },
-    guests: readonly GuestService[] = [],
+    guests: readonly PeerService[] = [],
   ) {
     const { batchBytesMax = defaultRecordLimits.batchBytesMax } = options;
     const limits = { recordBytesMax: batchBytesMax, batchBytesMax };
@@ -175,7 +175,7 @@ export class GrpcServer {
     addReflection(this.#server, files);
     limitHeaders(this.#server);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
-    spreadStreams(this.#server, streamGateOptions(options.quota));
+    spreadStreams(this.#server, streamSchedulerOptions(options.quota));
     limitBursts(this.#server, streamsPerTurn * concurrentStreamsMax);
     widenWindows(this.#server, guestPaths, ({ socket }) => this.#mayBePeer(this.#listener.callerOf(socket)));
     this.#listener = new ConnectionListener(
@@ -227,7 +227,7 @@ export class GrpcServer {
   #guarded(
     { path, requestStream, responseStream }: CalledMethod,
     call: PipelinedCall,
-    guest: GuestService | undefined,
+    guest: PeerService | undefined,
   ): GuardedCall | PipelinedCall {
     const { access } = this.options;
     if (access === undefined || access.passes(path)) return call;

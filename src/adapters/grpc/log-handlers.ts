@@ -6,7 +6,7 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { status as grpcCodes } from '@grpc/grpc-js';
-import type { CommitLog, ReadResult } from '../../application/commit-log.js';
+import type { CommitLog, ReadResult } from '../../application/ports/commit-log.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import type { Records } from '../../domain/log/record-batch.js';

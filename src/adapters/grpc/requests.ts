@@ -1,7 +1,7 @@
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { fromBinary } from '@bufbuild/protobuf';
 import type { Timestamp } from '@bufbuild/protobuf/wkt';
-import type { CommitLog, ReadFrom, ReadOptions } from '../../application/commit-log.js';
+import type { CommitLog, ReadFrom, ReadOptions } from '../../application/ports/commit-log.js';
 import { ExpectedOffsetMismatchError, InvalidInputError, OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import type { EpochMs, Offset } from '../../domain/log/offsets.js';
 import { toEpochMs, toOffset } from '../../domain/log/offsets.js';

@@ -1,5 +1,5 @@
 import type { AppendReceipt } from '../../application/ports/consensus.js';
-import type { ReadResult } from '../../application/commit-log.js';
+import type { ReadResult } from '../../application/ports/commit-log.js';
 import type { EpochMs, Offset } from '../../domain/log/offsets.js';
 import type { RecordBatch } from '../../domain/log/record-batch.js';
 import { forEachRecord } from '../../domain/log/records.js';

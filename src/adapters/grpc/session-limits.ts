@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { constants, type Http2Server, type Http2Stream, type Http2Session, type ServerHttp2Stream } from 'node:http2';
 import { Duplex } from 'node:stream';
 import type { Server, ServerInterceptingCallInterface } from '@grpc/grpc-js';
-import { StreamGate, type StreamGateOptions } from '../../application/stream-gate.js';
+import { StreamScheduler, type StreamSchedulerOptions } from '../../application/access/stream-scheduler.js';
 
 /**
  * What grpc-js has no options for, set on the objects inside it. Where a release of grpc-js names them otherwise,
@@ -68,13 +68,13 @@ export function limitBursts(server: Server, streamsPerTurnMax: number): void {
  * Has the server begin to serve so many streams in one turn of the event loop, and the others later; ends the session of
  * one whose address has too many waiting. Before there is a session.
  */
-export function spreadStreams(server: Server, options: StreamGateOptions): void {
+export function spreadStreams(server: Server, options: StreamSchedulerOptions): void {
   for (const http2Server of http2ServersOf(server)) {
     const listeners = http2Server.listeners('stream');
     const serve = (begun: readonly [ServerHttp2Stream, ...unknown[]]): void => {
       if (!begun[0].destroyed) for (const listener of listeners) Reflect.apply(listener, http2Server, begun);
     };
-    const gate = new StreamGate(options, serve, setImmediate);
+    const gate = new StreamScheduler(options, serve, setImmediate);
     http2Server.removeAllListeners('stream').on('stream', (...begun) => {
       const [stream] = begun;
       const { session } = stream;

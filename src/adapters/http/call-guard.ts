@@ -1,5 +1,5 @@
 import { createContextKey, type Interceptor } from '@connectrpc/connect';
-import { type Access, anonymous, type Caller } from '../../application/access.js';
+import { type Access, anonymous, type Caller } from '../../application/access/access.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { toConnectError } from './connect-errors.js';
 

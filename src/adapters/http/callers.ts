@@ -1,6 +1,6 @@
 import type { Http2Session } from 'node:http2';
 import type { Socket } from 'node:net';
-import { anonymous, type Caller } from '../../application/access.js';
+import { anonymous, type Caller } from '../../application/access/access.js';
 import { type HttpRequest, isHttp2 } from './http-message.js';
 
 /** Whose certificate could not be found again: it may not do what needs one. */

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { ClusterStatus } from '../../application/cluster.js';
+import type { ClusterStatus } from '../../application/ports/cluster.js';
 import type { ClusterStatusSchema } from '../../gen/golog/v1/cluster_service_pb.js';
 import { GossipStatus, MemberRole, MemberState } from '../../gen/golog/v1/cluster_service_pb.js';
 

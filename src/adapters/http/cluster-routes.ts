@@ -1,7 +1,7 @@
 import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
-import type { Cluster } from '../../application/cluster.js';
-import { watchCluster } from '../../application/cluster-watch.js';
-import { memberNameOrThrow, rpcAddrOrThrow } from '../../application/member-names.js';
+import type { Cluster } from '../../application/ports/cluster.js';
+import { watchCluster } from '../../application/cluster/cluster-watch.js';
+import { memberNameOrThrow, rpcAddrOrThrow } from '../../application/configuration/member-names.js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { ClusterService } from '../../gen/golog/v1/cluster_service_pb.js';

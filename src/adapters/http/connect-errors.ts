@@ -1,7 +1,7 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Logger } from '../../application/ports/logger.js';
-import { type Status, type StatusCode, statusOf } from '../../application/status.js';
+import { type Status, type StatusCode, statusOf } from '../../application/error-status.js';
 import { leaderHeader } from './problem.js';
 
 const codes: Record<StatusCode, Code> = {

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
-import type { CommitLog, ReadOptions, ReadResult } from '../../application/commit-log.js';
+import type { CommitLog, ReadOptions, ReadResult } from '../../application/ports/commit-log.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import type { Offset } from '../../domain/log/offsets.js';

@@ -2,13 +2,13 @@ import { setMaxListeners } from 'node:events';
 import { type Server as Http1Server, createServer as createHttp1Server } from 'node:http';
 import { type Http2Server, createServer as createHttp2Server } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { Cluster } from '../../application/cluster.js';
-import type { CommitLog } from '../../application/commit-log.js';
+import type { Cluster } from '../../application/ports/cluster.js';
+import type { CommitLog } from '../../application/ports/commit-log.js';
 import { UnavailableError } from '../../application/errors.js';
-import { streamGateOptions } from '../../application/stream-gate.js';
+import { streamSchedulerOptions } from '../../application/access/stream-scheduler.js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
-import type { Caller } from '../../application/access.js';
+import type { Caller } from '../../application/access/access.js';
 import { Callers } from './callers.js';
 import { clusterRoutes } from './cluster-routes.js';
 import { connectRoutes } from './connect-routes.js';
@@ -127,7 +127,7 @@ export class HttpServer {
       this.#sessions.keep(session);
     });
     server.on('sessionError', () => undefined);
-    spreadStreams(server, streamGateOptions(quota));
+    spreadStreams(server, streamSchedulerOptions(quota));
     return server;
   }
 

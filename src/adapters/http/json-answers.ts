@@ -1,6 +1,6 @@
 import { create, type DescMessage, type MessageShape, toJson } from '@bufbuild/protobuf';
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
-import type { ReadResult } from '../../application/commit-log.js';
+import type { ReadResult } from '../../application/ports/commit-log.js';
 import { decodeRecordInSteps } from '../../domain/log/record.js';
 import type { RecordBatch } from '../../domain/log/record-batch.js';
 import { recordsOf } from '../../domain/log/records.js';

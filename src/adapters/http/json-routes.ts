@@ -1,4 +1,4 @@
-import type { CommitLog } from '../../application/commit-log.js';
+import type { CommitLog } from '../../application/ports/commit-log.js';
 import { InvalidInputError, OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import { encodeRecord } from '../../domain/log/record.js';
 import { type RecordLimits, frameRecords, recordsOf } from '../../domain/log/records.js';

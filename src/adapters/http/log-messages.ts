@@ -1,7 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
-import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from '../../application/commit-log.js';
+import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from '../../application/ports/commit-log.js';
 import type { AppendReceipt } from '../../application/ports/consensus.js';
 import { ExpectedOffsetMismatchError, InvalidInputError, OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import { type EpochMs, type Offset, toEpochMs, toOffset } from '../../domain/log/offsets.js';

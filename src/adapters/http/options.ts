@@ -1,5 +1,5 @@
-import type { Access } from '../../application/access.js';
-import type { CallQuota } from '../../application/call-quota.js';
+import type { Access } from '../../application/access/access.js';
+import type { CallQuota } from '../../application/access/call-quota.js';
 import { type RecordLimits, defaultRecordLimits } from '../../domain/log/records.js';
 import type { Secure } from './port-listener.js';
 

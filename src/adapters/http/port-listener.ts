@@ -1,6 +1,6 @@
 import { type AddressInfo, type Server, type Socket, createServer } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { anonymous, type Caller } from '../../application/access.js';
+import { anonymous, type Caller } from '../../application/access/access.js';
 
 /** HTTP/2's connection preface (RFC 9113 §3.4). No HTTP/1.1 request begins like it: there is no method PRI. */
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');

@@ -1,4 +1,4 @@
-import { type Status, type StatusCode, statusOf } from '../../application/status.js';
+import { type Status, type StatusCode, statusOf } from '../../application/error-status.js';
 import { type HttpRequest, type HttpResponse, respond } from './http-message.js';
 
 /** An error of HTTP itself (no such path, a body that never came), told as RFC 9457 `application/problem+json`. */

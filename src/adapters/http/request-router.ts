@@ -1,7 +1,7 @@
-import { type Access, type Caller, needOfCall } from '../../application/access.js';
+import { type Access, type Caller, needOfCall } from '../../application/access/access.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { OverloadedError, UnavailableError } from '../../application/errors.js';
-import type { CallQuota } from '../../application/call-quota.js';
+import type { CallQuota } from '../../application/access/call-quota.js';
 import { asksForLoopback, crossOriginOf, isPreflight, isTopLevelNavigation, preflightHeaders } from './cross-origin.js';
 import {
   type HttpRequest,

@@ -3,7 +3,7 @@ import { Code, ConnectError, createConnectRouter, createContextValues } from '@c
 import { compressionBrotli, compressionGzip, universalRequestFromNodeRequest } from '@connectrpc/connect-node';
 import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { constants } from 'node:http2';
-import type { Access, Caller } from '../../application/access.js';
+import type { Access, Caller } from '../../application/access/access.js';
 import type { Logger } from '../../application/ports/logger.js';
 import {
   addressOf,

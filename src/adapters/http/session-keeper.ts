@@ -31,7 +31,7 @@ interface Kept {
  * with the client gone; only an unanswered PING or an idle deadline that ends in `destroy()` reaps those.
  */
 export class SessionKeeper {
-  readonly #kept = new Map<ServerHttp2Session, Kept>();
+  readonly #stored = new Map<ServerHttp2Session, Kept>();
   readonly #timer: NodeJS.Timeout;
   #closing = false;
 
@@ -43,15 +43,15 @@ export class SessionKeeper {
   }
 
   get sessions(): number {
-    return this.#kept.size;
+    return this.#stored.size;
   }
 
   keep(session: ServerHttp2Session): void {
-    const kept: Kept = { streams: 0, begun: 0, idleSince: performance.now(), awaitsPong: false };
+    const stored: Kept = { streams: 0, begun: 0, idleSince: performance.now(), awaitsPong: false };
     const handshake = setTimeout(() => {
       session.destroy();
     }, this.options.handshakeMs);
-    this.#kept.set(session, kept);
+    this.#stored.set(session, stored);
     // The listener lets HTTP/1.1 be answered after its end; a peer of HTTP/2 that has closed its side has gone.
     session.socket.allowHalfOpen = false;
     session.once('remoteSettings', () => {
@@ -64,36 +64,36 @@ export class SessionKeeper {
       session.destroy();
     });
     session.on('stream', (stream) => {
-      kept.streams += 1;
-      kept.begun += 1;
-      if (kept.begun === 1) setImmediate(() => (kept.begun = 0));
-      if (kept.begun > streamsPerTurnMax) session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      stored.streams += 1;
+      stored.begun += 1;
+      if (stored.begun === 1) setImmediate(() => (stored.begun = 0));
+      if (stored.begun > streamsPerTurnMax) session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
       stream.once('close', () => {
-        kept.streams -= 1;
-        kept.idleSince = performance.now();
+        stored.streams -= 1;
+        stored.idleSince = performance.now();
       });
     });
     session.once('close', () => {
       clearTimeout(handshake);
-      this.#kept.delete(session);
+      this.#stored.delete(session);
     });
     if (this.#closing) session.close();
   }
 
   #sweep(): void {
     const now = performance.now();
-    for (const [session, kept] of this.#kept) {
-      const idle = kept.streams === 0 && now - kept.idleSince >= this.options.sessionIdleMs;
-      if (kept.awaitsPong || session.destroyed || (session.closed && kept.streams === 0)) session.destroy();
+    for (const [session, stored] of this.#stored) {
+      const idle = stored.streams === 0 && now - stored.idleSince >= this.options.sessionIdleMs;
+      if (stored.awaitsPong || session.destroyed || (session.closed && stored.streams === 0)) session.destroy();
       else if (idle) session.close();
-      else this.#ping(session, kept);
+      else this.#ping(session, stored);
     }
   }
 
-  #ping(session: ServerHttp2Session, kept: Kept): void {
-    kept.awaitsPong = true;
+  #ping(session: ServerHttp2Session, stored: Kept): void {
+    stored.awaitsPong = true;
     const sent = session.ping((error) => {
-      if (error === null) kept.awaitsPong = false;
+      if (error === null) stored.awaitsPong = false;
     });
     if (!sent) session.destroy();
   }
@@ -102,6 +102,6 @@ export class SessionKeeper {
   close(): void {
     this.#closing = true;
     clearInterval(this.#timer);
-    for (const session of this.#kept.keys()) session.close();
+    for (const session of this.#stored.keys()) session.close();
   }
 }

@@ -1,16 +1,16 @@
 import { constants, type Http2Server, type ServerHttp2Stream } from 'node:http2';
-import { StreamGate, type StreamGateOptions } from '../../application/stream-gate.js';
+import { StreamScheduler, type StreamSchedulerOptions } from '../../application/access/stream-scheduler.js';
 
 /**
  * Has the server begin to serve so many streams in one turn of the event loop, and the others later; ends the session of
  * one whose address has too many waiting. Before there is a session.
  */
-export function spreadStreams(server: Http2Server, options: StreamGateOptions): void {
+export function spreadStreams(server: Http2Server, options: StreamSchedulerOptions): void {
   const listeners = server.listeners('stream');
   const serve = (begun: readonly [ServerHttp2Stream, ...unknown[]]): void => {
     if (!begun[0].destroyed) for (const listener of listeners) Reflect.apply(listener, server, begun);
   };
-  const gate = new StreamGate(options, serve, setImmediate);
+  const gate = new StreamScheduler(options, serve, setImmediate);
   server.removeAllListeners('stream').on('stream', (...begun) => {
     const [stream] = begun;
     const { session } = stream;

@@ -114,14 +114,14 @@ function survivors(durable: GrowableBytes, operations: readonly Operation[], ran
 function survivingLength(
   durableLength: number,
   operations: readonly Operation[],
-  kept: number,
+  stored: number,
   sectorBytes: number,
   random: Random,
 ): number {
   const after = (length: number, operation: Operation): number =>
     operation.kind === 'truncate' ? operation.length : Math.max(length, operation.position + operation.bytes.length);
-  const length = operations.slice(0, kept).reduce(after, durableLength);
-  const next = operations[kept];
+  const length = operations.slice(0, stored).reduce(after, durableLength);
+  const next = operations[stored];
   if (next?.kind !== 'write') return length;
   const sectors = Math.floor((after(length, next) - length) / sectorBytes);
   return sectors > 0 ? length + randomInteger(random, 0, sectors) * sectorBytes : length;

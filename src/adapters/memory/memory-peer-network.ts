@@ -1,11 +1,11 @@
-import type { Cluster } from '../../application/cluster.js';
+import type { Cluster } from '../../application/ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../application/errors.js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { AppendReceipt, ProposeOptions } from '../../application/ports/consensus.js';
-import type { EntryDesk, EntrySource } from '../../application/ports/entry-source.js';
-import type { JoinDesk, JoinTransport } from '../../application/ports/join-transport.js';
+import type { EntryHandler, EntrySource } from '../../application/ports/entry-source.js';
+import type { JoinHandler, JoinTransport } from '../../application/ports/join-transport.js';
 import type { Peer, PeerReceiver, PeerTransport } from '../../application/ports/peer-transport.js';
-import { unlessAborted } from '../../application/unless-aborted.js';
+import { unlessAborted } from '../../application/waiting/unless-aborted.js';
 import { invariant } from '../../domain/log/invariant.js';
 import { storedBytes, type Records } from '../../domain/log/record-batch.js';
 import { message, noNode, type Message } from '../../domain/raft/message.js';
@@ -35,9 +35,9 @@ const pair = (a: number, b: number): string => (a < b ? `${a}-${b}` : `${b}-${a}
  */
 export class MemoryPeerNetwork {
   readonly #members = new Map<string, MemoryPeerTransport>();
-  readonly #desks = new Map<string, JoinDesk>();
+  readonly #desks = new Map<string, JoinHandler>();
   readonly #clusters = new Map<string, Cluster>();
-  readonly #entries = new Map<string, EntryDesk>();
+  readonly #entries = new Map<string, EntryHandler>();
   readonly #cuts = new Set<string>();
 
   constructor(private readonly clock: Clock) {}
@@ -52,7 +52,7 @@ export class MemoryPeerNetwork {
   /** Who answers joiners, calls of `clusterOf`, and entry sources at an address: none where left out. */
   serve(
     rpcAddr: string,
-    services: { readonly desk?: JoinDesk; readonly cluster?: Cluster; readonly entries?: EntryDesk },
+    services: { readonly desk?: JoinHandler; readonly cluster?: Cluster; readonly entries?: EntryHandler },
   ): void {
     this.#desks.delete(rpcAddr);
     this.#clusters.delete(rpcAddr);
@@ -75,7 +75,7 @@ export class MemoryPeerNetwork {
 
   /** What a member with this Raft id reads of the others' logs. Cuts apply; errors are those of the desks. */
   entrySource(self: number): EntrySource {
-    const deskOf = async (peer: Peer, signal: AbortSignal): Promise<EntryDesk> => {
+    const deskOf = async (peer: Peer, signal: AbortSignal): Promise<EntryHandler> => {
       await this.#soon();
       signal.throwIfAborted();
       const isThere = this.#members.get(peer.rpcAddr)?.isOpenAs(peer.id) === true;

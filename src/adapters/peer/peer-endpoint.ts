@@ -1,26 +1,26 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
 import { Metadata, status } from '@grpc/grpc-js';
-import { anonymous, type Caller } from '../../application/access.js';
-import type { EntryDesk } from '../../application/ports/entry-source.js';
-import type { JoinDesk } from '../../application/ports/join-transport.js';
+import { anonymous, type Caller } from '../../application/access/access.js';
+import type { EntryHandler } from '../../application/ports/entry-source.js';
+import type { JoinHandler } from '../../application/ports/join-transport.js';
 import type { Logger } from '../../application/ports/logger.js';
 import type { Peer, PeerReceiver } from '../../application/ports/peer-transport.js';
-import type { ReplicaDesk } from '../../application/ports/replica-uplink.js';
+import type { ReplicaHandler } from '../../application/ports/replica-uplink.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
-import type { Seal } from '../../domain/log/record-batch.js';
+import type { BatchChecksum } from '../../domain/log/record-batch.js';
 import type { Message } from '../../domain/raft/message.js';
 import { JoinRequestSchema, JoinResponseSchema, PeerService } from '../../gen/golog/peer/v1/peer_service_pb.js';
-import { appendErrorKind } from './append-errors.js';
-import { decodeAppends, encodeAnswers, type AppendAnswer, type AppendOutcome } from './append-wire.js';
-import { EntryCalls } from './entry-calls.js';
-import { FrameQueue } from './frame-queue.js';
-import { answerMessage, joinerOf } from './join-messages.js';
-import { identityOf } from './peer-identity.js';
-import { peerMessage } from './peer-message.js';
-import type { PeerTrust } from './peer-trust.js';
-import { decodeMessages } from './raft-message-wire.js';
-import { ReplicaCalls } from './replica-calls.js';
+import { appendErrorKind } from './appends/append-errors.js';
+import { decodeAppends, encodeAnswers, type AppendAnswer, type AppendOutcome } from './appends/append-wire.js';
+import { EntryCalls } from './entries/entry-calls.js';
+import { FrameQueue } from './messages/frame-queue.js';
+import { answerMessage, joinerOf } from './join/join-messages.js';
+import { identityOf } from './identity/peer-identity.js';
+import { peerMessage } from './messages/peer-message.js';
+import type { PeerTrust } from './identity/peer-trust.js';
+import { decodeMessages } from './messages/raft-message-wire.js';
+import { ReplicaCalls } from './replicas/replica-calls.js';
 
 type Stream = ServerDuplexStream<Buffer, Buffer>;
 type Lane = 'control' | 'bulk' | 'append';
@@ -28,7 +28,7 @@ type Lane = 'control' | 'bulk' | 'append';
 /** The member that this node is, once it is one. */
 export interface PeerNode {
   readonly self: number;
-  readonly seal: Seal;
+  readonly checksum: BatchChecksum;
   readonly receiver: PeerReceiver;
   /** Whether the id was a member's that has been removed. */
   isRemoved(id: number): boolean;
@@ -81,7 +81,7 @@ export class PeerEndpoint {
   /** By lane and sender: a newer stream of the same takes the place of the older. */
   readonly #streams = new Map<string, Stream>();
   #node: PeerNode | undefined;
-  #desk: JoinDesk | undefined;
+  #desk: JoinHandler | undefined;
   readonly #entries: EntryCalls;
   readonly #replicas: ReplicaCalls;
 
@@ -103,18 +103,18 @@ export class PeerEndpoint {
   };
 
   /** Who answers joiners from here on; until then they are told to ask again. */
-  setDesk(desk: JoinDesk): void {
+  setJoinHandler(desk: JoinHandler): void {
     this.#desk = desk;
   }
 
   /** Who gives entries to members that repair their logs; until then they are told to ask again. */
-  setEntries(desk: EntryDesk): void {
-    this.#entries.setDesk(desk);
+  setEntries(desk: EntryHandler): void {
+    this.#entries.setJoinHandler(desk);
   }
 
   /** Who answers replicas; until then they are told to ask again. */
-  setReplicas(desk: ReplicaDesk): void {
-    this.#replicas.setDesk(desk);
+  setReplicas(desk: ReplicaHandler): void {
+    this.#replicas.setJoinHandler(desk);
   }
 
   /** Lets the peers of this node in. */
@@ -150,10 +150,10 @@ export class PeerEndpoint {
     });
   }
 
-  #receive(bytes: Buffer, { self, seal, receiver }: PeerNode, from: number): void {
+  #receive(bytes: Buffer, { self, checksum, receiver }: PeerNode, from: number): void {
     let messages: Message[];
     try {
-      messages = decodeMessages(bytes, seal);
+      messages = decodeMessages(bytes, checksum);
     } catch (error) {
       if (!(error instanceof InvalidInputError)) throw error;
       this.logger.error({ err: error, peer: from }, 'dropped what a peer sent: it is malformed or damaged');
@@ -250,8 +250,8 @@ export class PeerEndpoint {
     const { clusterId, from, to } = identity;
     if (from === 0 && !mayBeReplica) return 'a replica is no member';
     const isNewcomer = from === 0 && clusterId.length === 0;
-    if (!isNewcomer && Buffer.compare(clusterId, node.seal.logId) !== 0)
-      return `this node is of cluster ${hex(node.seal.logId)}, not of ${hex(clusterId)}`;
+    if (!isNewcomer && Buffer.compare(clusterId, node.checksum.logId) !== 0)
+      return `this node is of cluster ${hex(node.checksum.logId)}, not of ${hex(clusterId)}`;
     if (to !== node.self && to !== 0) return `this node is member ${node.self}, not ${to}`;
     if (from === 0) return undefined;
     if (from === node.self) return `member ${from} is this node`;

@@ -9,8 +9,8 @@ import type {
   MemberRole,
   MemberState,
   MemberStatus,
-} from '../../application/cluster.js';
-import { MembershipError } from '../../application/cluster.js';
+} from '../../application/ports/cluster.js';
+import { MembershipError } from '../../application/ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../application/errors.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
 import { toIndex, toOffset, toTerm } from '../../domain/log/offsets.js';

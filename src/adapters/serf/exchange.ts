@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
 import { UnavailableError } from '../../application/errors.js';
 import type { Clock } from '../../application/ports/clock.js';
-import type { GossipAddress } from '../../domain/membership/message.js';
+import type { GossipAddress } from '../../domain/gossip/message.js';
 import { formatAddress } from './host-port.js';
-import type { Keyring } from './keyring.js';
-import { StreamDecoder, encodeStream, type StreamMessage } from './stream.js';
+import type { Keyring } from './keys/keyring.js';
+import { StreamDecoder, encodeStream, type StreamMessage } from './wire/stream.js';
 
 export interface ExchangeOptions {
   readonly clock: Clock;

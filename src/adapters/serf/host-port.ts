@@ -1,8 +1,8 @@
 import { lookup } from 'node:dns/promises';
 import { isIP, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import type { GossipAddress } from '../../domain/membership/message.js';
-import { bytesOfIp, ipOfBytes } from './address-bytes.js';
+import type { GossipAddress } from '../../domain/gossip/message.js';
+import { bytesOfIp, ipOfBytes } from './wire/address-bytes.js';
 
 const portMax = 0xffff;
 

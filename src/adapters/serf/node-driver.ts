@@ -1,21 +1,21 @@
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
-import type { GossipAddress, SwimMessage } from '../../domain/membership/message.js';
-import type { Member, Output, ReceivedQuery } from '../../domain/membership/output.js';
-import { PushPullRefusedError } from '../../domain/membership/push-pull.js';
-import { GossipTooLargeError } from '../../domain/membership/serf-errors.js';
-import type { SerfNode } from '../../domain/membership/serf-node.js';
-import { MalformedGossipError, type MembershipWire } from '../../domain/membership/wire.js';
+import type { GossipAddress, SwimMessage } from '../../domain/gossip/message.js';
+import type { Member, Output, ReceivedQuery } from '../../domain/gossip/output.js';
+import { PushPullRefusedError } from '../../domain/gossip/push-pull.js';
+import { GossipTooLargeError } from '../../domain/gossip/serf-errors.js';
+import type { SerfNode } from '../../domain/gossip/serf-node.js';
+import { MalformedGossipError, type MembershipWire } from '../../domain/gossip/wire.js';
 import { exchange } from './exchange.js';
 import { formatAddress } from './host-port.js';
-import { answerKeyQuery, isKeyQuery } from './key-queries.js';
-import type { KeyringStore } from './keyring-store.js';
+import { answerKeyQuery, isKeyQuery } from './keys/key-queries.js';
+import type { KeyringStore } from './keys/keyring-store.js';
 import type { OncePerMinute } from './once-per-minute.js';
 import { OpenQueries } from './open-queries.js';
-import { decodePacket, encodePacket } from './packet.js';
+import { decodePacket, encodePacket } from './wire/packet.js';
 import type { Snapshot } from './snapshot.js';
 import type { Sockets } from './sockets.js';
-import type { StreamMessage } from './stream.js';
+import type { StreamMessage } from './wire/stream.js';
 
 /** How often it is looked for changes that are not told. */
 const lookIntervalMs = 500;

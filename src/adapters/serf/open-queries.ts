@@ -1,4 +1,4 @@
-import type { QueryKey } from '../../domain/membership/output.js';
+import type { QueryKey } from '../../domain/gossip/output.js';
 
 /** What came back of a query, by the name of the member. */
 export interface QueryAnswers {

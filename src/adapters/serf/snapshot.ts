@@ -1,6 +1,6 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import type { Clock } from '../../application/ports/clock.js';
-import type { LamportTimes } from '../../domain/membership/serf.js';
+import type { LamportTimes } from '../../domain/gossip/serf.js';
 import { isMissing, replaceFile } from './replace-file.js';
 
 /** Lines wait so long for others; what a crash loses is learnt again from the first member that answers. */

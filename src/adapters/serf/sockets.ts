@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { isIPv4, isIPv6 } from 'node:net';
 import { lookup } from 'node:dns/promises';
-import type { GossipAddress } from '../../domain/membership/message.js';
+import type { GossipAddress } from '../../domain/gossip/message.js';
 import { plainIp } from './host-port.js';
 import { StreamListener, type StreamListenerOptions } from './stream-listener.js';
 

@@ -1,8 +1,8 @@
 import { type AddressInfo, type Server, type Socket, createServer } from 'node:net';
 import type { Clock } from '../../application/ports/clock.js';
-import { MalformedGossipError } from '../../domain/membership/wire.js';
-import type { Keyring } from './keyring.js';
-import { StreamDecoder, encodeStream, type StreamMessage } from './stream.js';
+import { MalformedGossipError } from '../../domain/gossip/wire.js';
+import type { Keyring } from './keys/keyring.js';
+import { StreamDecoder, encodeStream, type StreamMessage } from './wire/stream.js';
 
 const streamsMax = 128;
 const streamsPerAddressMax = 32;

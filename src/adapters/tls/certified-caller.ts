@@ -1,5 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
-import type { Caller } from '../../application/access.js';
+import type { Caller } from '../../application/access/access.js';
 import { nodeOfUri } from './node-uri.js';
 
 const serverAuth = '1.3.6.1.5.5.7.3.1';

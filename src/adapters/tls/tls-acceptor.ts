@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { anonymous, type Caller } from '../../application/access.js';
+import { anonymous, type Caller } from '../../application/access/access.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { certifiedCaller } from './certified-caller.js';
 import { CertifiedConnections } from './certified-connections.js';

@@ -1,9 +1,9 @@
-import { clusterIdInWords } from '../member-names.js';
-import { firstConfiguration } from '../configuration.js';
-import { CorruptConfigurationError } from '../configuration-file.js';
-import { type Joined, joinCluster, type JoiningOptions } from '../joining.js';
+import { describeClusterId } from '../configuration/member-names.js';
+import { firstConfiguration } from '../configuration/configuration.js';
+import { CorruptConfigurationError } from '../configuration/configuration-file.js';
+import { type Joined, joinCluster, type JoiningOptions } from '../join/join-cluster.js';
 import type { Joiner } from '../ports/join-transport.js';
-import { rejoinCluster } from '../rejoining.js';
+import { rejoinCluster } from '../join/rejoin-cluster.js';
 import type { NodeContext, NodeStorage } from './node-context.js';
 import type { MemberDependencies } from './node-dependencies.js';
 
@@ -21,13 +21,13 @@ export async function enterCluster(deps: MemberDependencies, context: NodeContex
   const joined: Joined = (await beginsCluster(deps, context)) ? { kind: 'bootstrap' } : await join(deps, context);
   if (joined.kind === 'member') {
     await deps.directory.adoptLogId(joined.clusterId);
-    await configuration.write(joined.kept);
-    deps.logger.info({ id: joined.kept.id }, 'joined the cluster');
+    await configuration.write(joined.stored);
+    deps.logger.info({ id: joined.stored.id }, 'joined the cluster');
   } else {
     await configuration.write({ id: 1, contacts: [], history: [firstConfiguration({ id: 1, ...context.self })] });
     deps.logger.info({}, 'began a cluster of one');
   }
-  discovery.enter(clusterIdInWords(deps.directory.logId));
+  discovery.enter(describeClusterId(deps.directory.logId));
 }
 
 /**
@@ -40,9 +40,9 @@ export async function reenterCluster(
   { log }: NodeStorage,
 ): Promise<boolean> {
   const { configuration, hardState } = context;
-  const { kept } = configuration;
-  if (kept === undefined || otherMemberAddrs(context).length === 0) return false;
-  return rejoinCluster({ ...rejoining(deps, context, deps.signal), kept, configuration, log, hardState });
+  const { stored } = configuration;
+  if (stored === undefined || otherMemberAddrs(context).length === 0) return false;
+  return rejoinCluster({ ...rejoining(deps, context, deps.signal), stored, configuration, log, hardState });
 }
 
 /**
@@ -62,7 +62,7 @@ export async function announceMove(
   if (isAsBefore && otherMemberAddrs(context).length === 0) return;
   try {
     const joined = await joinCluster(rejoining(deps, context, stopped));
-    if (joined.kind === 'member' && joined.kept.id > id)
+    if (joined.kind === 'member' && joined.stored.id > id)
       logger.error({ id }, 'this node was taken out of the cluster while it was away: start it again to have it join');
     else if (!isAsBefore)
       logger.info({ was: known.rpcAddr, rpcAddr: self.rpcAddr }, 'the cluster knows where this node is now');
@@ -84,8 +84,8 @@ function rejoining(deps: MemberDependencies, context: NodeContext, signal: Abort
 }
 
 /** HOST:PORT of the gRPC of the other members, as far as this node's own disk says. */
-function otherMemberAddrs({ configuration: { kept, current }, self }: NodeContext): string[] {
-  const known = [...(kept?.contacts ?? []), ...current.members];
+function otherMemberAddrs({ configuration: { stored, current }, self }: NodeContext): string[] {
+  const known = [...(stored?.contacts ?? []), ...current.members];
   return known.filter(({ uuid }) => uuid !== self.uuid).map(({ rpcAddr }) => rpcAddr);
 }
 
@@ -104,7 +104,7 @@ function join(deps: MemberDependencies, { self, discovery }: NodeContext): Promi
   const { joinTransport: transport, peerService, settings, clock, logger, signal } = deps;
   const joiner: Joiner = { ...self, bootstrapExpect: settings.bootstrapExpect };
   // Nodes that wait for each other have to know of it.
-  peerService.setDesk({ admit: () => Promise.resolve({ kind: 'waiting', joiner }) });
+  peerService.setJoinHandler({ admit: () => Promise.resolve({ kind: 'waiting', joiner }) });
   const addresses = (): string[] => discovery.nodes().map(({ rpcAddr }) => rpcAddr);
   return joinCluster({ transport, addresses, joiner, clock, logger, signal });
 }

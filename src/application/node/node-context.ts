@@ -1,10 +1,10 @@
-import { HardStateFile } from '../../domain/log/hard-state.js';
+import { HardStateFile } from '../../domain/log/hard-state-file.js';
 import { Log } from '../../domain/log/log.js';
-import { clusterIdInWords } from '../member-names.js';
-import { ConfigurationFile } from '../configuration-file.js';
-import { Discovery } from '../discovery.js';
-import { DiskReserve } from '../disk-reserve.js';
-import { assertRole } from '../replica-role.js';
+import { describeClusterId } from '../configuration/member-names.js';
+import { ConfigurationFile } from '../configuration/configuration-file.js';
+import { Discovery } from '../join/discovery.js';
+import { DiskReserve } from '../storage/disk-reserve.js';
+import { assertRole } from '../replica/replica-role.js';
 import type { Closeable } from './in-order.js';
 import type { NodeDependencies } from './node-dependencies.js';
 
@@ -38,7 +38,7 @@ export async function openContext(
   if (configuration.current.members.length > 1) deps.assertPeersProve?.();
 
   opened.push(gossip);
-  const clusterId = configuration.kept === undefined ? {} : { clusterId: clusterIdInWords(directory.logId) };
+  const clusterId = configuration.stored === undefined ? {} : { clusterId: describeClusterId(directory.logId) };
   const tags = { role, uuid, rpcAddr, httpAddr, version, ...clusterId };
   const discovery = await Discovery.start({ gossip, startJoinAddrs, tags, clock, logger, onFailure: onFatal });
   opened.push(discovery);

@@ -1,19 +1,19 @@
 import type { Crc32c } from '../../domain/log/checksum.js';
 import type { Log } from '../../domain/log/log.js';
-import type { Seal } from '../../domain/log/record-batch.js';
+import type { BatchChecksum } from '../../domain/log/record-batch.js';
 import type { Retention } from '../../domain/log/retention.js';
-import type { Cluster } from '../cluster.js';
-import type { CommitLog } from '../commit-log.js';
+import type { Cluster } from '../ports/cluster.js';
+import type { CommitLog } from '../ports/commit-log.js';
 import type { Clock } from '../ports/clock.js';
 import type { DataDirectory } from '../ports/data-directory.js';
-import type { EntryDesk, EntrySource } from '../ports/entry-source.js';
+import type { EntryHandler, EntrySource } from '../ports/entry-source.js';
 import type { Gossip } from '../ports/gossip.js';
-import type { JoinDesk, JoinTransport } from '../ports/join-transport.js';
+import type { JoinHandler, JoinTransport } from '../ports/join-transport.js';
 import type { Logger } from '../ports/logger.js';
 import type { PeerTransport } from '../ports/peer-transport.js';
-import type { ReplicaDesk, ReplicaUplink } from '../ports/replica-uplink.js';
-import type { RaftNode } from '../raft-node.js';
-import type { RaftTiming } from '../raft-options.js';
+import type { ReplicaHandler, ReplicaUplink } from '../ports/replica-uplink.js';
+import type { RaftNode } from '../raft/raft-node.js';
+import type { RaftTiming } from '../raft/raft-options.js';
 
 /** What a node is told by its operator, be it a member or a replica. */
 export interface NodeSettings {
@@ -53,11 +53,11 @@ export interface StartupGates {
 /** Receives the calls of other nodes from the first moment on, and is told who answers them. */
 export interface PeerService {
   /** Answers nodes that want to join. */
-  setDesk(desk: JoinDesk): void;
+  setJoinHandler(desk: JoinHandler): void;
   /** Answers members that repair their logs. */
-  setEntries(desk: EntryDesk): void;
+  setEntries(desk: EntryHandler): void;
   /** Answers replicas. */
-  setReplicas(desk: ReplicaDesk): void;
+  setReplicas(desk: ReplicaHandler): void;
 }
 
 /** What a node needs from outside, be it a member or a replica. */
@@ -86,14 +86,14 @@ export interface MemberDependencies extends NodeDependencies {
   readonly settings: MemberSettings;
   readonly joinTransport: JoinTransport;
   /** Opens the links to the other members, for batches of this log. */
-  readonly peerTransport: (seal: Seal) => PeerTransport;
+  readonly peerTransport: (checksum: BatchChecksum) => PeerTransport;
   /** Reads the logs of the other members, as the member with this Raft id. */
-  readonly entrySource: (id: number, seal: Seal) => EntrySource;
+  readonly entrySource: (id: number, checksum: BatchChecksum) => EntrySource;
   /** Starts the Raft driver (default: `RaftNode.start`). A simulation puts known bugs in. */
   readonly startRaft?: typeof RaftNode.start;
 }
 
 export interface ReplicaDependencies extends NodeDependencies {
   /** Reaches the members. The seal has an empty log id while the node knows of no cluster. */
-  readonly uplink: (seal: Seal) => ReplicaUplink;
+  readonly uplink: (checksum: BatchChecksum) => ReplicaUplink;
 }

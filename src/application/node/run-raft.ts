@@ -1,13 +1,13 @@
-import type { Cluster } from '../cluster.js';
-import { ClusterService } from '../cluster-service.js';
-import { clusterStatusOf } from '../cluster-view.js';
+import type { Cluster } from '../ports/cluster.js';
+import { ClusterService } from '../cluster/cluster-service.js';
+import { clusterStatusOf } from '../cluster/cluster-status.js';
 import { CommitLogService } from '../commit-log-service.js';
-import { CommittedEntries } from '../log-repair-desk.js';
-import { watchDamage } from '../log-repair-watch.js';
+import { CommittedEntries } from '../repair/committed-entries.js';
+import { watchDamage } from '../repair/damage-watch.js';
 import type { Consensus } from '../ports/consensus.js';
-import { RaftNode } from '../raft-node.js';
-import { reconcile } from '../reconciliation.js';
-import { FollowedEntries } from '../replica-desk.js';
+import { RaftNode } from '../raft/raft-node.js';
+import { removeDeadMembers } from '../cluster/dead-member-removal.js';
+import { FollowedEntries } from '../replica/followed-entries.js';
 import { announceMove } from './enter-cluster.js';
 import { inOrder } from './in-order.js';
 import type { NodeContext, NodeStorage } from './node-context.js';
@@ -35,11 +35,11 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
   const { startRaft = (options) => RaftNode.start(options) } = deps;
   const { self, id, log, configuration, hardState, diskReserve } = member;
   const clusterId = directory.logId;
-  const seal = { crc32c, logId: clusterId };
-  const transport = deps.peerTransport(seal);
+  const checksum = { crc32c, logId: clusterId };
+  const transport = deps.peerTransport(checksum);
   const { retention, timing } = settings;
   const files = { log, hardState, configuration, diskReserve };
-  const outside = { seal, clock, random, transport, logger, onFatal };
+  const outside = { checksum, clock, random, transport, logger, onFatal };
   const node = await startRaft({ ...files, ...outside, id, self, retention, timing });
 
   const cluster = new ClusterService({
@@ -51,13 +51,13 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
     gossip,
     clusterId,
   });
-  peerService.setDesk(cluster);
+  peerService.setJoinHandler(cluster);
   peerService.setEntries(new CommittedEntries({ node, log }));
   peerService.setReplicas(new FollowedEntries({ node, log, id, clusterId, clock }));
   openGates(deps, member, node, cluster);
 
   const stopWatching = watchDamage({ log, configuration, id, clock, logger, onFatal });
-  const stopReconciling = reconcile({
+  const stopReconciling = removeDeadMembers({
     gossip,
     cluster,
     status: () => clusterStatusOf({ leadership: node.leadership, self, clusterId }),

@@ -1,7 +1,7 @@
-import type { Cluster } from '../cluster.js';
-import { DamagedNode, isDamaged } from '../damaged-log.js';
-import { leaveCluster } from '../leaving.js';
-import { LogRepair } from '../log-repair.js';
+import type { Cluster } from '../ports/cluster.js';
+import { DamagedNode, isDamaged } from '../repair/damaged-node.js';
+import { leaveCluster } from '../join/leave-cluster.js';
+import { LogRepair } from '../repair/log-repair.js';
 import { enterCluster, reenterCluster } from './enter-cluster.js';
 import { closingOnFailure } from './in-order.js';
 import { openContext, openStorage } from './node-context.js';
@@ -25,12 +25,12 @@ export interface MemberWork extends ClusterWork {
 export function startMember(deps: MemberDependencies): Promise<StartedNode<MemberWork>> {
   return closingOnFailure(async (opened) => {
     const context = await openContext(deps, 'node', opened);
-    const isNew = context.configuration.kept === undefined;
+    const isNew = context.configuration.stored === undefined;
     if (isNew) await enterCluster(deps, context);
     deps.signal.throwIfAborted();
     const storage = await openStorage(deps, context);
     const isKnown = isNew || (await reenterCluster(deps, context, storage));
-    const id = context.configuration.kept?.id ?? 0;
+    const id = context.configuration.stored?.id ?? 0;
     const member: MemberContext = { ...context, ...storage, id, isKnown };
 
     const repair = await prepareRepair(deps, member);
@@ -86,7 +86,7 @@ function damagedWork(deps: MemberDependencies, member: MemberContext, repair: Lo
       return raft;
     },
     get repair() {
-      return raft === undefined ? repair?.inWords : undefined;
+      return raft === undefined ? repair?.progress : undefined;
     },
     leave: () => leave(deps, raft?.cluster ?? damaged, self.name),
     settle: () => {

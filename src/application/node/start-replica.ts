@@ -1,10 +1,10 @@
-import { clusterIdInWords } from '../member-names.js';
-import { CorruptConfigurationError } from '../configuration-file.js';
-import { watchDamage } from '../log-repair-watch.js';
+import { describeClusterId } from '../configuration/member-names.js';
+import { CorruptConfigurationError } from '../configuration/configuration-file.js';
+import { watchDamage } from '../repair/damage-watch.js';
 import type { Contact } from '../ports/replica-uplink.js';
-import { ReplicaCluster } from '../replica-cluster.js';
-import { askForCluster } from '../replica-introduction.js';
-import { Replica } from '../replica.js';
+import { ReplicaCluster } from '../replica/replica-cluster.js';
+import { askForCluster } from '../replica/ask-for-cluster.js';
+import { Replica } from '../replica/replica.js';
 import { closingOnFailure } from './in-order.js';
 import { type NodeContext, openContext, openStorage } from './node-context.js';
 import type { ReplicaDependencies } from './node-dependencies.js';
@@ -40,7 +40,7 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
       retention: settings.retention,
     });
     const cluster = new ReplicaCluster({ replica, uplink, log, self, clusterId });
-    peerService.setDesk(cluster);
+    peerService.setJoinHandler(cluster);
     openGates(deps, storage, replica, cluster);
     const stopWatching = watchDamage({ log, configuration, id: 0, clock, logger, onFatal });
     return new StartedNode(context, storage, {
@@ -58,20 +58,20 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
 async function findCluster(deps: ReplicaDependencies, context: NodeContext): Promise<void> {
   const { directory, crc32c, clock, logger, signal } = deps;
   const { configuration, hardState, discovery } = context;
-  if (configuration.kept !== undefined) return;
+  if (configuration.stored !== undefined) return;
   if (hardState.current.term > 0) throw new CorruptConfigurationError('is missing');
   const uplink = deps.uplink({ crc32c, logId: new Uint8Array(0) });
   const sources = (): readonly Contact[] => knownMembers(context);
   const { clusterId, members } = await askForCluster({ uplink, sources, clock, logger, signal });
   await directory.adoptLogId(clusterId);
   await configuration.write({ id: 0, contacts: members, history: [], replica: true });
-  discovery.enter(clusterIdInWords(clusterId));
+  discovery.enter(describeClusterId(clusterId));
   logger.info({ members: members.map(({ name }) => name) }, 'is a replica of this cluster from now on');
 }
 
 /** Those that the last source has told of, and those that gossip knows. */
-function knownMembers({ configuration: { kept }, discovery }: NodeContext): readonly Contact[] {
-  const contacts: readonly Contact[] = kept?.contacts ?? [];
+function knownMembers({ configuration: { stored }, discovery }: NodeContext): readonly Contact[] {
+  const contacts: readonly Contact[] = stored?.contacts ?? [];
   const others = discovery.nodes().filter((node) => contacts.every(({ rpcAddr }) => rpcAddr !== node.rpcAddr));
   return [...contacts, ...others.map(({ name, rpcAddr }) => ({ name, rpcAddr }))];
 }

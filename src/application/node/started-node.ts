@@ -1,4 +1,4 @@
-import type { HardStateFile } from '../../domain/log/hard-state.js';
+import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import type { Log } from '../../domain/log/log.js';
 import type { Consensus } from '../ports/consensus.js';
 import { inOrder } from './in-order.js';
@@ -53,7 +53,7 @@ export class StartedNode<Work extends ClusterWork = ClusterWork> {
     const { context, work, log, hardState } = this;
     return inOrder(
       () => work.settle(),
-      () => work.consensus.handOver(),
+      () => work.consensus.giveUpLeadership(),
       () => work.stop(),
       () => context.discovery.close(),
       () => inParallel(closeListeners(), work.consensus.close()),

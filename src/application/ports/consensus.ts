@@ -46,7 +46,7 @@ export interface Consensus {
   /** The members of the cluster. */
   servers(): readonly Server[];
   /** Gives up leadership, where that takes more than this node: before the listeners close, since it takes messages. */
-  handOver(): Promise<void>;
+  giveUpLeadership(): Promise<void>;
   /** Takes no new proposals, lets the accepted ones end, and leaves everything durable. */
   close(): Promise<void>;
 }

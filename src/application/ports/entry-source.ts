@@ -26,7 +26,7 @@ export interface EntrySource {
 }
 
 /** Who answers such a member. */
-export interface EntryDesk {
+export interface EntryHandler {
   /** To the member with the Raft id `from`. */
   logEnd(from: number, term: number): LogEnd;
   /**

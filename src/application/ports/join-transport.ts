@@ -66,6 +66,6 @@ export interface JoinTransport {
 export const JoinTransport = Symbol('JoinTransport');
 
 /** Who answers them: a member of a cluster, or a node that waits itself. Must not reject. */
-export interface JoinDesk {
+export interface JoinHandler {
   admit(joiner: Joiner, origin?: JoinOrigin): Promise<JoinAnswer>;
 }

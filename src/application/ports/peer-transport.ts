@@ -1,6 +1,6 @@
 import type { Records } from '../../domain/log/record-batch.js';
 import type { Message } from '../../domain/raft/message.js';
-import type { Cluster } from '../cluster.js';
+import type { Cluster } from './cluster.js';
 import type { AppendReceipt, ProposeOptions } from './consensus.js';
 
 /** A member as the others reach it. */

@@ -1,8 +1,8 @@
 import type { Index, Offset, Term } from '../../domain/log/offsets.js';
-import type { Place } from '../../domain/log/place.js';
+import type { LogBoundary } from '../../domain/log/log-boundary.js';
 import type { RecordBatch, Records } from '../../domain/log/record-batch.js';
-import type { Cluster } from '../cluster.js';
-import type { Member } from '../configuration.js';
+import type { Cluster } from './cluster.js';
+import type { Member } from '../configuration/configuration.js';
 import type { AppendReceipt, ProposeOptions } from './consensus.js';
 
 /** Where a member may answer. */
@@ -18,7 +18,7 @@ export interface SourceStatus {
   /** The log id: 16 bytes. */
   readonly clusterId: Uint8Array;
   /** Where its log begins: below that it keeps nothing. */
-  readonly start: Place;
+  readonly start: LogBoundary;
   /** Its own Raft id. */
   readonly id: number;
   /** 0: it knows of no leader. */
@@ -50,7 +50,7 @@ export class OtherHistoryError extends Error {
 }
 
 /** Who answers replicas at a member. */
-export interface ReplicaDesk {
+export interface ReplicaHandler {
   /**
    * Committed entries from `from` on, without end; something at least once a second, and a status first of all. The next
    * is read when the one before was taken. Throws, after the status, `IndexOutOfRangeError` where the entries are not
@@ -65,7 +65,7 @@ export interface ReplicaDesk {
 /** The members, as a replica reaches them: it calls, and is never called. */
 export interface ReplicaUplink {
   /**
-   * As `ReplicaDesk.follow`, with the checksums verified; whatever keeps it away or breaks it off is
+   * As `ReplicaHandler.follow`, with the checksums verified; whatever keeps it away or breaks it off is
    * `UnavailableError`, damage on the way `InvalidInputError`. Places are the caller's to check.
    */
   follow(source: Contact, from: FollowFrom, signal: AbortSignal): AsyncIterable<SourceNews>;

@@ -1,7 +1,7 @@
 import type { File } from './directory.js';
 import type { Position } from './offsets.js';
-import { follows, placeAfter, type Place } from './place.js';
-import { parseBatch, storedBytes, type RecordBatch, type Seal } from './record-batch.js';
+import { follows, boundaryAfter, type LogBoundary } from './log-boundary.js';
+import { parseBatch, storedBytes, type RecordBatch, type BatchChecksum } from './record-batch.js';
 import type { SparseIndex } from './sparse-index.js';
 
 /**
@@ -14,7 +14,7 @@ export async function readRun(
   index: SparseIndex,
   entryNumber: number,
   range: { bytesMax: number; end: Position },
-  seal: Seal,
+  checksum: BatchChecksum,
   take: (batch: RecordBatch, position: Position) => boolean,
 ): Promise<string | undefined> {
   if (entryNumber < 0 || entryNumber >= index.count) return 'not in the index';
@@ -22,14 +22,14 @@ export async function readRun(
   const wanted = index.readEnd(entryNumber, range.bytesMax, range.end) - start;
   if (wanted <= 0) return 'the index points beyond the store';
   const bytes = await file.read(start, wanted);
-  let place: Place | undefined;
+  let place: LogBoundary | undefined;
   for (let at = 0; at < wanted;) {
-    const batch = parseBatch(bytes, at, bytes.length, seal);
+    const batch = parseBatch(bytes, at, bytes.length, checksum);
     if (typeof batch === 'string') return batch;
     const inPlace = place ? follows(batch, place) : batch.baseOffset === offset && batch.index === entryIndex;
     if (!inPlace) return 'out of place';
     if (!take(batch, (start + at) as Position)) return undefined;
-    place = placeAfter(batch);
+    place = boundaryAfter(batch);
     at += storedBytes(batch);
   }
   return undefined;

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../adapters/checksum/crc32c.js';
 import { FaultyDirectory } from '../../adapters/memory/faulty-directory.js';
 import { indexFileName, logStartSpareFileName, storeFileName } from './file-names.js';
-import { HardStateFile } from './hard-state.js';
+import { HardStateFile } from './hard-state-file.js';
 import { Log } from './log.js';
 import { toEpochMs, toIndex, toOffset, toTerm } from './offsets.js';
 import { sealBatch, type RecordBatch } from './record-batch.js';

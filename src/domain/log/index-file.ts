@@ -2,8 +2,8 @@ import { readUint32, readUint64, writeUint32, writeUint64 } from './big-endian.j
 import type { Directory } from './directory.js';
 import { openIfThere, readWhole } from './durable-file.js';
 import type { EpochMs, Index, Offset, Position, Term } from './offsets.js';
-import type { Place } from './place.js';
-import { logIdBytes, type Seal } from './record-batch.js';
+import type { LogBoundary } from './log-boundary.js';
+import { logIdBytes, type BatchChecksum } from './record-batch.js';
 import { sameBytes } from './store-header.js';
 import { SparseIndex, indexEntryBytes } from './sparse-index.js';
 
@@ -13,8 +13,8 @@ import { SparseIndex, indexEntryBytes } from './sparse-index.js';
  * See docs/storage-format.md.
  */
 export interface SealedSegment {
-  readonly base: Place;
-  readonly end: Place;
+  readonly base: LogBoundary;
+  readonly end: LogBoundary;
   /** Of the store, which ends with a whole batch. */
   readonly storeLength: Position;
   readonly maxTimeMs: EpochMs;
@@ -27,7 +27,11 @@ const countAt = 88;
 const entriesCrcAt = 92;
 const crcAt = 96;
 
-export function encodeIndexFile(sealed: SealedSegment, index: SparseIndex, { crc32c, logId }: Seal): Uint8Array[] {
+export function encodeIndexFile(
+  sealed: SealedSegment,
+  index: SparseIndex,
+  { crc32c, logId }: BatchChecksum,
+): Uint8Array[] {
   const entries = index.encode();
   const footer = new Uint8Array(indexFooterBytes);
   writeUint32(footer, 0, magic);
@@ -49,7 +53,7 @@ interface Footer extends SealedSegment {
   readonly entriesCrc: number;
 }
 
-function decodeFooter(bytes: Uint8Array, { crc32c, logId }: Seal): Footer | string {
+function decodeFooter(bytes: Uint8Array, { crc32c, logId }: BatchChecksum): Footer | string {
   if (bytes.length !== indexFooterBytes) return 'short';
   if (readUint32(bytes, 0) !== magic || bytes[4] !== version) return 'no index footer';
   if (readUint32(bytes, crcAt) !== crc32c(bytes.subarray(0, crcAt)) >>> 0) return 'footer checksum mismatch';
@@ -66,13 +70,17 @@ function decodeFooter(bytes: Uint8Array, { crc32c, logId }: Seal): Footer | stri
 }
 
 /** What the footer says of the segment, or why there is nothing to go by. Reads the footer only. */
-export async function readIndexFooter(directory: Directory, name: string, seal: Seal): Promise<SealedSegment | string> {
+export async function readIndexFooter(
+  directory: Directory,
+  name: string,
+  checksum: BatchChecksum,
+): Promise<SealedSegment | string> {
   const file = await openIfThere(directory, name);
   if (!file) return 'missing';
   try {
     const size = await file.size();
     if (size < indexFooterBytes) return 'short';
-    const footer = decodeFooter(await file.read(size - indexFooterBytes, indexFooterBytes), seal);
+    const footer = decodeFooter(await file.read(size - indexFooterBytes, indexFooterBytes), checksum);
     if (typeof footer === 'string') return footer;
     return size === footer.count * indexEntryBytes + indexFooterBytes ? footer : 'length does not fit the footer';
   } finally {
@@ -85,16 +93,16 @@ export async function readIndexFile(
   directory: Directory,
   name: string,
   intervalBytes: number,
-  seal: Seal,
+  checksum: BatchChecksum,
 ): Promise<{ index: SparseIndex; sealed: SealedSegment } | string> {
   const bytes = await readWhole(directory, name);
   if (!bytes) return 'missing';
   const entriesLength = bytes.length - indexFooterBytes;
   if (entriesLength < 0) return 'short';
-  const footer = decodeFooter(bytes.subarray(entriesLength), seal);
+  const footer = decodeFooter(bytes.subarray(entriesLength), checksum);
   if (typeof footer === 'string') return footer;
   if (entriesLength !== footer.count * indexEntryBytes) return 'length does not fit the footer';
   const entries = bytes.subarray(0, entriesLength);
-  if (seal.crc32c(entries) >>> 0 !== footer.entriesCrc) return 'entries checksum mismatch';
+  if (checksum.crc32c(entries) >>> 0 !== footer.entriesCrc) return 'entries checksum mismatch';
   return { index: SparseIndex.decode(entries, footer.base.offset, footer.base.index, intervalBytes), sealed: footer };
 }

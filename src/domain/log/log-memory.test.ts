@@ -2,14 +2,14 @@ import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../adapters/checksum/crc32c.js';
 import { MemoryDirectory } from '../../adapters/memory/memory-directory.js';
 import type { File } from './directory.js';
-import { dumpSegment } from './dump-segment.js';
+import { dumpSegment } from './inspect/dump-segment.js';
 import { Log } from './log.js';
 import { toEpochMs, toIndex, toOffset, toTerm } from './offsets.js';
 import { sealBatch, type RecordBatch } from './record-batch.js';
 import { encodeRecord } from './record.js';
 import { defaultRecordLimits, frameRecords } from './records.js';
 
-const seal = { crc32c, logId: new Uint8Array(16).fill(5) };
+const checksum = { crc32c, logId: new Uint8Array(16).fill(5) };
 const { payload } = frameRecords([encodeRecord({ value: new Uint8Array(100) })], defaultRecordLimits);
 const makeBatch = (number: number): RecordBatch =>
   sealBatch(
@@ -22,7 +22,7 @@ const makeBatch = (number: number): RecordBatch =>
       appendTimeMs: toEpochMs(number),
       payload,
     },
-    seal,
+    checksum,
   );
 const makeBatches = (count: number): RecordBatch[] => Array.from({ length: count }, (_, number) => makeBatch(number));
 const everything = { until: toOffset(1e9), bytesMax: 1 };
@@ -62,7 +62,7 @@ class CountingDirectory extends MemoryDirectory {
 
 describe('a log of many segments', () => {
   const options = {
-    ...seal,
+    ...checksum,
     segmentBytesMax: 5000,
     indexIntervalBytes: 500,
     openStoresMax: 3,
@@ -91,7 +91,7 @@ describe('a log of many segments', () => {
 
   it('takes one file read for a record, of an index interval, and few for a run', async () => {
     const directory = new CountingDirectory();
-    const log = await Log.open(directory, { ...seal, segmentBytesMax: 1 << 20 });
+    const log = await Log.open(directory, { ...checksum, segmentBytesMax: 1 << 20 });
     await log.append(makeBatches(20_000));
     const before = { ...directory };
     await log.read(toOffset(19_000), everything);
@@ -139,7 +139,7 @@ describe('a log of many segments', () => {
 describe('dumpSegment', () => {
   it('shows the batches of a store and the bytes between that are none', async () => {
     const directory = new MemoryDirectory();
-    const log = await Log.open(directory, seal);
+    const log = await Log.open(directory, checksum);
     await log.append(makeBatches(4));
     await log.close();
     const [name] = (await directory.list()).filter((fileName) => fileName.endsWith('.store'));
@@ -153,7 +153,7 @@ describe('dumpSegment', () => {
     expect(shown[0]).toEqual({
       fileName: name,
       base: { offset: 0, index: 1, term: 0 },
-      logId: seal.logId,
+      logId: checksum.logId,
       bytes: size + 2,
     });
     expect(shown.slice(1)).toMatchObject([

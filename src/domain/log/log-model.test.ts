@@ -28,7 +28,7 @@ class Model {
     return this.batches[this.startIndex - 1]?.baseOffset ?? this.endOffset;
   }
 
-  get kept(): RecordBatch[] {
+  get stored(): RecordBatch[] {
     return this.batches.slice(this.startIndex - 1);
   }
 
@@ -160,16 +160,16 @@ class ReadBack implements fc.AsyncCommand<Model, World> {
       const last = batches[batches.length - 1];
       from = last.baseOffset + last.recordCount;
     }
-    expect(found).toEqual(model.kept.filter(({ recordCount }) => recordCount > 0));
+    expect(found).toEqual(model.stored.filter(({ recordCount }) => recordCount > 0));
     const entries: RecordBatch[] = [];
-    while (entries.length < model.kept.length)
+    while (entries.length < model.stored.length)
       entries.push(
         ...(await log.readEntries(toIndex(model.startIndex + entries.length), {
           until: toIndex(model.batches.length + 1),
           bytesMax,
         })),
       );
-    expect(entries).toEqual(model.kept);
+    expect(entries).toEqual(model.stored);
   }
   toString = (): string => `readBack(${this.bytesMax})`;
 }
@@ -181,10 +181,10 @@ class LookUp implements fc.AsyncCommand<Model, World> {
   ) {}
   check = (): boolean => true;
   async run(model: Model, { log }: World): Promise<void> {
-    const records = model.kept.filter(({ recordCount }) => recordCount > 0);
+    const records = model.stored.filter(({ recordCount }) => recordCount > 0);
     const since = records.find(({ appendTimeMs }) => appendTimeMs >= this.timeMs)?.baseOffset ?? model.endOffset;
     expect(await log.offsetSince(toEpochMs(this.timeMs))).toBe(since);
-    const entry = model.kept[Math.floor(this.part * model.kept.length)];
+    const entry = model.stored[Math.floor(this.part * model.stored.length)];
     if (entry) expect(await log.termAt(entry.index)).toBe(entry.term);
     for (const offset of [model.startOffset - 1, model.endOffset + 1])
       if (offset >= 0)

@@ -13,7 +13,7 @@ import { encodeIndexFile, readIndexFooter } from './index-file.js';
 import type { LogSettings } from './log-options.js';
 import { isLeftByReset, liesBelow, readLogStart } from './log-start.js';
 import { type Index, type Offset, toPosition } from './offsets.js';
-import { describePlace, logOrigin, samePlace, type Place } from './place.js';
+import { describeBoundary, logOrigin, sameBoundary, type LogBoundary } from './log-boundary.js';
 import { QuarantineList } from './quarantine.js';
 import { batchHeaderBytes, type BatchHeader } from './record-batch.js';
 import { decideRecovery, type LogNotice, type RecoveryReport } from './recovery.js';
@@ -25,7 +25,7 @@ import { SyncedIndexFile } from './synced-index.js';
 const rewriteBytesMax = 1 << 20;
 
 export interface OpenedLog {
-  readonly start: Place;
+  readonly start: LogBoundary;
   /** At least one; the last is active. */
   readonly segments: Segment[];
   readonly activeFile: File;
@@ -59,24 +59,24 @@ class LogOpening {
 
   async run(): Promise<OpenedLog> {
     const names = await this.directory.list();
-    const recordedStart = await readLogStart(this.directory, this.settings.seal);
+    const recordedStart = await readLogStart(this.directory, this.settings.checksum);
     const bases = names.map(storeBaseOffset).filter((base) => base !== undefined);
-    const synced = await SyncedIndexFile.read(this.directory, this.settings.seal);
+    const synced = await SyncedIndexFile.read(this.directory, this.settings.checksum);
     this.#syncedKnown = synced !== undefined;
     this.#durableIndex = Math.max(this.settings.durableIndex, synced ?? 0);
     if (bases.length === 0 && (recordedStart !== undefined || this.#durableIndex > 0))
       throw new MissingLogError(this.#durableIndex);
-    const kept = await this.#removeLeftovers(names, bases, recordedStart);
-    if (kept.length === 0) return this.#createEmpty();
+    const stored = await this.#removeLeftovers(names, bases, recordedStart);
+    if (stored.length === 0) return this.#createEmpty();
     if (recordedStart !== undefined && recordedStart !== 'damaged') {
-      const last = kept[kept.length - 1];
-      if (await isLeftByReset(this.directory, last, recordedStart, this.#durableIndex, this.settings.seal))
+      const last = stored[stored.length - 1];
+      if (await isLeftByReset(this.directory, last, recordedStart, this.#durableIndex, this.settings.checksum))
         return this.#finishReset(recordedStart, last);
     }
 
     const segments: Segment[] = [];
-    for (let number = 0; number < kept.length - 1; number++) segments.push(await this.#openSealed(kept[number]));
-    const { segment, file } = await this.#openLast(kept[kept.length - 1], names);
+    for (let number = 0; number < stored.length - 1; number++) segments.push(await this.#openSealed(stored[number]));
+    const { segment, file } = await this.#openLast(stored[stored.length - 1], names);
     segments.push(segment);
 
     if (recordedStart === 'damaged')
@@ -87,7 +87,7 @@ class LogOpening {
     return this.#opened(start, segments, file);
   }
 
-  #opened(start: Place, segments: Segment[], activeFile: File): OpenedLog {
+  #opened(start: LogBoundary, segments: Segment[], activeFile: File): OpenedLog {
     const recovery: RecoveryReport = {
       segments: segments.length,
       scannedBytes: this.#scannedBytes,
@@ -113,15 +113,15 @@ class LogOpening {
   }
 
   async #createEmpty(): Promise<OpenedLog> {
-    const { indexIntervalBytes, seal } = this.settings;
-    const { segment, file } = await Segment.create(this.directory, logOrigin, indexIntervalBytes, seal);
+    const { indexIntervalBytes, checksum } = this.settings;
+    const { segment, file } = await Segment.create(this.directory, logOrigin, indexIntervalBytes, checksum);
     return this.#opened(logOrigin, [segment], file);
   }
 
   /** Has a store at any time, as `Log.reset` does. */
-  async #finishReset(start: Place, left: Offset): Promise<OpenedLog> {
-    const { indexIntervalBytes, seal } = this.settings;
-    const { segment, file } = await Segment.create(this.directory, start, indexIntervalBytes, seal);
+  async #finishReset(start: LogBoundary, left: Offset): Promise<OpenedLog> {
+    const { indexIntervalBytes, checksum } = this.settings;
+    const { segment, file } = await Segment.create(this.directory, start, indexIntervalBytes, checksum);
     await removeIfThere(this.directory, indexFileName(left));
     const storeName = storeFileName(left);
     if (storeName !== segment.storeName) await removeIfThere(this.directory, storeName);
@@ -134,19 +134,19 @@ class LogOpening {
   async #removeLeftovers(
     names: readonly string[],
     bases: readonly Offset[],
-    start: Place | 'damaged' | undefined,
+    start: LogBoundary | 'damaged' | undefined,
   ): Promise<Offset[]> {
     const leftovers = names.filter((name) => name.endsWith(temporarySuffix));
-    const kept = [...bases].sort((a, b) => a - b);
+    const stored = [...bases].sort((a, b) => a - b);
     if (start !== undefined && start !== 'damaged')
-      while (kept.length > 1 && liesBelow(start, kept[0], kept[1])) {
-        const [base] = kept.splice(0, 1);
+      while (stored.length > 1 && liesBelow(start, stored[0], stored[1])) {
+        const [base] = stored.splice(0, 1);
         leftovers.push(storeFileName(base), indexFileName(base));
       }
     for (const name of leftovers)
       if (await removeIfThere(this.directory, name)) this.#notify({ kind: 'leftover removed', fileName: name });
     if (leftovers.length > 0) await this.directory.sync();
-    return kept;
+    return stored;
   }
 
   /** A segment with another one after it: complete on disk before that one was made. */
@@ -157,8 +157,8 @@ class LogOpening {
       const size = await file.size();
       const place = await this.#readHeader(file, storeName, base);
       if (!place) return unreadable(base);
-      const sealed = await readIndexFooter(this.directory, indexFileName(base), this.settings.seal);
-      if (typeof sealed !== 'string' && samePlace(sealed.base, place) && sealed.storeLength === size)
+      const sealed = await readIndexFooter(this.directory, indexFileName(base), this.settings.checksum);
+      if (typeof sealed !== 'string' && sameBoundary(sealed.base, place) && sealed.storeLength === size)
         return Segment.sealed(sealed);
       const reason = typeof sealed === 'string' ? sealed : 'does not fit the store';
       return await this.#rebuild(file, place, size, reason);
@@ -167,7 +167,7 @@ class LogOpening {
     }
   }
 
-  async #rebuild(file: File, place: Place, size: number, reason: string): Promise<Segment> {
+  async #rebuild(file: File, place: LogBoundary, size: number, reason: string): Promise<Segment> {
     const segment = Segment.empty(place, this.settings.indexIntervalBytes);
     const scan = await this.#scan(file, segment, size);
     const badBytes = scan.faults.length > 0;
@@ -178,7 +178,7 @@ class LogOpening {
         this.#addQuarantine(segment.storeName, fault.from, fault.to ?? fault.from, describeFault(fault));
       return segment;
     }
-    const content = encodeIndexFile(segment.sealedState(), segment.index!, this.settings.seal);
+    const content = encodeIndexFile(segment.sealedState(), segment.index!, this.settings.checksum);
     const written = await ifSpace(() => writeDurably(this.directory, segment.indexName, content));
     // On a full disk it stays in memory for as long as the log is open.
     if (written) segment.index = undefined;
@@ -203,7 +203,7 @@ class LogOpening {
     }
   }
 
-  async #recoverLast(file: File, place: Place, size: number, names: readonly string[]): Promise<Segment> {
+  async #recoverLast(file: File, place: LogBoundary, size: number, names: readonly string[]): Promise<Segment> {
     const segment = Segment.empty(place, this.settings.indexIntervalBytes);
     const scan = await this.#scan(file, segment, size);
     const { faults } = scan;
@@ -242,16 +242,16 @@ class LogOpening {
     const chunks: Uint8Array[] = [];
     for (let at: number = length; at < size; at += copyBytesMax)
       chunks.push(await file.read(at, Math.min(copyBytesMax, size - at)));
-    const kept = await ifSpace(() => writeDurably(this.directory, keptAs, chunks));
+    const stored = await ifSpace(() => writeDurably(this.directory, keptAs, chunks));
     await file.truncate(length);
     await file.sync();
-    this.#torn = { bytes: size - length, fileName: kept ? keptAs : undefined };
-    this.#notify({ kind: 'torn tail cut', fileName: storeName, bytes: size - length, ...(kept && { keptAs }) });
+    this.#torn = { bytes: size - length, fileName: stored ? keptAs : undefined };
+    this.#notify({ kind: 'torn tail cut', fileName: storeName, bytes: size - length, ...(stored && { keptAs }) });
   }
 
   /** The place in the store's header; `undefined` when it is damaged or the file is misnamed. */
-  async #readHeader(file: File, storeName: string, base: Offset): Promise<Place | undefined> {
-    const place = decodeStoreHeader(await file.read(0, storeHeaderBytes), storeName, this.settings.seal);
+  async #readHeader(file: File, storeName: string, base: Offset): Promise<LogBoundary | undefined> {
+    const place = decodeStoreHeader(await file.read(0, storeHeaderBytes), storeName, this.settings.checksum);
     return place?.offset === base ? place : undefined;
   }
 
@@ -259,7 +259,7 @@ class LogOpening {
     const range = { from: firstBatchPosition, length: size, place: segment.base };
     const visit = (header: BatchHeader, position: Segment['length'], afterFault: boolean): void =>
       segment.extend(header, position, batchHeaderBytes + header.payloadLength, afterFault);
-    const scan = await scanStore(file, range, this.settings.seal, visit);
+    const scan = await scanStore(file, range, this.settings.checksum, visit);
     this.#scannedBytes += size;
     return scan;
   }
@@ -269,7 +269,7 @@ class LogOpening {
   }
 
   /** Without `to` nobody knows how much is lost: all up to the durable index at least. */
-  #addQuarantine(fileName: string, from: Place, to: Place | undefined, reason: string): void {
+  #addQuarantine(fileName: string, from: LogBoundary, to: LogBoundary | undefined, reason: string): void {
     const toIndex = Math.max(to?.index ?? this.#durableIndex + 1, from.index) as Index;
     const toOffset = Math.max(to?.offset ?? from.offset, from.offset) as Offset;
     const range = { from: from.offset, to: toOffset, fromIndex: from.index, toIndex, reason };
@@ -277,13 +277,13 @@ class LogOpening {
   }
 
   /** Each segment must begin where the one before it, or the log, does. */
-  #checkJoints(start: Place, segments: Segment[]): void {
+  #checkJoints(start: LogBoundary, segments: Segment[]): void {
     let expected = start;
     segments.forEach((segment, number) => {
       if (segment.unreadable) expected = this.#placeUnreadable(segments, number, expected);
       else {
-        if (!samePlace(segment.base, expected)) {
-          const reason = `between ${describePlace(expected)} and ${describePlace(segment.base)} the segments do not join`;
+        if (!sameBoundary(segment.base, expected)) {
+          const reason = `between ${describeBoundary(expected)} and ${describeBoundary(segment.base)} the segments do not join`;
           this.#addQuarantine(segment.storeName, expected, segment.base, reason);
         }
         expected = segment.end;
@@ -292,7 +292,7 @@ class LogOpening {
   }
 
   /** The places of a segment without a header follow from its neighbours and its name. Returns where it ends. */
-  #placeUnreadable(segments: Segment[], number: number, expected: Place): Place {
+  #placeUnreadable(segments: Segment[], number: number, expected: LogBoundary): LogBoundary {
     const { base, storeName } = segments[number];
     const next = segments.at(number + 1);
     const begin = { ...expected, offset: base.offset };

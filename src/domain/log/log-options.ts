@@ -1,7 +1,7 @@
 import type { Crc32c } from './checksum.js';
 import { invariant } from './invariant.js';
 import type { Index } from './offsets.js';
-import { batchPayloadBytesMax, logIdBytes, type Seal } from './record-batch.js';
+import { batchPayloadBytesMax, logIdBytes, type BatchChecksum } from './record-batch.js';
 import type { LogNotice } from './recovery.js';
 
 export interface LogOptions {
@@ -24,7 +24,7 @@ export interface LogOptions {
 }
 
 export interface LogSettings extends Required<Omit<LogOptions, 'logId' | 'crc32c' | 'durableIndex'>> {
-  readonly seal: Seal;
+  readonly checksum: BatchChecksum;
   readonly durableIndex: number;
 }
 
@@ -39,7 +39,7 @@ export function logSettings(options: LogOptions): LogSettings {
     `segmentBytesMax is up to ${segmentBytesLimit}`,
   );
   return {
-    seal: { crc32c, logId: logId.slice() },
+    checksum: { crc32c, logId: logId.slice() },
     segmentBytesMax,
     segmentAgeMsMax: options.segmentAgeMsMax ?? Infinity,
     indexIntervalBytes: options.indexIntervalBytes ?? 4096,

@@ -8,7 +8,7 @@ import type { LogSettings } from './log-options.js';
 import type { EpochMs, Index, Offset, Position, Term } from './offsets.js';
 import { toEpochMs } from './offsets.js';
 import { OpenStores } from './open-stores.js';
-import { placeAfter, samePlace, type Place } from './place.js';
+import { boundaryAfter, sameBoundary, type LogBoundary } from './log-boundary.js';
 import { BatchKind, batchHeaderBytes, parseBatchHeader, storedBytes, type RecordBatch } from './record-batch.js';
 import { Segment } from './segment.js';
 import type { SegmentList } from './segment-list.js';
@@ -23,7 +23,7 @@ const readBytesMax = 8 << 20;
 class ReadFault {
   constructor(
     readonly segment: Segment,
-    readonly at: Pick<Place, 'offset' | 'index'>,
+    readonly at: Pick<LogBoundary, 'offset' | 'index'>,
     readonly reason: string,
   ) {}
 }
@@ -31,7 +31,7 @@ class ReadFault {
 /** Where a suffix truncation cuts a segment, and what it needs to go on as the active one. */
 interface Cut {
   readonly position: Position;
-  readonly end: Place;
+  readonly end: LogBoundary;
   readonly maxTimeMs: EpochMs;
   readonly index: SparseIndex;
   readonly firstTimeMs: EpochMs | undefined;
@@ -135,7 +135,7 @@ export class LogReader {
     const fault = await this.#run(segment, index, before, 1, (batch) => {
       found = batch.baseOffset;
       if (batch.kind === BatchKind.records && batch.appendTimeMs >= time) return false;
-      found = placeAfter(batch).offset;
+      found = boundaryAfter(batch).offset;
       return true;
     });
     invariant(fault !== undefined || found <= segment.end.offset, 'a batch of the segment lies in the segment');
@@ -159,7 +159,7 @@ export class LogReader {
         if (batch.kind === BatchKind.records) time = toEpochMs(Math.max(time, batch.appendTimeMs));
         if (batch.index < last) return true;
         const after = (position + storedBytes(batch)) as Position;
-        cut = { position: after, end: placeAfter(batch), maxTimeMs: toEpochMs(time), index, firstTimeMs };
+        cut = { position: after, end: boundaryAfter(batch), maxTimeMs: toEpochMs(time), index, firstTimeMs };
         return false;
       });
       return cut ?? new ReadFault(segment, { offset: base.offset, index: last }, fault ?? 'not where the index has it');
@@ -207,7 +207,7 @@ export class LogReader {
   ): Promise<string | undefined> {
     const range = { bytesMax: Math.min(bytesMax, readBytesMax), end: segment.length };
     return this.stores.use(segment.storeName, (file) =>
-      readRun(file, index, entryNumber, range, this.settings.seal, take),
+      readRun(file, index, entryNumber, range, this.settings.checksum, take),
     );
   }
 
@@ -216,13 +216,13 @@ export class LogReader {
   }
 
   async #loadIndex(directory: Directory, segment: Segment): Promise<SparseIndex> {
-    const { indexIntervalBytes, seal } = this.settings;
-    const found = await readIndexFile(directory, segment.indexName, indexIntervalBytes, seal);
+    const { indexIntervalBytes, checksum } = this.settings;
+    const found = await readIndexFile(directory, segment.indexName, indexIntervalBytes, checksum);
     const fits =
       typeof found !== 'string' &&
       found.sealed.storeLength === segment.length &&
-      samePlace(found.sealed.base, segment.base) &&
-      samePlace(found.sealed.end, segment.end);
+      sameBoundary(found.sealed.base, segment.base) &&
+      sameBoundary(found.sealed.end, segment.end);
     if (fits) return found.index;
     const rebuilt = await this.#rebuild(segment);
     const reason = typeof found === 'string' ? found : 'does not fit the store';
@@ -263,11 +263,11 @@ export class LogReader {
 
   async #rebuild(segment: Segment): Promise<{ index: SparseIndex; scan: StoreScan }> {
     const { base, length, storeName } = segment;
-    const { indexIntervalBytes, seal } = this.settings;
+    const { indexIntervalBytes, checksum } = this.settings;
     const rebuilt = Segment.empty(base, indexIntervalBytes);
     const range = { from: firstBatchPosition, length, place: base };
     const scan = await this.stores.use(storeName, (file) =>
-      scanStore(file, range, seal, (header, position, afterFault) =>
+      scanStore(file, range, checksum, (header, position, afterFault) =>
         rebuilt.extend(header, position, batchHeaderBytes + header.payloadLength, afterFault),
       ),
     );

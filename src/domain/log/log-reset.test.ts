@@ -5,12 +5,12 @@ import { storeFileName } from './file-names.js';
 import { InvariantError } from './invariant.js';
 import { Log } from './log.js';
 import { toIndex, toOffset, toTerm } from './offsets.js';
-import type { Place } from './place.js';
-import { verifyLog } from './verify.js';
+import type { LogBoundary } from './log-boundary.js';
+import { verifyLog } from './inspect/verify.js';
 import { logOptions, makeBatch } from '../../../test/crash/workload.js';
 
 const until = toOffset(Number.MAX_SAFE_INTEGER);
-const place = (offset: number, index: number, term: number): Place => ({
+const place = (offset: number, index: number, term: number): LogBoundary => ({
   offset: toOffset(offset),
   index: toIndex(index),
   term: toTerm(term),
@@ -34,7 +34,7 @@ const ends = (log: Log): number[] => [
   log.segments,
 ];
 
-async function expectEmptyAt({ offset, index, term }: Place, log: Log): Promise<void> {
+async function expectEmptyAt({ offset, index, term }: LogBoundary, log: Log): Promise<void> {
   expect(ends(log)).toEqual([offset, index, index - 1, term, offset, 1]);
   expect(log.quarantined).toEqual([]);
   expect(await log.read(offset, { until, bytesMax: 1000 })).toEqual([]);

@@ -4,8 +4,8 @@ import { openIfThere, readWhole } from './durable-file.js';
 import { ForeignLogError, UnsupportedFormatError } from './errors.js';
 import { logStartFileName, logStartSpareFileName, storeFileName } from './file-names.js';
 import type { Index, Offset, Term } from './offsets.js';
-import type { Place } from './place.js';
-import { logIdBytes, type Seal } from './record-batch.js';
+import type { LogBoundary } from './log-boundary.js';
+import { logIdBytes, type BatchChecksum } from './record-batch.js';
 import { decodeStoreHeader, hex, sameBytes, storeHeaderBytes } from './store-header.js';
 
 const logStartBytes = 52;
@@ -18,7 +18,11 @@ const crcAt = 48;
  * removals leaves rubbish and not a hole. Replaced as a whole, by the spare file, which has its space already: retention
  * must work on a full disk. When it rejects for want of space (`isNoSpaceError`) nothing has changed.
  */
-export async function writeLogStart(directory: Directory, place: Place, { crc32c, logId }: Seal): Promise<void> {
+export async function writeLogStart(
+  directory: Directory,
+  place: LogBoundary,
+  { crc32c, logId }: BatchChecksum,
+): Promise<void> {
   const bytes = new Uint8Array(logStartBytes);
   writeUint32(bytes, 0, magic);
   bytes[4] = version;
@@ -60,14 +64,17 @@ export async function spareLogStart(directory: Directory): Promise<boolean> {
 }
 
 /** `undefined` when the log was never truncated; `'damaged'` when the record does not pass its checks. */
-export async function readLogStart(directory: Directory, seal: Seal): Promise<Place | 'damaged' | undefined> {
+export async function readLogStart(
+  directory: Directory,
+  checksum: BatchChecksum,
+): Promise<LogBoundary | 'damaged' | undefined> {
   const bytes = await readWhole(directory, logStartFileName);
   if (!bytes) return undefined;
   if (bytes.length !== logStartBytes || readUint32(bytes, 0) !== magic) return 'damaged';
-  if (readUint32(bytes, crcAt) !== seal.crc32c(bytes.subarray(0, crcAt)) >>> 0) return 'damaged';
+  if (readUint32(bytes, crcAt) !== checksum.crc32c(bytes.subarray(0, crcAt)) >>> 0) return 'damaged';
   if (bytes[4] !== version) throw new UnsupportedFormatError(logStartFileName, bytes[4], version);
   const logId = bytes.subarray(8, 8 + logIdBytes);
-  if (!sameBytes(logId, seal.logId)) throw new ForeignLogError(logStartFileName, hex(logId), hex(seal.logId));
+  if (!sameBytes(logId, checksum.logId)) throw new ForeignLogError(logStartFileName, hex(logId), hex(checksum.logId));
   return {
     offset: readUint64(bytes, 8 + logIdBytes) as Offset,
     index: readUint64(bytes, 16 + logIdBytes) as Index,
@@ -76,7 +83,7 @@ export async function readLogStart(directory: Directory, seal: Seal): Promise<Pl
 }
 
 /** Whether a store, with `next` the base offset of the one after it, lies wholly below the log start. */
-export function liesBelow(start: Place, base: Offset, next: Offset | undefined): boolean {
+export function liesBelow(start: LogBoundary, base: Offset, next: Offset | undefined): boolean {
   return base < start.offset && next !== undefined && next <= start.offset;
 }
 
@@ -88,16 +95,16 @@ export function liesBelow(start: Place, base: Offset, next: Offset | undefined):
 export async function isLeftByReset(
   directory: Directory,
   lastBase: Offset,
-  start: Place,
+  start: LogBoundary,
   durableIndex: number,
-  seal: Seal,
+  checksum: BatchChecksum,
 ): Promise<boolean> {
   if (durableIndex >= start.index || lastBase > start.offset) return false;
   if (lastBase < start.offset) return true;
   const name = storeFileName(lastBase);
   const file = await directory.open(name);
   try {
-    const base = decodeStoreHeader(await file.read(0, storeHeaderBytes), name, seal);
+    const base = decodeStoreHeader(await file.read(0, storeHeaderBytes), name, checksum);
     return base?.offset === start.offset && base.index < start.index;
   } finally {
     await file.close();

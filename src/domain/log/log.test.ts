@@ -11,7 +11,7 @@ import { encodeRecord } from './record.js';
 import { defaultRecordLimits, frameRecords } from './records.js';
 
 const logId = Uint8Array.from({ length: 16 }, (_, place) => place + 1);
-const seal = { crc32c, logId };
+const checksum = { crc32c, logId };
 const text = new TextEncoder();
 const untilEnd = toOffset(Number.MAX_SAFE_INTEGER);
 
@@ -36,7 +36,7 @@ class Writer {
         appendTimeMs: toEpochMs(time),
         payload: count > 0 ? frameRecords(records, defaultRecordLimits).payload : new Uint8Array(0),
       },
-      seal,
+      checksum,
     );
     this.index++;
     this.offset += count;
@@ -233,17 +233,17 @@ describe('Log.truncateSuffix', () => {
       const batches = Array.from({ length: 30 }, (_, n) => writer.batch(n % 3, { term: 1 + (n >> 3), time: 100 + n }));
       await log.append(batches);
       await log.truncateSuffix(toIndex(from));
-      const kept = batches.slice(0, from - 1);
-      const end = kept.reduce((sum, { recordCount }) => sum + recordCount, 0);
-      expect([log.lastIndex, log.endOffset, log.lastTerm]).toEqual([from - 1, end, kept.at(-1)?.term ?? 0]);
-      const newestKept = kept.filter(({ recordCount }) => recordCount > 0).at(-1)?.appendTimeMs ?? 0;
+      const stored = batches.slice(0, from - 1);
+      const end = stored.reduce((sum, { recordCount }) => sum + recordCount, 0);
+      expect([log.lastIndex, log.endOffset, log.lastTerm]).toEqual([from - 1, end, stored.at(-1)?.term ?? 0]);
+      const newestKept = stored.filter(({ recordCount }) => recordCount > 0).at(-1)?.appendTimeMs ?? 0;
       expect(await log.offsetSince(toEpochMs(newestKept + 1))).toBe(end);
 
       const again = new Writer(from, end);
       const added = Array.from({ length: 12 }, () => again.batch(2, { term: 9, time: 500 }));
       await log.append(added);
       await log.sync();
-      const expected = [...kept, ...added].filter(({ recordCount }) => recordCount > 0).map(shape);
+      const expected = [...stored, ...added].filter(({ recordCount }) => recordCount > 0).map(shape);
       expect((await readAll(log)).map(shape)).toEqual(expected);
       expect(await log.offsetSince(toEpochMs(500))).toBe(end);
       await log.close();

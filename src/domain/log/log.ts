@@ -8,7 +8,7 @@ import { openLog, type OpenedLog } from './log-opening.js';
 import { logSettings, type LogOptions, type LogSettings } from './log-options.js';
 import { spareLogStart, writeLogStart } from './log-start.js';
 import type { EpochMs, Index, Offset, Term } from './offsets.js';
-import { follows, placeAfter, type Place } from './place.js';
+import { follows, boundaryAfter, type LogBoundary } from './log-boundary.js';
 import { storedBytes, type RecordBatch } from './record-batch.js';
 import type { Quarantine, RecoveryReport } from './recovery.js';
 import { Segment } from './segment.js';
@@ -66,7 +66,7 @@ export class Log {
     const settings = logSettings(options);
     const opened = await openLog(directory, settings);
     try {
-      const synced = await SyncedIndexFile.open(directory, opened.syncedIndex, settings.seal);
+      const synced = await SyncedIndexFile.open(directory, opened.syncedIndex, settings.checksum);
       await spareLogStart(directory);
       return new Log(directory, settings, opened, synced);
     } catch (error) {
@@ -140,7 +140,7 @@ export class Log {
         follows(batch, place),
         () => `batch ${batch.index} at offset ${batch.baseOffset} is not next in the log`,
       );
-      place = placeAfter(batch);
+      place = boundaryAfter(batch);
     }
     await this.#fatally('append', () => this.#append(batches));
   }
@@ -169,17 +169,17 @@ export class Log {
 
   /** The active segment is whole on disk before there is a next one, and the next one before the seal. */
   async #roll(): Promise<void> {
-    const { indexIntervalBytes, seal } = this.settings;
+    const { indexIntervalBytes, checksum } = this.settings;
     const full = this.#list.active;
     const index = full.index;
     invariant(index !== undefined, 'the active segment has its index');
     await this.#activeFile.sync();
-    const { segment, file } = await Segment.create(this.directory, full.end, indexIntervalBytes, seal);
+    const { segment, file } = await Segment.create(this.directory, full.end, indexIntervalBytes, checksum);
     this.#reader.stores.adopt(segment.storeName, file);
     this.#list.add(segment);
     this.#activeFile = file;
     this.#unsynced = false;
-    await writeDurably(this.directory, full.indexName, encodeIndexFile(full.sealedState(), index, seal));
+    await writeDurably(this.directory, full.indexName, encodeIndexFile(full.sealedState(), index, checksum));
     full.index = undefined;
     this.#reader.indexes.put(full, index);
     this.#reader.stores.release(full.storeName);
@@ -256,7 +256,7 @@ export class Log {
   #dropFirst(operation: string, count: number): Promise<void> {
     return this.#fatally(operation, async () => {
       try {
-        await writeLogStart(this.directory, this.#list.segments[count].base, this.settings.seal);
+        await writeLogStart(this.directory, this.#list.segments[count].base, this.settings.checksum);
       } catch (error) {
         if (!isNoSpaceError(error)) throw error;
         this.settings.onNotice({ kind: 'retention waits for space' });
@@ -280,12 +280,12 @@ export class Log {
     invariant(from >= this.startIndex && from <= this.lastIndex + 1, () => `index ${from} is in the log or next`);
     const first = list.firstUnreadableBefore(from);
     if (first > this.lastIndex && !list.quarantine.reaches(first)) return;
-    const kept = list.countBelow(first);
-    const segment = list.segments[kept - 1];
+    const stored = list.countBelow(first);
+    const segment = list.segments[stored - 1];
     const cut = await this.#reader.locateCut(segment, first);
     await this.#fatally('truncateSuffix', async () => {
       const wasSealed = segment !== list.active;
-      const dropped = list.dropLast(kept);
+      const dropped = list.dropLast(stored);
       if (wasSealed) segment.reopen(cut.index, cut.firstTimeMs);
       segment.cut(cut.position, cut.end, cut.maxTimeMs);
       list.quarantine.cutFrom(first);
@@ -316,8 +316,8 @@ export class Log {
 
   /** The header of the log's first segment is damaged, and everything in it was given up. */
   async #recreate(segment: Segment): Promise<void> {
-    const { indexIntervalBytes, seal } = this.settings;
-    const created = await Segment.create(this.directory, this.#list.start, indexIntervalBytes, seal);
+    const { indexIntervalBytes, checksum } = this.settings;
+    const created = await Segment.create(this.directory, this.#list.start, indexIntervalBytes, checksum);
     this.#reader.stores.adopt(segment.storeName, created.file);
     this.#list.replaceLast(created.segment);
     this.#activeFile = created.file;
@@ -332,16 +332,16 @@ export class Log {
    * entries at the end that `place` contradicts may be gone; the durable index that is given to `open` must not reach
    * `place.index - 1` before this resolved.
    */
-  async reset(place: Place): Promise<void> {
+  async reset(place: LogBoundary): Promise<void> {
     this.#beginChange('reset');
     invariant(place.index >= this.startIndex, `index ${place.index} is not below the log's first, ${this.startIndex}`);
-    const { indexIntervalBytes, seal } = this.settings;
+    const { indexIntervalBytes, checksum } = this.settings;
     await this.#fatally('reset', async () => {
       const old = this.#list.restart(Segment.empty(place, indexIntervalBytes));
       await this.#dropContradicted(old, place);
-      await writeLogStart(this.directory, place, seal);
+      await writeLogStart(this.directory, place, checksum);
       // There is a store at any time: the new one is made, or takes the name of the last, before the old ones go.
-      const { segment, file } = await Segment.create(this.directory, place, indexIntervalBytes, seal);
+      const { segment, file } = await Segment.create(this.directory, place, indexIntervalBytes, checksum);
       this.#list.replaceLast(segment);
       this.#activeFile = file;
       this.#unsynced = false;
@@ -360,11 +360,11 @@ export class Log {
    * Opening takes a last store below the log start, or of its name, for what a reset had not removed yet. So segments
    * beyond it go first; they conflict with the leader's log, so nothing in them is committed.
    */
-  async #dropContradicted(old: Segment[], place: Place): Promise<void> {
-    let kept = old.length;
-    while (kept > 1 && liesBeyond(old[kept - 1].base, place)) kept--;
-    const dropped = old.splice(kept);
-    const end = dropped.length > 0 ? Math.min(old[kept - 1].end.index, place.index) : place.index;
+  async #dropContradicted(old: Segment[], place: LogBoundary): Promise<void> {
+    let stored = old.length;
+    while (stored > 1 && liesBeyond(old[stored - 1].base, place)) stored--;
+    const dropped = old.splice(stored);
+    const end = dropped.length > 0 ? Math.min(old[stored - 1].end.index, place.index) : place.index;
     await this.#synced.lower((end - 1) as Index);
     for (const segment of dropped.reverse()) {
       await this.#removeFiles(segment);
@@ -421,4 +421,5 @@ export class Log {
   }
 }
 
-const liesBeyond = (base: Place, place: Place): boolean => base.index >= place.index || base.offset > place.offset;
+const liesBeyond = (base: LogBoundary, place: LogBoundary): boolean =>
+  base.index >= place.index || base.offset > place.offset;

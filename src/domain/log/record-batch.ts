@@ -41,7 +41,7 @@ export interface BatchHeader extends Omit<BatchFields, 'payload'> {
 }
 
 /** What binds stored bytes to their log. One object serves a log for as long as it is open. */
-export interface Seal {
+export interface BatchChecksum {
   readonly crc32c: Crc32c;
   /** 16 bytes, the same on every node of a cluster; never changed. */
   readonly logId: Uint8Array;
@@ -61,7 +61,7 @@ const crcAt = 48;
  * Makes the header: see docs/storage-format.md. The CRC-32C runs over the log id, the header before the CRC, and the
  * payload, so that a batch of another log never parses. Throws `RangeError` for fields that the format cannot hold.
  */
-export function sealBatch(fields: BatchFields, seal: Seal): RecordBatch {
+export function sealBatch(fields: BatchFields, checksum: BatchChecksum): RecordBatch {
   const { kind, index, term, baseOffset, recordCount, appendTimeMs, payload } = fields;
   if (payload.length > batchPayloadBytesMax)
     throw new RangeError(`a payload of ${payload.length} bytes is over the format's ${batchPayloadBytesMax}`);
@@ -78,20 +78,20 @@ export function sealBatch(fields: BatchFields, seal: Seal): RecordBatch {
   writeUint64(header, 24, index);
   writeUint64(header, 32, term);
   writeUint64(header, 40, appendTimeMs);
-  writeUint32(header, crcAt, batchCrc(header, payload, seal));
+  writeUint32(header, crcAt, batchCrc(header, payload, checksum));
   return { kind, index, term, baseOffset, recordCount, appendTimeMs, header, payload };
 }
 
-function batchCrc(header: Uint8Array, payload: Uint8Array, seal: Seal): number {
-  return seal.crc32c(payload, seal.crc32c(header.subarray(0, crcAt), logIdCrc(seal))) >>> 0;
+function batchCrc(header: Uint8Array, payload: Uint8Array, checksum: BatchChecksum): number {
+  return checksum.crc32c(payload, checksum.crc32c(header.subarray(0, crcAt), logIdCrc(checksum))) >>> 0;
 }
 
 /** Kept by seal, because the call out costs about as much as the CRC of a small batch. */
-const logIdCrcs = new WeakMap<Seal, number>();
+const logIdCrcs = new WeakMap<BatchChecksum, number>();
 
-function logIdCrc(seal: Seal): number {
-  let crc = logIdCrcs.get(seal);
-  if (crc === undefined) logIdCrcs.set(seal, (crc = seal.crc32c(seal.logId)));
+function logIdCrc(checksum: BatchChecksum): number {
+  let crc = logIdCrcs.get(checksum);
+  if (crc === undefined) logIdCrcs.set(checksum, (crc = checksum.crc32c(checksum.logId)));
   return crc;
 }
 
@@ -147,23 +147,33 @@ function isBatchKind(kind: number): kind is BatchKind {
 }
 
 /** Whether the payload behind a parsed header, and the header itself, are what was sealed for this log. */
-export function batchIsIntact(header: BatchHeader, bytes: Uint8Array, position: number, seal: Seal): boolean {
-  const headerCrc = seal.crc32c(bytes.subarray(position, position + crcAt), logIdCrc(seal));
+export function batchIsIntact(
+  header: BatchHeader,
+  bytes: Uint8Array,
+  position: number,
+  checksum: BatchChecksum,
+): boolean {
+  const headerCrc = checksum.crc32c(bytes.subarray(position, position + crcAt), logIdCrc(checksum));
   const payloadAt = position + batchHeaderBytes;
-  return seal.crc32c(bytes.subarray(payloadAt, payloadAt + header.payloadLength), headerCrc) >>> 0 === header.crc;
+  return checksum.crc32c(bytes.subarray(payloadAt, payloadAt + header.payloadLength), headerCrc) >>> 0 === header.crc;
 }
 
 /**
  * Reads and verifies the batch at `position`, or says what is wrong. Header and payload are views of `bytes`.
  * Its place in the log (index, offset, term) is the caller's to check against what comes before it.
  */
-export function parseBatch(bytes: Uint8Array, position: number, end: number, seal: Seal): RecordBatch | BatchFault {
+export function parseBatch(
+  bytes: Uint8Array,
+  position: number,
+  end: number,
+  checksum: BatchChecksum,
+): RecordBatch | BatchFault {
   const header = parseBatchHeader(bytes, position, end);
   if (typeof header === 'string') return header;
   const payloadAt = position + batchHeaderBytes;
   const batchEnd = payloadAt + header.payloadLength;
   if (batchEnd > end) return 'short payload';
-  if (!batchIsIntact(header, bytes, position, seal)) return 'checksum mismatch';
+  if (!batchIsIntact(header, bytes, position, checksum)) return 'checksum mismatch';
   const { kind, index, term, baseOffset, recordCount, appendTimeMs } = header;
   return {
     kind,

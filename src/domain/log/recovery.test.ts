@@ -30,7 +30,7 @@ import {
   range,
   readAt,
   readable,
-  seal,
+  checksum,
   store,
 } from '../../../test/log/damage-bench.js';
 
@@ -80,10 +80,10 @@ describe('the last segment', () => {
 
   it('keeps every torn tail under a name of its own', async () => {
     await fill(5);
-    for (const kept of ['.torn-1', '.torn-2', '.torn-3']) {
+    for (const stored of ['.torn-1', '.torn-2', '.torn-3']) {
       await change(store, append(1, 2, 3));
       const log = await open();
-      expect(log.recovery.torn?.fileName).toBe(`00000000000000000000${kept}`);
+      expect(log.recovery.torn?.fileName).toBe(`00000000000000000000${stored}`);
       await log.close();
     }
   });
@@ -341,11 +341,11 @@ describe('what a crash leaves', () => {
 
   it('segments below the log start go', async () => {
     await fill(20);
-    const kept = await bytesOf(store);
+    const stored = await bytesOf(store);
     let log = await open();
     await log.truncatePrefix(toOffset(24));
     await log.close();
-    await (await directory.create(store)).write(0, [kept]);
+    await (await directory.create(store)).write(0, [stored]);
     log = await open();
     expect(await directory.list()).not.toContain(store);
     expect([log.startOffset, log.quarantined]).toEqual([24, []]);
@@ -374,7 +374,7 @@ describe('what is not this log', () => {
   it('does not open in a format of another version', async () => {
     await fill(3);
     await change(store, (bytes) => {
-      const header = encodeStoreHeader({ offset: toOffset(0), index: toIndex(1), term: toTerm(0) }, seal);
+      const header = encodeStoreHeader({ offset: toOffset(0), index: toIndex(1), term: toTerm(0) }, checksum);
       header[4] = 2;
       new DataView(header.buffer).setUint32(48, crc32c(header.subarray(0, 48)));
       bytes.set(header);

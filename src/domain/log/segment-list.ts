@@ -1,5 +1,5 @@
 import type { EpochMs, Index, Offset } from './offsets.js';
-import type { Place } from './place.js';
+import type { LogBoundary } from './log-boundary.js';
 import type { QuarantineList } from './quarantine.js';
 import type { Segment } from './segment.js';
 
@@ -11,7 +11,7 @@ export class SegmentList {
   drops = 0;
 
   constructor(
-    public start: Place,
+    public start: LogBoundary,
     readonly segments: Segment[],
     readonly quarantine: QuarantineList,
   ) {}
@@ -20,7 +20,7 @@ export class SegmentList {
     return this.segments[this.segments.length - 1];
   }
 
-  get end(): Place {
+  get end(): LogBoundary {
     return this.active.end;
   }
 

@@ -4,8 +4,8 @@ import { indexFileName, storeFileName } from './file-names.js';
 import type { SealedSegment } from './index-file.js';
 import type { EpochMs, Position } from './offsets.js';
 import { toEpochMs } from './offsets.js';
-import { placeAfter, type Place } from './place.js';
-import { storedBytes, type BatchHeader, type RecordBatch, type Seal } from './record-batch.js';
+import { boundaryAfter, type LogBoundary } from './log-boundary.js';
+import { storedBytes, type BatchHeader, type RecordBatch, type BatchChecksum } from './record-batch.js';
 import { SparseIndex } from './sparse-index.js';
 import { encodeStoreHeader, firstBatchPosition } from './store-header.js';
 
@@ -22,7 +22,7 @@ export class Segment {
   /** Set while active, and for a damaged segment for as long as the log is open; else look in the log's cache. */
   index: SparseIndex | undefined;
   length: Position;
-  end: Place;
+  end: LogBoundary;
   maxTimeMs: EpochMs;
   /** The store's header is damaged: a stand-in that nothing is read from. */
   readonly unreadable: boolean;
@@ -31,8 +31,8 @@ export class Segment {
 
   /** `base.offset` is the name. */
   constructor(
-    readonly base: Place,
-    state: { length: Position; end: Place; maxTimeMs: EpochMs; index?: SparseIndex; unreadable?: boolean },
+    readonly base: LogBoundary,
+    state: { length: Position; end: LogBoundary; maxTimeMs: EpochMs; index?: SparseIndex; unreadable?: boolean },
   ) {
     this.storeName = storeFileName(base.offset);
     this.indexName = indexFileName(base.offset);
@@ -46,15 +46,15 @@ export class Segment {
   /** A new segment with its store durable on disk and empty but for the header. */
   static async create(
     directory: Directory,
-    base: Place,
+    base: LogBoundary,
     intervalBytes: number,
-    seal: Seal,
+    checksum: BatchChecksum,
   ): Promise<{ segment: Segment; file: File }> {
-    const file = await createDurably(directory, storeFileName(base.offset), [encodeStoreHeader(base, seal)]);
+    const file = await createDurably(directory, storeFileName(base.offset), [encodeStoreHeader(base, checksum)]);
     return { segment: Segment.empty(base, intervalBytes), file };
   }
 
-  static empty(base: Place, intervalBytes: number): Segment {
+  static empty(base: LogBoundary, intervalBytes: number): Segment {
     const index = new SparseIndex(base.offset, base.index, intervalBytes);
     return new Segment(base, { length: firstBatchPosition, end: base, maxTimeMs: toEpochMs(0), index });
   }
@@ -63,7 +63,7 @@ export class Segment {
     return new Segment(base, { length: storeLength, end, maxTimeMs });
   }
 
-  static unreadable(base: Place, end: Place): Segment {
+  static unreadable(base: LogBoundary, end: LogBoundary): Segment {
     return new Segment(base, { length: firstBatchPosition, end, maxTimeMs: toEpochMs(0), unreadable: true });
   }
 
@@ -90,11 +90,11 @@ export class Segment {
     this.index?.note(batch, position, isolated);
     if (this.index) this.maxTimeMs = this.index.maxTimeMs;
     this.length = (position + bytes) as Position;
-    this.end = placeAfter(batch);
+    this.end = boundaryAfter(batch);
   }
 
   /** Forgets the batches from `position` on; `end` and `maxTimeMs` are those of what is before it. */
-  cut(position: Position, end: Place, maxTimeMs: EpochMs): void {
+  cut(position: Position, end: LogBoundary, maxTimeMs: EpochMs): void {
     this.index?.truncate(position, maxTimeMs);
     this.length = position;
     this.end = end;

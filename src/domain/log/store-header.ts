@@ -2,8 +2,8 @@ import { readUint32, readUint64, writeUint32, writeUint64 } from './big-endian.j
 import { ForeignLogError, UnsupportedFormatError } from './errors.js';
 import type { Index, Offset, Term } from './offsets.js';
 import { toPosition } from './offsets.js';
-import type { Place } from './place.js';
-import { logIdBytes, type Seal } from './record-batch.js';
+import type { LogBoundary } from './log-boundary.js';
+import { logIdBytes, type BatchChecksum } from './record-batch.js';
 
 export const storeHeaderBytes = 52;
 /** Where the first batch of a store is. */
@@ -15,7 +15,7 @@ const logIdAt = 8;
 const crcAt = 48;
 
 /** See docs/storage-format.md. `place` is where the store's first batch belongs. */
-export function encodeStoreHeader(place: Place, { crc32c, logId }: Seal): Uint8Array {
+export function encodeStoreHeader(place: LogBoundary, { crc32c, logId }: BatchChecksum): Uint8Array {
   const bytes = new Uint8Array(storeHeaderBytes);
   writeUint32(bytes, 0, magic);
   bytes[4] = version;
@@ -31,10 +31,14 @@ export function encodeStoreHeader(place: Place, { crc32c, logId }: Seal): Uint8A
  * The place in a store's header, or `undefined` when the bytes are damaged. The CRC is not seeded with the log's id, so
  * that a foreign file is told from a damaged one: throws `ForeignLogError`, or `UnsupportedFormatError`.
  */
-export function decodeStoreHeader(bytes: Uint8Array, fileName: string, seal: Seal): Place | undefined {
-  const header = readStoreHeader(bytes, fileName, seal.crc32c);
-  if (header && !sameBytes(header.logId, seal.logId))
-    throw new ForeignLogError(fileName, hex(header.logId), hex(seal.logId));
+export function decodeStoreHeader(
+  bytes: Uint8Array,
+  fileName: string,
+  checksum: BatchChecksum,
+): LogBoundary | undefined {
+  const header = readStoreHeader(bytes, fileName, checksum.crc32c);
+  if (header && !sameBytes(header.logId, checksum.logId))
+    throw new ForeignLogError(fileName, hex(header.logId), hex(checksum.logId));
   return header?.place;
 }
 
@@ -42,8 +46,8 @@ export function decodeStoreHeader(bytes: Uint8Array, fileName: string, seal: Sea
 export function readStoreHeader(
   bytes: Uint8Array,
   fileName: string,
-  crc32c: Seal['crc32c'],
-): { place: Place; logId: Uint8Array } | undefined {
+  crc32c: BatchChecksum['crc32c'],
+): { place: LogBoundary; logId: Uint8Array } | undefined {
   if (bytes.length < storeHeaderBytes || readUint32(bytes, 0) !== magic) return undefined;
   if (readUint32(bytes, crcAt) !== crc32c(bytes.subarray(0, crcAt)) >>> 0) return undefined;
   if (bytes[4] !== version) throw new UnsupportedFormatError(fileName, bytes[4], version);

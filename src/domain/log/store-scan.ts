@@ -1,7 +1,7 @@
 import { readUint32 } from './big-endian.js';
 import type { File } from './directory.js';
 import type { Position } from './offsets.js';
-import { follows, placeAfter, type Place } from './place.js';
+import { follows, boundaryAfter, type LogBoundary } from './log-boundary.js';
 import {
   batchHeaderBytes,
   batchIsIntact,
@@ -9,7 +9,7 @@ import {
   parseBatchHeader,
   type BatchFault,
   type BatchHeader,
-  type Seal,
+  type BatchChecksum,
 } from './record-batch.js';
 
 /** Bytes of a store in which no batch that belongs there was found. */
@@ -19,9 +19,9 @@ export interface StoreFault {
   /** Where the next good batch begins, or the end of the store. May be `position`: whole batches are gone. */
   readonly end: Position;
   /** The place that the first bad batch should have. */
-  readonly from: Place;
+  readonly from: LogBoundary;
   /** The place of the next good batch; `undefined` when there is none. */
-  readonly to: Place | undefined;
+  readonly to: LogBoundary | undefined;
   /** False when looking for a good batch was given up, so that there may be one beyond all the same. */
   readonly searchedAll: boolean;
 }
@@ -29,7 +29,7 @@ export interface StoreFault {
 export interface StoreScan {
   /** After the last good batch. */
   readonly end: Position;
-  readonly place: Place;
+  readonly place: LogBoundary;
   readonly faults: readonly StoreFault[];
 }
 
@@ -38,7 +38,7 @@ interface ScanRange {
   /** Bytes of the store; what lies beyond is not looked at. */
   readonly length: number;
   /** Of the first batch. */
-  readonly place: Place;
+  readonly place: LogBoundary;
 }
 
 export function describeFault({ reason, position, end }: StoreFault): string {
@@ -56,7 +56,7 @@ const searchBytesMax = 2 ** 31;
 export async function scanStore(
   file: File,
   range: ScanRange,
-  seal: Seal,
+  checksum: BatchChecksum,
   visit: (header: BatchHeader, position: Position, afterFault: boolean) => void,
 ): Promise<StoreScan> {
   const window = new FileWindow(file, range.length);
@@ -66,18 +66,18 @@ export async function scanStore(
   let place = range.place;
   let afterFault = false;
   while (position < range.length) {
-    const loaded = loadedBatchAt(window, position, seal);
-    const found = typeof loaded === 'number' ? await batchAt(window, position, seal) : loaded;
+    const loaded = loadedBatchAt(window, position, checksum);
+    const found = typeof loaded === 'number' ? await batchAt(window, position, checksum) : loaded;
     if (typeof found !== 'string' && follows(found, place)) {
       visit(found, position as Position, afterFault);
       position += batchHeaderBytes + found.payloadLength;
       end = position as Position;
-      place = placeAfter(found);
+      place = boundaryAfter(found);
       afterFault = false;
       continue;
     }
     const reason = typeof found === 'string' ? found : 'out of place';
-    const next = await findNextBatch(window, position, place, seal);
+    const next = await findNextBatch(window, position, place, checksum);
     const at = position as Position;
     const { header } = next;
     const to = header && { offset: header.baseOffset, index: header.index, term: header.term };
@@ -89,17 +89,25 @@ export async function scanStore(
   return { end, place, faults };
 }
 
-async function batchAt(window: FileWindow, position: number, seal: Seal): Promise<BatchHeader | BatchFault> {
+async function batchAt(
+  window: FileWindow,
+  position: number,
+  checksum: BatchChecksum,
+): Promise<BatchHeader | BatchFault> {
   for (let wanted = batchHeaderBytes; ;) {
     await window.load(position, wanted);
-    const found = loadedBatchAt(window, position, seal);
+    const found = loadedBatchAt(window, position, checksum);
     if (typeof found !== 'number') return found;
     wanted = found;
   }
 }
 
 /** The batch, or what is wrong with it, or how many bytes from `position` on must be loaded to tell. */
-function loadedBatchAt(window: FileWindow, position: number, seal: Seal): BatchHeader | BatchFault | number {
+function loadedBatchAt(
+  window: FileWindow,
+  position: number,
+  checksum: BatchChecksum,
+): BatchHeader | BatchFault | number {
   let at = window.locate(position, batchHeaderBytes);
   if (at < 0) return batchHeaderBytes;
   const header = parseBatchHeader(window.bytes, at);
@@ -108,15 +116,15 @@ function loadedBatchAt(window: FileWindow, position: number, seal: Seal): BatchH
   if (position + bytes > window.length) return 'short payload';
   at = window.locate(position, bytes);
   if (at < 0) return bytes;
-  return batchIsIntact(header, window.bytes, at, seal) ? header : 'checksum mismatch';
+  return batchIsIntact(header, window.bytes, at, checksum) ? header : 'checksum mismatch';
 }
 
 /** The first intact batch from `position` on that may come, with batches missing before it, after `place`. */
 async function findNextBatch(
   window: FileWindow,
   position: number,
-  place: Place,
-  seal: Seal,
+  place: LogBoundary,
+  checksum: BatchChecksum,
 ): Promise<{ header: BatchHeader | undefined; position: number; searchedAll: boolean }> {
   let checked = 0;
   for (let candidate = position; candidate <= window.length - batchHeaderBytes; candidate++) {
@@ -134,13 +142,13 @@ async function findNextBatch(
     if (typeof header === 'string' || !mayFollow(header, place)) continue;
     if (checked > searchBytesMax) return { header: undefined, position: window.length, searchedAll: false };
     checked += header.payloadLength;
-    const found = await batchAt(window, candidate, seal);
+    const found = await batchAt(window, candidate, checksum);
     if (typeof found !== 'string') return { header: found, position: candidate, searchedAll: true };
   }
   return { header: undefined, position: window.length, searchedAll: true };
 }
 
-function mayFollow(header: BatchHeader, place: Place): boolean {
+function mayFollow(header: BatchHeader, place: LogBoundary): boolean {
   return header.index >= place.index && header.baseOffset >= place.offset && header.term >= place.term;
 }
 

@@ -3,7 +3,7 @@ import type { Directory, File } from './directory.js';
 import { createDurably, openIfThere } from './durable-file.js';
 import { syncedIndexFileName } from './file-names.js';
 import type { Index } from './offsets.js';
-import { logIdBytes, type Seal } from './record-batch.js';
+import { logIdBytes, type BatchChecksum } from './record-batch.js';
 import { sameBytes } from './store-header.js';
 
 const syncedIndexBytes = 36;
@@ -24,17 +24,17 @@ export class SyncedIndexFile {
   private constructor(
     private readonly file: File,
     index: number,
-    private readonly seal: Seal,
+    private readonly checksum: BatchChecksum,
   ) {
     this.#noted = index;
   }
 
   /** The index in the file; `undefined` when there is no file or it is damaged. */
-  static async read(directory: Directory, seal: Seal): Promise<Index | undefined> {
+  static async read(directory: Directory, checksum: BatchChecksum): Promise<Index | undefined> {
     const file = await openIfThere(directory, syncedIndexFileName);
     if (!file) return undefined;
     try {
-      return decode(await file.read(0, syncedIndexBytes + 1), seal);
+      return decode(await file.read(0, syncedIndexBytes + 1), checksum);
     } finally {
       await file.close();
     }
@@ -44,21 +44,21 @@ export class SyncedIndexFile {
    * Makes the note say `index`, durably. A file that is there is overwritten, so that no new space is needed; its name
    * is durable once the directory is synced.
    */
-  static async open(directory: Directory, index: Index, seal: Seal): Promise<SyncedIndexFile> {
+  static async open(directory: Directory, index: Index, checksum: BatchChecksum): Promise<SyncedIndexFile> {
     const file = await openIfThere(directory, syncedIndexFileName);
     if (!file)
       return new SyncedIndexFile(
-        await createDurably(directory, syncedIndexFileName, [encode(index, seal)]),
+        await createDurably(directory, syncedIndexFileName, [encode(index, checksum)]),
         index,
-        seal,
+        checksum,
       );
     try {
-      if (decode(await file.read(0, syncedIndexBytes + 1), seal) !== index) {
-        await file.write(0, [encode(index, seal)]);
+      if (decode(await file.read(0, syncedIndexBytes + 1), checksum) !== index) {
+        await file.write(0, [encode(index, checksum)]);
         await file.truncate(syncedIndexBytes);
       }
       await file.sync();
-      return new SyncedIndexFile(file, index, seal);
+      return new SyncedIndexFile(file, index, checksum);
     } catch (error) {
       await file.close().catch(() => undefined);
       throw error;
@@ -70,7 +70,7 @@ export class SyncedIndexFile {
     if (this.#writing || index <= this.#noted) return;
     this.#noted = index;
     this.#writing = this.file
-      .write(0, [encode(index, this.seal)])
+      .write(0, [encode(index, this.checksum)])
       .catch(onFailure)
       .finally(() => (this.#writing = undefined));
   }
@@ -93,12 +93,12 @@ export class SyncedIndexFile {
 
   async #writeDurably(index: Index): Promise<void> {
     this.#noted = index;
-    await this.file.write(0, [encode(index, this.seal)]);
+    await this.file.write(0, [encode(index, this.checksum)]);
     await this.file.sync();
   }
 }
 
-function encode(index: Index, { crc32c, logId }: Seal): Uint8Array {
+function encode(index: Index, { crc32c, logId }: BatchChecksum): Uint8Array {
   const bytes = new Uint8Array(syncedIndexBytes);
   writeUint32(bytes, 0, magic);
   bytes[4] = version;
@@ -108,7 +108,7 @@ function encode(index: Index, { crc32c, logId }: Seal): Uint8Array {
   return bytes;
 }
 
-function decode(bytes: Uint8Array, { crc32c, logId }: Seal): Index | undefined {
+function decode(bytes: Uint8Array, { crc32c, logId }: BatchChecksum): Index | undefined {
   if (bytes.length !== syncedIndexBytes || readUint32(bytes, 0) !== magic || bytes[4] !== version) return undefined;
   if (readUint32(bytes, crcAt) !== crc32c(bytes.subarray(0, crcAt)) >>> 0) return undefined;
   if (!sameBytes(bytes.subarray(8, indexAt), logId)) return undefined;

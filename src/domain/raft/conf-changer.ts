@@ -111,8 +111,8 @@ class Draft {
 
   /** How many voters are in only one of `voters` and the incoming half. */
   incomingChanges(voters: readonly number[]): number {
-    const kept = voters.filter((id) => this.incoming.has(id)).length;
-    return voters.length - kept + (this.incoming.size - kept);
+    const stored = voters.filter((id) => this.incoming.has(id)).length;
+    return voters.length - stored + (this.incoming.size - stored);
   }
 
   splitVoters(): void {

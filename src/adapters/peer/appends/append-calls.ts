@@ -1,0 +1,134 @@
+import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../../application/errors.js';
+import type { AppendReceipt, ProposeOptions } from '../../../application/ports/consensus.js';
+import type { Records } from '../../../domain/log/record-batch.js';
+import { PeerService } from '../../../gen/golog/peer/v1/peer_service_pb.js';
+import { decodeAnswers, encodeAppends, type ForwardedAppend } from './append-wire.js';
+import { FrameQueue } from '../messages/frame-queue.js';
+import { PeerConnection, type PeerConnectionOptions } from '../messages/peer-connection.js';
+
+/** Bytes of appends to one peer that wait, are on their way, or are not answered. */
+const inFlightBytesMax = 32 << 20;
+/** What an append counts besides its payload. */
+const appendOverheadBytes = 64;
+
+interface Call {
+  readonly bytes: number;
+  sent: boolean;
+  readonly resolve: (receipt: AppendReceipt) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Appends forwarded to one peer, over a connection of their own: in order, each with its answer or an error. */
+export class AppendCalls {
+  readonly #connection: PeerConnection;
+  readonly #queue = new FrameQueue<ForwardedAppend>(Infinity);
+  readonly #calls = new Map<number, Call>();
+  #renews = false;
+  readonly #to: number;
+  #lastId = 0;
+  #bytes = 0;
+
+  constructor(options: Omit<PeerConnectionOptions, 'path'>) {
+    this.#to = options.identity.to;
+    const { typeName, method } = PeerService;
+    this.#connection = new PeerConnection(
+      { ...options, path: `/${typeName}/${method.append.name}` },
+      {
+        opened: () => {
+          this.#queue.open((appends, sent) => {
+            for (const { id } of appends) {
+              const call = this.#calls.get(id);
+              if (call) call.sent = true;
+            }
+            this.#connection.write(encodeAppends(appends), sent);
+          });
+        },
+        received: (bytes) => {
+          this.#settle(bytes);
+        },
+        broken: () => {
+          this.#loseAll();
+        },
+      },
+    );
+  }
+
+  wake(): void {
+    this.#connection.wake();
+  }
+
+  /** See `PeerTransport.append`. An abort ends the waiting, not the append. */
+  append(records: Records, options: ProposeOptions): Promise<AppendReceipt> {
+    const { signal } = options;
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      const { state } = this.#connection;
+      if (state === 'waiting' || state === 'closed')
+        throw new UnavailableError(`the leader, member ${this.#to}, is not reachable`);
+      const bytes = records.payload.length + appendOverheadBytes;
+      if (this.#bytes > 0 && this.#bytes + bytes > inFlightBytesMax)
+        throw new OverloadedError('bytes of appends forwarded to the leader', inFlightBytesMax);
+      const abort = (): void => {
+        reject(signal?.reason as Error);
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      const id = ++this.#lastId;
+      this.#bytes += bytes;
+      this.#calls.set(id, {
+        bytes,
+        sent: false,
+        resolve: (receipt) => {
+          signal?.removeEventListener('abort', abort);
+          resolve(receipt);
+        },
+        reject: (error: unknown) => {
+          signal?.removeEventListener('abort', abort);
+          reject(error);
+        },
+      });
+      this.#queue.push({ id, records, options }, bytes);
+      if (this.#connection.isOutdated) this.#renew();
+      this.#queue.flush();
+    });
+  }
+
+  /** Before the connection ends for its old certificate: what is new waits until what was sent is answered. */
+  #renew(): void {
+    this.#renews = true;
+    this.#queue.hold();
+    if ([...this.#calls.values()].some(({ sent }) => sent)) return;
+    this.#renews = false;
+    this.#connection.renew();
+  }
+
+  close(): void {
+    this.#connection.close();
+    this.#loseAll();
+  }
+
+  #settle(bytes: Buffer): void {
+    for (const { id, outcome } of decodeAnswers(bytes)) {
+      const call = this.#calls.get(id);
+      if (call === undefined) continue;
+      this.#calls.delete(id);
+      this.#bytes -= call.bytes;
+      if ('receipt' in outcome) call.resolve(outcome.receipt);
+      else call.reject(outcome.error);
+    }
+    if (this.#renews) this.#renew();
+  }
+
+  #loseAll(): void {
+    this.#renews = false;
+    this.#queue.shut();
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    this.#bytes = 0;
+    for (const { sent, reject } of calls)
+      reject(
+        sent
+          ? new OutcomeUnknownError(`the link to the leader, member ${this.#to}, broke during an append`)
+          : new UnavailableError(`the leader, member ${this.#to}, is not reachable`),
+      );
+  }
+}

@@ -1,0 +1,83 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../../application/errors.js';
+import {
+  CorruptRangeError,
+  DamagedEndError,
+  DiskReserveError,
+  ExpectedOffsetMismatchError,
+  InvalidInputError,
+  LogClosedError,
+  LogFailedError,
+  TooLargeError,
+} from '../../../domain/log/errors.js';
+import { toOffset } from '../../../domain/log/offsets.js';
+import type { AppendError, AppendErrorSchema } from '../../../gen/golog/peer/v1/peer_service_pb.js';
+import { safeNumber } from '../safe-number.js';
+
+type Kind = NonNullable<MessageInitShape<typeof AppendErrorSchema>['kind']>;
+
+/** What the leader says of an append that failed; undefined for what is a bug there, to be logged. */
+export function appendErrorKind(error: unknown): Kind | undefined {
+  if (error instanceof UnavailableError) {
+    const { message, leaderAddr } = error;
+    return { case: 'unavailable', value: leaderAddr === undefined ? { message } : { message, leaderAddr } };
+  }
+  if (error instanceof OutcomeUnknownError) return { case: 'outcomeUnknown', value: { message: error.message } };
+  if (error instanceof OverloadedError)
+    return { case: 'overloaded', value: { what: error.what, limit: BigInt(error.limit) } };
+  if (error instanceof ExpectedOffsetMismatchError) {
+    const { expected, actual } = error;
+    return { case: 'expectedOffsetMismatch', value: { expected: BigInt(expected), actual: BigInt(actual) } };
+  }
+  if (error instanceof TooLargeError) {
+    const { what, size, limit, place } = error;
+    const value = { isRecord: what === 'record', size: BigInt(size), limit: BigInt(limit) };
+    return { case: 'tooLarge', value: place === undefined ? value : { ...value, place } };
+  }
+  if (error instanceof InvalidInputError) return { case: 'invalidInput', value: { message: error.message } };
+  if (error instanceof DiskReserveError) {
+    const { freeBytes, reserveBytes } = error;
+    return { case: 'diskReserve', value: { freeBytes: BigInt(freeBytes), reserveBytes: BigInt(reserveBytes) } };
+  }
+  if (error instanceof CorruptRangeError) {
+    const { from, to, reason } = error;
+    const isEnd = error instanceof DamagedEndError;
+    return { case: 'corruptRange', value: { from: BigInt(from), to: BigInt(to), reason, isEnd } };
+  }
+  if (error instanceof LogClosedError || error instanceof LogFailedError)
+    return { case: 'unavailable', value: { message: 'the log of the leader is closed: it is stopping' } };
+  return undefined;
+}
+
+/** The same error again, at the follower. What the leader could not name may have been appended. */
+export function appendErrorOf({ kind }: AppendError): Error {
+  switch (kind.case) {
+    case 'unavailable':
+      return new UnavailableError(kind.value.message, kind.value.leaderAddr);
+    case 'outcomeUnknown':
+      return new OutcomeUnknownError(kind.value.message);
+    case 'overloaded':
+      return new OverloadedError(kind.value.what, safeNumber(kind.value.limit));
+    case 'expectedOffsetMismatch': {
+      const { expected, actual } = kind.value;
+      const exact = expected <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(expected) : expected;
+      return new ExpectedOffsetMismatchError(exact, toOffset(safeNumber(actual)));
+    }
+    case 'tooLarge': {
+      const { isRecord, size, limit, place } = kind.value;
+      return new TooLargeError(isRecord ? 'record' : 'batch', safeNumber(size), safeNumber(limit), place);
+    }
+    case 'invalidInput':
+      return new InvalidInputError(kind.value.message);
+    case 'diskReserve':
+      return new DiskReserveError(safeNumber(kind.value.freeBytes), safeNumber(kind.value.reserveBytes));
+    case 'corruptRange': {
+      const { from, to, reason, isEnd } = kind.value;
+      const Corrupt = isEnd ? DamagedEndError : CorruptRangeError;
+      return new Corrupt(toOffset(safeNumber(from)), toOffset(safeNumber(to)), reason);
+    }
+    case 'internal':
+    case undefined:
+      return new OutcomeUnknownError('the leader failed in an append; its log says more');
+  }
+}

@@ -1,0 +1,61 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { entryOfBatch } from '../../../application/raft/batch-entry.js';
+import { decodeChangeContext } from '../../../application/configuration/configuration-json.js';
+import { InvalidInputError } from '../../../domain/log/errors.js';
+import {
+  BatchKind,
+  parseBatch,
+  type RecordBatch,
+  type BatchChecksum,
+  storedBytes,
+} from '../../../domain/log/record-batch.js';
+import { decodeConfChange, MalformedConfChangeError } from '../../../domain/raft/conf-change.js';
+import { ReadEntriesResponseSchema } from '../../../gen/golog/peer/v1/peer_service_pb.js';
+import { peerMessage } from '../messages/peer-message.js';
+
+export function encodeEntries(run: readonly RecordBatch[]): Buffer {
+  const response = create(ReadEntriesResponseSchema, { batches: joinBatches(run) });
+  return Buffer.from(toBinary(ReadEntriesResponseSchema, response));
+}
+
+/** Verifies each batch: throws `InvalidInputError` where one is damaged, or of another log. */
+export function decodeEntries(response: Uint8Array, checksum: BatchChecksum): RecordBatch[] {
+  return splitBatches(peerMessage(ReadEntriesResponseSchema, response).batches, checksum);
+}
+
+/** As a store holds them. */
+export function joinBatches(run: readonly RecordBatch[]): Buffer {
+  return Buffer.concat(run.flatMap(({ header, payload }) => [header, payload]));
+}
+
+/** Views of the bytes. Throws as `decodeEntries`. */
+export function splitBatches(bytes: Uint8Array, checksum: BatchChecksum): RecordBatch[] {
+  const batches: RecordBatch[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const batch = verifiedBatch(bytes, at, checksum);
+    batches.push(batch);
+    at += storedBytes(batch);
+  }
+  return batches;
+}
+
+/**
+ * The batch at `at`, a view of the bytes. Throws `InvalidInputError` where it is damaged, of another log, or a change of
+ * the membership that nobody could apply: once in the log, it would end every node that comes to it.
+ */
+export function verifiedBatch(bytes: Uint8Array, at: number, checksum: BatchChecksum): RecordBatch {
+  const batch = parseBatch(bytes, at, bytes.length, checksum);
+  if (typeof batch === 'string') throw new InvalidInputError(`a batch of a peer is damaged: ${batch}`);
+  if (batch.kind === BatchKind.configuration) checkChange(batch);
+  return batch;
+}
+
+function checkChange(batch: RecordBatch): void {
+  const { type, data } = entryOfBatch(batch);
+  try {
+    decodeChangeContext(decodeConfChange(type, data));
+  } catch (cause) {
+    if (!(cause instanceof MalformedConfChangeError)) throw cause;
+    throw new InvalidInputError(`batch ${batch.index} of a peer holds no membership change`, { cause });
+  }
+}

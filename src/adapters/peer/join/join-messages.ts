@@ -1,0 +1,110 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { parseTransfer } from '../../../application/configuration/configuration-json.js';
+import { isUuid, memberNameOrThrow, rpcAddrOrThrow } from '../../../application/configuration/member-names.js';
+import type { JoinAnswer, Joiner, LeaderView } from '../../../application/ports/join-transport.js';
+import { InvalidInputError } from '../../../domain/log/errors.js';
+import { logIdBytes } from '../../../domain/log/record-batch.js';
+import type {
+  Joiner as JoinerMessage,
+  JoinerSchema,
+  JoinResponse,
+  JoinResponse_Joined,
+  JoinResponse_JoinedSchema,
+  JoinResponseSchema,
+} from '../../../gen/golog/peer/v1/peer_service_pb.js';
+import { safeNumber } from '../safe-number.js';
+
+/** Throws `InvalidInputError` where there is none, or it is no node that could be a member. */
+export function joinerOf(message: JoinerMessage | undefined): Joiner {
+  if (message === undefined) throw new InvalidInputError('there is no joiner');
+  const { name, uuid, rpcAddr, bootstrapExpect, clusterId, forgotAs } = message;
+  if (!isUuid(uuid)) throw new InvalidInputError('the UUID of a joiner is none');
+  if (clusterId.length > 0) assertClusterId(clusterId);
+  return {
+    ...{ name: memberNameOrThrow(name), uuid, rpcAddr: rpcAddrOrThrow(rpcAddr), bootstrapExpect },
+    ...(clusterId.length > 0 && { clusterId }),
+    ...(forgotAs > 0n && { forgotAs: safeNumber(forgotAs) }),
+  };
+}
+
+/** As it is sent. */
+export function joinerMessage({ forgotAs, ...joiner }: Joiner): MessageInitShape<typeof JoinerSchema> {
+  return { ...joiner, ...(forgotAs !== undefined && { forgotAs: BigInt(forgotAs) }) };
+}
+
+export function answerMessage(answer: JoinAnswer): NonNullable<MessageInitShape<typeof JoinResponseSchema>['answer']> {
+  switch (answer.kind) {
+    case 'joined': {
+      const { clusterId, id, configuration, view } = answer;
+      return { case: 'joined', value: { clusterId, id: BigInt(id), configuration, ...(view && viewFields(view)) } };
+    }
+    case 'waiting':
+      return { case: 'waiting', value: joinerMessage(answer.joiner) };
+    case 'retry': {
+      const { kind: _, ...value } = answer;
+      return { case: 'retry', value };
+    }
+    case 'refused':
+      return {
+        case: 'refused',
+        value: { reason: answer.reason, ...(answer.clusterId && { clusterId: answer.clusterId }) },
+      };
+  }
+}
+
+/** Throws `InvalidInputError` for an answer that this release does not know, or that makes no sense. */
+export function answerOf({ answer }: JoinResponse): JoinAnswer {
+  switch (answer.case) {
+    case 'joined': {
+      const { clusterId, id, configuration } = answer.value;
+      assertClusterId(clusterId);
+      parseTransfer(configuration);
+      const view = viewOf(answer.value);
+      return { kind: 'joined', clusterId, id: safeNumber(id), configuration, ...(view && { view }) };
+    }
+    case 'waiting':
+      return { kind: 'waiting', joiner: joinerOf(answer.value) };
+    case 'retry': {
+      const { reason, leaderAddr, aliveAt } = answer.value;
+      return {
+        ...{ kind: 'retry', reason },
+        ...(leaderAddr !== undefined && { leaderAddr: rpcAddrOrThrow(leaderAddr) }),
+        ...(aliveAt !== undefined && { aliveAt: rpcAddrOrThrow(aliveAt) }),
+      };
+    }
+    case 'refused': {
+      const { reason, clusterId } = answer.value;
+      if (clusterId.length > 0) assertClusterId(clusterId);
+      return { kind: 'refused', reason, ...(clusterId.length > 0 && { clusterId }) };
+    }
+    case undefined:
+      throw new InvalidInputError('the answer to a joiner is of no known kind');
+  }
+}
+
+function viewFields({
+  term,
+  leaderId,
+  acknowledged,
+  votes,
+}: LeaderView): MessageInitShape<typeof JoinResponse_JoinedSchema> {
+  return {
+    term: BigInt(term),
+    leaderId: BigInt(leaderId),
+    acknowledgedIndex: BigInt(acknowledged.index),
+    acknowledgedTerm: BigInt(acknowledged.term),
+    votes,
+  };
+}
+
+/** Undefined: the leader is of a release that does not say it. */
+function viewOf(joined: JoinResponse_Joined): LeaderView | undefined {
+  const { term, leaderId, acknowledgedIndex, acknowledgedTerm, votes } = joined;
+  if (term === 0n) return undefined;
+  const acknowledged = { index: safeNumber(acknowledgedIndex), term: safeNumber(acknowledgedTerm) };
+  return { term: safeNumber(term), leaderId: safeNumber(leaderId), acknowledged, votes };
+}
+
+function assertClusterId({ length }: Uint8Array): void {
+  if (length !== logIdBytes) throw new InvalidInputError('the id of a cluster has 16 bytes');
+}

@@ -1,0 +1,169 @@
+import type { Cluster } from '../../../application/ports/cluster.js';
+import { UnavailableError } from '../../../application/errors.js';
+import type { Clock } from '../../../application/ports/clock.js';
+import type { AppendReceipt, ProposeOptions } from '../../../application/ports/consensus.js';
+import type { Logger } from '../../../application/ports/logger.js';
+import type { Peer, PeerReceiver, PeerTransport } from '../../../application/ports/peer-transport.js';
+import type { Records, BatchChecksum } from '../../../domain/log/record-batch.js';
+import type { Message } from '../../../domain/raft/message.js';
+import type { PeerCredentials } from '../identity/peer-credentials.js';
+import type { PeerEndpoint } from '../peer-endpoint.js';
+import { PeerLink } from './peer-link.js';
+import { RemoteCluster } from '../remote-cluster.js';
+
+export interface GrpcPeerTransportOptions {
+  /** Of the log: its id is the cluster's. */
+  readonly checksum: BatchChecksum;
+  /** What this node's gRPC listener serves to peers. */
+  readonly endpoint: PeerEndpoint;
+  readonly clock: Clock;
+  /** In [0, 1), for the jitter of dialling again. */
+  readonly random: () => number;
+  readonly logger: Logger;
+  /** This node's name, for peers that look whether its certificate has it. */
+  readonly name?: string;
+  /** Of connections to peers (default: in clear). */
+  readonly credentials?: PeerCredentials;
+}
+
+/** Members that a lagging node has not heard of yet are few; anything beyond is noise. */
+const acquaintancesMax = 16;
+
+/** Links over `golog.peer.v1.PeerService`: see `PeerLink` for what goes where. */
+export class GrpcPeerTransport implements PeerTransport {
+  readonly #links = new Map<number, PeerLink>();
+  readonly #unreachable = new Set<number>();
+  #self: Peer = { id: 0, rpcAddr: '' };
+  #named: readonly Peer[] = [];
+  /** Who has dialled this node and is not named, by id. */
+  readonly #acquaintances = new Map<number, Peer>();
+  #receiver: PeerReceiver | undefined;
+  /** The highest id ever named as a member: ids are given in order, so that a lower unknown one was removed. */
+  #highestId = 0;
+  #members: ReadonlySet<number> = new Set();
+  #closed = false;
+
+  constructor(private readonly options: GrpcPeerTransportOptions) {}
+
+  start(self: Peer, receiver: PeerReceiver): void {
+    this.#self = self;
+    this.#receiver = receiver;
+    this.options.endpoint.open({
+      self: self.id,
+      checksum: this.options.checksum,
+      receiver,
+      isRemoved: (id) => this.#isRemoved(id),
+      nameOf: (id) => this.#named.find((peer) => peer.id === id)?.name,
+      heardFrom: (peer) => this.#heardFrom(peer),
+    });
+  }
+
+  setPeers(peers: readonly Peer[]): void {
+    if (this.#closed) return;
+    const before = this.#members;
+    this.#named = peers.filter(({ id }) => id !== this.#self.id);
+    this.#members = new Set(peers.map(({ id }) => id));
+    this.#highestId = Math.max(this.#highestId, this.#self.id, ...this.#members);
+    for (const id of [...before, ...this.#acquaintances.keys()]) {
+      if (this.#members.has(id) || this.#isRemoved(id)) this.#acquaintances.delete(id);
+      if (this.#isRemoved(id)) this.options.endpoint.turnOut(id);
+    }
+    this.#link();
+  }
+
+  send(messages: readonly Message[]): void {
+    const used = new Set<PeerLink>();
+    for (const message of messages) {
+      const link = this.#links.get(message.to);
+      if (link === undefined) {
+        this.#tellUnreachable(message.to);
+        continue;
+      }
+      link.send(message);
+      used.add(link);
+    }
+    for (const link of used) link.flush();
+  }
+
+  async append(to: number, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
+    return this.#linkTo(to).append(records, options);
+  }
+
+  clusterOf(to: number): Cluster {
+    return new RemoteCluster(this.#linkTo(to).client);
+  }
+
+  unansweredMs(id: number): number {
+    return this.#links.get(id)?.unansweredMs ?? Infinity;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#receiver = undefined;
+    this.options.endpoint.shut();
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+  }
+
+  /** Bytes of messages that wait for a peer, for tests and metrics. */
+  waitingBytes(to: number): number {
+    return this.#links.get(to)?.waitingBytes ?? 0;
+  }
+
+  #heardFrom(peer: Peer): void {
+    const known = this.#links.get(peer.id);
+    if (!this.#members.has(peer.id) && peer.rpcAddr !== '' && known?.peer.rpcAddr !== peer.rpcAddr) {
+      this.#acquaintances.delete(peer.id);
+      const [oldest] = this.#acquaintances.keys();
+      if (this.#acquaintances.size >= acquaintancesMax) this.#acquaintances.delete(oldest);
+      this.#acquaintances.set(peer.id, peer);
+      this.#link();
+    } else known?.wake();
+  }
+
+  /** Has a link to each peer that is named or acquainted, where it is now, and no other. */
+  #link(): void {
+    const { checksum, clock, random, logger, name = '', credentials } = this.options;
+    const wanted = [...this.#named, ...this.#acquaintances.values()];
+    for (const [id, link] of this.#links) {
+      if (wanted.some((peer) => peer.id === id && peer.rpcAddr === link.peer.rpcAddr && peer.name === link.peer.name))
+        continue;
+      link.close();
+      this.#links.delete(id);
+    }
+    for (const peer of wanted) {
+      if (this.#links.has(peer.id)) continue;
+      const { id: from, rpcAddr } = this.#self;
+      const identity = { clusterId: checksum.logId, from, to: peer.id, rpcAddr, name };
+      const lost = (): void => {
+        this.#tellUnreachable(peer.id);
+      };
+      this.#links.set(
+        peer.id,
+        new PeerLink(peer, { identity, clock, random, logger, ...(credentials && { credentials }) }, lost),
+      );
+    }
+  }
+
+  #linkTo(id: number): PeerLink {
+    const link = this.#links.get(id);
+    if (link === undefined) throw new UnavailableError(`there is no link to member ${id}`);
+    return link;
+  }
+
+  #isRemoved(id: number): boolean {
+    return id < this.#highestId && !this.#members.has(id);
+  }
+
+  /** Not within the call that lost something: the core is at work then. */
+  #tellUnreachable(id: number): void {
+    if (this.#receiver === undefined) return;
+    if (this.#unreachable.size === 0)
+      this.options.clock.soon(() => {
+        const ids = [...this.#unreachable];
+        this.#unreachable.clear();
+        for (const each of ids) this.#receiver?.unreachable(each);
+      });
+    this.#unreachable.add(id);
+  }
+}

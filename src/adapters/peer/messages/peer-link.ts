@@ -1,0 +1,90 @@
+import { Client } from '@grpc/grpc-js';
+import type { AppendReceipt, ProposeOptions } from '../../../application/ports/consensus.js';
+import type { Peer } from '../../../application/ports/peer-transport.js';
+import type { Records } from '../../../domain/log/record-batch.js';
+import type { Message } from '../../../domain/raft/message.js';
+import { PeerService } from '../../../gen/golog/peer/v1/peer_service_pb.js';
+import { AppendCalls } from '../appends/append-calls.js';
+import { MessageLane } from './message-lane.js';
+import { inClear, type PeerCredentials } from '../identity/peer-credentials.js';
+import { peerChannelOptions, type PeerConnectionOptions } from './peer-connection.js';
+
+const controlBytesMax = 1 << 20;
+const bulkBytesMax = 24 << 20;
+
+/**
+ * All links to one peer: a connection each for control messages, for bulk messages and for forwarded appends, so that
+ * none waits behind another; and one for administration when it is wanted.
+ */
+export class PeerLink {
+  readonly #control: MessageLane;
+  readonly #bulk: MessageLane;
+  readonly #appends: AppendCalls;
+  readonly #credentials: PeerCredentials;
+  #client: Client | undefined;
+
+  /** `lost` is called when messages to the peer were dropped or may not have arrived. */
+  constructor(
+    readonly peer: Peer,
+    options: Omit<PeerConnectionOptions, 'path' | 'rpcAddr' | 'peerName'>,
+    lost: () => void,
+  ) {
+    const { typeName, method } = PeerService;
+    const { rpcAddr, name: peerName } = peer;
+    const place = { rpcAddr, ...(peerName !== undefined && { peerName }) };
+    this.#credentials = options.credentials ?? inClear;
+    const lane = (name: string, bytesMax: number): MessageLane =>
+      new MessageLane({ ...options, ...place, path: `/${typeName}/${name}`, bytesMax, lost });
+    this.#control = lane(method.control.name, controlBytesMax);
+    this.#bulk = lane(method.bulk.name, bulkBytesMax);
+    this.#appends = new AppendCalls({ ...options, ...place });
+  }
+
+  /** Bytes that wait for the peer in the lanes. */
+  get waitingBytes(): number {
+    return this.#control.waitingBytes + this.#bulk.waitingBytes;
+  }
+
+  /** See `PeerTransport.unansweredMs`. */
+  get unansweredMs(): number {
+    return this.#control.unansweredMs;
+  }
+
+  /** A client of the peer's other services. */
+  get client(): Client {
+    this.#client ??= new Client(this.peer.rpcAddr, this.#credentials(this.peer.name), peerChannelOptions);
+    return this.#client;
+  }
+
+  /**
+   * Messages of the leader's log go by the bulk lane even when they have no entries: one that overtook entries would
+   * not fit the follower's log, and the leader would fall back to probing.
+   */
+  send(message: Message): void {
+    const isBulk = message.type === 'MsgApp' || message.type === 'MsgSnap';
+    (isBulk ? this.#bulk : this.#control).push(message);
+  }
+
+  flush(): void {
+    this.#control.flush();
+    this.#bulk.flush();
+  }
+
+  append(records: Records, options: ProposeOptions): Promise<AppendReceipt> {
+    return this.#appends.append(records, options);
+  }
+
+  /** The peer is there: what waits to dial again does so now. */
+  wake(): void {
+    this.#control.wake();
+    this.#bulk.wake();
+    this.#appends.wake();
+  }
+
+  close(): void {
+    this.#control.close();
+    this.#bulk.close();
+    this.#appends.close();
+    this.#client?.close();
+  }
+}

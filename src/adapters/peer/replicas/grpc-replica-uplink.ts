@@ -1,0 +1,149 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import type { ClientReadableStream, Metadata } from '@grpc/grpc-js';
+import { Client } from '@grpc/grpc-js';
+import type { Cluster } from '../../../application/ports/cluster.js';
+import type { Member } from '../../../application/configuration/configuration.js';
+import { UnavailableError } from '../../../application/errors.js';
+import type { Clock } from '../../../application/ports/clock.js';
+import type { AppendReceipt, ProposeOptions } from '../../../application/ports/consensus.js';
+import type { Logger } from '../../../application/ports/logger.js';
+import type { Contact, FollowFrom, ReplicaUplink, SourceNews } from '../../../application/ports/replica-uplink.js';
+import { type Offset, toOffset } from '../../../domain/log/offsets.js';
+import type { Records, BatchChecksum } from '../../../domain/log/record-batch.js';
+import {
+  GetReadBarrierRequestSchema,
+  GetReadBarrierResponseSchema,
+  PeerService,
+} from '../../../gen/golog/peer/v1/peer_service_pb.js';
+import { AppendCalls } from '../appends/append-calls.js';
+import { ask, pathOf, same } from '../ask.js';
+import { inPortsTerms } from '../entries/grpc-entry-source.js';
+import { peerChannelOptions } from '../messages/peer-connection.js';
+import { inClear, type PeerCredentials } from '../identity/peer-credentials.js';
+import { identityMetadata, type PeerIdentity } from '../identity/peer-identity.js';
+import { RemoteCluster } from '../remote-cluster.js';
+import { decodeNews, encodeFollowFrom } from './replica-wire.js';
+import { peerMessage } from '../messages/peer-message.js';
+import { safeNumber } from '../safe-number.js';
+
+const barrierMs = 3_000;
+/** Members that were asked or appended to; beyond that the one that was longest ago is let go. */
+const keptMax = 16;
+
+export interface GrpcReplicaUplinkOptions {
+  /** Of the log; an empty id where the node does not know it yet: then it may only ask who is there. */
+  readonly checksum: BatchChecksum;
+  /** This node. */
+  readonly self: { readonly name: string; readonly rpcAddr: string };
+  /** Of connections to members (default: in clear). */
+  readonly credentials?: PeerCredentials;
+  readonly clock: Clock;
+  /** In [0, 1), for the jitter of dialling again. */
+  readonly random: () => number;
+  readonly logger: Logger;
+}
+
+/** A replica's calls over `golog.peer.v1.PeerService` and `golog.v1.ClusterService`. */
+export class GrpcReplicaUplink implements ReplicaUplink {
+  readonly #clients = new Map<string, Client>();
+  readonly #appends = new Map<string, AppendCalls>();
+  #closed = false;
+
+  constructor(private readonly options: GrpcReplicaUplinkOptions) {}
+
+  /** With a connection for each call. A dead one is noticed by its keepalive. */
+  async *follow(source: Contact, from: FollowFrom, signal: AbortSignal): AsyncGenerator<SourceNews, void, void> {
+    signal.throwIfAborted();
+    const client = this.#dial(source);
+    const stream: ClientReadableStream<Buffer> = client.makeServerStreamRequest(
+      pathOf(PeerService.method.followEntries),
+      same,
+      same,
+      encodeFollowFrom(from),
+      this.#metadata(),
+    );
+    const abort = (): void => {
+      stream.cancel();
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      for await (const bytes of stream as AsyncIterable<Buffer>) yield decodeNews(bytes, this.options.checksum);
+    } catch (error) {
+      throw signal.aborted ? signal.reason : inPortsTerms(error);
+    } finally {
+      signal.removeEventListener('abort', abort);
+      stream.on('error', () => undefined);
+      stream.cancel();
+      client.close();
+    }
+  }
+
+  async readBarrier(source: Contact, signal: AbortSignal): Promise<Offset> {
+    signal.throwIfAborted();
+    const request = Buffer.from(toBinary(GetReadBarrierRequestSchema, create(GetReadBarrierRequestSchema)));
+    const question = { path: pathOf(PeerService.method.getReadBarrier), request, metadata: this.#metadata() };
+    const bytes = await ask(this.#clientOf(source), { ...question, deadlineMs: barrierMs }, signal);
+    return toOffset(safeNumber(peerMessage(GetReadBarrierResponseSchema, bytes).offset));
+  }
+
+  async append(leader: Member, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
+    return this.#appendsTo(leader).append(records, options);
+  }
+
+  clusterOf(member: Contact): Cluster {
+    return new RemoteCluster(this.#clientOf(member));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const stored of [...this.#clients.values(), ...this.#appends.values()]) stored.close();
+    this.#clients.clear();
+    this.#appends.clear();
+  }
+
+  #identity(to: number): PeerIdentity {
+    const { checksum, self } = this.options;
+    return { clusterId: checksum.logId, from: 0, to, rpcAddr: self.rpcAddr, name: self.name };
+  }
+
+  #metadata(): Metadata {
+    return identityMetadata(this.#identity(0));
+  }
+
+  #dial({ name, rpcAddr }: Contact): Client {
+    const { credentials = inClear } = this.options;
+    return new Client(rpcAddr, credentials(name), peerChannelOptions);
+  }
+
+  #clientOf(contact: Contact): Client {
+    return this.#stored(this.#clients, keyOf(contact), () => this.#dial(contact));
+  }
+
+  #appendsTo({ id, name, rpcAddr }: Member): AppendCalls {
+    const { credentials, clock, random, logger } = this.options;
+    return this.#stored(
+      this.#appends,
+      `${id} ${keyOf({ name, rpcAddr })}`,
+      () =>
+        new AppendCalls({
+          ...{ rpcAddr, peerName: name, identity: this.#identity(id), clock, random, logger },
+          ...(credentials && { credentials }),
+        }),
+    );
+  }
+
+  #stored<Kept extends { close(): void }>(all: Map<string, Kept>, key: string, make: () => Kept): Kept {
+    if (this.#closed) throw new UnavailableError('this node is shutting down');
+    const stored = all.get(key) ?? make();
+    all.delete(key);
+    all.set(key, stored);
+    const [oldest] = all.keys();
+    if (all.size > keptMax) {
+      all.get(oldest)?.close();
+      all.delete(oldest);
+    }
+    return stored;
+  }
+}
+
+const keyOf = ({ name = '', rpcAddr }: Contact): string => `${name} ${rpcAddr}`;

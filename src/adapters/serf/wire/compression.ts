@@ -1,0 +1,19 @@
+import { MalformedGossipError } from '../../../domain/gossip/wire.js';
+import { compress, decompress } from './lzw.js';
+import { bytes, decode, encode, struct, uint8 } from './msgpack.js';
+import { messageType } from './swim-wire.js';
+
+const lzwAlgorithm = 0;
+const compressed = struct({ Algo: uint8, Buf: bytes });
+
+/** The layer of compression: type byte 9, then LZW. It may be longer than what it wraps. */
+export function wrapCompressed(plain: Uint8Array): Uint8Array {
+  return encode(compressed, { Algo: lzwAlgorithm, Buf: compress(plain) }, messageType.compressed);
+}
+
+/** Takes the layer off. Throws `MalformedGossipError`, also beyond `lengthMax` bytes. */
+export function unwrapCompressed(packed: Uint8Array, lengthMax: number): Uint8Array {
+  const { Algo, Buf } = decode(compressed, packed, 1);
+  if (Algo !== lzwAlgorithm) throw new MalformedGossipError(`no compression is number ${Algo}`);
+  return decompress(Buf, lengthMax);
+}

@@ -1,0 +1,177 @@
+import type { Ack, Ping, PushPull, User } from '../../../domain/gossip/message.js';
+import { MalformedGossipError } from '../../../domain/gossip/wire.js';
+import { unwrapCompressed, wrapCompressed } from './compression.js';
+import { encryptionOverheadBytes, open, checksum } from '../keys/encryption.js';
+import type { Keyring } from '../keys/keyring.js';
+import { MsgpackReader, TruncatedError } from './msgpack-reader.js';
+import { encode, struct, text, uint53 } from './msgpack.js';
+import { PushPullLength, decodePushPull, encodePushPull } from './push-pull-wire.js';
+import { decodeSwim, encodeSwim, messageType } from './swim-wire.js';
+
+/** memberlist's limit of what comes encrypted. */
+const sealedBytesMax = 20 << 20;
+/** Of a message, when it is decompressed. */
+const plainBytesMax = 40 << 20;
+/** Beyond the first MiB, no more than this for each compressed byte: what members know shrinks to a fifth or a tenth. */
+const expansionMax = 64;
+const plainBytesAnyway = 1 << 20;
+const sealHeaderBytes = 5;
+/** Of what is looked at again with each piece that arrives; the protocol's own have two. */
+const fieldsMax = 64;
+
+/** What the other side says instead of an answer. */
+export interface StreamFailure {
+  readonly type: 'error';
+  readonly message: string;
+}
+
+/** One message of a TCP stream. */
+export type StreamMessage = Ping | Ack | User | StreamFailure | (PushPull & { readonly type: 'push-pull' });
+
+const userHeader = struct({ UserMsgLen: uint53 });
+const failure = struct({ Error: text });
+
+/** From the outside in: encryption, compression even where it makes it longer (as memberlist does), message. */
+export function encodeStream(message: StreamMessage, keyring?: Keyring): Uint8Array {
+  const packed = wrapCompressed(encodePlain(message));
+  if (keyring === undefined) return packed;
+  const header = Buffer.alloc(sealHeaderBytes);
+  header.writeUInt8(messageType.encrypted, 0);
+  header.writeUInt32BE(packed.length + encryptionOverheadBytes, 1);
+  return Buffer.concat([header, checksum(packed, keyring, header)]);
+}
+
+function encodePlain(message: StreamMessage): Uint8Array {
+  switch (message.type) {
+    case 'push-pull':
+      return encodePushPull(message);
+    case 'user': {
+      const header = encode(userHeader, { UserMsgLen: message.payload.length }, messageType.user);
+      return Buffer.concat([header, message.payload]);
+    }
+    case 'error':
+      return encode(failure, { Error: message.message }, messageType.error);
+    case 'ping':
+    case 'ack':
+      return encodeSwim(message);
+  }
+}
+
+/** Takes in a TCP stream of one message, in whatever pieces it comes. */
+export class StreamDecoder {
+  readonly #keyring: Keyring | undefined;
+  readonly #pushPull = new PushPullLength();
+  #bytes = Buffer.alloc(0);
+  #length = 0;
+  /** Nothing is worth a look before so many bytes are there. */
+  #wanted = 1;
+
+  /** With a keyring, only what one of its keys encrypted is taken. */
+  constructor(keyring?: Keyring) {
+    this.#keyring = keyring;
+  }
+
+  /**
+   * The message, once its last byte is there; what follows it is an error. Throws `MalformedGossipError`, as soon as it
+   * can be known; then the stream is of no more use.
+   */
+  push(piece: Uint8Array): StreamMessage | undefined {
+    this.#append(piece);
+    if (this.#length < this.#wanted) return undefined;
+    const start = this.#bytes.subarray(0, this.#length);
+    try {
+      this.#wanted = this.#lengthOf(start);
+    } catch (error) {
+      if (error instanceof TruncatedError && this.#length <= plainBytesMax) return undefined;
+      throw error;
+    }
+    if (this.#wanted > plainBytesMax) throw new MalformedGossipError(`a message of ${this.#wanted} bytes`);
+    return this.#length < this.#wanted ? undefined : decodeStream(start, this.#keyring);
+  }
+
+  #append(piece: Uint8Array): void {
+    const length = this.#length + piece.length;
+    if (length > this.#bytes.length) {
+      const larger = Buffer.alloc(Math.max(length, 2 * this.#bytes.length));
+      this.#bytes.copy(larger, 0, 0, this.#length);
+      this.#bytes = larger;
+    }
+    this.#bytes.set(piece, this.#length);
+    this.#length = length;
+  }
+
+  /** Throws `TruncatedError` where more bytes must tell. */
+  #lengthOf(start: Buffer): number {
+    if (this.#keyring === undefined) return plainLength(start, this.#pushPull);
+    if (start[0] !== messageType.encrypted) throw new MalformedGossipError('a stream that is not encrypted');
+    if (start.length < sealHeaderBytes) throw new TruncatedError('a stream ends within its header');
+    const sealedBytes = start.readUInt32BE(1);
+    if (sealedBytes > sealedBytesMax) throw new MalformedGossipError(`${sealedBytes} encrypted bytes`);
+    return sealHeaderBytes + sealedBytes;
+  }
+}
+
+function plainLength(start: Uint8Array, pushPull: PushPullLength): number {
+  switch (start[0]) {
+    case messageType.pushPull:
+      return pushPull.of(start);
+    case messageType.user: {
+      const reader = new MsgpackReader(start, 1, fieldsMax);
+      const { UserMsgLen } = userHeader.read(reader);
+      return reader.position + UserMsgLen;
+    }
+    case messageType.compressed:
+    case messageType.ping:
+    case messageType.ack:
+    case messageType.error: {
+      const reader = new MsgpackReader(start, 1, fieldsMax);
+      reader.skip();
+      return reader.position;
+    }
+    default:
+      throw new MalformedGossipError(`no stream begins with the type ${start[0]}`);
+  }
+}
+
+/** A whole stream of one message. Throws `MalformedGossipError`. */
+export function decodeStream(stream: Uint8Array, keyring?: Keyring): StreamMessage {
+  const sealHeader = stream.subarray(0, sealHeaderBytes);
+  if (keyring !== undefined && sealHeader[0] !== messageType.encrypted)
+    throw new MalformedGossipError('a stream that is not encrypted');
+  const content = keyring === undefined ? stream : open(stream.subarray(sealHeaderBytes), keyring, sealHeader);
+  if (content[0] !== messageType.compressed) return decodePlain(content);
+  const lengthMax = Math.min(plainBytesMax, Math.max(plainBytesAnyway, expansionMax * content.length));
+  return decodePlain(unwrapCompressed(content, lengthMax));
+}
+
+function decodePlain(plain: Uint8Array): StreamMessage {
+  switch (plain[0]) {
+    case messageType.pushPull:
+      return { type: 'push-pull', ...decodePushPull(plain) };
+    case messageType.ping:
+    case messageType.ack:
+      return asStreamMessage(plain);
+    case messageType.user: {
+      const reader = new MsgpackReader(plain, 1);
+      const { UserMsgLen } = userHeader.read(reader);
+      const payload = Uint8Array.from(reader.rest());
+      if (payload.length !== UserMsgLen)
+        throw new MalformedGossipError(`a user message of ${UserMsgLen} bytes has ${payload.length}`);
+      return { type: 'user', payload };
+    }
+    case messageType.error: {
+      const reader = new MsgpackReader(plain, 1);
+      const { Error: message } = failure.read(reader);
+      reader.expectEnd();
+      return { type: 'error', message };
+    }
+    default:
+      throw new MalformedGossipError(`no stream carries the type ${plain[0]}`);
+  }
+}
+
+function asStreamMessage(plain: Uint8Array): Ping | Ack {
+  const message = decodeSwim(plain);
+  if (message.type === 'ping' || message.type === 'ack') return message;
+  throw new MalformedGossipError(`no stream carries ${message.type}`);
+}

@@ -1,0 +1,188 @@
+import { PermissionDeniedError, UnauthenticatedError } from '../errors.js';
+import { type Action, type Authorizer, type Decision, theLog } from '../ports/authorizer.js';
+import type { Logger } from '../ports/logger.js';
+
+/** Who calls, as the connection proves it. */
+export interface Caller {
+  /** Common name or SAN URI of a verified certificate; `anonymous` where there is none. */
+  readonly subject: string;
+  readonly certified: boolean;
+  /**
+   * Set where the caller may be a peer: the names of the nodes that its certificate is good for, none where it names
+   * none, or where there is no TLS and a peer proves nothing.
+   */
+  readonly node?: { readonly cluster?: string; readonly names: readonly string[] };
+}
+
+/** Whoever calls without TLS. */
+export const anonymous: Caller = { subject: 'anonymous', certified: false, node: { names: [] } };
+
+/** What a call needs: an action, or nothing but a connection, or a node's certificate. */
+export type Need = Action | 'nothing' | 'node';
+
+const needs: Readonly<Record<string, Readonly<Record<string, Need>>>> = {
+  'log.v1.Log': {
+    Produce: 'produce',
+    ProduceStream: 'produce',
+    Consume: 'consume',
+    ConsumeStream: 'consume',
+    GetServers: 'observe',
+  },
+  'golog.v1.LogService': {
+    Append: 'produce',
+    AppendStream: 'produce',
+    Read: 'consume',
+    Tail: 'consume',
+    GetLogInfo: 'observe',
+  },
+  'golog.v1.ClusterService': {
+    GetCluster: 'observe',
+    WatchCluster: 'observe',
+    AddMember: 'admin',
+    PromoteMember: 'admin',
+    RemoveMember: 'admin',
+    TransferLeadership: 'admin',
+  },
+  'golog.peer.v1.PeerService': {
+    Control: 'node',
+    Bulk: 'node',
+    Append: 'node',
+    Join: 'node',
+    GetLogEnd: 'node',
+    ReadEntries: 'node',
+    FollowEntries: 'node',
+    GetReadBarrier: 'node',
+  },
+  'grpc.health.v1.Health': { Check: 'nothing', Watch: 'nothing' },
+  'grpc.reflection.v1.ServerReflection': { ServerReflectionInfo: 'nothing' },
+  'grpc.reflection.v1alpha.ServerReflection': { ServerReflectionInfo: 'nothing' },
+};
+
+/** The JSON routes and pages: `METHOD /path`. */
+const routeNeeds: Readonly<Record<string, Need>> = {
+  'POST /': 'produce',
+  'GET /': 'consume',
+  'HEAD /': 'consume',
+  'GET /ui': 'nothing',
+  'HEAD /ui': 'nothing',
+  'GET /healthz': 'nothing',
+  'HEAD /healthz': 'nothing',
+  'GET /readyz': 'nothing',
+  'HEAD /readyz': 'nothing',
+};
+
+/** By `/package.Service/Method` and `METHOD /path`. What is not in it nobody may call: a test finds what is missing. */
+export const needOfCall: ReadonlyMap<string, Need> = new Map([
+  ...Object.entries(needs).flatMap(([service, methods]) =>
+    Object.entries(methods).map(([method, need]): [string, Need] => [`/${service}/${method}`, need]),
+  ),
+  ...Object.entries(routeNeeds),
+]);
+
+/**
+ * Who may produce or consume may also look: clients find the leader and the end of the log that way, and the original's
+ * policy, which knows no `observe`, lets them.
+ */
+const implying: Readonly<Record<Action, readonly Action[]>> = {
+  produce: ['produce'],
+  consume: ['consume'],
+  admin: ['admin'],
+  observe: ['observe', 'consume', 'produce'],
+};
+
+/** Whether the authorizer lets the subject act on the log, by the action itself or by one that implies it. */
+export function decideAction(authorizer: Authorizer, subject: string, action: Action, object = theLog): Decision {
+  const decisions = implying[action].map((each) => authorizer.decide(subject, object, each));
+  return decisions.find(({ allowed }) => allowed) ?? decisions[0];
+}
+
+/** A stream that goes on only as long as its caller may have it. */
+export interface WatchedCall {
+  readonly caller: Caller;
+  readonly call: string;
+  /** Called once, when the caller may not have it any more. */
+  readonly end: (reason: PermissionDeniedError) => void;
+}
+
+/** The one place that lets calls in, on every transport. Each denial and each admin action is a line in the log. */
+export class Access {
+  readonly #watched = new Set<WatchedCall>();
+
+  constructor(
+    private readonly authorizer: Authorizer,
+    private readonly logger: Logger,
+    /** There is no TLS and no ACL: nothing is asked, and what administers is still told. */
+    private readonly open = false,
+  ) {
+    authorizer.onChange(() => {
+      this.#recheck();
+    });
+  }
+
+  /** Whether the caller may make the calls between nodes: by its certificate, or where nobody proves anything. */
+  mayBePeer(caller: Caller): boolean {
+    return caller.node !== undefined && (caller.certified || this.open);
+  }
+
+  /** Whether the call needs no `admit`. */
+  passes(call: string): boolean {
+    return this.open && needOfCall.get(call) !== 'admin';
+  }
+
+  /**
+   * Returns when the caller may make the call, a key of `needOfCall`. A node's certificate may administer what another
+   * node has let in and forwards.
+   *
+   * @throws UnauthenticatedError, PermissionDeniedError
+   */
+  admit(caller: Caller, call: string, forwarded = false): void {
+    const need = needOfCall.get(call) ?? 'unknown';
+    if (need === 'nothing') return;
+    const denial = this.#denial(caller, call, need, forwarded);
+    const { subject } = caller;
+    if (denial === undefined) {
+      if (need === 'admin')
+        this.logger.info({ audit: 'admin', subject, action: need, object: theLog, call, forwarded }, 'admin action');
+      return;
+    }
+    this.logger.warn({ audit: 'denied', subject, action: need, object: theLog, call, reason: denial }, 'denied');
+    throw refusal(caller, need);
+  }
+
+  /** Ends the call, which was admitted, once its caller may not make it any more; until the returned function is called. */
+  watch(call: WatchedCall): () => void {
+    this.#watched.add(call);
+    return () => this.#watched.delete(call);
+  }
+
+  #denial(caller: Caller, call: string, need: Need | 'unknown', forwarded: boolean): string | undefined {
+    if (need === 'unknown') return 'no action is known for the call';
+    if (need === 'nothing') return undefined;
+    const isPeer = this.mayBePeer(caller);
+    if (need === 'node') return isPeer ? undefined : 'only nodes may: there is no certificate of one';
+    if (forwarded && caller.certified && isPeer && call.startsWith('/golog.v1.ClusterService/')) return undefined;
+    const { allowed, because } = decideAction(this.authorizer, caller.subject, need);
+    return allowed ? undefined : because;
+  }
+
+  #recheck(): void {
+    for (const watched of [...this.#watched]) {
+      const { caller, call, end } = watched;
+      const need = needOfCall.get(call) ?? 'unknown';
+      const denial = this.#denial(caller, call, need, false);
+      if (denial === undefined) continue;
+      this.#watched.delete(watched);
+      const { subject } = caller;
+      this.logger.warn(
+        { audit: 'denied', subject, action: need, object: theLog, call, reason: denial },
+        'denied in mid-stream',
+      );
+      end(new PermissionDeniedError(subject, need, theLog));
+    }
+  }
+}
+
+function refusal({ certified, subject }: Caller, need: Need | 'unknown'): Error {
+  const Refusal = certified ? PermissionDeniedError : UnauthenticatedError;
+  return new Refusal(subject, need, theLog);
+}

@@ -1,0 +1,38 @@
+import { describe, expect, it } from '@jest/globals';
+import { anonymous, type Caller } from './access.js';
+import { CallQuota } from './call-quota.js';
+import { OverloadedError } from '../errors.js';
+
+const root: Caller = { subject: 'root', certified: true };
+
+describe('a quota of calls', () => {
+  it('counts who has a certificate by name, others by address', () => {
+    const quota = new CallQuota({ callsMax: 100, callsPerClientMax: 2 });
+    for (let call = 0; call < 2; call += 1) {
+      quota.begin(root, `10.0.0.${call}`);
+      quota.begin(anonymous, '10.0.0.1');
+    }
+    expect(() => quota.begin(root, '10.0.0.9')).toThrow(new OverloadedError('calls under way of one client', 2));
+    expect(() => quota.begin(anonymous, '10.0.0.1')).toThrow(OverloadedError);
+    quota.begin(anonymous, '10.0.0.2');
+    quota.begin({ subject: '10.0.0.1', certified: true }, '10.0.0.1');
+  });
+
+  it('takes another once one is over, which may be said twice', () => {
+    const quota = new CallQuota({ callsMax: 100, callsPerClientMax: 2 });
+    const end = quota.begin(root, undefined);
+    quota.begin(root, undefined);
+    end();
+    end();
+    quota.begin(root, undefined);
+    expect(() => quota.begin(root, undefined)).toThrow(OverloadedError);
+  });
+
+  it('bounds the calls of all together', () => {
+    const quota = new CallQuota({ callsMax: 3, callsPerClientMax: 2 });
+    const ends = ['a', 'b', 'c'].map((address) => quota.begin(anonymous, address));
+    expect(() => quota.begin(anonymous, 'd')).toThrow(new OverloadedError('calls under way', 3));
+    for (const end of ends) end();
+    quota.begin(anonymous, 'd');
+  });
+});

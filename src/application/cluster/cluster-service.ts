@@ -1,0 +1,309 @@
+import { confChangeV2, type ConfChangeSingle } from '../../domain/raft/conf-change.js';
+import { type Cluster, type ClusterStatus, MembershipError } from '../ports/cluster.js';
+import { clusterStatusOf } from './cluster-status.js';
+import { describeClusterId } from '../configuration/member-names.js';
+import type { Member } from '../configuration/configuration.js';
+import { encodeChangeContext, encodeTransfer } from '../configuration/configuration-json.js';
+import { UnavailableError } from '../errors.js';
+import type { Clock } from '../ports/clock.js';
+import type { Gossip } from '../ports/gossip.js';
+import { JoinAudit } from './join-audit.js';
+import type { JoinAnswer, JoinHandler, Joiner, JoinOrigin } from '../ports/join-transport.js';
+import type { Logger } from '../ports/logger.js';
+import type { PeerTransport } from '../ports/peer-transport.js';
+import type { Leadership } from '../raft/leadership.js';
+import { repeat } from '../waiting/repeat.js';
+import { objectionTo, type SeatState } from './seat-claim.js';
+import { unlessAborted } from '../waiting/unless-aborted.js';
+
+const promoteEveryMs = 250;
+/** A member of which nothing was heard for this long may be replaced by a node of its name. */
+const silentMs = 10_000;
+/** A member whose link broke may be dialled again within this; after it, nobody answers as the member at its address. */
+const answeringMs = 3_000;
+
+export interface ClusterServiceOptions {
+  readonly leadership: Leadership;
+  readonly transport: Pick<PeerTransport, 'clusterOf' | 'unansweredMs'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly self: Pick<Member, 'name' | 'uuid' | 'rpcAddr'>;
+  /** The log id: 16 bytes. */
+  readonly clusterId: Uint8Array;
+  readonly gossip?: Pick<Gossip, 'members'>;
+}
+
+/**
+ * The administration of the cluster, at any node: what only a leader can do is passed on to it. The leader also
+ * promotes learners once they have caught up, and lets in who asks to join.
+ */
+export class ClusterService implements Cluster, JoinHandler {
+  /** Where this node does not lead its calls reject with `UnavailableError`, which names the leader. */
+  readonly forwarded: Cluster = {
+    status: ({ signal }) => this.status({ signal, local: true }),
+    addMember: (member, signal) => this.#asLeader(() => this.addMember(member, signal)),
+    promoteMember: (name, signal) => this.#asLeader(() => this.promoteMember(name, signal)),
+    removeMember: (name, signal) => this.#asLeader(() => this.removeMember(name, signal)),
+    transferLeadership: (name, signal) => this.#asLeader(() => this.transferLeadership(name, signal)),
+  };
+  readonly #stopPromoting: () => Promise<void>;
+  readonly #joins: JoinAudit;
+  /** The commit index of the last look: a learner that has it has caught up. */
+  #commitBefore = Infinity;
+
+  constructor(private readonly options: ClusterServiceOptions) {
+    this.#joins = new JoinAudit(options.clock, options.logger);
+    this.#stopPromoting = repeat(
+      options.clock,
+      promoteEveryMs,
+      () => this.#promoteOne(),
+      (error) => options.logger.error({ error }, 'learners are not promoted any more'),
+    );
+  }
+
+  async status({
+    signal,
+    local = false,
+  }: {
+    readonly signal: AbortSignal;
+    readonly local?: boolean;
+  }): Promise<ClusterStatus> {
+    const { leadership } = this.options;
+    if (local || leadership.isLeader || leadership.leaderId === 0) return clusterStatusOf(this.options);
+    try {
+      return await this.#leader().status({ signal, local: true });
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error;
+      return clusterStatusOf(this.options);
+    }
+  }
+
+  async addMember(
+    { name, rpcAddr }: { readonly name: string; readonly rpcAddr: string },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { leadership } = this.options;
+    if (!leadership.isLeader) return this.#leader().addMember({ name, rpcAddr }, signal);
+    if (this.#find(name) !== undefined) throw new MembershipError(`${name} is a member already`);
+    const id = leadership.configuration.lastId + 1;
+    await unlessAborted(
+      signal,
+      this.#change([{ type: 'add-learner-node', nodeId: id }], [{ id, name, uuid: '', rpcAddr }]),
+    );
+  }
+
+  async promoteMember(name: string, signal: AbortSignal): Promise<void> {
+    const { leadership } = this.options;
+    if (!leadership.isLeader) return this.#leader().promoteMember(name, signal);
+    const member = this.#findOrThrow(name);
+    if (!leadership.configuration.confState.learners.includes(member.id))
+      throw new MembershipError(`${name} votes already`);
+    if (!this.#hasCaughtUp(member.id, leadership.status.hardState.commit))
+      throw new MembershipError(`${name} has not caught up: it would hold up every append`);
+    await unlessAborted(signal, this.#promote(member));
+  }
+
+  async removeMember(name: string, signal: AbortSignal): Promise<void> {
+    const { leadership } = this.options;
+    if (!leadership.isLeader) return this.#leader().removeMember(name, signal);
+    const member = this.#findOrThrow(name);
+    const { voters } = leadership.configuration.confState;
+    if (voters.length === 1 && voters[0] === member.id) throw new MembershipError(`${name} is the only voter`);
+    if (member.id === leadership.status.id) {
+      // A leader that removes itself may leave a group that cannot elect: another one does it.
+      await this.transferLeadership(undefined, signal);
+      return this.#leader().removeMember(name, signal);
+    }
+    await unlessAborted(signal, this.#change([{ type: 'remove-node', nodeId: member.id }], []));
+  }
+
+  async transferLeadership(name: string | undefined, signal: AbortSignal): Promise<string> {
+    const { leadership } = this.options;
+    if (!leadership.isLeader) return this.#leader().transferLeadership(name, signal);
+    const { voters } = leadership.configuration.confState;
+    const id = name === undefined ? leadership.transferee() : this.#findOrThrow(name).id;
+    if (id === undefined && voters.length > 1) throw new UnavailableError('no other voter is heard from now');
+    if (id === undefined) throw new MembershipError('there is no other voter that could lead');
+    if (!voters.includes(id)) throw new MembershipError(`${name} does not vote`);
+    if (id !== leadership.status.id) await unlessAborted(signal, leadership.transferTo(id));
+    return this.#nameOf(id);
+  }
+
+  /**
+   * Admits a node as a learner, in place of a member of its name whose disk is gone if that is silent; or again as the
+   * member whose UUID it has: see `objectionTo`. Every decision is audited.
+   */
+  async admit(joiner: Joiner, origin?: JoinOrigin): Promise<JoinAnswer> {
+    const { leadership, self, clusterId } = this.options;
+    const { configuration } = leadership;
+    // This process is alive, whoever leads.
+    const isTwin = joiner.uuid === self.uuid && joiner.rpcAddr !== self.rpcAddr;
+    const objection = isTwin ? objectionTo(joiner, self, { clusterId, isAlive: true, isAlone: false }) : undefined;
+    if (objection === undefined && !leadership.isLeader) {
+      const leaderAddr = leadership.notLeading().leaderAddr;
+      return { kind: 'retry', reason: 'the node asked does not lead', ...(leaderAddr !== undefined && { leaderAddr }) };
+    }
+    const answer = objection ?? (await this.#answer(joiner));
+    this.#joins.record(joiner, origin, answer, answer.kind === 'joined' && leadership.configuration !== configuration);
+    return answer;
+  }
+
+  async #answer(joiner: Joiner): Promise<JoinAnswer> {
+    try {
+      return await this.#admit(joiner);
+    } catch (error) {
+      if (error instanceof MembershipError) return { kind: 'refused', reason: error.message };
+      if (!(error instanceof UnavailableError))
+        this.options.logger.warn({ error, joiner }, 'a node could not be admitted');
+      return { kind: 'retry', reason: error instanceof Error ? error.message : 'it failed' };
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#stopPromoting();
+  }
+
+  async #admit(joiner: Joiner): Promise<JoinAnswer> {
+    const { name, uuid, rpcAddr, clusterId: stored, forgotAs } = joiner;
+    const { leadership, clusterId } = this.options;
+    if (stored !== undefined && describeClusterId(stored) !== describeClusterId(clusterId))
+      throw new MembershipError(`${name} keeps the log of another cluster, ${describeClusterId(stored)}`);
+    const { members, lastId } = leadership.configuration;
+    // The newest: it may be admitted again already, and keep the id before that until it is promoted.
+    const owner = members.findLast((member) => member.uuid === uuid);
+    const objection = owner && objectionTo(joiner, owner, this.#seatOf(owner, joiner));
+    if (objection !== undefined) return objection;
+    const neighbor = members.find((member) => member.rpcAddr === rpcAddr && member.uuid !== uuid);
+    if (neighbor !== undefined && this.#answers(neighbor))
+      throw new UnavailableError(`${rpcAddr} is the address of the member ${neighbor.name}, which is alive there`);
+    const known = owner ?? members.find((member) => member.name === name && member.uuid === '');
+    let id = known?.id ?? lastId + 1;
+    if (known === undefined) {
+      const namesake = this.#find(name);
+      // It may have died a moment ago, and this is the one that takes its place.
+      if (namesake !== undefined && this.#isHeard(namesake.id))
+        throw new UnavailableError(
+          `another node of the name ${name} is a living member of this cluster, at ${namesake.rpcAddr}: ` +
+            'if it is not the one that this node replaces, give this one another --node-name',
+        );
+      const replaces = namesake === undefined ? {} : { replaces: namesake.id };
+      await this.#change([{ type: 'add-learner-node', nodeId: id }], [{ id, name, uuid, rpcAddr, ...replaces }]);
+    } else if (members.some((member) => member.name === name && member.id !== id && member.id !== known.replaces)) {
+      throw new MembershipError(`another member has the name ${name}`);
+    } else if (known.uuid !== uuid || known.rpcAddr !== rpcAddr || known.name !== name) {
+      await this.#change([{ type: 'update-node', nodeId: id }], [{ ...known, name, uuid, rpcAddr }]);
+    }
+    if (known !== undefined && known.id === forgotAs) id = await this.#admitAgain({ ...known, name, rpcAddr });
+    const transfer = {
+      configuration: leadership.firstConfiguration,
+      offset: 0,
+      contacts: leadership.configuration.members,
+    };
+    const view = await leadership.acknowledgements.viewOf(id);
+    return { kind: 'joined', clusterId, id, configuration: encodeTransfer(transfer), ...(view && { view }) };
+  }
+
+  /**
+   * Gives a member that has lost what it acknowledged another Raft id, under which it has promised nothing: as a learner,
+   * which takes the place of the member that it was once it has caught up. Until then its old id votes for nobody and
+   * acknowledges nothing, and still counts for the size of a majority.
+   */
+  async #admitAgain(known: Member): Promise<number> {
+    const { leadership, logger } = this.options;
+    if (known.id === leadership.status.id) throw new MembershipError(`${known.name} is this node, and it leads`);
+    leadership.acknowledgements.forget(known.id);
+    const { confState, lastId } = leadership.configuration;
+    const id = lastId + 1;
+    const changes: ConfChangeSingle[] = [{ type: 'add-learner-node', nodeId: id }];
+    // One that does not vote has no place to keep.
+    const isVoter = confState.voters.includes(known.id);
+    if (!isVoter) changes.push({ type: 'remove-node', nodeId: known.id });
+    await this.#change(changes, [isVoter ? { ...known, id, replaces: known.id } : { ...known, id }]);
+    logger.warn({ member: known.name, was: known.id, id }, 'a member that lost what it acknowledged is admitted again');
+    return id;
+  }
+
+  /** One at a time: a change waits for the one before. */
+  async #promoteOne(): Promise<void> {
+    const { leadership, logger } = this.options;
+    if (!leadership.isLeader) return;
+    const commitBefore = this.#commitBefore;
+    this.#commitBefore = leadership.status.hardState.commit;
+    const { members, confState } = leadership.configuration;
+    const member = members.find(
+      ({ id, uuid }) => uuid !== '' && confState.learners.includes(id) && this.#hasCaughtUp(id, commitBefore),
+    );
+    if (member === undefined) return;
+    try {
+      await this.#promote(member);
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error;
+      logger.debug({ reason: error.message, member: member.name }, 'a learner is not promoted yet');
+    }
+  }
+
+  #promote({ id, replaces }: Member): Promise<void> {
+    const { voters, learners } = this.options.leadership.configuration.confState;
+    const changes: ConfChangeSingle[] = [{ type: 'add-node', nodeId: id }];
+    if (replaces !== undefined && (voters.includes(replaces) || learners.includes(replaces)))
+      changes.push({ type: 'remove-node', nodeId: replaces });
+    return this.#change(changes, []);
+  }
+
+  #change(changes: readonly ConfChangeSingle[], members: readonly Member[]): Promise<void> {
+    return this.options.leadership.proposeChange(confChangeV2({ changes, context: encodeChangeContext({ members }) }));
+  }
+
+  #hasCaughtUp(id: number, commit: number): boolean {
+    let caughtUp = false;
+    this.options.leadership.visitProgress((member, { state, match, recentActive }) => {
+      if (member === id) caughtUp = recentActive && state === 'replicate' && match >= commit;
+    });
+    return caughtUp;
+  }
+
+  #seatOf(member: Member, { name, rpcAddr }: Joiner): SeatState {
+    const { leadership, self, clusterId } = this.options;
+    const isSelf = member.id === leadership.status.id && rpcAddr === self.rpcAddr;
+    const isAlone = isSelf && name === self.name && leadership.configuration.members.length === 1;
+    return { clusterId, isAlive: !isSelf && this.#answers(member), isAlone };
+  }
+
+  /** Whether a process answers, or may just be dialled again, as the member at its address. */
+  #answers({ id }: Member): boolean {
+    const { leadership, transport } = this.options;
+    return id === leadership.status.id || transport.unansweredMs(id) < answeringMs;
+  }
+
+  #isHeard(id: number): boolean {
+    return id === this.options.leadership.status.id || (this.options.leadership.heardMsAgo(id) ?? Infinity) < silentMs;
+  }
+
+  async #asLeader<Value>(change: () => Promise<Value>): Promise<Value> {
+    if (!this.options.leadership.isLeader) throw this.options.leadership.notLeading();
+    return change();
+  }
+
+  #leader(): Cluster {
+    const { leadership, transport } = this.options;
+    if (leadership.leaderId === 0) throw new UnavailableError('there is no leader now');
+    return transport.clusterOf(leadership.leaderId);
+  }
+
+  #find(name: string): Member | undefined {
+    return this.options.leadership.configuration.members.findLast((member) => member.name === name);
+  }
+
+  #findOrThrow(name: string): Member {
+    const member = this.#find(name);
+    if (member === undefined) {
+      const names = this.options.leadership.configuration.members.map((each) => each.name);
+      throw new MembershipError(`${name} is no member; there are ${names.join(', ')}`);
+    }
+    return member;
+  }
+
+  #nameOf(id: number): string {
+    return this.options.leadership.configuration.members.find((member) => member.id === id)?.name ?? String(id);
+  }
+}

@@ -1,0 +1,94 @@
+import { toIndex, toTerm } from '../../domain/log/offsets.js';
+import { majoritySize } from '../../domain/raft/quorum.js';
+import { describeClusterId } from '../configuration/member-names.js';
+import type { ClusterStatus, MemberRole, MemberState, MemberStatus } from '../ports/cluster.js';
+import type { Gossip } from '../ports/gossip.js';
+import type { Leadership } from '../raft/leadership.js';
+
+const stateNames = { probe: 'probing', replicate: 'replicating', snapshot: 'catching-up' } as const;
+
+interface Viewpoint {
+  readonly leadership: Leadership;
+  readonly self: { readonly name: string };
+  readonly clusterId: Uint8Array;
+  readonly gossip?: Pick<Gossip, 'members'>;
+}
+
+/** The cluster as this node sees it. */
+export function clusterStatusOf({ leadership, self, clusterId, gossip }: Viewpoint): ClusterStatus {
+  const { hardState } = leadership.status;
+  const leader = leadership.configuration.members.find(({ id }) => id === leadership.leaderId);
+  const members = membersOf(leadership);
+  const problem = problemOf(leadership, members);
+  return {
+    clusterId: describeClusterId(clusterId),
+    answeredBy: self.name,
+    term: toTerm(hardState.term),
+    ...(leader !== undefined && { leader: leader.name }),
+    commitIndex: toIndex(hardState.commit),
+    lastIndex: toIndex(leadership.lastIndex),
+    highWatermark: leadership.highWatermark,
+    members,
+    ...(problem !== undefined && { problem }),
+    ...(gossip !== undefined && {
+      gossip: gossip.members().map((member) => ({ ...member, tags: Object.fromEntries(member.tags) })),
+    }),
+  };
+}
+
+function membersOf(leadership: Leadership): MemberStatus[] {
+  const { members } = leadership.configuration;
+  const progress = new Map<number, { state: MemberState; match: number }>();
+  leadership.visitProgress((id, { state, match }) => progress.set(id, { state: stateNames[state], match }));
+  return members.map(({ id, name, uuid, rpcAddr }) => {
+    const known = progress.get(id);
+    const isSelf = id === leadership.status.id;
+    const heardMsAgo = isSelf ? undefined : leadership.heardMsAgo(id);
+    const silent = !isSelf && (heardMsAgo === undefined || heardMsAgo > leadership.electionTimeoutMs);
+    return {
+      id,
+      name,
+      uuid,
+      rpcAddr,
+      role: roleOf(leadership, id),
+      state: isSelf ? 'self' : known === undefined ? 'unknown' : silent ? 'unreachable' : known.state,
+      ...(known !== undefined && {
+        matchIndex: toIndex(known.match),
+        lagEntries: Math.max(0, leadership.lastIndex - known.match),
+      }),
+      ...(heardMsAgo !== undefined && { heardMsAgo }),
+    };
+  });
+}
+
+function roleOf(leadership: Leadership, id: number): MemberRole {
+  if (id === leadership.leaderId) return 'leader';
+  const { voters, votersOutgoing } = leadership.configuration.confState;
+  return voters.includes(id) || votersOutgoing.includes(id) ? 'voter' : 'learner';
+}
+
+/** Why nothing commits, if nothing does. */
+function problemOf(leadership: Leadership, members: readonly MemberStatus[]): string | undefined {
+  if (!leadership.configuration.members.some(({ id }) => id === leadership.status.id))
+    return 'this node is not, or not yet, a member of the cluster';
+  const { voters } = leadership.configuration.confState;
+  const voting = members.filter(({ id }) => voters.includes(id));
+  const need = majoritySize(voters.length);
+  const silent = voting.filter(
+    ({ state, heardMsAgo = Infinity }) => state !== 'self' && heardMsAgo > leadership.electionTimeoutMs,
+  );
+  const causes = silent.map(({ name, heardMsAgo }) =>
+    heardMsAgo === undefined ? `${name} not heard of` : `${name} unreachable for ${Math.round(heardMsAgo / 1000)} s`,
+  );
+  if (leadership.leaderId === 0) {
+    const reachable = voting.length - silent.length;
+    return [`no leader`, ...causes, `${reachable} of ${voting.length} voters reachable from here, need ${need}`].join(
+      '; ',
+    );
+  }
+  if (!leadership.isLeader || leadership.status.hardState.commit === leadership.lastIndex || causes.length === 0)
+    return undefined;
+  const synced = voting.filter(({ matchIndex = 0 }) => matchIndex >= leadership.lastIndex).length;
+  if (synced >= need) return undefined;
+  return [...causes, `${synced} of ${voting.length} voters synced, need ${need}`].join('; ');
+}

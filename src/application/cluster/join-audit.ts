@@ -1,0 +1,69 @@
+import type { EpochMs } from '../../domain/log/offsets.js';
+import type { Clock } from '../ports/clock.js';
+import type { JoinAnswer, Joiner, JoinOrigin } from '../ports/join-transport.js';
+import type { Logger } from '../ports/logger.js';
+
+/** The same question with the same answer is a line once in this time: whoever waits asks four times a second. */
+const everyMs = 60_000;
+const kindsMax = 1_000;
+
+interface Told {
+  readonly at: EpochMs;
+  repeated: number;
+}
+
+/** The audit of joins: which node asked, by which certificate, from where, and what the leader decided. */
+export class JoinAudit {
+  readonly #told = new Map<string, Told>();
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+  ) {}
+
+  /** @param changed the answer changed the membership; such a line is never left out */
+  record(joiner: Joiner, origin: JoinOrigin | undefined, answer: JoinAnswer, changed: boolean): void {
+    const { name, uuid, rpcAddr } = joiner;
+    const subject = origin?.subject ?? 'anonymous';
+    const decision = decisionOf(answer);
+    const reason = 'reason' in answer ? answer.reason : undefined;
+    const repeated = this.#repeatedOf(JSON.stringify([subject, name, uuid, rpcAddr, decision, reason]), changed);
+    if (repeated === undefined) return;
+    const fields = {
+      ...{ audit: 'join', subject, action: 'node', name, uuid, rpcAddr, decision, changed },
+      ...(origin?.address !== undefined && { address: origin.address }),
+      ...(answer.kind === 'joined' && { id: answer.id }),
+      ...(reason !== undefined && { reason }),
+      ...(repeated > 0 && { repeated }),
+    };
+    if (decision === 'admitted') this.logger.info(fields, 'a node was admitted to the cluster');
+    else this.logger.warn(fields, 'a node was not admitted to the cluster');
+    if (answer.kind === 'retry' && answer.aliveAt !== undefined)
+      this.logger.warn(
+        { member: name, uuid, aliveAt: answer.aliveAt, rpcAddr },
+        'another node has the UUID of a member that is alive: one of the two data directories is a copy',
+      );
+  }
+
+  /** How often the same was left out since its last line; undefined where it is left out again. */
+  #repeatedOf(kind: string, always: boolean): number | undefined {
+    const at = this.clock.now();
+    const told = this.#told.get(kind);
+    if (!always && told !== undefined && at - told.at < everyMs) {
+      told.repeated += 1;
+      return undefined;
+    }
+    if (this.#told.size >= kindsMax) this.#forget(at);
+    if (this.#told.size < kindsMax || told !== undefined) this.#told.set(kind, { at, repeated: 0 });
+    return told?.repeated ?? 0;
+  }
+
+  #forget(now: EpochMs): void {
+    for (const [kind, { at }] of this.#told) if (now - at >= everyMs) this.#told.delete(kind);
+  }
+}
+
+function decisionOf({ kind }: JoinAnswer): 'admitted' | 'refused' | 'deferred' {
+  if (kind === 'joined') return 'admitted';
+  return kind === 'refused' ? 'refused' : 'deferred';
+}

@@ -1,0 +1,36 @@
+import type { Member } from '../configuration/configuration.js';
+import type { JoinAnswer, Joiner } from '../ports/join-transport.js';
+
+export interface SeatState {
+  readonly clusterId: Uint8Array;
+  /** A process answers as the member at its address. */
+  readonly isAlive: boolean;
+  /** The member is the only one, and asks itself: nobody else knows it by its name. */
+  readonly isAlone: boolean;
+}
+
+/**
+ * What a node is told that has the UUID of a member and may not be that member as it stands; undefined where it may. A
+ * member keeps its name. It may come back at its address at once, and at another one when nothing answers as the member
+ * at its address: until then the two could be a data directory and its copy.
+ */
+export function objectionTo(
+  { name, uuid, rpcAddr }: Joiner,
+  member: Pick<Member, 'name' | 'rpcAddr'>,
+  { clusterId, isAlive, isAlone }: SeatState,
+): JoinAnswer | undefined {
+  if (name !== member.name && !isAlone) {
+    const where = isAlive && member.rpcAddr !== rpcAddr ? `which is alive at ${member.rpcAddr}` : 'and keeps its name';
+    const reason =
+      `this data directory (UUID ${uuid}) is that of the member ${member.name}, ${where}: ` +
+      `start it with --node-name ${member.name}, not ${name}. To rename the member, remove it first ` +
+      `(golog member remove ${member.name}). If this is a copy of another node's directory, start with an empty one`;
+    return { kind: 'refused', reason, clusterId };
+  }
+  if (member.rpcAddr === rpcAddr || !isAlive) return undefined;
+  const reason =
+    `a member with the UUID of this data directory (${uuid}) is alive at ${member.rpcAddr}: ` +
+    `if this is a copy of that node's directory, stop this node and start it with an empty one; ` +
+    `if the member has moved here, stop the process there`;
+  return { kind: 'retry', reason, aliveAt: member.rpcAddr };
+}

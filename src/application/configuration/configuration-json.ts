@@ -1,0 +1,134 @@
+import { InvalidInputError } from '../../domain/log/errors.js';
+import type { ConfChange, ConfChangeV2 } from '../../domain/raft/conf-change.js';
+import type { ConfState } from '../../domain/raft/conf-state.js';
+import type {
+  ChangeContext,
+  Configuration,
+  ConfigurationTransfer,
+  StoredConfiguration,
+  Member,
+} from './configuration.js';
+
+/**
+ * The JSON of configurations, from a file or from a peer. Each of these throws `InvalidInputError` where it is not what
+ * was written; fields that nobody knows are left out.
+ */
+export function parseStoredConfiguration(json: Uint8Array): StoredConfiguration {
+  const { id, contacts, replica, amnesiac, history, damagedFrom, repairing } = objectOf(json);
+  return {
+    id: naturalOf(id),
+    contacts: listOf(contacts, memberOf),
+    ...(replica !== undefined && booleanOf(replica) && { replica: true }),
+    ...(amnesiac !== undefined && booleanOf(amnesiac) && { amnesiac: true }),
+    history: listOf(history, configurationOf),
+    ...(damagedFrom !== undefined && { damagedFrom: naturalOf(damagedFrom) }),
+    ...(repairing !== undefined && { repairing: repairingOf(repairing) }),
+  };
+}
+
+export function encodeTransfer(transfer: ConfigurationTransfer): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(transfer));
+}
+
+export function parseTransfer(json: Uint8Array): ConfigurationTransfer {
+  const { configuration, offset, contacts } = objectOf(json);
+  return {
+    configuration: configurationOf(configuration),
+    offset: naturalOf(offset),
+    contacts: listOf(contacts, memberOf),
+  };
+}
+
+export function encodeChangeContext({ members }: ChangeContext): Uint8Array {
+  // Version 0.1 wants a nonce, and knew its own change by it; 0 is nobody's.
+  return new TextEncoder().encode(JSON.stringify({ nonce: 0, members }));
+}
+
+export function parseChangeContext(json: Uint8Array): ChangeContext {
+  const { members } = objectOf(json);
+  return { members: listOf(members, memberOf) };
+}
+
+/**
+ * Without a context (the change by which a leader leaves a joint configuration) nobody is added. Throws
+ * `InvalidInputError`.
+ */
+export function decodeChangeContext({ context }: ConfChange | ConfChangeV2): ChangeContext {
+  if (context.length === 0) return { members: [] };
+  return parseChangeContext(context);
+}
+
+function objectOf(json: Uint8Array): Record<string, unknown> {
+  try {
+    return fieldsOf(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json)));
+  } catch (cause) {
+    if (cause instanceof InvalidInputError) throw cause;
+    throw new InvalidInputError('a configuration is not JSON', { cause });
+  }
+}
+
+function configurationOf(value: unknown): Configuration {
+  const { index, confState, members, lastId } = fieldsOf(value);
+  return {
+    index: naturalOf(index),
+    confState: confStateOf(confState),
+    members: listOf(members, memberOf),
+    lastId: naturalOf(lastId),
+  };
+}
+
+function confStateOf(value: unknown): ConfState {
+  const { voters, votersOutgoing, learners, learnersNext, autoLeave } = fieldsOf(value);
+  return {
+    voters: listOf(voters, naturalOf),
+    votersOutgoing: listOf(votersOutgoing, naturalOf),
+    learners: listOf(learners, naturalOf),
+    learnersNext: listOf(learnersNext, naturalOf),
+    autoLeave: booleanOf(autoLeave),
+  };
+}
+
+function memberOf(value: unknown): Member {
+  const { id, name, uuid, rpcAddr, replaces } = fieldsOf(value);
+  return {
+    id: naturalOf(id),
+    name: textOf(name),
+    uuid: textOf(uuid),
+    rpcAddr: textOf(rpcAddr),
+    ...(replaces !== undefined && { replaces: naturalOf(replaces) }),
+  };
+}
+
+function repairingOf(value: unknown): NonNullable<StoredConfiguration['repairing']> {
+  const { until, cutFrom } = fieldsOf(value);
+  return { until: naturalOf(until), ...(cutFrom !== undefined && { cutFrom: naturalOf(cutFrom) }) };
+}
+
+function fieldsOf(value: unknown): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong('an object', value);
+  return { ...value };
+}
+
+function listOf<T>(value: unknown, elementOf: (element: unknown) => T): T[] {
+  if (!Array.isArray(value)) throw wrong('a list', value);
+  return value.map((element) => elementOf(element));
+}
+
+function naturalOf(value: unknown): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw wrong('an integer from 0', value);
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw wrong('a text', value);
+}
+
+function booleanOf(value: unknown): boolean {
+  if (typeof value === 'boolean') return value;
+  throw wrong('true or false', value);
+}
+
+function wrong(expected: string, value: unknown): InvalidInputError {
+  return new InvalidInputError(`a configuration has ${typeof value} where ${expected} belongs`);
+}

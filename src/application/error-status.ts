@@ -1,0 +1,156 @@
+import {
+  CorruptRangeError,
+  DiskReserveError,
+  ExpectedOffsetMismatchError,
+  InvalidInputError,
+  LogClosedError,
+  LogFailedError,
+  OffsetOutOfRangeError,
+  TooLargeError,
+} from '../domain/log/errors.js';
+import { MembershipError } from './ports/cluster.js';
+import {
+  OutcomeUnknownError,
+  OverloadedError,
+  PermissionDeniedError,
+  UnauthenticatedError,
+  UnavailableError,
+} from './errors.js';
+
+/** gRPC's canonical code names, as far as golog answers with them. */
+export type StatusCode =
+  | 'CANCELLED'
+  | 'INVALID_ARGUMENT'
+  | 'DEADLINE_EXCEEDED'
+  | 'RESOURCE_EXHAUSTED'
+  | 'FAILED_PRECONDITION'
+  | 'ABORTED'
+  | 'OUT_OF_RANGE'
+  | 'INTERNAL'
+  | 'UNAVAILABLE'
+  | 'UNAUTHENTICATED'
+  | 'PERMISSION_DENIED'
+  | 'DATA_LOSS';
+
+/** What a caller is told about an error, whatever the transport. */
+export interface Status {
+  readonly code: StatusCode;
+  /** The status of the JSON routes; Connect derives its own from the code. */
+  readonly httpStatus: number;
+  /** Safe to show: no stack, no path. */
+  readonly message: string;
+  /** The error's data by name, as strings; goes into ErrorInfo metadata and into problem+json members. */
+  readonly details: Readonly<Record<string, string>>;
+  /** Set where trying again can help. */
+  readonly retryAfterSeconds?: number;
+  /** Host and port of the leader, where known and where it can help. */
+  readonly leaderAddr?: string;
+}
+
+function details(fields: object): Record<string, string> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)]));
+}
+
+/**
+ * The one place where domain and application errors become what a caller sees (api.md, "Errors"). An abort keeps its
+ * meaning: a `TimeoutError` is the deadline, an `UnavailableError` as abort reason is a shutdown, else the caller left.
+ * What is not in the closed union is a bug here: INTERNAL, with nothing of it in the message.
+ */
+export function statusOf(error: unknown): Status {
+  if (error instanceof OffsetOutOfRangeError) {
+    const { offset, logStartOffset, highWatermark } = error;
+    return {
+      code: 'OUT_OF_RANGE',
+      httpStatus: 404,
+      message: error.message,
+      details: details({ offset, logStartOffset, highWatermark }),
+    };
+  }
+  if (error instanceof ExpectedOffsetMismatchError) {
+    const { expected, actual } = error;
+    return {
+      code: 'FAILED_PRECONDITION',
+      httpStatus: 412,
+      message: error.message,
+      details: details({ expected, actual }),
+    };
+  }
+  if (error instanceof TooLargeError) {
+    const { what, size, limit } = error;
+    return {
+      code: 'INVALID_ARGUMENT',
+      httpStatus: 413,
+      message: error.message,
+      details: details({ what, size, limit }),
+    };
+  }
+  if (error instanceof InvalidInputError) {
+    return { code: 'INVALID_ARGUMENT', httpStatus: 400, message: error.message, details: {} };
+  }
+  if (error instanceof DiskReserveError) {
+    const { freeBytes, reserveBytes } = error;
+    return {
+      code: 'RESOURCE_EXHAUSTED',
+      httpStatus: 507,
+      message: error.message,
+      details: details({ limit: 'disk reserve', freeBytes, reserveBytes }),
+    };
+  }
+  if (error instanceof OverloadedError) {
+    const { what, limit } = error;
+    return {
+      code: 'RESOURCE_EXHAUSTED',
+      httpStatus: 429,
+      message: error.message,
+      details: details({ what, limit }),
+      retryAfterSeconds: 1,
+    };
+  }
+  if (error instanceof CorruptRangeError) {
+    const { from, to } = error;
+    return { code: 'DATA_LOSS', httpStatus: 500, message: error.message, details: details({ from, to }) };
+  }
+  if (error instanceof UnavailableError) {
+    const { leaderAddr } = error;
+    return {
+      code: 'UNAVAILABLE',
+      httpStatus: 503,
+      message: error.message,
+      details: leaderAddr === undefined ? {} : { leaderAddr },
+      retryAfterSeconds: 1,
+      ...(leaderAddr === undefined ? {} : { leaderAddr }),
+    };
+  }
+  if (error instanceof LogClosedError || error instanceof LogFailedError) {
+    return {
+      code: 'UNAVAILABLE',
+      httpStatus: 503,
+      message: 'the log of this node is closed: the node is stopping',
+      details: {},
+      retryAfterSeconds: 1,
+    };
+  }
+  if (error instanceof PermissionDeniedError || error instanceof UnauthenticatedError) {
+    const { subject, action, object } = error;
+    const isKnown = error instanceof PermissionDeniedError;
+    return {
+      code: isKnown ? 'PERMISSION_DENIED' : 'UNAUTHENTICATED',
+      httpStatus: isKnown ? 403 : 401,
+      message: error.message,
+      details: details({ subject, action, object }),
+    };
+  }
+  if (error instanceof OutcomeUnknownError) {
+    return { code: 'ABORTED', httpStatus: 503, message: error.message, details: {} };
+  }
+  if (error instanceof MembershipError) {
+    return { code: 'FAILED_PRECONDITION', httpStatus: 409, message: error.message, details: {} };
+  }
+  if (error instanceof DOMException && error.name === 'TimeoutError') {
+    return { code: 'DEADLINE_EXCEEDED', httpStatus: 504, message: 'the deadline passed', details: {} };
+  }
+  if (error instanceof DOMException && error.name === 'AbortError') {
+    return { code: 'CANCELLED', httpStatus: 499, message: 'the caller cancelled the call', details: {} };
+  }
+  return { code: 'INTERNAL', httpStatus: 500, message: 'internal error; the log of this node says more', details: {} };
+}

@@ -1,0 +1,85 @@
+import { encodeNodeTags, type GossipNode, gossipNodes, type NodeTags } from './gossip-tags.js';
+import { keepInGossip } from './gossip-join.js';
+import type { Clock } from '../ports/clock.js';
+import type { Gossip } from '../ports/gossip.js';
+import type { Logger } from '../ports/logger.js';
+import { unlessAborted } from '../waiting/unless-aborted.js';
+
+export interface DiscoveryOptions {
+  readonly gossip: Gossip;
+  /** HOST:PORT of the gossip of nodes to begin with. */
+  readonly startJoinAddrs: readonly string[];
+  readonly tags: NodeTags;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** How a node finds the others, and they find it: by gossip. */
+export class Discovery {
+  readonly #closing = new AbortController();
+  readonly #joining: Promise<void>;
+  readonly #asked: Promise<void>;
+  #tags: NodeTags;
+
+  private constructor(
+    private readonly options: DiscoveryOptions,
+    /** HOST:PORT where this node listens for gossip. */
+    readonly addr: string,
+  ) {
+    const { gossip, startJoinAddrs: addrs, tags, clock, logger, onFailure } = options;
+    this.#tags = tags;
+    const { signal } = this.#closing;
+    let onRound = (): void => undefined;
+    this.#asked = new Promise((resolve) => (onRound = resolve));
+    this.#joining =
+      addrs.length + gossip.former.length === 0
+        ? Promise.resolve()
+        : keepInGossip({ gossip, addrs, clock, logger, signal, onRound }).catch((error: unknown) => onFailure(error));
+  }
+
+  /** Rejects as `Gossip.start`. */
+  static async start(options: DiscoveryOptions): Promise<Discovery> {
+    options.gossip.setTags(encodeNodeTags(options.tags));
+    return new Discovery(options, await options.gossip.start());
+  }
+
+  /** Has the others know which cluster this node is in. */
+  enter(clusterId: string): void {
+    if (this.#tags.clusterId === clusterId) return;
+    this.#tags = { ...this.#tags, clusterId };
+    this.options.gossip.setTags(encodeNodeTags(this.#tags));
+  }
+
+  /** The other nodes that are alive and may take part in Raft, but for those of another cluster. */
+  nodes(): GossipNode[] {
+    const { clusterId, uuid } = this.#tags;
+    return gossipNodes(this.options.gossip.members()).filter(
+      (node) =>
+        node.role === 'node' &&
+        node.status === 'alive' &&
+        node.uuid !== uuid &&
+        (clusterId === undefined || node.clusterId === undefined || node.clusterId === clusterId),
+    );
+  }
+
+  /** Whether the given addresses lead to a cluster: known once each was asked, or else after `msMax`. */
+  async findsCluster(msMax: number, signal: AbortSignal): Promise<boolean> {
+    let cancel = (): void => undefined;
+    const late = new Promise<void>((resolve) => (cancel = this.options.clock.after(msMax, resolve)));
+    await unlessAborted(signal, Promise.race([this.#asked, late])).finally(cancel);
+    return this.nodes().some(({ clusterId }) => clusterId !== undefined);
+  }
+
+  /** Says goodbye. */
+  leave(): Promise<void> {
+    return this.options.gossip.leave();
+  }
+
+  /** Ends without a goodbye. Idempotent. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.options.gossip.close();
+    await this.#joining;
+  }
+}

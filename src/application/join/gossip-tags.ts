@@ -1,0 +1,69 @@
+import { isMemberName, isRpcAddr, isUuid } from '../configuration/member-names.js';
+import type { GossipMember } from '../ports/gossip.js';
+
+/** What a golog node says of itself by gossip, as Serf tags. */
+export interface NodeTags {
+  /** `node`: takes part in Raft, or wants to; `replica`: only reads. */
+  readonly role: 'node' | 'replica';
+  /** UUID of its data directory. */
+  readonly uuid: string;
+  /** HOST:PORT of its gRPC. */
+  readonly rpcAddr: string;
+  /** HOST:PORT of Connect, gRPC-Web and JSON. */
+  readonly httpAddr: string;
+  /** UUID of the log that it keeps; undefined while it is in no cluster. */
+  readonly clusterId?: string;
+  /** Of golog. */
+  readonly version: string;
+}
+
+/** Serf allows 512 bytes in all, with the names: 128 a name, so the names of the tags are short. */
+export function encodeNodeTags(tags: NodeTags): ReadonlyMap<string, string> {
+  const { role, uuid, rpcAddr, httpAddr, clusterId, version } = tags;
+  return new Map([
+    ['role', role],
+    ['id', uuid],
+    ['rpc_addr', rpcAddr],
+    ['http_addr', httpAddr],
+    ...(clusterId === undefined ? [] : [['cluster', clusterId] as const]),
+    ['version', version],
+  ]);
+}
+
+/** Undefined: it is no golog node, such as an agent of Serf's, or says what no node of golog would. */
+export function decodeNodeTags(tags: ReadonlyMap<string, string>): NodeTags | undefined {
+  const role = tags.get('role');
+  const uuid = tags.get('id');
+  const rpcAddr = tags.get('rpc_addr');
+  if ((role !== 'node' && role !== 'replica') || !uuid || !rpcAddr) return undefined;
+  const clusterId = tags.get('cluster');
+  const httpAddr = tags.get('http_addr') ?? '';
+  const version = tags.get('version') ?? '';
+  if (!isUuid(uuid) || !isRpcAddr(rpcAddr) || (httpAddr !== '' && !isRpcAddr(httpAddr))) return undefined;
+  if ((clusterId !== undefined && !isUuid(clusterId)) || !/^[\w.+-]{0,64}$/.test(version)) return undefined;
+  return {
+    role,
+    uuid,
+    rpcAddr,
+    httpAddr,
+    ...(clusterId !== undefined && { clusterId }),
+    version,
+  };
+}
+
+/** Whether two members may know each other: not those of two clusters. Whoever is in none, agents included, may. */
+export function mayMeet(one: ReadonlyMap<string, string>, other: ReadonlyMap<string, string>): boolean {
+  const [ours, theirs] = [one.get('cluster'), other.get('cluster')];
+  return ours === undefined || theirs === undefined || ours === theirs;
+}
+
+/** A golog node as gossip knows it. */
+export type GossipNode = NodeTags & Pick<GossipMember, 'name' | 'addr' | 'status'>;
+
+/** The golog nodes among the members; one of a name that no node of golog can have is none. */
+export function gossipNodes(members: readonly GossipMember[]): GossipNode[] {
+  return members.flatMap(({ name, addr, status, tags }) => {
+    const node = decodeNodeTags(tags);
+    return node === undefined || !isMemberName(name) ? [] : [{ ...node, name, addr, status }];
+  });
+}

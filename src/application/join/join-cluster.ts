@@ -1,0 +1,117 @@
+import type { StoredConfiguration } from '../configuration/configuration.js';
+import { parseTransfer } from '../configuration/configuration-json.js';
+import { UnavailableError } from '../errors.js';
+import { pause } from '../waiting/pause.js';
+import type { Clock } from '../ports/clock.js';
+import type { JoinAnswer, Joiner, JoinTransport, LeaderView } from '../ports/join-transport.js';
+import type { Logger } from '../ports/logger.js';
+
+const askEveryMs = 250;
+/** What goes on without an answer is said this often. */
+const sayEveryMs = 60_000;
+
+export interface JoiningOptions {
+  readonly transport: JoinTransport;
+  /** HOST:PORT of the gRPC of nodes that may know the cluster, as far as is known now. */
+  readonly addresses: () => readonly string[];
+  readonly joiner: Joiner;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** A node may not be in the cluster as it stands; the message is for its operator. */
+export class JoinRefusedError extends Error {
+  override readonly name = 'JoinRefusedError';
+}
+
+/** What joining came to: membership in a cluster, or the word to begin one. */
+export type Joined = JoinedAsMember | { readonly kind: 'bootstrap' };
+
+export interface JoinedAsMember {
+  readonly kind: 'member';
+  readonly clusterId: Uint8Array;
+  readonly stored: StoredConfiguration;
+  /** What the leader says of itself, and of this node as the member that it is. */
+  readonly view?: LeaderView;
+}
+
+/**
+ * Asks the given nodes, for ever, to be let into their cluster, and those that they name as the leader. With
+ * `bootstrapExpect` N, once N nodes that are in no cluster know of each other, the one with the lowest UUID begins the
+ * cluster, and the others join it. Rejects with `JoinRefusedError`, or with the signal's reason.
+ */
+export async function joinCluster(options: JoiningOptions): Promise<Joined> {
+  const { joiner, clock, logger, signal } = options;
+  let saidAt = -Infinity;
+  for (;;) {
+    const addresses = options.addresses();
+    const answers = await Promise.all(addresses.map((address) => askFollowing(options, address)));
+    for (const answer of answers) {
+      if (answer.kind === 'refused') throw new JoinRefusedError(`the cluster refuses this node: ${answer.reason}`);
+      if (answer.kind === 'joined') return memberOf(answer);
+    }
+    if (beginsCluster(joiner, answers)) return { kind: 'bootstrap' };
+    if (clock.now() - saidAt >= sayEveryMs) {
+      saidAt = clock.now();
+      const reasons = answers.map((answer, i) => `${addresses[i]}: ${describe(answer)}`);
+      logger.info({ reasons }, addresses.length === 0 ? 'no other node is known yet' : 'waiting to join a cluster');
+    }
+    await pause(clock, askEveryMs, signal);
+  }
+}
+
+/** Asks each of the given nodes once: what the first that lets it in says. `UnavailableError` where none does. */
+export async function askToJoin(options: JoiningOptions): Promise<JoinedAsMember> {
+  const asked = options.addresses().map(async (address) => {
+    const answer = await askFollowing(options, address);
+    if (answer.kind !== 'joined') throw new UnavailableError(`${address}: ${describe(answer)}`);
+    return memberOf(answer);
+  });
+  return Promise.any(asked).catch(async () => {
+    const failed = await Promise.allSettled(asked);
+    const reasons = failed.flatMap((each) => (each.status === 'rejected' ? [each.reason as Error] : []));
+    const unexpected = reasons.find((reason) => !(reason instanceof UnavailableError));
+    throw unexpected ?? new UnavailableError(reasons.map(({ message }) => message).join('; '));
+  });
+}
+
+function memberOf({ clusterId, id, configuration: transfer, view }: JoinAnswer & { kind: 'joined' }): JoinedAsMember {
+  const { configuration, contacts } = parseTransfer(transfer);
+  const stored = { id, contacts, history: [configuration] };
+  return { kind: 'member', clusterId, stored, ...(view && { view }) };
+}
+
+async function askFollowing({ transport, joiner, signal }: JoiningOptions, address: string): Promise<JoinAnswer> {
+  try {
+    const answer = await transport.ask(address, joiner, signal);
+    if (answer.kind !== 'retry' || answer.leaderAddr === undefined || answer.leaderAddr === address) return answer;
+    return await transport.ask(answer.leaderAddr, joiner, signal);
+  } catch (error) {
+    if (!(error instanceof UnavailableError)) throw error;
+    return { kind: 'retry', reason: error.message };
+  }
+}
+
+function beginsCluster(joiner: Joiner, answers: readonly JoinAnswer[]): boolean {
+  const { bootstrapExpect, uuid } = joiner;
+  if (bootstrapExpect === 0) return false;
+  const others = answers.filter((answer) => answer.kind === 'waiting').map((answer) => answer.joiner);
+  const waiting = new Set([
+    uuid,
+    ...others.filter((other) => other.bootstrapExpect === bootstrapExpect).map((other) => other.uuid),
+  ]);
+  return waiting.size >= bootstrapExpect && [...waiting].sort()[0] === uuid;
+}
+
+function describe(answer: JoinAnswer): string {
+  switch (answer.kind) {
+    case 'joined':
+      return 'joined';
+    case 'waiting':
+      return `${answer.joiner.name} waits as well`;
+    case 'retry':
+    case 'refused':
+      return answer.reason;
+  }
+}

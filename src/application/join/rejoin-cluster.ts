@@ -1,0 +1,92 @@
+import type { HardStateFile } from '../../domain/log/hard-state-file.js';
+import { toTerm } from '../../domain/log/offsets.js';
+import { hasForgotten, type OwnState } from './amnesia.js';
+import { askForSeat, type Round } from './ask-for-seat.js';
+import type { StoredConfiguration } from '../configuration/configuration.js';
+import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import { joinCluster, type Joined, type JoiningOptions } from './join-cluster.js';
+import { pause } from '../waiting/pause.js';
+import type { LeaderView } from '../ports/join-transport.js';
+
+/** Between answers that leave an amnesiac its id. */
+const askAgainMs = 1_000;
+
+export interface RejoiningOptions extends JoiningOptions {
+  readonly configuration: ConfigurationFile;
+  readonly stored: StoredConfiguration;
+  readonly log: OwnState['log'];
+  readonly hardState: Pick<HardStateFile, 'current' | 'save'>;
+}
+
+/**
+ * Makes a node that was a member one again, before it takes part: the cluster is told its address, and where the node
+ * was removed meanwhile, because it left or was silent for too long, it is admitted under a new Raft id. It keeps its
+ * log, term and vote: an id that is new has promised nothing, and what that log has after the point where it meets the
+ * leader's is replaced as any follower's is (Raft §5.3). So is a node admitted that lacks what it acknowledged to the
+ * leader. One that knows that it was removed or is amnesiac asks for ever, as does one that goes by another name than
+ * the member. While a process answers as the member at another address, the node waits: its data directory may be a copy.
+ * Resolves with whether a leader has answered. Rejects as `joinCluster`.
+ */
+export async function rejoinCluster(options: RejoiningOptions): Promise<boolean> {
+  const { configuration, stored, logger } = options;
+  let joined = await askAsMember(options);
+  for (;;) {
+    if (joined.kind !== 'member') return false;
+    const { stored: told, view } = joined;
+    if (view === undefined || told.id < stored.id || !(await hasForgotten(options, told.id, view))) break;
+    logger.error(
+      { id: told.id, acknowledged: view.acknowledged.index, lastIndex: options.log.lastIndex },
+      'this node has lost entries that it acknowledged: it joins again under a new Raft id',
+    );
+    // First of all: whatever becomes of this process, it says nothing more under that id.
+    await configuration.write({ ...stored, id: told.id, amnesiac: true });
+    joined = await joinUnderNewId(options, told.id);
+  }
+  await adoptTerm(options.hardState, joined.view);
+  const { id, contacts } = joined.stored;
+  // Ids are given out in order: one that is lower is of a leader that has not applied what it has.
+  if (id > stored.id) {
+    const { amnesiac: _, ...rest } = stored;
+    await configuration.write({ ...rest, id, contacts });
+    logger.info({ was: stored.id, id }, 'joined the cluster again');
+  }
+  return true;
+}
+
+/** Asks in the way that what this node knows of itself calls for. */
+function askAsMember(options: RejoiningOptions): Promise<Round | Joined> {
+  const { configuration, stored, joiner, logger } = options;
+  if (stored.amnesiac) return joinUnderNewId(options, stored.id);
+  const wasRemoved = isRemoved(configuration, stored.id);
+  if (wasRemoved) logger.info({ id: stored.id }, 'this node was taken out of the cluster, and asks to be let in again');
+  const known = configuration.current.members.findLast(({ uuid }) => uuid === joiner.uuid);
+  const isRenamed = known !== undefined && known.name !== joiner.name;
+  if (isRenamed)
+    logger.warn(
+      { member: known.name, name: joiner.name },
+      'this data directory is that of a member of another name: the node starts when the leader says that it was removed',
+    );
+  return wasRemoved || isRenamed ? joinCluster(options) : askForSeat(options, known?.rpcAddr);
+}
+
+/** Asks until some leader gives this node another id than the one that it forgot under. */
+async function joinUnderNewId(options: RejoiningOptions, forgotAs: number): Promise<Joined> {
+  const { joiner, clock, logger, signal } = options;
+  logger.info({ id: forgotAs }, 'this node lost what it acknowledged under its Raft id, and asks for another one');
+  for (;;) {
+    const joined = await joinCluster({ ...options, joiner: { ...joiner, forgotAs } });
+    if (joined.kind === 'member' && joined.stored.id > forgotAs) return joined;
+    await pause(clock, askAgainMs, signal);
+  }
+}
+
+/** No vote in a term that has its leader: what this node has forgotten may have been another one. */
+async function adoptTerm(hardState: RejoiningOptions['hardState'], view: LeaderView | undefined): Promise<void> {
+  const { term, vote, commit } = hardState.current;
+  if (view === undefined || view.term < term || (view.term === term && vote !== 0)) return;
+  await hardState.save({ term: toTerm(view.term), vote: view.leaderId, commit });
+}
+
+function isRemoved({ current }: ConfigurationFile, id: number): boolean {
+  return id <= current.lastId && current.members.every((member) => member.id !== id);
+}

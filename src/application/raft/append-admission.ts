@@ -1,0 +1,85 @@
+import { DiskReserveError, ExpectedOffsetMismatchError } from '../../domain/log/errors.js';
+import type { Log } from '../../domain/log/log.js';
+import type { Offset } from '../../domain/log/offsets.js';
+import type { Records } from '../../domain/log/record-batch.js';
+import type { DiskReserve } from '../storage/disk-reserve.js';
+import type { EntrySealer } from './entry-sealer.js';
+import { OverloadedError, UnavailableError } from '../errors.js';
+import type { LeadershipTransfer } from './leadership-transfer.js';
+import type { AppendReceipt, ProposeOptions } from '../ports/consensus.js';
+import type { Proposals } from './proposals.js';
+import type { RaftLoop } from './raft-loop.js';
+import type { Watermark } from '../storage/watermark.js';
+
+/** Payload bytes of the appends that a leader has accepted and not answered. */
+const pendingBytesMax = 32 * 1024 * 1024;
+
+export interface AppendAdmissionOptions {
+  readonly loop: RaftLoop;
+  readonly log: Pick<Log, 'assertAppendable'>;
+  readonly diskReserve: DiskReserve;
+  readonly proposals: Proposals;
+  readonly sealer: EntrySealer;
+  readonly transfer: LeadershipTransfer;
+  readonly watermark: Watermark;
+}
+
+/** Decides whether a leader accepts an append: memory for it, disk space, the expected offset. */
+export class AppendAdmission {
+  /** Bytes of the appends that wait for a look at the disk; later appends wait behind them. */
+  #waitingBytes = 0;
+  #look: Promise<void> | undefined;
+
+  constructor(private readonly options: AppendAdmissionOptions) {}
+
+  /** Whether nothing waits for a look at the disk. */
+  get isEmpty(): boolean {
+    return this.#waitingBytes === 0;
+  }
+
+  async append(records: Records, { expectedOffset, signal }: ProposeOptions): Promise<AppendReceipt> {
+    const { loop, diskReserve, log, proposals, sealer } = this.options;
+    loop.assertLeading();
+    if (proposals.pendingBytes + this.#waitingBytes >= pendingBytesMax)
+      throw new OverloadedError('bytes waiting for a quorum', pendingBytesMax);
+    const look = diskReserve.refresh() ?? (this.#waitingBytes > 0 ? this.#look : undefined);
+    if (look !== undefined) {
+      this.#look = look;
+      this.#waitingBytes += records.payload.length;
+      await look;
+      this.#waitingBytes -= records.payload.length;
+      loop.assertLeading();
+    }
+    // No await from here to the proposal: offsets are given in the order of the calls.
+    signal?.throwIfAborted();
+    const nextOffset = proposals.nextOffset(sealer.endOffset);
+    if (expectedOffset !== undefined && expectedOffset !== nextOffset) {
+      // What a caller is told of the log must be there to stay: another leader may cut an end that is not committed.
+      await this.#waitUntilCommitted(nextOffset);
+      throw new ExpectedOffsetMismatchError(expectedOffset, nextOffset);
+    }
+    log.assertAppendable();
+    this.#admitToDisk(records.payload.length);
+    loop.schedule();
+    return proposals.append(records);
+  }
+
+  /** Resolves when all before the offset is committed; rejects when this node no longer leads. */
+  async #waitUntilCommitted(endOffset: Offset): Promise<void> {
+    const { loop, watermark } = this.options;
+    const { term } = loop;
+    await loop.waitUntil(() => watermark.value >= endOffset || !loop.isAlive || loop.term !== term);
+    if (watermark.value < endOffset) throw loop.notLeading();
+  }
+
+  /** Throws `DiskReserveError`, or `UnavailableError` while leadership is being transferred to a node with space. */
+  #admitToDisk(bytes: number): void {
+    const { diskReserve, transfer } = this.options;
+    try {
+      diskReserve.admitOrThrow(bytes);
+    } catch (error) {
+      if (!(error instanceof DiskReserveError) || !transfer.transferForSpace()) throw error;
+      throw new UnavailableError("the leader's disk is full: leadership is being transferred to another node");
+    }
+  }
+}

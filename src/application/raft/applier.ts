@@ -1,0 +1,152 @@
+import type { Log } from '../../domain/log/log.js';
+import { type Offset, toOffset } from '../../domain/log/offsets.js';
+import type { LogBoundary } from '../../domain/log/log-boundary.js';
+import type { RecordBatch } from '../../domain/log/record-batch.js';
+import { decodeConfChange } from '../../domain/raft/conf-change.js';
+import type { Entry } from '../../domain/raft/entry.js';
+import type { Message } from '../../domain/raft/message.js';
+import { batchOf } from './batch-entry.js';
+import { configurationAfter, isOnlyVoter } from '../configuration/configuration.js';
+import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import { decodeChangeContext } from '../configuration/configuration-json.js';
+import type { EntryCache } from './entry-cache.js';
+import type { Logger } from '../ports/logger.js';
+import type { Proposals } from './proposals.js';
+import type { RaftLoop } from './raft-loop.js';
+import type { Watermark } from '../storage/watermark.js';
+
+/** Of applied entries kept in memory for followers that lag a little. */
+const tailBytesMax = 16 * 1024 * 1024;
+
+export interface ApplierOptions {
+  readonly loop: RaftLoop;
+  readonly cache: EntryCache;
+  readonly watermark: Watermark;
+  readonly proposals: Proposals;
+  readonly log: Pick<Log, 'startIndex'>;
+  readonly configuration: ConfigurationFile;
+  /** This node's Raft id. */
+  readonly id: number;
+  readonly self: { readonly name: string };
+  readonly logger: Logger;
+}
+
+/**
+ * The apply thread: what is committed, and durable here, moves the high watermark and answers those who wait for it.
+ * All of it happens at once, but for a change of the membership, which is on disk before the next entry is applied.
+ */
+export class Applier {
+  #queue: Message[] = [];
+  /** In the first work of the queue. */
+  #next = 0;
+  #waiting = false;
+  #applied: number;
+  #bytes = 0;
+
+  constructor(private readonly options: ApplierOptions) {
+    this.#applied = options.cache.firstIndex() - 1;
+  }
+
+  /** The index of the last entry applied. */
+  get applied(): number {
+    return this.#applied;
+  }
+
+  /** Payload bytes applied so far. */
+  get appliedBytes(): number {
+    return this.#bytes;
+  }
+
+  get highWatermark(): Offset {
+    return this.options.watermark.value;
+  }
+
+  /** Does what a MsgStorageApply asks for, after what came before it. */
+  accept(work: Message): void {
+    this.#queue.push(work);
+    this.#run();
+  }
+
+  /** A snapshot has replaced everything before this log boundary. */
+  reset({ index, offset }: LogBoundary): void {
+    this.#applied = index - 1;
+    this.options.watermark.advance(offset);
+  }
+
+  #run(): void {
+    const { loop, cache } = this.options;
+    while (this.#queue.length > 0 && !this.#waiting) {
+      const [work] = this.#queue;
+      const syncedOn = this.#syncedOn();
+      while (this.#next < work.entries.length) {
+        const entry = work.entries[this.#next++];
+        // A snapshot may have come before it.
+        if (entry.index <= this.#applied) continue;
+        if (entry.type !== 'normal') {
+          void this.#applyChange(entry, syncedOn);
+          return;
+        }
+        this.#apply(batchOf(entry), syncedOn);
+      }
+      this.#queue.shift();
+      this.#next = 0;
+      for (const response of work.responses) loop.step(() => loop.core.step(response));
+      cache.release(this.#applied, this.#isAlone ? 0 : tailBytesMax);
+    }
+  }
+
+  #apply(batch: RecordBatch, syncedOn: (index: number) => readonly string[]): void {
+    this.#applied = batch.index;
+    this.#bytes += batch.payload.length;
+    this.options.watermark.advance(toOffset(batch.baseOffset + batch.recordCount));
+    this.options.proposals.settle(batch, syncedOn);
+  }
+
+  async #applyChange(entry: Entry, syncedOn: (index: number) => readonly string[]): Promise<void> {
+    const { loop, configuration, log, logger, proposals } = this.options;
+    this.#waiting = true;
+    try {
+      const change = decodeConfChange(entry.type, entry.data);
+      const confState = loop.core.applyConfChange(change);
+      const context = decodeChangeContext(change);
+      // A later one may be on disk already, of a snapshot that a crash came before.
+      const before = configuration.at(entry.index - 1);
+      const next = configurationAfter(before, entry.index, change, context, confState);
+      await configuration.add(next, log.startIndex);
+      this.#applied = entry.index;
+      logger.info({ index: entry.index, members: next.members.map(({ name }) => name) }, 'the membership has changed');
+      loop.updatePeers();
+      proposals.settle(batchOf(entry), syncedOn);
+    } catch (error) {
+      loop.fail(error);
+      return;
+    }
+    this.#waiting = false;
+    this.#run();
+    loop.drain();
+  }
+
+  get #isAlone(): boolean {
+    return isOnlyVoter(this.options.configuration.current, this.options.id);
+  }
+
+  /** The names of the members that are known to hold an entry on disk, this node first: as of now. */
+  #syncedOn(): (index: number) => readonly string[] {
+    let others: readonly { name: string; match: number }[] | undefined;
+    return (index) => {
+      // Only a leader has anybody who waits to know.
+      others ??= this.#others();
+      return [this.options.self.name, ...others.filter(({ match }) => match >= index).map(({ name }) => name)];
+    };
+  }
+
+  #others(): readonly { name: string; match: number }[] {
+    const { loop, configuration, id: ownId } = this.options;
+    const names = new Map(configuration.current.members.map(({ id, name }) => [id, name]));
+    const others: { name: string; match: number }[] = [];
+    loop.core.visitProgress((id, { match }) => {
+      if (id !== ownId) others.push({ name: names.get(id) ?? String(id), match });
+    });
+    return others;
+  }
+}

@@ -1,0 +1,45 @@
+import { InvalidInputError } from '../../domain/log/errors.js';
+import { invariant } from '../../domain/log/invariant.js';
+import { BatchKind, type RecordBatch } from '../../domain/log/record-batch.js';
+import type { Entry, EntryType } from '../../domain/raft/entry.js';
+
+/** The first byte of a configuration batch's payload; the encoded change follows. */
+const changeTypes: readonly (EntryType | undefined)[] = [undefined, 'conf-change', 'conf-change-v2'];
+
+const noBytes = new Uint8Array(0);
+
+/**
+ * The Raft entry that a stored batch is, new at each call: its data is a view of the batch's payload, and its `batch`
+ * the batch. Throws `InvalidInputError` for a configuration batch without a known type byte.
+ */
+export function entryOfBatch(batch: RecordBatch): Entry {
+  const { index, term, kind, payload } = batch;
+  switch (kind) {
+    case BatchKind.records:
+      return { term, index, type: 'normal', data: payload, batch };
+    case BatchKind.noop:
+      return { term, index, type: 'normal', data: noBytes, batch };
+    case BatchKind.configuration: {
+      const type = changeTypes[payload[0]];
+      if (type === undefined) throw new InvalidInputError(`batch ${index} holds a membership change of no known type`);
+      return { term, index, type, data: payload.subarray(1), batch };
+    }
+  }
+}
+
+/** The batch of an entry that the core has given out. */
+export function batchOf({ batch, index }: Entry): RecordBatch {
+  invariant(batch !== undefined, () => `entry ${index} has its batch`);
+  return batch;
+}
+
+/** The other way: what a batch must hold so that `entryOfBatch` gives this entry. Data of a normal entry is not copied. */
+export function batchContentOf(entry: Pick<Entry, 'type' | 'data'>): { kind: BatchKind; payload: Uint8Array } {
+  const { type, data } = entry;
+  if (type === 'normal')
+    return data.length === 0 ? { kind: BatchKind.noop, payload: noBytes } : { kind: BatchKind.records, payload: data };
+  const payload = new Uint8Array(1 + data.length);
+  payload[0] = changeTypes.indexOf(type);
+  payload.set(data, 1);
+  return { kind: BatchKind.configuration, payload };
+}

@@ -1,0 +1,102 @@
+import { toIndex } from '../../domain/log/offsets.js';
+import type { Log } from '../../domain/log/log.js';
+import type { ConfState } from '../../domain/raft/conf-state.js';
+import { type Message, message } from '../../domain/raft/message.js';
+import { CatchUp } from './catch-up.js';
+import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import { encodeTransfer } from '../configuration/configuration-json.js';
+import type { Logger } from '../ports/logger.js';
+import type { PeerTransport } from '../ports/peer-transport.js';
+import type { RaftLoop } from './raft-loop.js';
+
+export interface CatchUpsOptions {
+  readonly loop: RaftLoop;
+  readonly transport: Pick<PeerTransport, 'send'>;
+  readonly log: Log;
+  readonly configuration: ConfigurationFile;
+  readonly id: number;
+  readonly logger: Logger;
+}
+
+/** The catch-ups under way from this node, where it leads: one for each follower to which the core wants a snapshot sent. */
+export class CatchUps {
+  readonly #running = new Map<number, CatchUp>();
+
+  constructor(private readonly options: CatchUpsOptions) {}
+
+  start(to: number, term: number): void {
+    const { loop, log, id, logger, transport } = this.options;
+    const { core } = loop;
+    this.#running.get(to)?.stop();
+    let match = 0;
+    core.visitProgress((member, progress) => {
+      if (member === to) ({ match } = progress);
+    });
+    logger.info({ member: to, match, lastIndex: log.lastIndex }, 'a follower catches up from stored segments');
+    const catchUp = new CatchUp({
+      log,
+      from: id,
+      to,
+      term,
+      match,
+      commit: () => core.basicStatus().hardState.commit,
+      send: (sent) => transport.send([sent]),
+      snapshot: () => this.#snapshot(to, term),
+      onFailure: (error) => {
+        logger.error({ error, member: to }, 'a follower cannot be brought up to date from this node');
+        this.#running.delete(to);
+        core.reportSnapshot(to, 'failure');
+        loop.schedule();
+      },
+    });
+    this.#running.set(to, catchUp);
+  }
+
+  /** After the core has taken in an answer of this term. */
+  takeResponse(received: Message): void {
+    const catchUp = this.#running.get(received.from);
+    const { loop, logger } = this.options;
+    if (catchUp === undefined || received.term !== loop.term) return;
+    let goesOn = false;
+    loop.core.visitProgress((id, { state }) => {
+      if (id === received.from) goesOn = state === 'snapshot';
+    });
+    if (goesOn) {
+      catchUp.takeResponse(received);
+      return;
+    }
+    catchUp.stop();
+    this.#running.delete(received.from);
+    logger.info({ member: received.from, match: catchUp.match }, 'a follower has caught up');
+  }
+
+  tick(): void {
+    for (const each of this.#running.values()) each.tick();
+  }
+
+  stopAll(): void {
+    for (const each of this.#running.values()) each.stop();
+    this.#running.clear();
+  }
+
+  async #snapshot(to: number, term: number): Promise<Message> {
+    const { log, configuration, id } = this.options;
+    const { startIndex, startOffset: offset } = log;
+    const index = startIndex - 1;
+    const at = configuration.at(index);
+    const data = encodeTransfer({ configuration: at, offset, contacts: configuration.current.members });
+    const confState = withMember(at.confState, to);
+    const metadata = { index, term: await log.termAt(toIndex(index)), confState };
+    return message({ type: 'MsgSnap', from: id, to, term, snapshot: { data, metadata } });
+  }
+}
+
+/**
+ * A core takes a snapshot only of a configuration that has it. A node that joined later is no member as of the log start:
+ * until it reads that it was let in, it is a learner in its own eyes alone, which changes no quorum.
+ */
+function withMember(confState: ConfState, id: number): ConfState {
+  const { voters, votersOutgoing, learners } = confState;
+  const isMember = [...voters, ...votersOutgoing, ...learners].includes(id);
+  return isMember ? confState : { ...confState, learners: [...learners, id].sort((a, b) => a - b) };
+}

@@ -1,0 +1,33 @@
+import { describe, expect, it } from '@jest/globals';
+import { DiskReserveError } from '../../domain/log/errors.js';
+import { entry } from '../../domain/raft/entry.js';
+import { FollowerDiskGuard } from './follower-disk-guard.js';
+
+describe('a follower whose disk is full', () => {
+  it('takes no entries until there is space, and says once that it begins and that it ends', () => {
+    let isFull = false;
+    const told: string[] = [];
+    const tell = (_: object, message: string) => void told.push(message);
+    const guard = new FollowerDiskGuard(
+      {
+        refresh: () => undefined,
+        admitOrThrow: (bytes) => {
+          if (isFull) throw new DiskReserveError(10, bytes);
+        },
+      },
+      { debug: tell, info: tell, warn: tell, error: tell },
+    );
+    const entries = [entry({ data: new Uint8Array(3) })];
+    expect(guard.admits(entries)).toBe(true);
+    isFull = true;
+    expect([guard.admits(entries), guard.admits(entries)]).toEqual([false, false]);
+    // A heartbeat's worth, and the entry that begins a term, need no space to speak of.
+    expect(guard.admits([entry({})])).toBe(true);
+    isFull = false;
+    expect([guard.admits(entries), guard.admits(entries)]).toEqual([true, true]);
+    expect(told).toEqual([
+      'the disk is full: takes no entries, and falls behind',
+      'the disk has space: takes entries again',
+    ]);
+  });
+});

@@ -1,0 +1,107 @@
+import { describe, expect, it } from '@jest/globals';
+import { ManualClock } from '../../adapters/memory/manual-clock.js';
+import { confState } from '../../domain/raft/conf-state.js';
+import { Inflights } from '../../domain/raft/inflights.js';
+import { Progress } from '../../domain/raft/progress.js';
+import { LeadershipTransfer, type LeadershipTransferOptions } from './leadership-transfer.js';
+
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+interface OtherMember {
+  readonly id: number;
+  readonly match: number;
+  readonly recentActive?: boolean;
+}
+
+const inflights = new Inflights(1, 0);
+
+/** A leader with the id 2, to whose transfers no member answers. */
+function leaderAmong(others: readonly OtherMember[], voters = others.map(({ id }) => id)) {
+  const asked: number[] = [];
+  const clock = new ManualClock();
+  const loop: LeadershipTransferOptions['loop'] = {
+    core: {
+      transferLeader: (id) => asked.push(id),
+      visitProgress: (visit) => {
+        for (const { id, match, recentActive = true } of others)
+          visit(id, new Progress({ match, next: match + 1, inflights, recentActive }));
+      },
+    },
+    leaderId: 2,
+    step: (task) => task(),
+    waitUntilOrTimeout: () => Promise.resolve(),
+  };
+  const configuration = {
+    current: { index: 0, confState: confState({ voters: [2, ...voters] }), members: [], lastId: 9 },
+  };
+  return { asked, clock, transfer: new LeadershipTransfer({ id: 2, loop, configuration, clock, logger: silent }) };
+}
+
+describe('LeadershipTransfer', () => {
+  it.each([
+    ['no node, when no other is heard from', [], undefined],
+    [
+      'the voter that has most of the log',
+      [
+        { id: 1, match: 9 },
+        { id: 3, match: 8 },
+      ],
+      1,
+    ],
+    [
+      'the next voter by id, of several',
+      [
+        { id: 1, match: 9 },
+        { id: 3, match: 9 },
+        { id: 4, match: 9 },
+      ],
+      3,
+    ],
+    [
+      'the first voter by id, after the last',
+      [
+        { id: 0, match: 9 },
+        { id: 1, match: 9 },
+      ],
+      0,
+    ],
+    [
+      'no voter that is silent',
+      [
+        { id: 1, match: 8 },
+        { id: 3, match: 9, recentActive: false },
+      ],
+      1,
+    ],
+  ])('chooses %s', (_, others: readonly OtherMember[], transferee) => {
+    expect(leaderAmong(others).transfer.transferee()).toBe(transferee);
+  });
+
+  it('chooses no learner', () => {
+    const others = [
+      { id: 1, match: 8 },
+      { id: 3, match: 9 },
+    ];
+    expect(leaderAmong(others, [1]).transfer.transferee()).toBe(1);
+  });
+
+  it('fails when the member does not lead within an election timeout', async () => {
+    await expect(leaderAmong([{ id: 3, match: 1 }]).transfer.transferTo(3)).rejects.toThrow(
+      'leadership transfer timed out',
+    );
+  });
+
+  it('gives leadership away for want of space once, and again only half a minute later', async () => {
+    const { asked, clock, transfer } = leaderAmong([{ id: 3, match: 1 }]);
+    expect([transfer.transferForSpace(), transfer.transferForSpace()]).toEqual([true, true]);
+    await transfer.transfer();
+    expect(transfer.transferForSpace()).toBe(false);
+    clock.advance(30_000);
+    expect(transfer.transferForSpace()).toBe(true);
+    expect(asked).toEqual([3, 3, 3]);
+  });
+
+  it('keeps leadership where no other node can take it', () => {
+    expect(leaderAmong([]).transfer.transferForSpace()).toBe(false);
+  });
+});

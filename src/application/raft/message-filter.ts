@@ -1,0 +1,57 @@
+import type { EpochMs } from '../../domain/log/offsets.js';
+import type { Message } from '../../domain/raft/message.js';
+import type { BasicStatus } from '../../domain/raft/status.js';
+import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import type { Clock } from '../ports/clock.js';
+import type { Logger } from '../ports/logger.js';
+
+/** No cluster holds so many elections while a member is away; a term beyond would use up the numbers for terms. */
+const termsAheadMax = 2 ** 32;
+
+export interface MessageFilterOptions {
+  readonly id: number;
+  readonly configuration: Pick<ConfigurationFile, 'current' | 'stored'>;
+  readonly electionTimeoutMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Which messages of peers a node handles, and when it last did of whom. */
+export class MessageFilter {
+  readonly #heardAt = new Map<number, EpochMs>();
+
+  constructor(private readonly options: MessageFilterOptions) {}
+
+  /** Since the member was last heard from; undefined: not since this node started. */
+  heardMsAgo(id: number): number | undefined {
+    const at = this.#heardAt.get(id);
+    return at === undefined ? undefined : Math.max(0, this.options.clock.now() - at);
+  }
+
+  /**
+   * A node that lags takes messages of those of whom it does not know yet: they may have been elected meanwhile
+   * (Raft §6). But not while it leads itself or hears from a leader: then a stranger could only depose one that is well.
+   */
+  admits({ type, from, term }: Message, { hardState, softState: { lead } }: BasicStatus): boolean {
+    const { clock, logger } = this.options;
+    if (type === 'MsgProp') return false;
+    if (term > hardState.term + termsAheadMax) {
+      logger.error({ peer: from, term, ownTerm: hardState.term }, 'dropped a message of a term that cannot be');
+      return false;
+    }
+    if (from !== lead && this.#hears(lead) && !this.#knows(from)) return false;
+    this.#heardAt.set(from, clock.now());
+    return true;
+  }
+
+  #hears(lead: number): boolean {
+    const { id, electionTimeoutMs } = this.options;
+    return lead === id || (this.heardMsAgo(lead) ?? Infinity) < electionTimeoutMs;
+  }
+
+  #knows(from: number): boolean {
+    const { current, stored } = this.options.configuration;
+    const isThis = ({ id }: { readonly id: number }): boolean => id === from;
+    return current.members.some(isThis) || stored?.contacts.some(isThis) === true;
+  }
+}

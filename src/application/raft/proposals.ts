@@ -1,0 +1,170 @@
+import { type Offset, toOffset } from '../../domain/log/offsets.js';
+import type { RecordBatch, Records } from '../../domain/log/record-batch.js';
+import type { Entry } from '../../domain/raft/entry.js';
+import { OutcomeUnknownError, UnavailableError } from '../errors.js';
+import type { AppendReceipt } from '../ports/consensus.js';
+
+/** What this node, as the leader, has asked its core to append, and the caller that waits for the outcome. */
+interface Proposal {
+  readonly kind: 'append' | 'change';
+  readonly recordCount: number;
+  readonly bytes: number;
+  readonly resolve: (receipt: AppendReceipt) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Assigned {
+  readonly proposal: Proposal;
+  /** The term of its entry; an entry of another term at that index is another leader's. */
+  readonly term: number;
+}
+
+/**
+ * The appends and membership changes that wait for their outcome.
+ *
+ * A proposal is known by its identity: the core carries it from the proposal to the entry that it gives out for it. From
+ * then on it is assigned to that index, and settled when an entry of that index is committed: its own entry, or one of
+ * another leader. A proposal without an entry once the core has given everything out was refused, and is not in the log.
+ */
+export class Proposals {
+  #gathered: Pick<Entry, 'data' | 'proposal'>[] = [];
+  readonly #unassigned = new Map<object, Proposal>();
+  #unassignedRecords = 0;
+  readonly #assigned = new Map<number, Assigned>();
+  #pendingBytes = 0;
+  /** Ticks until the appends of a lost leadership are given up; 0: none are. */
+  #ticksToGiveUp = 0;
+
+  /** Payload bytes of all appends that wait. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  get count(): number {
+    return this.#unassigned.size + this.#assigned.size;
+  }
+
+  /** The offset that the next append gets, on a leader whose log so far ends at `endOffset`. */
+  nextOffset(endOffset: Offset): Offset {
+    return toOffset(endOffset + this.#unassignedRecords);
+  }
+
+  /** Gathers an append for the core. Resolves when it is committed. */
+  append({ payload, count }: Records): Promise<AppendReceipt> {
+    return new Promise((resolve, reject) => {
+      const proposal = { kind: 'append', recordCount: count, bytes: payload.length, resolve, reject } as const;
+      this.#gathered.push({ data: payload, proposal });
+      this.#unassigned.set(proposal, proposal);
+      this.#unassignedRecords += count;
+      this.#pendingBytes += payload.length;
+    });
+  }
+
+  /** Returns the appends gathered since the last call, for the core to take in one step. */
+  takeGathered(): readonly Pick<Entry, 'data' | 'proposal'>[] {
+    const gathered = this.#gathered;
+    if (gathered.length > 0) this.#gathered = [];
+    return gathered;
+  }
+
+  /**
+   * Waits for a membership change that `propose` hands to the core, as `proposal`. When `propose` throws, nothing waits
+   * and the promise rejects with that error.
+   */
+  change(propose: (proposal: object) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const proposal = { kind: 'change', recordCount: 0, bytes: 0, resolve: () => resolve(), reject } as const;
+      propose(proposal);
+      this.#unassigned.set(proposal, proposal);
+    });
+  }
+
+  /** The number of records of an entry that the core gives out as the leader's own. */
+  recordCountOf({ proposal }: Entry): number {
+    return (proposal && this.#unassigned.get(proposal)?.recordCount) ?? 0;
+  }
+
+  /** The core has given out the entry of a proposal, and it is sealed as this batch. */
+  assign(entry: Entry, { index, term }: RecordBatch): void {
+    const proposal = entry.proposal && this.#unassigned.get(entry.proposal);
+    if (proposal === undefined) return;
+    this.#unassigned.delete(proposal);
+    this.#unassignedRecords -= proposal.recordCount;
+    // The entry stays in memory for followers; what waits for it need not.
+    delete entry.proposal;
+    this.#assigned.set(index, { proposal, term });
+  }
+
+  /** Rejects the proposals that the core has not given out an entry for: it has refused them. */
+  rejectUnassigned(): void {
+    if (this.#unassigned.size === 0) return;
+    for (const proposal of this.#unassigned.values()) {
+      this.#pendingBytes -= proposal.bytes;
+      const reason =
+        proposal.kind === 'append'
+          ? 'this node stopped leading: nothing was appended'
+          : 'another membership change is in progress';
+      proposal.reject(new UnavailableError(reason));
+    }
+    this.#unassigned.clear();
+    this.#unassignedRecords = 0;
+  }
+
+  /** The entry at this index is committed. */
+  settle({ index, term, baseOffset, recordCount }: RecordBatch, syncedOn: (index: number) => readonly string[]): void {
+    const assigned = this.#assigned.get(index);
+    if (assigned === undefined) return;
+    const { proposal } = assigned;
+    this.#forget(index, proposal);
+    if (assigned.term === term) proposal.resolve({ baseOffset, recordCount, index, term, syncedOn: syncedOn(index) });
+    else proposal.reject(new UnavailableError('another leader took over before the append: nothing was appended'));
+  }
+
+  /**
+   * This node has stopped leading. Changes are rejected with the error; they may still happen. Appends wait `ticks` more
+   * for their entry to be committed or replaced.
+   */
+  leadershipLost(ticks: number, error: UnavailableError): void {
+    this.#ticksToGiveUp = ticks;
+    this.#rejectChanges(error);
+  }
+
+  /** This node leads again, so the outcome of its entries will be known. */
+  leadershipGained(): void {
+    this.#ticksToGiveUp = 0;
+  }
+
+  tick(): void {
+    if (this.#ticksToGiveUp === 0) return;
+    this.#ticksToGiveUp -= 1;
+    if (this.#ticksToGiveUp === 0) this.#giveUp('leadership was lost before the append was committed');
+  }
+
+  /** This node goes no further: nobody will learn here what becomes of the appends. */
+  end(reason: string, error: UnavailableError): void {
+    this.#rejectChanges(error);
+    this.#giveUp(reason);
+    this.rejectUnassigned();
+  }
+
+  #giveUp(reason: string): void {
+    for (const [index, { proposal }] of this.#assigned) {
+      this.#forget(index, proposal);
+      proposal.reject(new OutcomeUnknownError(reason));
+    }
+  }
+
+  #rejectChanges(error: UnavailableError): void {
+    for (const proposal of this.#unassigned.values()) {
+      if (proposal.kind === 'change' && this.#unassigned.delete(proposal)) proposal.reject(error);
+    }
+    for (const [index, { proposal }] of this.#assigned) {
+      if (proposal.kind === 'change' && this.#assigned.delete(index)) proposal.reject(error);
+    }
+  }
+
+  #forget(index: number, { bytes }: Proposal): void {
+    this.#assigned.delete(index);
+    this.#pendingBytes -= bytes;
+  }
+}

@@ -1,0 +1,210 @@
+import type { Offset } from '../../domain/log/offsets.js';
+import type { Records } from '../../domain/log/record-batch.js';
+import type { Message } from '../../domain/raft/message.js';
+import { Acknowledgements } from './acknowledgements.js';
+import { AppendAdmission } from './append-admission.js';
+import { AppendThread } from '../storage/append-thread.js';
+import { Applier } from './applier.js';
+import { CatchUps } from './catch-ups.js';
+import { isOnlyVoter } from '../configuration/configuration.js';
+import type { EntryCache } from './entry-cache.js';
+import { EntrySealer } from './entry-sealer.js';
+import { UnavailableError } from '../errors.js';
+import { FollowerDiskGuard } from './follower-disk-guard.js';
+import { Leadership } from './leadership.js';
+import { LeadershipTransfer } from './leadership-transfer.js';
+import { loadEntryCache } from './load-entry-cache.js';
+import { LogMaintenance } from '../storage/log-maintenance.js';
+import { MessageFilter } from './message-filter.js';
+import type { AppendReceipt, Consensus, ProposeOptions, Server } from '../ports/consensus.js';
+import type { PeerReceiver } from '../ports/peer-transport.js';
+import { Proposals } from './proposals.js';
+import { RaftLoop } from './raft-loop.js';
+import type { RaftNodeOptions } from './raft-options.js';
+import { ReadBarriers } from './read-barriers.js';
+import { Watermark } from '../storage/watermark.js';
+
+/**
+ * One node of the Raft group, as the services and its peers use it: appends and linearizable reads come in here, and so
+ * do messages. `RaftLoop` drives the core; a group of one runs exactly this.
+ */
+export class RaftNode implements Consensus, PeerReceiver {
+  readonly leadership: Leadership;
+  readonly #acknowledgements: Acknowledgements;
+  readonly #loop: RaftLoop;
+  readonly #applier: Applier;
+  readonly #sealer: EntrySealer;
+  readonly #thread: AppendThread;
+  readonly #watermark: Watermark;
+  readonly #proposals = new Proposals();
+  readonly #transfer: LeadershipTransfer;
+  readonly #admission: AppendAdmission;
+  readonly #barriers: ReadBarriers;
+  readonly #catchUps: CatchUps;
+  readonly #filter: MessageFilter;
+  readonly #diskGuard: FollowerDiskGuard;
+  readonly #maintenance: LogMaintenance;
+  readonly #lastIndexAtStart: number;
+  #isRecovered = false;
+  /** Appends that were forwarded to the leader and are not answered yet. */
+  #forwarding = 0;
+  #closing: Promise<void> | undefined;
+
+  private constructor(
+    private readonly options: RaftNodeOptions,
+    loaded: { cache: EntryCache; watermark: Offset },
+  ) {
+    const { id, log, hardState, random, timing } = options;
+    const { cache } = loaded;
+    const loop = new RaftLoop(options, cache);
+    const proposals = this.#proposals;
+    const watermark = new Watermark(loaded.watermark);
+    const applier = new Applier({ ...options, loop, cache, watermark, proposals });
+    const thread = new AppendThread(log, hardState, loop);
+    const sealer = new EntrySealer({ ...options, loop, cache, thread, applier, proposals });
+    const transfer = new LeadershipTransfer({ ...options, loop });
+    const acknowledgements = new Acknowledgements({ ...options, core: loop.core });
+    const filter = new MessageFilter({ ...options, electionTimeoutMs: loop.electionTimeoutMs });
+    this.leadership = new Leadership({
+      ...options,
+      ...{ loop, sealer, proposals, transfer, filter, watermark, acknowledgements },
+    });
+    this.#acknowledgements = acknowledgements;
+    this.#loop = loop;
+    this.#applier = applier;
+    this.#sealer = sealer;
+    this.#thread = thread;
+    this.#watermark = watermark;
+    this.#transfer = transfer;
+    this.#filter = filter;
+    this.#diskGuard = new FollowerDiskGuard(options.diskReserve, options.logger);
+    this.#admission = new AppendAdmission({ ...options, loop, proposals, sealer, transfer, watermark });
+    this.#barriers = new ReadBarriers(loop, 2 * timing.electionTicks, id, random(2 ** 32));
+    this.#catchUps = new CatchUps({ ...options, loop });
+    this.#maintenance = new LogMaintenance({ ...options, loop, cache, thread, applier });
+    this.#lastIndexAtStart = log.lastIndex;
+  }
+
+  /**
+   * Starts from the log as it was recovered. A group of one leads when this resolves; a larger one elects whom it will.
+   * Rejects where the log fails; then nothing goes on.
+   */
+  static async start(options: RaftNodeOptions): Promise<RaftNode> {
+    const node = new RaftNode(options, await loadEntryCache(options));
+    await node.#start();
+    return node;
+  }
+
+  async #start(): Promise<void> {
+    const { transport, id, self } = this.options;
+    const loop = this.#loop;
+    transport.start({ id, rpcAddr: self.rpcAddr }, this);
+    loop.start({
+      barriers: this.#barriers,
+      proposals: this.#proposals,
+      sealer: this.#sealer,
+      applier: this.#applier,
+      maintenance: this.#maintenance,
+      catchUps: this.#catchUps,
+      acknowledgements: this.#acknowledgements,
+    });
+    if (!this.#isOnlyVoter) {
+      loop.schedule();
+      return;
+    }
+    loop.step(() => loop.core.campaign());
+    // Unless its log ends with the change that made the group larger.
+    const leads = (): boolean => loop.isLeader && this.#applier.applied >= this.#sealer.lastIndex;
+    await loop.waitUntil(() => !loop.isAlive || !this.#isOnlyVoter || leads());
+    if (loop.life !== 'running') await this.close();
+    loop.assertRunning();
+  }
+
+  get #isOnlyVoter(): boolean {
+    return isOnlyVoter(this.options.configuration.current, this.options.id);
+  }
+
+  get highWatermark(): Offset {
+    return this.#watermark.value;
+  }
+
+  waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void> {
+    return this.#watermark.waitBeyond(offset, signal);
+  }
+
+  readBarrier(signal: AbortSignal): Promise<Offset> {
+    if (!this.#loop.isAlive) return Promise.reject(this.#loop.refusal());
+    const barrier = this.#barriers.wait(signal);
+    this.#loop.schedule();
+    return barrier;
+  }
+
+  async recovered(signal: AbortSignal): Promise<void> {
+    if (this.#isRecovered) return;
+    if (this.#applier.applied < this.#lastIndexAtStart) await this.readBarrier(signal);
+    this.#isRecovered = true;
+  }
+
+  servers(): readonly Server[] {
+    const { leaderId } = this.#loop;
+    const { members } = this.options.configuration.current;
+    return members.map(({ id, name, rpcAddr }) => ({ id: name, rpcAddr, isLeader: id === leaderId }));
+  }
+
+  async propose(records: Records, options: ProposeOptions = {}): Promise<AppendReceipt> {
+    const loop = this.#loop;
+    loop.assertRunning();
+    if (loop.isLeader) return this.#admission.append(records, options);
+    const { leaderId } = loop;
+    if (leaderId === 0 || leaderId === this.options.id) throw new UnavailableError('there is no leader now');
+    this.#forwarding += 1;
+    try {
+      return await this.options.transport.append(leaderId, records, options);
+    } finally {
+      this.#forwarding -= 1;
+      if (loop.life !== 'running') loop.notifyWaiters();
+    }
+  }
+
+  appendForwarded(records: Records, options: ProposeOptions): Promise<AppendReceipt> {
+    return this.#admission.append(records, options);
+  }
+
+  receive(received: Message): void {
+    const loop = this.#loop;
+    if (!loop.isAlive || !this.#filter.admits(received, loop.core.basicStatus())) return;
+    if (received.type === 'MsgApp' && !this.#diskGuard.admits(received.entries)) return;
+    const contradiction = this.#acknowledgements.contradiction(received);
+    if (contradiction !== undefined) {
+      void loop.withdraw(contradiction);
+      return;
+    }
+    loop.step(() => loop.core.step(received));
+    if (received.type === 'MsgAppResp') this.#catchUps.takeResponse(received);
+  }
+
+  unreachable(id: number): void {
+    if (this.#loop.isAlive) this.#loop.step(() => this.#loop.core.reportUnreachable(id));
+  }
+
+  giveUpLeadership(): Promise<void> {
+    return this.#transfer.transfer();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const loop = this.#loop;
+    loop.beginClosing();
+    this.options.diskReserve.close();
+    // What was accepted ends: soon, unless there is no quorum.
+    await loop.waitUntilOrTimeout(() => this.#admission.isEmpty && this.#proposals.count + this.#forwarding === 0);
+    loop.end('this node shut down before the append was committed');
+    await this.#maintenance.close();
+    await this.#thread.idle();
+    await this.options.transport.close();
+  }
+}

@@ -1,0 +1,128 @@
+import { CorruptRangeError } from '../../domain/log/errors.js';
+import type { Log } from '../../domain/log/log.js';
+import type { Offset } from '../../domain/log/offsets.js';
+import { type Cluster, type ClusterStatus, MembershipError } from '../ports/cluster.js';
+import { describeClusterId } from '../configuration/member-names.js';
+import type { Configuration } from '../configuration/configuration.js';
+import { UnavailableError } from '../errors.js';
+import type { AppendReceipt, Consensus, Server } from '../ports/consensus.js';
+import { Watermark } from '../storage/watermark.js';
+import { toIndex, toTerm } from '../../domain/log/offsets.js';
+
+/** Whether the log's end is quarantined: then the node may not append, vote or count for a quorum (storage.md). */
+export function isDamaged(log: Pick<Log, 'assertAppendable'>): boolean {
+  try {
+    log.assertAppendable();
+    return false;
+  } catch (error) {
+    if (error instanceof CorruptRangeError) return true;
+    throw error;
+  }
+}
+
+export interface DamagedNodeOptions {
+  readonly log: Log;
+  readonly configuration: Configuration;
+  readonly id: number;
+  readonly self: { readonly name: string };
+  readonly clusterId: Uint8Array;
+  /** Set while the log is repaired from the peers. */
+  readonly repair?: {
+    /** All below is committed, and readable here. */
+    readonly readableEnd: Offset;
+    /** How far the repair is, for an operator. */
+    readonly progress: string;
+  };
+}
+
+/**
+ * Stands where Raft would while the log is damaged: what can be read is served, and nothing else is done. A group of one
+ * stays so; a member of a larger one until its log is repaired, and of what it has only what is committed is served.
+ */
+export class DamagedNode implements Consensus, Cluster {
+  readonly #watermark: Watermark;
+  readonly #ended = new AbortController();
+
+  constructor(private readonly options: DamagedNodeOptions) {
+    const { log, repair } = options;
+    this.#watermark = new Watermark(repair?.readableEnd ?? log.endOffset);
+  }
+
+  get highWatermark(): Offset {
+    return this.#watermark.value;
+  }
+
+  propose(): Promise<AppendReceipt> {
+    return this.#refuse();
+  }
+
+  waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void> {
+    return this.#watermark.waitBeyond(offset, AbortSignal.any([signal, this.#ended.signal]));
+  }
+
+  async readBarrier(): Promise<Offset> {
+    if (this.options.repair) throw this.#repairing();
+    return this.highWatermark;
+  }
+
+  /** What this node showed before may lie in what is repaired. */
+  async recovered(): Promise<void> {
+    if (this.options.repair) throw this.#repairing();
+  }
+
+  servers(): readonly Server[] {
+    return this.options.configuration.members.map(({ name, rpcAddr }) => ({ id: name, rpcAddr, isLeader: false }));
+  }
+
+  async giveUpLeadership(): Promise<void> {}
+
+  /** Rejects those who wait, as retryable: nothing more comes here. */
+  async close(): Promise<void> {
+    this.#ended.abort(new UnavailableError('the log of this node was damaged; ask again'));
+  }
+
+  async status(): Promise<ClusterStatus> {
+    const { log, configuration, self, clusterId, id: ownId, repair } = this.options;
+    return {
+      clusterId: describeClusterId(clusterId),
+      answeredBy: self.name,
+      term: toTerm(log.lastTerm),
+      commitIndex: toIndex(0),
+      lastIndex: log.lastIndex,
+      highWatermark: this.highWatermark,
+      members: configuration.members.map(({ id, name, uuid, rpcAddr }) => {
+        const role = configuration.confState.voters.includes(id) ? 'voter' : 'learner';
+        return { id, name, uuid, rpcAddr, role, state: id === ownId ? 'self' : 'unknown' };
+      }),
+      problem: repair
+        ? `the log of ${self.name} is damaged and under repair, until then it takes no part: ${repair.progress}`
+        : `the log of ${self.name} is damaged at its end: it takes no appends and has no vote; see golog verify`,
+    };
+  }
+
+  addMember(): Promise<void> {
+    return this.#refuse();
+  }
+
+  promoteMember(): Promise<void> {
+    return this.#refuse();
+  }
+
+  removeMember(): Promise<void> {
+    return this.#refuse();
+  }
+
+  transferLeadership(): Promise<string> {
+    return this.#refuse();
+  }
+
+  async #refuse(): Promise<never> {
+    if (this.options.repair) throw this.#repairing();
+    this.options.log.assertAppendable();
+    throw new MembershipError('the log of this node is damaged at its end');
+  }
+
+  #repairing(): UnavailableError {
+    return new UnavailableError('the log of this node is damaged and under repair from its peers');
+  }
+}

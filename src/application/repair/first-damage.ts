@@ -1,0 +1,35 @@
+import { CorruptRangeError } from '../../domain/log/errors.js';
+import type { Log } from '../../domain/log/log.js';
+import { type Index, type Offset, toIndex, toOffset } from '../../domain/log/offsets.js';
+
+/** Where the damage of a log begins. */
+export interface FirstDamage {
+  readonly from: Index;
+  /** Behind the last record before it. */
+  readonly readableEnd: Offset;
+}
+
+/** The first entry that is damaged, or was `noted` to be and has not gone with retention; undefined: the log is whole. */
+export async function firstDamaged(log: Log, noted: number | undefined): Promise<FirstDamage | undefined> {
+  for (;;) {
+    const known: number[] = log.quarantined.map(({ fromIndex }) => fromIndex);
+    if (noted !== undefined && noted >= log.startIndex) known.push(noted);
+    if (known.length === 0) return undefined;
+    const from = toIndex(Math.max(log.startIndex, Math.min(...known, log.lastIndex + 1)));
+    const readableEnd = await offsetOf(log, from);
+    // Else the entry before it is damaged as well, and known to be so now.
+    if (readableEnd !== undefined) return { from, readableEnd };
+  }
+}
+
+/** Of the first record behind the entry before `index`; undefined where that entry turns out to be damaged. */
+export async function offsetOf(log: Log, index: Index): Promise<Offset | undefined> {
+  if (index === log.startIndex) return log.startOffset;
+  try {
+    const [{ baseOffset, recordCount }] = await log.readEntries(toIndex(index - 1), { until: index, bytesMax: 1 });
+    return toOffset(baseOffset + recordCount);
+  } catch (error) {
+    if (error instanceof CorruptRangeError) return undefined;
+    throw error;
+  }
+}

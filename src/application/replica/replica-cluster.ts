@@ -1,0 +1,93 @@
+import type { Log } from '../../domain/log/log.js';
+import { toIndex } from '../../domain/log/offsets.js';
+import type { Cluster, ClusterStatus, MemberRole } from '../ports/cluster.js';
+import { describeClusterId } from '../configuration/member-names.js';
+import { UnavailableError } from '../errors.js';
+import type { JoinAnswer, JoinHandler } from '../ports/join-transport.js';
+import type { ReplicaUplink } from '../ports/replica-uplink.js';
+import type { Replica } from './replica.js';
+
+export interface ReplicaClusterOptions {
+  readonly replica: Pick<Replica, 'highWatermark' | 'applied' | 'source' | 'lag' | 'members' | 'learners' | 'leader'>;
+  readonly uplink: Pick<ReplicaUplink, 'clusterOf'>;
+  readonly log: Pick<Log, 'lastTerm'>;
+  readonly self: { readonly name: string };
+  /** The log id: 16 bytes. */
+  readonly clusterId: Uint8Array;
+}
+
+/** The administration of the cluster, at a replica: all of it is passed on to the leader. */
+export class ReplicaCluster implements Cluster, JoinHandler {
+  constructor(private readonly options: ReplicaClusterOptions) {}
+
+  async status({
+    signal,
+    local = false,
+  }: {
+    readonly signal: AbortSignal;
+    readonly local?: boolean;
+  }): Promise<ClusterStatus> {
+    const { replica, uplink } = this.options;
+    const asked = replica.leader ?? replica.source;
+    if (local || asked === undefined) return this.#view();
+    try {
+      return await uplink.clusterOf(asked).status({ signal, local: true });
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error;
+      return this.#view();
+    }
+  }
+
+  async addMember(member: { readonly name: string; readonly rpcAddr: string }, signal: AbortSignal): Promise<void> {
+    return this.#leader().addMember(member, signal);
+  }
+
+  async promoteMember(name: string, signal: AbortSignal): Promise<void> {
+    return this.#leader().promoteMember(name, signal);
+  }
+
+  async removeMember(name: string, signal: AbortSignal): Promise<void> {
+    return this.#leader().removeMember(name, signal);
+  }
+
+  async transferLeadership(name: string | undefined, signal: AbortSignal): Promise<string> {
+    return this.#leader().transferLeadership(name, signal);
+  }
+
+  /** Tells a node that wants to join where the leader is. */
+  async admit(): Promise<JoinAnswer> {
+    const { leader } = this.options.replica;
+    const reason = 'the node asked is a replica';
+    return { kind: 'retry', reason, ...(leader !== undefined && { leaderAddr: leader.rpcAddr }) };
+  }
+
+  #leader(): Cluster {
+    const { replica, uplink } = this.options;
+    if (replica.leader === undefined) throw new UnavailableError('there is no leader now');
+    return uplink.clusterOf(replica.leader);
+  }
+
+  #view(): ClusterStatus {
+    const { replica, log, self, clusterId } = this.options;
+    const { leader, learners, source, lag } = replica;
+    const roleOf = (id: number): MemberRole =>
+      id === leader?.id ? 'leader' : learners.includes(id) ? 'learner' : 'voter';
+    const heard = lag.heardMsAgo === undefined ? 'never heard' : `last heard ${lag.heardMsAgo} ms ago`;
+    const follows = source === undefined ? 'follows nobody now' : `follows ${source.name ?? source.rpcAddr}`;
+    return {
+      clusterId: describeClusterId(clusterId),
+      answeredBy: self.name,
+      term: log.lastTerm,
+      ...(leader !== undefined && { leader: leader.name }),
+      commitIndex: toIndex(replica.applied),
+      lastIndex: toIndex(replica.applied),
+      highWatermark: replica.highWatermark,
+      members: replica.members.map(({ id, name, uuid, rpcAddr }) => ({
+        ...{ id, name, uuid, rpcAddr },
+        role: roleOf(id),
+        state: 'unknown',
+      })),
+      problem: `${self.name} is a replica, and this is its view: it ${follows}, ${lag.records} records behind, ${heard}`,
+    };
+  }
+}

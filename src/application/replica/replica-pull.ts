@@ -1,0 +1,237 @@
+import { isNoSpaceError } from '../../domain/log/directory.js';
+import { DiskReserveError, InvalidInputError } from '../../domain/log/errors.js';
+import type { EpochMs, Offset } from '../../domain/log/offsets.js';
+import { toOffset } from '../../domain/log/offsets.js';
+import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import { UnavailableError } from '../errors.js';
+import { pause } from '../waiting/pause.js';
+import type { Clock } from '../ports/clock.js';
+import type { Logger } from '../ports/logger.js';
+import type { Contact, ReplicaUplink, SourceNews, SourceStatus } from '../ports/replica-uplink.js';
+import type { ReplicaStore } from './replica-store.js';
+import { unlessAborted } from '../waiting/unless-aborted.js';
+import { Backoff } from '../waiting/backoff.js';
+import { LogThrottle } from '../waiting/log-throttle.js';
+
+/** A source that says nothing for so long is given up … */
+const silentMs = 5_000;
+/** … as is one that has no leader for so long: it may be cut off from the others. Doubles while none has one. */
+const leaderlessMsMin = 5_000;
+const leaderlessMsMax = 60_000;
+/** Between rounds in which every source was asked in vain. */
+const backOffMsMin = 50;
+const backOffMsMax = 5_000;
+/** A source that was followed for so long, or gave something, was a good one. */
+const goodMs = 1_000;
+
+export interface ReplicaPullOptions {
+  readonly uplink: Pick<ReplicaUplink, 'follow'>;
+  readonly store: ReplicaStore;
+  readonly configuration: ConfigurationFile;
+  /** The log id: 16 bytes. */
+  readonly clusterId: Uint8Array;
+  /** Where members may be, as far as is known now. */
+  readonly sources: () => readonly Contact[];
+  readonly clock: Clock;
+  /** A random integer of [0, n). */
+  readonly random: (n: number) => number;
+  readonly logger: Logger;
+  readonly onFailure: (error: unknown) => void;
+}
+
+/**
+ * Has a replica's log follow that of some member, for as long as it runs. When the source fails, or says nothing for
+ * 5 s, or is not a member any more, another one takes its place at once; when all of them have, it begins again after a wait that doubles. The
+ * leader is asked last.
+ */
+export class ReplicaPull {
+  readonly #stopping = new AbortController();
+  #source: Contact | undefined;
+  #status: SourceStatus | undefined;
+  #heardAt: EpochMs | undefined;
+  #sourceWatermark: Offset = toOffset(0);
+  readonly #throttle: LogThrottle;
+  #leaderlessMs = leaderlessMsMin;
+  #running: Promise<void> | undefined;
+
+  constructor(private readonly options: ReplicaPullOptions) {
+    this.#throttle = new LogThrottle(options.clock);
+  }
+
+  start(): void {
+    const { onFailure } = this.options;
+    this.#running = this.#run().catch((error: unknown) => {
+      if (!this.#stopping.signal.aborted) onFailure(error);
+    });
+  }
+
+  /** Resolves when nothing comes any more. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new UnavailableError('this node is shutting down'));
+    await this.#running;
+  }
+
+  /** Who is followed now; undefined: nobody. */
+  get source(): Contact | undefined {
+    return this.#source;
+  }
+
+  /** The last that a source has said of the cluster. */
+  get status(): SourceStatus | undefined {
+    return this.#status;
+  }
+
+  /** Since a source was last heard; undefined: none ever was. */
+  get heardMsAgo(): number | undefined {
+    return this.#heardAt && Math.max(0, this.options.clock.now() - this.#heardAt);
+  }
+
+  /** The highest that a source has named. */
+  get sourceWatermark(): Offset {
+    return this.#sourceWatermark;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, random } = this.options;
+    const { signal } = this.#stopping;
+    const tried = new Map<string, string>();
+    const backoff = new Backoff(backOffMsMin, backOffMsMax, random);
+    for (;;) {
+      signal.throwIfAborted();
+      const source = this.#choose(tried);
+      if (source === undefined) {
+        this.#sayObstacle(tried);
+        tried.clear();
+        await pause(clock, backoff.next(), signal);
+        continue;
+      }
+      const [began, before] = [clock.now(), this.options.store.next];
+      const reason = await this.#follow(source);
+      const wasGood = this.options.store.next !== before || clock.now() - began >= goodMs;
+      this.options.logger[wasGood ? 'warn' : 'debug']({ source, reason }, 'the source is given up');
+      if (wasGood) {
+        tried.clear();
+        backoff.reset();
+        this.#throttle.reset();
+      }
+      tried.set(source.rpcAddr, reason);
+    }
+  }
+
+  /** One that was not tried yet: any, but the leader last. */
+  #choose(tried: ReadonlyMap<string, string>): Contact | undefined {
+    const { sources, random } = this.options;
+    const left = sources().filter(({ rpcAddr }) => !tried.has(rpcAddr));
+    const others = left.filter(({ rpcAddr }) => rpcAddr !== this.#leaderAddr);
+    const from = others.length > 0 ? others : left;
+    return from.length > 0 ? from[random(from.length)] : undefined;
+  }
+
+  get #leaderAddr(): string | undefined {
+    return this.#status?.members.find(({ id }) => id === this.#status?.leaderId)?.rpcAddr;
+  }
+
+  /** Follows the source until it fails, and returns why. Rejects where this node fails, or stops. */
+  async #follow(source: Contact): Promise<string> {
+    try {
+      for (;;) await this.#followFrom(source);
+    } catch (error) {
+      this.#stopping.signal.throwIfAborted();
+      const isExpected =
+        error instanceof UnavailableError || error instanceof InvalidInputError || error instanceof DiskReserveError;
+      if (!isExpected) throw error;
+      return error.message;
+    } finally {
+      this.#source = undefined;
+    }
+  }
+
+  /** Resolves when the log was made to fit the source's, and is to be asked for from another place. */
+  async #followFrom(source: Contact): Promise<void> {
+    const { uplink, store, clock } = this.options;
+    const attempt = new AbortController();
+    const signal = AbortSignal.any([attempt.signal, this.#stopping.signal]);
+    const entries = uplink.follow(source, store.next, signal)[Symbol.asyncIterator]();
+    let leaderlessAt: EpochMs | undefined;
+    try {
+      for (let first = true; ; first = false) {
+        const news = await this.#hear(entries, attempt, signal);
+        if (first && news.status === undefined) throw new InvalidInputError('it does not say who it is');
+        if (news.status !== undefined) await this.#takeStatus(news.status);
+        if (first && news.status !== undefined && (await store.fitTo(news.status.start, signal))) return;
+        if (first) this.#begin(source);
+        await store.take(news.batches, signal);
+        leaderlessAt = this.#status?.leaderId === 0 ? (leaderlessAt ?? clock.now()) : undefined;
+        if (leaderlessAt === undefined) this.#leaderlessMs = leaderlessMsMin;
+        else if (clock.now() - leaderlessAt >= this.#leaderlessMs && this.#hasOthers(source)) {
+          this.#leaderlessMs = Math.min(2 * this.#leaderlessMs, leaderlessMsMax);
+          throw new UnavailableError('it has no leader');
+        }
+      }
+    } finally {
+      attempt.abort(new UnavailableError('it is given up'));
+      await entries.return?.().catch(() => undefined);
+    }
+  }
+
+  async #hear(entries: AsyncIterator<SourceNews>, attempt: AbortController, signal: AbortSignal): Promise<SourceNews> {
+    const { clock } = this.options;
+    const cancel = clock.after(silentMs, () => {
+      attempt.abort(new UnavailableError(`it has said nothing for ${silentMs} ms`));
+    });
+    try {
+      const result = await unlessAborted(signal, entries.next());
+      if (result.done === true) throw new UnavailableError('it has ended the call');
+      this.#heardAt = clock.now();
+      const { highWatermark } = result.value;
+      if (highWatermark > this.#sourceWatermark) this.#sourceWatermark = highWatermark;
+      return result.value;
+    } finally {
+      cancel();
+    }
+  }
+
+  #begin(source: Contact): void {
+    this.#source = source;
+    this.options.logger.info({ source, offset: this.options.store.next.offset }, 'follows a source');
+  }
+
+  async #takeStatus(status: SourceStatus): Promise<void> {
+    const { clusterId, logger } = this.options;
+    if (!sameBytes(status.clusterId, clusterId)) {
+      logger.error({ source: this.#source }, 'a source keeps the log of another cluster: it is not followed');
+      throw new UnavailableError('it keeps the log of another cluster');
+    }
+    // It runs on, and hears of nothing any more.
+    if (!status.members.some(({ id }) => id === status.id)) throw new UnavailableError('it is not a member');
+    this.#status = status;
+    await this.#keepContacts(status);
+  }
+
+  /** So that a start without a word from others finds the cluster. */
+  async #keepContacts({ members: contacts }: SourceStatus): Promise<void> {
+    const { configuration, logger } = this.options;
+    const { stored } = configuration;
+    if (stored === undefined || JSON.stringify(stored.contacts) === JSON.stringify(contacts)) return;
+    try {
+      await configuration.write({ ...stored, contacts });
+    } catch (error) {
+      if (!isNoSpaceError(error)) throw error;
+      logger.warn({ error }, 'there is no space to note the members');
+    }
+  }
+
+  #hasOthers(source: Contact): boolean {
+    return this.options.sources().some(({ rpcAddr }) => rpcAddr !== source.rpcAddr);
+  }
+
+  #sayObstacle(tried: ReadonlyMap<string, string>): void {
+    if (!this.#throttle.isDue()) return;
+    const reasons = [...tried].map(([rpcAddr, reason]) => `${rpcAddr}: ${reason}`);
+    this.options.logger.warn({ reasons }, reasons.length === 0 ? 'no member is known' : 'no member can be followed');
+  }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, place) => byte === b[place]);
+}

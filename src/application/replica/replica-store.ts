@@ -1,0 +1,202 @@
+import { InvalidInputError } from '../../domain/log/errors.js';
+import type { HardStateFile } from '../../domain/log/hard-state-file.js';
+import type { Log } from '../../domain/log/log.js';
+import { type Index, toIndex } from '../../domain/log/offsets.js';
+import { follows, type LogBoundary, boundaryAfter } from '../../domain/log/log-boundary.js';
+import { type RecordBatch, storedBytes } from '../../domain/log/record-batch.js';
+import type { Retention } from '../../domain/log/retention.js';
+import { AppendThread, type AppendWork } from '../storage/append-thread.js';
+import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import { isDamaged } from '../repair/damaged-node.js';
+import type { DiskReserve } from '../storage/disk-reserve.js';
+import { UnavailableError } from '../errors.js';
+import { LogMaintenance } from '../storage/log-maintenance.js';
+import type { Clock } from '../ports/clock.js';
+import type { Logger } from '../ports/logger.js';
+import type { FirstDamage } from '../repair/first-damage.js';
+import { unlessAborted } from '../waiting/unless-aborted.js';
+import { Waiters } from '../waiting/waiters.js';
+import { Watermark } from '../storage/watermark.js';
+
+/** What may wait for the disk: two groups of the append thread. */
+const pendingBytesMax = 16 << 20;
+/** A reader waits at most this long for what an earlier run of this node has shown. */
+const recoveryMs = 2_000;
+
+export interface ReplicaStoreOptions {
+  readonly log: Log;
+  readonly hardState: HardStateFile;
+  readonly configuration: ConfigurationFile;
+  readonly diskReserve: Pick<DiskReserve, 'refresh' | 'admitOrThrow'>;
+  readonly retention: Retention;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onFailure: (error: unknown) => void;
+}
+
+/**
+ * The log of a replica. All that it holds is committed, since sources send nothing else: so what is durable here is the
+ * high watermark, at once and after a restart. Damage found by opening it is mended by the first source that keeps what
+ * is damaged: all from there on goes and comes anew, as with a member.
+ */
+export class ReplicaStore {
+  readonly watermark: Watermark;
+  readonly #thread: AppendThread;
+  readonly #maintenance: LogMaintenance;
+  readonly #waiters = new Waiters();
+  /** The last entry that an earlier run may have shown. */
+  readonly #known: number;
+  /** The latest term that the hard state has, or is to have. */
+  #term: number;
+  #next: LogBoundary;
+  #appliedIndex: number;
+  #appliedBytes = 0;
+
+  /** `damage`: of the log, as it was opened. */
+  constructor(
+    private readonly options: ReplicaStoreOptions,
+    private damage: FirstDamage | undefined,
+  ) {
+    const { log, hardState, onFailure } = options;
+    this.#known = Math.max(log.lastIndex, hardState.current.commit);
+    this.#term = hardState.current.term;
+    this.#next = endOf(log);
+    this.#appliedIndex = damage === undefined ? log.lastIndex : damage.from - 1;
+    this.watermark = new Watermark(damage?.readableEnd ?? log.endOffset);
+    this.#thread = new AppendThread(log, hardState, { groupDone: () => this.#waiters.notify(), fail: onFailure });
+    const applied = (): number => this.applied;
+    this.#maintenance = new LogMaintenance({
+      ...options,
+      cache: {
+        get applied() {
+          return applied();
+        },
+        forgetBefore: () => undefined,
+      },
+      thread: this.#thread,
+      applier: this,
+      loop: { fail: onFailure },
+    });
+  }
+
+  /** Behind all that was taken, durable or not. */
+  get next(): LogBoundary {
+    return this.#next;
+  }
+
+  /** Of the last entry that is durable. */
+  get applied(): number {
+    return this.#appliedIndex;
+  }
+
+  /** Of the entries taken since this was opened, once they are durable. */
+  get appliedBytes(): number {
+    return this.#appliedBytes;
+  }
+
+  /**
+   * Takes what comes next, to be durable soon; waits while too much is not yet. Rejects with `InvalidInputError` where
+   * it is not what comes next, `DiskReserveError`, or the signal's reason.
+   */
+  async take(batches: readonly RecordBatch[], signal: AbortSignal): Promise<void> {
+    const { diskReserve } = this.options;
+    if (batches.length === 0) return;
+    let place = this.#next;
+    let bytes = 0;
+    for (const batch of batches) {
+      if (!follows(batch, place)) throw new InvalidInputError(`it sent entry ${batch.index} out of place`);
+      place = boundaryAfter(batch);
+      bytes += storedBytes(batch);
+    }
+    await diskReserve.refresh();
+    signal.throwIfAborted();
+    diskReserve.admitOrThrow(bytes);
+    this.#next = place;
+    this.#thread.enqueue({ batches, vote: this.#atLeast(place.term), done: () => this.#advance(place, bytes) });
+    await unlessAborted(
+      signal,
+      this.#waiters.waitUntil(() => this.#thread.pendingBytes <= pendingBytesMax),
+    );
+  }
+
+  /**
+   * Makes the log one that the source can go on with: what is damaged goes, where the source still keeps it or nothing
+   * could be appended otherwise, and a log that ends before the source's begins starts anew there. Resolves with whether
+   * `next` is another place now. Rejects with `LogFailedError`.
+   */
+  async fitTo(start: LogBoundary, signal: AbortSignal): Promise<boolean> {
+    const before = this.#next;
+    if (this.damage !== undefined) await this.#mend(this.damage.from, start);
+    if (this.#next.index < start.index) {
+      this.options.logger.warn(
+        { index: start.index, offset: start.offset, had: this.#next.offset },
+        'the source no longer keeps what this replica lacks: its log begins anew',
+      );
+      this.#next = start;
+      this.#thread.enqueue({
+        batches: [],
+        reset: { place: start, prepare: () => Promise.resolve() },
+        vote: this.#atLeast(start.term),
+        done: () => this.#advance(start, 0),
+      });
+      await unlessAborted(
+        signal,
+        this.#waiters.waitUntil(() => this.#appliedIndex >= start.index - 1),
+      );
+    }
+    return this.#next !== before;
+  }
+
+  /** See `Consensus.recovered`. */
+  async recovered(): Promise<void> {
+    const isBack = (): boolean => this.#appliedIndex >= this.#known;
+    if (isBack()) return;
+    await this.#waiters.waitUntilOrTimeout(this.options.clock, recoveryMs, isBack);
+    if (!isBack()) throw new UnavailableError('the log of this replica was damaged, and no source has mended it yet');
+  }
+
+  /** Everything that was taken is durable when it resolves, unless the log has failed. */
+  async close(): Promise<void> {
+    await this.#maintenance.close();
+    await this.#thread.idle();
+  }
+
+  async #mend(from: Index, start: LogBoundary): Promise<void> {
+    const { log, logger, configuration } = this.options;
+    const canComeAnew = from >= start.index;
+    await this.#thread.exclusively(async () => {
+      if (canComeAnew) {
+        logger.warn({ from, lastIndex: log.lastIndex }, 'what is damaged, and all after it, goes and comes anew');
+        await log.truncateSuffix(from);
+      }
+      while (isDamaged(log)) await log.truncateSuffix(lastDamaged(log));
+      if (configuration.stored?.damagedFrom !== undefined) await configuration.noteDamage({});
+    });
+    this.damage = undefined;
+    this.#next = endOf(log);
+    if (canComeAnew) return;
+    this.#advance(this.#next, 0);
+    this.#waiters.notify();
+  }
+
+  /** What is fetched again may be of a term before that of the hard state, which never goes back. */
+  #atLeast(term: number): NonNullable<AppendWork['vote']> {
+    this.#term = Math.max(this.#term, term);
+    return { term: this.#term, vote: 0 };
+  }
+
+  #advance({ index, offset }: LogBoundary, bytes: number): void {
+    this.#appliedIndex = index - 1;
+    this.#appliedBytes += bytes;
+    this.watermark.advance(offset);
+    this.#maintenance.applied();
+  }
+}
+
+function endOf({ endOffset: offset, lastIndex, lastTerm: term }: Log): LogBoundary {
+  return { offset, index: toIndex(lastIndex + 1), term };
+}
+
+function lastDamaged({ quarantined, lastIndex }: Log): Index {
+  return toIndex(Math.min(lastIndex + 1, Math.max(...quarantined.map(({ fromIndex }) => fromIndex))));
+}

@@ -1,0 +1,72 @@
+import type { Cluster, ClusterStatus } from './ports/cluster.js';
+import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from './ports/commit-log.js';
+import { UnavailableError } from './errors.js';
+import type { AppendReceipt, ProposeOptions, Server } from './ports/consensus.js';
+import type { Records } from '../domain/log/record-batch.js';
+
+/** What stands behind a listener that is open before the node is: refuses as retryable, then passes on. */
+class Gate<T> {
+  #target: T | undefined;
+
+  open(target: T): void {
+    this.#target = target;
+  }
+
+  protected get target(): T {
+    if (this.#target === undefined)
+      throw new UnavailableError('this node is starting: it has not joined its cluster yet');
+    return this.#target;
+  }
+}
+
+export class CommitLogStartupGate extends Gate<CommitLog> implements CommitLog {
+  async append(records: Records, options?: ProposeOptions): Promise<AppendReceipt> {
+    return this.target.append(records, options);
+  }
+
+  async read(from: ReadFrom, options: ReadOptions): Promise<ReadResult> {
+    return this.target.read(from, options);
+  }
+
+  async *follow(from: ReadFrom, options: ReadOptions): AsyncGenerator<ReadResult, never, void> {
+    return yield* this.target.follow(from, options);
+  }
+
+  async info(signal: AbortSignal): Promise<LogInfo> {
+    return this.target.info(signal);
+  }
+
+  infoNow(): LogInfo {
+    return this.target.infoNow();
+  }
+
+  servers(): readonly Server[] {
+    return this.target.servers();
+  }
+}
+
+export class ClusterStartupGate extends Gate<Cluster> implements Cluster {
+  async status(options: { readonly signal: AbortSignal; readonly local?: boolean }): Promise<ClusterStatus> {
+    return this.target.status(options);
+  }
+
+  async addMember(member: { readonly name: string; readonly rpcAddr: string }, signal: AbortSignal): Promise<void> {
+    return this.target.addMember(member, signal);
+  }
+
+  async promoteMember(name: string, signal: AbortSignal): Promise<void> {
+    return this.target.promoteMember(name, signal);
+  }
+
+  async removeMember(name: string, signal: AbortSignal): Promise<void> {
+    return this.target.removeMember(name, signal);
+  }
+
+  async transferLeadership(name: string | undefined, signal: AbortSignal): Promise<string> {
+    return this.target.transferLeadership(name, signal);
+  }
+
+  get forwarded(): Cluster {
+    return this.target.forwarded ?? this.target;
+  }
+}

@@ -1,0 +1,163 @@
+import type { HardStateFile } from '../../domain/log/hard-state-file.js';
+import type { Log } from '../../domain/log/log.js';
+import { type Index, toIndex, toTerm } from '../../domain/log/offsets.js';
+import type { LogBoundary } from '../../domain/log/log-boundary.js';
+import { type RecordBatch, storedBytes } from '../../domain/log/record-batch.js';
+
+/** Bytes written under one sync; what waits beyond that goes under the next. */
+const groupBytesMax = 8 * 1024 * 1024;
+
+/** Something to make durable, and what to do then. */
+export interface AppendWork {
+  /** Consecutive; they replace what the log has from the first one's index on (Raft §5.3). */
+  readonly batches: readonly RecordBatch[];
+  /** The log is to begin anew here, before the batches; `prepare` is made durable before that. */
+  readonly reset?: { readonly place: LogBoundary; readonly prepare: () => Promise<void> };
+  readonly vote?: { readonly term: number; readonly vote: number };
+  /** Called when all of it, and of the works before it, is durable; in order. Must not throw. */
+  readonly done: () => void;
+}
+
+/** The node whose log and hard state an append thread writes. */
+export interface AppendThreadOwner {
+  /** A group is durable, and each of its works was told. */
+  groupDone(): void;
+  /** A write or a sync failed, and nothing is written any more. Called once. */
+  fail(error: unknown): void;
+}
+
+/**
+ * The one writer of a node's log and hard state. Group commit: while one group is written and synced the next gathers,
+ * so that the disk always has one sync in flight and each work waits for at most two. After a failure nothing is done
+ * any more, and nothing is said to be done: the process has to end (storage.md, durability rule 4).
+ */
+export class AppendThread {
+  #queue: AppendWork[] = [];
+  #pendingBytes = 0;
+  #commit: Index | undefined;
+  #tail: Promise<void> = Promise.resolve();
+  #scheduled = false;
+  #failed = false;
+
+  constructor(
+    private readonly log: Pick<Log, 'append' | 'sync' | 'truncateSuffix' | 'reset' | 'lastIndex'>,
+    private readonly hardState: Pick<HardStateFile, 'current' | 'save'>,
+    private readonly owner: AppendThreadOwner,
+  ) {}
+
+  /** Bytes of the batches that are not durable yet. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  enqueue(work: AppendWork): void {
+    this.#queue.push(work);
+    this.#pendingBytes += bytesOf(work);
+    this.#schedule();
+  }
+
+  /**
+   * Everything up to `index` is committed, durable here, and applied: to be noted on disk with the next group, for
+   * recovery to know a torn tail from lost data and for a start to know where to go on.
+   */
+  noteCommit(index: Index): void {
+    this.#commit = index;
+    this.#schedule();
+  }
+
+  /** Runs `task` when nothing is being written and holds back the writes until it ends: for retention. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    const run = this.#tail.then(task);
+    this.#tail = run.then(
+      () => undefined,
+      () => undefined,
+    );
+    return run;
+  }
+
+  /** Resolves when nothing waits any more. */
+  async idle(): Promise<void> {
+    do await this.exclusively(() => Promise.resolve());
+    while (this.#scheduled && !this.#failed);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#failed) return;
+    this.#scheduled = true;
+    void this.exclusively(() => this.#writeGroup());
+  }
+
+  /** One group at a time, so that an exclusive task waits for one sync and not for a lull. */
+  async #writeGroup(): Promise<void> {
+    const group = this.#takeGroup();
+    try {
+      // The vote before the entries: no entry may be of a term that the hard state has not reached.
+      await this.#saveHardState(group);
+      await this.#writeLog(group);
+    } catch (error) {
+      this.#failed = true;
+      this.owner.fail(error);
+      return;
+    }
+    for (const work of group) {
+      this.#pendingBytes -= bytesOf(work);
+      work.done();
+    }
+    this.#scheduled = false;
+    this.owner.groupDone();
+    if (this.#queue.length > 0 || this.#commit !== undefined) this.#schedule();
+  }
+
+  async #saveHardState(group: readonly AppendWork[]): Promise<void> {
+    const { term, vote, commit } = this.hardState.current;
+    const latest = group.findLast((work) => work.vote !== undefined)?.vote ?? { term, vote };
+    const noted = this.#commit ?? commit;
+    this.#commit = undefined;
+    if (latest.term === term && latest.vote === vote && noted <= commit) return;
+    await this.hardState.save({ ...latest, term: toTerm(latest.term), commit: toIndex(Math.max(noted, commit)) });
+  }
+
+  async #writeLog(group: readonly AppendWork[]): Promise<void> {
+    let run: RecordBatch[] = [];
+    let lastIndex: number = this.log.lastIndex;
+    const flush = async (): Promise<void> => {
+      if (run.length > 0) await this.log.append(run);
+      run = [];
+    };
+    for (const { reset, batches } of group) {
+      if (reset !== undefined) {
+        await flush();
+        await reset.prepare();
+        await this.log.reset(reset.place);
+        ({ lastIndex } = this.log);
+      }
+      if (batches.length === 0) continue;
+      const first = batches[0].index;
+      if (first <= lastIndex) {
+        await flush();
+        await this.log.truncateSuffix(first);
+      }
+      for (const batch of batches) run.push(batch);
+      lastIndex = batches[batches.length - 1].index;
+    }
+    await flush();
+    await this.log.sync();
+  }
+
+  #takeGroup(): AppendWork[] {
+    let bytes = 0;
+    let count = 0;
+    for (const work of this.#queue) {
+      bytes += bytesOf(work);
+      if (count > 0 && bytes > groupBytesMax) break;
+      count += 1;
+    }
+    return this.#queue.splice(0, count);
+  }
+}
+
+function bytesOf({ batches }: AppendWork): number {
+  let bytes = 0;
+  for (const batch of batches) bytes += storedBytes(batch);
+  return bytes;
+}

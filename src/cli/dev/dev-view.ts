@@ -1,0 +1,79 @@
+import Table from 'cli-table3';
+import type { MemberStatus } from '../../client/index.js';
+import type { DevNode } from './dev-node.js';
+
+/** A node as `golog dev` shows it; what is not known is undefined. */
+export interface DevRow {
+  readonly node: string;
+  readonly pid: number | undefined;
+  /** As the leader sees it: `leader`, `voter`, `learner` or `joining`; else `starting` or `down`. */
+  readonly role: string;
+  /** As the leader sees it, or how its process ended. */
+  readonly state: string | undefined;
+  readonly term: number | undefined;
+  readonly highWatermark: number | undefined;
+  /** Entries that are not known to be on its disk. */
+  readonly lag: number | undefined;
+  readonly rpcAddr: string;
+  readonly httpAddr: string;
+}
+
+export interface DevView {
+  /** All nodes vote and get the log as it grows. */
+  readonly ready: boolean;
+  readonly leader: string | undefined;
+  readonly term: number | undefined;
+  readonly problem: string | undefined;
+  readonly nodes: readonly DevRow[];
+}
+
+/** What is shown of a node. */
+type Shown = Pick<DevNode, 'place' | 'status' | 'end' | 'pid'>;
+
+export function devView(nodes: readonly Shown[]): DevView {
+  const seen = nodes.flatMap(({ status }) => status ?? []).sort((a, b) => b.term - a.term);
+  const newest = seen.find(({ answeredBy, leader }) => answeredBy === leader) ?? seen[0];
+  const leader = newest?.leader === newest?.answeredBy ? newest?.leader : undefined;
+  const members = new Map(newest?.members.map((member) => [member.name, member]));
+  const rows = nodes.map((node) => rowOf(node, members.get(node.place.name)));
+  const ready =
+    leader !== undefined &&
+    nodes.every(({ place, status }) => status !== undefined && isInStep(members.get(place.name)));
+  return { ready, leader, term: newest?.term, problem: newest?.problem, nodes: rows };
+}
+
+const isInStep = (member: MemberStatus | undefined): boolean =>
+  member !== undefined && member.role !== 'learner' && (member.state === 'self' || member.state === 'replicating');
+
+function rowOf({ place, status, end, pid }: Shown, member: MemberStatus | undefined): DevRow {
+  const { name: node, rpcAddr, httpAddr } = place;
+  const lag = member?.lagEntries;
+  if (status === undefined) {
+    const role = end === undefined ? 'starting' : 'down';
+    return { node, pid, role, state: end, term: undefined, highWatermark: undefined, lag, rpcAddr, httpAddr };
+  }
+  const { term, highWatermark } = status;
+  return {
+    node,
+    pid,
+    role: member?.role ?? 'joining',
+    state: member?.state,
+    term,
+    highWatermark,
+    lag,
+    rpcAddr,
+    httpAddr,
+  };
+}
+
+/** For a person; ends with a newline. */
+export function devTable(rows: readonly DevRow[]): string {
+  const table = new Table({
+    head: ['node', 'pid', 'role', 'state', 'term', 'watermark', 'lag', 'gRPC', 'HTTP'],
+    colAligns: ['left', 'right', 'left', 'left', 'right', 'right', 'right', 'left', 'left'],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const { node, pid, role, state, term, highWatermark, lag, rpcAddr, httpAddr } of rows)
+    table.push([node, pid ?? '', role, state ?? '', term ?? '', highWatermark ?? '', lag ?? '', rpcAddr, httpAddr]);
+  return `${table.toString()}\n`;
+}

@@ -1,0 +1,38 @@
+import { ClusterClient } from '../../client/index.js';
+import { ExitCode, exitCodeOf, messageOf } from './exit-codes.js';
+import { interruptible } from './interruption.js';
+import { ReaderLeftError } from './standard-output.js';
+import { clientTls, type TlsFlags } from './tls-options.js';
+
+/** Where the servers are, and how to reach them. */
+export interface ServerFlags extends TlsFlags {
+  readonly addr: readonly string[];
+}
+
+/**
+ * Runs one command against a cluster: `task` calls, and prints what came of it. Failures go to stderr and become the
+ * exit code.
+ *
+ * @param command its name, such as `member add`
+ */
+export function withCluster(
+  command: string,
+  servers: ServerFlags,
+  task: (cluster: ClusterClient, signal: AbortSignal) => Promise<void>,
+): Promise<ExitCode> {
+  return interruptible(async (signal) => {
+    let cluster: ClusterClient | undefined;
+    try {
+      cluster = new ClusterClient(servers.addr, clientTls(servers));
+      await task(cluster, signal);
+      return signal.aborted ? ExitCode.interrupted : ExitCode.ok;
+    } catch (error) {
+      if (error instanceof ReaderLeftError) return ExitCode.ok;
+      if (signal.aborted) return ExitCode.interrupted;
+      process.stderr.write(`golog ${command}: ${messageOf(error)}\n`);
+      return exitCodeOf(error);
+    } finally {
+      cluster?.close();
+    }
+  });
+}

@@ -1,0 +1,30 @@
+import { InvalidArgumentError } from 'commander';
+import { AcknowledgedLossError, RpcError, UnreachableError } from '../../client/index.js';
+
+export const ExitCode = { ok: 0, failure: 1, usage: 2, unreachable: 3, corrupt: 4, interrupted: 130 } as const;
+export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
+
+export const exitCodesHelp = `
+Exit codes:
+  0    done
+  1    failed; the message says why
+  2    wrong usage: unknown command or flag, or a value that does not fit
+  3    no server at the address, or lost for too long
+  4    stored data is corrupt or missing
+  130  interrupted`;
+
+/** The exit code that tells a script what kind of failure this was. */
+export function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof UnreachableError) return ExitCode.unreachable;
+  if (error instanceof AcknowledgedLossError) return ExitCode.corrupt;
+  if (error instanceof RpcError && error.code === 'DATA_LOSS') return ExitCode.corrupt;
+  if (error instanceof RpcError && error.code === 'UNAVAILABLE') return ExitCode.unreachable;
+  if (error instanceof InvalidArgumentError) return ExitCode.usage;
+  return ExitCode.failure;
+}
+
+/** One line for a person. */
+export function messageOf(error: unknown): string {
+  if (error instanceof RpcError) return `${error.message} (${error.code})`;
+  return error instanceof Error ? error.message : String(error);
+}

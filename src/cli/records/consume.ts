@@ -1,0 +1,102 @@
+import {
+  Backoff,
+  isTransient,
+  LogServers,
+  type ReadChunk,
+  type ReadFrom,
+  UnreachableError,
+} from '../../client/index.js';
+import type { LogClient } from '../../client/index.js';
+
+export interface ConsumeOptions {
+  readonly from: ReadFrom;
+  /** Go on beyond the high watermark as it was at the start. */
+  readonly follow: boolean;
+  readonly recordsMax: number;
+  readonly reconnectTimeoutMs: number;
+  readonly signal: AbortSignal;
+  /** Prints up to `recordsMax` records of the chunk; resolves to how many, and where to go on. */
+  readonly print: (
+    chunk: ReadChunk,
+    recordsMax: number,
+  ) => Promise<{ recordCount: number; endOffset: number | undefined }>;
+  readonly onConnection: (state: 'lost' | 'resumed', reason?: Error) => void;
+}
+
+export interface Consumed {
+  records: number;
+  /** The first offset not printed; unknown until the server has answered. */
+  nextOffset: number | undefined;
+}
+
+/** A stream that was open for so long served well before it was lost, though the log had nothing new for it. */
+const settledMs = 10_000;
+
+/**
+ * Prints what is in the log from a place on, in order, each record once, also over lost connections: it goes on at the
+ * next server. Ends at the high watermark as it was at the start (unless it follows), after `recordsMax` records, or
+ * when the signal aborts; `consumed` tells how far it came, after a rejection too.
+ */
+export async function consume(
+  clients: readonly LogClient[],
+  options: ConsumeOptions,
+  consumed: Consumed,
+): Promise<void> {
+  const { follow, signal, recordsMax, reconnectTimeoutMs } = options;
+  const servers = new LogServers(clients);
+  let isLost = false;
+  const lost = (reason: Error): void => {
+    if (!isLost) options.onConnection('lost', reason);
+    isLost = true;
+  };
+  const take = async (chunk: ReadChunk): Promise<void> => {
+    if (isLost) options.onConnection('resumed');
+    isLost = false;
+    const { recordCount, endOffset } = await options.print(chunk, recordsMax - consumed.records);
+    consumed.records += recordCount;
+    consumed.nextOffset = endOffset ?? consumed.nextOffset;
+  };
+  const first = await servers.read({ from: options.from, maxRecords: recordsMax }, reconnectTimeoutMs, signal, lost);
+  const end = follow ? Infinity : first.highWatermark;
+  let next = first.batches[0]?.baseOffset ?? first.highWatermark;
+  consumed.nextOffset = next;
+  await take(upTo(first, end));
+
+  const done = (): boolean => {
+    next = consumed.nextOffset ?? next;
+    return consumed.records >= recordsMax || next >= end || signal.aborted;
+  };
+  let backoff = new Backoff();
+  let lostAtMs: number | undefined;
+  while (!done()) {
+    let openedAtMs = Infinity;
+    try {
+      // The next server may lag behind the one before: it is to wait until it has what comes next, not to deny it.
+      const from = { from: { offset: next }, ...(next > 0 && { notBeforeOffset: next - 1 }), signal };
+      for await (const chunk of servers.current.tail(from, () => (openedAtMs = performance.now()))) {
+        lostAtMs = undefined;
+        backoff = new Backoff();
+        await take(upTo(chunk, end));
+        if (done()) return;
+      }
+    } catch (error) {
+      if (!isTransient(error) || !(error instanceof Error)) throw error;
+      const nowMs = performance.now();
+      if (nowMs - openedAtMs > settledMs) lostAtMs = undefined;
+      lostAtMs ??= nowMs;
+      if (nowMs - lostAtMs > reconnectTimeoutMs) {
+        const seconds = Math.round(reconnectTimeoutMs / 1_000);
+        throw new UnreachableError(servers.addresses, `lost for ${seconds} s (${error.message})`, { cause: error });
+      }
+      lost(error);
+      servers.moveOn();
+    }
+    await backoff.wait(signal).catch(() => undefined);
+  }
+}
+
+/** The chunk without what was appended after the start. */
+function upTo(chunk: ReadChunk, end: number): ReadChunk {
+  if (chunk.batches.every((batch) => batch.endOffset <= end)) return chunk;
+  return { ...chunk, batches: chunk.batches.filter((batch) => batch.baseOffset < end) };
+}

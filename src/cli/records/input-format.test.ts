@@ -1,0 +1,93 @@
+import { describe, expect, it } from '@jest/globals';
+import { ReceivedBatch } from '../../client/index.js';
+import { type RecordReaderOptions, recordReader } from './input-format.js';
+import { formatJsonRecord, parseJsonRecord } from './json-record.js';
+import { printChunk } from './output-format.js';
+
+function read(options: Partial<RecordReaderOptions>, ...chunks: readonly string[]): string[] {
+  const reader = recordReader({ format: 'text', recordBytesMax: 1_000, chunkBytes: 4, ...options });
+  const values: string[] = [];
+  const take = ({ value }: { value: Uint8Array }): void => {
+    values.push(Buffer.from(value).toString());
+  };
+  for (const chunk of chunks) reader.push(Buffer.from(chunk), take);
+  reader.end(take);
+  return values;
+}
+
+describe('recordReader', () => {
+  it('makes a record of each line', () => {
+    expect(read({}, 'a\n\nb', 'c\n')).toEqual(['a', '', 'bc']);
+  });
+
+  it('notices a last line without a newline', () => {
+    const reader = recordReader({ format: 'text', recordBytesMax: 10, chunkBytes: 4 });
+    reader.push(Buffer.from('a\nb'), () => undefined);
+    reader.end(() => undefined);
+    expect(reader.lastLineUnterminated).toBe(true);
+  });
+
+  it('cuts raw bytes into chunks of one size, however they arrive', () => {
+    expect(read({ format: 'raw' }, '12', '3456789', '', 'abc', 'd')).toEqual(['1234', '5678', '9abc', 'd']);
+    expect(read({ format: 'raw' }, '12345678')).toEqual(['1234', '5678']);
+    expect(read({ format: 'raw' })).toEqual([]);
+  });
+});
+
+describe('NDJSON', () => {
+  const parse = (line: string) => parseJsonRecord(Buffer.from(line), 7);
+
+  it('reads value, key and headers', () => {
+    expect(parse('{"value":"ä","key":"k","headers":{"h":"x"}}')).toEqual({
+      value: Buffer.from('ä'),
+      key: Buffer.from('k'),
+      headers: new Map([['h', Buffer.from('x')]]),
+    });
+    expect(parse('{"value":"/w==","encoding":"base64"}').value).toEqual(Buffer.from([0xff]));
+  });
+
+  it.each([
+    ['', /line 7: is not JSON/],
+    ['{"value":', /line 7: is not JSON/],
+    ['[]', /must be a JSON object/],
+    ['{}', /has no "value"/],
+    ['{"value":1}', /"value" must be a string/],
+    ['{"value":"a","encoding":"hex"}', /"encoding" must be "base64"/],
+    ['{"value":"a b=","encoding":"base64"}', /"value" is not base64/],
+    ['{"value":"a","headers":{"h":1}}', /"headers\.h" must be a string/],
+    ['{"value":"a","headers":"h"}', /"headers" must be an object/],
+    ['{"valeu":"a"}', /unknown field "valeu"/],
+  ])('refuses %s', (line, message) => {
+    expect(() => parse(line)).toThrow(message);
+  });
+
+  it('reads back what it prints, bytes that are not UTF-8 included', () => {
+    for (const value of [Buffer.from('text\n"'), Buffer.from([0xff, 0]), Buffer.alloc(0)]) {
+      const headers = new Map([['h', Buffer.from('v')]]);
+      const line = formatJsonRecord({ offset: 3, value, key: Buffer.from('k'), headers }, 1, 0);
+      expect(JSON.parse(line)).toMatchObject({ offset: 3, term: 1, appendTime: '1970-01-01T00:00:00.000Z' });
+      expect(parse(line)).toEqual({ value, key: Buffer.from('k'), headers });
+    }
+  });
+});
+
+describe('printChunk', () => {
+  const encoded = ['one', '', 'three'].map((value) =>
+    value === '' ? Buffer.alloc(0) : Buffer.concat([Buffer.from([0x0a, value.length]), Buffer.from(value)]),
+  );
+  const chunk = { batches: [new ReceivedBatch(5, 1, 0, encoded)], logStartOffset: 0, highWatermark: 8 };
+
+  it('ends each text with a newline and puts nothing between raw bytes', () => {
+    expect(printChunk(chunk, 'text', 10)).toEqual({
+      bytes: Buffer.from('one\n\nthree\n'),
+      recordCount: 3,
+      endOffset: 8,
+    });
+    expect(printChunk(chunk, 'raw', 10).bytes).toEqual(Buffer.from('onethree'));
+  });
+
+  it('stops at the limit and says where', () => {
+    expect(printChunk(chunk, 'text', 2)).toEqual({ bytes: Buffer.from('one\n\n'), recordCount: 2, endOffset: 7 });
+    expect(printChunk(chunk, 'text', 0).endOffset).toBeUndefined();
+  });
+});

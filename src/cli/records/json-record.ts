@@ -1,0 +1,93 @@
+import { isUtf8 } from 'node:buffer';
+import type { OutgoingRecord, ReceivedRecord } from '../../client/index.js';
+
+/** A line of NDJSON that is not a record. */
+export class InvalidLineError extends Error {
+  override readonly name = 'InvalidLineError';
+  constructor(
+    readonly line: number,
+    reason: string,
+  ) {
+    super(`line ${line}: ${reason}`);
+  }
+}
+
+type Encoding = 'utf8' | 'base64';
+
+/** `offset`, `term` and `appendTime` are the server's: taken from a consumed line, and ignored. */
+const knownFields: ReadonlySet<string> = new Set([
+  'value',
+  'key',
+  'headers',
+  'encoding',
+  'offset',
+  'term',
+  'appendTime',
+]);
+const base64Pattern = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/;
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * A record from one line of NDJSON: `{"value":"text","key":"k","headers":{"name":"text"}}`, all but `value` optional.
+ * With `"encoding":"base64"` the value, the key and the headers' values of the line are base64.
+ */
+export function parseJsonRecord(line: Buffer, lineNumber: number): OutgoingRecord {
+  const refuse = (reason: string): never => {
+    throw new InvalidLineError(lineNumber, reason);
+  };
+  const toBytes = (text: unknown, name: string, encoding: Encoding): Buffer => {
+    if (typeof text !== 'string') return refuse(`"${name}" must be a string`);
+    if (encoding === 'base64' && !base64Pattern.test(text)) return refuse(`"${name}" is not base64`);
+    return Buffer.from(text, encoding);
+  };
+
+  if (!isUtf8(line)) refuse('is not UTF-8');
+  const document = ((): unknown => {
+    try {
+      return JSON.parse(line.toString('utf8'));
+    } catch (error) {
+      return refuse(`is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  })();
+  if (!isObject(document)) return refuse('must be a JSON object, such as {"value":"text"}');
+  for (const name of Object.keys(document)) {
+    if (!knownFields.has(name))
+      refuse(`unknown field ${JSON.stringify(name)}; known are ${[...knownFields].join(', ')}`);
+  }
+
+  const { value, key, headers, encoding: encodingName } = document;
+  if (encodingName !== undefined && encodingName !== 'base64') refuse('"encoding" must be "base64" or absent');
+  const encoding = encodingName === 'base64' ? 'base64' : 'utf8';
+  if (value === undefined) refuse('has no "value"');
+  if (headers !== undefined && !isObject(headers)) return refuse('"headers" must be an object of strings');
+  return {
+    value: toBytes(value, 'value', encoding),
+    key: key === undefined ? undefined : toBytes(key, 'key', encoding),
+    headers:
+      headers === undefined
+        ? undefined
+        : new Map(Object.entries(headers).map(([name, text]) => [name, toBytes(text, `headers.${name}`, encoding)])),
+  };
+}
+
+/** The line that `parseJsonRecord` reads, with what the server knows of the record besides. Without a newline. */
+export function formatJsonRecord(record: ReceivedRecord, term: number, appendTimeMs: number): string {
+  const { offset, value, key, headers } = record;
+  const encoding: Encoding = [value, key, ...headers.values()].every((bytes) => isUtf8(bytes)) ? 'utf8' : 'base64';
+  const text = (bytes: Uint8Array): string =>
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString(encoding);
+  return JSON.stringify({
+    offset,
+    term,
+    appendTime: new Date(appendTimeMs).toISOString(),
+    ...(key.length > 0 && { key: text(key) }),
+    ...(headers.size > 0 && {
+      headers: Object.fromEntries([...headers].map(([name, bytes]) => [name, text(bytes)])),
+    }),
+    value: text(value),
+    ...(encoding === 'base64' && { encoding }),
+  });
+}

@@ -1,0 +1,218 @@
+import type { Crc32c } from '../checksum.js';
+import type { Directory, File } from '../directory.js';
+import { indexFileName, logStartFileName, storeBaseOffset, storeFileName, temporarySuffix } from '../file-names.js';
+import { readIndexFile, type SealedSegment } from '../index-file.js';
+import { isLeftByReset, liesBelow, readLogStart } from '../log-start.js';
+import type { Index, Offset } from '../offsets.js';
+import { describeBoundary, logOrigin, sameBoundary, type LogBoundary } from '../log-boundary.js';
+import { logIdBytes, type BatchChecksum } from '../record-batch.js';
+import { decideRecovery } from '../recovery.js';
+import { firstBatchPosition, hex, readStoreHeader, sameBytes, storeHeaderBytes } from '../store-header.js';
+import { describeFault, scanStore, type StoreFault, type StoreScan } from '../store-scan.js';
+import { SyncedIndexFile } from '../synced-index.js';
+
+export interface VerifyOptions {
+  readonly crc32c: Crc32c;
+  /** The log's identity; without it, that of the first store whose header is good. */
+  readonly logId?: Uint8Array;
+  /** Called as bytes of stores are done with. */
+  readonly onProgress?: (bytesDone: number, bytesTotal: number) => void;
+}
+
+/** What the checks of one segment came to. */
+export interface SegmentReport {
+  readonly fileName: string;
+  /** Of the store. */
+  readonly bytes: number;
+  readonly batches: number;
+  readonly records: number;
+  /** Where the segment begins and ends as far as its batches are good; `undefined` when its header is not. */
+  readonly base: LogBoundary | undefined;
+  readonly end: LogBoundary | undefined;
+  readonly isLast: boolean;
+  readonly index: 'good' | 'not sealed' | 'damaged' | 'missing';
+  /** Bytes at the log's end that a crash tore and that were never synced: opening the log cuts them. */
+  readonly tornBytes: number;
+  readonly faults: readonly StoreFault[];
+  /** Everything that is wrong and means lost or doubtful data, in words. Empty: the segment is whole. */
+  readonly problems: readonly string[];
+  /** What is out of order but costs nothing: opening the log repairs it. */
+  readonly remarks: readonly string[];
+}
+
+/**
+ * Checks every checksum and the place of every batch of a log that is not open, changing nothing: a report for each
+ * segment, oldest first. Throws `UnsupportedFormatError`, or the directory's error.
+ */
+export async function* verifyLog(directory: Directory, options: VerifyOptions): AsyncGenerator<SegmentReport, void> {
+  const names = await directory.list();
+  const bases = names.map(storeBaseOffset).filter((base) => base !== undefined);
+  const logId = options.logId ?? (await firstLogId(directory, bases, options.crc32c));
+  const checksum: BatchChecksum = { crc32c: options.crc32c, logId: logId ?? new Uint8Array(logIdBytes) };
+  const bytesTotal = await totalBytes(directory, bases, options.onProgress);
+  const start = await readLogStart(directory, checksum);
+  const synced = await SyncedIndexFile.read(directory, checksum);
+  let expected = start === undefined ? logOrigin : start === 'damaged' ? undefined : start;
+  const remarks = names.filter((name) => name.endsWith(temporarySuffix)).map((name) => `${name} was left by a crash`);
+  if (start === 'damaged')
+    remarks.push(`${logStartFileName} is damaged: where the log starts is taken from its first segment`);
+  let bytesDone = 0;
+  for (const [number, base] of bases.entries()) {
+    const next = bases[number + 1];
+    const isLast = next === undefined;
+    if (start !== 'damaged' && start !== undefined) {
+      if (liesBelow(start, base, next)) {
+        remarks.push(`${storeFileName(base)} is below the log start: left by a crash`);
+        continue;
+      }
+      if (isLast && (await isLeftByReset(directory, base, start, synced ?? 0, checksum))) {
+        remarks.push(`a crash ended a reset: opening the log begins it anew at ${describeBoundary(start)}`);
+        yield emptySegment(base, start, remarks);
+        return;
+      }
+    }
+    const report = await verifySegment(directory, base, isLast, expected, synced, checksum, remarks.splice(0));
+    expected = report.end;
+    bytesDone += report.bytes;
+    options.onProgress?.(bytesDone, bytesTotal);
+    yield report;
+  }
+}
+
+/** Stands for the store that opening makes in place of the one that a reset left. */
+function emptySegment(base: Offset, start: LogBoundary, remarks: string[]): SegmentReport {
+  const found = {
+    bytes: 0,
+    batches: 0,
+    records: 0,
+    index: 'not sealed',
+    tornBytes: 0,
+    faults: [],
+    problems: [],
+  } as const;
+  return { fileName: storeFileName(base), ...found, base: start, end: start, isLast: true, remarks };
+}
+
+async function firstLogId(
+  directory: Directory,
+  bases: readonly Offset[],
+  crc32c: Crc32c,
+): Promise<Uint8Array | undefined> {
+  for (const base of bases) {
+    const name = storeFileName(base);
+    const bytes = await withFile(directory, name, (file) => file.read(0, storeHeaderBytes));
+    const header = readStoreHeader(bytes, name, crc32c);
+    if (header) return header.logId;
+  }
+  return undefined;
+}
+
+async function totalBytes(directory: Directory, bases: readonly Offset[], wanted: unknown): Promise<number> {
+  let total = 0;
+  if (wanted) for (const base of bases) total += await withFile(directory, storeFileName(base), (file) => file.size());
+  return total;
+}
+
+async function verifySegment(
+  directory: Directory,
+  base: Offset,
+  isLast: boolean,
+  expected: LogBoundary | undefined,
+  synced: Index | undefined,
+  checksum: BatchChecksum,
+  remarks: string[],
+): Promise<SegmentReport> {
+  const fileName = storeFileName(base);
+  return withFile(directory, fileName, async (file) => {
+    const problems: string[] = [];
+    const bytes = await file.size();
+    const header = readStoreHeader(await file.read(0, storeHeaderBytes), fileName, checksum.crc32c);
+    const place = header?.place;
+    if (!header) problems.push('the header is damaged');
+    else if (!sameBytes(header.logId, checksum.logId)) problems.push(`the store belongs to log ${hex(header.logId)}`);
+    if (place && place.offset !== base) problems.push(`the header is that of ${storeFileName(place.offset)}`);
+    if (place && expected && !sameBoundary(place, expected))
+      problems.push(
+        `begins at ${describeBoundary(place)}, but the log before it ends at ${describeBoundary(expected)}`,
+      );
+
+    let batches = 0;
+    let records = 0;
+    const range = { from: firstBatchPosition, length: bytes, place: place ?? { ...logOrigin, offset: base } };
+    const scan = await scanStore(file, range, checksum, ({ recordCount }) => {
+      batches++;
+      records += recordCount;
+    });
+    const { action, found } = decideRecovery({
+      segment: isLast ? 'last' : 'sealed',
+      badBytes: scan.faults.length > 0,
+      validAfter: scan.faults.some(({ to, searchedAll }) => to !== undefined || !searchedAll),
+      durableFound: (scan.faults.at(0)?.from ?? scan.place).index > (synced ?? 0),
+      syncedKnown: synced !== undefined,
+    });
+    const torn = action === 'cut the torn tail';
+    if (torn) remarks.push(`${found}: ${scan.faults.map(describeFault).join('; ')}`);
+    else if (action === 'quarantine')
+      problems.push(...(scan.faults.length > 0 ? scan.faults.map(describeFault) : [found]));
+    const index = await verifyIndex(directory, base, isLast, place, scan, bytes, checksum, remarks);
+    const places = { base: place, end: place && scan.place };
+    const tornBytes = torn ? bytes - scan.faults[0].position : 0;
+    return {
+      fileName,
+      bytes,
+      batches,
+      records,
+      ...places,
+      isLast,
+      index,
+      tornBytes,
+      faults: scan.faults,
+      problems,
+      remarks,
+    };
+  });
+}
+
+/** An index is never more than a remark: the store has everything that is in it. */
+async function verifyIndex(
+  directory: Directory,
+  base: Offset,
+  isLast: boolean,
+  place: LogBoundary | undefined,
+  scan: StoreScan,
+  storeBytes: number,
+  checksum: BatchChecksum,
+  remarks: string[],
+): Promise<SegmentReport['index']> {
+  const name = indexFileName(base);
+  const found = await readIndexFile(directory, name, 1, checksum);
+  if (found === 'missing') {
+    if (!isLast) remarks.push(`${name} is missing`);
+    return isLast ? 'not sealed' : 'missing';
+  }
+  if (isLast) remarks.push(`${name} is there, though the segment is not sealed`);
+  const reason = typeof found === 'string' ? found : sealMismatch(found.sealed, place, scan, storeBytes);
+  if (reason !== undefined) remarks.push(`${name}: ${reason}`);
+  return reason === undefined ? 'good' : 'damaged';
+}
+
+function sealMismatch(
+  sealed: SealedSegment,
+  place: LogBoundary | undefined,
+  scan: StoreScan,
+  storeBytes: number,
+): string | undefined {
+  if (place && !sameBoundary(sealed.base, place)) return 'does not begin where the store begins';
+  if (sealed.storeLength !== storeBytes)
+    return `is for a store of ${sealed.storeLength} bytes, which has ${storeBytes}`;
+  return sameBoundary(sealed.end, scan.place) ? undefined : 'does not end where the store ends';
+}
+
+async function withFile<T>(directory: Directory, name: string, task: (file: File) => Promise<T>): Promise<T> {
+  const file = await directory.open(name);
+  try {
+    return await task(file);
+  } finally {
+    await file.close();
+  }
+}

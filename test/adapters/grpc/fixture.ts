@@ -1,0 +1,54 @@
+import { GrpcServer } from '../../../src/adapters/grpc/index.js';
+import type { GrpcServerOptions } from '../../../src/adapters/grpc/index.js';
+import type { Logger } from '../../../src/application/ports/logger.js';
+import { FakeCommitLog } from './fake-commit-log.js';
+import { GrpcClient } from './grpc-client.js';
+
+export interface LogLine {
+  readonly level: keyof Logger;
+  readonly fields: object;
+  readonly message: string;
+}
+
+export class MemoryLogger implements Logger {
+  readonly lines: LogLine[] = [];
+  readonly debug = this.#at('debug');
+  readonly info = this.#at('info');
+  readonly warn = this.#at('warn');
+  readonly error = this.#at('error');
+
+  #at(level: keyof Logger): (fields: object, message: string) => void {
+    return (fields, message) => this.lines.push({ level, fields, message });
+  }
+}
+
+export interface Fixture {
+  readonly log: FakeCommitLog;
+  readonly logger: MemoryLogger;
+  readonly server: GrpcServer;
+  readonly port: number;
+  readonly client: GrpcClient;
+  readonly close: () => Promise<void>;
+}
+
+/** A listener on a free port of the loopback, over a fake commit log, with a client. */
+export async function start(options: Partial<GrpcServerOptions> = {}): Promise<Fixture> {
+  const log = new FakeCommitLog();
+  const logger = new MemoryLogger();
+  const server = new GrpcServer({ host: '127.0.0.1', port: 0, ...options }, log, logger);
+  const { port } = await server.listen();
+  const client = new GrpcClient(port);
+  const close = async (): Promise<void> => {
+    client.close();
+    await server.close(0);
+  };
+  return { log, logger, server, port, client, close };
+}
+
+export async function until(condition: () => boolean): Promise<void> {
+  const giveUpAt = Date.now() + 5_000;
+  while (!condition()) {
+    if (Date.now() > giveUpAt) throw new Error(`not within 5 s: ${condition.toString()}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
