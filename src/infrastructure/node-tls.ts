@@ -43,8 +43,8 @@ export class NodeTls {
     const tls = new NodeTls(config, logger, acceptors, outgoing);
     if (acceptors) tls.#warnOf('--server-tls-cert-file', acceptors.grpc.material.certificate);
     if (outgoing) tls.#warnOf('--peer-tls-cert-file', outgoing.material.certificate);
-    if (server) await tls.#follow(server, (fresh) => tls.#replaceServer(fresh));
-    if (peer) await tls.#follow(peer, (fresh) => tls.#replacePeer(fresh));
+    if (server) await tls.#follow('server', server, (fresh) => tls.#replaceServer(fresh));
+    if (peer) await tls.#follow('peer', peer, (fresh) => tls.#replacePeer(fresh));
     return tls;
   }
 
@@ -82,16 +82,16 @@ export class NodeTls {
     await Promise.all(this.#watched.map((watched) => watched.stop()));
   }
 
-  async #follow(files: TlsFiles, replace: (texts: TlsTexts) => void): Promise<void> {
+  async #follow(side: 'server' | 'peer', files: TlsFiles, replace: (texts: TlsTexts) => void): Promise<void> {
     const reload = async (): Promise<void> => {
       try {
         replace(await readTls(files));
-        this.logger.info('certificates_reloaded', { files: pathsOf(files) }, 'reloaded certificates');
+        this.logger.info('certificates_reloaded', { side, files: pathsOf(files) }, 'reloaded certificates');
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         this.logger.error(
           'certificates_reload_failed',
-          { files: pathsOf(files), reason },
+          { side, files: pathsOf(files), reason },
           'could not reload certificates; keeping the last ones',
         );
       }

@@ -94,7 +94,7 @@ it('an old ticket gets nobody in once its CA is withdrawn', async () => {
   );
   const from = node.process.stderr.length;
   writeFileSync(`${changeable.folder}/ca.pem`, readFileSync(set.file('ca')));
-  await says('"event":"certificates_reloaded"', from);
+  await says('"event":"certificates_reloaded","side":"server"', from);
   await node.withstands('old tickets', async () => {
     for (let round = 0; round < 20; round += 1)
       for (const [port, session] of tickets)
