@@ -86,13 +86,13 @@ export class Bench {
     await promisify(execFile)(gologProgram, [...args]);
   }
 
-  /** The grpc-js server that a ratio is taken of; `args` as in `peers/grpc-peer.ts`. */
+  /** The grpc-js server that a ratio is taken of; `args` as in `bench/peers/grpc-peer.ts`. */
   async startPeer(args: readonly string[] = []): Promise<Server & { readonly rpcAddr: string }> {
     const server = await this.start({ file: process.execPath, args: [peerFile, ...args] });
     return { ...server, rpcAddr: String(server.serving['rpcAddr']) };
   }
 
-  /** Serves the files for a copy; `peers/grpc-copy.ts` says how to fetch it. */
+  /** Serves the files for a copy; `bench/peers/grpc-copy.ts` says how to fetch it. */
   async startCopy(files: readonly string[]): Promise<Server & { readonly rpcAddr: string }> {
     const server = await this.start({ file: process.execPath, args: [this.copyProgram, 'serve', ...files] });
     return { ...server, rpcAddr: String(server.serving['rpcAddr']) };

@@ -52,7 +52,7 @@ function details(fields: object): Record<string, string> {
 }
 
 /**
- * The one place where domain and application errors become what a caller sees (api.md, "Errors"). An abort keeps its
+ * The one place where domain and application errors become what a caller sees. An abort keeps its
  * meaning: a `TimeoutError` is the deadline, an `UnavailableError` as abort reason is a shutdown, else the caller left.
  * What is not in the closed union is a bug here: INTERNAL, with nothing of it in the message.
  */

@@ -1,7 +1,8 @@
-import { existsSync, statSync } from 'node:fs';
-import { dirname, join, normalize } from 'node:path';
+import { statSync } from 'node:fs';
+import { basename, dirname, join, normalize } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { checkoutFiles, readText, root } from './checkout.js';
+import { commentsOf } from './source-text.js';
 
 const codeEnding = /\.(ts|tsx|js|cjs|mjs|sh|proto)$/;
 const textEnding = /\.(ts|tsx|js|cjs|mjs|sh|proto|json|md|ya?ml|toml|csv|conf|html|css|svelte)$/;
@@ -56,6 +57,24 @@ describe('tidy', () => {
     expect(asking).not.toEqual([]);
   });
 
+  it('cites in comments only files that are there, and documents by their path', () => {
+    const sources = code.filter((path) => /^(src|test|bench)\/.*\.tsx?$/.test(path));
+    const names = new Set(files.map((path) => basename(path)));
+    const isThere = (cited: string, path: string): boolean =>
+      files.includes(cited) ||
+      files.includes(normalize(join(dirname(path), cited))) ||
+      (!cited.includes('/') && !cited.endsWith('.md') && names.has(cited));
+    const missing = sources.flatMap((path) =>
+      commentsOf(path).flatMap(({ line, text }) =>
+        [...text.matchAll(/(?<![\w./:-])[\w./-]+\.(md|ts|cjs|mjs|csv|hex)\b/g)]
+          .map(([cited]) => cited)
+          .filter((cited) => !isThere(cited, path))
+          .map((cited) => `${path}:${line}: ${cited}`),
+      ),
+    );
+    expect(missing).toEqual([]);
+  });
+
   it('names files in kebab-case', () => {
     const sources = files.filter((path) => /^(src|test|bench)\/.*\.tsx?$/.test(path) && !isGenerated(path));
     expect(sources.filter((path) => !/^[a-z0-9/.-]+$/.test(path))).toEqual([]);
@@ -77,52 +96,5 @@ describe('tidy', () => {
     const startsWithShebang = (path: string): boolean => readText(path).startsWith('#!');
     expect(written.filter((path) => startsWithShebang(path) !== isRunnable(path))).toEqual([]);
     expect(written.filter(startsWithShebang)).toEqual(expect.arrayContaining(['.ci/run', 'bin/golog', 'run.sh']));
-  });
-});
-
-const headingAnchor = (heading: string): string =>
-  heading
-    .toLowerCase()
-    .replace(/[`*]/g, '')
-    .replace(/[^\p{L}\p{N} _-]/gu, '')
-    .replace(/ /g, '-');
-
-function anchorsOf(path: string): string[] {
-  const prose = readText(path).replace(/^```[\s\S]*?^```/gm, '');
-  return [...prose.matchAll(/^#+ (.+)$/gm)].map((match) => headingAnchor(match[1] ?? ''));
-}
-
-describe('documents', () => {
-  const documents = written.filter((path) => path.endsWith('.md'));
-
-  it('link only to what is there', () => {
-    const broken = documents.flatMap((document) =>
-      [
-        ...readText(document)
-          .replace(/^```[\s\S]*?^```/gm, '')
-          .matchAll(/\]\(([^)\s]+)\)/g),
-      ]
-        .map((match) => match[1] ?? '')
-        .filter((target) => !/^[a-z]+:/.test(target))
-        .filter((target) => {
-          const [path = '', anchor] = target.split('#');
-          const file = path === '' ? document : normalize(join(dirname(document), path));
-          if (file.startsWith('..') || !existsSync(join(root, file))) return true;
-          return anchor !== undefined && file.endsWith('.md') && !anchorsOf(file).includes(anchor);
-        })
-        .map((target) => `${document}: ${target}`),
-    );
-    expect(broken).toEqual([]);
-  });
-
-  it('mention in backticks only files that are there', () => {
-    const prose = documents.filter((path) => path !== 'CHANGELOG.md');
-    const missing = prose.flatMap((document) =>
-      [...readText(document).matchAll(/`((?:src|test|bench|proto|docs|scripts|bin|\.ci)\/[\w./-]+)`/g)]
-        .map((match) => match[1] ?? '')
-        .filter((path) => !existsSync(join(root, path)) && !path.startsWith('bench/results'))
-        .map((path) => `${document}: ${path}`),
-    );
-    expect(missing).toEqual([]);
   });
 });

@@ -5,7 +5,7 @@ import { message, type Message } from '../../src/domain/raft/message.js';
 import type { FaultKind } from './faults.js';
 import type { Run } from './run.js';
 
-/** A known bug, made from outside: a sweep that does not find it proves nothing (reliability.md, "Negative controls"). */
+/** A known bug, made from outside: a sweep that does not find it proves nothing (docs/guarantees.md). */
 export interface Control {
   readonly name: string;
   /** The faults that bring it out. */

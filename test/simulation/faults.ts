@@ -4,7 +4,7 @@ import { diskReserveBytes, type Machine } from './machine.js';
 import type { Network } from './network.js';
 import type { World } from './world.js';
 
-/** What can go wrong, or be asked for, at any time: the fault matrix of reliability.md. */
+/** What can go wrong, or be asked for, at any time: see the faults in docs/guarantees.md. */
 const faultKinds = [
   'kill',
   'power cut',

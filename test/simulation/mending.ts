@@ -10,7 +10,7 @@ const notedMs = 2_000;
 const triesMax = 3;
 
 /**
- * What an operator does about damage (storage-format.md): has the log read through, starts the node again where
+ * What an operator does about damage (docs/storage-format.md): has the log read through, starts the node again where
  * something was found, and empties it where nobody keeps any more what it lacks. Ends when every member's stores are
  * whole. Throws `InvariantError` where they do not become so.
  */

@@ -20,7 +20,7 @@ interface Seen {
   checkedIndex: number;
 }
 
-/** Sees everything, at any time, and knows what must hold (reliability.md, I1 to I9). */
+/** Sees everything, at any time, and knows what must hold (docs/guarantees.md, I1 to I9). */
 export class Witness {
   /** By index, from 1: what was committed anywhere. */
   readonly committed: StoredEntry[] = [];

@@ -3,7 +3,7 @@ import { EventHeap, type SimulatedEvent } from './event-heap.js';
 
 const traceLength = 60;
 
-/** An invariant of reliability.md does not hold, or something happened that never may. Ends the run. */
+/** An invariant of docs/guarantees.md does not hold, or something happened that never may. Ends the run. */
 export class InvariantError extends Error {
   override readonly name = 'InvariantError';
   constructor(

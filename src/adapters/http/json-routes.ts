@@ -37,7 +37,7 @@ export interface JsonRoutesOptions {
   readonly turns: Turns;
 }
 
-/** `POST /` and `GET /`: the log for curl (api.md, "curl"). They reject with what `respondProblem` tells the caller. */
+/** `POST /` and `GET /`: the log for curl (README.md). They reject with what `respondProblem` tells the caller. */
 export class JsonRoutes {
   constructor(
     private readonly commitLog: CommitLog,

@@ -4,8 +4,8 @@ import type { DiskReserve } from '../storage/disk-reserve.js';
 import type { Logger } from '../ports/logger.js';
 
 /**
- * On a full disk a follower lets the leader's entries pass by, and takes them when there is space again (storage.md,
- * durability rule 5): the others go on, and it catches up. The log tells when that begins and when it ends.
+ * On a full disk a follower drops the leader's entries, and accepts them again when there is space
+ * (docs/guarantees.md, durability rule 5): the others go on, and it catches up. Both events are logged.
  */
 export class FollowerDiskGuard {
   #isFull = false;

@@ -42,7 +42,7 @@ export interface RaftNodeOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** How golog runs the core (raft.md, "The driver"). */
+/** How golog runs the core. */
 export function coreConfig({ id, timing, random, logger }: RaftNodeOptions, storage: Storage): RaftConfig {
   return {
     id,

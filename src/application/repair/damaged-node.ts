@@ -9,7 +9,7 @@ import type { AppendReceipt, Consensus, Server } from '../ports/consensus.js';
 import { Watermark } from '../storage/watermark.js';
 import { toIndex, toTerm } from '../../domain/log/offsets.js';
 
-/** Whether the log's end is quarantined: then the node may not append, vote or count for a quorum (storage.md). */
+/** Whether the log's end is quarantined: then the node may not append, vote or count for a quorum. */
 export function isDamaged(log: Pick<Log, 'assertAppendable'>): boolean {
   try {
     log.assertAppendable();

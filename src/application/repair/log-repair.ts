@@ -40,8 +40,8 @@ export interface LogRepairOptions {
 }
 
 /**
- * Repairs the log of a member from its peers, before Raft starts (storage.md: a quarantined range is never counted for a
- * quorum). All from the first damaged entry on, and all that is not known to be committed, goes, and what the cluster has
+ * Repairs the log of a member from its peers, before Raft starts (docs/guarantees.md, durability rule 8). All from the
+ * first damaged entry on, and all that is not known to be committed, is removed, and what the cluster has
  * committed takes its place: up to the end of this log, where that is known and a member has committed so far; else up to
  * the end that a leader's log had once this node took no part any more.
  *

@@ -29,7 +29,7 @@ export interface AppendThreadOwner {
 /**
  * The one writer of a node's log and hard state. Group commit: while one group is written and synced the next gathers,
  * so that the disk always has one sync in flight and each work waits for at most two. After a failure nothing is done
- * any more, and nothing is said to be done: the process has to end (storage.md, durability rule 4).
+ * any more, and nothing is said to be done: the process has to end (docs/guarantees.md, durability rule 4).
  */
 export class AppendThread {
   #queue: AppendWork[] = [];

@@ -6,7 +6,7 @@ const recheckBytes = 8 * 1024 * 1024;
 const recheckMs = 1_000;
 
 /**
- * Foresees a full disk (storage.md, durability rule 5): appends are refused while less than the reserve is free, so
+ * Foresees a full disk (docs/guarantees.md, rule 5): appends are refused while less than the reserve is free, so
  * that a write of the log never meets ENOSPC, and are taken again by themselves when space returns. A look at the
  * file system serves for a second; the first append after that waits for the next one. Within the second it counts what
  * was admitted as used, and looks again, without a wait, after 8 MiB.

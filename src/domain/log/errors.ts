@@ -95,7 +95,7 @@ export class IndexOutOfRangeError extends Error {
 
 /**
  * A write, sync, rename or removal of the log failed. What reached the disk is unknown, so the log refuses everything
- * but reads from then on; the process has to end and open it anew. Never retried (storage.md, durability rule 4).
+ * but reads from then on; the process has to end and open it anew. Never retried (docs/guarantees.md, rule 4).
  */
 export class LogFailedError extends Error {
   override readonly name = 'LogFailedError';

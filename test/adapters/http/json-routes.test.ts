@@ -36,7 +36,7 @@ async function problemOf(response: Response): Promise<Problem> {
   return problem;
 }
 
-(hasCurl ? describe : describe.skip)('curl, as api.md has it', () => {
+(hasCurl ? describe : describe.skip)('curl, as README.md shows it', () => {
   const curl = async (port: number, command: string): Promise<string> => {
     const { stdout } = await run('bash', ['-c', command.replace('4001', String(port))]);
     return stdout;
