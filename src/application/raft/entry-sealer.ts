@@ -64,7 +64,7 @@ export class EntrySealer {
     if (entries.length === 0) return;
     const now = this.options.clock.now();
     for (const entry of entries) {
-      entry.batch ??= this.#checksum(entry, now);
+      entry.batch ??= this.#seal(entry, now);
       this.#end = boundaryAfter(entry.batch);
     }
   }
@@ -94,7 +94,7 @@ export class EntrySealer {
     });
   }
 
-  #checksum(entry: Entry, appendTimeMs: EpochMs): RecordBatch {
+  #seal(entry: Entry, appendTimeMs: EpochMs): RecordBatch {
     const { proposals, checksum } = this.options;
     invariant(entry.index === this.#end.index, () => `entry ${entry.index} comes where ${this.#end.index} is next`);
     const { kind, payload } = batchContentOf(entry);

@@ -114,14 +114,14 @@ class Batches {
       throw new RecordTooLargeError(`${this.reader.unit} ${this.#records}`, bytes, this.options.recordBytesMax);
     }
     if (!this.#builder.add(record)) {
-      this.#checksum();
+      this.#closeBatch();
       this.#builder.add(record);
     }
     this.#taken.valueBytes += record.value.length;
     this.#taken.inputBytes += inputBytes;
   };
 
-  #checksum(): void {
+  #closeBatch(): void {
     const batch = this.#builder.take();
     if (batch === undefined) return;
     const taken = this.#taken;
@@ -138,7 +138,7 @@ class Batches {
   }
 
   async send(): Promise<void> {
-    this.#checksum();
+    this.#closeBatch();
     await this.sendFull();
   }
 }
