@@ -2,20 +2,20 @@ import type { Logger } from '../../application/ports/logger.js';
 
 const minuteMs = 60_000;
 
-/** Warnings about what others send: each kind once a minute, so that nobody can fill the log. */
+/** Logs warnings about messages from others: each kind at most once a minute, so that nobody can flood the log. */
 export class OncePerMinute {
-  readonly #toldAt = new Map<string, number>();
+  readonly #loggedAt = new Map<string, number>();
 
   constructor(
     private readonly now: () => number,
     private readonly logger: Logger,
   ) {}
 
-  /** `message` is the kind. */
+  /** Logs a warning; `message` identifies its kind. */
   tell(fields: object, message: string): void {
-    const toldAt = this.#toldAt.get(message) ?? -Infinity;
-    if (this.now() - toldAt < minuteMs) return;
-    this.#toldAt.set(message, this.now());
+    const loggedAt = this.#loggedAt.get(message) ?? -Infinity;
+    if (this.now() - loggedAt < minuteMs) return;
+    this.#loggedAt.set(message, this.now());
     this.logger.warn(fields, message);
   }
 }
