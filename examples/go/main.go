@@ -1,4 +1,4 @@
-// Command client writes records to golog and reads them back, over each method of log.v1.Log. It serves as an example
+// Command client writes records to golog and reads them back, over each method of log.v1.Log. It is an example
 // of a Go client: start a node (./run.sh in the checkout), then `go run . -addr localhost:8400` here.
 package main
 
@@ -18,7 +18,7 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "localhost:8400", "HOST:PORT of the gRPC of any node")
+	addr := flag.String("addr", "localhost:8400", "HOST:PORT of the gRPC listener of any node")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -100,7 +100,7 @@ func produceStream(ctx context.Context, client logv1.LogClient, values []string)
 	return nil
 }
 
-// consumeStream prints count records from an offset on. The stream would go on with records as they are appended.
+// consumeStream prints count records from an offset on. The stream would continue with new records as they are appended.
 func consumeStream(ctx context.Context, client logv1.LogClient, offset uint64, count int) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -142,7 +142,7 @@ it('a client is no peer, and no node is another', async () => {
       expect(await grpcCode(addressOf(node.grpcPort), clientOf(set, 'node-n2'), call, asN3)).not.toBe('open');
     }
   });
-  await says('the certificate is of n2, not of n3', from);
+  await says('the certificate is for n2; expected n3', from);
 });
 
 it('who follows the log is cut off when the permission is withdrawn, and a broken policy changes nothing', async () => {

@@ -20,8 +20,8 @@ describePeerTransport('MemoryPeerNetwork', async (): Promise<NetworkUnderTest> =
       return {
         rpcAddr: name,
         transport,
-        setJoinHandler: (desk) => {
-          network.serve(name, { desk });
+        setJoinHandler: (joinHandler) => {
+          network.serve(name, { joinHandler });
         },
         waitingBytes: () => at('two').waitingBytes,
         stop: async () => {

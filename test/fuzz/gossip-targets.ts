@@ -4,7 +4,7 @@ import { Keyring } from '../../src/adapters/serf/keys/keyring.js';
 import { compress, decompress } from '../../src/adapters/serf/wire/lzw.js';
 import { MsgpackReader } from '../../src/adapters/serf/wire/msgpack-reader.js';
 import { decodePacket, encodePacket } from '../../src/adapters/serf/wire/packet.js';
-import { checksum } from '../../src/adapters/serf/keys/encryption.js';
+import { encrypt } from '../../src/adapters/serf/keys/encryption.js';
 import { SerfWire } from '../../src/adapters/serf/wire/serf-wire.js';
 import { StreamDecoder, decodeStream, encodeStream, type StreamMessage } from '../../src/adapters/serf/wire/stream.js';
 import { encodeSwim } from '../../src/adapters/serf/wire/swim-wire.js';
@@ -167,7 +167,7 @@ const plainStream = (chance: Chance): Uint8Array => unwrapCompressed(encodeStrea
 function sealedStream(plain: Uint8Array): Uint8Array {
   const header = Buffer.alloc(5, 10);
   header.writeUInt32BE(plain.length + 29, 1);
-  return Buffer.concat([header, checksum(plain, keyring, header)]);
+  return Buffer.concat([header, encrypt(plain, keyring, header)]);
 }
 
 /** The decoder that takes pieces as they come says what the one says that has all of them. */
@@ -202,12 +202,12 @@ export const gossipTargets: readonly Target[] = [
     valid: packet,
     wrap: inCompound,
     // What a member with a key may say: the seal is whole, what lies in it is not.
-    decode: (input) => packetOnce(checksum(input, keyring), keyring),
+    decode: (input) => packetOnce(encrypt(input, keyring), keyring),
     refusals,
   },
   {
     name: 'packet-seal',
-    valid: (chance) => checksum(packet(chance), keyring),
+    valid: (chance) => encrypt(packet(chance), keyring),
     decode: (input) => packetOnce(input, keyring),
     refusals,
   },

@@ -151,7 +151,7 @@ export class Group {
         cluster: { open: (cluster) => serve({ cluster }) },
       },
       peerService: {
-        setJoinHandler: (desk) => serve({ desk }),
+        setJoinHandler: (joinHandler) => serve({ joinHandler }),
         setEntries: (entries) => serve({ entries }),
         setReplicas: (replicas) => (answering.replicas = replicas),
       },

@@ -164,7 +164,7 @@ it('does not let a node join by the certificate of another, nor of another CA', 
   };
   const { code, stderr } = await join(set, 'node-n2');
   expect(code).toBe(1);
-  expect(stderr).toMatch(/the cluster refuses this node: the certificate is of n2, not of n4/);
+  expect(stderr).toMatch(/the cluster refuses this node: the certificate is for n2; expected n4/);
 
   // One whose certificate no member takes asks on.
   const before = nodes.nodes.map(({ output }) => output.length);
@@ -285,7 +285,7 @@ it('goes on without a member that has the certificate of another, which is back 
       auditOf(other, before[nodes.nodes.indexOf(other)]).some(
         (line) =>
           (line as { reason: string }).reason ===
-          `the certificate of the peer is of ${other.name}, not of ${follower.name}`,
+          `the certificate of the peer is for ${other.name}; expected ${follower.name}`,
       ) || undefined,
   );
   await load.more();

@@ -80,7 +80,7 @@ describe('a node with the certificate of another name', () => {
       ['start-join-addrs', one.gossipAddr],
     ]);
     await expect(SecureNode.start(tlsFlags(set, 'node-n2'), flags)).rejects.toThrow(
-      'the cluster refuses this node: the certificate is of n2, not of n3',
+      'the cluster refuses this node: the certificate is for n2; expected n3',
     );
     expect(one.logger.audit()).toContainEqual(
       expect.objectContaining({ audit: 'denied', action: 'node', peer: 'n3', subject: 'golog://main/node/n2' }),

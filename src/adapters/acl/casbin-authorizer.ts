@@ -1,10 +1,13 @@
 import type { Action, Authorizer, Decision } from '../../application/ports/authorizer.js';
 import { CasbinPolicy, type PolicyTexts } from './casbin-policy.js';
 
-/** Of 1,000 rules a decision takes Casbin 2 ms: each is kept. Subjects come from certificates, so there are not many. */
+/**
+ * The limit on cached decisions: with 1,000 rules Casbin needs 2 ms for each. Subjects come from certificates, so they
+ * are few.
+ */
 const decisionsMax = 10_000;
 
-/** Decides by Casbin's model and policy, and denies everything until it has been given some. */
+/** Decides by Casbin's model and policy, and denies everything until it has been given both. */
 export class CasbinAuthorizer implements Authorizer {
   #policy: CasbinPolicy | undefined;
   readonly #decisions = new Map<string, Decision>();
@@ -12,8 +15,8 @@ export class CasbinAuthorizer implements Authorizer {
   #latest = 0;
 
   /**
-   * Decides by these from here on. Rejects with `InvalidPolicyError`, and goes on with what it had, where they are not
-   * whole. Of calls that overlap the last one wins.
+   * Decides by these texts from now on. If they are invalid, rejects with `InvalidPolicyError` and keeps the previous
+   * ones. The last of several overlapping calls wins.
    */
   async replace(texts: PolicyTexts): Promise<void> {
     const turn = ++this.#latest;
@@ -40,11 +43,14 @@ export class CasbinAuthorizer implements Authorizer {
   }
 
   #ask(subject: string, object: string, action: Action): Decision {
-    if (this.#policy === undefined) return { allowed: false, because: 'there is no policy that could be read' };
+    if (this.#policy === undefined) return { allowed: false, because: 'no valid policy has been loaded' };
     try {
       return this.#policy.decide(subject, object, action);
     } catch (error) {
-      return { allowed: false, because: `the policy fails: ${error instanceof Error ? error.message : 'unknown'}` };
+      return {
+        allowed: false,
+        because: `evaluating the policy failed: ${error instanceof Error ? error.message : 'unknown'}`,
+      };
     }
   }
 }

@@ -7,35 +7,35 @@ export interface PolicyTexts {
   readonly policy: string;
 }
 
-/** The model or the policy is not what Casbin takes; the message says where. */
+/** The model or the policy is not valid for Casbin; the message says where. */
 export class InvalidPolicyError extends Error {
   override readonly name = 'InvalidPolicyError';
 }
 
-/** Casbin's time for a model grows with the square of its length. */
+/** The limit on the model's length: Casbin's parse time grows with its square. */
 const modelCharsMax = 16 * 1024;
 
 interface PolicyLine {
   readonly number: number;
   readonly text: string;
-  /** The rule as Casbin read it: `p`, or `g`, and its fields. */
+  /** The rule as Casbin parsed it: `p` or `g`, and its fields. */
   readonly key: string;
 }
 
 const keyOf = (fields: readonly string[]): string => JSON.stringify(fields);
 
-/** A model and a policy, read and found whole. */
+/** A parsed and validated model and policy. */
 export class CasbinPolicy {
   private constructor(
     private readonly enforcer: Enforcer,
     private readonly lines: readonly PolicyLine[],
   ) {}
 
-  /** Rejects with `InvalidPolicyError`. Lines are checked one by one: Casbin itself passes over what it does not know. */
+  /** Rejects with `InvalidPolicyError`. Checks each line, because Casbin itself ignores lines that it does not know. */
   static async parse({ model: modelText, policy }: PolicyTexts): Promise<CasbinPolicy> {
     if (modelText.length > modelCharsMax)
-      throw new InvalidPolicyError(`the model has ${modelText.length} characters; at most ${modelCharsMax} are taken`);
-    // Policies and certificates would be patterns and subjects of a backtracking engine, and `eval` runs policy text.
+      throw new InvalidPolicyError(`the model has ${modelText.length} characters: expected at most ${modelCharsMax}`);
+    // regexMatch would run a backtracking engine on policy and certificate text, and `eval` would run policy text.
     if (/\b(regexMatch|eval)\s*\(/.test(modelText))
       throw new InvalidPolicyError('the model uses regexMatch or eval, which golog does not run over policy text');
     try {
@@ -48,12 +48,15 @@ export class CasbinPolicy {
       return parsed;
     } catch (cause) {
       if (cause instanceof InvalidPolicyError) throw cause;
-      throw new InvalidPolicyError(cause instanceof Error ? cause.message : 'Casbin cannot read it', { cause });
+      throw new InvalidPolicyError(
+        cause instanceof Error ? cause.message : 'Casbin cannot read the model or the policy',
+        { cause },
+      );
     }
   }
 
   decide(subject: string, object: string, action: Action): Decision {
-    // With no rules Casbin compares with empty fields, which an empty subject would equal.
+    // Without rules Casbin compares with empty fields, and an empty subject would match them.
     if (subject === '' || this.lines.length === 0) return { allowed: false, because: 'no policy line allows it' };
     const { allowed, rule } = this.#enforce(subject, object, action);
     const line = this.lines.find(({ key }) => key === keyOf(['p', ...rule]));
@@ -67,24 +70,24 @@ export class CasbinPolicy {
   }
 }
 
-/** Has the model take each line of the policy, and answers those that are rules. */
+/** Loads each line of the policy into the model and returns the lines that are rules. */
 function readLines(model: Model, policy: string): PolicyLine[] {
   const lines: PolicyLine[] = [];
-  for (const [place, raw] of policy.split('\n').entries()) {
+  for (const [i, raw] of policy.split('\n').entries()) {
     const text = raw.trim();
     if (text === '' || text.startsWith('#')) continue;
-    const number = place + 1;
+    const number = i + 1;
     const type = text.split(',', 1)[0].trim();
     const assertion = model.model.get(type.slice(0, 1))?.get(type);
     if (assertion === undefined || !/^[pg]/.test(type))
       throw new InvalidPolicyError(
-        `policy line ${number} begins with ${JSON.stringify(type.slice(0, 64))}, not with p`,
+        `policy line ${number} begins with ${JSON.stringify(type.slice(0, 64))}: expected p`,
       );
     Helper.loadPolicyLine(text, model);
     const rule = assertion.policy.at(-1) ?? [];
     const fields = type.startsWith('p') ? assertion.tokens.length : assertion.value.split('_').length - 1;
     if (rule.length !== fields)
-      throw new InvalidPolicyError(`policy line ${number} has ${rule.length} fields after ${type}, not ${fields}`);
+      throw new InvalidPolicyError(`policy line ${number} has ${rule.length} fields after ${type}: expected ${fields}`);
     lines.push({ number, text, key: keyOf([type, ...rule]) });
   }
   return lines;

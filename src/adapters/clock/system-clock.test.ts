@@ -5,7 +5,7 @@ describe('systemClock', () => {
   beforeEach(() => void jest.useFakeTimers({ now: 5_000 }));
   afterEach(() => void jest.useRealTimers());
 
-  it('tells the time and calls back once', () => {
+  it('returns the time and calls back once', () => {
     let calls = 0;
     systemClock.after(100, () => calls++);
     expect(systemClock.now()).toBe(5_000);
@@ -25,7 +25,7 @@ describe('systemClock', () => {
     expect(calls).toBe(1);
   });
 
-  it('cancels, also after a long timer was armed again', () => {
+  it('cancels, even after a long timer was rearmed', () => {
     const days = 24 * 60 * 60 * 1000;
     let calls = 0;
     const cancel = systemClock.after(30 * days, () => calls++);

@@ -1,7 +1,7 @@
 import type { Clock } from '../../application/ports/clock.js';
 import { toEpochMs } from '../../domain/log/offsets.js';
 
-/** The longest that Node's timers take; anything longer fires at once with a warning. */
+/** The longest delay of a Node timer; a longer one fires at once with a warning. */
 const timerMsMax = 2 ** 31 - 1;
 
 /** The system's time and Node's timers. A timer keeps the process alive until it fires or is cancelled. */

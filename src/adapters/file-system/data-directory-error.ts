@@ -1,4 +1,4 @@
-/** What is wrong with a data directory. */
+/** The reason that a data directory cannot be used. */
 export type DataDirectoryProblem =
   | { readonly kind: 'missing' }
   | { readonly kind: 'not a directory'; readonly blockedBy: string }
@@ -18,7 +18,7 @@ type Messages = {
 const rejoin = 'To rejoin the cluster as a new member, move the whole directory aside and start with an empty one.';
 
 const messages: Messages = {
-  missing: (path) => `there is no golog data directory at ${path}: check the path; 'golog serve' makes a new one`,
+  missing: (path) => `no golog data directory at ${path}: check the path; 'golog serve' creates a new one`,
   'not a directory': (path, { blockedBy }) =>
     `data directory ${path} must be a directory, but ${blockedBy === path ? 'it' : blockedBy} is a file`,
   'not accessible': (path, { code }) =>
@@ -30,15 +30,15 @@ const messages: Messages = {
     `data directory ${path} is in use by ${pid === undefined ? 'another process' : `process ${pid}`}: ` +
     `each node needs a directory of its own`,
   'other version': (path, { found, known }) =>
-    `data directory ${path} has format ${found}, and this golog knows formats up to ${known}: use the golog that wrote it, or a later one`,
+    `data directory ${path} has format ${found}, and this golog supports formats up to ${known}: use the golog that wrote it, or a later one`,
   'corrupt identity': (path, { file, detail }) =>
-    `data directory ${path}: ${file} does not say whose it is (${detail}): restore the file from a backup. ${rejoin}`,
+    `data directory ${path}: ${file} is corrupt (${detail}): restore the file from a backup. ${rejoin}`,
   'unknown origin': (path, { found }) =>
     `data directory ${path} holds data (${found.join(', ')}) but no node.id: which node and which log it belongs to is unknown. ` +
     `Restore node.id from a backup. ${rejoin}`,
   emptied: (path, { nodeId, empty }) =>
-    `data directory ${path} belongs to node ${nodeId}, but its data is gone (${empty.join(' and ')} is empty): ` +
-    `a node that forgot what it acknowledged must not go on under its old name. Restore the data. ${rejoin}`,
+    `data directory ${path} belongs to node ${nodeId}, but its data is missing (${empty.join(' and ')} is empty): ` +
+    `a node that lost acknowledged data must not continue under its old id. Restore the data from a backup. ${rejoin}`,
 };
 
 function describe<K extends ProblemKind>(
@@ -49,7 +49,7 @@ function describe<K extends ProblemKind>(
   return message(path, problem);
 }
 
-/** A data directory that cannot be used as it is. The message is for the operator and names the path. */
+/** A data directory cannot be used as it is. The message is for the operator and names the path. */
 export class DataDirectoryError extends Error {
   override readonly name = 'DataDirectoryError';
   constructor(
@@ -63,7 +63,7 @@ export class DataDirectoryError extends Error {
 
 const readOnlyCodes: ReadonlySet<string> = new Set(['EROFS', 'EACCES', 'EPERM']);
 
-/** The error of the system in the operator's words where there are any; undefined for others, such as `EIO`. */
+/** Maps a system error code to a problem of the data directory; undefined for other codes, such as `EIO`. */
 export function problemOfCode(code: string | undefined, attempted: 'read' | 'write'): DataDirectoryProblem | undefined {
   if (code === undefined || !readOnlyCodes.has(code)) return undefined;
   return { kind: attempted === 'read' ? 'not accessible' : 'read-only', code };

@@ -29,7 +29,7 @@ async function problemOf(opening: Promise<FileDataDirectory>): Promise<DataDirec
   return error.problem;
 }
 
-/** As a node leaves its directory: with something in every part. */
+/** Writes something into every part, as a node does. */
 async function fill(directory: FileDataDirectory): Promise<void> {
   await (await directory.raft.create('hard-state')).close();
   await (await directory.log.create('00000000000000000000.store')).close();
@@ -43,7 +43,7 @@ async function makeUsed(): Promise<{ nodeId: string; logId: Uint8Array }> {
 }
 
 describe('openDataDirectory', () => {
-  it('makes the directory with its parents, for the owner alone', async () => {
+  it('creates the directory and its parents, readable by the owner only', async () => {
     path = join(scratch, 'not', 'there', 'yet');
     const directory = await openDataDirectory(path, { create: true });
     expect((await readdir(path)).sort()).toEqual(['LOCK', 'logs', 'node.id', 'raft']);
@@ -55,19 +55,19 @@ describe('openDataDirectory', () => {
     await directory.close();
   });
 
-  it('makes it beside others that are made at the same time, with the same parents', async () => {
+  it('creates it while others are created concurrently under the same parents', async () => {
     const paths = Array.from({ length: 8 }, (_, number) => join(scratch, 'not', 'there', 'yet', `n${number}`));
     const directories = await Promise.all(paths.map((each) => openDataDirectory(each, { create: true })));
     expect(new Set(directories.map(({ nodeId }) => nodeId)).size).toBe(paths.length);
     for (const directory of directories) await directory.close();
   });
 
-  const itOnLinux = process.platform === 'linux' ? it : it.skip; // there is no such place elsewhere
-  itOnLinux('gives up where no directory can be made, instead of trying for ever', async () => {
+  const itOnLinux = process.platform === 'linux' ? it : it.skip; // uses /proc
+  itOnLinux('fails if the directory cannot be created, instead of retrying forever', async () => {
     await expect(openDataDirectory('/proc/golog/data', { create: true })).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
-  it('finds the same identity again, and another in another directory', async () => {
+  it('finds the same identity again, and a different one in another directory', async () => {
     const first = await makeUsed();
     const again = await openDataDirectory(path, { create: true });
     expect({ nodeId: again.nodeId, logId: again.logId }).toEqual(first);
@@ -78,7 +78,7 @@ describe('openDataDirectory', () => {
     await other.close();
   });
 
-  it('does not make what it was not asked to make', async () => {
+  it('does not create a directory unless asked to', async () => {
     expect(await problemOf(openDataDirectory(path, { create: false }))).toEqual({ kind: 'missing' });
     expect(await problemOf(openDataDirectory(path, { create: true, readOnly: true }))).toEqual({ kind: 'missing' });
     await mkdir(path);
@@ -86,7 +86,7 @@ describe('openDataDirectory', () => {
     expect(await problemOf(openDataDirectory(path, { create: false, readOnly: true }))).toEqual({ kind: 'missing' });
   });
 
-  it('refuses a file, and a path that leads through a file', async () => {
+  it('rejects a file, and a path through a file', async () => {
     await writeFile(path, 'I am a file');
     expect(await problemOf(openDataDirectory(path, { create: true }))).toEqual({
       kind: 'not a directory',
@@ -99,7 +99,7 @@ describe('openDataDirectory', () => {
     expect(await readFile(path, 'utf8')).toBe('I am a file');
   });
 
-  it('refuses a format of the future', async () => {
+  it('rejects a future format', async () => {
     await makeUsed();
     await writeFile(join(path, 'node.id'), JSON.stringify({ format: 7, whatever: true }));
     expect(await problemOf(openDataDirectory(path, { create: true }))).toEqual({
@@ -117,12 +117,12 @@ describe('openDataDirectory', () => {
     ['another type', '[]', '"format" is missing or not a version number'],
     ['no version', '{}', '"format" is missing or not a version number'],
     ['version 0', '{"format":0}', '"format" is missing or not a version number'],
-    ['a node id that is none', good.replace('11111111', '1111111g'), '"nodeId" is missing or not a UUID'],
+    ['an invalid node id', good.replace('11111111', '1111111g'), '"nodeId" is missing or not a UUID'],
     ['no log id', good.replace('"logId"', '"blogId"'), '"logId" is missing or not a UUID'],
-    ['a flag that is none', good.replace('false', '"no"'), '"hasData" is missing or not true or false'],
-    ['a digit that changed', good.replace('11111111', '11111112'), '"checksum" does not fit the other fields'],
-    ['a flag that changed', good.replace('false', 'true'), '"checksum" does not fit the other fields'],
-  ])('refuses a node.id with %s', async (_what, contents, detail) => {
+    ['an invalid flag', good.replace('false', '"no"'), '"hasData" is missing or not true or false'],
+    ['a digit that changed', good.replace('11111111', '11111112'), '"checksum" does not match the other fields'],
+    ['a flag that changed', good.replace('false', 'true'), '"checksum" does not match the other fields'],
+  ])('rejects a node.id with %s', async (_what, contents, detail) => {
     await makeUsed();
     await writeFile(join(path, 'node.id'), contents);
     expect(await problemOf(openDataDirectory(path, { create: true }))).toEqual({
@@ -133,7 +133,7 @@ describe('openDataDirectory', () => {
     expect(await readFile(join(path, 'node.id'), 'utf8')).toBe(contents);
   });
 
-  it('refuses data without a node.id, and makes none', async () => {
+  it('rejects data without a node.id, and creates none', async () => {
     await makeUsed();
     await rm(join(path, 'node.id'));
     for (const readOnly of [false, true])
@@ -147,19 +147,19 @@ describe('openDataDirectory', () => {
   it.each([
     ['raft', ['raft']],
     ['logs', ['logs/default']],
-  ])('refuses a node.id whose %s was emptied', async (part, empty) => {
+  ])('rejects a node.id whose %s was emptied', async (part, empty) => {
     const { nodeId } = await makeUsed();
     await rename(join(path, part), join(scratch, 'elsewhere'));
     expect(await problemOf(openDataDirectory(path, { create: true }))).toEqual({ kind: 'emptied', nodeId, empty });
   });
 
-  it('says how to rejoin where the state cannot be trusted', async () => {
+  it('says how to rejoin if the state cannot be trusted', async () => {
     await makeUsed();
     await rm(join(path, 'node.id'));
     await expect(openDataDirectory(path, { create: true })).rejects.toThrow(/rejoin the cluster as a new member/);
   });
 
-  it('finishes a first start that was interrupted anywhere', async () => {
+  it('completes a first start that was interrupted anywhere', async () => {
     const whole = await openDataDirectory(path, { create: true });
     await whole.close();
     for (const missing of [['logs/default'], ['logs/default', 'logs'], ['logs/default', 'logs', 'raft']]) {
@@ -178,14 +178,14 @@ describe('openDataDirectory', () => {
     await fill(killed);
     const identity = await readFile(join(path, 'node.id'), 'utf8');
     await killed.close();
-    await writeFile(join(path, 'node.id'), identity); // as it was before the clean end
+    await writeFile(join(path, 'node.id'), identity); // as before the clean shutdown
     const again = await openDataDirectory(path, { create: true });
     expect(again.nodeId).toBe(killed.nodeId);
     expect(await readFile(join(path, 'node.id'), 'utf8')).toContain('"hasData": true');
     await again.close();
   });
 
-  it('opens for reading without changing anything, also while a node runs', async () => {
+  it('opens read-only without changing anything, even while a node runs', async () => {
     const { nodeId } = await makeUsed();
     const before = (await readdir(path, { recursive: true })).sort();
     const quiet = await openDataDirectory(path, { create: false, readOnly: true });
@@ -217,7 +217,7 @@ describe('the lock of a data directory', () => {
     holder = undefined;
   });
 
-  /** Another process that locks the file as golog does and says whether it could. */
+  /** Starts another process that locks the file as golog does, and returns whether it could. */
   async function otherProcess(): Promise<string> {
     const script = `
       const fs = require('node:fs');
@@ -233,7 +233,7 @@ describe('the lock of a data directory', () => {
     return answer.toString();
   }
 
-  it('excludes a second opening in the same process, until closed', async () => {
+  it('excludes a second open in the same process, until closed', async () => {
     const first = await openDataDirectory(path, { create: true });
     expect(await problemOf(openDataDirectory(path, { create: true }))).toEqual({ kind: 'locked', pid: process.pid });
     await first.close();
@@ -241,7 +241,7 @@ describe('the lock of a data directory', () => {
     await (await openDataDirectory(path, { create: true })).close();
   });
 
-  it('keeps another process out', async () => {
+  it('excludes another process', async () => {
     const first = await openDataDirectory(path, { create: true });
     expect(await otherProcess()).toBe('refused');
     await first.close();
@@ -256,13 +256,13 @@ describe('the lock of a data directory', () => {
     await (await openDataDirectory(path, { create: true })).close();
   });
 
-  it('is free when only the file is left', async () => {
+  it('is free if only the file remains', async () => {
     await mkdir(path);
     await writeFile(join(path, 'LOCK'), '99999999\n');
     await (await openDataDirectory(path, { create: true })).close();
   });
 
-  it('is given back when opening fails', async () => {
+  it('is released when opening fails', async () => {
     await makeUsed();
     const identity = await readFile(join(path, 'node.id'));
     await writeFile(join(path, 'node.id'), 'broken');
@@ -284,7 +284,7 @@ describe('a data directory without permissions', () => {
     expect(problemOfCode(code, attempted)).toEqual(problem);
   });
 
-  // Permission bits do not bind root, as whom tests often run; the immutable flag does, where there is one.
+  // Permission bits do not apply to root, and tests often run as root; the immutable flag does, if it is supported.
   const immutableWorks = ((): boolean => {
     const probe = mkdtempSync(join(tmpdir(), 'golog-immutable-'));
     try {
@@ -300,7 +300,7 @@ describe('a data directory without permissions', () => {
   const itOnImmutable = immutableWorks ? it : it.skip;
   const whySkipped = immutableWorks ? '' : ' (skipped: chattr +i does not work here)';
 
-  itOnImmutable(`is named as such when it cannot be written to${whySkipped}`, async () => {
+  itOnImmutable(`is reported when it cannot be written to${whySkipped}`, async () => {
     await mkdir(path);
     execFileSync('chattr', ['+i', path]);
     try {
@@ -311,7 +311,7 @@ describe('a data directory without permissions', () => {
     }
   });
 
-  it('says which file an error of the system is about', () => {
+  it('names the file of a system error', () => {
     const cause = Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' });
     const error = new FileOperationError('sync', '/data/00.store', cause);
     expect(error).toMatchObject({

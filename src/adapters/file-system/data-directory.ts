@@ -20,11 +20,11 @@ import {
 } from './node-identity.js';
 
 export interface DataDirectoryOptions {
-  /** Makes the directory, its parents and a new identity if there is none; else a missing one is an error. */
+  /** If true, creates a missing directory with its parents and a new identity; otherwise a missing one is an error. */
   readonly create: boolean;
   /**
-   * For looking at it (verify, dump): changes nothing, takes no lock, and also opens the directory of a running node,
-   * whose tail may move meanwhile: see `holder`.
+   * Opens for inspection (verify, dump): changes nothing, takes no lock, and also works while a node runs. Then the end
+   * of the log may move; see `holder`.
    */
   readonly readOnly?: boolean;
 }
@@ -34,7 +34,7 @@ export interface FileDataDirectory extends DataDirectory {
   readonly path: string;
   readonly raft: NodeDirectory;
   readonly log: NodeDirectory;
-  /** Read-only opening: the node that had the directory open at that time, if one had. */
+  /** For read-only opens: the node that had the directory open at that time, if any. */
   readonly holder: { readonly pid: number | undefined } | undefined;
 }
 
@@ -42,7 +42,7 @@ const lockFileName = 'LOCK';
 const dataParts = ['raft', join('logs', 'default')] as const;
 
 /**
- * Opens a node's data directory, for this process alone unless `readOnly`:
+ * Opens a node's data directory, exclusively unless `readOnly`:
  *
  * ```
  * LOCK          locked by the process that has it open; holds its process id
@@ -51,7 +51,7 @@ const dataParts = ['raft', join('logs', 'default')] as const;
  * logs/default/ the segments
  * ```
  *
- * Rejects with `DataDirectoryError`, for the operator, or with the system's error (such as `EIO`).
+ * Rejects with `DataDirectoryError`, whose message is for the operator, or with the system's error (such as `EIO`).
  */
 export async function openDataDirectory(path: string, options: DataDirectoryOptions): Promise<FileDataDirectory> {
   const absolutePath = resolve(path);
@@ -66,7 +66,7 @@ export async function openDataDirectory(path: string, options: DataDirectoryOpti
   }
 }
 
-/** The system's code of an error or of what caused it. */
+/** Returns the system's code of an error or of its causes. */
 function systemCode(error: unknown): string | undefined {
   return errorCode(error) ?? (error instanceof Error ? errorCode(error.cause) : undefined);
 }
@@ -89,8 +89,8 @@ async function ensureDirectory(path: string, create: boolean): Promise<void> {
 }
 
 /**
- * Makes the directory and the missing ones above it, each durable before the next. (`mkdir` with `recursive` syncs
- * none, and on Node 20 turns for ever below /proc, which exists and answers ENOENT.)
+ * Creates the directory and its missing parents, each durable before the next. (`mkdir` with `recursive` syncs none,
+ * and on Node 20 loops forever below /proc, which exists and answers ENOENT.)
  */
 async function makeDurably(path: string): Promise<void> {
   const ancestor = await existingAncestor(path);
@@ -101,7 +101,7 @@ async function makeDurably(path: string): Promise<void> {
     try {
       await mkdir(child, { mode: 0o700 });
     } catch (error) {
-      // Made meanwhile by another node whose directory has the same parent, and perhaps not durable yet.
+      // Another node with the same parent created it meanwhile, and it may not be durable yet.
       if (errorCode(error) !== 'EEXIST') throw error;
     }
     await syncDirectory(parent);
@@ -109,7 +109,7 @@ async function makeDurably(path: string): Promise<void> {
   }
 }
 
-/** The nearest path above that exists. */
+/** Returns the nearest parent that exists. */
 async function existingAncestor(path: string): Promise<string> {
   const parent = dirname(path);
   if (parent === path) return path;
@@ -131,7 +131,7 @@ async function openToWrite(path: string, create: boolean): Promise<FileDataDirec
     await refuseWrongState(path, found);
     if (!found && !create) throw new DataDirectoryError(path, { kind: 'missing' });
     let identity = found ?? newIdentity();
-    // The identity comes before the data, so that data without an identity is always of unknown origin.
+    // The identity is written before the data, so that data without an identity always has an unknown origin.
     if (!found) await writeIdentity(root, identity);
     const parts = await openParts(root);
     await noteData(root, identity);
@@ -176,7 +176,7 @@ async function openToRead(path: string): Promise<FileDataDirectory> {
       close: async () => {},
     };
   } catch (error) {
-    // An identity whose first start was cut off before there was anything to read.
+    // The first start was interrupted before there was anything to read.
     if (error instanceof FileNotFoundError) throw new DataDirectoryError(path, { kind: 'missing' }, { cause: error });
     throw error;
   }
@@ -210,7 +210,7 @@ async function findIdentity(root: NodeDirectory): Promise<NodeIdentity | undefin
   }
 }
 
-/** An identity without its data, or data without an identity, is nobody's to go on with. */
+/** Throws if there is an identity without its data, or data without an identity. */
 async function refuseWrongState(path: string, identity: NodeIdentity | undefined): Promise<void> {
   const full = await partsWithData(path);
   if (!identity && full.length > 0) throw new DataDirectoryError(path, { kind: 'unknown origin', found: full });
@@ -220,9 +220,9 @@ async function refuseWrongState(path: string, identity: NodeIdentity | undefined
 }
 
 /**
- * Once all parts hold data the identity says so for good. Until then (the first start, up to a clean end or the next
- * start) an empty part means that this start was interrupted; it is finished by the next one. On a full disk the note
- * waits for a later start: what is there still holds.
+ * Marks the identity once all parts hold data. Until then (during the first start, up to a clean shutdown or the next
+ * start) an empty part means that the first start was interrupted, and the next start completes it. If the disk is
+ * full, a later start sets the mark; the existing state stays valid.
  */
 async function noteData(root: NodeDirectory, identity: NodeIdentity): Promise<void> {
   if (identity.hasData || (await partsWithData(root.path)).length < dataParts.length) return;

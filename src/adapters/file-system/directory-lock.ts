@@ -5,7 +5,7 @@ import { tryLock } from 'fs-native-extensions';
 import { isNoSpaceError } from '../../domain/log/directory.js';
 import { errorCode } from './errors.js';
 
-/** A look at the lock by `isLocked` holds it for a moment: one refusal is not the last word. */
+/** `isLocked` holds the lock for a moment, so one failed attempt is not final. */
 const attemptsMax = 3;
 const attemptGapMs = 50;
 const pidBytesMax = 32;
@@ -15,9 +15,9 @@ export type LockResult =
   | { readonly kind: 'taken'; readonly pid: number | undefined };
 
 /**
- * Locks a file by its open description: one holder among all processes and within this one. The kernel drops the lock
- * with the descriptor, so also when the holder is killed; a file that is there says nothing. The holder's process id
- * is written into the file, for people.
+ * Locks a file by its open file description: one holder among all processes and within this one. The kernel releases
+ * the lock with the descriptor, even if the holder is killed; the existence of the file means nothing. Writes the
+ * holder's process id into the file, for people.
  */
 export async function acquireLock(path: string): Promise<LockResult> {
   const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
@@ -35,11 +35,14 @@ export async function acquireLock(path: string): Promise<LockResult> {
     await handle.close();
     throw error;
   }
-  // The file stays: to remove it would let two processes hold locks on two files of one name.
+  // The file must remain: removing it would let two processes hold locks on two files with one name.
   return { kind: 'held', release: () => handle.close() };
 }
 
-/** Over what is there, and then cut: a full disk has space for that, and where it has none the note is left out. */
+/**
+ * Overwrites the old id, then truncates, which needs no new space on a full disk. If there is no space for a new file,
+ * no id is written.
+ */
 async function notePid(handle: FileHandle): Promise<void> {
   const text = `${process.pid}\n`;
   try {
@@ -52,7 +55,7 @@ async function notePid(handle: FileHandle): Promise<void> {
   await handle.truncate(text.length);
 }
 
-/** The process that holds the lock now, if one does; changes nothing. */
+/** Returns the process that holds the lock now, if any; changes nothing. */
 export async function lockHolder(path: string): Promise<{ readonly pid: number | undefined } | undefined> {
   let handle: FileHandle;
   try {

@@ -1,4 +1,7 @@
-/** An operation on a file or directory failed. `code` is the system's (`EIO`, `ENOSPC`, …); `cause` the original. */
+/**
+ * An operation on a file or directory failed. `code` is the system's (`EIO`, `ENOSPC`, …); `cause` is the original
+ * error.
+ */
 export class FileOperationError extends Error {
   override readonly name = 'FileOperationError';
   readonly code: string;
@@ -12,7 +15,7 @@ export class FileOperationError extends Error {
   }
 }
 
-/** The system's name of an error, if it is one of the system's. */
+/** Returns the system's error code, if the error has one. */
 export function errorCode(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;

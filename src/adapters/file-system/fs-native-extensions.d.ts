@@ -1,5 +1,5 @@
-/** The part of `fs-native-extensions` that is used here; the package has no types of its own. */
+/** The part of `fs-native-extensions` that golog uses; the package ships no types. */
 declare module 'fs-native-extensions' {
-  /** An open-file-description lock on the whole file; false when another descriptor holds one. */
+  /** Takes an open-file-description lock on the whole file; returns false if another descriptor holds one. */
   export function tryLock(fd: number, options?: { shared?: boolean }): boolean;
 }

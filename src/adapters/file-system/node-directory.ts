@@ -13,24 +13,29 @@ import { NodeFile } from './node-file.js';
 
 const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants;
 
-/** Only the owner may read the log: it may hold what nobody else should see. */
+/** Only the owner may read the log, which may hold secrets. */
 const fileMode = 0o600;
 const directoryMode = 0o700;
 
 export interface NodeDirectoryOptions {
-  /** Whatever would change the directory or a file in it rejects with `ReadOnlyDirectoryError`. */
+  /** If true, every operation that would change the directory or a file in it rejects with `ReadOnlyDirectoryError`. */
   readonly readOnly?: boolean;
 }
 
-/** A directory of the operating system. New files and subdirectories belong to their owner alone (0600, 0700). */
+/**
+ * A directory of the operating system. New files and subdirectories are accessible by their owner only (0600, 0700).
+ */
 export class NodeDirectory implements Directory {
   private constructor(
-    /** As given to `open`, for messages. */
+    /** The path given to `open`, for messages. */
     readonly path: string,
     private readonly readOnly: boolean,
   ) {}
 
-  /** An existing directory. Rejects with `FileOperationError`: `ENOENT` when it is missing, `ENOTDIR` when a file. */
+  /**
+   * Opens an existing directory. Rejects with `FileOperationError`: `ENOENT` if it is missing, `ENOTDIR` if it is a
+   * file.
+   */
   static async open(path: string, options: NodeDirectoryOptions = {}): Promise<NodeDirectory> {
     try {
       await readdirOne(path);
@@ -123,7 +128,8 @@ export class NodeDirectory implements Directory {
     } catch (error) {
       const code = errorCode(error);
       if (name !== undefined) {
-        // A subdirectory is no file, so one of that name counts as no file, except where a file was to be made.
+        // A subdirectory is not a file, so a subdirectory of that name counts as a missing file, except when creating a
+        // file.
         if (code === 'ENOENT' || code === 'EISDIR') throw new FileNotFoundError(name, { cause: error });
         if (code === 'EEXIST') throw new FileExistsError(name, { cause: error });
       }
@@ -133,7 +139,7 @@ export class NodeDirectory implements Directory {
   }
 }
 
-/** Makes the entries of a directory durable. */
+/** Makes a directory's entries durable. */
 export async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, O_RDONLY);
   try {

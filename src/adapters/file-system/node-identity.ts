@@ -1,13 +1,13 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { FileExistsError, FileNotFoundError, type Directory } from '../../domain/log/directory.js';
 
-/** The contents of `node.id`: whose data the directory holds. */
+/** The contents of `node.id`: the owner of the directory's data. */
 export interface NodeIdentity {
   /** UUID of this node's disk. */
   readonly nodeId: string;
-  /** UUID of the log; the same on every node that keeps it. */
+  /** UUID of the log; the same on every node that stores it. */
   readonly logId: string;
-  /** True once the directory has been seen with data in it: from then on an emptied one is refused. */
+  /** True once the directory has contained data: from then on an empty one is rejected. */
   readonly hasData: boolean;
 }
 
@@ -43,7 +43,7 @@ export async function readIdentity(directory: Directory): Promise<IdentityFile> 
   return parseIdentity(Buffer.from(bytes).toString('utf8'));
 }
 
-/** Whole or not at all, and durable when it resolves. */
+/** Replaces the file atomically; durable when it resolves. */
 export async function writeIdentity(directory: Directory, identity: NodeIdentity): Promise<void> {
   const bytes = new TextEncoder().encode(formatIdentity(identity));
   const file = await directory.create(temporaryName).catch(async (error: unknown) => {
@@ -84,22 +84,22 @@ export function parseIdentity(text: string): IdentityFile {
   if (typeof logId !== 'string' || !uuidPattern.test(logId)) return corrupt('"logId" is missing or not a UUID');
   if (typeof hasData !== 'boolean') return corrupt('"hasData" is missing or not true or false');
   const identity: NodeIdentity = { nodeId, logId, hasData };
-  if (stored !== checksum(identity)) return corrupt('"checksum" does not fit the other fields');
+  if (stored !== checksum(identity)) return corrupt('"checksum" does not match the other fields');
   return { kind: 'found', identity };
 }
 
-/** A flipped bit in a UUID would make it another valid one. */
+/** Detects a flipped bit in a UUID, which would make another valid UUID. */
 function checksum({ nodeId, logId, hasData }: NodeIdentity): string {
   return createHash('sha256').update([identityFormat, nodeId, logId, hasData].join('\n')).digest('hex').slice(0, 16);
 }
 
-/** The UUID of 16 bytes. */
+/** Returns the UUID of 16 bytes. */
 export function uuidOfBytes(bytes: Uint8Array): string {
   const hex = Buffer.from(bytes).toString('hex');
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
-/** The 16 bytes of a UUID. */
+/** Returns the 16 bytes of a UUID. */
 export function uuidBytes(uuid: string): Uint8Array {
   return new Uint8Array(Buffer.from(uuid.replaceAll('-', ''), 'hex'));
 }

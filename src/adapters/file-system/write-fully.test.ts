@@ -1,15 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import { writeFully, type WriteSome } from './write-fully.js';
 
-/** A file that takes at most `bytesMax(call)` bytes of each write. */
+/** A file that accepts at most `bytesMax(call)` bytes per write. */
 function reluctantFile(bytesMax: (call: number) => number): { bytes: number[]; calls: number[]; write: WriteSome } {
   const bytes: number[] = [];
   const calls: number[] = [];
   const write: WriteSome = async (chunks, position) => {
-    const taken = chunks.flatMap((chunk) => [...chunk]).slice(0, bytesMax(calls.length));
+    const accepted = chunks.flatMap((chunk) => [...chunk]).slice(0, bytesMax(calls.length));
     calls.push(chunks.length);
-    bytes.splice(position, taken.length, ...taken);
-    return taken.length;
+    bytes.splice(position, accepted.length, ...accepted);
+    return accepted.length;
   };
   return { bytes, calls, write };
 }
@@ -17,14 +17,14 @@ function reluctantFile(bytesMax: (call: number) => number): { bytes: number[]; c
 const chunks = [[1, 2, 3], [], [4], [5, 6, 7, 8], [], [9]].map((values) => Uint8Array.from(values));
 
 describe('writeFully', () => {
-  it.each([1, 2, 3, 4, 5, 6, 7, 8, 9])('goes on after writes of %i bytes', async (bytesMax) => {
+  it.each([1, 2, 3, 4, 5, 6, 7, 8, 9])('continues after writes of %i bytes', async (bytesMax) => {
     const file = reluctantFile(() => bytesMax);
     await writeFully(file.write, 0, chunks);
     expect(file.bytes).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
     expect(file.calls.length).toBe(Math.ceil(9 / bytesMax));
   });
 
-  it('goes on from any two cuts', async () => {
+  it('continues after any two short writes', async () => {
     for (let first = 1; first < 9; first++)
       for (let second = 1; second < 9; second++) {
         const file = reluctantFile((call) => [first, second][call] ?? 100);
@@ -33,7 +33,7 @@ describe('writeFully', () => {
       }
   });
 
-  it('gives the system no more than 1,024 chunks at a time', async () => {
+  it('passes at most 1,024 chunks per call', async () => {
     const file = reluctantFile((call) => (call === 0 ? 1_000 : 10_000));
     const many = Array.from({ length: 5_000 }, (_, i) => Uint8Array.of(i & 0xff));
     await writeFully(file.write, 0, many);
@@ -41,14 +41,14 @@ describe('writeFully', () => {
     expect(Math.max(...file.calls)).toBe(1_024);
   });
 
-  it('makes no call for nothing', async () => {
+  it('makes no call if there is nothing to write', async () => {
     const file = reluctantFile(() => 100);
     await writeFully(file.write, 5, []);
     await writeFully(file.write, 5, [new Uint8Array(0), new Uint8Array(0)]);
     expect(file.calls).toEqual([]);
   });
 
-  it('does not turn for ever when nothing is taken', async () => {
+  it('does not loop forever if nothing is written', async () => {
     const file = reluctantFile((call) => (call === 0 ? 2 : 0));
     await expect(writeFully(file.write, 0, chunks)).rejects.toThrow('reported 0 written');
   });

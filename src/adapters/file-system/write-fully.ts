@@ -1,12 +1,12 @@
-/** One `pwritev`: writes some of the chunks at the position and says how many bytes. */
+/** One `pwritev`: writes some of the chunks at the position and resolves with the number of bytes written. */
 export type WriteSome = (chunks: readonly Uint8Array[], position: number) => Promise<number>;
 
-/** Linux takes no more in one call; a longer list is cut. */
+/** The most chunks that Linux accepts per call; longer lists are split. */
 const chunksPerWriteMax = 1024;
 
 /**
- * Writes all chunks back to back from `position`, going on after short writes. Rejects with the first error; what came
- * before it has been written.
+ * Writes all chunks back to back from `position`, continuing after short writes. Rejects with the first error; the
+ * bytes of earlier calls have been written.
  */
 export async function writeFully(writeSome: WriteSome, position: number, chunks: readonly Uint8Array[]): Promise<void> {
   let at = position;
@@ -24,7 +24,7 @@ export async function writeFully(writeSome: WriteSome, position: number, chunks:
   }
 }
 
-/** Where `written` bytes further leads to: the chunk to go on with, and what is left of it if it was cut. */
+/** Skips `written` bytes: returns the next chunk and, if it was partly written, its remainder. */
 function skip(
   chunks: readonly Uint8Array[],
   from: number,

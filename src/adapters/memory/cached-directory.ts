@@ -8,7 +8,7 @@ type NameChange =
   | { readonly kind: 'rename'; readonly from: string; readonly to: string }
   | { readonly kind: 'remove'; readonly name: string };
 
-/** A directory's entries under a write cache: what programs see, what the disk holds, and the changes in between. */
+/** A directory's entries in a write cache: what programs see, what the disk holds, and the changes in between. */
 export class CachedDirectory {
   #cached = new Map<string, Entry>();
   #durable = new Map<string, Entry>();
@@ -18,7 +18,7 @@ export class CachedDirectory {
     return this.#cached;
   }
 
-  /** Bytes in all files below. */
+  /** Bytes in all files of this directory and its subdirectories. */
   get bytes(): number {
     let sum = 0;
     for (const entry of this.#cached.values()) sum += entry instanceof CachedFile ? entry.length : entry.bytes;
@@ -42,14 +42,14 @@ export class CachedDirectory {
     this.#unsynced = [];
   }
 
-  /** A failed sync: the changes are seen, and never become durable. */
+  /** Simulates a failed sync: readers still see the changes, but they never become durable. */
   dropUnsynced(): void {
     this.#unsynced = [];
   }
 
   /**
-   * The directory as the next start finds it: the changes that were not synced survive as far as some point in their
-   * order (never a later one without an earlier one: the journal is in order), and in each directory by itself.
+   * Returns the directory as the next start finds it. Of the changes that were not synced, a prefix survives in each
+   * directory independently, because the journal is in order.
    */
   afterCrash(keep: Keep, random: Random): CachedDirectory {
     const known = new Map<Entry, Entry>();

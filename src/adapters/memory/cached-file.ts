@@ -1,7 +1,7 @@
 import { GrowableBytes } from './growable-bytes.js';
 import { randomInteger, type Random } from './seeded-random.js';
 
-/** What a crash leaves of what was not synced: nothing, some of it, or (the process died, the machine did not) all. */
+/** How much unsynced data survives a crash: none, some of it, or all (the process died but the machine did not). */
 export type Keep = 'none' | 'random' | 'all';
 
 interface WriteOperation {
@@ -15,12 +15,12 @@ interface TruncateOperation {
 }
 type Operation = WriteOperation | TruncateOperation;
 
-/** A disk writes whole sectors; the kernel writes whole pages. A crash tears at one or the other. */
+/** A disk writes whole sectors and the kernel writes whole pages; a crash tears at either size. */
 const sectorSizes = [512, 4096] as const;
 
-/** A file under a write cache: what readers see, what the disk holds, and the operations that lie between. */
+/** A file in a write cache: what readers see, what the disk holds, and the operations in between. */
 export class CachedFile {
-  /** What readers see. */
+  /** The bytes that readers see. */
   #cached = new GrowableBytes();
   #durable = new GrowableBytes();
   #unsynced: Operation[] = [];
@@ -33,7 +33,7 @@ export class CachedFile {
     return this.#cached.read(position, length);
   }
 
-  /** The bytes are kept: the caller hands them over. */
+  /** Retains the bytes; the caller must not change them afterwards. */
   write(position: number, bytes: Uint8Array): void {
     if (bytes.length > 0) this.#do({ kind: 'write', position, bytes });
   }
@@ -48,8 +48,8 @@ export class CachedFile {
   }
 
   /**
-   * What a failed sync does on ext4: the pages count as clean although they were not written. Readers go on seeing
-   * them, the next sync succeeds, and a crash shows that they are gone.
+   * Simulates a failed sync on ext4: the pages count as clean although they were not written. Readers still see them,
+   * the next sync succeeds, and a crash loses them.
    */
   dropUnsynced(): void {
     this.#unsynced = [];
@@ -63,7 +63,7 @@ export class CachedFile {
     }
   }
 
-  /** The file as the next start finds it. */
+  /** Returns the file as the next start finds it. */
   afterCrash(keep: Keep, random: Random): CachedFile {
     const found = new CachedFile();
     if (keep === 'all') {
@@ -89,11 +89,11 @@ function apply(bytes: GrowableBytes, operation: Operation): void {
 }
 
 /**
- * One thing that a disk may hold after a crash. Lengths are metadata and survive in order, as far as some operation;
- * a write caught in the middle may have grown the file by any number of sectors. Each sector, by itself, has seen any
- * number of the writes to it, in their order. So data may be there without the length, the length without the data
- * (zeros), and a later write without an earlier one. Only what was cut off never comes back once the cut is there,
- * and what was written after a cut that is not there is not there either, as with any journaling file system.
+ * Returns one possible state of the disk after a crash. Lengths are metadata and survive in order up to some operation;
+ * a write in progress may have grown the file by any number of sectors. Each sector independently has received any
+ * number of the writes to it, in order. So data may exist without its length, a length without its data (zeros), and a
+ * later write without an earlier one. As in any journaling file system, truncated data never returns once the
+ * truncation is durable, and data written after a lost truncation is lost too.
  */
 function survivors(durable: GrowableBytes, operations: readonly Operation[], random: Random): GrowableBytes {
   const sectorBytes = sectorSizes[randomInteger(random, 0, 1)] ?? 512;
@@ -114,20 +114,20 @@ function survivors(durable: GrowableBytes, operations: readonly Operation[], ran
 function survivingLength(
   durableLength: number,
   operations: readonly Operation[],
-  stored: number,
+  lengthsKept: number,
   sectorBytes: number,
   random: Random,
 ): number {
   const after = (length: number, operation: Operation): number =>
     operation.kind === 'truncate' ? operation.length : Math.max(length, operation.position + operation.bytes.length);
-  const length = operations.slice(0, stored).reduce(after, durableLength);
-  const next = operations[stored];
+  const length = operations.slice(0, lengthsKept).reduce(after, durableLength);
+  const next = operations[lengthsKept];
   if (next?.kind !== 'write') return length;
   const sectors = Math.floor((after(length, next) - length) / sectorBytes);
   return sectors > 0 ? length + randomInteger(random, 0, sectors) * sectorBytes : length;
 }
 
-/** For each sector that may have changed, in order, the indexes of the operations that touch it. */
+/** Returns, for each sector that may have changed, the indexes of the operations that touch it, in order. */
 function operationsBySector(
   durableLength: number,
   operations: readonly Operation[],
@@ -150,7 +150,7 @@ function operationsBySector(
   return new Map([...touching].sort(([a], [b]) => a - b));
 }
 
-/** How many of a sector's operations it must and may have seen, given the cuts that survived with the length. */
+/** Returns the range of how many of a sector's operations it may have received, given the truncations that survived. */
 function cutBounds(
   operations: readonly Operation[],
   indexes: readonly number[],

@@ -14,7 +14,7 @@ async function contents(directory: Directory, name = 'file'): Promise<number[]> 
   return [...(await file.read(0, await file.size()))];
 }
 
-/** A file of 8 KiB of ones that a crash cannot touch. */
+/** Creates a durable file of 8 KiB of ones. */
 async function durableFile(directory: FaultyDirectory): Promise<File> {
   const file = await directory.create('file');
   await file.write(0, [filled(8192, 1)]);
@@ -23,7 +23,7 @@ async function durableFile(directory: FaultyDirectory): Promise<File> {
   return file;
 }
 
-/** Everything that may be found after a crash, as one string each. */
+/** Returns every possible state after a crash, each as one string. */
 async function outcomes(prepare: (directory: FaultyDirectory) => Promise<void>): Promise<Set<string>> {
   const directory = FaultyDirectory.create();
   await prepare(directory);
@@ -36,7 +36,7 @@ async function outcomes(prepare: (directory: FaultyDirectory) => Promise<void>):
   return found;
 }
 
-/** Runs of equal bytes: `1×512 2×512`. */
+/** Returns runs of equal bytes: `1×512 2×512`. */
 async function summary(directory: Directory, name: string): Promise<string> {
   const runs: { value: number; length: number }[] = [];
   for (const value of await contents(directory, name)) {
@@ -47,8 +47,8 @@ async function summary(directory: Directory, name: string): Promise<string> {
   return runs.map(({ value, length }) => `${value}×${length}`).join(',');
 }
 
-describe('FaultyDirectory: what a crash takes', () => {
-  it('is what was written since the sync, its length included', async () => {
+describe('FaultyDirectory: a crash loses', () => {
+  it('bytes written since the sync, including the length', async () => {
     const directory = FaultyDirectory.create();
     const file = await durableFile(directory);
     await file.write(100, [text('lost')]);
@@ -57,7 +57,7 @@ describe('FaultyDirectory: what a crash takes', () => {
     expect(await summary(found, 'file')).toBe('1×8192');
   });
 
-  it('is a name that was not synced, though its contents were', async () => {
+  it('an unsynced name, even if its contents were synced', async () => {
     const directory = FaultyDirectory.create();
     const file = await directory.create('file');
     await file.write(0, [text('synced')]);
@@ -65,7 +65,7 @@ describe('FaultyDirectory: what a crash takes', () => {
     expect(await directory.afterCrash({ keep: 'none' }).list()).toEqual([]);
   });
 
-  it('is the contents of a file whose name alone was synced', async () => {
+  it('the contents of a file of which only the name was synced', async () => {
     const directory = FaultyDirectory.create();
     const file = await directory.create('file.tmp');
     await file.write(0, [text('never synced')]);
@@ -74,7 +74,7 @@ describe('FaultyDirectory: what a crash takes', () => {
     expect(await contents(directory.afterCrash({ keep: 'none' }))).toEqual([]);
   });
 
-  it('is a removal, a rename and a truncation without their syncs', async () => {
+  it('an unsynced removal, rename and truncation', async () => {
     const directory = FaultyDirectory.create();
     const file = await durableFile(directory);
     await file.truncate(10);
@@ -85,7 +85,7 @@ describe('FaultyDirectory: what a crash takes', () => {
     expect(await summary(found, 'file')).toBe('1×8192');
   });
 
-  it('is nothing when only the process died; a crash of the machine after that takes it', async () => {
+  it('nothing if only the process died; a later crash of the machine loses it', async () => {
     const directory = FaultyDirectory.create();
     const file = await durableFile(directory);
     await file.write(0, [text('cached')]);
@@ -101,7 +101,7 @@ describe('FaultyDirectory: what a crash takes', () => {
     expect((await contents(synced.afterCrash({ keep: 'none' }), 'renamed')).slice(0, 6)).toEqual([...text('cached')]);
   });
 
-  it('does not reach the directory that came out of an earlier crash', async () => {
+  it('nothing in a directory returned by an earlier crash', async () => {
     const directory = FaultyDirectory.create();
     await durableFile(directory);
     const first = directory.afterCrash({ keep: 'none' });
@@ -112,7 +112,7 @@ describe('FaultyDirectory: what a crash takes', () => {
     expect(await summary(second, 'file')).toBe('1×8192');
   });
 
-  it('works in subdirectories, each with names of its own', async () => {
+  it('the same in subdirectories, each with its own names', async () => {
     const directory = FaultyDirectory.create();
     const below = await (await directory.subdirectory('a')).subdirectory('b');
     await (await below.create('synced')).close();
@@ -123,8 +123,8 @@ describe('FaultyDirectory: what a crash takes', () => {
   });
 });
 
-describe('FaultyDirectory: what a crash may leave', () => {
-  it('is any set of sectors of a write, in either size', async () => {
+describe('FaultyDirectory: a crash may leave', () => {
+  it('any set of sectors of a write, in either size', async () => {
     const found = await outcomes(async (directory) => {
       const file = await durableFile(directory);
       await file.write(0, [filled(8192, 2)]);
@@ -137,7 +137,7 @@ describe('FaultyDirectory: what a crash may leave', () => {
     for (const outcome of found) for (const run of outcome.matchAll(/×(\d+)/g)) expect(Number(run[1]) % 512).toBe(0);
   });
 
-  it('is a later write without an earlier one', async () => {
+  it('a later write without an earlier one', async () => {
     const found = await outcomes(async (directory) => {
       const file = await durableFile(directory);
       await file.write(0, [filled(512, 2)]);
@@ -147,7 +147,7 @@ describe('FaultyDirectory: what a crash may leave', () => {
     expect(found).toContain('file=2×512,1×7680');
   });
 
-  it('is an earlier state of a sector written twice, never a mix of both', async () => {
+  it('an earlier state of a sector that was written twice, never a mix', async () => {
     const found = await outcomes(async (directory) => {
       const file = await durableFile(directory);
       await file.write(0, [filled(300, 2)]);
@@ -156,7 +156,7 @@ describe('FaultyDirectory: what a crash may leave', () => {
     expect(found).toEqual(new Set(['file=1×8192', 'file=2×300,1×7892', 'file=2×100,3×300,1×7792']));
   });
 
-  it('is a length without its data, and data without its length', async () => {
+  it('a length without its data, and data without its length', async () => {
     const found = await outcomes(async (directory) => {
       const file = await durableFile(directory);
       await file.write(8192, [filled(4096, 2)]);
@@ -167,7 +167,7 @@ describe('FaultyDirectory: what a crash may leave', () => {
     expect(found).toContain('file=1×8192,2×512');
   });
 
-  it('is a truncation or none, and never what was cut off inside what came after', async () => {
+  it('a truncation or none, and never truncated bytes inside later data', async () => {
     const found = await outcomes(async (directory) => {
       const file = await durableFile(directory);
       await file.truncate(1000);
@@ -180,7 +180,7 @@ describe('FaultyDirectory: what a crash may leave', () => {
       if (outcome !== 'file=1×8192') expect(outcome).toMatch(/^file=1×1000(,|$)(?!.*1×.*1×)/);
   });
 
-  it('is the changes of names up to some point in their order', async () => {
+  it('a prefix of the name changes', async () => {
     const found = await outcomes(async (directory) => {
       const file = await directory.create('a.tmp');
       await file.sync();
@@ -191,7 +191,7 @@ describe('FaultyDirectory: what a crash may leave', () => {
     expect(found).toEqual(new Set(['', 'a.tmp=', 'a=', 'b=']));
   });
 
-  it('is the same for the same seed', async () => {
+  it('the same state for the same seed', async () => {
     const prepare = async (): Promise<FaultyDirectory> => {
       const directory = FaultyDirectory.create();
       const file = await directory.create('file');
@@ -207,7 +207,7 @@ describe('FaultyDirectory: what a crash may leave', () => {
     }
   });
 
-  it('never loses what was synced, whatever the workload', async () => {
+  it('all synced data, for any workload', async () => {
     for (const seed of seeds) {
       const random = seededRandom(seed);
       const directory = FaultyDirectory.create();
@@ -245,7 +245,7 @@ describe('FaultyDirectory: the crash itself', () => {
     await file.close();
   }
 
-  it('comes at any operation that changes something, and they are counted', async () => {
+  it('can happen at any operation that changes something, each of which is counted', async () => {
     const counting = FaultyDirectory.create();
     await workload(counting);
     expect(counting.operations).toBe(9);
@@ -298,7 +298,7 @@ describe('FaultyDirectory: the crash itself', () => {
     ['none', ['']],
     ['all', ['abc']],
     ['random', ['', 'abc']],
-  ])('leaves of the write that it hits, keeping %s', async (keep, expected) => {
+  ])('tears the write that it interrupts, keeping %s', async (keep, expected) => {
     const found = new Set<string>();
     for (const seed of seeds) {
       const directory = FaultyDirectory.create({ crashAtOperation: 3 });
@@ -312,7 +312,7 @@ describe('FaultyDirectory: the crash itself', () => {
     expect([...found].sort()).toEqual(expected);
   });
 
-  it('can come again, by the plan of the next life', async () => {
+  it('can happen again, by the plan of the next disk', async () => {
     const directory = FaultyDirectory.create();
     await durableFile(directory);
     const next = directory.afterCrash({ keep: 'none', plan: { crashAtOperation: 1 } });
@@ -322,7 +322,7 @@ describe('FaultyDirectory: the crash itself', () => {
 });
 
 describe('FaultyDirectory: errors', () => {
-  it('come at the nth operation of a kind, as often as asked, on the file named', async () => {
+  it('happen at the nth operation of a kind, as often as planned, on the named file', async () => {
     const directory = FaultyDirectory.create({ faults: [{ operation: 'sync', nth: 2, times: 2, fileName: 'file' }] });
     const file = await directory.create('file');
     const other = await directory.create('other');
@@ -362,7 +362,7 @@ describe('FaultyDirectory: errors', () => {
     },
   );
 
-  it('of a sync drop the data, though readers see it and the next sync succeeds', async () => {
+  it('of a sync drop the data, although readers see it and the next sync succeeds', async () => {
     const directory = FaultyDirectory.create();
     const file = await durableFile(directory);
     await file.write(0, [filled(512, 2)]);
@@ -395,7 +395,7 @@ describe('FaultyDirectory: errors', () => {
     expect([...lengths].sort()).toEqual([0, 1, 2, 3]);
   });
 
-  it('of space come where it ends, and go when it returns', async () => {
+  it('of space happen when it runs out, and stop when it returns', async () => {
     const directory = FaultyDirectory.create({ freeBytes: 10 });
     const file = await directory.create('file');
     await file.write(0, [filled(6, 1)]);

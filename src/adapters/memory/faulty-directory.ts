@@ -14,18 +14,18 @@ import { randomInteger, seededRandom, type Random } from './seeded-random.js';
 
 export interface AfterCrashOptions {
   readonly keep: Keep;
-  /** Chooses what survives under `keep: 'random'`, and what the next faults do. */
+  /** Seeds the choice of what survives under `keep: 'random'`, and the effects of the next faults. */
   readonly seed?: number;
-  /** The next life's own plan; without one nothing goes wrong any more. */
+  /** The fault plan of the new disk (default: no faults). */
   readonly plan?: FaultPlan;
 }
 
 /**
- * A directory on a simulated disk with a write cache: what was not synced, a crash drops or tears; what was not
- * directory-synced, a crash undoes. To try every crash, run the workload once, read `operations`, and run it again
- * for each `crashAtOperation` up to there; then reopen on `afterCrash(…)`.
+ * A directory on a simulated disk with a write cache: a crash drops or tears data that was not synced and undoes
+ * changes that were not directory-synced. To try every crash, run the workload once, read `operations`, and run it
+ * again for each `crashAtOperation` up to that number; then reopen on `afterCrash(…)`.
  *
- * Subdirectories are on the same disk: counts, crashes and faults are the whole disk's, whichever directory is asked.
+ * Subdirectories are on the same disk: counts, crashes and faults apply to the whole disk.
  */
 export class FaultyDirectory implements Directory {
   private constructor(
@@ -34,28 +34,31 @@ export class FaultyDirectory implements Directory {
     private readonly name: string,
   ) {}
 
-  /** An empty disk. `random` decides how much of a write that fails is written all the same. */
+  /** Creates an empty disk. `random` decides how much of a failed write is written anyway. */
   static create(plan: FaultPlan = {}, random: Random = seededRandom(1)): FaultyDirectory {
     const root = new CachedDirectory();
     return new FaultyDirectory(new FaultyDisk(root, plan, random), root, '/');
   }
 
-  /** Operations so far that changed something: create, write, sync, truncate, rename, remove, directory sync. */
+  /**
+   * The number of operations so far that changed something: create, write, sync, truncate, rename, remove, directory
+   * sync.
+   */
   get operations(): number {
     return this.disk.operations;
   }
 
-  /** The last of them in words, for a test's message. */
+  /** A description of the last of them, for test messages. */
   get lastOperation(): string {
     return this.disk.lastOperation;
   }
 
-  /** Cuts the power now: from here on everything rejects with `CrashedError`. */
+  /** Cuts the power: from now on everything rejects with `CrashedError`. */
   crash(): void {
     this.disk.crash();
   }
 
-  /** The root directory as the next start finds it, on a disk of its own. Cuts the power if it is still on. */
+  /** Returns the root directory as the next start finds it, on a new disk. Cuts the power if it is still on. */
   afterCrash({ keep, seed = 1, plan = {} }: AfterCrashOptions): FaultyDirectory {
     this.crash();
     const random = seededRandom(seed);

@@ -1,32 +1,32 @@
 import type { CachedDirectory } from './cached-directory.js';
 import type { Random } from './seeded-random.js';
 
-/** The operations that change something: they are counted, and a crash can be set at each. */
+/** The operations that change something: each is counted, and a crash can be set at each. */
 const changes = ['create', 'write', 'sync', 'truncate', 'rename', 'remove', 'directory-sync'] as const;
 export type DiskOperation = (typeof changes)[number] | 'open' | 'read' | 'close';
 
-/** An error to come, by the order of the operations of its kind from the time it is set. */
+/** A planned error, counted over operations of its kind from the time it is set. */
 export interface Fault {
   readonly operation: DiskOperation;
-  /** Which one fails, from 1 (default: the next). */
+  /** The operation that fails, from 1 (default: the next). */
   readonly nth?: number;
-  /** How many fail from there on (default 1; `Infinity` for a disk that is gone). */
+  /** How many operations fail from that one on (default 1; `Infinity` for a dead disk). */
   readonly times?: number;
   /** Default `EIO`. */
   readonly code?: string;
-  /** Only operations on the file of this name count and fail. */
+  /** If set, only operations on the file of this name count and fail. */
   readonly fileName?: string;
 }
 
 export interface FaultPlan {
-  /** Power is lost in the middle of this counted operation, from 1: see `FaultyDirectory.operations`. */
+  /** The number, from 1, of the operation during which power is lost: see `FaultyDirectory.operations`. */
   readonly crashAtOperation?: number;
   readonly faults?: readonly Fault[];
-  /** Space for file contents; a write beyond it writes what fits and fails with `ENOSPC`. Default: no end. */
+  /** Space for file contents; a write that exceeds it writes what fits and fails with `ENOSPC`. Default: unlimited. */
   readonly freeBytes?: number;
 }
 
-/** The machine is off: nothing works any more. Go on with `afterCrash`. */
+/** The machine is off and nothing works any more. Continue with `afterCrash`. */
 export class CrashedError extends Error {
   override readonly name = 'CrashedError';
   constructor(readonly atOperation: number) {
@@ -34,7 +34,7 @@ export class CrashedError extends Error {
   }
 }
 
-/** What the test asked for. `code` is as the system's own errors have it. */
+/** A fault injected by a test. `code` is a system error code. */
 export class InjectedFaultError extends Error {
   override readonly name = 'InjectedFaultError';
   constructor(
@@ -51,10 +51,12 @@ interface PendingFault {
   seen: number;
 }
 
-/** One simulated disk under all directories and handles of a `FaultyDirectory`: counts, crashes and fails. */
+/**
+ * One simulated disk under all directories and handles of a `FaultyDirectory`: counts, crashes and fails operations.
+ */
 export class FaultyDisk {
   operations = 0;
-  /** The last counted operation in words: after a crash, the one it hit. */
+  /** A description of the last counted operation; after a crash, of the interrupted one. */
   lastOperation = 'none';
   #crashed = false;
   #faults: PendingFault[] = [];
@@ -91,8 +93,8 @@ export class FaultyDisk {
   }
 
   /**
-   * Does `act`, unless it is this operation's turn to fail or the machine's to crash. A crash comes in the middle: what
-   * goes to the cache (`act`, but for syncs) is done and then lost or kept with the rest.
+   * Performs `act`, unless this operation must fail or crash. A crash happens in the middle: changes to the cache (all
+   * but syncs) are made and then lost or kept with the rest.
    */
   perform<T>(operation: DiskOperation, fileName: string, act: () => T, onFault: () => void = () => {}): T {
     this.assertPowered();
@@ -116,7 +118,7 @@ export class FaultyDisk {
     try {
       act();
     } catch {
-      // Its answer is lost with the machine.
+      // The result is lost with the machine.
     }
   }
 

@@ -1,6 +1,6 @@
 const capacityBytesMin = 256;
 
-/** Bytes that grow by doubling: the contents of a file in memory. Beyond `length` the buffer holds only zeros. */
+/** Bytes that grow by doubling: the contents of a file in memory. Past `length` the buffer holds only zeros. */
 export class GrowableBytes {
   #buffer = new Uint8Array(0);
   #length = 0;
@@ -9,7 +9,7 @@ export class GrowableBytes {
     return this.#length;
   }
 
-  /** A copy of up to `length` bytes from `position`; fewer at the end. */
+  /** Returns a copy of up to `length` bytes from `position`; fewer at the end. */
   read(position: number, length: number): Uint8Array {
     return this.#buffer.slice(position, Math.max(position, Math.min(position + length, this.#length)));
   }
@@ -22,7 +22,7 @@ export class GrowableBytes {
     this.#buffer.set(bytes, position);
   }
 
-  /** Cuts, or extends with zeros. */
+  /** Truncates, or extends with zeros. */
   resize(length: number): void {
     if (length < this.#length) this.#buffer.fill(0, length, this.#length);
     if (length > this.#buffer.length) {

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from './manual-clock.js';
 
 describe('ManualClock', () => {
-  it('fires in order of time, then of registration, each at its own time', () => {
+  it('fires timers by time, then by registration, each at its own time', () => {
     const clock = new ManualClock(1_000);
     const fired: string[] = [];
     const note = (name: string) => () => fired.push(`${name}@${clock.now()}`);
@@ -16,7 +16,7 @@ describe('ManualClock', () => {
     expect(clock.pending).toBe(1);
   });
 
-  it('fires what a callback registers within the span, and not what is cancelled', () => {
+  it('fires timers that a callback sets within the span, and no cancelled ones', () => {
     const clock = new ManualClock(0);
     const fired: number[] = [];
     const cancel = clock.after(7, () => fired.push(-1));
@@ -30,7 +30,7 @@ describe('ManualClock', () => {
     expect(fired).toEqual([10]);
   });
 
-  it('does not fire at registration, even with no time to wait', () => {
+  it('does not fire during registration, even with a delay of zero', () => {
     const clock = new ManualClock(0);
     let fired = false;
     clock.after(0, () => (fired = true));

@@ -6,10 +6,10 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** A clock that stands still until a test moves it. */
+/** A clock that only a test advances. */
 export class ManualClock implements Clock {
   #nowMs: number;
-  /** By time due, then by registration. */
+  /** Sorted by due time, then by registration. */
   #timers: Timer[] = [];
 
   constructor(startMs = 1_700_000_000_000) {
@@ -33,14 +33,14 @@ export class ManualClock implements Clock {
     queueMicrotask(callback);
   }
 
-  /** Timers set and neither fired nor cancelled. */
+  /** The number of timers that have neither fired nor been cancelled. */
   get pending(): number {
     return this.#timers.length;
   }
 
   /**
-   * Moves time on by `ms`, firing what falls due, each at its own time: a callback sees `now()` as its due time, and
-   * what it registers within the span fires in the same call.
+   * Advances time by `ms` and fires the timers that become due, each at its own time: during a callback `now()` is its
+   * due time, and timers that it sets within the span fire in the same call.
    */
   advance(ms: number): void {
     const endMs = this.#nowMs + ms;

@@ -6,14 +6,14 @@ export interface Rule {
   readonly action: Action;
 }
 
-/** Rules in memory; without any said, everybody may do everything, as on a laptop. */
+/** In-memory rules; without any rules every action is allowed. */
 export class MemoryAuthorizer implements Authorizer {
   readonly #listeners = new Set<() => void>();
 
   constructor(private rules: readonly Rule[] | 'allow all' = 'allow all') {}
 
   decide(subject: string, object: string, action: Action): Decision {
-    if (this.rules === 'allow all') return { allowed: true, because: 'there is no ACL' };
+    if (this.rules === 'allow all') return { allowed: true, because: 'no ACL is configured' };
     const rule = this.rules.find(
       (each) => each.subject === subject && each.object === object && each.action === action,
     );

@@ -2,7 +2,10 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { DataDirectory } from '../../application/ports/data-directory.js';
 import { MemoryDirectory } from './memory-directory.js';
 
-/** A data directory that is gone with the process, with an identity of its own. Closing it keeps what it holds. */
+/**
+ * Creates a data directory in memory with its own identity. Closing it keeps the contents; they are lost with the
+ * process.
+ */
 export function memoryDataDirectory(): DataDirectory {
   let logId: Uint8Array = randomBytes(16);
   return {

@@ -10,8 +10,8 @@ import { toPosition } from '../../domain/log/offsets.js';
 import { GrowableBytes } from './growable-bytes.js';
 
 /**
- * A directory in memory, for tests and for embedding: as fast as it gets, gone with the process. It keeps the
- * contract of `Directory` in all but durability; `FaultyDirectory` is the one that models what a crash leaves.
+ * A directory in memory, for tests and for embedding; its contents are lost with the process. It fulfills the contract
+ * of `Directory` except for durability; `FaultyDirectory` models crashes.
  */
 export class MemoryDirectory implements Directory {
   readonly #files = new Map<string, GrowableBytes>();
@@ -56,7 +56,7 @@ export class MemoryDirectory implements Directory {
 
   async sync(): Promise<void> {}
 
-  /** Never a limit: memory pressure is the process's affair. */
+  /** Returns Infinity: memory pressure is the process's concern. */
   async freeBytes(): Promise<number> {
     return Number.MAX_SAFE_INTEGER;
   }

@@ -4,7 +4,7 @@ import type { Gossip, GossipMember } from '../../application/ports/gossip.js';
 
 type Tags = ReadonlyMap<string, string>;
 
-/** What is known of a member; of two, the one of the greater version is the newer. */
+/** A version of a member's state; the greater version is the newer one. */
 interface Rumour extends GossipMember {
   readonly version: number;
 }
@@ -12,13 +12,15 @@ interface Rumour extends GossipMember {
 export interface MemoryGossipOptions {
   readonly name: string;
   readonly tags: Tags;
-  /** HOST:PORT; one that is free, where left out. */
+  /** HOST:PORT (default: a free one). */
   readonly addr?: string;
-  /** Whether a member with these tags belongs here, beside this node's own. */
+  /** Returns whether a member with these tags belongs to this node's cluster (default: all do). */
   readonly accepts?: (own: Tags, other: Tags) => boolean;
 }
 
-/** Nodes of one process that gossip, for tests. News arrive by `clock.soon`, never within the call that caused them. */
+/**
+ * Nodes of one process that gossip, for tests. News arrives through `clock.soon`, never within the call that caused it.
+ */
 export class MemoryGossipNetwork {
   readonly #nodes = new Map<string, MemoryGossip>();
   readonly #cut = new Set<string>();
@@ -31,7 +33,7 @@ export class MemoryGossipNetwork {
     return new MemoryGossip(this, { addr: `127.0.0.1:${++this.#ports}`, accepts: () => true, ...options });
   }
 
-  /** Nothing reaches the node, and the others take it for failed, as it takes them, until `heal`. */
+  /** Isolates the node until `heal`; both sides see each other as failed. */
   cut(name: string): void {
     this.#cut.add(name);
     for (const node of this.#nodes.values()) {
@@ -54,14 +56,14 @@ export class MemoryGossipNetwork {
     this.#nodes.set(node.addr, node);
   }
 
-  /** The others find that it does not answer. */
+  /** The other nodes notice that it does not answer. */
   drop(node: MemoryGossip): void {
     if (this.#nodes.get(node.addr) !== node) return;
     this.#nodes.delete(node.addr);
     for (const other of this.#nodes.values()) this.#miss(node, other);
   }
 
-  /** The node that `from` reaches there. */
+  /** Returns the node that `from` reaches at the address. */
   reach(from: MemoryGossip, addr: string): MemoryGossip | undefined {
     const node = this.#nodes.get(addr);
     const isApart = this.#cut.has(from.name) !== this.#cut.has(node?.name ?? '');
@@ -69,8 +71,8 @@ export class MemoryGossipNetwork {
   }
 
   /**
-   * What the node knows goes to all that it can reach through members that it knows, and theirs to it: also to those
-   * that failed, if they are there again.
+   * Exchanges state between the node and all nodes that it reaches through known members, including failed members that
+   * are reachable again.
    */
   spread(from: MemoryGossip): void {
     const group = new Set([from]);
@@ -128,7 +130,7 @@ export class MemoryGossip implements Gossip {
   }
 
   async start(): Promise<string> {
-    if (this.#state === 'closed') throw new UnavailableError('the gossip was closed');
+    if (this.#state === 'closed') throw new UnavailableError('gossip is closed');
     if (this.#state === 'new') {
       this.#state = 'open';
       this.#network.open(this);
@@ -144,7 +146,7 @@ export class MemoryGossip implements Gossip {
 
   async join(addrs: readonly string[], signal: AbortSignal): Promise<number> {
     signal.throwIfAborted();
-    if (this.#state !== 'open') throw new UnavailableError('the gossip is not open');
+    if (this.#state !== 'open') throw new UnavailableError('gossip is not running');
     const found = [...new Set(addrs)].map((addr) => this.#network.reach(this, addr));
     const others = found.filter((node) => node !== undefined && node !== this && node.welcomes(this));
     const met = others.filter((node) => node !== undefined && this.welcomes(node));
@@ -188,12 +190,12 @@ export class MemoryGossip implements Gossip {
     this.#network.drop(this);
   }
 
-  /** All that this node knows. */
+  /** Returns everything that this node knows. */
   rumours(): Rumour[] {
     return [...this.#known.values()];
   }
 
-  /** Whether all that the other knows belongs here. */
+  /** Returns whether every member that the other node knows belongs to this node's cluster. */
   welcomes(other: MemoryGossip): boolean {
     return other.rumours().every(({ tags }) => this.#accepts(this.#tags, tags));
   }
@@ -204,23 +206,23 @@ export class MemoryGossip implements Gossip {
     for (const one of news) this.#known.set(one.name, one);
     const isDoubted = (this.#known.get(this.name)?.version ?? 0) > own;
     if (isDoubted) this.renew('alive');
-    else if (news.length > 0) this.#tell();
+    else if (news.length > 0) this.#notify();
     if (isDoubted) this.#network.spread(this);
   }
 
-  /** Says something newer of itself than anybody knows. */
+  /** Publishes a newer version of this node's own state. */
   renew(status: 'alive' | 'left'): void {
     const { name, addr } = this;
     this.#known.set(name, { name, addr, tags: this.#tags, status, version: this.#network.version() });
-    this.#tell();
+    this.#notify();
   }
 
-  #tell(): void {
+  #notify(): void {
     for (const listener of [...this.#listeners]) listener();
   }
 }
 
-/** As Serf encodes them: a byte before all, and lengths. */
+/** Throws `RangeError` if the tags exceed Serf's limit: one type byte, then length-prefixed strings. */
 function checkTags(tags: Tags): void {
   const sizeOf = (text: string): number => {
     const { length } = new TextEncoder().encode(text);
@@ -228,5 +230,5 @@ function checkTags(tags: Tags): void {
   };
   const entries = [...tags].reduce((sum, [name, value]) => sum + sizeOf(name) + sizeOf(value), 0);
   const bytes = 1 + (tags.size < 16 ? 1 : 3) + entries;
-  if (bytes > 512) throw new RangeError(`tags take ${bytes} bytes, encoded; at most 512 fit`);
+  if (bytes > 512) throw new RangeError(`the encoded tags take ${bytes} bytes: expected at most 512`);
 }

@@ -10,18 +10,18 @@ import { invariant } from '../../domain/log/invariant.js';
 import { storedBytes, type Records } from '../../domain/log/record-batch.js';
 import { message, noNode, type Message } from '../../domain/raft/message.js';
 
-/** Most bytes that wait at one receiver; more is dropped, and the sender hears `unreachable`. */
+/** The limit on bytes that wait at one receiver; more is dropped, and the sender gets `unreachable`. */
 const waitingBytesMax = 16 << 20;
 
 interface Parcel {
   readonly from: MemoryPeerTransport;
   readonly bytes: number;
   readonly deliver: (receiver: PeerReceiver) => void;
-  /** Called instead when it does not arrive. */
+  /** Called instead of `deliver` if the parcel does not arrive. */
   readonly lose: () => void;
 }
 
-/** A forwarded append without its answer. */
+/** A forwarded append without an answer. */
 interface Call {
   readonly to: number;
   readonly lose: () => void;
@@ -30,72 +30,77 @@ interface Call {
 const pair = (a: number, b: number): string => (a < b ? `${a}-${b}` : `${b}-${a}`);
 
 /**
- * Links between nodes of one process, for tests. What one node sends to another arrives by `clock.soon`, never within
- * the call that sent it, in order even across lanes. Links can be cut, by pairs of Raft ids, and receivers stalled.
+ * Links between nodes of one process, for tests. Messages arrive through `clock.soon`, never within the call that sent
+ * them, in order even across lanes. Links can be cut by pairs of Raft ids, and receivers stalled.
  */
 export class MemoryPeerNetwork {
   readonly #members = new Map<string, MemoryPeerTransport>();
-  readonly #desks = new Map<string, JoinHandler>();
+  readonly #joinHandlers = new Map<string, JoinHandler>();
   readonly #clusters = new Map<string, Cluster>();
   readonly #entries = new Map<string, EntryHandler>();
   readonly #cuts = new Set<string>();
 
   constructor(private readonly clock: Clock) {}
 
-  /** The links of a node at an address, in place of those of an earlier one. Nodes of other clusters do not reach it. */
+  /**
+   * Returns new links for a node at an address, replacing those of an earlier node. Nodes of other clusters cannot
+   * reach it.
+   */
   join(rpcAddr: string, clusterId: Uint8Array): MemoryPeerTransport {
     const member = new MemoryPeerTransport(this, this.clock, String(clusterId), rpcAddr);
     this.#members.set(rpcAddr, member);
     return member;
   }
 
-  /** Who answers joiners, calls of `clusterOf`, and entry sources at an address: none where left out. */
+  /**
+   * Sets the handlers of join requests, `clusterOf` calls and entry sources at an address; an omitted one is removed.
+   */
   serve(
     rpcAddr: string,
-    services: { readonly desk?: JoinHandler; readonly cluster?: Cluster; readonly entries?: EntryHandler },
+    services: { readonly joinHandler?: JoinHandler; readonly cluster?: Cluster; readonly entries?: EntryHandler },
   ): void {
-    this.#desks.delete(rpcAddr);
+    this.#joinHandlers.delete(rpcAddr);
     this.#clusters.delete(rpcAddr);
     this.#entries.delete(rpcAddr);
     if (services.entries) this.#entries.set(rpcAddr, services.entries);
-    if (services.desk) this.#desks.set(rpcAddr, services.desk);
+    if (services.joinHandler) this.#joinHandlers.set(rpcAddr, services.joinHandler);
     if (services.cluster) this.#clusters.set(rpcAddr, services.cluster);
   }
 
-  /** Asks the desks. No cut applies: a joiner has no Raft id. */
+  /** Sends join requests to the handlers. Cuts do not apply, since a joining node has no Raft id. */
   readonly joinTransport: JoinTransport = {
     ask: async (rpcAddr, joiner, signal) => {
       signal.throwIfAborted();
       await this.#soon();
-      const desk = this.#desks.get(rpcAddr);
-      if (desk === undefined) throw new UnavailableError(`nobody answers at ${rpcAddr}`);
-      return unlessAborted(signal, desk.admit(joiner));
+      const handler = this.#joinHandlers.get(rpcAddr);
+      if (handler === undefined) throw new UnavailableError(`no node answers at ${rpcAddr}`);
+      return unlessAborted(signal, handler.admit(joiner));
     },
   };
 
-  /** What a member with this Raft id reads of the others' logs. Cuts apply; errors are those of the desks. */
+  /** Returns the entry source of the member with this Raft id. Cuts apply; errors are those of the handlers. */
   entrySource(self: number): EntrySource {
-    const deskOf = async (peer: Peer, signal: AbortSignal): Promise<EntryHandler> => {
+    const handlerAt = async (peer: Peer, signal: AbortSignal): Promise<EntryHandler> => {
       await this.#soon();
       signal.throwIfAborted();
       const isThere = this.#members.get(peer.rpcAddr)?.isOpenAs(peer.id) === true;
-      const desk = this.#entries.get(peer.rpcAddr);
-      if (desk === undefined || !isThere || this.#cuts.has(pair(self, peer.id)))
-        throw new UnavailableError(`nobody answers at ${peer.rpcAddr}`);
-      return desk;
+      const handler = this.#entries.get(peer.rpcAddr);
+      if (handler === undefined || !isThere || this.#cuts.has(pair(self, peer.id)))
+        throw new UnavailableError(`no node answers at ${peer.rpcAddr}`);
+      return handler;
     };
     return {
-      logEnd: async (peer, term, signal) => (await deskOf(peer, signal)).logEnd(self, term),
+      logEnd: async (peer, term, signal) => (await handlerAt(peer, signal)).logEnd(self, term),
       read: async function* (peer, from, until, signal) {
-        for await (const batches of (await deskOf(peer, signal)).read(from, until)) {
+        for await (const batches of (await handlerAt(peer, signal)).read(from, until)) {
           yield batches;
-          await deskOf(peer, signal);
+          await handlerAt(peer, signal);
         }
       },
     };
   }
 
-  /** From now on nothing passes between the two, in either direction; what is on its way is lost. */
+  /** Drops everything between the two from now on, in both directions, including messages in flight. */
   cut(a: number, b: number): void {
     this.#cuts.add(pair(a, b));
     for (const member of this.#members.values()) {
@@ -109,7 +114,7 @@ export class MemoryPeerNetwork {
     this.#cuts.clear();
   }
 
-  /** Where a message of one member to another goes now; undefined where it does not pass. */
+  /** Returns the receiver of a message from one member to another; undefined if it cannot arrive. */
   route(from: MemoryPeerTransport, to: Peer): MemoryPeerTransport | undefined {
     const member = this.#members.get(to.rpcAddr);
     const passes =
@@ -119,14 +124,14 @@ export class MemoryPeerNetwork {
     return passes ? member : undefined;
   }
 
-  /** A member closed its links. */
+  /** Fails pending calls to a member that closed its links. */
   broken(id: number): void {
     for (const member of this.#members.values()) member.loseCalls(id);
   }
 
   clusterAt(rpcAddr: string): Cluster {
     const cluster = this.#clusters.get(rpcAddr);
-    if (cluster === undefined) throw new UnavailableError(`nobody answers at ${rpcAddr}`);
+    if (cluster === undefined) throw new UnavailableError(`no node answers at ${rpcAddr}`);
     return cluster.forwarded ?? cluster;
   }
 
@@ -149,7 +154,6 @@ export class MemoryPeerTransport implements PeerTransport {
   #stalled = false;
   readonly #unreachable = new Set<number>();
 
-  /** Made by `MemoryPeerNetwork.join`. */
   constructor(
     private readonly network: MemoryPeerNetwork,
     private readonly clock: Clock,
@@ -174,7 +178,7 @@ export class MemoryPeerTransport implements PeerTransport {
     for (const each of messages) {
       invariant(
         each.type !== 'MsgApp' || each.entries.every(({ batch }) => batch !== undefined),
-        'entries for peers have their batches',
+        'entries for peers must have their batches',
       );
       const parcel: Parcel = {
         from: this,
@@ -183,7 +187,7 @@ export class MemoryPeerTransport implements PeerTransport {
           receiver.receive(received(each));
         },
         lose: () => {
-          this.#tellUnreachable(each.to);
+          this.#reportUnreachable(each.to);
         },
       };
       if (!this.#post(each.to, parcel)) parcel.lose();
@@ -238,7 +242,7 @@ export class MemoryPeerTransport implements PeerTransport {
     return this.network.clusterAt(peer.rpcAddr);
   }
 
-  /** Known at once here, and since ever. */
+  /** Returns 0 or Infinity at once: reachability is known here. */
   unansweredMs(id: number): number {
     const peer = this.#peers.get(id);
     return peer !== undefined && this.network.route(this, peer) !== undefined ? 0 : Infinity;
@@ -254,12 +258,12 @@ export class MemoryPeerTransport implements PeerTransport {
     this.network.broken(this.#self);
   }
 
-  /** The answers of a member will not come. */
+  /** Fails pending calls to a member. */
   loseCalls(to: number): void {
     for (const call of this.#calls) if (call.to === to) call.lose();
   }
 
-  /** Whether this is a started member of the sender's cluster with that id. */
+  /** Returns whether this is a started member of the sender's cluster with that id. */
   accepts(from: MemoryPeerTransport, asId: number): boolean {
     return this.isOpenAs(asId) && this.clusterId === from.clusterId;
   }
@@ -268,7 +272,7 @@ export class MemoryPeerTransport implements PeerTransport {
     return this.#receiver !== undefined && this.#self === id;
   }
 
-  /** Takes nothing in until `resume`: what is sent waits, up to the bound. */
+  /** Stops receiving until `resume`: messages wait, up to the limit. */
   stall(): void {
     this.#stalled = true;
   }
@@ -278,12 +282,12 @@ export class MemoryPeerTransport implements PeerTransport {
     this.#deliverSoon();
   }
 
-  /** Bytes that wait to be taken in. */
+  /** Bytes that wait to be received. */
   get waitingBytes(): number {
     return this.#inboxBytes;
   }
 
-  /** Whether the parcel is on its way. */
+  /** Returns whether the parcel is in flight. */
   #post(to: number, parcel: Parcel): boolean {
     const peer = this.#peers.get(to);
     const member = peer && this.network.route(this, peer);
@@ -307,7 +311,7 @@ export class MemoryPeerTransport implements PeerTransport {
     });
   }
 
-  /** What arrives while this delivers comes with the next turn. */
+  /** Delivers everything received so far; parcels that arrive meanwhile wait for the next turn. */
   #deliver(): void {
     for (const parcel of this.#inbox.splice(0)) {
       this.#inboxBytes = Math.max(0, this.#inboxBytes - parcel.bytes);
@@ -324,7 +328,7 @@ export class MemoryPeerTransport implements PeerTransport {
     return peer !== undefined && this.network.route(this, peer) === member;
   }
 
-  #tellUnreachable(id: number): void {
+  #reportUnreachable(id: number): void {
     if (this.#receiver === undefined) return;
     if (this.#unreachable.size === 0)
       this.clock.soon(() => {
@@ -336,7 +340,7 @@ export class MemoryPeerTransport implements PeerTransport {
   }
 }
 
-/** The message as the other side holds it: no entry, of which the core writes the batch, belongs to both. */
+/** Returns the message with copied entries, since the core writes to the `batch` of its entries. */
 function received(sent: Message): Message {
   const entries = sent.entries.map(({ term, index, type, data, batch }) => ({
     term,

@@ -1,7 +1,10 @@
-/** Numbers in [0, 1). */
+/** Returns a number in [0, 1). */
 export type Random = () => number;
 
-/** The same numbers for the same seed, on every machine (mulberry32). For tests and simulation, never for secrets. */
+/**
+ * Returns a generator of the same numbers for the same seed, on every machine (mulberry32). For tests and simulation,
+ * never for secrets.
+ */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;
   return () => {
@@ -13,7 +16,7 @@ export function seededRandom(seed: number): Random {
   };
 }
 
-/** An integer in [from, to], both included. */
+/** Returns an integer in [from, to], inclusive. */
 export function randomInteger(random: Random, from: number, to: number): number {
   return from + Math.floor(random() * (to - from + 1));
 }

@@ -12,7 +12,10 @@ export interface Question {
   readonly deadlineMs: number;
 }
 
-/** One unary call to a peer, in bytes. Rejects with the signal's reason, or with `UnavailableError` whatever else fails. */
+/**
+ * Makes one unary call to a peer, in bytes. Rejects with the signal's reason if it aborts, otherwise with
+ * `UnavailableError`.
+ */
 export function ask(
   client: Client,
   { path, request, metadata, deadlineMs }: Question,

@@ -25,22 +25,22 @@ import { ReplicaCalls } from './replicas/replica-calls.js';
 type Stream = ServerDuplexStream<Buffer, Buffer>;
 type Lane = 'control' | 'bulk' | 'append';
 
-/** The member that this node is, once it is one. */
+/** This node as a member, once it is one. */
 export interface PeerNode {
   readonly self: number;
   readonly checksum: BatchChecksum;
   readonly receiver: PeerReceiver;
-  /** Whether the id was a member's that has been removed. */
+  /** Returns whether the id belonged to a removed member. */
   isRemoved(id: number): boolean;
-  /** The name of the member with that id; undefined where it is not known here. */
+  /** Returns the name of the member with that id; undefined if this node does not know it. */
   nameOf(id: number): string | undefined;
-  /** A member has come into contact. */
+  /** Called when a member calls this node. */
   heardFrom(peer: Peer): void;
 }
 
 /**
- * `golog.peer.v1.PeerService`: the server half of the links, served by the gRPC listener from its start. It lets peers
- * in while a `GrpcPeerTransport` has it open.
+ * Serves `golog.peer.v1.PeerService` from the start of the gRPC listener. Admits members while a `GrpcPeerTransport`
+ * has it open.
  */
 export class PeerEndpoint {
   readonly descriptor = PeerService;
@@ -58,81 +58,82 @@ export class PeerEndpoint {
       void this.#join(call, respond);
     },
     getLogEnd: (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void => {
-      const caller = this.#letIn(call.metadata);
+      const caller = this.#authenticate(call.metadata);
       if ('from' in caller) this.#entries.logEnd(caller.from, call.request, respond);
       else respond(caller);
     },
     readEntries: (call: ServerWritableStream<Buffer, Buffer>): void => {
-      const caller = this.#letIn(call.metadata);
+      const caller = this.#authenticate(call.metadata);
       if ('from' in caller) this.#entries.read(call);
       else end(call, caller.code, caller.details);
     },
     followEntries: (call: ServerWritableStream<Buffer, Buffer>): void => {
-      const caller = this.#letIn(call.metadata, true);
+      const caller = this.#authenticate(call.metadata, true);
       if ('from' in caller) this.#replicas.follow(call);
       else end(call, caller.code, caller.details);
     },
     getReadBarrier: (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void => {
-      const caller = this.#letIn(call.metadata, true);
+      const caller = this.#authenticate(call.metadata, true);
       if ('from' in caller) this.#replicas.readBarrier(call, respond);
       else respond(caller);
     },
   };
-  /** By lane and sender: a newer stream of the same takes the place of the older. */
+  /** The open streams by lane and sender: a newer stream replaces an older one. */
   readonly #streams = new Map<string, Stream>();
   #node: PeerNode | undefined;
-  #desk: JoinHandler | undefined;
+  #joinHandler: JoinHandler | undefined;
   readonly #entries: EntryCalls;
   readonly #replicas: ReplicaCalls;
 
-  /** Of calls that are on their way to their handlers. */
+  /** The authenticated callers of calls that have not reached their handlers. */
   readonly #callers = new WeakMap<Metadata, Caller>();
 
   constructor(
     private readonly logger: Logger,
-    /** Without it callers are who they say. */
+    /** If undefined, callers are trusted to be who they claim to be. */
     private readonly trust?: PeerTrust,
   ) {
     this.#entries = new EntryCalls(logger);
     this.#replicas = new ReplicaCalls(logger);
   }
 
-  /** Told who makes a call before its handler is. */
+  /** Records the authenticated caller of a call before its handler runs. */
   readonly meet = (metadata: Metadata, caller: Caller): void => {
     this.#callers.set(metadata, caller);
   };
 
-  /** Who answers joiners from here on; until then they are told to ask again. */
-  setJoinHandler(desk: JoinHandler): void {
-    this.#desk = desk;
+  /** Sets the handler of join requests; until then, callers are asked to retry. */
+  setJoinHandler(handler: JoinHandler): void {
+    this.#joinHandler = handler;
   }
 
-  /** Who gives entries to members that repair their logs; until then they are told to ask again. */
-  setEntries(desk: EntryHandler): void {
-    this.#entries.setJoinHandler(desk);
+  /** Sets the handler that sends entries to members that repair their logs; until then, they are asked to retry. */
+  setEntries(handler: EntryHandler): void {
+    this.#entries.setHandler(handler);
   }
 
-  /** Who answers replicas; until then they are told to ask again. */
-  setReplicas(desk: ReplicaHandler): void {
-    this.#replicas.setJoinHandler(desk);
+  /** Sets the handler of replicas; until then, they are asked to retry. */
+  setReplicas(handler: ReplicaHandler): void {
+    this.#replicas.setHandler(handler);
   }
 
-  /** Lets the peers of this node in. */
+  /** Starts to admit this node's peers. */
   open(node: PeerNode): void {
     this.#node = node;
   }
 
-  /** Lets nobody in any more, and ends the streams of those that are. */
+  /** Stops admitting peers and ends their streams. */
   shut(): void {
     this.#node = undefined;
-    for (const stream of this.#streams.values()) end(stream, status.UNAVAILABLE, 'this node is closing its links');
+    for (const stream of this.#streams.values())
+      end(stream, status.UNAVAILABLE, 'this node is closing its peer connections');
     this.#streams.clear();
     this.#entries.endAll();
     this.#replicas.endAll();
   }
 
-  /** Ends the streams of a peer that is a member no more. */
-  turnOut(id: number): void {
+  /** Ends the streams of a removed member. */
+  disconnect(id: number): void {
     for (const lane of ['control', 'bulk', 'append'] as const) {
       const key = `${lane} ${id}`;
       const stream = this.#streams.get(key);
@@ -164,7 +165,7 @@ export class PeerEndpoint {
       return;
     }
     for (const message of messages) {
-      // A follower passes a transfer on to the leader in the name of the transferee.
+      // A follower forwards a leadership transfer to the leader in the name of the transferee.
       if (message.to === self && (message.from === from || message.type === 'MsgTransferLeader'))
         receiver.receive(message);
       else
@@ -224,9 +225,9 @@ export class PeerEndpoint {
     });
   }
 
-  /** Lets the caller in, or ends the call with what does not fit. */
+  /** Admits the caller, or ends the call with the reason it is rejected. */
   #admit(call: Stream, lane: Lane): { node: PeerNode; from: number; key: string } | undefined {
-    const caller = this.#letIn(call.metadata, lane === 'append');
+    const caller = this.#authenticate(call.metadata, lane === 'append');
     if (!('from' in caller)) {
       end(call, caller.code, caller.details);
       return undefined;
@@ -247,41 +248,46 @@ export class PeerEndpoint {
     return { node, from, key };
   }
 
-  #letIn(
+  #authenticate(
     metadata: Metadata,
     mayBeReplica = false,
   ): { node: PeerNode; from: number; rpcAddr: string; name: string } | { code: status; details: string } {
     const node = this.#node;
-    if (node === undefined) return { code: status.UNAVAILABLE, details: 'this node is no member yet, or any more' };
+    if (node === undefined) return { code: status.UNAVAILABLE, details: 'this node is not a member now' };
     const identity = identityOf(metadata);
-    const misfit = this.#misfit(node, identity, mayBeReplica);
-    if (misfit !== undefined || identity === undefined)
-      return { code: status.FAILED_PRECONDITION, details: misfit ?? '' };
+    const reason = this.#rejectionReason(node, identity, mayBeReplica);
+    if (reason !== undefined || identity === undefined)
+      return { code: status.FAILED_PRECONDITION, details: reason ?? '' };
     const distrust = this.#distrust(metadata, identity.name, node.nameOf(identity.from));
     if (distrust !== undefined) return { code: status.PERMISSION_DENIED, details: distrust };
     return { node, from: identity.from, rpcAddr: identity.rpcAddr, name: identity.name };
   }
 
-  #misfit(node: PeerNode, identity: ReturnType<typeof identityOf>, mayBeReplica: boolean): string | undefined {
-    if (identity === undefined) return 'the call does not say which member of which cluster makes it to which';
+  #rejectionReason(node: PeerNode, identity: ReturnType<typeof identityOf>, mayBeReplica: boolean): string | undefined {
+    if (identity === undefined)
+      return 'the metadata of the call must have a valid golog-cluster-id-bin, golog-from and golog-to';
     const { clusterId, from, to } = identity;
-    if (from === 0 && !mayBeReplica) return 'a replica is no member';
+    if (from === 0 && !mayBeReplica) return 'a replica is not a member and cannot make this call';
     const isNewcomer = from === 0 && clusterId.length === 0;
     if (!isNewcomer && Buffer.compare(clusterId, node.checksum.logId) !== 0)
-      return `this node is of cluster ${hex(node.checksum.logId)}, not of ${hex(clusterId)}`;
-    if (to !== node.self && to !== 0) return `this node is member ${node.self}, not ${to}`;
+      return `this node belongs to cluster ${hex(node.checksum.logId)}; the caller expected ${hex(clusterId)}`;
+    if (to !== node.self && to !== 0) return `this node is member ${node.self}; the caller expected ${to}`;
     if (from === 0) return undefined;
     if (from === node.self) return `member ${from} is this node`;
     if (node.isRemoved(from)) return `member ${from} was removed from the cluster`;
     return undefined;
   }
 
-  /** Why the caller may not be the member of that name, whom this node knows by another; told in the log as well. */
+  /**
+   * Returns why the caller may not act as the member `name`, which this node knows as `known`; also logs the reason.
+   */
   #distrust(metadata: Metadata, name: string, known: string | undefined): string | undefined {
     if (this.trust === undefined) return undefined;
     const caller = this.#callers.get(metadata);
     const isOther = known !== undefined && known !== name;
-    const reason = isOther ? `the member is ${known}, not ${name}` : this.trust.misfit(caller, name);
+    const reason = isOther
+      ? `the caller claims to be ${name}; expected ${known}`
+      : this.trust.rejectionReason(caller, name);
     if (reason !== undefined)
       this.logger.warn(
         'access_denied',
@@ -293,7 +299,7 @@ export class PeerEndpoint {
 
   async #join(call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): Promise<void> {
     const { request, metadata } = call;
-    const desk = this.#desk;
+    const handler = this.#joinHandler;
     try {
       const joiner = joinerOf(peerMessage(JoinRequestSchema, request).joiner);
       const reason = this.#distrust(metadata, joiner.name, undefined);
@@ -303,8 +309,8 @@ export class PeerEndpoint {
         return;
       }
       const origin = { subject: this.#callers.get(metadata)?.subject ?? anonymous.subject, address: call.getPeer() };
-      const answer = desk
-        ? await desk.admit(joiner, origin)
+      const answer = handler
+        ? await handler.admit(joiner, origin)
         : ({ kind: 'retry', reason: 'this node is starting' } as const);
       const response = create(JoinResponseSchema, { answer: answerMessage(answer) });
       respond(null, Buffer.from(toBinary(JoinResponseSchema, response)));
@@ -315,7 +321,7 @@ export class PeerEndpoint {
         return;
       }
       this.logger.error('join_request_failed', { error }, 'join request failed');
-      respond({ code: status.INTERNAL, details: 'internal error; the log of this node says more' });
+      respond({ code: status.INTERNAL, details: 'internal error; see the log of this node' });
     }
   }
 }

@@ -2,8 +2,8 @@ import { connect } from 'node:net';
 import type { Clock } from '../../application/ports/clock.js';
 
 /**
- * Whether HOST:PORT takes a TCP connection within `ms`. Calls `answer` once, unless the returned function is called
- * first; no socket is left behind in any case.
+ * Calls `answer` once with whether HOST:PORT accepts a TCP connection within `ms`, unless the returned cancel function
+ * is called first. Always destroys its socket.
  */
 export function canConnect(rpcAddr: string, ms: number, clock: Clock, answer: (connects: boolean) => void): () => void {
   const colon = rpcAddr.lastIndexOf(':');

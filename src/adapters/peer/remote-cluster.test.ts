@@ -35,20 +35,20 @@ afterEach(async () => {
 });
 
 describe('RemoteCluster', () => {
-  it('is the cluster as the peer sees it, which does not ask others', async () => {
+  it('returns the cluster as the peer sees it, without forwarding', async () => {
     cluster.localView = exampleStatus;
     expect(await remote.status({ signal: never })).toEqual(exampleStatus);
     expect(cluster.calls).toEqual([['status', 'local']]);
   });
 
-  it('knows the states that an idle cluster has not', async () => {
+  it('maps the states that an idle cluster does not have', async () => {
     const { leader: _leader, problem: _problem, ...rest } = exampleStatus;
     const members = (['unknown', 'catching-up'] as const).map((state) => ({ ...exampleStatus.members[3], state }));
     cluster.localView = { ...rest, members };
     expect(await remote.status({ signal: never, local: true })).toEqual(cluster.localView);
   });
 
-  it('changes the membership there, and nowhere else', async () => {
+  it('changes the configuration at the peer only', async () => {
     await remote.addMember({ name: 'n4', rpcAddr: '127.0.0.1:1' }, never);
     await remote.promoteMember('n4', never);
     await remote.removeMember('n2', never);
@@ -64,12 +64,12 @@ describe('RemoteCluster', () => {
   });
 
   it.each([
-    new MembershipError('n2 is no learner'),
+    new MembershipError('n2 is not a learner'),
     new OutcomeUnknownError('leadership was lost'),
     new UnavailableError('no leader'),
     new UnavailableError('not the leader', '10.0.0.1:8400'),
     new InvalidInputError('bad'),
-  ])('rejects with what the peer rejected with: %p', async (failure) => {
+  ])('rejects with the error of the peer: %p', async (failure) => {
     cluster.failures.push(failure);
     const error = await remote.promoteMember('n2', never).catch((error: unknown) => error);
     expect(error).toBeInstanceOf(failure.constructor);
@@ -90,14 +90,14 @@ describe('RemoteCluster', () => {
     expect(cluster.calls).toHaveLength(1);
   });
 
-  it('gives up a peer that hangs: no status, and a change of unknown outcome', async () => {
+  it('gives up on a peer that hangs: status unavailable, change with unknown outcome', async () => {
     cluster.hang = true;
     const hasty = new RemoteCluster(client, { statusMs: 30, changeMs: 30 });
     await expect(hasty.status({ signal: never })).rejects.toBeInstanceOf(UnavailableError);
     await expect(hasty.removeMember('n2', never)).rejects.toBeInstanceOf(OutcomeUnknownError);
   });
 
-  it('tells a peer that did not get the call from one that was lost under it', async () => {
+  it('distinguishes a peer that did not get the call from a connection lost during it', async () => {
     cluster.hang = true;
     const call = remote.removeMember('n2', never);
     await until(() => cluster.hanging.length === 1);
@@ -108,7 +108,7 @@ describe('RemoteCluster', () => {
   });
 });
 
-describe('RemoteCluster to a node that breaks the connection', () => {
+describe('RemoteCluster with a peer that breaks the connection', () => {
   let listener: TcpServer;
   beforeEach(async () => {
     listener = createServer((socket) => socket.destroy());
@@ -118,7 +118,7 @@ describe('RemoteCluster to a node that breaks the connection', () => {
     listener.close();
   });
 
-  it('has a change that never began unavailable', async () => {
+  it('reports a change that never began as unavailable', async () => {
     const broken = connect((listener.address() as AddressInfo).port);
     await expect(new RemoteCluster(broken).promoteMember('n2', never)).rejects.toBeInstanceOf(UnavailableError);
     broken.close();

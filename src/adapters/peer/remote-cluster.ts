@@ -25,19 +25,19 @@ import {
 } from '../../gen/golog/v1/cluster_service_pb.js';
 
 export interface RemoteClusterOptions {
-  /** A status that has not come after this long is given up (default 2 s). */
+  /** A status request without an answer for this long fails (default 2 s). */
   readonly statusMs?: number;
-  /** A change that is not answered for this long is of unknown outcome (default 60 s). */
+  /** A change without an answer for this long has an unknown outcome (default 60 s). */
   readonly changeMs?: number;
 }
 
 const { method } = ClusterService;
 
 /**
- * The cluster as a peer sees it, and its administration there, over the client's channel, which stays its owner's.
- * Calls say that they are forwarded; the peer answers a forwarded status itself. Whatever keeps a status from coming is
- * an `UnavailableError`, so that the caller may answer with its own view. A change rejects with that only where the peer
- * said so or cannot have got the call; where the link broke under the call, with `OutcomeUnknownError`.
+ * The cluster as a peer sees it, administered through that peer over the given client, which the caller owns. Calls are
+ * marked as forwarded, so the peer answers a status itself. Every failed status is an `UnavailableError`, so the caller
+ * can answer with its own view. A change rejects with `UnavailableError` only if the peer said so or cannot have
+ * received the call, and with `OutcomeUnknownError` if the connection broke during the call.
  */
 export class RemoteCluster implements Cluster {
   readonly #metadata = new Metadata();
@@ -57,7 +57,7 @@ export class RemoteCluster implements Cluster {
     const { signal, local = false } = options;
     try {
       const { cluster } = await this.#call(method.getCluster, { local }, signal, this.#statusMs);
-      if (cluster === undefined) throw new UnavailableError('the peer answered without a status');
+      if (cluster === undefined) throw new UnavailableError('the peer sent an answer without a status');
       return clusterStatus(cluster);
     } catch (error) {
       throw error instanceof OutcomeUnknownError ? new UnavailableError(error.message) : error;
@@ -111,7 +111,7 @@ export class RemoteCluster implements Cluster {
   }
 }
 
-/** The error of a call in the port's terms. */
+/** Maps the error of a call to the port's errors. */
 function domainError(error: ServiceError | null): Error {
   if (error === null) return new OutcomeUnknownError('the peer ended the call without an answer');
   const { code, details, metadata } = error;
@@ -123,14 +123,14 @@ function domainError(error: ServiceError | null): Error {
     case grpcCodes.ABORTED:
       return new OutcomeUnknownError(details, { cause: error });
     case grpcCodes.UNAVAILABLE:
-      // What the peer itself says comes with a rich status; a connection that breaks under a call does not.
+      // An error from the peer itself has a rich status; one from a broken connection does not.
       if (metadata.get('grpc-status-details-bin').length > 0)
         return new UnavailableError(details, metadata.get('golog-leader')[0]?.toString());
       if (/^(No connection established|Name resolution failed)/.test(details))
-        return new UnavailableError('the peer cannot be reached');
+        return new UnavailableError('the peer is not reachable');
       return new OutcomeUnknownError('the connection to the peer broke before it answered', { cause: error });
     case grpcCodes.UNIMPLEMENTED:
-      return new UnavailableError('the peer does not administer a cluster');
+      return new UnavailableError('the peer does not serve ClusterService');
     case grpcCodes.DEADLINE_EXCEEDED:
     case grpcCodes.CANCELLED:
       return new OutcomeUnknownError('the peer did not answer in time', { cause: error });

@@ -9,14 +9,14 @@ import { StreamDecoder, encodeStream, type StreamMessage } from './wire/stream.j
 export interface ExchangeOptions {
   readonly clock: Clock;
   readonly keyring: Keyring | undefined;
-  /** From the connection to the last byte of the answer. */
+  /** The time limit from the connection attempt to the last byte of the answer. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
 /**
- * Sends one message by TCP and resolves with the answer. `message` is called when the connection stands. Rejects with
- * `UnavailableError` whatever goes wrong, or with the reason of the signal.
+ * Sends one message over TCP and resolves with the answer. Calls `message` once connected. Rejects with the signal's
+ * reason if it aborts, otherwise with `UnavailableError`.
  */
 export function exchange(
   to: GossipAddress,
@@ -35,7 +35,7 @@ export function exchange(
     };
     const fail = (reason: string): void => {
       settle(() => {
-        reject(new UnavailableError(`no gossip with ${formatAddress(to)}: ${reason}`));
+        reject(new UnavailableError(`no gossip answer from ${formatAddress(to)}: ${reason}`));
       });
     };
     const onAbort = (): void => {
@@ -53,13 +53,13 @@ export function exchange(
     socket.on('data', (piece) => {
       try {
         const answer = decoder.push(piece);
-        if (answer?.type === 'error') fail(`it says: ${answer.message}`);
+        if (answer?.type === 'error') fail(`it answered with an error: ${answer.message}`);
         else if (answer !== undefined)
           settle(() => {
             resolve(answer);
           });
       } catch (error) {
-        fail(error instanceof Error ? error.message : 'its answer cannot be read');
+        fail(error instanceof Error ? error.message : 'its answer is malformed');
       }
     });
     socket.on('error', (error) => {

@@ -6,12 +6,12 @@ import { bytesOfIp, ipOfBytes } from './wire/address-bytes.js';
 
 const portMax = 0xffff;
 
-/** `HOST:PORT`, an IPv6 host in brackets. Throws `RangeError` for anything else. */
+/** Parses `HOST:PORT`, with an IPv6 host in brackets. Throws `RangeError` for anything else. */
 export function parseHostPort(text: string): { host: string; port: number } {
   const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
   const host = bracketed ?? plain;
   const port = Number(digits);
-  if (host === undefined || port > portMax) throw new RangeError(`not HOST:PORT: ${text}`);
+  if (host === undefined || port > portMax) throw new RangeError(`invalid address "${text}": expected HOST:PORT`);
   return { host, port };
 }
 
@@ -19,7 +19,7 @@ export function formatAddress({ ip, port }: GossipAddress): string {
   return isIPv6(ip) ? `[${ip}]:${port}` : `${ip}:${port}`;
 }
 
-/** All addresses of a host name, or the address that it is; each once. Rejects with the system's error. */
+/** Resolves with the distinct addresses of a host name or IP address. Rejects with the system's error. */
 export async function addressesOf(text: string): Promise<GossipAddress[]> {
   const { host, port } = parseHostPort(text);
   if (isIP(host) > 0) return [{ ip: plainIp(host), port }];
@@ -27,12 +27,12 @@ export async function addressesOf(text: string): Promise<GossipAddress[]> {
   return [...new Set(found.map(({ address }) => plainIp(address)))].map((ip) => ({ ip, port }));
 }
 
-/** As the system names it, in the one form used here: no zone, IPv4 not within IPv6. */
+/** Normalizes an IP address from the system: without a zone, and IPv4-mapped IPv6 as IPv4. */
 export function plainIp(ip: string): string {
   return ipOfBytes(bytesOfIp(ip.replace(/%.*$/, '')));
 }
 
-/** What others can reach of a node that listens on all addresses: the first that is not of the loopback. */
+/** Returns an IP address at which others can reach a node that listens on all addresses: the first non-loopback one. */
 export function reachableIp(listening: string): string {
   if (listening !== '0.0.0.0' && listening !== '::') return listening;
   const found = Object.values(networkInterfaces())

@@ -17,10 +17,10 @@ import type { Snapshot } from './snapshot.js';
 import type { Sockets } from './sockets.js';
 import type { StreamMessage } from './wire/stream.js';
 
-/** How often it is looked for changes that are not told. */
-const lookIntervalMs = 500;
+/** The interval at which to look for changes that cause no event. */
+const pollIntervalMs = 500;
 
-/** On a clock that never goes back, in milliseconds. */
+/** Returns monotonic time in milliseconds. */
 export const now = (): number => performance.now();
 
 export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -35,7 +35,7 @@ export interface NodeDriverOptions {
   readonly logger: Logger;
   readonly complaints: OncePerMinute;
   readonly streamTimeoutMs: number;
-  /** Once it aborts, nothing is done any more. */
+  /** After it aborts, the driver does nothing. */
   readonly signal: AbortSignal;
   readonly onMembers: () => void;
   readonly onLeft: () => void;
@@ -43,14 +43,14 @@ export interface NodeDriverOptions {
   readonly onQuery: ((name: string, payload: Uint8Array) => Uint8Array | undefined) | undefined;
 }
 
-/** Brings a `SerfNode` what comes from the network, wakes it in time, and does what it asks for. */
+/** Passes network input to a `SerfNode`, calls its ticks on time, and performs its output. */
 export class NodeDriver {
   readonly queries = new OpenQueries();
   readonly #options: NodeDriverOptions;
   readonly #node: SerfNode;
   #tickAt = Infinity;
-  #nextLookAt = 0;
-  /** The names of those who are leaving. */
+  #nextPollAt = 0;
+  /** The names of the members that are leaving, joined. */
   #leaving = '';
   #cancelTick: (() => void) | undefined;
 
@@ -59,7 +59,7 @@ export class NodeDriver {
     this.#node = options.node;
   }
 
-  /** Ends the waiting for anything. */
+  /** Cancels all timers and open queries. */
   stop(): void {
     this.#cancelTick?.();
     this.#cancelTick = undefined;
@@ -69,14 +69,14 @@ export class NodeDriver {
 
   receive(packet: Uint8Array, from: GossipAddress): void {
     try {
-      for (const message of decodePacket(packet, this.#options.keys.keyring)) this.#take(message, from);
+      for (const message of decodePacket(packet, this.#options.keys.keyring)) this.#receiveMessage(message, from);
     } catch (error) {
       this.#complain(error, formatAddress(from));
     }
     this.pump();
   }
 
-  /** What to answer a message that came by TCP. */
+  /** Returns the answer to a message received over TCP. */
   answer(message: StreamMessage, from: string): StreamMessage | undefined {
     switch (message.type) {
       case 'push-pull': {
@@ -93,7 +93,7 @@ export class NodeDriver {
       case 'ping':
         return this.#node.answerStreamPing(message);
       case 'user':
-        this.#take(message, { ip: from, port: 0 });
+        this.#receiveMessage(message, { ip: from, port: 0 });
         this.pump();
         return undefined;
       case 'ack':
@@ -106,12 +106,13 @@ export class NodeDriver {
   async pushPull(to: GossipAddress, join: boolean, signal: AbortSignal): Promise<void> {
     const state = (): StreamMessage => ({ type: 'push-pull', ...this.#node.pushPullState(join) });
     const answer = await this.#exchange(to, state, signal, this.#options.streamTimeoutMs);
-    if (answer.type !== 'push-pull') throw new MalformedGossipError(`${formatAddress(to)} answers with ${answer.type}`);
+    if (answer.type !== 'push-pull')
+      throw new MalformedGossipError(`${formatAddress(to)} answered with ${answer.type}: expected push-pull`);
     this.#node.mergePushPull(answer, now(), join);
     this.pump();
   }
 
-  /** To be called after whatever may have given the node something to do. */
+  /** Call this after anything that may have produced output of the node. */
   pump(): void {
     if (this.#options.signal.aborted) return;
     let changed = false;
@@ -123,10 +124,10 @@ export class NodeDriver {
     if (changed || this.#isNewStatus()) this.#options.onMembers();
   }
 
-  /** That a member leaves, or does not after all, is no event of Serf's. */
+  /** Polls for members that start or cancel leaving, since Serf has no event for that. */
   #isNewStatus(): boolean {
-    if (now() < this.#nextLookAt) return false;
-    this.#nextLookAt = now() + lookIntervalMs;
+    if (now() < this.#nextPollAt) return false;
+    this.#nextPollAt = now() + pollIntervalMs;
     const leaving = this.#node
       .members()
       .filter(({ status }) => status === 'leaving')
@@ -151,8 +152,8 @@ export class NodeDriver {
     });
   }
 
-  /** What Serf cannot read in one message is no reason to pass over those that came with it. */
-  #take(message: SwimMessage, from: GossipAddress): void {
+  /** Reports a message that Serf cannot decode, so that the rest of its packet is still processed. */
+  #receiveMessage(message: SwimMessage, from: GossipAddress): void {
     try {
       this.#node.receive(message, from, now());
     } catch (error) {
@@ -274,7 +275,7 @@ export class NodeDriver {
   }
 
   #noteTimes(): void {
-    // The node's are of what comes next.
+    // The node's times are those of the next message.
     const { member, event, query } = this.#node.lamportTimes;
     this.#options.snapshot?.noteTimes({ member: member - 1, event: event - 1, query: query - 1 });
   }

@@ -1,6 +1,6 @@
 import type { QueryKey } from '../../domain/gossip/output.js';
 
-/** What came back of a query, by the name of the member. */
+/** The answers to a query, by member name. */
 export interface QueryAnswers {
   readonly acks: ReadonlySet<string>;
   readonly responses: ReadonlyMap<string, Uint8Array>;
@@ -14,7 +14,7 @@ interface OpenQuery {
 
 const textOf = ({ lTime, id }: QueryKey): string => `${lTime}/${id}`;
 
-/** The queries of this node that still wait for answers. */
+/** This node's queries that still wait for answers. */
 export class OpenQueries {
   readonly #open = new Map<string, OpenQuery>();
 
@@ -39,7 +39,7 @@ export class OpenQueries {
     query?.resolve({ acks: query.acks, responses: query.responses });
   }
 
-  /** Ends all, with what came so far. */
+  /** Ends all queries with the answers so far. */
   close(): void {
     for (const { acks, responses, resolve } of this.#open.values()) resolve({ acks, responses });
     this.#open.clear();

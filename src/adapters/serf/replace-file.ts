@@ -1,7 +1,7 @@
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Writes beside, syncs, renames over `path` and syncs the directory. */
+/** Writes a temporary file, syncs it, renames it to `path` and syncs the directory. */
 export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
   const beside = `${path}.compact`;
   const file = await open(beside, 'w', mode);

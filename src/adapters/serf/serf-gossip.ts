@@ -19,41 +19,41 @@ import { SerfWire } from './wire/serf-wire.js';
 import { Snapshot } from './snapshot.js';
 import { Sockets } from './sockets.js';
 
-/** However much of the goodbye is still to be told. */
+/** The time limit of `leave`, even if the leave message is still being sent. */
 const leaveMsMax = 3000;
 
 export interface SerfGossipOptions {
-  /** Of this node: one of the cluster, 1 to 128 bytes without control characters. */
+  /** This node's name: unique in the cluster, 1 to 128 bytes without control characters. */
   readonly name: string;
-  /** HOST:PORT to listen on, for UDP and TCP; port 0 finds one that is free for both. */
+  /** HOST:PORT to listen on, over UDP and TCP; port 0 picks a port that is free for both. */
   readonly bindAddr: string;
-  /** HOST:PORT for the others to send to, where it differs. Port 0: the port that is listened on. */
+  /** HOST:PORT that others send to, if it differs. Port 0: the listening port. */
   readonly advertiseAddr?: string;
   readonly tags: ReadonlyMap<string, string>;
-  /** Where left out, for a local network. */
+  /** Default: for a local network. */
   readonly timing?: GossipTiming;
-  /** In base64, of 16, 24 or 32 bytes: everything is encrypted. A keyring file that is there already counts instead. */
+  /** A base64 key of 16, 24 or 32 bytes that encrypts everything. An existing keyring file takes precedence. */
   readonly encryptKey?: string;
-  /** Serf's keyring file: it is written when there is none, and when the keys are rotated. */
+  /** Serf's keyring file: created if missing, and rewritten when keys are rotated. */
   readonly keyringPath?: string;
-  /** Where the node keeps whom it knew, for after a restart. */
+  /** The file that stores the known members for the next start. */
   readonly snapshotPath?: string;
   readonly clock: Clock;
   readonly logger: Logger;
   /**
-   * Whether a member with these tags belongs here, beside this node's own: where not, it is not known, and whoever tells
-   * of it in an exchange of everything is refused. All do, where left out.
+   * Returns whether a member with these tags belongs to this node's cluster (default: all do). Other members are
+   * ignored, and a push/pull that contains one is rejected.
    */
   readonly accepts?: (own: ReadonlyMap<string, string>, other: ReadonlyMap<string, string>) => boolean;
-  /** A user event that some member sent. */
+  /** Called for each user event from any member. */
   readonly onUserEvent?: (name: string, payload: Uint8Array) => void;
-  /** What to answer a query of some member; undefined: nothing. */
+  /** Returns the answer to a query; undefined: no answer. */
   readonly onQuery?: (name: string, payload: Uint8Array) => Uint8Array | undefined;
 }
 
 const wire = new SerfWire();
 
-/** What there is once it was started. */
+/** The parts of a started node. */
 interface Parts {
   readonly address: GossipAddress;
   readonly node: SerfNode;
@@ -77,7 +77,7 @@ export class SerfGossip implements Gossip {
   #leaving: Promise<void> | undefined;
   #endLeaving = (): void => undefined;
 
-  /** Throws `RangeError` when the tags exceed 512 bytes, encoded. */
+  /** Throws `RangeError` if the encoded tags exceed 512 bytes. */
   constructor(options: SerfGossipOptions) {
     wire.encodeTags(options.tags);
     this.#options = options;
@@ -86,7 +86,7 @@ export class SerfGossip implements Gossip {
     this.#complaints = new OncePerMinute(now, options.logger);
   }
 
-  /** Also rejects with `MalformedGossipError` when the keys are none. */
+  /** Also rejects with `MalformedGossipError` for invalid keys. */
   start(): Promise<string> {
     this.#starting ??= this.#start();
     return this.#starting;
@@ -167,7 +167,7 @@ export class SerfGossip implements Gossip {
         result.status === 'rejected' ? [reasonOf(result.reason)] : [],
       );
       throw new UnavailableError(
-        `no member answers at ${addrs.join(', ')}: ${reasons.join('; ') || 'it is this node'}`,
+        `no member answers at ${addrs.join(', ')}: ${reasons.join('; ') || 'it is the address of this node'}`,
       );
     }
     node.joined(now());
@@ -190,7 +190,9 @@ export class SerfGossip implements Gossip {
     return () => void this.#listeners.delete(one);
   }
 
-  /** Tells all members, this one too. Throws `GossipTooLargeError` beyond 512 bytes, encoded. */
+  /**
+   * Sends an event to all members, including this one. Throws `GossipTooLargeError` if it exceeds 512 encoded bytes.
+   */
   sendUserEvent(name: string, payload: Uint8Array): void {
     const { node, driver } = this.#started();
     node.userEvent(name, payload, false, now());
@@ -198,8 +200,8 @@ export class SerfGossip implements Gossip {
   }
 
   /**
-   * Asks all members, this one too; resolves when the time for answers is over. Throws `GossipTooLargeError` beyond
-   * 1024 bytes, encoded.
+   * Sends a query to all members, including this one; resolves when the time for answers is over. Throws
+   * `GossipTooLargeError` if it exceeds 1024 encoded bytes.
    */
   query(parameters: QueryParameters): Promise<QueryAnswers> {
     const { node, driver } = this.#started();
@@ -227,7 +229,7 @@ export class SerfGossip implements Gossip {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort(new UnavailableError('the gossip was closed'));
+    this.#closing.abort(new UnavailableError('gossip is closed'));
     await this.#starting?.catch(() => undefined);
     this.#endLeaving();
     this.#parts?.driver.stop();
@@ -237,7 +239,7 @@ export class SerfGossip implements Gossip {
   }
 
   #started(): Parts {
-    if (this.#parts === undefined || this.#closing.signal.aborted) throw new UnavailableError('the gossip is not open');
+    if (this.#parts === undefined || this.#closing.signal.aborted) throw new UnavailableError('gossip is not running');
     return this.#parts;
   }
 

@@ -3,19 +3,19 @@ import type { Clock } from '../../application/ports/clock.js';
 import type { LamportTimes } from '../../domain/gossip/serf.js';
 import { isMissing, replaceFile } from './replace-file.js';
 
-/** Lines wait so long for others; what a crash loses is learnt again from the first member that answers. */
+/** The delay before lines are written; lines lost in a crash are learned again from the first member that answers. */
 const flushMs = 500;
-/** So much may be appended before what no longer counts is left out. */
+/** The bytes appended before the file is compacted. */
 const appendedBytesMax = 128 << 10;
 const fileMode = 0o644;
 const maxTime = Number.MAX_SAFE_INTEGER;
 
 /**
- * Serf's snapshot: which members were alive, and which events were seen, for the node that comes back, after a leave as
- * well (Serf's `rejoin_after_leave`).
+ * Serf's snapshot: which members were alive and which events were seen, for a restart, including one after a leave
+ * (Serf's `rejoin_after_leave`).
  */
 export class Snapshot {
-  /** Reads what there is; lines that say nothing are passed over. Rejects with the system's error. */
+  /** Reads the file, skipping malformed lines. Rejects with the system's error. */
   static async open(path: string, clock: Clock, onFailure: (error: unknown) => void): Promise<Snapshot> {
     let text = '';
     try {
@@ -46,12 +46,12 @@ export class Snapshot {
     this.#onFailure = onFailure;
   }
 
-  /** HOST:PORT by name, of all that were alive. */
+  /** HOST:PORT by name of the members that were alive. */
   get alive(): ReadonlyMap<string, string> {
     return this.#alive;
   }
 
-  /** The last that were seen; 0 for none. */
+  /** The latest times seen; 0 for none. */
   get times(): LamportTimes {
     return this.#times;
   }
@@ -70,7 +70,7 @@ export class Snapshot {
     if (query > this.#times.query) this.#note(`query-clock: ${query}`);
   }
 
-  /** Writes what is not written yet. */
+  /** Writes all pending lines. */
   async close(): Promise<void> {
     this.#flush();
     await this.#written;
@@ -96,7 +96,7 @@ export class Snapshot {
 
   async #append(text: string): Promise<void> {
     try {
-      // After a failure the file may end within a line.
+      // After a failure the file may end in the middle of a line.
       if (this.#file === undefined || this.#appendedBytes > appendedBytesMax) await this.#compact();
       else {
         await this.#file.appendFile(text);
@@ -109,7 +109,7 @@ export class Snapshot {
     }
   }
 
-  /** Writes only what still counts. */
+  /** Rewrites the file with only the current state. */
   async #compact(): Promise<void> {
     await this.#file?.close();
     this.#file = undefined;

@@ -5,18 +5,18 @@ import type { GossipAddress } from '../../domain/gossip/message.js';
 import { plainIp } from './host-port.js';
 import { StreamListener, type StreamListenerOptions } from './stream-listener.js';
 
-/** Bursts of gossip wait there while this process does something else. */
+/** Buffers bursts of gossip while this process is busy. */
 const receiveBufferBytes = 2 << 20;
-/** How often a port that is free for TCP may be taken for UDP. */
+/** The number of attempts to find a TCP port that is also free for UDP. */
 const portAttemptsMax = 20;
 
 export interface SocketsOptions extends StreamListenerOptions {
   readonly onPacket: (packet: Uint8Array, from: GossipAddress) => void;
 }
 
-/** One address, for UDP and TCP. */
+/** The UDP and TCP sockets of one address. */
 export class Sockets {
-  /** Port 0 finds one that is free for both. Rejects with the system's error. */
+  /** Opens the sockets; port 0 picks a port that is free for both. Rejects with the system's error. */
   static async open(host: string, port: number, options: SocketsOptions): Promise<Sockets> {
     const ip = plainIp((await lookup(host)).address);
     for (let attemptsLeft = portAttemptsMax; ; attemptsLeft--) {
@@ -44,7 +44,7 @@ export class Sockets {
     this.#streams = streams;
   }
 
-  /** May be lost, as all that goes by UDP. */
+  /** Sends a UDP packet, which may be lost. */
   send(packet: Uint8Array, to: GossipAddress): void {
     if (!this.#isOpen) return;
     const mapped = isIPv6(this.address.ip) && isIPv4(to.ip) ? `::ffff:${to.ip}` : to.ip;
@@ -68,7 +68,7 @@ function bind({ ip, port }: GossipAddress, onPacket: SocketsOptions['onPacket'])
     });
     socket.bind({ address: ip, port, exclusive: true }, () => {
       socket.removeAllListeners('error');
-      // Of a packet that could not be sent or was not taken: gossip lives with loss.
+      // A packet could not be sent or was rejected; gossip tolerates loss.
       socket.on('error', () => undefined);
       socket.on('message', (packet, from) => {
         if (from.port > 0) onPacket(packet, { ip: plainIp(from.address), port: from.port });

@@ -6,20 +6,20 @@ import { StreamDecoder, encodeStream, type StreamMessage } from './wire/stream.j
 
 const streamsMax = 128;
 const streamsPerAddressMax = 32;
-/** Of all streams that are not complete yet, together. */
+/** The limit on bytes of all incomplete streams together. */
 const waitingBytesMax = 64 << 20;
 
 export interface StreamListenerOptions {
   readonly clock: Clock;
   readonly keyring: Keyring | undefined;
-  /** From the connection until all is read and answered. */
+  /** The time limit from the connection until everything is read and answered. */
   readonly timeoutMs: number;
-  /** Takes a message in, and says what to answer. */
+  /** Processes a message and returns the answer. */
   readonly answer: (message: StreamMessage, from: string) => StreamMessage | undefined;
   readonly onMalformed: (error: MalformedGossipError, from: string) => void;
 }
 
-/** The TCP side of a node's address: one message comes by a connection, and one goes back. */
+/** The TCP side of a node's address: one message per connection, and at most one answer. */
 export class StreamListener {
   readonly #options: StreamListenerOptions;
   readonly #server: Server;
@@ -39,14 +39,14 @@ export class StreamListener {
       this.#server.once('error', reject);
       this.#server.listen({ host: ip, port }, () => {
         this.#server.off('error', reject);
-        // Later errors are of single connections (out of descriptors); the server goes on.
+        // Later errors concern single connections (such as no free descriptors); the server continues.
         this.#server.on('error', () => undefined);
         resolve((this.#server.address() as AddressInfo).port);
       });
     });
   }
 
-  /** Ends all connections. Idempotent. */
+  /** Closes all connections. Idempotent. */
   close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     return new Promise((resolve) => {

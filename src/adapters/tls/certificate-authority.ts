@@ -23,17 +23,20 @@ export interface CertificatePair {
   readonly key: string;
 }
 
-/** What a node's certificate says; without a name it is good for any node, and peers take it with a warning. */
+/**
+ * The identity in a node's certificate. Without a name the certificate is valid for any node, and peers accept it with
+ * a warning.
+ */
 export interface NodeSubject {
   readonly cluster: string;
   readonly name?: string;
-  /** Names and addresses at which clients reach the node. */
+  /** Names and addresses that clients use to reach the node. */
   readonly hosts: readonly string[];
 }
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const dayMs = 86_400_000;
-/** Clocks of a cluster differ: a certificate is good a little before it is made. */
+/** The clocks of a cluster differ, so a certificate is valid from a little before its creation. */
 const earlierMs = 5 * 60_000;
 const serialBytes = 16;
 
@@ -68,7 +71,7 @@ export class CertificateAuthority {
     private readonly key: CryptoKey,
   ) {}
 
-  /** A new one, good for `days`. */
+  /** Creates a new CA, valid for `days`. */
   static async create(days: number): Promise<CertificateAuthority> {
     const keys = await makeKeys();
     const certificate = await X509CertificateGenerator.createSelfSigned(
@@ -89,7 +92,7 @@ export class CertificateAuthority {
     return new CertificateAuthority(certificate, keys.privateKey);
   }
 
-  /** The one of an earlier `create`. Rejects when the texts are no certificate or no P-256 key. */
+  /** Loads a CA from its PEM texts. Rejects if the texts are not a certificate and a P-256 key. */
   static async load({ certificate, key }: CertificatePair): Promise<CertificateAuthority> {
     const [der] = PemConverter.decode(key);
     return new CertificateAuthority(
@@ -102,7 +105,7 @@ export class CertificateAuthority {
     return { certificate: certificatePem(this.certificate), key: await keyPem(this.key) };
   }
 
-  /** For a node, which is a server to clients and both server and client to its peers. */
+  /** Issues a certificate for a node, which is a server to clients, and both server and client to its peers. */
   node({ cluster, name, hosts }: NodeSubject, days: number): Promise<CertificatePair> {
     const names: { type: GeneralNameType; value: string }[] = hosts.map((value) => ({
       type: isAddress(value) ? 'ip' : 'dns',
@@ -115,7 +118,7 @@ export class CertificateAuthority {
     ]);
   }
 
-  /** For a client, whose identity is the common name. */
+  /** Issues a certificate for a client, whose identity is the common name. */
   client(commonName: string, days: number): Promise<CertificatePair> {
     return this.#issue(commonName, days, [new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth])]);
   }

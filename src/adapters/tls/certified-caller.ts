@@ -4,10 +4,10 @@ import { nodeOfUri } from './node-uri.js';
 
 const serverAuth = '1.3.6.1.5.5.7.3.1';
 const subjectCharsMax = 512;
-/** C0, DEL and C1: what could forge a line of a log, or paint on a terminal. */
+/** Matches C0, DEL and C1 characters, which could forge a log line or control a terminal. */
 const control = /[\u0000-\u001f\u007f-\u009f]/; // eslint-disable-line no-control-regex -- they are what is looked for
 
-/** One entry of `X509Certificate.subjectAltName`: Node quotes, as JSON, the values that could be taken for more than one. */
+/** Matches one entry of `X509Certificate.subjectAltName`. Node quotes, as JSON, values that are ambiguous. */
 const altNameEntry = /([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/y;
 
 function altNames(certificate: X509Certificate): { uris: string[]; dns: string[] } {
@@ -30,10 +30,10 @@ function commonNameOf(certificate: X509Certificate): string | undefined {
 }
 
 /**
- * Who holds a certificate that is verified already. A node's has the server's extended key usage; it names its node by a
- * SAN URI, or, as CFSSL 1.2 writes none, by a DNS name that is the common name as well or has no dot. Any other is a
- * client's: its SAN URI, or its common name. Undefined where that is missing, is no single one, has control characters
- * or more than 512 characters.
+ * Returns the identity in a verified certificate. A node's certificate has the server's extended key usage and names
+ * its node by a SAN URI, or, since CFSSL 1.2 writes no URIs, by a DNS name that equals the common name or has no dot.
+ * Any other certificate is a client's, named by its SAN URI or its common name. Returns undefined if the name is
+ * missing, is ambiguous, contains control characters or has more than 512 characters.
  */
 export function certifiedCaller(certificate: X509Certificate): Caller | undefined {
   const { uris, dns } = altNames(certificate);
@@ -41,7 +41,8 @@ export function certifiedCaller(certificate: X509Certificate): Caller | undefine
   const subject = uris.length === 0 ? commonName : uris[0];
   if (subject === undefined || subject === '' || subject.length > subjectCharsMax || control.test(subject))
     return undefined;
-  // Typed as always there; a certificate without the extension has none, and is good for any purpose, so for no node.
+  // The type says it is always present, but a certificate without the extension has none. It is valid for any purpose,
+  // so it must not count as a node's.
   const purposes = certificate.keyUsage as readonly string[] | undefined;
   if (purposes?.includes(serverAuth) !== true) return { subject, certified: true };
   const nodes = uris.map(nodeOfUri).filter((node) => node !== undefined);

@@ -3,13 +3,15 @@ import type { TLSSocket } from 'node:tls';
 import type { RefusalLog } from './refusal-log.js';
 import { isSignedBy, type TlsMaterial } from './tls-material.js';
 
-/** The connections whose other ends showed a certificate; they end when the CA of it is withdrawn. */
+/** The open connections whose peers presented a certificate; they end when its CA is withdrawn. */
 export class CertifiedConnections {
-  /** A client's socket tells the certificate of its server once: Node takes it off the list as it does. */
+  /**
+   * The certificate is read when the connection opens: a client's socket returns its server's certificate only once.
+   */
   readonly #open = new Map<TLSSocket, X509Certificate | undefined>();
   readonly #graces = new Set<NodeJS.Timeout>();
 
-  /** @param graceMs from a change of the CA to the end of the connections whose certificates it did not sign */
+  /** @param graceMs time from a change of the CA until connections end whose certificates it did not sign */
   constructor(
     private readonly refusals: RefusalLog,
     private readonly material: () => TlsMaterial,
@@ -21,7 +23,10 @@ export class CertifiedConnections {
     secured.once('close', () => this.#open.delete(secured));
   }
 
-  /** After the grace, those end whose certificates were signed by none of the CAs of now, nor of then. */
+  /**
+   * After the grace period, ends connections whose certificates were signed neither by a current CA nor by one from
+   * now.
+   */
   authorityChanged(): void {
     const { authorities } = this.material();
     const grace = setTimeout(() => {
@@ -31,7 +36,7 @@ export class CertifiedConnections {
     this.#graces.add(grace);
   }
 
-  /** Ends none of them any more. */
+  /** Cancels all pending disconnects. */
   close(): void {
     for (const grace of this.#graces) clearTimeout(grace);
   }

@@ -4,14 +4,16 @@ import { CertifiedConnections } from './certified-connections.js';
 import { RefusalLog } from './refusal-log.js';
 import { tlsMaterial, type TlsMaterial, type TlsTexts } from './tls-material.js';
 
-/** The client's side of TLS 1.3 towards other nodes: what is shown and taken, and the connections there are. */
+/**
+ * The client's side of TLS 1.3 to other nodes: the certificate it presents, the CA it trusts, and its open connections.
+ */
 export class OutgoingTls {
   readonly #connections: CertifiedConnections;
   readonly #refusals: RefusalLog;
   #material: TlsMaterial;
 
   /**
-   * @param graceMs as of `TlsAcceptor`
+   * @param graceMs see `TlsAcceptor`
    * @throws InvalidCertificateError
    */
   constructor(texts: TlsTexts, logger: Logger, graceMs = 5_000) {
@@ -24,12 +26,12 @@ export class OutgoingTls {
     return this.#material;
   }
 
-  /** For the next connection. */
+  /** The context for the next connection. */
   get context(): SecureContext {
     return this.#material.context;
   }
 
-  /** Made by that context, which may be an older one: the other end can take its time for the handshake. */
+  /** Called for each connection with the context that made it, which may be outdated after a slow handshake. */
   readonly connected = (secured: TLSSocket, context: SecureContext): void => {
     this.#connections.add(secured);
     if (context !== this.context) this.#connections.authorityChanged();
@@ -41,10 +43,10 @@ export class OutgoingTls {
   };
 
   /**
-   * New connections show this certificate, and take servers of this CA. Those to servers that the CA does not take any
-   * more end after the grace.
+   * New connections present this certificate and accept servers of this CA. Connections to servers that the CA no
+   * longer covers end after the grace period.
    *
-   * @throws InvalidCertificateError, and all stays as it was
+   * @throws InvalidCertificateError, leaving everything unchanged
    */
   replace(texts: TlsTexts): void {
     const before = this.#material.texts.authority;

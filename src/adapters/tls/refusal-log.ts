@@ -3,10 +3,10 @@ import type { Logger } from '../../application/ports/logger.js';
 const everyMs = 10_000;
 const kindsMax = 1_000;
 
-/** Connections that are given up before anybody has called: no client meant them as a call. */
+/** Errors of connections that were closed before any call was made. */
 const notMeant: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
 
-/** Says which connections are refused: of an address and a reason one line in ten seconds, with how many there were. */
+/** Logs rejected connections: at most one line per address and reason in ten seconds, with a count of the rest. */
 export class RefusalLog {
   readonly #counts = new Map<string, number>();
 

@@ -8,30 +8,30 @@ import { RefusalLog } from './refusal-log.js';
 import { tlsMaterial, type TlsMaterial, type TlsTexts } from './tls-material.js';
 
 export interface TlsAcceptorOptions {
-  /** What is spoken over TLS, by ALPN, the preferred first. */
+  /** The ALPN protocols, most preferred first. */
   readonly protocols: readonly string[];
-  /** A handshake that takes longer is given up (default 5 s). */
+  /** A handshake that lasts longer is aborted (default 5 s). */
   readonly handshakeMs?: number;
-  /** From a change of the CA to the end of the connections whose certificates it did not sign (default 5 s). */
+  /** Time from a change of the CA until connections end whose certificates it did not sign (default 5 s). */
   readonly graceMs?: number;
 }
 
-type Take = (secured: TLSSocket, caller: Caller) => void;
+type OnSecured = (secured: TLSSocket, caller: Caller) => void;
 
-/** Who calls over TLS without being asked for a certificate: no peer. */
+/** The caller over TLS if no certificate is requested: never a peer. */
 const uncertified: Caller = { subject: anonymous.subject, certified: false };
 
 /**
- * The server's side of TLS 1.3, for sockets that a listener has accepted. Where there is a CA, a client without a
- * certificate of it, or whose certificate says nobody, gets no further than the handshake.
+ * The server's side of TLS 1.3, for sockets that a listener has accepted. If there is a CA, a client must present a
+ * certificate that the CA signed and that names a subject; otherwise the handshake fails.
  *
- * New connections get the latest certificate. Tickets are of the context that made them, with keys that nobody sets, so
- * that none outlives a change: with fixed keys, clients of a withdrawn CA were let in by resumption.
+ * New connections get the latest certificate. Session tickets belong to the context that made them, with random keys,
+ * so that none survives a change: with fixed keys, clients of a withdrawn CA were admitted by resumption.
  */
 export class TlsAcceptor {
   readonly #server: Server;
-  readonly #waiting = new WeakMap<Socket, { readonly take: Take; readonly address: string | undefined }>();
-  readonly #taken: CertifiedConnections;
+  readonly #waiting = new WeakMap<Socket, { readonly onSecured: OnSecured; readonly address: string | undefined }>();
+  readonly #connections: CertifiedConnections;
   readonly #refusals: RefusalLog;
   #material: TlsMaterial;
 
@@ -43,7 +43,7 @@ export class TlsAcceptor {
   ) {
     this.#material = tlsMaterial(texts);
     this.#refusals = new RefusalLog(logger);
-    this.#taken = new CertifiedConnections(this.#refusals, () => this.#material, graceMs);
+    this.#connections = new CertifiedConnections(this.#refusals, () => this.#material, graceMs);
     const asks = texts.authority !== undefined;
     this.#server = createServer({
       ...contextOf(texts),
@@ -66,28 +66,28 @@ export class TlsAcceptor {
     return this.#material;
   }
 
-  /** Takes over the socket; gives it back encrypted with who is at its other end, or destroys it. */
-  readonly accept = (socket: Socket, take: Take): void => {
-    this.#waiting.set(socket, { take, address: socket.remoteAddress });
+  /** Takes ownership of the socket; passes on the encrypted socket with its caller, or destroys it. */
+  readonly accept = (socket: Socket, onSecured: OnSecured): void => {
+    this.#waiting.set(socket, { onSecured, address: socket.remoteAddress });
     this.#server.emit('connection', socket);
   };
 
   /**
-   * New connections get this certificate, and must have one of this CA. Connections that the CA does not let in any more
-   * end after the grace.
+   * New connections get this certificate and must present one of this CA. Connections that the CA no longer covers end
+   * after the grace period.
    *
-   * @throws InvalidCertificateError, and all stays as it was
+   * @throws InvalidCertificateError, leaving everything unchanged
    */
   replace(texts: TlsTexts): void {
     const material = tlsMaterial(texts);
     this.#server.setSecureContext(contextOf(texts));
     const before = this.#material.texts.authority;
     this.#material = material;
-    if (texts.authority !== before) this.#taken.authorityChanged();
+    if (texts.authority !== before) this.#connections.authorityChanged();
   }
 
   close(): void {
-    this.#taken.close();
+    this.#connections.close();
   }
 
   #secured(secured: TLSSocket): void {
@@ -97,13 +97,13 @@ export class TlsAcceptor {
       secured.destroy();
       return;
     }
-    this.#taken.add(secured);
+    this.#connections.add(secured);
     secured.on('error', () => secured.destroy());
-    waiting.take(secured, caller);
+    waiting.onSecured(secured, caller);
   }
 
-  /** Node keeps the socket that is wrapped as the parent. */
-  #waitingOf(secured: TLSSocket): { readonly take: Take; readonly address: string | undefined } | undefined {
+  /** Returns the wrapped socket's entry; Node stores that socket as the parent. */
+  #waitingOf(secured: TLSSocket): { readonly onSecured: OnSecured; readonly address: string | undefined } | undefined {
     const parent: unknown = Reflect.get(secured, '_parent');
     return parent instanceof Socket ? this.#waiting.get(parent) : undefined;
   }

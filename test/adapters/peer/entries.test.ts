@@ -161,12 +161,14 @@ describe('entries of a member, over gRPC alone', () => {
   it('are for members of the cluster', async () => {
     const { peer } = await serve('gRPC', new Desk());
     const stranger = new GrpcEntrySource({ crc32c, logId: new Uint8Array(16) }, { id: 1, rpcAddr: 'n1:8400' });
-    await expect(stranger.logEnd(peer, 1, forever)).rejects.toThrow(/not of 0000/);
+    await expect(stranger.logEnd(peer, 1, forever)).rejects.toThrow(/the caller expected 0000/);
     await expect(readAll({ source: stranger, peer, close: () => Promise.resolve() }, 3, 41)).rejects.toThrow(
-      /not of 0000/,
+      /the caller expected 0000/,
     );
     const misled = new GrpcEntrySource(checksum, { id: 1, rpcAddr: 'n1:8400' });
-    await expect(misled.logEnd({ ...peer, id: 3 }, 1, forever)).rejects.toThrow(/this node is member 2, not 3/);
+    await expect(misled.logEnd({ ...peer, id: 3 }, 1, forever)).rejects.toThrow(
+      /this node is member 2; the caller expected 3/,
+    );
   });
 
   it('stop when the member closes its links', async () => {

@@ -215,7 +215,7 @@ describe('a replica that takes nothing', () => {
     const desk = new Desk();
     desk.endless = true;
     const calls = new ReplicaCalls(logger, 300);
-    calls.setJoinHandler(desk);
+    calls.setHandler(desk);
     const guest = {
       descriptor: PeerService,
       implementation: { followEntries: (call: Parameters<ReplicaCalls['follow']>[0]) => calls.follow(call) },
@@ -265,6 +265,6 @@ describe('what a replica asks of members besides', () => {
   it('is no more than that: it is no member', async () => {
     const { rpcAddr } = await serve(new Desk());
     const posing = new GrpcEntrySource(checksum, { id: 0, rpcAddr: 'r1:8400' });
-    await expect(posing.logEnd({ id: 2, rpcAddr }, 1, forever)).rejects.toThrow('a replica is no member');
+    await expect(posing.logEnd({ id: 2, rpcAddr }, 1, forever)).rejects.toThrow('a replica is not a member');
   });
 });

@@ -134,7 +134,7 @@ describe('a node among strangers', () => {
     const [b] = await start('b');
     expect(await b.join([`localhost:${portOf(addrA)}`, addrA], signal)).toBe(1);
     await expect(b.join(['no-such-host.invalid:1'], signal)).rejects.toThrow('no member answers');
-    await expect(b.join(['nonsense'], signal)).rejects.toThrow('not HOST:PORT');
+    await expect(b.join(['nonsense'], signal)).rejects.toThrow('expected HOST:PORT');
   });
 
   const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));

@@ -6,9 +6,9 @@ import { decodeAnswers, encodeAppends, type ForwardedAppend } from './append-wir
 import { FrameQueue } from '../messages/frame-queue.js';
 import { PeerConnection, type PeerConnectionOptions } from '../messages/peer-connection.js';
 
-/** Bytes of appends to one peer that wait, are on their way, or are not answered. */
+/** The limit on bytes of appends to one peer that are waiting, in flight or unanswered. */
 const inFlightBytesMax = 32 << 20;
-/** What an append counts besides its payload. */
+/** The bytes that an append counts in addition to its payload. */
 const appendOverheadBytes = 64;
 
 interface Call {
@@ -18,7 +18,7 @@ interface Call {
   readonly reject: (error: unknown) => void;
 }
 
-/** Appends forwarded to one peer, over a connection of their own: in order, each with its answer or an error. */
+/** Forwards appends to one peer over their own connection, in order; each ends with an answer or an error. */
 export class AppendCalls {
   readonly #connection: PeerConnection;
   readonly #queue = new FrameQueue<ForwardedAppend>(Infinity);
@@ -57,7 +57,7 @@ export class AppendCalls {
     this.#connection.wake();
   }
 
-  /** See `PeerTransport.append`. An abort ends the waiting, not the append. */
+  /** Implements `PeerTransport.append`. An abort ends the wait, not the append. */
   append(records: Records, options: ProposeOptions): Promise<AppendReceipt> {
     const { signal } = options;
     return new Promise((resolve, reject) => {
@@ -92,7 +92,7 @@ export class AppendCalls {
     });
   }
 
-  /** Before the connection ends for its old certificate: what is new waits until what was sent is answered. */
+  /** Holds new appends until those already sent are answered, then renews the connection with the new certificate. */
   #renew(): void {
     this.#renews = true;
     this.#queue.hold();

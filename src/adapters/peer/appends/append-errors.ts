@@ -16,7 +16,7 @@ import { safeNumber } from '../safe-number.js';
 
 type Kind = NonNullable<MessageInitShape<typeof AppendErrorSchema>['kind']>;
 
-/** What the leader says of an append that failed; undefined for what is a bug there, to be logged. */
+/** Returns the wire form of an append's error, or undefined for a bug in the leader, which the caller logs. */
 export function appendErrorKind(error: unknown): Kind | undefined {
   if (error instanceof UnavailableError) {
     const { message, leaderAddr } = error;
@@ -45,11 +45,14 @@ export function appendErrorKind(error: unknown): Kind | undefined {
     return { case: 'corruptRange', value: { from: BigInt(from), to: BigInt(to), reason, isEnd } };
   }
   if (error instanceof LogClosedError || error instanceof LogFailedError)
-    return { case: 'unavailable', value: { message: 'the log of the leader is closed: it is stopping' } };
+    return {
+      case: 'unavailable',
+      value: { message: 'the log of the leader is closed because the leader is stopping; retry' },
+    };
   return undefined;
 }
 
-/** The same error again, at the follower. What the leader could not name may have been appended. */
+/** Rebuilds the error at the follower. If the leader could not name the error, the outcome of the append is unknown. */
 export function appendErrorOf({ kind }: AppendError): Error {
   switch (kind.case) {
     case 'unavailable':
@@ -78,6 +81,6 @@ export function appendErrorOf({ kind }: AppendError): Error {
     }
     case 'internal':
     case undefined:
-      return new OutcomeUnknownError('the leader failed in an append; its log says more');
+      return new OutcomeUnknownError('the leader failed during an append; see its log');
   }
 }

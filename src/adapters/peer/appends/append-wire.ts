@@ -45,8 +45,8 @@ export function encodeAppends(appends: readonly ForwardedAppend[]): Buffer {
 }
 
 /**
- * The appends of a request; their records are views of it. Records of which the framing or the count is wrong are an
- * `InvalidInputError` in the place of that append, other bytes throw it.
+ * Returns the appends of a request; their records are views of its bytes. An append with wrong framing or a wrong
+ * record count is returned with an `InvalidInputError`. Throws `InvalidInputError` if the request itself is malformed.
  */
 export function decodeAppends(request: Uint8Array): (ForwardedAppend | { id: number; error: InvalidInputError })[] {
   return peerMessage(AppendRequestSchema, request).appends.map((append) => {
@@ -67,7 +67,7 @@ function checkRecords(payload: Uint8Array, count: number): void {
   let found = 0;
   forEachRecord(payload, () => found++);
   if (found === 0 || found !== count)
-    throw new InvalidInputError(`a forwarded batch has ${found} records, but says ${count}`);
+    throw new InvalidInputError(`a forwarded batch has ${found} records; its header expects ${count}`);
 }
 
 export function encodeAnswers(answers: readonly AppendAnswer[]): Buffer {

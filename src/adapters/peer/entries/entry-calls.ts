@@ -16,28 +16,28 @@ import { safeNumber } from '../safe-number.js';
 
 type Stream = ServerWritableStream<Buffer, Buffer>;
 
-/** Serves `GetLogEnd` and `ReadEntries` to members that were let in. */
+/** Serves `GetLogEnd` and `ReadEntries` to admitted members. */
 export class EntryCalls {
   readonly #streams = new Set<Stream>();
-  #desk: EntryHandler | undefined;
+  #handler: EntryHandler | undefined;
 
   constructor(private readonly logger: Logger) {}
 
-  setJoinHandler(desk: EntryHandler): void {
-    this.#desk = desk;
+  setHandler(handler: EntryHandler): void {
+    this.#handler = handler;
   }
 
-  /** Ends the reads under way. */
+  /** Ends all reads in progress. */
   endAll(): void {
-    this.#desk = undefined;
-    for (const stream of this.#streams) fail(stream, status.UNAVAILABLE, 'this node is closing its links');
+    this.#handler = undefined;
+    for (const stream of this.#streams) fail(stream, status.UNAVAILABLE, 'this node is closing its peer connections');
     this.#streams.clear();
   }
 
   logEnd(from: number, request: Buffer, respond: sendUnaryData<Buffer>): void {
     try {
       const { term } = peerMessage(GetLogEndRequestSchema, request);
-      const end = this.#deskOrThrow().logEnd(from, safeNumber(term));
+      const end = this.#handlerOrThrow().logEnd(from, safeNumber(term));
       const response = create(GetLogEndResponseSchema, {
         term: BigInt(end.term),
         leads: end.leads,
@@ -70,23 +70,23 @@ export class EntryCalls {
     );
   }
 
-  /** One message at a time: the next is read when the connection has taken the one before. */
+  /** Sends one message at a time: the next is read after the connection has accepted the previous one. */
   async #send(call: Stream, cancelled: Promise<'cancelled'>): Promise<void> {
     const { fromIndex, untilIndex } = peerMessage(ReadEntriesRequestSchema, call.request);
-    for await (const batches of this.#deskOrThrow().read(safeNumber(fromIndex), safeNumber(untilIndex))) {
+    for await (const batches of this.#handlerOrThrow().read(safeNumber(fromIndex), safeNumber(untilIndex))) {
       if (!this.#streams.has(call)) return;
-      const taken = new Promise<void>((resolve) => {
+      const accepted = new Promise<void>((resolve) => {
         call.write(encodeEntries(batches), () => {
           resolve();
         });
       });
-      if ((await Promise.race([taken, cancelled])) === 'cancelled') return;
+      if ((await Promise.race([accepted, cancelled])) === 'cancelled') return;
     }
   }
 
-  #deskOrThrow(): EntryHandler {
-    if (this.#desk === undefined) throw new UnavailableError('this node is starting');
-    return this.#desk;
+  #handlerOrThrow(): EntryHandler {
+    if (this.#handler === undefined) throw new UnavailableError('this node is starting');
+    return this.#handler;
   }
 }
 

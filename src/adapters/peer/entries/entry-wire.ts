@@ -18,17 +18,17 @@ export function encodeEntries(run: readonly RecordBatch[]): Buffer {
   return Buffer.from(toBinary(ReadEntriesResponseSchema, response));
 }
 
-/** Verifies each batch: throws `InvalidInputError` where one is damaged, or of another log. */
+/** Verifies each batch. Throws `InvalidInputError` if one is damaged or belongs to another log. */
 export function decodeEntries(response: Uint8Array, checksum: BatchChecksum): RecordBatch[] {
   return splitBatches(peerMessage(ReadEntriesResponseSchema, response).batches, checksum);
 }
 
-/** As a store holds them. */
+/** Joins batches in their stored form: header, then payload. */
 export function joinBatches(run: readonly RecordBatch[]): Buffer {
   return Buffer.concat(run.flatMap(({ header, payload }) => [header, payload]));
 }
 
-/** Views of the bytes. Throws as `decodeEntries`. */
+/** Splits joined batches into views of the bytes. Throws like `decodeEntries`. */
 export function splitBatches(bytes: Uint8Array, checksum: BatchChecksum): RecordBatch[] {
   const batches: RecordBatch[] = [];
   for (let at = 0; at < bytes.length;) {
@@ -40,12 +40,13 @@ export function splitBatches(bytes: Uint8Array, checksum: BatchChecksum): Record
 }
 
 /**
- * The batch at `at`, a view of the bytes. Throws `InvalidInputError` where it is damaged, of another log, or a change of
- * the membership that nobody could apply: once in the log, it would end every node that comes to it.
+ * Returns the batch at `at`, a view of the bytes. Throws `InvalidInputError` if it is damaged, belongs to another log,
+ * or holds a configuration change that cannot be decoded: once in the log, such a batch would stop every node that
+ * reads it.
  */
 export function verifiedBatch(bytes: Uint8Array, at: number, checksum: BatchChecksum): RecordBatch {
   const batch = parseBatch(bytes, at, bytes.length, checksum);
-  if (typeof batch === 'string') throw new InvalidInputError(`a batch of a peer is damaged: ${batch}`);
+  if (typeof batch === 'string') throw new InvalidInputError(`a peer sent a damaged batch: ${batch}`);
   if (batch.kind === BatchKind.configuration) checkChange(batch);
   return batch;
 }
@@ -56,6 +57,6 @@ function checkChange(batch: RecordBatch): void {
     decodeChangeContext(decodeConfChange(type, data));
   } catch (cause) {
     if (!(cause instanceof MalformedConfChangeError)) throw cause;
-    throw new InvalidInputError(`batch ${batch.index} of a peer holds no membership change`, { cause });
+    throw new InvalidInputError(`batch ${batch.index} from a peer is not a valid configuration change`, { cause });
   }
 }

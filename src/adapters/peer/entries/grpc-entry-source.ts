@@ -21,11 +21,12 @@ import { safeNumber } from '../safe-number.js';
 
 const answerMs = 3_000;
 
-/** Reads over `golog.peer.v1.PeerService`, with a connection for each call. A dead one is noticed by its keepalive. */
+/**
+ * Reads entries over `golog.peer.v1.PeerService`, with one connection per call. Keepalive detects a dead connection.
+ */
 export class GrpcEntrySource implements EntrySource {
   constructor(
     private readonly checksum: BatchChecksum,
-    /** This node. */
     private readonly self: Peer,
     private readonly credentials: PeerCredentials = inClear,
   ) {}
@@ -79,7 +80,7 @@ export class GrpcEntrySource implements EntrySource {
     try {
       for await (const bytes of stream as AsyncIterable<Buffer>) yield decodeEntries(bytes, this.checksum);
     } catch (error) {
-      throw signal.aborted ? signal.reason : inPortsTerms(error);
+      throw signal.aborted ? signal.reason : toPortError(error);
     } finally {
       signal.removeEventListener('abort', abort);
       stream.on('error', () => undefined);
@@ -89,8 +90,8 @@ export class GrpcEntrySource implements EntrySource {
   }
 }
 
-/** A failed call is as good as no answer; anything else is as it was. */
-export function inPortsTerms(error: unknown): unknown {
+/** Returns the `UnavailableError` for a failed call; any other error is returned unchanged. */
+export function toPortError(error: unknown): unknown {
   const isCallError = typeof error === 'object' && error !== null && 'details' in error;
   return isCallError ? new UnavailableError(String(error.details)) : error;
 }

@@ -3,39 +3,39 @@ import { checkServerIdentity, type SecureContext, TLSSocket } from 'node:tls';
 import { ChannelCredentials, type VerifyOptions } from '@grpc/grpc-js';
 import type { Caller } from '../../../application/access/access.js';
 
-/** Of one channel. */
+/** The credentials of one channel. */
 export type PeerChannelCredentials = ChannelCredentials & {
-  /** The channel is connected by a certificate, or a CA, that was replaced since. */
+  /** True if the channel connected with a certificate or CA that has since been replaced. */
   readonly isOutdated?: boolean;
 };
 
-/** Makes the credentials of one channel to a peer, which is to be the member of that name where it is known. */
+/** Makes the credentials of one channel to a peer. If `name` is given, the peer must be that member. */
 export type PeerCredentials = (name?: string) => PeerChannelCredentials;
 
-/** Without TLS. */
+/** Makes credentials without TLS. */
 export const inClear: PeerCredentials = () => ChannelCredentials.createInsecure();
 
-/** This node's outgoing side of TLS, which may change while it runs. */
+/** This node's client side of TLS, which may change while the node runs. */
 export interface OutgoingSide {
-  /** At the moment. */
+  /** The TLS context for the next connection. */
   readonly context: SecureContext;
-  /** Is told of each connection, and the context by which it was made. */
+  /** Called for each connection, with the context that made it. */
   readonly connected: (secured: TLSSocket, context: SecureContext) => void;
-  /** Is told where a server of that HOST:PORT is not taken, or takes no handshake. */
+  /** Called if the server at that HOST:PORT is rejected, or rejects the handshake. */
   readonly failed: (address: string, error: unknown) => void;
 }
 
 export interface PeerTls {
   readonly outgoing: OutgoingSide;
-  /** Who holds a certificate that was verified. */
+  /** Returns the identity in a verified certificate. */
   readonly identify: (certificate: X509Certificate) => Caller | undefined;
-  /** A certificate that names no node is not taken. */
+  /** Rejects certificates that name no node. */
   readonly requireNodeIdentity: boolean;
 }
 
 /**
- * Connections by mutual TLS. What answers must have the certificate of the node that is expected there. A certificate
- * that names no node must be good for the address that was dialled, as must any where no name is known yet.
+ * Makes credentials for mutual TLS. The peer must present the certificate of the expected node. A certificate that
+ * names no node must be valid for the dialed address, as must any certificate if no name is known yet.
  */
 export function tlsCredentials({ outgoing, identify, requireNodeIdentity }: PeerTls): PeerCredentials {
   return (name) =>
@@ -43,13 +43,13 @@ export function tlsCredentials({ outgoing, identify, requireNodeIdentity }: Peer
       checkServerIdentity: (host, { raw }) => {
         const certificate = new X509Certificate(raw);
         const node = identify(certificate)?.node;
-        if (node === undefined) return new Error('the certificate of the peer is no node’s');
+        if (node === undefined) return new Error('the certificate of the peer is not a node certificate');
         if (node.names.length === 0 && requireNodeIdentity)
           return new Error('the certificate of the peer names no node');
         if (name !== undefined && node.names.length > 0)
           return node.names.includes(name)
             ? undefined
-            : new Error(`the certificate of the peer is of ${node.names.join(', ')}, not of ${name}`);
+            : new Error(`the certificate of the peer is for ${node.names.join(', ')}; expected ${name}`);
         return checkServerIdentity(host, certificate.toLegacyObject());
       },
     });
@@ -58,8 +58,8 @@ export function tlsCredentials({ outgoing, identify, requireNodeIdentity }: Peer
 type CreateConnector = ChannelCredentials['_createSecureConnector'];
 
 /**
- * Those of grpc-js take the certificate and the CA of the moment when they are made; a channel that dials again would
- * keep them for as long as it lives. These take what there is whenever they connect.
+ * Reads the current certificate and CA for each connection. The credentials of grpc-js read them once, when they are
+ * created, and a channel would keep them for its whole life.
  */
 class LatestCredentials extends ChannelCredentials {
   #connectedBy: SecureContext | undefined;

@@ -1,17 +1,17 @@
 import { Metadata } from '@grpc/grpc-js';
 import { isMemberName, isRpcAddr } from '../../../application/configuration/member-names.js';
 
-/** Who calls whom, in the metadata of each call between members. */
+/** The caller and the callee, in the metadata of each call between members. */
 export interface PeerIdentity {
-  /** HOST:PORT of the caller's gRPC, for answers where it is not known. */
+  /** HOST:PORT of the caller's gRPC listener, for answers if the receiver does not know it. */
   readonly rpcAddr: string;
-  /** 16 bytes: the id of the log; none of a replica that does not know it yet. */
+  /** 16 bytes: the id of the log. Empty for a replica that does not know it yet. */
   readonly clusterId: Uint8Array;
-  /** 0: a replica, which is no member. */
+  /** 0: a replica, which is not a member. */
   readonly from: number;
-  /** 0: whoever is there; of a replica only. */
+  /** 0: any node; only replicas send this. */
   readonly to: number;
-  /** The caller's `--node-name`, which its certificate must have; empty where it does not say. */
+  /** The caller's `--node-name`, which its certificate must contain; empty if not sent. */
   readonly name: string;
 }
 
@@ -33,7 +33,7 @@ export function identityMetadata({ rpcAddr, clusterId, from, to, name }: PeerIde
   return metadata;
 }
 
-/** Undefined where it is missing or none: an id, a name or an address that no node could have. */
+/** Returns undefined if the metadata is missing or has an invalid id, name or address. */
 export function identityOf(metadata: Metadata): PeerIdentity | undefined {
   const clusterId = metadata.get(Key.clusterId).at(0);
   const from = idOf(metadata.get(Key.from)[0]);
@@ -48,6 +48,6 @@ export function identityOf(metadata: Metadata): PeerIdentity | undefined {
   return { clusterId: clusterId ?? new Uint8Array(0), from, to, rpcAddr, name };
 }
 
-/** Decimal, as it is written; NaN for anything else. */
+/** Parses a decimal id; NaN for anything else. */
 const idOf = (value: unknown): number =>
   typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;

@@ -2,45 +2,45 @@ import type { Caller } from '../../../application/access/access.js';
 import type { Logger } from '../../../application/ports/logger.js';
 
 export interface PeerTrustOptions {
-  /** A certificate that names no node is not taken. */
+  /** Rejects certificates that name no node. */
   readonly requireNodeIdentity: boolean;
-  /** Who this node itself is by its certificate of now. */
+  /** Returns this node's own identity from its current certificate. */
   readonly own?: () => Caller | undefined;
-  /** The only names that a peer may go by; empty: any. */
+  /** The only names a peer may have; empty: any. */
   readonly allowedNames?: readonly string[];
   readonly logger: Logger;
 }
 
 /**
- * Whether a caller may be the member that it says it is. Its certificate names a node as exactly as this node's own
- * does: by URI, or by DNS at least, or not at all where this node's own names none either.
+ * Decides whether a caller may act as the member it claims to be. The caller's certificate must identify its node at
+ * least as precisely as this node's own does: by URI, by DNS name, or, if this node's own names no node, not at all.
  */
 export class PeerTrust {
   readonly #warned = new Set<string>();
 
   constructor(private readonly options: PeerTrustOptions) {}
 
-  /** Why not, for the caller and for the log; undefined where it may. */
-  misfit(caller: Caller | undefined, name: string): string | undefined {
+  /** Returns why the caller is rejected, for the caller and the log; undefined if it is trusted. */
+  rejectionReason(caller: Caller | undefined, name: string): string | undefined {
     const { requireNodeIdentity, allowedNames = [] } = this.options;
     const node = caller?.node;
-    if (caller === undefined || node === undefined) return 'there is no certificate of a node';
+    if (caller === undefined || node === undefined) return 'the caller presented no node certificate';
     const own = this.options.own?.()?.node ?? { names: [] };
     if (own.cluster !== undefined && node.cluster !== undefined && own.cluster !== node.cluster)
-      return `the certificate is of the cluster ${node.cluster}, not of ${own.cluster}`;
+      return `the certificate is for cluster ${node.cluster}; expected ${own.cluster}`;
     if (node.names.length > 0 && !node.names.includes(name))
-      return `the certificate is of ${node.names.join(', ')}, not of ${name}`;
+      return `the certificate is for ${node.names.join(', ')}; expected ${name}`;
     const isAllowed = allowedNames.includes(name);
     if (allowedNames.length > 0 && !isAllowed) return `${name} is not in --allowed-node-names`;
     if (node.names.length === 0) {
       if (requireNodeIdentity || own.names.length > 0) return 'the certificate names no node';
       this.#warn(caller.subject, name);
     }
-    // Any server of the same CA has a DNS name: where nodes have URIs, only the configuration makes a node of it.
+    // Every server of the same CA has a DNS name. If nodes have URIs, only the configuration can accept a DNS name.
     if (own.cluster !== undefined && node.cluster === undefined && !isAllowed)
       return (
-        `the certificate names ${name} by DNS only, as that of any server does: expected ` +
-        `URI:golog://${own.cluster}/node/${name}, as this node's own has, or ${name} in --allowed-node-names`
+        `the certificate names ${name} only by DNS, as any server certificate does: expected ` +
+        `URI:golog://${own.cluster}/node/${name}, like this node's own certificate, or ${name} in --allowed-node-names`
       );
     return undefined;
   }

@@ -10,10 +10,10 @@ import { peerChannelOptions } from '../messages/peer-connection.js';
 import { inClear, type PeerCredentials } from '../identity/peer-credentials.js';
 import { peerMessage } from '../messages/peer-message.js';
 
-/** A node that has not answered after this long is asked again by whoever wants to join. */
+/** A join request without an answer for this long fails; the joining node retries. */
 const answerMs = 10_000;
 
-/** Joins over `golog.peer.v1.PeerService`, with a connection for each question. */
+/** Sends join requests over `golog.peer.v1.PeerService`, with one connection per request. */
 export class GrpcJoinTransport implements JoinTransport {
   constructor(private readonly credentials: PeerCredentials = inClear) {}
 
@@ -28,7 +28,7 @@ export class GrpcJoinTransport implements JoinTransport {
       return answerOf(peerMessage(JoinResponseSchema, await ask(client, question, signal)));
     } catch (error) {
       if (error instanceof InvalidInputError)
-        throw new UnavailableError(`${rpcAddr} answers nonsense: ${error.message}`);
+        throw new UnavailableError(`${rpcAddr} sent an invalid answer: ${error.message}`);
       if (error instanceof UnavailableError) throw new UnavailableError(`${rpcAddr} does not answer: ${error.message}`);
       throw error;
     } finally {

@@ -14,20 +14,23 @@ import type {
 } from '../../../gen/golog/peer/v1/peer_service_pb.js';
 import { safeNumber } from '../safe-number.js';
 
-/** Throws `InvalidInputError` where there is none, or it is no node that could be a member. */
+/** Throws `InvalidInputError` if the joiner is missing or could not be a member. */
 export function joinerOf(message: JoinerMessage | undefined): Joiner {
-  if (message === undefined) throw new InvalidInputError('there is no joiner');
+  if (message === undefined) throw new InvalidInputError('the request has no joiner');
   const { name, uuid, rpcAddr, bootstrapExpect, clusterId, forgotAs } = message;
-  if (!isUuid(uuid)) throw new InvalidInputError('the UUID of a joiner is none');
+  if (!isUuid(uuid)) throw new InvalidInputError('the UUID of the joiner is not valid');
   if (clusterId.length > 0) assertClusterId(clusterId);
   return {
-    ...{ name: memberNameOrThrow(name), uuid, rpcAddr: rpcAddrOrThrow(rpcAddr), bootstrapExpect },
+    name: memberNameOrThrow(name),
+    uuid,
+    rpcAddr: rpcAddrOrThrow(rpcAddr),
+    bootstrapExpect,
     ...(clusterId.length > 0 && { clusterId }),
     ...(forgotAs > 0n && { forgotAs: safeNumber(forgotAs) }),
   };
 }
 
-/** As it is sent. */
+/** Returns the joiner in its wire form. */
 export function joinerMessage({ forgotAs, ...joiner }: Joiner): MessageInitShape<typeof JoinerSchema> {
   return { ...joiner, ...(forgotAs !== undefined && { forgotAs: BigInt(forgotAs) }) };
 }
@@ -52,7 +55,7 @@ export function answerMessage(answer: JoinAnswer): NonNullable<MessageInitShape<
   }
 }
 
-/** Throws `InvalidInputError` for an answer that this release does not know, or that makes no sense. */
+/** Throws `InvalidInputError` if this release does not know the answer or its fields are invalid. */
 export function answerOf({ answer }: JoinResponse): JoinAnswer {
   switch (answer.case) {
     case 'joined': {
@@ -67,7 +70,8 @@ export function answerOf({ answer }: JoinResponse): JoinAnswer {
     case 'retry': {
       const { reason, leaderAddr, aliveAt } = answer.value;
       return {
-        ...{ kind: 'retry', reason },
+        kind: 'retry',
+        reason,
         ...(leaderAddr !== undefined && { leaderAddr: rpcAddrOrThrow(leaderAddr) }),
         ...(aliveAt !== undefined && { aliveAt: rpcAddrOrThrow(aliveAt) }),
       };
@@ -78,7 +82,7 @@ export function answerOf({ answer }: JoinResponse): JoinAnswer {
       return { kind: 'refused', reason, ...(clusterId.length > 0 && { clusterId }) };
     }
     case undefined:
-      throw new InvalidInputError('the answer to a joiner is of no known kind');
+      throw new InvalidInputError('the answer to a join request has an unknown kind');
   }
 }
 
@@ -97,7 +101,7 @@ function viewFields({
   };
 }
 
-/** Undefined: the leader is of a release that does not say it. */
+/** Returns undefined if the leader's release does not send its view. */
 function viewOf(joined: JoinResponse_Joined): LeaderView | undefined {
   const { term, leaderId, acknowledgedIndex, acknowledgedTerm, votes } = joined;
   if (term === 0n) return undefined;
@@ -106,5 +110,5 @@ function viewOf(joined: JoinResponse_Joined): LeaderView | undefined {
 }
 
 function assertClusterId({ length }: Uint8Array): void {
-  if (length !== logIdBytes) throw new InvalidInputError('the id of a cluster has 16 bytes');
+  if (length !== logIdBytes) throw new InvalidInputError('a cluster id must have 16 bytes');
 }

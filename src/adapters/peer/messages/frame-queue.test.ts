@@ -12,9 +12,9 @@ const open = (): void => {
   });
 };
 const push = (item: number, bytes: number): boolean => {
-  const taken = queue.push(item, bytes);
+  const accepted = queue.push(item, bytes);
   queue.flush();
-  return taken;
+  return accepted;
 };
 
 beforeEach(() => {
@@ -24,7 +24,7 @@ beforeEach(() => {
 });
 
 describe('a frame queue', () => {
-  it('sends at once while two frames are free, then gathers', () => {
+  it('sends at once while fewer than two frames are unsent, then batches items', () => {
     open();
     for (let item = 1; item <= 5; item++) push(item, 10);
     expect(frames).toEqual([[1], [2]]);
@@ -32,7 +32,7 @@ describe('a frame queue', () => {
     expect(frames).toEqual([[1], [2], [3, 4, 5]]);
   });
 
-  it('gathers up to a frame of 1 MiB, and gives a larger item one of its own', () => {
+  it('batches items into frames of up to 1 MiB and sends a larger item alone', () => {
     for (const [item, size] of [600, 400, 100, 700].entries()) push(item, size * kib);
     open();
     expect(frames).toEqual([
@@ -46,7 +46,7 @@ describe('a frame queue', () => {
     expect(frames.slice(2)).toEqual([[1], [2]]);
   });
 
-  it('counts what waits and what the connection has not taken, and refuses what is over the bound', () => {
+  it('counts waiting and unsent bytes, and rejects an item over the limit', () => {
     open();
     expect([push(1, 1000 * kib), push(2, 1000 * kib), push(3, 48 * kib), push(4, 1)]).toEqual([
       true,
@@ -60,12 +60,12 @@ describe('a frame queue', () => {
     expect(push(5, 1)).toBe(true);
   });
 
-  it('takes an item of any size when it is empty', () => {
+  it('accepts an item of any size when it is empty', () => {
     expect(queue.push(1, 9000 * kib)).toBe(true);
     expect(queue.push(2, 1)).toBe(false);
   });
 
-  it('forgets all when it is shut, and what is sent late does not count', () => {
+  it('drops everything on shut and ignores a late sent callback', () => {
     open();
     push(1, 10);
     queue.push(2, 20);
@@ -79,7 +79,7 @@ describe('a frame queue', () => {
     expect(queue.bytes).toBe(30);
   });
 
-  it('keeps what waits while it is held, and counts only that', () => {
+  it('keeps waiting items while it is held, and counts only those', () => {
     open();
     for (let item = 1; item <= 4; item++) push(item, 10);
     queue.hold();

@@ -1,6 +1,6 @@
-/** Items of one frame together are about this large; a single larger one has a frame of its own. */
+/** The approximate size of a frame with several items; a larger item has a frame of its own. */
 const frameBytes = 1 << 20;
-/** Frames given to the stream and not yet taken by the connection: one on its way, one ready to follow. */
+/** Frames given to the stream that the connection has not accepted yet: one in flight, one ready to follow. */
 const framesUnsentMax = 2;
 
 interface Waiting<Item> {
@@ -9,12 +9,12 @@ interface Waiting<Item> {
 }
 
 /**
- * What waits for a stream, up to a bound. Items leave in order, as many together in a frame as wait while the
- * connection is busy: a frame leaves at once when it is not.
+ * Items that wait for a stream, up to a limit in bytes. Items leave in order. If the connection is idle, a frame leaves
+ * at once; while it is busy, items gather for the next frame.
  */
 export class FrameQueue<Item> {
   #waiting: Waiting<Item>[] = [];
-  /** Waiting, or in frames that the connection has not taken. */
+  /** Bytes that wait or are in frames that the connection has not accepted. */
   #bytes = 0;
   #framesUnsent = 0;
   #write: ((items: Item[], sent: () => void) => void) | undefined;
@@ -25,7 +25,7 @@ export class FrameQueue<Item> {
     return this.#bytes;
   }
 
-  /** False, and the item is not taken, where the bound is reached; an empty queue takes an item of any size. */
+  /** Returns false, without accepting the item, if the limit is reached. An empty queue accepts an item of any size. */
   push(item: Item, bytes: number): boolean {
     if (this.#bytes > 0 && this.#bytes + bytes > this.bytesMax) return false;
     this.#waiting.push({ item, bytes });
@@ -33,13 +33,13 @@ export class FrameQueue<Item> {
     return true;
   }
 
-  /** Items go to `write` from here on, which calls `sent` once the connection has taken them. */
+  /** Sends items through `write`, which calls `sent` once the connection has accepted them. */
   open(write: (items: Item[], sent: () => void) => void): void {
     this.#write = write;
     this.flush();
   }
 
-  /** Sends what may be sent now. */
+  /** Sends as many frames as are allowed now. */
   flush(): void {
     const write = this.#write;
     while (write !== undefined && write === this.#write && this.#framesUnsent < framesUnsentMax) {
@@ -61,14 +61,14 @@ export class FrameQueue<Item> {
     }
   }
 
-  /** Sends nothing until it is opened again; what it gave to the stream before counts no more. */
+  /** Stops sending until `open`. Items already given to the stream no longer count. */
   hold(): void {
     this.#write = undefined;
     this.#framesUnsent = 0;
     this.#bytes = this.#waiting.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** Forgets everything, and sends nothing until it is opened again. */
+  /** Drops everything and stops sending until `open`. */
   shut(): void {
     this.#waiting = [];
     this.hold();

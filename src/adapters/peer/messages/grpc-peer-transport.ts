@@ -12,33 +12,33 @@ import { PeerLink } from './peer-link.js';
 import { RemoteCluster } from '../remote-cluster.js';
 
 export interface GrpcPeerTransportOptions {
-  /** Of the log: its id is the cluster's. */
+  /** Holds the log id, which is also the cluster id. */
   readonly checksum: BatchChecksum;
-  /** What this node's gRPC listener serves to peers. */
+  /** The peer service of this node's gRPC listener. */
   readonly endpoint: PeerEndpoint;
   readonly clock: Clock;
-  /** In [0, 1), for the jitter of dialling again. */
+  /** Returns a number in [0, 1), for the jitter of redials. */
   readonly random: () => number;
   readonly logger: Logger;
-  /** This node's name, for peers that look whether its certificate has it. */
+  /** This node's name, for peers that compare it with its certificate. */
   readonly name?: string;
-  /** Of connections to peers (default: in clear). */
+  /** The credentials for connections to peers (default: without TLS). */
   readonly credentials?: PeerCredentials;
 }
 
-/** Members that a lagging node has not heard of yet are few; anything beyond is noise. */
-const acquaintancesMax = 16;
+/** The limit on callers that this node does not know as members yet: a lagging node misses only a few. */
+const unlistedPeersMax = 16;
 
-/** Links over `golog.peer.v1.PeerService`: see `PeerLink` for what goes where. */
+/** Peer links over `golog.peer.v1.PeerService`; `PeerLink` assigns messages to lanes. */
 export class GrpcPeerTransport implements PeerTransport {
   readonly #links = new Map<number, PeerLink>();
   readonly #unreachable = new Set<number>();
   #self: Peer = { id: 0, rpcAddr: '' };
-  #named: readonly Peer[] = [];
-  /** Who has dialled this node and is not named, by id. */
-  readonly #acquaintances = new Map<number, Peer>();
+  #configured: readonly Peer[] = [];
+  /** Callers that are not configured peers, by id. */
+  readonly #unlistedPeers = new Map<number, Peer>();
   #receiver: PeerReceiver | undefined;
-  /** The highest id ever named as a member: ids are given in order, so that a lower unknown one was removed. */
+  /** The highest id ever configured as a member. Ids are assigned in order, so a lower unknown id was removed. */
   #highestId = 0;
   #members: ReadonlySet<number> = new Set();
   #closed = false;
@@ -53,7 +53,7 @@ export class GrpcPeerTransport implements PeerTransport {
       checksum: this.options.checksum,
       receiver,
       isRemoved: (id) => this.#isRemoved(id),
-      nameOf: (id) => this.#named.find((peer) => peer.id === id)?.name,
+      nameOf: (id) => this.#configured.find((peer) => peer.id === id)?.name,
       heardFrom: (peer) => this.#heardFrom(peer),
     });
   }
@@ -61,12 +61,12 @@ export class GrpcPeerTransport implements PeerTransport {
   setPeers(peers: readonly Peer[]): void {
     if (this.#closed) return;
     const before = this.#members;
-    this.#named = peers.filter(({ id }) => id !== this.#self.id);
+    this.#configured = peers.filter(({ id }) => id !== this.#self.id);
     this.#members = new Set(peers.map(({ id }) => id));
     this.#highestId = Math.max(this.#highestId, this.#self.id, ...this.#members);
-    for (const id of [...before, ...this.#acquaintances.keys()]) {
-      if (this.#members.has(id) || this.#isRemoved(id)) this.#acquaintances.delete(id);
-      if (this.#isRemoved(id)) this.options.endpoint.turnOut(id);
+    for (const id of [...before, ...this.#unlistedPeers.keys()]) {
+      if (this.#members.has(id) || this.#isRemoved(id)) this.#unlistedPeers.delete(id);
+      if (this.#isRemoved(id)) this.options.endpoint.disconnect(id);
     }
     this.#link();
   }
@@ -76,7 +76,7 @@ export class GrpcPeerTransport implements PeerTransport {
     for (const message of messages) {
       const link = this.#links.get(message.to);
       if (link === undefined) {
-        this.#tellUnreachable(message.to);
+        this.#reportUnreachable(message.to);
         continue;
       }
       link.send(message);
@@ -113,18 +113,18 @@ export class GrpcPeerTransport implements PeerTransport {
   #heardFrom(peer: Peer): void {
     const known = this.#links.get(peer.id);
     if (!this.#members.has(peer.id) && peer.rpcAddr !== '' && known?.peer.rpcAddr !== peer.rpcAddr) {
-      this.#acquaintances.delete(peer.id);
-      const [oldest] = this.#acquaintances.keys();
-      if (this.#acquaintances.size >= acquaintancesMax) this.#acquaintances.delete(oldest);
-      this.#acquaintances.set(peer.id, peer);
+      this.#unlistedPeers.delete(peer.id);
+      const [oldest] = this.#unlistedPeers.keys();
+      if (this.#unlistedPeers.size >= unlistedPeersMax) this.#unlistedPeers.delete(oldest);
+      this.#unlistedPeers.set(peer.id, peer);
       this.#link();
     } else known?.wake();
   }
 
-  /** Has a link to each peer that is named or acquainted, where it is now, and no other. */
+  /** Keeps one link to each peer and unlisted peer at its current address, and closes all others. */
   #link(): void {
     const { checksum, clock, random, logger, name = '', credentials } = this.options;
-    const wanted = [...this.#named, ...this.#acquaintances.values()];
+    const wanted = [...this.#configured, ...this.#unlistedPeers.values()];
     for (const [id, link] of this.#links) {
       if (wanted.some((peer) => peer.id === id && peer.rpcAddr === link.peer.rpcAddr && peer.name === link.peer.name))
         continue;
@@ -136,7 +136,7 @@ export class GrpcPeerTransport implements PeerTransport {
       const { id: from, rpcAddr } = this.#self;
       const identity = { clusterId: checksum.logId, from, to: peer.id, rpcAddr, name };
       const lost = (): void => {
-        this.#tellUnreachable(peer.id);
+        this.#reportUnreachable(peer.id);
       };
       this.#links.set(
         peer.id,
@@ -147,7 +147,7 @@ export class GrpcPeerTransport implements PeerTransport {
 
   #linkTo(id: number): PeerLink {
     const link = this.#links.get(id);
-    if (link === undefined) throw new UnavailableError(`there is no link to member ${id}`);
+    if (link === undefined) throw new UnavailableError(`no connection to member ${id}`);
     return link;
   }
 
@@ -155,8 +155,8 @@ export class GrpcPeerTransport implements PeerTransport {
     return id < this.#highestId && !this.#members.has(id);
   }
 
-  /** Not within the call that lost something: the core is at work then. */
-  #tellUnreachable(id: number): void {
+  /** Reports later, never during the call that lost a message: the Raft core is running then. */
+  #reportUnreachable(id: number): void {
     if (this.#receiver === undefined) return;
     if (this.#unreachable.size === 0)
       this.options.clock.soon(() => {

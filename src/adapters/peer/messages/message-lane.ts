@@ -4,13 +4,13 @@ import { PeerConnection, type PeerConnectionOptions } from './peer-connection.js
 import { encodeMessages, messageSize } from './raft-message-wire.js';
 
 export interface MessageLaneOptions extends PeerConnectionOptions {
-  /** Most bytes that wait; a message above it is dropped. */
+  /** The limit on waiting bytes; a message that exceeds it is dropped. */
   readonly bytesMax: number;
-  /** Something was dropped, or may not have arrived. */
+  /** Called when a message was dropped or may not have arrived. */
   readonly lost: () => void;
 }
 
-/** Messages to one peer, over a connection of their own: in order, at most once. */
+/** Sends messages to one peer over their own connection: in order, at most once. */
 export class MessageLane {
   readonly #connection: PeerConnection;
   readonly #queue: FrameQueue<Message>;
@@ -38,12 +38,12 @@ export class MessageLane {
     return this.#queue.bytes;
   }
 
-  /** See `PeerTransport.unansweredMs`. */
+  /** Implements `PeerTransport.unansweredMs`. */
   get unansweredMs(): number {
     return this.#connection.unansweredMs;
   }
 
-  /** Takes the message, or loses it; it leaves with the next `flush`. */
+  /** Queues the message, or reports it lost; it leaves with the next `flush`. */
   push(message: Message): void {
     if (this.#connection.isOutdated) {
       this.#connection.renew();
@@ -51,7 +51,7 @@ export class MessageLane {
       this.#lost();
     }
     const { state } = this.#connection;
-    const hasLink = state === 'open' || state === 'dialling';
+    const hasLink = state === 'open' || state === 'dialing';
     if (!hasLink || !this.#queue.push(message, messageSize(message))) this.#lost();
   }
 

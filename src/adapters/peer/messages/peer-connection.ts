@@ -7,7 +7,9 @@ import { inClear, type PeerChannelCredentials, type PeerCredentials } from '../i
 import { identityMetadata, type PeerIdentity } from '../identity/peer-identity.js';
 import { canConnect } from '../probe.js';
 
-/** Of all channels to peers. A connection of its own each, found dead within 4 s, and never through a proxy. */
+/**
+ * The options of all channels to peers: each has its own connection, detects a dead peer within 4 s, and uses no proxy.
+ */
 export const peerChannelOptions: ChannelOptions = {
   'grpc.use_local_subchannel_pool': 1,
   'grpc.keepalive_time_ms': 2_000,
@@ -15,7 +17,7 @@ export const peerChannelOptions: ChannelOptions = {
   'grpc.keepalive_permit_without_calls': 1,
   'grpc.max_send_message_length': -1,
   'grpc.max_receive_message_length': -1,
-  // A message arrives at most once, and a write is done only when the connection has taken it.
+  // A message arrives at most once, and a write completes only when the connection has accepted it.
   'grpc.enable_retries': 0,
   'grpc.per_rpc_retry_buffer_size': 0,
   'grpc.service_config_disable_resolution': 1,
@@ -23,34 +25,34 @@ export const peerChannelOptions: ChannelOptions = {
   'grpc.enable_channelz': 0,
 };
 
-/** From dialling to being let in. */
+/** The time from dialing to admission. */
 const dialMs = 3_000;
 const backOffMsMin = 50;
 const backOffMsMax = 2_000;
-/** After a refusal that only an operator, or a change of the membership, can mend. */
+/** The delay after a rejection that only an operator or a configuration change can resolve. */
 const refusedBackOffMs = 10_000;
 
 export interface PeerConnectionOptions {
   /** HOST:PORT. */
   readonly rpcAddr: string;
   readonly identity: PeerIdentity;
-  /** Default: in clear. */
+  /** Default: without TLS. */
   readonly credentials?: PeerCredentials;
-  /** Who is expected there. */
+  /** The expected name of the peer. */
   readonly peerName?: string;
   /** `/package.Service/Method` of a bidirectional stream. */
   readonly path: string;
   readonly clock: Clock;
-  /** In [0, 1). */
+  /** Returns a number in [0, 1). */
   readonly random: () => number;
   readonly logger: Logger;
 }
 
 export interface PeerConnectionEvents {
-  /** The peer has let this node in: `write` goes through from here on. */
+  /** The peer has admitted this node: `write` works from now on. */
   opened(): void;
   received(bytes: Buffer): void;
-  /** An attempt failed, or an open connection ended: what was written may not have arrived. */
+  /** An attempt failed or an open connection ended; messages already written may not have arrived. */
   broken(): void;
 }
 
@@ -62,16 +64,16 @@ const refusals: ReadonlySet<status> = new Set([
 
 const passThrough = (bytes: Buffer): Buffer => bytes;
 
-/** One connection with one stream to a peer, dialled again whenever it ends until it is closed. */
+/** One connection with one stream to a peer, redialed whenever it ends, until it is closed. */
 export class PeerConnection {
-  #state: 'dialling' | 'open' | 'waiting' | 'closed' = 'waiting';
+  #state: 'dialing' | 'open' | 'waiting' | 'closed' = 'waiting';
   #client: Client | undefined;
   #credentials: PeerChannelCredentials | undefined;
   #stream: ClientDuplexStream<Buffer, Buffer> | undefined;
   #cancelWait: () => void = () => undefined;
   #failures = 0;
   #refusal: string | undefined;
-  /** When the peer was last connected; at first, when this was made. */
+  /** The last time the peer was connected; initially, the time of construction. */
   #answeredAt: EpochMs;
 
   constructor(
@@ -82,27 +84,27 @@ export class PeerConnection {
     this.#dial();
   }
 
-  /** For how long the peer has not been connected: it answers to be let in, and then to pings. */
+  /** The time since the peer was last connected: it must admit this node, then answer pings. */
   get unansweredMs(): number {
     return this.#state === 'open' ? 0 : Math.max(0, this.options.clock.now() - this.#answeredAt);
   }
 
-  get state(): 'dialling' | 'open' | 'waiting' | 'closed' {
+  get state(): 'dialing' | 'open' | 'waiting' | 'closed' {
     return this.#state;
   }
 
-  /** It is open by a certificate, or a CA, that was replaced since: the peer may not take that much longer. */
+  /** True if the open connection uses a certificate or CA that has been replaced: the peer may soon reject it. */
   get isOutdated(): boolean {
     return this.#state === 'open' && this.#credentials?.isOutdated === true;
   }
 
-  /** Dials anew at once. What was written and not answered may not have arrived. Only while open. */
+  /** Redials at once; unanswered messages may not have arrived. Call only while open. */
   renew(): void {
     this.#hangUp();
     this.#dial();
   }
 
-  /** Calls `sent` once the connection has taken the message; never when it breaks before. Only while open. */
+  /** Calls `sent` once the connection has accepted the message, or never if it breaks first. Call only while open. */
   write(message: Buffer, sent: () => void): void {
     const stream = this.#stream;
     stream?.write(message, (error?: Error | null) => {
@@ -110,7 +112,7 @@ export class PeerConnection {
     });
   }
 
-  /** The peer was heard from: dials at once if this waits to dial again. */
+  /** Redials at once if this waits to redial, because the peer was heard from. */
   wake(): void {
     if (this.#state !== 'waiting' || this.#refusal !== undefined) return;
     this.#cancelWait();
@@ -123,10 +125,10 @@ export class PeerConnection {
     this.#hangUp();
   }
 
-  /** Probes first: an address that swallows packets would hold a socket of grpc-js for minutes, even once closed. */
+  /** Probes first: if an address drops packets silently, grpc-js would hold a socket for minutes, even after close. */
   #dial(): void {
     const { clock, rpcAddr } = this.options;
-    this.#state = 'dialling';
+    this.#state = 'dialing';
     this.#cancelWait = canConnect(rpcAddr, dialMs, clock, (connects) => {
       if (connects) this.#call();
       else this.#broken();

@@ -13,8 +13,8 @@ const controlBytesMax = 1 << 20;
 const bulkBytesMax = 24 << 20;
 
 /**
- * All links to one peer: a connection each for control messages, for bulk messages and for forwarded appends, so that
- * none waits behind another; and one for administration when it is wanted.
+ * The connections to one peer: one each for control messages, bulk messages and forwarded appends, so that none waits
+ * for another, and one for administration on demand.
  */
 export class PeerLink {
   readonly #control: MessageLane;
@@ -23,7 +23,7 @@ export class PeerLink {
   readonly #credentials: PeerCredentials;
   #client: Client | undefined;
 
-  /** `lost` is called when messages to the peer were dropped or may not have arrived. */
+  /** @param lost called when messages to the peer were dropped or may not have arrived */
   constructor(
     readonly peer: Peer,
     options: Omit<PeerConnectionOptions, 'path' | 'rpcAddr' | 'peerName'>,
@@ -31,34 +31,34 @@ export class PeerLink {
   ) {
     const { typeName, method } = PeerService;
     const { rpcAddr, name: peerName } = peer;
-    const place = { rpcAddr, ...(peerName !== undefined && { peerName }) };
+    const target = { rpcAddr, ...(peerName !== undefined && { peerName }) };
     this.#credentials = options.credentials ?? inClear;
     const lane = (name: string, bytesMax: number): MessageLane =>
-      new MessageLane({ ...options, ...place, path: `/${typeName}/${name}`, bytesMax, lost });
+      new MessageLane({ ...options, ...target, path: `/${typeName}/${name}`, bytesMax, lost });
     this.#control = lane(method.control.name, controlBytesMax);
     this.#bulk = lane(method.bulk.name, bulkBytesMax);
-    this.#appends = new AppendCalls({ ...options, ...place });
+    this.#appends = new AppendCalls({ ...options, ...target });
   }
 
-  /** Bytes that wait for the peer in the lanes. */
+  /** Bytes that wait in all lanes to the peer. */
   get waitingBytes(): number {
     return this.#control.waitingBytes + this.#bulk.waitingBytes;
   }
 
-  /** See `PeerTransport.unansweredMs`. */
+  /** Implements `PeerTransport.unansweredMs`. */
   get unansweredMs(): number {
     return this.#control.unansweredMs;
   }
 
-  /** A client of the peer's other services. */
+  /** Returns a client for the peer's other services. */
   get client(): Client {
     this.#client ??= new Client(this.peer.rpcAddr, this.#credentials(this.peer.name), peerChannelOptions);
     return this.#client;
   }
 
   /**
-   * Messages of the leader's log go by the bulk lane even when they have no entries: one that overtook entries would
-   * not fit the follower's log, and the leader would fall back to probing.
+   * Sends the leader's append messages in the bulk lane even if they carry no entries. A message that overtook entries
+   * would not match the follower's log, and the leader would return to probing.
    */
   send(message: Message): void {
     const isBulk = message.type === 'MsgApp' || message.type === 'MsgSnap';
@@ -74,7 +74,7 @@ export class PeerLink {
     return this.#appends.append(records, options);
   }
 
-  /** The peer is there: what waits to dial again does so now. */
+  /** Redials at once if a connection waits to redial, because the peer is reachable. */
   wake(): void {
     this.#control.wake();
     this.#bulk.wake();

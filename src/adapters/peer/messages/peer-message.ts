@@ -1,11 +1,11 @@
 import { fromBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
 import { InvalidInputError } from '../../../domain/log/errors.js';
 
-/** A message as a peer sent it. Throws `InvalidInputError` for bytes that are none. */
+/** Decodes a message from a peer. Throws `InvalidInputError` for malformed bytes. */
 export function peerMessage<Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): MessageShape<Desc> {
   try {
     return fromBinary(schema, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   } catch (cause) {
-    throw new InvalidInputError(`bytes of a peer are no ${schema.name}`, { cause });
+    throw new InvalidInputError(`a peer sent bytes that are not a valid ${schema.name}`, { cause });
   }
 }

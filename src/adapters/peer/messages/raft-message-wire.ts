@@ -19,8 +19,8 @@ import { peerMessage } from './peer-message.js';
 import { safeNumber } from '../safe-number.js';
 
 /**
- * `ControlRequest` and `BulkRequest`, which are the same on the wire, by hand: batches are written once, into the
- * buffer that is sent, and read as views of the buffer that came.
+ * Encodes and decodes `ControlRequest` and `BulkRequest`, which have the same wire form. Written by hand: batches are
+ * copied once, into the buffer to send, and read as views of the received buffer.
  */
 
 const wireTypes: ReadonlyMap<MessageType, RaftMessageType> = new Map([
@@ -57,18 +57,18 @@ const Field = {
   readContexts: 13,
 } as const;
 
-/** Field 1 of the requests, and `batches` of a message, both length-delimited. */
+/** Tags of field 1 of the requests and of `batches` of a message, both length-delimited. */
 const messagesTag = (1 << 3) | WireType.LengthDelimited;
 const batchesTag = (Field.batches << 3) | WireType.LengthDelimited;
 
-/** Bytes that the message takes on the wire, but for a few dozen. */
+/** The approximate size of the message on the wire, within a few dozen bytes. */
 export function messageSize({ entries, snapshot }: Message): number {
   let bytes = 64 + (snapshot?.data.length ?? 0);
   for (const { batch, data } of entries) bytes += batch === undefined ? data.length : storedBytes(batch);
   return bytes;
 }
 
-/** The request that carries these messages, in this order. */
+/** Encodes a request with these messages, in this order. */
 export function encodeMessages(messages: readonly Message[]): Buffer {
   let size = 0;
   const parts = messages.map(({ entries, ...fields }) => {
@@ -95,11 +95,11 @@ export function encodeMessages(messages: readonly Message[]): Buffer {
       at += batch.payload.length;
     }
   }
-  invariant(at === size, 'a frame is as long as was computed');
+  invariant(at === size, 'a frame must have its computed length');
   return bytes;
 }
 
-/** Of a field with a one-byte tag. */
+/** The size of a length-delimited field with a one-byte tag. */
 function delimitedBytes(length: number): number {
   return 1 + varintBytes(length) + length;
 }
@@ -107,7 +107,7 @@ function delimitedBytes(length: number): number {
 function encodeHead(fields: Omit<Message, 'entries'>, entries: readonly Entry[]): Uint8Array {
   const writer = new BinaryWriter();
   const wireType = wireTypes.get(fields.type);
-  invariant(wireType !== undefined, `${fields.type} stays on its node`);
+  invariant(wireType !== undefined, `${fields.type} must not leave its node`);
   writer.tag(Field.type, WireType.Varint).uint32(wireType);
   for (const name of ['to', 'from', 'term', 'logTerm', 'index', 'commit', 'rejectHint'] as const)
     if (fields[name] !== 0) writer.tag(Field[name], WireType.Varint).uint64(fields[name]);
@@ -117,7 +117,7 @@ function encodeHead(fields: Omit<Message, 'entries'>, entries: readonly Entry[])
     writer.tag(Field.snapshot, WireType.LengthDelimited).bytes(encodeSnapshot(fields.snapshot));
   for (const { batch, data } of entries) {
     if (batch !== undefined) continue;
-    invariant(fields.type !== 'MsgApp', 'entries for peers have their batches');
+    invariant(fields.type !== 'MsgApp', 'entries for peers must have their batches');
     writer.tag(Field.readContexts, WireType.LengthDelimited).bytes(data);
   }
   return writer.finish();
@@ -142,9 +142,8 @@ function encodeSnapshot({ data, metadata: { index, term, confState } }: Snapshot
 }
 
 /**
- * The messages of a request. Each batch is verified: its checksum, that it is of this log, and that the entries of a
- * message follow each other. Throws `InvalidInputError` for the whole request where anything is not as it must be.
- * The messages are views of `request`.
+ * Decodes the messages of a request as views of `request`. Verifies each batch's checksum and log id, and that the
+ * entries of a message are consecutive. Throws `InvalidInputError` for the whole request if any check fails.
  */
 export function decodeMessages(request: Uint8Array, checksum: BatchChecksum): Message[] {
   const bytes = new Uint8Array(request.buffer, request.byteOffset, request.byteLength);
@@ -159,7 +158,7 @@ export function decodeMessages(request: Uint8Array, checksum: BatchChecksum): Me
     return messages;
   } catch (error) {
     if (error instanceof InvalidInputError) throw error;
-    throw new InvalidInputError('bytes of a peer are no Raft messages', { cause: error });
+    throw new InvalidInputError('a peer sent bytes that are not valid Raft messages', { cause: error });
   }
 }
 
@@ -217,26 +216,30 @@ function decodeMessage(bytes: Uint8Array, checksum: BatchChecksum): Message {
         reader.skip(wireType, field);
     }
   }
-  if (type === undefined) throw new InvalidInputError('a message of a peer has an unknown type');
-  if ((type === 'MsgSnap') !== (snapshot !== undefined)) throw new InvalidInputError(`${type} and its snapshot differ`);
+  if (type === undefined) throw new InvalidInputError('a peer sent a message of an unknown type');
+  if ((type === 'MsgSnap') !== (snapshot !== undefined))
+    throw new InvalidInputError(`${type} from a peer does not match its snapshot`);
   if (type === 'MsgApp') checkRun(entries, numbers.index);
   return message({ type, ...numbers, entries, reject, context, snapshot });
 }
 
 function verifiedEntry(bytes: Uint8Array, checksum: BatchChecksum): Entry {
   const batch = verifiedBatch(bytes, 0, checksum);
-  if (storedBytes(batch) !== bytes.length) throw new InvalidInputError(`batch ${batch.index} of a peer has a tail`);
+  if (storedBytes(batch) !== bytes.length)
+    throw new InvalidInputError(`batch ${batch.index} from a peer has extra bytes after its end`);
   return entryOfBatch(batch);
 }
 
 function checkRun(entries: readonly Entry[], before: number): void {
-  for (const [place, each] of entries.entries())
-    if (each.batch === undefined || each.index !== before + 1 + place)
-      throw new InvalidInputError(`entry ${each.index} is not number ${place} after ${before}`);
+  for (const [i, each] of entries.entries())
+    if (each.batch === undefined || each.index !== before + 1 + i)
+      throw new InvalidInputError(
+        `a peer sent entry ${each.index} as number ${i} after ${before}: entries must be consecutive`,
+      );
 }
 
 function decodeSnapshot({ index, term, data, membership }: WireSnapshot): Snapshot {
-  if (membership === undefined) throw new InvalidInputError('a snapshot of a peer has no membership');
+  if (membership === undefined) throw new InvalidInputError('a peer sent a snapshot without a configuration');
   parseTransfer(data);
   const { voters, votersOutgoing, learners, learnersNext, autoLeave } = membership;
   const confState = {

@@ -17,7 +17,7 @@ import {
 } from '../../../gen/golog/peer/v1/peer_service_pb.js';
 import { AppendCalls } from '../appends/append-calls.js';
 import { ask, pathOf, same } from '../ask.js';
-import { inPortsTerms } from '../entries/grpc-entry-source.js';
+import { toPortError } from '../entries/grpc-entry-source.js';
 import { peerChannelOptions } from '../messages/peer-connection.js';
 import { inClear, type PeerCredentials } from '../identity/peer-credentials.js';
 import { identityMetadata, type PeerIdentity } from '../identity/peer-identity.js';
@@ -27,23 +27,22 @@ import { peerMessage } from '../messages/peer-message.js';
 import { safeNumber } from '../safe-number.js';
 
 const barrierMs = 3_000;
-/** Members that were asked or appended to; beyond that the one that was longest ago is let go. */
-const keptMax = 16;
+/** The limit on stored clients per kind; the least recently used one is closed. */
+const storedMax = 16;
 
 export interface GrpcReplicaUplinkOptions {
-  /** Of the log; an empty id where the node does not know it yet: then it may only ask who is there. */
+  /** Holds the log id, or an empty id if this node does not know it yet: then it may only ask for a status. */
   readonly checksum: BatchChecksum;
-  /** This node. */
   readonly self: { readonly name: string; readonly rpcAddr: string };
-  /** Of connections to members (default: in clear). */
+  /** The credentials for connections to members (default: without TLS). */
   readonly credentials?: PeerCredentials;
   readonly clock: Clock;
-  /** In [0, 1), for the jitter of dialling again. */
+  /** Returns a number in [0, 1), for the jitter of redials. */
   readonly random: () => number;
   readonly logger: Logger;
 }
 
-/** A replica's calls over `golog.peer.v1.PeerService` and `golog.v1.ClusterService`. */
+/** Makes a replica's calls over `golog.peer.v1.PeerService` and `golog.v1.ClusterService`. */
 export class GrpcReplicaUplink implements ReplicaUplink {
   readonly #clients = new Map<string, Client>();
   readonly #appends = new Map<string, AppendCalls>();
@@ -51,7 +50,7 @@ export class GrpcReplicaUplink implements ReplicaUplink {
 
   constructor(private readonly options: GrpcReplicaUplinkOptions) {}
 
-  /** With a connection for each call. A dead one is noticed by its keepalive. */
+  /** Opens one connection per call. Keepalive detects a dead one. */
   async *follow(source: Contact, from: FollowFrom, signal: AbortSignal): AsyncGenerator<SourceNews, void, void> {
     signal.throwIfAborted();
     const client = this.#dial(source);
@@ -69,7 +68,7 @@ export class GrpcReplicaUplink implements ReplicaUplink {
     try {
       for await (const bytes of stream as AsyncIterable<Buffer>) yield decodeNews(bytes, this.options.checksum);
     } catch (error) {
-      throw signal.aborted ? signal.reason : inPortsTerms(error);
+      throw signal.aborted ? signal.reason : toPortError(error);
     } finally {
       signal.removeEventListener('abort', abort);
       stream.on('error', () => undefined);
@@ -126,19 +125,24 @@ export class GrpcReplicaUplink implements ReplicaUplink {
       `${id} ${keyOf({ name, rpcAddr })}`,
       () =>
         new AppendCalls({
-          ...{ rpcAddr, peerName: name, identity: this.#identity(id), clock, random, logger },
+          rpcAddr,
+          peerName: name,
+          identity: this.#identity(id),
+          clock,
+          random,
+          logger,
           ...(credentials && { credentials }),
         }),
     );
   }
 
-  #stored<Kept extends { close(): void }>(all: Map<string, Kept>, key: string, make: () => Kept): Kept {
+  #stored<Stored extends { close(): void }>(all: Map<string, Stored>, key: string, make: () => Stored): Stored {
     if (this.#closed) throw new UnavailableError('this node is shutting down');
     const stored = all.get(key) ?? make();
     all.delete(key);
     all.set(key, stored);
     const [oldest] = all.keys();
-    if (all.size > keptMax) {
+    if (all.size > storedMax) {
       all.get(oldest)?.close();
       all.delete(oldest);
     }

@@ -10,28 +10,28 @@ import { decodeFollowFrom, encodeNews } from './replica-wire.js';
 
 type Stream = ServerWritableStream<Buffer, Buffer>;
 
-/** A replica that has not taken a response for so long is dropped. */
-const takeMsMax = 20_000;
+/** A replica that accepts no response for this long is disconnected. */
+const acceptMsMax = 20_000;
 
-/** Serves `FollowEntries` and `GetReadBarrier` to replicas that were let in. */
+/** Serves `FollowEntries` and `GetReadBarrier` to admitted replicas. */
 export class ReplicaCalls {
   readonly #streams = new Map<Stream, AbortController>();
-  #desk: ReplicaHandler | undefined;
+  #handler: ReplicaHandler | undefined;
 
   constructor(
     private readonly logger: Logger,
-    private readonly takeMs = takeMsMax,
+    private readonly acceptMs = acceptMsMax,
   ) {}
 
-  setJoinHandler(desk: ReplicaHandler): void {
-    this.#desk = desk;
+  setHandler(handler: ReplicaHandler): void {
+    this.#handler = handler;
   }
 
-  /** Ends what is under way. */
+  /** Ends all calls in progress. */
   endAll(): void {
-    this.#desk = undefined;
+    this.#handler = undefined;
     for (const stream of this.#streams.keys())
-      this.#end(stream, { code: status.UNAVAILABLE, details: 'this node is closing its links' });
+      this.#end(stream, { code: status.UNAVAILABLE, details: 'this node is closing its peer connections' });
   }
 
   follow(call: Stream): void {
@@ -55,7 +55,7 @@ export class ReplicaCalls {
   readBarrier(call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void {
     const ended = new AbortController();
     call.once('cancelled', () => {
-      ended.abort(new UnavailableError('the call is over'));
+      ended.abort(new UnavailableError('the call was cancelled'));
     });
     this.#readBarrier(ended.signal).then(
       (response) => {
@@ -68,19 +68,19 @@ export class ReplicaCalls {
   }
 
   async #readBarrier(signal: AbortSignal): Promise<Buffer> {
-    const offset = BigInt(await this.#deskOrThrow().readBarrier(signal));
+    const offset = BigInt(await this.#handlerOrThrow().readBarrier(signal));
     return Buffer.from(toBinary(GetReadBarrierResponseSchema, create(GetReadBarrierResponseSchema, { offset })));
   }
 
-  /** One message at a time: the next is read when the connection has taken the one before. */
+  /** Sends one message at a time: the next is read after the connection has accepted the previous one. */
   async #send(call: Stream, signal: AbortSignal): Promise<void> {
-    for await (const news of this.#deskOrThrow().follow(decodeFollowFrom(call.request), signal)) {
+    for await (const news of this.#handlerOrThrow().follow(decodeFollowFrom(call.request), signal)) {
       if (signal.aborted) return;
-      await this.#taken(call, encodeNews(news), signal);
+      await this.#accepted(call, encodeNews(news), signal);
     }
   }
 
-  #taken(call: Stream, response: Buffer, signal: AbortSignal): Promise<void> {
+  #accepted(call: Stream, response: Buffer, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const end = (): void => {
         clearTimeout(timer);
@@ -90,12 +90,12 @@ export class ReplicaCalls {
       const timer = setTimeout(() => {
         this.logger.warn(
           'replica_stalled',
-          { address: call.getPeer(), timeoutMs: this.takeMs },
+          { address: call.getPeer(), timeoutMs: this.acceptMs },
           'a replica stopped reading; closing its stream',
         );
         signal.removeEventListener('abort', end);
-        reject(new UnavailableError(`it has taken nothing for ${this.takeMs} ms`));
-      }, this.takeMs);
+        reject(new UnavailableError(`the replica accepted no response for ${this.acceptMs} ms`));
+      }, this.acceptMs);
       signal.addEventListener('abort', end, { once: true });
       call.write(response, end);
     });
@@ -110,8 +110,8 @@ export class ReplicaCalls {
     ended.abort();
   }
 
-  #deskOrThrow(): ReplicaHandler {
-    if (this.#desk === undefined) throw new UnavailableError('this node is starting');
-    return this.#desk;
+  #handlerOrThrow(): ReplicaHandler {
+    if (this.#handler === undefined) throw new UnavailableError('this node is starting');
+    return this.#handler;
   }
 }

@@ -19,11 +19,11 @@ export function encodeFollowFrom({ index, term }: FollowFrom): Buffer {
   return Buffer.from(toBinary(FollowEntriesRequestSchema, request));
 }
 
-/** Throws `InvalidInputError` for a place that no log has. */
+/** Throws `InvalidInputError` for an index that no log has. */
 export function decodeFollowFrom(bytes: Uint8Array): FollowFrom {
   const { fromIndex, previousTerm } = peerMessage(FollowEntriesRequestSchema, bytes);
   const index = safeNumber(fromIndex);
-  if (index === 0) throw new InvalidInputError('the first entry has index 1');
+  if (index === 0) throw new InvalidInputError('invalid index 0: the first entry has index 1');
   return { index: toIndex(index), term: toTerm(safeNumber(previousTerm)) };
 }
 
@@ -36,7 +36,7 @@ export function encodeNews({ batches, highWatermark, status }: SourceNews): Buff
   return Buffer.from(toBinary(FollowEntriesResponseSchema, response));
 }
 
-/** Throws `InvalidInputError` where a batch is damaged, or of another log. */
+/** Throws `InvalidInputError` if a batch is damaged or belongs to another log. */
 export function decodeNews(bytes: Uint8Array, checksum: BatchChecksum): SourceNews {
   const { batches, highWatermark, status } = peerMessage(FollowEntriesResponseSchema, bytes);
   return {
@@ -56,7 +56,10 @@ function statusMessage(status: SourceStatus): MessageInitShape<typeof SourceStat
     id: BigInt(id),
     leaderId: BigInt(leaderId),
     members: members.map(({ id: each, name, uuid, rpcAddr }) => ({
-      ...{ id: BigInt(each), name, uuid, rpcAddr },
+      id: BigInt(each),
+      name,
+      uuid,
+      rpcAddr,
       votes: !learners.includes(each),
     })),
   };

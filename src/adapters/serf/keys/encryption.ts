@@ -9,14 +9,17 @@ const blockBytes = 16;
 const paddedVersion = 0;
 const version = 1;
 
-/** What encryption adds. */
+/** The bytes that encryption adds. */
 export const encryptionOverheadBytes = versionBytes + nonceBytes + tagBytes;
 
 const cipherOf = (key: Uint8Array): CipherGCMTypes =>
   key.length === 16 ? 'aes-128-gcm' : key.length === 24 ? 'aes-192-gcm' : 'aes-256-gcm';
 
-/** `1, nonce, ciphertext, tag`: AES-GCM with the primary key. `context` is authenticated with it, but not in it. */
-export function checksum(plain: Uint8Array, keyring: Keyring, context: Uint8Array = new Uint8Array()): Uint8Array {
+/**
+ * Encrypts with the primary key (AES-GCM) into `1, nonce, ciphertext, tag`. `context` is authenticated but not
+ * included.
+ */
+export function encrypt(plain: Uint8Array, keyring: Keyring, context: Uint8Array = new Uint8Array()): Uint8Array {
   const nonce = randomBytes(nonceBytes);
   const key = keyring.primary;
   const cipher = createCipheriv(cipherOf(key), key, nonce).setAAD(context);
@@ -24,16 +27,16 @@ export function checksum(plain: Uint8Array, keyring: Keyring, context: Uint8Arra
 }
 
 /**
- * Undoes `seal`, with whichever key fits; also reads version 0, which is padded to whole blocks (PKCS #7). Throws
- * `MalformedGossipError` where none fits, so also for what is not encrypted.
+ * Decrypts with any key of the keyring; also reads version 0, which is padded to whole blocks (PKCS #7). Throws
+ * `MalformedGossipError` if no key matches or the input is not encrypted.
  */
-export function open(sealed: Uint8Array, keyring: Keyring, context: Uint8Array = new Uint8Array()): Uint8Array {
-  const sealVersion = sealed[0];
-  if (sealed.length < encryptionOverheadBytes || (sealVersion !== version && sealVersion !== paddedVersion))
+export function decrypt(encrypted: Uint8Array, keyring: Keyring, context: Uint8Array = new Uint8Array()): Uint8Array {
+  const formatVersion = encrypted[0];
+  if (encrypted.length < encryptionOverheadBytes || (formatVersion !== version && formatVersion !== paddedVersion))
     throw new MalformedGossipError('not encrypted');
-  const nonce = sealed.subarray(versionBytes, versionBytes + nonceBytes);
-  const ciphertext = sealed.subarray(versionBytes + nonceBytes, sealed.length - tagBytes);
-  const tag = sealed.subarray(sealed.length - tagBytes);
+  const nonce = encrypted.subarray(versionBytes, versionBytes + nonceBytes);
+  const ciphertext = encrypted.subarray(versionBytes + nonceBytes, encrypted.length - tagBytes);
+  const tag = encrypted.subarray(encrypted.length - tagBytes);
   for (const key of keyring.secrets) {
     const decipher = createDecipheriv(cipherOf(key), key, nonce).setAAD(context).setAuthTag(tag);
     const plain = decipher.update(ciphertext);
@@ -42,15 +45,15 @@ export function open(sealed: Uint8Array, keyring: Keyring, context: Uint8Array =
     } catch {
       continue;
     }
-    return sealVersion === paddedVersion ? withoutPadding(plain) : plain;
+    return formatVersion === paddedVersion ? withoutPadding(plain) : plain;
   }
-  throw new MalformedGossipError('encrypted with no key of the keyring');
+  throw new MalformedGossipError('not encrypted with any key of the keyring');
 }
 
 function withoutPadding(plain: Uint8Array): Uint8Array {
   const padding = plain.at(-1) ?? 0;
   const start = plain.length - padding;
   if (padding === 0 || padding > blockBytes || start < 0 || plain.subarray(start).some((byte) => byte !== padding))
-    throw new MalformedGossipError('badly padded');
+    throw new MalformedGossipError('invalid padding');
   return plain.subarray(0, start);
 }

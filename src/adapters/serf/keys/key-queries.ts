@@ -4,14 +4,14 @@ import type { KeyringStore } from './keyring-store.js';
 import { KeyringError, keyText } from './keyring.js';
 
 const prefix = '_serf_';
-/** As many fit an answer. */
+/** The number of keys that fit into an answer. */
 const listedKeysMax = 15;
 
 export const isKeyQuery = (name: string): boolean => /^_serf_((install|use|remove)-key|list-keys)$/.test(name);
 
 /**
- * Does what a key query of `serf keys` asks, and resolves with the payload of the answer once the keys are saved.
- * Without a keyring, and for keys that are none, the answer says why not. Never rejects.
+ * Executes a key query of `serf keys` and resolves with the payload of the answer, once the keys are saved. If there is
+ * no keyring or the key is invalid, the answer contains the reason. Never rejects.
  */
 export async function answerKeyQuery(
   { name, payload }: { readonly name: string; readonly payload: Uint8Array },

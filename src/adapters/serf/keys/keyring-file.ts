@@ -3,12 +3,12 @@ import { MalformedGossipError } from '../../../domain/gossip/wire.js';
 import { Keyring } from './keyring.js';
 import { isMissing, replaceFile } from '../replace-file.js';
 
-/** Only its owner may read it. */
+/** Readable by the owner only. */
 const fileMode = 0o600;
 
 /**
- * Serf's keyring file: a JSON list of keys in base64, the primary first. Undefined where there is none. Rejects with
- * `MalformedGossipError` when it is something else, or with the system's error.
+ * Reads Serf's keyring file: a JSON list of keys in base64, the primary first. Resolves with undefined if it is
+ * missing. Rejects with `MalformedGossipError` if it is malformed, otherwise with the system's error.
  */
 export async function readKeyring(path: string): Promise<Keyring | undefined> {
   let text: string;
@@ -29,7 +29,7 @@ export async function readKeyring(path: string): Promise<Keyring | undefined> {
   return new Keyring(keys);
 }
 
-/** Replaces the file: it is the old one or the new one whatever happens, and the new one once this resolved. */
+/** Replaces the file atomically; durable when it resolves. */
 export async function writeKeyring(path: string, keyring: Keyring): Promise<void> {
   await replaceFile(path, `${JSON.stringify(keyring.keys, undefined, 2)}\n`, fileMode);
 }

@@ -1,11 +1,11 @@
 import { readKeyring, writeKeyring } from './keyring-file.js';
 import { Keyring } from './keyring.js';
 
-/** The keys of a node, and the file that keeps them. */
+/** The keys of a node and the file that stores them. */
 export class KeyringStore {
   /**
-   * The keys of the file; where there is none, `encryptKey` (base64), for which the file is written then. Rejects with
-   * `MalformedGossipError` for what are no keys, or with the system's error.
+   * Loads the keys from the file. If the file is missing and `encryptKey` (base64) is given, starts with that key and
+   * writes the file. Rejects with `MalformedGossipError` for invalid keys, otherwise with the system's error.
    */
   static async open(path: string | undefined, encryptKey: string | undefined): Promise<KeyringStore> {
     const found = path === undefined ? undefined : await readKeyring(path);
@@ -20,13 +20,13 @@ export class KeyringStore {
 
   private constructor(
     path: string | undefined,
-    /** Undefined: nothing is encrypted. */
+    /** If undefined, nothing is encrypted. */
     readonly keyring: Keyring | undefined,
   ) {
     this.#path = path;
   }
 
-  /** Resolves when the file has the keys as they are now, durably. Rejects with the system's error. */
+  /** Resolves when the current keys are durable in the file. Rejects with the system's error. */
   save(): Promise<void> {
     const [path, keyring] = [this.#path, this.keyring];
     if (path === undefined || keyring === undefined) return Promise.resolve();
@@ -35,7 +35,7 @@ export class KeyringStore {
     return saved;
   }
 
-  /** Resolves when nothing is being written. */
+  /** Resolves when no write is in progress. */
   async close(): Promise<void> {
     await this.#saving;
   }

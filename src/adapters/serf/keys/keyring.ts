@@ -2,30 +2,30 @@ import { MalformedGossipError } from '../../../domain/gossip/wire.js';
 
 const keyLengths: readonly number[] = [16, 24, 32];
 
-/** A key cannot be installed, used or removed as asked; the message is for the operator. */
+/** A key cannot be installed, used or removed as requested; the message is for the operator. */
 export class KeyringError extends Error {
   override readonly name = 'KeyringError';
 }
 
-/** A key in base64, of 16, 24 or 32 bytes (AES-128, -192, -256). Throws `MalformedGossipError` for anything else. */
+/** Parses a base64 key of 16, 24 or 32 bytes (AES-128, -192, -256). Throws `MalformedGossipError` for anything else. */
 export function parseKey(base64: string): Uint8Array {
   const key = Buffer.from(base64, 'base64');
   if (!keyLengths.includes(key.length) || key.toString('base64') !== base64)
-    throw new MalformedGossipError('a key is not 16, 24 or 32 bytes in base64');
+    throw new MalformedGossipError('invalid gossip key: expected 16, 24 or 32 bytes in base64');
   return Uint8Array.from(key);
 }
 
 export const keyText = (key: Uint8Array): string => Buffer.from(key).toString('base64');
 
-/** The keys of the gossip: it is encrypted with the primary, and read with any. */
+/** The keys of the gossip: the primary key encrypts, and any key decrypts. */
 export class Keyring {
-  /** The primary first; never empty, none twice. */
+  /** The primary first; never empty, without duplicates. */
   #keys: readonly string[];
   #secrets: readonly Uint8Array[] | undefined;
 
-  /** The first is the primary. Throws `MalformedGossipError` unless all are keys, and there is one at least. */
+  /** The first key is the primary. Throws `MalformedGossipError` unless there is at least one key and all are valid. */
   constructor(keys: readonly string[]) {
-    if (keys.length === 0) throw new MalformedGossipError('a keyring without a key');
+    if (keys.length === 0) throw new MalformedGossipError('a keyring must have at least one key');
     for (const key of keys) parseKey(key);
     this.#keys = [...new Set(keys)];
   }
@@ -37,17 +37,17 @@ export class Keyring {
 
   get primary(): Uint8Array {
     const [primary] = this.secrets;
-    if (primary === undefined) throw new RangeError('a keyring without a key');
+    if (primary === undefined) throw new RangeError('a keyring must have at least one key');
     return primary;
   }
 
-  /** The bytes of all, the primary first. */
+  /** The bytes of all keys, the primary first. */
   get secrets(): readonly Uint8Array[] {
     this.#secrets ??= this.#keys.map(parseKey);
     return this.#secrets;
   }
 
-  /** From now on what is encrypted with it can be read. */
+  /** Adds a key for decryption. */
   install(key: Uint8Array): void {
     if (!keyLengths.includes(key.length)) throw new KeyringError('key size must be 16, 24 or 32 bytes');
     if (!this.#keys.includes(keyText(key))) this.#replace([...this.#keys, keyText(key)]);
@@ -60,7 +60,7 @@ export class Keyring {
     this.#replace([text, ...this.#keys.filter((other) => other !== text)]);
   }
 
-  /** Forgets a key other than the primary. */
+  /** Removes a key other than the primary. */
   remove(key: Uint8Array): void {
     const text = keyText(key);
     if (text === this.#keys[0]) throw new KeyringError('removing the primary key is not allowed');

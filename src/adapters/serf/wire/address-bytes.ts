@@ -3,7 +3,7 @@ import { MalformedGossipError } from '../../../domain/gossip/wire.js';
 
 const v4InV6 = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
-/** An address as Go's net.IP: 4 bytes, or 16. Throws `RangeError` for what is no address, or has a zone. */
+/** Returns the address as Go's net.IP: 4 or 16 bytes. Throws `RangeError` for an invalid address or one with a zone. */
 export function bytesOfIp(ip: string): Uint8Array {
   if (isIPv4(ip)) return Uint8Array.from(ip.split('.'), Number);
   if (!isIPv6(ip) || ip.includes('%')) throw new RangeError(`not an IP address: ${ip}`);
@@ -13,10 +13,10 @@ export function bytesOfIp(ip: string): Uint8Array {
   return Uint8Array.from([...front, ...new Array<number>(16 - front.length - back.length).fill(0), ...back]);
 }
 
-/** In text; an IPv4 address within IPv6 as IPv4. Throws `MalformedGossipError` for other than 4 or 16 bytes. */
+/** Returns the address as text, IPv4-mapped IPv6 as IPv4. Throws `MalformedGossipError` unless it has 4 or 16 bytes. */
 export function ipOfBytes(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join('.');
-  if (bytes.length !== 16) throw new MalformedGossipError(`an IP address of ${bytes.length} bytes`);
+  if (bytes.length !== 16) throw new MalformedGossipError(`an IP address of ${bytes.length} bytes: expected 4 or 16`);
   if (v4InV6.every((byte, i) => bytes[i] === byte)) return bytes.subarray(12).join('.');
   const view = new DataView(bytes.buffer, bytes.byteOffset, 16);
   const words = Array.from({ length: 8 }, (_, i) => view.getUint16(2 * i).toString(16));
@@ -29,7 +29,7 @@ export function ipOfBytes(bytes: Uint8Array): string {
   return `${text.slice(0, at).replace(/:$/, '')}::${text.slice(at + longest.length).replace(/^:/, '')}`;
 }
 
-/** The bytes of hexadecimal groups between colons, of which the last may be an IPv4 address. */
+/** Parses hexadecimal groups separated by colons; the last may be an IPv4 address. */
 function groups(text: string): number[] {
   if (text === '') return [];
   return text.split(':').flatMap((group) => {

@@ -2,19 +2,21 @@ import type { GossipAddress, ProtocolVersions, PushPullMember } from '../../../d
 import { MalformedGossipError } from '../../../domain/gossip/wire.js';
 import { bytesOfIp, ipOfBytes } from './address-bytes.js';
 
-/** Bytes of a member's tags. */
+/** The limit on encoded tags. */
 export const metaBytesMax = 512;
 const nameBytesMax = 128;
 
-/** A member's name. Throws `MalformedGossipError` unless it has 1 to 128 bytes, none of them a control character. */
+/**
+ * Returns a valid member name. Throws `MalformedGossipError` unless it has 1 to 128 bytes without control characters.
+ */
 export function nameOf(text: string): string {
   // eslint-disable-next-line no-control-regex -- control characters are what it looks for
   if (text === '' || Buffer.byteLength(text) > nameBytesMax || /[\u0000-\u001f\u007f-\u009f]/.test(text))
-    throw new MalformedGossipError(`not a name of a member: ${JSON.stringify(text.slice(0, nameBytesMax))}`);
+    throw new MalformedGossipError(`invalid member name: ${JSON.stringify(text.slice(0, nameBytesMax))}`);
   return text;
 }
 
-/** A name that older members leave out. */
+/** Returns a valid name, or '' from older members that omit it. */
 export const nameOrNone = (text: string): string => (text === '' ? '' : nameOf(text));
 
 export function addressOf(ip: Uint8Array, port: number): GossipAddress {
@@ -25,7 +27,8 @@ export function addressOf(ip: Uint8Array, port: number): GossipAddress {
 export const ipBytes = ({ ip }: GossipAddress): Uint8Array => bytesOfIp(ip);
 
 export function metaOf(bytes: Uint8Array): Uint8Array {
-  if (bytes.length > metaBytesMax) throw new MalformedGossipError(`tags of ${bytes.length} bytes`);
+  if (bytes.length > metaBytesMax)
+    throw new MalformedGossipError(`encoded tags of ${bytes.length} bytes: expected at most ${metaBytesMax}`);
   return Uint8Array.from(bytes);
 }
 
@@ -49,5 +52,5 @@ export function versionBytes(versions: ProtocolVersions): Uint8Array {
   return Uint8Array.of(protocolMin, protocolMax, protocol, delegateMin, delegateMax, delegate);
 }
 
-/** memberlist's numbers for them. */
+/** Indexed by memberlist's state numbers. */
 export const swimStates: readonly PushPullMember['state'][] = ['alive', 'suspect', 'dead', 'left'];

@@ -7,8 +7,8 @@ const lastCode = 4095;
 const noCode = -1;
 
 /**
- * LZW as Go's compress/lzw writes it, least significant bits first, with 8-bit literals: codes of 9 to 12 bits, a clear
- * code at the start and whenever they run out, an end code. Byte for byte what Go writes.
+ * Compresses with LZW exactly as Go's compress/lzw does, byte for byte: least significant bits first, 8-bit literals,
+ * codes of 9 to 12 bits, a clear code at the start and whenever the codes run out, and an end code.
  */
 export function compress(bytes: Uint8Array): Uint8Array {
   const packed = new CodeWriter();
@@ -49,10 +49,13 @@ export function compress(bytes: Uint8Array): Uint8Array {
   return packed.finish();
 }
 
-/** The inverse. Throws `MalformedGossipError` also when there would be more than `lengthMax` bytes. */
+/**
+ * The inverse of `compress`. Throws `MalformedGossipError` if the input is malformed or the result exceeds `lengthMax`
+ * bytes.
+ */
 export function decompress(packed: Uint8Array, lengthMax: number): Uint8Array {
   const out = new Output(lengthMax);
-  // Of each code beyond the literals: its last byte, the code before that, and how long it is.
+  // For each code after the literals: its last byte, the previous code, and its length.
   const suffix = new Uint8Array(lastCode + 1);
   const prefix = new Uint16Array(lastCode + 1);
   const length = new Uint16Array(lastCode + 1).fill(1);
@@ -65,7 +68,7 @@ export function decompress(packed: Uint8Array, lengthMax: number): Uint8Array {
   for (;;) {
     while (bitCount < width) {
       const byte = packed[at++];
-      if (byte === undefined) throw new MalformedGossipError('compressed bytes end without their end code');
+      if (byte === undefined) throw new MalformedGossipError('compressed bytes have no end code');
       bits |= byte << bitCount;
       bitCount += 8;
     }
@@ -79,8 +82,8 @@ export function decompress(packed: Uint8Array, lengthMax: number): Uint8Array {
       previous = noCode;
       continue;
     }
-    if (code > high) throw new MalformedGossipError(`compressed bytes hold the code ${code} before it exists`);
-    // A code that is only now being defined is the previous one and its own first byte again.
+    if (code > high) throw new MalformedGossipError(`compressed bytes use the code ${code} before it is defined`);
+    // A code that is being defined right now is the previous one followed by its own first byte.
     const isNext = code === high && previous !== noCode;
     let link = isNext ? previous : code;
     const size = length[link] ?? 1;
@@ -141,7 +144,7 @@ class Output {
     this.#lengthMax = lengthMax;
   }
 
-  /** Makes room for `length` more bytes, and says where. */
+  /** Reserves `length` more bytes and returns their position. */
   reserve(length: number): number {
     const at = this.#length;
     this.#length += length;

@@ -1,19 +1,21 @@
 import { MalformedGossipError } from '../../../domain/gossip/wire.js';
 
-/** How deep lists and maps may lie in each other, where they are skipped. The protocol's own go four deep. */
+/** The limit on nested lists and maps in skipped values. The protocol's own values are up to four deep. */
 const depthMax = 16;
-/** Elements of lists and entries of maps that one reader takes: an empty one is a byte there, but an object here. */
+/**
+ * The limit on list elements and map entries per reader: an empty one is one byte on the wire but an object in memory.
+ */
 const elementsMax = 1 << 20;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** The bytes end before the value does: in a stream, more may come. */
+/** The bytes end before the value does; a stream may still receive more. */
 export class TruncatedError extends MalformedGossipError {}
 
 /**
- * Reads msgpack's old specification, as Go's codec with `WriteExt=false` writes it, and the newer `str8` and `bin`. A
- * nil is the zero of whatever is read. Time and memory are in proportion to the bytes: a count is checked against
- * what is left of them. Throws `MalformedGossipError`, and nothing else.
+ * Reads msgpack's old specification, as Go's codec writes it with `WriteExt=false`, and the newer `str8` and `bin`. A
+ * nil reads as the zero value of its type. Time and memory are proportional to the bytes: each count is checked against
+ * the remaining bytes. Throws only `MalformedGossipError`.
  */
 export class MsgpackReader {
   readonly #bytes: Uint8Array;
@@ -32,7 +34,7 @@ export class MsgpackReader {
     return this.#at;
   }
 
-  /** What is left, not copied. */
+  /** Returns the remaining bytes, not copied. */
   rest(): Uint8Array {
     return this.#bytes.subarray(this.#at);
   }
@@ -42,7 +44,7 @@ export class MsgpackReader {
     if (left > 0) throw new MalformedGossipError(`${left} bytes follow the message`);
   }
 
-  /** How many entries follow. */
+  /** Returns the number of entries that follow. */
   mapHeader(): number {
     const code = this.#byte();
     if (code === 0xc0) return 0;
@@ -52,7 +54,7 @@ export class MsgpackReader {
     throw this.#wrong('a map', code);
   }
 
-  /** How many elements follow. */
+  /** Returns the number of elements that follow. */
   arrayHeader(): number {
     const code = this.#byte();
     if (code === 0xc0) return 0;
@@ -62,7 +64,7 @@ export class MsgpackReader {
     throw this.#wrong('a list', code);
   }
 
-  /** A string or bytes; not copied. */
+  /** Returns a string or bytes, not copied. */
   raw(): Uint8Array {
     const code = this.#byte();
     if (code === 0xc0) return this.#take(0);
@@ -101,7 +103,7 @@ export class MsgpackReader {
   }
 
   skip(depth = 0): void {
-    if (depth > depthMax) throw new MalformedGossipError(`values lie more than ${depthMax} deep in each other`);
+    if (depth > depthMax) throw new MalformedGossipError(`values are nested more than ${depthMax} deep`);
     const code = this.#byte();
     if (code === 0xc0 || code === 0xc2 || code === 0xc3) return;
     const length = this.#rawLength(code);
@@ -151,7 +153,7 @@ export class MsgpackReader {
     return this.#bytes.subarray(at, at + length);
   }
 
-  /** Goes `length` further, and says from where. */
+  /** Skips `length` bytes and returns where they began. */
   #skipped(length: number): number {
     const at = this.#at;
     if (this.#bytes.length - at < length) throw new TruncatedError('the bytes end within a value');
@@ -163,16 +165,16 @@ export class MsgpackReader {
     this.#elementsLeft -= count;
     if (this.#elementsLeft < 0) throw new MalformedGossipError('too many elements of lists and maps');
     if (count * bytesEach > this.#bytes.length - this.#at)
-      throw new TruncatedError(`${count} elements are announced, and their bytes are not there`);
+      throw new TruncatedError(`${count} elements are announced, but the bytes end before them`);
     return count;
   }
 
   #wrong(wanted: string, code: number): MalformedGossipError {
-    return new MalformedGossipError(`byte ${this.#at - 1} begins a value 0x${code.toString(16)} instead of ${wanted}`);
+    return new MalformedGossipError(`byte ${this.#at - 1} begins a value 0x${code.toString(16)}: expected ${wanted}`);
   }
 }
 
-/** Throws `MalformedGossipError` where it is not UTF-8. */
+/** Throws `MalformedGossipError` unless it is UTF-8. */
 export function decodeText(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes);

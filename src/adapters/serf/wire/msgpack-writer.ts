@@ -1,20 +1,20 @@
-/** Writes msgpack's old specification: strings and bytes alike are "raw", and integers the smallest that hold them. */
+/** Writes msgpack's old specification: strings and bytes are both "raw", and integers use the smallest encoding. */
 export class MsgpackWriter {
   #bytes = Buffer.allocUnsafe(256);
   #length = 0;
 
-  /** What was written; a copy. */
+  /** Returns a copy of the written bytes. */
   finish(): Uint8Array {
     return Uint8Array.prototype.slice.call(this.#bytes, 0, this.#length);
   }
 
   byte(value: number): void {
-    this.#room(1).writeUInt8(value);
+    this.#reserve(1).writeUInt8(value);
   }
 
-  /** As they are, without a header. */
+  /** Appends bytes without a header. */
   append(bytes: Uint8Array): void {
-    this.#room(bytes.length).set(bytes);
+    this.#reserve(bytes.length).set(bytes);
   }
 
   nil(): void {
@@ -27,7 +27,7 @@ export class MsgpackWriter {
 
   float(value: number): void {
     this.byte(0xcb);
-    this.#room(8).writeDoubleBE(value);
+    this.#reserve(8).writeDoubleBE(value);
   }
 
   /** -2^63 to 2^64 - 1. */
@@ -60,10 +60,10 @@ export class MsgpackWriter {
   #header(length: number, code16: number, code32: number): void {
     if (length < 0x10000) {
       this.byte(code16);
-      this.#room(2).writeUInt16BE(length);
+      this.#reserve(2).writeUInt16BE(length);
     } else {
       this.byte(code32);
-      this.#room(4).writeUInt32BE(length);
+      this.#reserve(4).writeUInt32BE(length);
     }
   }
 
@@ -75,13 +75,13 @@ export class MsgpackWriter {
       this.byte(Number(value));
     } else if (value <= 0xffffn) {
       this.byte(0xcd);
-      this.#room(2).writeUInt16BE(Number(value));
+      this.#reserve(2).writeUInt16BE(Number(value));
     } else if (value <= 0xffffffffn) {
       this.byte(0xce);
-      this.#room(4).writeUInt32BE(Number(value));
+      this.#reserve(4).writeUInt32BE(Number(value));
     } else {
       this.byte(0xcf);
-      this.#room(8).writeBigUInt64BE(value);
+      this.#reserve(8).writeBigUInt64BE(value);
     }
   }
 
@@ -90,21 +90,21 @@ export class MsgpackWriter {
       this.byte(Number(value) + 0x100);
     } else if (value >= -0x80n) {
       this.byte(0xd0);
-      this.#room(1).writeInt8(Number(value));
+      this.#reserve(1).writeInt8(Number(value));
     } else if (value >= -0x8000n) {
       this.byte(0xd1);
-      this.#room(2).writeInt16BE(Number(value));
+      this.#reserve(2).writeInt16BE(Number(value));
     } else if (value >= -0x80000000n) {
       this.byte(0xd2);
-      this.#room(4).writeInt32BE(Number(value));
+      this.#reserve(4).writeInt32BE(Number(value));
     } else {
       this.byte(0xd3);
-      this.#room(8).writeBigInt64BE(value);
+      this.#reserve(8).writeBigInt64BE(value);
     }
   }
 
-  /** Where the next `length` bytes go. */
-  #room(length: number): Buffer {
+  /** Reserves the next `length` bytes. */
+  #reserve(length: number): Buffer {
     const at = this.#length;
     this.#length += length;
     if (this.#length > this.#bytes.length) {

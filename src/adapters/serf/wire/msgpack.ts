@@ -2,9 +2,9 @@ import { MalformedGossipError } from '../../../domain/gossip/wire.js';
 import { MsgpackReader } from './msgpack-reader.js';
 import { MsgpackWriter } from './msgpack-writer.js';
 
-/** How a Go type looks in msgpack, both ways. */
+/** Reads and writes a Go type in msgpack. */
 export interface Pack<T> {
-  /** What a field is that was left out. */
+  /** The value of an omitted field. */
   readonly zero: T;
   write(writer: MsgpackWriter, value: T): void;
   /** Throws `MalformedGossipError`. */
@@ -17,12 +17,13 @@ function integerPack(min: bigint, max: bigint): Pack<number> {
     zero: 0,
     write(writer, value) {
       const integer = BigInt(value);
-      if (integer < min || integer > max) throw new RangeError(`${value} is not ${range}`);
+      if (integer < min || integer > max) throw new RangeError(`${value} is out of range: expected ${range}`);
       writer.integer(integer);
     },
     read(reader) {
       const integer = reader.integer();
-      if (integer < min || integer > max) throw new MalformedGossipError(`${integer} is not ${range}`);
+      if (integer < min || integer > max)
+        throw new MalformedGossipError(`${integer} is out of range: expected ${range}`);
       return Number(integer);
     },
   };
@@ -31,10 +32,10 @@ function integerPack(min: bigint, max: bigint): Pack<number> {
 export const uint8 = integerPack(0n, 0xffn);
 export const uint16 = integerPack(0n, 0xffffn);
 export const uint32 = integerPack(0n, 0xffffffffn);
-/** A length, or a uint64 that is exact here only up to 2^53 - 1: larger is refused. */
+/** A length, or a uint64 up to 2^53 - 1; a larger one is rejected. */
 export const uint53 = integerPack(0n, BigInt(Number.MAX_SAFE_INTEGER));
 
-/** A Go duration that is not negative: here in ms, there in ns. */
+/** A non-negative Go duration: in ms here, in ns on the wire. */
 export const durationMs: Pack<number> = {
   zero: 0,
   write: (writer, value) => writer.integer(BigInt(Math.round(value * 1e6))),
@@ -65,14 +66,14 @@ export const text: Pack<string> = {
 
 const noBytes = new Uint8Array();
 
-/** Read without a copy. */
+/** Read without copying. */
 export const bytes: Pack<Uint8Array> = {
   zero: noBytes,
   write: (writer, value) => writer.raw(value),
   read: (reader) => reader.raw(),
 };
 
-/** As Go writes a slice that was never set: nil when empty. */
+/** Written as nil when empty, as Go writes a slice that was never set. */
 export const bytesOrNil: Pack<Uint8Array> = {
   ...bytes,
   write: (writer, value) => (value.length === 0 ? writer.nil() : writer.raw(value)),
@@ -93,13 +94,13 @@ export function list<T>(element: Pack<T>): Pack<readonly T[]> {
   };
 }
 
-/** As Go writes a slice that was never set: nil when empty. */
+/** Written as nil when empty, as Go writes a slice that was never set. */
 export function listOrNil<T>(element: Pack<T>): Pack<readonly T[]> {
   const pack = list(element);
   return { ...pack, write: (writer, values) => (values.length === 0 ? writer.nil() : pack.write(writer, values)) };
 }
 
-/** In the order of the map; of a key that comes twice, the last counts. */
+/** Written in the order of the map; for a duplicate key, the last value wins. */
 export function mapOf<T>(value: Pack<T>): Pack<ReadonlyMap<string, T>> {
   return {
     zero: new Map(),
@@ -118,7 +119,7 @@ export function mapOf<T>(value: Pack<T>): Pack<ReadonlyMap<string, T>> {
   };
 }
 
-/** A field that Go leaves out when it is empty. */
+/** A field that Go omits when it is empty. */
 export function omitEmpty<T extends number | string | Uint8Array>(pack: Pack<T>): Pack<T> {
   return new OmitEmpty(pack);
 }
@@ -147,8 +148,8 @@ const isEmpty = (value: unknown): boolean =>
   value === 0 || value === '' || (value instanceof Uint8Array && value.length === 0);
 
 /**
- * A Go struct: a map by the names of its fields, written in their order, read in any. A field that is not there is its
- * zero, one that is not known is skipped.
+ * A Go struct: a map by field name, written in the given order and read in any. A missing field reads as its zero
+ * value, and an unknown one is skipped.
  */
 export function struct<T extends object>(fields: { readonly [K in keyof T]: Pack<T[K]> }): Pack<T> {
   const names = (Object.keys(fields) as (keyof T & string)[]).sort();
@@ -176,7 +177,7 @@ export function struct<T extends object>(fields: { readonly [K in keyof T]: Pack
   };
 }
 
-/** `value` behind the bytes of `prefix`. */
+/** Encodes `value` after the bytes of `prefix`. */
 export function encode<T>(pack: Pack<T>, value: T, ...prefix: readonly number[]): Uint8Array {
   const writer = new MsgpackWriter();
   for (const byte of prefix) writer.byte(byte);
@@ -184,7 +185,7 @@ export function encode<T>(pack: Pack<T>, value: T, ...prefix: readonly number[])
   return writer.finish();
 }
 
-/** One value from `at` to the very end. Throws `MalformedGossipError`. */
+/** Decodes one value from `at` to the end. Throws `MalformedGossipError`. */
 export function decode<T>(pack: Pack<T>, from: Uint8Array, at = 0): T {
   const reader = new MsgpackReader(from, at);
   const value = pack.read(reader);

@@ -2,44 +2,44 @@ import { crc32 } from 'node:zlib';
 import type { SwimMessage } from '../../../domain/gossip/message.js';
 import { MalformedGossipError } from '../../../domain/gossip/wire.js';
 import { unwrapCompressed, wrapCompressed } from './compression.js';
-import { open, checksum } from '../keys/encryption.js';
+import { decrypt, encrypt } from '../keys/encryption.js';
 import type { Keyring } from '../keys/keyring.js';
 import { decodeSwim, messageType } from './swim-wire.js';
 
-/** The most that UDP carries; also of what a packet may become when it is decompressed, all layers together. */
+/** The largest UDP payload; also the limit on a decompressed packet, all layers together. */
 const packetBytesMax = 65_535;
-/** memberlist before 0.3 counts twice as many in a byte, and reads something else beyond. */
+/** Versions of memberlist before 0.3 store the count in one byte and misread larger counts. */
 const partsMax = 127;
-/** How deep compression and compounds may lie in each other. */
+/** The limit on nested compression and compound layers. */
 const layersMax = 4;
 const checksumHeaderBytes = 5;
 
 export interface PacketOptions {
-  /** With a CRC-32: receivers of memberlist's protocol 5, so all of Serf's, take it. */
+  /** Adds a CRC-32, which receivers from memberlist protocol 5 on accept, so all of Serf's do. */
   readonly crc: boolean;
-  /** Encrypts with its primary key. */
+  /** If set, encrypts with its primary key. */
   readonly keyring?: Keyring | undefined;
 }
 
 /**
- * One UDP packet of whole messages, at least one and at most 127. From the outside in: encryption, checksum,
- * compression where it makes it smaller, compound.
+ * Encodes 1 to 127 whole messages into one UDP packet. Layers, outermost first: encryption, checksum, compression if it
+ * saves bytes, compound.
  */
 export function encodePacket(parts: readonly Uint8Array[], { crc, keyring }: PacketOptions): Uint8Array {
   const plain = compoundOf(parts);
   const squeezed = wrapCompressed(plain);
   const content = squeezed.length < plain.length ? squeezed : plain;
   const checked = crc ? withChecksum(content) : content;
-  return keyring === undefined ? checked : checksum(checked, keyring);
+  return keyring === undefined ? checked : encrypt(checked, keyring);
 }
 
 /**
- * The messages of a UDP packet, in order. With a keyring, only what one of its keys encrypted is taken. Throws
- * `MalformedGossipError` unless all of it is well-formed; labels, which Serf does not use, are not.
+ * Decodes the messages of a UDP packet, in order. With a keyring, accepts only packets encrypted with one of its keys.
+ * Throws `MalformedGossipError` unless the whole packet is well-formed; labels, which Serf does not use, are rejected.
  */
 export function decodePacket(packet: Uint8Array, keyring?: Keyring): SwimMessage[] {
   if (packet.length > packetBytesMax) throw new MalformedGossipError(`a packet of ${packet.length} bytes`);
-  const content = withoutChecksum(keyring === undefined ? packet : open(packet, keyring));
+  const content = withoutChecksum(keyring === undefined ? packet : decrypt(packet, keyring));
   const messages: SwimMessage[] = [];
   const budget = { bytes: packetBytesMax };
   decodeLayers(content, 0, budget, messages);
@@ -47,7 +47,7 @@ export function decodePacket(packet: Uint8Array, keyring?: Keyring): SwimMessage
 }
 
 function decodeLayers(content: Uint8Array, depth: number, budget: { bytes: number }, messages: SwimMessage[]): void {
-  if (depth > layersMax) throw new MalformedGossipError(`a packet of more than ${layersMax} layers`);
+  if (depth > layersMax) throw new MalformedGossipError(`a packet has more than ${layersMax} layers`);
   switch (content[0]) {
     case messageType.compressed: {
       const plain = unwrapCompressed(content, budget.bytes);
@@ -65,7 +65,7 @@ function decodeLayers(content: Uint8Array, depth: number, budget: { bytes: numbe
   }
 }
 
-/** `7, how many, the length of each (2 bytes each), all of them`; one part goes as it is. */
+/** Encodes `7, count, the length of each part (2 bytes each), all parts`; a single part is returned unchanged. */
 function compoundOf(parts: readonly Uint8Array[]): Uint8Array {
   const [only] = parts;
   if (only === undefined || parts.length > partsMax) throw new RangeError(`${parts.length} parts of a packet`);

@@ -17,10 +17,10 @@ const pushPullNode = struct({
   Vsn: bytes,
 });
 
-/** How many fields a header or a member may have: more than are known, and few enough to look at again and again. */
+/** The limit on fields of a header or a member: more than are known, and few enough to scan repeatedly. */
 const fieldsMax = 64;
 
-/** The header, the members and Serf's part, back to back. */
+/** Encodes the header, the members and Serf's part, back to back. */
 export function encodePushPull({ join, members, userState }: PushPull): Uint8Array {
   const writer = new MsgpackWriter();
   writer.byte(messageType.pushPull);
@@ -39,7 +39,7 @@ export function encodePushPull({ join, members, userState }: PushPull): Uint8Arr
   return writer.finish();
 }
 
-/** The type byte first. Throws `MalformedGossipError`. */
+/** Decodes a push/pull, starting with the type byte. Throws `MalformedGossipError`. */
 export function decodePushPull(from: Uint8Array): PushPull {
   const reader = new MsgpackReader(from, 1);
   const { Nodes, UserStateLen, Join } = pushPullHeader.read(reader);
@@ -55,7 +55,7 @@ export function decodePushPull(from: Uint8Array): PushPull {
 function readMember(reader: MsgpackReader): PushPullMember {
   const node = pushPullNode.read(reader);
   const state = swimStates[node.State];
-  if (state === undefined) throw new MalformedGossipError(`no member has the state ${node.State}`);
+  if (state === undefined) throw new MalformedGossipError(`unknown member state ${node.State}`);
   return {
     name: nameOf(node.Name),
     address: addressOf(node.Addr, node.Port),
@@ -66,13 +66,13 @@ function readMember(reader: MsgpackReader): PushPullMember {
   };
 }
 
-/** Where a push/pull ends that arrives piece by piece: each member is looked at once, however many pieces come. */
+/** Finds the end of a push/pull that arrives in pieces; scans each member once, however many pieces arrive. */
 export class PushPullLength {
   #at = 1;
   #membersLeft: number | undefined;
   #userStateBytes = 0;
 
-  /** How long it is, as far as that is known from its first bytes; a `TruncatedError` before. */
+  /** Returns the length as soon as the first bytes determine it; throws `TruncatedError` before that. */
   of(start: Uint8Array): number {
     if (this.#membersLeft === undefined) {
       const reader = new MsgpackReader(start, this.#at, fieldsMax);

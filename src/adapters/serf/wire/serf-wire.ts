@@ -30,7 +30,9 @@ import {
 } from './msgpack.js';
 import { encodeSwim } from './swim-wire.js';
 
-/** Serf's own type byte: the first of a memberlist user message, of its part of a push/pull, and of some payloads. */
+/**
+ * Serf's type byte: the first byte of a memberlist user message, of Serf's part of a push/pull, and of some payloads.
+ */
 const serfType = {
   leave: 0,
   join: 1,
@@ -100,7 +102,7 @@ const conflictMember = struct({
 });
 const statuses: readonly ConflictMember['status'][] = ['none', 'alive', 'leaving', 'left', 'failed'];
 
-/** Serf's messages as Serf 0.9 and memberlist 0.2 code them. */
+/** Encodes and decodes messages as Serf 0.9 and memberlist 0.2 do. */
 export class SerfWire implements MembershipWire {
   encodeSwim(message: SwimMessage): Uint8Array {
     return encodeSwim(message);
@@ -232,7 +234,7 @@ export class SerfWire implements MembershipWire {
     );
   }
 
-  /** Go's list of events has a nil for each time without one: they are left out here. */
+  /** Go's event list has a nil for each time without an event; they are omitted here. */
   decodePushPull(from: Uint8Array): SerfPushPull {
     const body = decodeTyped(serfType.pushPull, pushPull, from);
     for (const name of body.StatusLTimes.keys()) nameOf(name);
@@ -252,7 +254,7 @@ export class SerfWire implements MembershipWire {
   encodeTags(tags: ReadonlyMap<string, string>): Uint8Array {
     const meta = encode(tagMap, tags, tagsMagic);
     if (meta.length > metaBytesMax)
-      throw new RangeError(`tags take ${meta.length} bytes, encoded; at most ${metaBytesMax} fit`);
+      throw new RangeError(`the encoded tags take ${meta.length} bytes: expected at most ${metaBytesMax}`);
     return meta;
   }
 
@@ -273,7 +275,7 @@ export class SerfWire implements MembershipWire {
     if (payload.length === 0) return undefined;
     const { Adjustment, Error, Height, Vec } = decodeTyped(coordinateVersion, coordinatePack, payload);
     if (Vec.length !== dimensions || ![Adjustment, Error, Height, ...Vec].every(Number.isFinite))
-      throw new MalformedGossipError('a coordinate that is no place');
+      throw new MalformedGossipError('invalid coordinate: expected ${dimensions} finite numbers');
     return { adjustment: Adjustment, error: Error, height: Height, vector: Vec };
   }
 
@@ -322,7 +324,7 @@ export class SerfWire implements MembershipWire {
   decodeConflictResponse(payload: Uint8Array): ConflictMember {
     const body = decodeTyped(serfType.conflictResponse, conflictMember, payload);
     const status = statuses[body.Status];
-    if (status === undefined) throw new MalformedGossipError(`no member has the status ${body.Status}`);
+    if (status === undefined) throw new MalformedGossipError(`unknown member status ${body.Status}`);
     return {
       name: nameOf(body.Name),
       address: addressOf(body.Addr, body.Port),
@@ -357,4 +359,4 @@ function decodeTyped<T>(type: number, pack: Parameters<typeof decode<T>>[0], fro
 }
 
 const unexpectedType = (from: Uint8Array): MalformedGossipError =>
-  new MalformedGossipError(from.length === 0 ? 'an empty message' : `the type ${from[0]} does not belong here`);
+  new MalformedGossipError(from.length === 0 ? 'an empty message' : `unexpected message type ${from[0]}`);

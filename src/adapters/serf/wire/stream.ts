@@ -1,25 +1,27 @@
 import type { Ack, Ping, PushPull, User } from '../../../domain/gossip/message.js';
 import { MalformedGossipError } from '../../../domain/gossip/wire.js';
 import { unwrapCompressed, wrapCompressed } from './compression.js';
-import { encryptionOverheadBytes, open, checksum } from '../keys/encryption.js';
+import { decrypt, encrypt, encryptionOverheadBytes } from '../keys/encryption.js';
 import type { Keyring } from '../keys/keyring.js';
 import { MsgpackReader, TruncatedError } from './msgpack-reader.js';
 import { encode, struct, text, uint53 } from './msgpack.js';
 import { PushPullLength, decodePushPull, encodePushPull } from './push-pull-wire.js';
 import { decodeSwim, encodeSwim, messageType } from './swim-wire.js';
 
-/** memberlist's limit of what comes encrypted. */
-const sealedBytesMax = 20 << 20;
-/** Of a message, when it is decompressed. */
+/** memberlist's limit on encrypted bytes. */
+const encryptedBytesMax = 20 << 20;
+/** The limit on a decompressed message. */
 const plainBytesMax = 40 << 20;
-/** Beyond the first MiB, no more than this for each compressed byte: what members know shrinks to a fifth or a tenth. */
+/**
+ * After the first MiB, the limit on decompressed bytes per compressed byte: member states shrink to a fifth or a tenth.
+ */
 const expansionMax = 64;
-const plainBytesAnyway = 1 << 20;
-const sealHeaderBytes = 5;
-/** Of what is looked at again with each piece that arrives; the protocol's own have two. */
+const plainBytesAlwaysAllowed = 1 << 20;
+const encryptionHeaderBytes = 5;
+/** The limit on fields that are scanned again for each piece that arrives; the protocol's own messages have two. */
 const fieldsMax = 64;
 
-/** What the other side says instead of an answer. */
+/** An error that the other side sends instead of an answer. */
 export interface StreamFailure {
   readonly type: 'error';
   readonly message: string;
@@ -31,14 +33,14 @@ export type StreamMessage = Ping | Ack | User | StreamFailure | (PushPull & { re
 const userHeader = struct({ UserMsgLen: uint53 });
 const failure = struct({ Error: text });
 
-/** From the outside in: encryption, compression even where it makes it longer (as memberlist does), message. */
+/** Layers, outermost first: encryption, compression (even if it adds bytes, as memberlist does), message. */
 export function encodeStream(message: StreamMessage, keyring?: Keyring): Uint8Array {
   const packed = wrapCompressed(encodePlain(message));
   if (keyring === undefined) return packed;
-  const header = Buffer.alloc(sealHeaderBytes);
+  const header = Buffer.alloc(encryptionHeaderBytes);
   header.writeUInt8(messageType.encrypted, 0);
   header.writeUInt32BE(packed.length + encryptionOverheadBytes, 1);
-  return Buffer.concat([header, checksum(packed, keyring, header)]);
+  return Buffer.concat([header, encrypt(packed, keyring, header)]);
 }
 
 function encodePlain(message: StreamMessage): Uint8Array {
@@ -57,23 +59,23 @@ function encodePlain(message: StreamMessage): Uint8Array {
   }
 }
 
-/** Takes in a TCP stream of one message, in whatever pieces it comes. */
+/** Decodes a TCP stream of one message, in pieces of any size. */
 export class StreamDecoder {
   readonly #keyring: Keyring | undefined;
   readonly #pushPull = new PushPullLength();
   #bytes = Buffer.alloc(0);
   #length = 0;
-  /** Nothing is worth a look before so many bytes are there. */
+  /** The number of bytes needed before the next scan. */
   #wanted = 1;
 
-  /** With a keyring, only what one of its keys encrypted is taken. */
+  /** With a keyring, accepts only messages encrypted with one of its keys. */
   constructor(keyring?: Keyring) {
     this.#keyring = keyring;
   }
 
   /**
-   * The message, once its last byte is there; what follows it is an error. Throws `MalformedGossipError`, as soon as it
-   * can be known; then the stream is of no more use.
+   * Returns the message once its last byte has arrived; bytes after it are an error. Throws `MalformedGossipError` as
+   * early as possible; the decoder must not be used after that.
    */
   push(piece: Uint8Array): StreamMessage | undefined {
     this.#append(piece);
@@ -85,7 +87,8 @@ export class StreamDecoder {
       if (error instanceof TruncatedError && this.#length <= plainBytesMax) return undefined;
       throw error;
     }
-    if (this.#wanted > plainBytesMax) throw new MalformedGossipError(`a message of ${this.#wanted} bytes`);
+    if (this.#wanted > plainBytesMax)
+      throw new MalformedGossipError(`a message of ${this.#wanted} bytes: expected at most ${plainBytesMax}`);
     return this.#length < this.#wanted ? undefined : decodeStream(start, this.#keyring);
   }
 
@@ -100,14 +103,15 @@ export class StreamDecoder {
     this.#length = length;
   }
 
-  /** Throws `TruncatedError` where more bytes must tell. */
+  /** Throws `TruncatedError` if more bytes are needed. */
   #lengthOf(start: Buffer): number {
     if (this.#keyring === undefined) return plainLength(start, this.#pushPull);
-    if (start[0] !== messageType.encrypted) throw new MalformedGossipError('a stream that is not encrypted');
-    if (start.length < sealHeaderBytes) throw new TruncatedError('a stream ends within its header');
-    const sealedBytes = start.readUInt32BE(1);
-    if (sealedBytes > sealedBytesMax) throw new MalformedGossipError(`${sealedBytes} encrypted bytes`);
-    return sealHeaderBytes + sealedBytes;
+    if (start[0] !== messageType.encrypted) throw new MalformedGossipError('the stream is not encrypted');
+    if (start.length < encryptionHeaderBytes) throw new TruncatedError('a stream ends within its header');
+    const encryptedBytes = start.readUInt32BE(1);
+    if (encryptedBytes > encryptedBytesMax)
+      throw new MalformedGossipError(`${encryptedBytes} encrypted bytes: expected at most ${encryptedBytesMax}`);
+    return encryptionHeaderBytes + encryptedBytes;
   }
 }
 
@@ -129,18 +133,19 @@ function plainLength(start: Uint8Array, pushPull: PushPullLength): number {
       return reader.position;
     }
     default:
-      throw new MalformedGossipError(`no stream begins with the type ${start[0]}`);
+      throw new MalformedGossipError(`unexpected first byte of a stream: ${start[0]}`);
   }
 }
 
-/** A whole stream of one message. Throws `MalformedGossipError`. */
+/** Decodes a complete stream of one message. Throws `MalformedGossipError`. */
 export function decodeStream(stream: Uint8Array, keyring?: Keyring): StreamMessage {
-  const sealHeader = stream.subarray(0, sealHeaderBytes);
-  if (keyring !== undefined && sealHeader[0] !== messageType.encrypted)
-    throw new MalformedGossipError('a stream that is not encrypted');
-  const content = keyring === undefined ? stream : open(stream.subarray(sealHeaderBytes), keyring, sealHeader);
+  const encryptionHeader = stream.subarray(0, encryptionHeaderBytes);
+  if (keyring !== undefined && encryptionHeader[0] !== messageType.encrypted)
+    throw new MalformedGossipError('the stream is not encrypted');
+  const content =
+    keyring === undefined ? stream : decrypt(stream.subarray(encryptionHeaderBytes), keyring, encryptionHeader);
   if (content[0] !== messageType.compressed) return decodePlain(content);
-  const lengthMax = Math.min(plainBytesMax, Math.max(plainBytesAnyway, expansionMax * content.length));
+  const lengthMax = Math.min(plainBytesMax, Math.max(plainBytesAlwaysAllowed, expansionMax * content.length));
   return decodePlain(unwrapCompressed(content, lengthMax));
 }
 
@@ -166,12 +171,12 @@ function decodePlain(plain: Uint8Array): StreamMessage {
       return { type: 'error', message };
     }
     default:
-      throw new MalformedGossipError(`no stream carries the type ${plain[0]}`);
+      throw new MalformedGossipError(`unexpected message type in a stream: ${plain[0]}`);
   }
 }
 
 function asStreamMessage(plain: Uint8Array): Ping | Ack {
   const message = decodeSwim(plain);
   if (message.type === 'ping' || message.type === 'ack') return message;
-  throw new MalformedGossipError(`no stream carries ${message.type}`);
+  throw new MalformedGossipError(`unexpected message in a stream: ${message.type}`);
 }

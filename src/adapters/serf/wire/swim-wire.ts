@@ -3,7 +3,7 @@ import { MalformedGossipError } from '../../../domain/gossip/wire.js';
 import { addressOf, ipBytes, metaOf, nameOf, nameOrNone, versionBytes, versionsOf } from './fields.js';
 import { boolean, bytes, bytesOrNil, decode, encode, omitEmpty, struct, text, uint16, uint32 } from './msgpack.js';
 
-/** The first byte of what memberlist sends, over UDP and TCP. */
+/** The first byte of memberlist messages, over UDP and TCP. */
 export const messageType = {
   ping: 0,
   indirectPing: 1,
@@ -30,7 +30,7 @@ const nack = struct({ SeqNo: uint32 });
 const accusation = struct({ Incarnation: uint32, Node: text, From: text });
 const alive = struct({ Incarnation: uint32, Node: text, Addr: bytes, Port: uint16, Meta: bytes, Vsn: bytes });
 
-/** The type byte first; throws `RangeError` where a field does not fit its type. */
+/** Encodes a message, starting with the type byte. Throws `RangeError` if a field is out of range. */
 export function encodeSwim(message: SwimMessage): Uint8Array {
   switch (message.type) {
     case 'ping':
@@ -81,7 +81,7 @@ export function encodeSwim(message: SwimMessage): Uint8Array {
   }
 }
 
-/** One message, the type byte first. Throws `MalformedGossipError`. */
+/** Decodes one message, starting with the type byte. Throws `MalformedGossipError`. */
 export function decodeSwim(from: Uint8Array): SwimMessage {
   switch (from[0]) {
     case messageType.ping: {
@@ -123,7 +123,7 @@ export function decodeSwim(from: Uint8Array): SwimMessage {
     case messageType.user:
       return { type: 'user', payload: from.slice(1) };
     default:
-      throw new MalformedGossipError(`no message has the type ${from[0]}`);
+      throw new MalformedGossipError(`unknown message type ${from[0]}`);
   }
 }
 

@@ -17,7 +17,7 @@ export const file_golog_v1_cluster_service: GenFile = /*@__PURE__*/
  */
 export type Member = Message<"golog.v1.Member"> & {
   /**
-   * The Raft id: never reused.
+   * The Raft id, which is never reused.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -51,21 +51,21 @@ export type Member = Message<"golog.v1.Member"> & {
   state: MemberState;
 
   /**
-   * The last index known to be on the member's disk; only a leader knows it.
+   * The last index known to be on the member's disk; only the leader knows it.
    *
    * @generated from field: optional uint64 match_index = 7;
    */
   matchIndex?: bigint | undefined;
 
   /**
-   * Entries between that and the leader's last.
+   * Entries after match_index in the leader's log.
    *
    * @generated from field: optional uint64 lag_entries = 8;
    */
   lagEntries?: bigint | undefined;
 
   /**
-   * Milliseconds since the member was last heard from; absent: never, or the node that answers does not lead.
+   * Milliseconds since the last message from the member; absent: never, or the node that answers is not the leader.
    *
    * @generated from field: optional uint64 heard_ms_ago = 9;
    */
@@ -101,7 +101,7 @@ export type GossipMember = Message<"golog.v1.GossipMember"> & {
   status: GossipStatus;
 
   /**
-   * What it says of itself. A golog node has role (node or replica), id (UUID of its data directory), rpc_addr,
+   * The tags that it publishes. A golog node has role (node or replica), id (UUID of its data directory), rpc_addr,
    * http_addr, version and, once it is in a cluster, cluster.
    *
    * @generated from field: map<string, string> tags = 4;
@@ -123,7 +123,7 @@ export const GossipMemberSchema: GenMessage<GossipMember> = /*@__PURE__*/
  */
 export type ClusterStatus = Message<"golog.v1.ClusterStatus"> & {
   /**
-   * UUID of the log that the cluster keeps.
+   * UUID of the cluster's log.
    *
    * @generated from field: string cluster_id = 1;
    */
@@ -142,7 +142,7 @@ export type ClusterStatus = Message<"golog.v1.ClusterStatus"> & {
   term: bigint;
 
   /**
-   * Name of the leader, as far as is known.
+   * Name of the leader, if known.
    *
    * @generated from field: optional string leader = 4;
    */
@@ -166,21 +166,21 @@ export type ClusterStatus = Message<"golog.v1.ClusterStatus"> & {
   highWatermark: bigint;
 
   /**
-   * By id, ascending.
+   * Sorted by id, ascending.
    *
    * @generated from field: repeated golog.v1.Member members = 8;
    */
   members: Member[];
 
   /**
-   * Why nothing commits, for an operator; absent while all is well.
+   * The reason that nothing commits, for an operator; absent if the cluster works.
    *
    * @generated from field: optional string problem = 9;
    */
   problem?: string | undefined;
 
   /**
-   * Who is there by gossip, by name, ascending: members, replicas, nodes that want to join, agents of Serf's.
+   * Gossip members, sorted by name, ascending: members, replicas, nodes that want to join, Serf agents.
    *
    * @generated from field: repeated golog.v1.GossipMember gossip = 10;
    */
@@ -199,7 +199,7 @@ export const ClusterStatusSchema: GenMessage<ClusterStatus> = /*@__PURE__*/
  */
 export type GetClusterRequest = Message<"golog.v1.GetClusterRequest"> & {
   /**
-   * As the node asked sees it, whoever leads.
+   * Returns the called node's own view instead of the leader's.
    *
    * @generated from field: bool local = 1;
    */
@@ -235,7 +235,7 @@ export const GetClusterResponseSchema: GenMessage<GetClusterResponse> = /*@__PUR
  */
 export type WatchClusterRequest = Message<"golog.v1.WatchClusterRequest"> & {
   /**
-   * As the node asked sees it, whoever leads.
+   * Returns the called node's own view instead of the leader's.
    *
    * @generated from field: bool local = 1;
    */
@@ -276,7 +276,7 @@ export type AddMemberRequest = Message<"golog.v1.AddMemberRequest"> & {
   name: string;
 
   /**
-   * HOST:PORT of its gRPC.
+   * HOST:PORT of its gRPC listener.
    *
    * @generated from field: string rpc_addr = 2;
    */
@@ -368,7 +368,7 @@ export const RemoveMemberResponseSchema: GenMessage<RemoveMemberResponse> = /*@_
  */
 export type TransferLeadershipRequest = Message<"golog.v1.TransferLeadershipRequest"> & {
   /**
-   * Absent: to the most advanced other voter.
+   * Absent: the most up-to-date other voter.
    *
    * @generated from field: optional string name = 1;
    */
@@ -421,7 +421,7 @@ export enum MemberRole {
   VOTER = 2,
 
   /**
-   * Gets the log, does not vote.
+   * Receives the log but does not vote.
    *
    * @generated from enum value: MEMBER_ROLE_LEARNER = 3;
    */
@@ -435,7 +435,7 @@ export const MemberRoleSchema: GenEnum<MemberRole> = /*@__PURE__*/
   enumDesc(file_golog_v1_cluster_service, 0);
 
 /**
- * MemberState is how the leader's copy to a member goes.
+ * MemberState is the state of replication from the leader to a member.
  *
  * @generated from enum golog.v1.MemberState
  */
@@ -453,7 +453,7 @@ export enum MemberState {
   SELF = 1,
 
   /**
-   * Looking for where the logs meet.
+   * Searching for the last entry that the two logs have in common.
    *
    * @generated from enum value: MEMBER_STATE_PROBING = 2;
    */
@@ -465,21 +465,21 @@ export enum MemberState {
   REPLICATING = 3,
 
   /**
-   * Being sent stored segments.
+   * Receiving stored segments.
    *
    * @generated from enum value: MEMBER_STATE_CATCHING_UP = 4;
    */
   CATCHING_UP = 4,
 
   /**
-   * Not heard from for an election timeout.
+   * No message for an election timeout.
    *
    * @generated from enum value: MEMBER_STATE_UNREACHABLE = 5;
    */
   UNREACHABLE = 5,
 
   /**
-   * The node that answers does not lead.
+   * The node that answers is not the leader.
    *
    * @generated from enum value: MEMBER_STATE_UNKNOWN = 6;
    */
@@ -507,7 +507,7 @@ export enum GossipStatus {
   ALIVE = 1,
 
   /**
-   * Saying goodbye.
+   * Announced that it is leaving.
    *
    * @generated from enum value: GOSSIP_STATUS_LEAVING = 2;
    */
@@ -533,15 +533,15 @@ export const GossipStatusSchema: GenEnum<GossipStatus> = /*@__PURE__*/
   enumDesc(file_golog_v1_cluster_service, 2);
 
 /**
- * ClusterService administers the cluster. Every call may be made at any node: what only the leader can do or know is
- * forwarded to it. Without a leader the calls fail with UNAVAILABLE; a change that cannot be, as the cluster is, fails
- * with FAILED_PRECONDITION and changes nothing; ABORTED says that its outcome is not known.
+ * ClusterService administers the cluster. Every node accepts every call and forwards to the leader what only the leader
+ * can do or know. Without a leader, calls fail with UNAVAILABLE. A change that the current cluster does not allow fails
+ * with FAILED_PRECONDITION and has no effect. ABORTED means that the outcome of a change is unknown.
  *
  * @generated from service golog.v1.ClusterService
  */
 export const ClusterService: GenService<{
   /**
-   * GetCluster describes the cluster as the leader sees it, or as the node asked does where there is no leader.
+   * GetCluster describes the cluster as the leader sees it, or as the called node sees it if there is no leader.
    *
    * @generated from rpc golog.v1.ClusterService.GetCluster
    */
@@ -551,7 +551,7 @@ export const ClusterService: GenService<{
     output: typeof GetClusterResponseSchema;
   },
   /**
-   * WatchCluster is GetCluster at once, then again on every change, until it is cancelled.
+   * WatchCluster sends the result of GetCluster at once, then again after every change, until it is cancelled.
    *
    * @generated from rpc golog.v1.ClusterService.WatchCluster
    */
@@ -561,7 +561,8 @@ export const ClusterService: GenService<{
     output: typeof WatchClusterResponseSchema;
   },
   /**
-   * AddMember registers a node as a learner; it votes once it has caught up. Answers when the change is committed.
+   * AddMember adds a node as a learner, which becomes a voter once it has caught up. Returns when the change is
+   * committed.
    *
    * @generated from rpc golog.v1.ClusterService.AddMember
    */
@@ -581,7 +582,7 @@ export const ClusterService: GenService<{
     output: typeof PromoteMemberResponseSchema;
   },
   /**
-   * RemoveMember takes a member out; a leader hands over first. Answers when the change is committed.
+   * RemoveMember removes a member; a leader transfers leadership first. Returns when the change is committed.
    *
    * @generated from rpc golog.v1.ClusterService.RemoveMember
    */
@@ -591,7 +592,7 @@ export const ClusterService: GenService<{
     output: typeof RemoveMemberResponseSchema;
   },
   /**
-   * TransferLeadership hands leadership to another voter and answers when that one leads.
+   * TransferLeadership transfers leadership to another voter and returns when that voter leads.
    *
    * @generated from rpc golog.v1.ClusterService.TransferLeadership
    */

@@ -28,7 +28,7 @@ export type AppendRequest = Message<"golog.v1.AppendRequest"> & {
   records: Record[];
 
   /**
-   * Append only if the batch gets this base offset, else FAILED_PRECONDITION.
+   * Append only if the batch gets this base offset; otherwise fail with FAILED_PRECONDITION.
    *
    * @generated from field: optional uint64 expected_offset = 2;
    */
@@ -70,7 +70,7 @@ export const AppendResponseSchema: GenMessage<AppendResponse> = /*@__PURE__*/
   messageDesc(file_golog_v1_log_service, 1);
 
 /**
- * Receipt says what an acknowledgement rests on.
+ * Receipt describes the durability of an acknowledged batch.
  *
  * @generated from message golog.v1.Receipt
  */
@@ -86,7 +86,7 @@ export type Receipt = Message<"golog.v1.Receipt"> & {
   index: bigint;
 
   /**
-   * The names of the nodes known to hold the batch on disk.
+   * Names of the nodes known to have the batch on disk.
    *
    * @generated from field: repeated string synced_on = 3;
    */
@@ -101,7 +101,7 @@ export const ReceiptSchema: GenMessage<Receipt> = /*@__PURE__*/
   messageDesc(file_golog_v1_log_service, 2);
 
 /**
- * RecordBatch is a run of records; a record's offset is base_offset plus its place in records.
+ * RecordBatch is a run of records; a record's offset is base_offset plus its index in records.
  *
  * @generated from message golog.v1.RecordBatch
  */
@@ -143,7 +143,7 @@ export type ReadRequest = Message<"golog.v1.ReadRequest"> & {
    */
   from: {
     /**
-     * The first record wanted.
+     * The first record to return.
      *
      * @generated from field: uint64 offset = 1;
      */
@@ -165,7 +165,7 @@ export type ReadRequest = Message<"golog.v1.ReadRequest"> & {
     case: "position";
   } | {
     /**
-     * The last N records below the high watermark.
+     * The last N records before the high watermark.
      *
      * @generated from field: uint64 last = 4;
      */
@@ -174,14 +174,14 @@ export type ReadRequest = Message<"golog.v1.ReadRequest"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * 0: no limit but the server's.
+   * 0: only the server's limit applies.
    *
    * @generated from field: uint32 max_records = 5;
    */
   maxRecords: number;
 
   /**
-   * 0: the server's default. A first record larger than this is sent all the same.
+   * 0: the server's default. The first record is sent even if it is larger.
    *
    * @generated from field: uint32 max_bytes = 6;
    */
@@ -193,7 +193,7 @@ export type ReadRequest = Message<"golog.v1.ReadRequest"> & {
   consistency: Consistency;
 
   /**
-   * Wait until this offset is readable here (reads one's own writes), or until the deadline.
+   * Wait until this offset is readable at this node (to read one's own writes), or until the deadline.
    *
    * @generated from field: optional uint64 not_before_offset = 8;
    */
@@ -252,7 +252,7 @@ export const GetLogInfoRequestSchema: GenMessage<GetLogInfoRequest> = /*@__PURE_
  */
 export type GetLogInfoResponse = Message<"golog.v1.GetLogInfoResponse"> & {
   /**
-   * The first offset kept.
+   * The offset of the first stored record.
    *
    * @generated from field: uint64 log_start_offset = 1;
    */
@@ -323,7 +323,7 @@ export const PositionSchema: GenEnum<Position> = /*@__PURE__*/
  */
 export enum Consistency {
   /**
-   * As LOCAL.
+   * Same as LOCAL.
    *
    * @generated from enum value: CONSISTENCY_UNSPECIFIED = 0;
    */
@@ -337,7 +337,7 @@ export enum Consistency {
   LOCAL = 1,
 
   /**
-   * Sees every append acknowledged before the read began, anywhere.
+   * Sees every append that any node acknowledged before the read began.
    *
    * @generated from enum value: CONSISTENCY_LINEARIZABLE = 2;
    */
@@ -351,13 +351,13 @@ export const ConsistencySchema: GenEnum<Consistency> = /*@__PURE__*/
   enumDesc(file_golog_v1_log_service, 1);
 
 /**
- * LogService is the batch API of the log. A batch is appended and stored as one: all of its records or none.
+ * LogService is the batch API of the log. A batch is atomic: all of its records are appended and stored, or none.
  *
  * @generated from service golog.v1.LogService
  */
 export const LogService: GenService<{
   /**
-   * Append stores one batch, atomically, and answers once it is on the disks of a quorum.
+   * Append stores one batch atomically and returns once it is on the disks of a quorum.
    *
    * @generated from rpc golog.v1.LogService.Append
    */
@@ -367,8 +367,9 @@ export const LogService: GenService<{
     output: typeof AppendResponseSchema;
   },
   /**
-   * AppendStream is Append, pipelined: one answer a request, in the order of the requests. The first append that fails
-   * ends the stream with its error; later requests of the stream are then not appended or of unknown outcome.
+   * AppendStream is Append, pipelined: one response per request, in the order of the requests. The first append that
+   * fails ends the stream with its error; later requests of the stream are then not appended, or have an unknown
+   * outcome.
    *
    * @generated from rpc golog.v1.LogService.AppendStream
    */
@@ -378,7 +379,7 @@ export const LogService: GenService<{
     output: typeof AppendResponseSchema;
   },
   /**
-   * Read answers with what is committed from a place on, up to the limits; at the log's end with no batches.
+   * Read returns committed records from a position on, up to the limits; at the end of the log it returns no batches.
    *
    * @generated from rpc golog.v1.LogService.Read
    */
@@ -388,7 +389,7 @@ export const LogService: GenService<{
     output: typeof ReadResponseSchema;
   },
   /**
-   * Tail is Read from a place to the log's end, then follows it until it is cancelled.
+   * Tail reads from a position to the end of the log, then follows it until it is cancelled.
    *
    * @generated from rpc golog.v1.LogService.Tail
    */
@@ -398,8 +399,8 @@ export const LogService: GenService<{
     output: typeof ReadResponseSchema;
   },
   /**
-   * GetLogInfo describes the log as this node has it. After a restart it waits until the node knows again what is
-   * committed, so that the watermark never goes back.
+   * GetLogInfo describes the log of the called node. After a restart it waits until the node knows what is committed,
+   * so that the high watermark never decreases.
    *
    * @generated from rpc golog.v1.LogService.GetLogInfo
    */

@@ -15,8 +15,8 @@ export const file_log_v1_log: GenFile = /*@__PURE__*/
   fileDesc("ChBsb2cvdjEvbG9nLnByb3RvEgZsb2cudjEi3wEKBlJlY29yZBINCgV2YWx1ZRgBIAEoDBIOCgZvZmZzZXQYAiABKAQSDAoEdGVybRgDIAEoBBIMCgR0eXBlGAQgASgNEi8KC2FwcGVuZF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgNrZXkYBiABKAwSLAoHaGVhZGVycxgHIAMoCzIbLmxvZy52MS5SZWNvcmQuSGVhZGVyc0VudHJ5Gi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIjAKDlByb2R1Y2VSZXF1ZXN0Eh4KBnJlY29yZBgBIAEoCzIOLmxvZy52MS5SZWNvcmQiIQoPUHJvZHVjZVJlc3BvbnNlEg4KBm9mZnNldBgBIAEoBCIgCg5Db25zdW1lUmVxdWVzdBIOCgZvZmZzZXQYASABKAQiMQoPQ29uc3VtZVJlc3BvbnNlEh4KBnJlY29yZBgCIAEoCzIOLmxvZy52MS5SZWNvcmQiEwoRR2V0U2VydmVyc1JlcXVlc3QiNQoSR2V0U2VydmVyc1Jlc3BvbnNlEh8KB3NlcnZlcnMYASADKAsyDi5sb2cudjEuU2VydmVyIjkKBlNlcnZlchIKCgJpZBgBIAEoCRIQCghycGNfYWRkchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgy1gIKA0xvZxI6CgdQcm9kdWNlEhYubG9nLnYxLlByb2R1Y2VSZXF1ZXN0GhcubG9nLnYxLlByb2R1Y2VSZXNwb25zZRI/CgdDb25zdW1lEhYubG9nLnYxLkNvbnN1bWVSZXF1ZXN0GhcubG9nLnYxLkNvbnN1bWVSZXNwb25zZSIDkAIBEkIKDUNvbnN1bWVTdHJlYW0SFi5sb2cudjEuQ29uc3VtZVJlcXVlc3QaFy5sb2cudjEuQ29uc3VtZVJlc3BvbnNlMAESRAoNUHJvZHVjZVN0cmVhbRIWLmxvZy52MS5Qcm9kdWNlUmVxdWVzdBoXLmxvZy52MS5Qcm9kdWNlUmVzcG9uc2UoATABEkgKCkdldFNlcnZlcnMSGS5sb2cudjEuR2V0U2VydmVyc1JlcXVlc3QaGi5sb2cudjEuR2V0U2VydmVyc1Jlc3BvbnNlIgOQAgFCGFoWZ29sb2cvYXBpL2xvZy92MTtsb2d2MWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
- * Record is one entry of the log. A producer sets value, key and headers; offset, term, type and append_time are the
- * server's, and what a producer puts there is ignored.
+ * Record is one entry of the log. A producer sets value, key and headers; the server sets offset, term, type and
+ * append_time and ignores a producer's values.
  *
  * @generated from message log.v1.Record
  */
@@ -27,7 +27,7 @@ export type Record = Message<"log.v1.Record"> & {
   value: Uint8Array;
 
   /**
-   * Counts records from 0, dense.
+   * Counts records from 0, without gaps.
    *
    * @generated from field: uint64 offset = 2;
    */
@@ -41,14 +41,14 @@ export type Record = Message<"log.v1.Record"> & {
   term: bigint;
 
   /**
-   * Kept from the original; always 0.
+   * Kept from the original service; always 0.
    *
    * @generated from field: uint32 type = 4;
    */
   type: number;
 
   /**
-   * When the leader appended the record's batch, to the millisecond.
+   * The time at which the leader appended the record's batch, to the millisecond.
    *
    * @generated from field: google.protobuf.Timestamp append_time = 5;
    */
@@ -198,14 +198,14 @@ export const ServerSchema: GenMessage<Server> = /*@__PURE__*/
   messageDesc(file_log_v1_log, 7);
 
 /**
- * Log is the record-at-a-time API. Names, field numbers and methods are those of the service golog descends from,
- * so that its clients work unchanged; fields are only ever added.
+ * Log is the record-at-a-time API. Names, field numbers and methods are those of the service that golog descends from,
+ * so its clients work unchanged; fields are only ever added.
  *
  * @generated from service log.v1.Log
  */
 export const Log: GenService<{
   /**
-   * Produce appends one record and answers with its offset once the record is on the disks of a quorum.
+   * Produce appends one record and returns its offset once the record is on the disks of a quorum.
    * Errors: INVALID_ARGUMENT (no record, too large), UNAVAILABLE (no leader: retry), ABORTED (outcome unknown),
    * RESOURCE_EXHAUSTED (overload, disk reserve).
    *
@@ -217,7 +217,7 @@ export const Log: GenService<{
     output: typeof ProduceResponseSchema;
   },
   /**
-   * Consume reads the record at an offset. OUT_OF_RANGE below the log start or at and beyond the high watermark.
+   * Consume reads the record at an offset. OUT_OF_RANGE before the log start, or at or after the high watermark.
    *
    * @generated from rpc log.v1.Log.Consume
    */
@@ -227,7 +227,7 @@ export const Log: GenService<{
     output: typeof ConsumeResponseSchema;
   },
   /**
-   * ConsumeStream sends every record from an offset on, then follows the log's end until it is cancelled.
+   * ConsumeStream sends every record from an offset on, then follows the end of the log until it is cancelled.
    *
    * @generated from rpc log.v1.Log.ConsumeStream
    */
@@ -237,7 +237,7 @@ export const Log: GenService<{
     output: typeof ConsumeResponseSchema;
   },
   /**
-   * ProduceStream is Produce, pipelined: one answer a request, in the order of the requests.
+   * ProduceStream is Produce, pipelined: one response per request, in the order of the requests.
    *
    * @generated from rpc log.v1.Log.ProduceStream
    */

@@ -22,18 +22,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Record is one entry of the log. A producer sets value, key and headers; offset, term, type and append_time are the
-// server's, and what a producer puts there is ignored.
+// Record is one entry of the log. A producer sets value, key and headers; the server sets offset, term, type and
+// append_time and ignores a producer's values.
 type Record struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Value []byte                 `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
-	// Counts records from 0, dense.
+	// Counts records from 0, without gaps.
 	Offset uint64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
 	// The Raft term in which the record was appended.
 	Term uint64 `protobuf:"varint,3,opt,name=term,proto3" json:"term,omitempty"`
-	// Kept from the original; always 0.
+	// Kept from the original service; always 0.
 	Type uint32 `protobuf:"varint,4,opt,name=type,proto3" json:"type,omitempty"`
-	// When the leader appended the record's batch, to the millisecond.
+	// The time at which the leader appended the record's batch, to the millisecond.
 	AppendTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=append_time,json=appendTime,proto3" json:"append_time,omitempty"`
 	Key           []byte                 `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`
 	Headers       map[string][]byte      `protobuf:"bytes,7,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`

@@ -30,18 +30,18 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Log is the record-at-a-time API. Names, field numbers and methods are those of the service golog descends from,
-// so that its clients work unchanged; fields are only ever added.
+// Log is the record-at-a-time API. Names, field numbers and methods are those of the service that golog descends from,
+// so its clients work unchanged; fields are only ever added.
 type LogClient interface {
-	// Produce appends one record and answers with its offset once the record is on the disks of a quorum.
+	// Produce appends one record and returns its offset once the record is on the disks of a quorum.
 	// Errors: INVALID_ARGUMENT (no record, too large), UNAVAILABLE (no leader: retry), ABORTED (outcome unknown),
 	// RESOURCE_EXHAUSTED (overload, disk reserve).
 	Produce(ctx context.Context, in *ProduceRequest, opts ...grpc.CallOption) (*ProduceResponse, error)
-	// Consume reads the record at an offset. OUT_OF_RANGE below the log start or at and beyond the high watermark.
+	// Consume reads the record at an offset. OUT_OF_RANGE before the log start, or at or after the high watermark.
 	Consume(ctx context.Context, in *ConsumeRequest, opts ...grpc.CallOption) (*ConsumeResponse, error)
-	// ConsumeStream sends every record from an offset on, then follows the log's end until it is cancelled.
+	// ConsumeStream sends every record from an offset on, then follows the end of the log until it is cancelled.
 	ConsumeStream(ctx context.Context, in *ConsumeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ConsumeResponse], error)
-	// ProduceStream is Produce, pipelined: one answer a request, in the order of the requests.
+	// ProduceStream is Produce, pipelined: one response per request, in the order of the requests.
 	ProduceStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ProduceRequest, ProduceResponse], error)
 	// GetServers lists the members of the cluster.
 	GetServers(ctx context.Context, in *GetServersRequest, opts ...grpc.CallOption) (*GetServersResponse, error)
@@ -121,18 +121,18 @@ func (c *logClient) GetServers(ctx context.Context, in *GetServersRequest, opts 
 // All implementations must embed UnimplementedLogServer
 // for forward compatibility.
 //
-// Log is the record-at-a-time API. Names, field numbers and methods are those of the service golog descends from,
-// so that its clients work unchanged; fields are only ever added.
+// Log is the record-at-a-time API. Names, field numbers and methods are those of the service that golog descends from,
+// so its clients work unchanged; fields are only ever added.
 type LogServer interface {
-	// Produce appends one record and answers with its offset once the record is on the disks of a quorum.
+	// Produce appends one record and returns its offset once the record is on the disks of a quorum.
 	// Errors: INVALID_ARGUMENT (no record, too large), UNAVAILABLE (no leader: retry), ABORTED (outcome unknown),
 	// RESOURCE_EXHAUSTED (overload, disk reserve).
 	Produce(context.Context, *ProduceRequest) (*ProduceResponse, error)
-	// Consume reads the record at an offset. OUT_OF_RANGE below the log start or at and beyond the high watermark.
+	// Consume reads the record at an offset. OUT_OF_RANGE before the log start, or at or after the high watermark.
 	Consume(context.Context, *ConsumeRequest) (*ConsumeResponse, error)
-	// ConsumeStream sends every record from an offset on, then follows the log's end until it is cancelled.
+	// ConsumeStream sends every record from an offset on, then follows the end of the log until it is cancelled.
 	ConsumeStream(*ConsumeRequest, grpc.ServerStreamingServer[ConsumeResponse]) error
-	// ProduceStream is Produce, pipelined: one answer a request, in the order of the requests.
+	// ProduceStream is Produce, pipelined: one response per request, in the order of the requests.
 	ProduceStream(grpc.BidiStreamingServer[ProduceRequest, ProduceResponse]) error
 	// GetServers lists the members of the cluster.
 	GetServers(context.Context, *GetServersRequest) (*GetServersResponse, error)

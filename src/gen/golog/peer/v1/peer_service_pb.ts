@@ -73,8 +73,8 @@ export const BulkResponseSchema: GenMessage<BulkResponse> = /*@__PURE__*/
   messageDesc(file_golog_peer_v1_peer_service, 3);
 
 /**
- * RaftMessage is one message of the consensus core (Raft section 5; the fields are those of the core's Message). A
- * heartbeat says in index, and in log_term the term of, the last entry that the receiver has acknowledged to the leader.
+ * RaftMessage is one message of the consensus core (Raft section 5; the fields are those of the core's Message). In a
+ * heartbeat, index and log_term identify the last entry that the receiver has acknowledged to the leader.
  *
  * @generated from message golog.peer.v1.RaftMessage
  */
@@ -135,15 +135,15 @@ export type RaftMessage = Message<"golog.peer.v1.RaftMessage"> & {
   snapshot?: Snapshot | undefined;
 
   /**
-   * Each entry as the log stores it: the header of its batch, and the payload. Index, term, kind, offsets and checksum
-   * are in the header (docs/storage-format.md).
+   * Each entry as the log stores it: the header of its batch, then the payload. The header has index, term, kind,
+   * offsets and checksum (docs/storage-format.md).
    *
    * @generated from field: repeated bytes batches = 12;
    */
   batches: Uint8Array[];
 
   /**
-   * Of the read index messages: the contexts of the reads, which are in no log.
+   * For read index messages: the contexts of the reads, which are not stored in a log.
    *
    * @generated from field: repeated bytes read_contexts = 13;
    */
@@ -248,7 +248,7 @@ export const AppendRequestSchema: GenMessage<AppendRequest> = /*@__PURE__*/
  */
 export type ForwardedAppend = Message<"golog.peer.v1.ForwardedAppend"> & {
   /**
-   * Never the same twice on a stream.
+   * Unique on the stream.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -265,7 +265,7 @@ export type ForwardedAppend = Message<"golog.peer.v1.ForwardedAppend"> & {
   expectedOffset?: bigint | undefined;
 
   /**
-   * The checked records as a batch's payload holds them.
+   * The validated records, encoded as in a batch's payload.
    *
    * @generated from field: bytes records = 4;
    */
@@ -368,7 +368,7 @@ export const AppendReceiptSchema: GenMessage<AppendReceipt> = /*@__PURE__*/
   messageDesc(file_golog_peer_v1_peer_service, 11);
 
 /**
- * AppendError is an error that an append may end with, with what it takes to throw it again at the follower.
+ * AppendError is the error of a failed append, with the fields that the follower needs to throw it again.
  *
  * @generated from message golog.peer.v1.AppendError
  */
@@ -528,7 +528,7 @@ export const AppendError_ExpectedOffsetMismatchSchema: GenMessage<AppendError_Ex
  */
 export type AppendError_TooLarge = Message<"golog.peer.v1.AppendError.TooLarge"> & {
   /**
-   * What is too large: a record, else the batch.
+   * True if a record is too large, false if the batch is.
    *
    * @generated from field: bool is_record = 1;
    */
@@ -616,7 +616,7 @@ export type AppendError_CorruptRange = Message<"golog.peer.v1.AppendError.Corrup
   reason: string;
 
   /**
-   * It is the end of the log that is damaged.
+   * True if the damage is at the end of the log.
    *
    * @generated from field: bool is_end = 4;
    */
@@ -631,7 +631,7 @@ export const AppendError_CorruptRangeSchema: GenMessage<AppendError_CorruptRange
   messageDesc(file_golog_peer_v1_peer_service, 12, 7);
 
 /**
- * A bug at the leader, which has logged it.
+ * A bug in the leader, which has logged it.
  *
  * @generated from message golog.peer.v1.AppendError.Internal
  */
@@ -672,7 +672,7 @@ export type Joiner = Message<"golog.peer.v1.Joiner"> & {
   name: string;
 
   /**
-   * Of its data directory.
+   * The UUID of its data directory.
    *
    * @generated from field: string uuid = 2;
    */
@@ -691,14 +691,14 @@ export type Joiner = Message<"golog.peer.v1.Joiner"> & {
   bootstrapExpect: number;
 
   /**
-   * Of the log that it keeps; empty: it keeps none yet.
+   * The id of the log that it stores; empty: it stores none yet.
    *
    * @generated from field: bytes cluster_id = 5;
    */
   clusterId: Uint8Array;
 
   /**
-   * The Raft id under which it acknowledged entries that it no longer has, and asks for another; 0: there is none.
+   * The Raft id under which it acknowledged entries that it has lost; it asks for a new id. 0: none.
    *
    * @generated from field: uint64 forgot_as = 6;
    */
@@ -773,7 +773,7 @@ export type JoinResponse_Joined = Message<"golog.peer.v1.JoinResponse.Joined"> &
   configuration: Uint8Array;
 
   /**
-   * Of the leader that answers; 0: it is not told.
+   * The leader's term; 0: not sent.
    *
    * @generated from field: uint64 term = 4;
    */
@@ -785,8 +785,8 @@ export type JoinResponse_Joined = Message<"golog.peer.v1.JoinResponse.Joined"> &
   leaderId: bigint;
 
   /**
-   * The last entry that the member with this id has acknowledged to the leader in that term, and the term of that
-   * entry; 0: none, or it is not known.
+   * The last entry that the member with this id has acknowledged to the leader in that term, and that entry's term;
+   * 0: none or unknown.
    *
    * @generated from field: uint64 acknowledged_index = 6;
    */
@@ -798,7 +798,7 @@ export type JoinResponse_Joined = Message<"golog.peer.v1.JoinResponse.Joined"> &
   acknowledgedTerm: bigint;
 
   /**
-   * Whether the member with this id votes.
+   * True if the member with this id is a voter.
    *
    * @generated from field: bool votes = 8;
    */
@@ -827,7 +827,7 @@ export type JoinResponse_Retry = Message<"golog.peer.v1.JoinResponse.Retry"> & {
   leaderAddr?: string | undefined;
 
   /**
-   * HOST:PORT where a process answers as the member that the joiner says it is: it may not take part beside it.
+   * HOST:PORT of a running process with the joiner's identity; the joiner must not start beside it.
    *
    * @generated from field: optional string alive_at = 3;
    */
@@ -851,7 +851,7 @@ export type JoinResponse_Refused = Message<"golog.peer.v1.JoinResponse.Refused">
   reason: string;
 
   /**
-   * Of the leader that refuses for good; empty: the node asked only speaks for itself.
+   * The cluster id, if the leader's refusal is final; empty: the node that answers speaks only for itself.
    *
    * @generated from field: bytes cluster_id = 2;
    */
@@ -870,7 +870,7 @@ export const JoinResponse_RefusedSchema: GenMessage<JoinResponse_Refused> = /*@_
  */
 export type GetLogEndRequest = Message<"golog.peer.v1.GetLogEndRequest"> & {
   /**
-   * The latest term that the caller has seen; a leader of an earlier one gives up.
+   * The latest term that the caller knows; a leader with an earlier term steps down.
    *
    * @generated from field: uint64 term = 1;
    */
@@ -894,21 +894,21 @@ export type GetLogEndResponse = Message<"golog.peer.v1.GetLogEndResponse"> & {
   term: bigint;
 
   /**
-   * Whether it leads in that term.
+   * True if it leads in that term.
    *
    * @generated from field: bool leads = 2;
    */
   leads: boolean;
 
   /**
-   * The first entry that it keeps.
+   * The first entry that it stores.
    *
    * @generated from field: uint64 start_index = 3;
    */
   startIndex: bigint;
 
   /**
-   * The last entry that is committed, durable and applied there.
+   * Its last entry that is committed, durable and applied.
    *
    * @generated from field: uint64 commit_index = 4;
    */
@@ -958,7 +958,7 @@ export const ReadEntriesRequestSchema: GenMessage<ReadEntriesRequest> = /*@__PUR
  */
 export type ReadEntriesResponse = Message<"golog.peer.v1.ReadEntriesResponse"> & {
   /**
-   * Batches as a store holds them, one after the other: the header of each, and its payload. About 1 MiB.
+   * Batches in their stored form, back to back: the header of each, then its payload. About 1 MiB.
    *
    * @generated from field: bytes batches = 1;
    */
@@ -982,7 +982,7 @@ export type FollowEntriesRequest = Message<"golog.peer.v1.FollowEntriesRequest">
   fromIndex: bigint;
 
   /**
-   * Of the entry before, which is to be the same in both logs; 0 where there is none.
+   * The term of the previous entry, which must be the same in both logs; 0 if there is no previous entry.
    *
    * @generated from field: uint64 previous_term = 2;
    */
@@ -1001,21 +1001,21 @@ export const FollowEntriesRequestSchema: GenMessage<FollowEntriesRequest> = /*@_
  */
 export type FollowEntriesResponse = Message<"golog.peer.v1.FollowEntriesResponse"> & {
   /**
-   * As in ReadEntriesResponse; empty: a sign of life.
+   * As in ReadEntriesResponse; empty: a keepalive.
    *
    * @generated from field: bytes batches = 1;
    */
   batches: Uint8Array;
 
   /**
-   * One past the last record that is committed, as far as the member knows.
+   * One past the last committed record that the member knows of.
    *
    * @generated from field: uint64 high_watermark = 2;
    */
   highWatermark: bigint;
 
   /**
-   * Absent: as before.
+   * Absent: unchanged.
    *
    * @generated from field: golog.peer.v1.SourceStatus status = 3;
    */
@@ -1039,7 +1039,7 @@ export type SourceStatus = Message<"golog.peer.v1.SourceStatus"> & {
   clusterId: Uint8Array;
 
   /**
-   * The first entry that the member keeps, the offset of its first record, and the term of the entry before it.
+   * The first entry that the member stores, the offset of its first record, and the term of the previous entry.
    *
    * @generated from field: uint64 start_index = 2;
    */
@@ -1056,7 +1056,7 @@ export type SourceStatus = Message<"golog.peer.v1.SourceStatus"> & {
   startTerm: bigint;
 
   /**
-   * Raft ids: of the member, and of the leader (0: it knows of none).
+   * The Raft ids of the member and of the leader (0: unknown).
    *
    * @generated from field: uint64 id = 5;
    */
@@ -1100,7 +1100,7 @@ export type SourceMember = Message<"golog.peer.v1.SourceMember"> & {
   uuid: string;
 
   /**
-   * HOST:PORT of its gRPC.
+   * HOST:PORT of its gRPC listener.
    *
    * @generated from field: string rpc_addr = 4;
    */
@@ -1238,19 +1238,19 @@ export const RaftMessageTypeSchema: GenEnum<RaftMessageType> = /*@__PURE__*/
   enumDesc(file_golog_peer_v1_peer_service, 0);
 
 /**
- * PeerService is what the nodes of a cluster say to each other. It is no public API: it changes with the release.
+ * PeerService carries the calls between the nodes of a cluster. It is not a public API: it changes between releases.
  *
- * Calls of members carry in their metadata who calls whom: golog-cluster-id-bin (16 bytes, the id of the log),
- * golog-from and golog-to (Raft ids, decimal). A node answers FAILED_PRECONDITION where that does not fit it. A replica is
- * no member: it makes Append, FollowEntries and GetReadBarrier with golog-from 0, may leave open with golog-to 0 whom it
- * calls, and has no golog-cluster-id-bin until it has learned it from a status.
+ * Members identify both sides of a call in its metadata: golog-cluster-id-bin (16 bytes, the id of the log), golog-from
+ * and golog-to (decimal Raft ids). A node answers FAILED_PRECONDITION if they do not match. A replica is not a member:
+ * it calls Append, FollowEntries and GetReadBarrier with golog-from 0, may set golog-to to 0 for any node, and sends no
+ * golog-cluster-id-bin until it has learned it from a status.
  *
  * @generated from service golog.peer.v1.PeerService
  */
 export const PeerService: GenService<{
   /**
-   * Control carries the messages that must not wait behind data. The response headers come once the caller is let in;
-   * there are no responses.
+   * Control carries the messages that must not wait for data. The response headers are sent once the caller is
+   * admitted; there are no responses.
    *
    * @generated from rpc golog.peer.v1.PeerService.Control
    */
@@ -1260,7 +1260,7 @@ export const PeerService: GenService<{
     output: typeof ControlResponseSchema;
   },
   /**
-   * Bulk carries the messages with entries, or that must not overtake them.
+   * Bulk carries the messages that have entries or must not overtake entries.
    *
    * @generated from rpc golog.peer.v1.PeerService.Bulk
    */
@@ -1270,8 +1270,8 @@ export const PeerService: GenService<{
     output: typeof BulkResponseSchema;
   },
   /**
-   * Append takes appends from a follower, at the leader. They begin in the order of the requests; answers come as
-   * appends end, each with the id of its request.
+   * Append forwards appends from a follower to the leader. They start in the order of the requests; each answer is sent
+   * when its append ends, with the id of its request.
    *
    * @generated from rpc golog.peer.v1.PeerService.Append
    */
@@ -1281,7 +1281,7 @@ export const PeerService: GenService<{
     output: typeof AppendResponseSchema;
   },
   /**
-   * Join asks to be let into the cluster. It needs no metadata: the caller is in no cluster yet.
+   * Join asks for admission to the cluster. It needs no metadata, since the caller is not in a cluster yet.
    *
    * @generated from rpc golog.peer.v1.PeerService.Join
    */
@@ -1291,7 +1291,7 @@ export const PeerService: GenService<{
     output: typeof JoinResponseSchema;
   },
   /**
-   * GetLogEnd asks a member how far its log goes, for a member that repairs its own.
+   * GetLogEnd returns the bounds of a member's log, for a member that repairs its own log.
    *
    * @generated from rpc golog.peer.v1.PeerService.GetLogEnd
    */
@@ -1301,8 +1301,8 @@ export const PeerService: GenService<{
     output: typeof GetLogEndResponseSchema;
   },
   /**
-   * ReadEntries streams entries that the member asked has committed and applied, in order. OUT_OF_RANGE: it does not keep
-   * them any more. UNAVAILABLE: it has not come that far yet. DATA_LOSS: they are damaged there as well.
+   * ReadEntries streams entries that the called member has committed and applied, in order. OUT_OF_RANGE: it no longer
+   * stores them. UNAVAILABLE: it has not committed them yet. DATA_LOSS: they are damaged there too.
    *
    * @generated from rpc golog.peer.v1.PeerService.ReadEntries
    */
@@ -1312,8 +1312,8 @@ export const PeerService: GenService<{
     output: typeof ReadEntriesResponseSchema;
   },
   /**
-   * FollowEntries is ReadEntries without an end, for replicas: it goes on with what is committed next, and says something
-   * at least once a second. The first response has a status. FAILED_PRECONDITION: the replica's log is another one.
+   * FollowEntries is ReadEntries without an end, for replicas: it continues with newly committed entries, and sends a
+   * response at least once a second. The first response has a status. FAILED_PRECONDITION: the replica's log differs.
    *
    * @generated from rpc golog.peer.v1.PeerService.FollowEntries
    */
@@ -1323,7 +1323,7 @@ export const PeerService: GenService<{
     output: typeof FollowEntriesResponseSchema;
   },
   /**
-   * GetReadBarrier answers with an offset that covers every append acknowledged, anywhere, before the call.
+   * GetReadBarrier returns an offset that covers every append that any node acknowledged before the call.
    *
    * @generated from rpc golog.peer.v1.PeerService.GetReadBarrier
    */
