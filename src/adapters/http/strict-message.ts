@@ -1,13 +1,14 @@
 import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
+import { batchRecordsMax } from '../../domain/log/records.js';
 import { malformed, WireReader, WireType } from '../../domain/log/wire-reader.js';
 
 /**
  * So many fields a message may have, those within its records not counted unless they are headers. Parsing makes an
  * object of each record, so it is their number and not the size of the message that holds up the event loop: 700,000
- * empty ones for seconds. A batch of a mebibyte has no more records than this if they have 12 bytes of value or more.
+ * empty ones for seconds. As many as a batch may have records.
  */
-export const elementsMax = 65_536;
+export const elementsMax = batchRecordsMax;
 
 interface FieldShape {
   readonly wireType: number;
