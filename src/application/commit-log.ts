@@ -1,5 +1,6 @@
 import type { EpochMs, Offset } from '../domain/log/offsets.js';
 import type { RecordBatch, Records } from '../domain/log/record-batch.js';
+import type { CallMemory } from './call-memory.js';
 import type { AppendReceipt, ProposeOptions, Server } from './ports/consensus.js';
 
 /** Where a read starts: an offset, the first record appended at or after a time, an end of the log, or the last N. */
@@ -15,6 +16,11 @@ export interface ReadOptions {
   readonly linearizable?: boolean;
   /** Wait until this offset is readable here, or until the signal aborts. */
   readonly notBeforeOffset?: Offset;
+  /**
+   * Counts what is read, and has the read wait while there is too much: what `read` answers until the memory is closed,
+   * a result of `follow` until the next is asked for. Without it nothing is counted.
+   */
+  readonly memory?: CallMemory | undefined;
 }
 
 export interface ReadResult {

@@ -15,6 +15,7 @@ import { Clock } from '../application/ports/clock.js';
 import { DataDirectory } from '../application/ports/data-directory.js';
 import { Gossip } from '../application/ports/gossip.js';
 import { JoinTransport } from '../application/ports/join-transport.js';
+import { defaultMemoryBudget, MemoryBudget } from '../application/memory-budget.js';
 import { Logger } from '../application/ports/logger.js';
 import { PeerTransport } from '../application/ports/peer-transport.js';
 import { HardStateFile } from '../domain/log/hard-state.js';
@@ -26,7 +27,16 @@ import { Node, OnFatal } from './node.js';
 import { nodeGossip } from './node-gossip.js';
 import { NodeSecurity } from './node-security.js';
 import { takePart } from './take-part.js';
-import { ListenerLimits, NodeDiskReserve, NodeHardState, NodeLog, NodePeers, NodeQuota, Security } from './tokens.js';
+import {
+  ListenerLimits,
+  NodeDiskReserve,
+  NodeHardState,
+  NodeLog,
+  NodeMemory,
+  NodePeers,
+  NodeQuota,
+  Security,
+} from './tokens.js';
 
 interface ListenerLimits {
   readonly grpc: Partial<GrpcServerOptions>;
@@ -128,6 +138,15 @@ export function createContainer(config: Config): Container {
       (config: Config) => new CallQuota({ callsMax, callsPerClientMax: config['calls-per-client-max'] }),
       [Config],
     );
+  container
+    .bind(NodeMemory)
+    .toResolvedValue(
+      (clock: Clock, logger: Logger) =>
+        new MemoryBudget(defaultMemoryBudget, clock, (readers) =>
+          logger.warn({ readers }, 'ended calls whose readers take nothing, while others wait for memory'),
+        ),
+      [Clock, Logger],
+    );
   container.bind<ListenerLimits>(ListenerLimits).toConstantValue({ grpc: {}, http: {} });
   container.bind(GrpcServer).toResolvedValue(
     (
@@ -140,6 +159,7 @@ export function createContainer(config: Config): Container {
       { access, tls: { acceptors } }: NodeSecurity,
       { grpc }: ListenerLimits,
       quota: CallQuota,
+      memory: MemoryBudget,
     ) =>
       new GrpcServer(
         {
@@ -149,6 +169,7 @@ export function createContainer(config: Config): Container {
           batchBytesMax: config['batch-bytes-max'],
           access,
           quota,
+          memory,
           ...(acceptors && { secure: acceptors.grpc.accept }),
         },
         commitLog,
@@ -156,7 +177,7 @@ export function createContainer(config: Config): Container {
         { cluster, clock },
         [endpoint],
       ),
-    [Config, CommitLog, Cluster, Clock, NodePeers, Logger, Security, ListenerLimits, NodeQuota],
+    [Config, CommitLog, Cluster, Clock, NodePeers, Logger, Security, ListenerLimits, NodeQuota, NodeMemory],
   );
   container.bind(HttpServer).toResolvedValue(
     (
@@ -168,6 +189,7 @@ export function createContainer(config: Config): Container {
       { access, tls: { acceptors } }: NodeSecurity,
       { http }: ListenerLimits,
       quota: CallQuota,
+      memory: MemoryBudget,
     ) =>
       new HttpServer(
         {
@@ -179,13 +201,14 @@ export function createContainer(config: Config): Container {
           corsOrigins: config['cors-origins'],
           access,
           quota,
+          memory,
           ...(acceptors && { secure: acceptors.http.accept }),
         },
         commitLog,
         logger,
         { cluster, clock },
       ),
-    [Config, CommitLog, Cluster, Clock, Logger, Security, ListenerLimits, NodeQuota],
+    [Config, CommitLog, Cluster, Clock, Logger, Security, ListenerLimits, NodeQuota, NodeMemory],
   );
   container
     .bind(Node)

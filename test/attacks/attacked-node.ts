@@ -23,6 +23,8 @@ export interface ListenerLimits {
 interface Account {
   /** The longest that the event loop was held up since the account before. */
   readonly loopDelayMaxMs: number;
+  /** The longest that the main thread was at work in one turn of the event loop, by the clock of its processor. */
+  readonly loopWorkMaxMs: number;
   readonly residentBytes: number;
   /** What is in use after a full collection: the heap, and buffers outside of it. */
   readonly liveBytes: number;
@@ -105,7 +107,7 @@ export class AttackedNode {
   readonly grpcPort: number;
   readonly httpPort: number;
   readonly #honest: HonestClient;
-  #baseline = { descriptors: 0, residentBytes: 0, liveBytes: 0, loopDelayMaxMs: Infinity };
+  #baseline = { descriptors: 0, residentBytes: 0, liveBytes: 0, loopDelayMaxMs: Infinity, loopWorkMaxMs: Infinity };
 
   private constructor(
     private readonly scratch: Scratch,
@@ -202,14 +204,14 @@ export class AttackedNode {
       await honest.stop();
     }
     const reapedMs = performance.now() - startedMs - attackedMs;
-    const { loopDelayMaxMs } = await this.#account();
+    const { loopDelayMaxMs, loopWorkMaxMs } = await this.#account();
     const { calls } = honest;
     await eventually(leftBehind, async () => (await this.#isAsBefore()) || undefined, withinMs);
     const peakBytes = this.#takePeakBytes() - this.#baseline.residentBytes;
     const inMebibytes = (bytes: number): string => `${(bytes / mebibyte).toFixed(0)} MiB`;
     tell(
       `${name}: ${attackedMs.toFixed(0)} ms, ${descriptorsMax.value} descriptors gone in ${reapedMs.toFixed(0)} ms, ` +
-        `loop ${loopDelayMaxMs.toFixed(0)} ms, memory + ${inMebibytes(peakBytes)}, ${calls} honest calls, ` +
+        `loop ${loopDelayMaxMs.toFixed(0)} ms (at work ${loopWorkMaxMs.toFixed(0)} ms), memory + ${inMebibytes(peakBytes)}, ${calls} honest calls, ` +
         `the slowest ${honest.slowestMs.toFixed(0)} ms`,
     );
     endHostility();

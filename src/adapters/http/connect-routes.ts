@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
+import type { CallMemory } from '../../application/call-memory.js';
 import type { CommitLog } from '../../application/commit-log.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
@@ -7,6 +8,7 @@ import type { Offset } from '../../domain/log/offsets.js';
 import type { RecordLimits } from '../../domain/log/records.js';
 import { LogService } from '../../gen/golog/v1/log_service_pb.js';
 import { type ConsumeResponse, GetServersResponseSchema, Log, ProduceResponseSchema } from '../../gen/log/v1/log_pb.js';
+import { memoryKey } from './call-guard.js';
 import { pipelineAppends } from './append-pipeline.js';
 import { toConnectError } from './connect-errors.js';
 import {
@@ -29,6 +31,12 @@ export interface ConnectRoutesOptions {
   /** Aborts, with an `UnavailableError`, when the server begins to shut down. */
   readonly closing: AbortSignal;
 }
+
+/** What a read is told of the call that it is for. */
+const readerOf = ({ signal, values }: HandlerContext): { signal: AbortSignal; memory: CallMemory | undefined } => ({
+  signal,
+  memory: values.get(memoryKey),
+});
 
 function encodingOf(context: HandlerContext): Encoding {
   return context.responseHeader.get('content-type')?.includes('json') === true ? 'json' : 'binary';
@@ -66,7 +74,7 @@ export function connectRoutes(
     };
 
   const consume = async (offset: Offset, context: HandlerContext): Promise<ConsumeResponse> => {
-    const read = await commitLog.read({ offset }, { signal: context.signal, maxRecords: 1, maxBytes: 1 });
+    const read = await commitLog.read({ offset }, { ...readerOf(context), maxRecords: 1, maxBytes: 1 });
     const batch = read.batches[0];
     const [response] = batch === undefined ? [] : consumeResponses(batch, encodingOf(context));
     if (response === undefined) throw new OffsetOutOfRangeError(offset, read.logStartOffset, read.highWatermark);
@@ -91,7 +99,7 @@ export function connectRoutes(
     Log.method.consumeStream,
     streaming(async function* (request, context) {
       const offset = offsetOrThrow(request.offset, commitLog);
-      for await (const { batches } of commitLog.follow({ offset }, { signal: context.signal }))
+      for await (const { batches } of commitLog.follow({ offset }, readerOf(context)))
         for (const batch of batches) yield* consumeResponses(batch, encodingOf(context));
     }),
     untilClosing,
@@ -142,7 +150,7 @@ export function connectRoutes(
     LogService.method.read,
     unary(async (request, context) => {
       const { from, options } = planRead(request, commitLog, readBytesMax);
-      return readResponse(await commitLog.read(from, { ...options, signal: context.signal }), encodingOf(context));
+      return readResponse(await commitLog.read(from, { ...options, ...readerOf(context) }), encodingOf(context));
     }),
     untilClosing,
   );
@@ -150,7 +158,7 @@ export function connectRoutes(
     LogService.method.tail,
     streaming(async function* (request, context) {
       const { from, options } = planRead(request, commitLog, readBytesMax);
-      for await (const result of commitLog.follow(from, { ...options, signal: context.signal }))
+      for await (const result of commitLog.follow(from, { ...options, ...readerOf(context) }))
         yield readResponse(result, encodingOf(context));
     }),
     untilClosing,

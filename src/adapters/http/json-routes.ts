@@ -1,3 +1,4 @@
+import { type CallMemory, weightOfMessage } from '../../application/call-memory.js';
 import type { CommitLog } from '../../application/commit-log.js';
 import { InvalidInputError, OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import { type Record, decodeRecord, encodeRecord } from '../../domain/log/record.js';
@@ -80,7 +81,12 @@ export class JsonRoutes {
   }
 
   /** Also answers HEAD. A browser that asks for no offset is sent to the page at `/ui`. */
-  async consume(request: HttpRequest, response: HttpResponse, query: URLSearchParams): Promise<void> {
+  async consume(
+    request: HttpRequest,
+    response: HttpResponse,
+    query: URLSearchParams,
+    memory: CallMemory | undefined,
+  ): Promise<void> {
     const body = await readBody(request, offsetBodyBytesMax, this.options.bodyMs);
     const queried = parseOffsetQuery(query);
     if (queried === undefined && body.length === 0) {
@@ -92,14 +98,17 @@ export class JsonRoutes {
     if (queried !== undefined && body.length > 0)
       throw new InvalidInputError('there is an offset in the query and a body too. Expected one of the two');
     const offset = offsetOrThrow(queried ?? parseConsumeBody(body), this.commitLog);
-    const read = await this.commitLog.read({ offset }, { signal: signalOf(response), maxRecords: 1, maxBytes: 1 });
+    const options = { signal: signalOf(response), maxRecords: 1, maxBytes: 1, memory };
+    const read = await this.commitLog.read({ offset }, options);
     const batch = read.batches[0];
     if (batch === undefined) throw new OffsetOutOfRangeError(offset, read.logStartOffset, read.highWatermark);
     let json: object = {};
     forEachRecord(batch.payload, (start, end, place) => {
       if (place === 0) json = recordJson(decodeRecord(batch.payload.subarray(start, end)), batch.baseOffset);
     });
-    respond(request, response, 200, jsonHeaders, JSON.stringify(json));
+    const text = JSON.stringify(json);
+    memory?.charge(weightOfMessage(text.length));
+    respond(request, response, 200, jsonHeaders, text);
   }
 }
 
