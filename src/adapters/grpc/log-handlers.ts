@@ -3,9 +3,11 @@ import type {
   handleBidiStreamingCall,
   handleServerStreamingCall,
   handleUnaryCall,
+  Metadata,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { status as grpcCodes } from '@grpc/grpc-js';
+import type { CallMemory } from '../../application/call-memory.js';
 import type { CommitLog, ReadResult } from '../../application/commit-log.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
@@ -28,6 +30,8 @@ export interface LogHandlerOptions {
   readonly readBytesMax: number;
   /** Aborts when the server begins to shut down. */
   readonly closing: AbortSignal;
+  /** What counts the memory of a call; undefined when nothing does. */
+  readonly memoryOf: (call: { readonly metadata: Metadata }) => CallMemory | undefined;
 }
 
 type UnaryCall = Parameters<handleUnaryCall<Buffer, Buffer>>[0];
@@ -94,7 +98,8 @@ export class LogHandlers {
   async #consume(request: Buffer, call: UnaryCall): Promise<Buffer> {
     const offset = parseConsumeRequest(request, this.commitLog);
     const signal = callSignal(call);
-    const result = await this.commitLog.read({ offset }, { maxRecords: 1, maxBytes: 1, signal });
+    const memory = this.options.memoryOf(call);
+    const result = await this.commitLog.read({ offset }, { maxRecords: 1, maxBytes: 1, signal, memory });
     const [batch] = result.batches;
     const [message] = batch === undefined ? [] : consumeResponsesBytes(batch);
     if (message === undefined) throw new OffsetOutOfRangeError(offset, result.logStartOffset, result.highWatermark);
@@ -102,7 +107,8 @@ export class LogHandlers {
   }
 
   async #read({ from, options }: ReadPlan, call: UnaryCall): Promise<Buffer> {
-    return readResponseBytes(await this.commitLog.read(from, { ...options, signal: callSignal(call) }));
+    const memory = this.options.memoryOf(call);
+    return readResponseBytes(await this.commitLog.read(from, { ...options, signal: callSignal(call), memory }));
   }
 
   #getServers(request: Buffer): Buffer {
@@ -153,7 +159,7 @@ export class LogHandlers {
     messagesOf: (result: ReadResult) => Iterable<Buffer>,
   ): handleServerStreamingCall<Buffer, Buffer> {
     const fail = failCall(this.logger, method);
-    return (call) => void serveFollow(call, this.commitLog, plan, messagesOf, fail);
+    return (call) => void serveFollow(call, this.commitLog, plan, messagesOf, fail, this.options.memoryOf(call));
   }
 
   #appendStream(method: string, append: (request: Buffer) => Promise<Buffer>): handleBidiStreamingCall<Buffer, Buffer> {

@@ -74,9 +74,9 @@ export class HttpServer {
       resolved.access,
     );
     const onLoopback = isLoopback(resolved.host);
-    const { access, quota } = resolved;
+    const { access, quota, memory } = resolved;
     this.#router = new RequestRouter(
-      ...([json, rpc, corsOrigins, nodeName, onLoopback, this.#state, logger, access, quota] as const),
+      ...([json, rpc, corsOrigins, nodeName, onLoopback, this.#state, logger, access, quota, memory] as const),
       timeouts.stallMs,
     );
     this.#sessions = new SessionKeeper(timeouts);

@@ -6,7 +6,7 @@ import type { AppendReceipt } from '../../application/ports/consensus.js';
 import { ExpectedOffsetMismatchError, InvalidInputError, OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import { type EpochMs, type Offset, toEpochMs, toOffset } from '../../domain/log/offsets.js';
 import type { RecordBatch, Records } from '../../domain/log/record-batch.js';
-import { type RecordLimits, forEachRecord, takeRecords } from '../../domain/log/records.js';
+import { type RecordLimits, RecordCursor, takeRecords } from '../../domain/log/records.js';
 import {
   type AppendRequest,
   AppendRequestSchema,
@@ -162,15 +162,13 @@ function opaqueRecord(bytes: Uint8Array): RecordMessage {
   return message;
 }
 
-/** One response a record, for the binary encoding: stored bytes pass into it as they are. */
+/** One response a record, made when it is asked for; for the binary encoding: stored bytes pass into it as they are. */
 export function* consumeResponses(batch: RecordBatch): Generator<ConsumeResponse, void, void> {
-  const bounds: (readonly [start: number, end: number])[] = [];
-  forEachRecord(batch.payload, (start, end) => bounds.push([start, end]));
   const appendTime = timestamp(batch.appendTimeMs);
-  for (const [place, [start, end]] of bounds.entries()) {
-    const bytes = batch.payload.subarray(start, end);
-    const record = opaqueRecord(bytes);
-    record.offset = BigInt(batch.baseOffset + place);
+  const cursor = new RecordCursor(batch.payload);
+  for (let offset: number = batch.baseOffset; cursor.next(); offset += 1) {
+    const record = opaqueRecord(batch.payload.subarray(cursor.start, cursor.end));
+    record.offset = BigInt(offset);
     record.term = BigInt(batch.term);
     record.appendTime = appendTime;
     yield create(ConsumeResponseSchema, { record });

@@ -1,3 +1,5 @@
+import type { ReadMemory } from '../../application/call-memory.js';
+
 /** Works that are in progress at once. Each has at most one slice in a turn of the event loop. */
 const inProgressMax = 3;
 
@@ -76,4 +78,19 @@ export class Turns {
     }
     this.#inProgress -= 1;
   }
+}
+
+/**
+ * The memory of a call for a read that also waits for its turn. It does so once it has its bytes, so that no turn is lost
+ * to a client that waits for memory. Where `begin` rejects the call is over, and its memory with it.
+ */
+export function readInTurn(begin: () => Promise<void>, memory: ReadMemory | undefined): ReadMemory {
+  return {
+    async reserve(bytes, signal) {
+      await memory?.reserve(bytes, signal);
+      await begin();
+    },
+    tryReserve: (bytes) => memory?.tryReserve(bytes) ?? true,
+    correct: (bytes) => memory?.correct(bytes),
+  };
 }

@@ -1,4 +1,4 @@
-import { InvalidInputError, TooLargeError } from './errors.js';
+import { InvalidInputError, TooLargeError, TooManyRecordsError } from './errors.js';
 import type { Offset } from './offsets.js';
 import { toOffset } from './offsets.js';
 import type { RecordBatch, Records } from './record-batch.js';
@@ -12,6 +12,13 @@ export interface RecordLimits {
   readonly batchBytesMax: number;
 }
 
+/**
+ * Most records of a batch that is accepted. Readers of single records cost a message a record, so that it is the number
+ * and not the bytes that counts: a mebibyte may hold half a million. Logs written before there was this limit may have
+ * batches with more, which are read like any other.
+ */
+export const batchRecordsMax = 65_536;
+
 export const defaultRecordLimits: RecordLimits = { recordBytesMax: 1 << 20, batchBytesMax: 1 << 20 };
 
 /** `golog.v1.AppendRequest` (and `log.v1.ProduceRequest`, whose one field is the first of these). */
@@ -23,7 +30,8 @@ const RequestTag = { records: 0x0a, expectedOffset: 0x10 } as const;
  *
  * Everything that a protobuf reader could trip over later is refused here; the server's own fields are left out.
  * Unknown fields of a record are stored as they are, those of the request are dropped.
- * Throws `InvalidInputError` (framing, or no record at all) and `TooLargeError`, naming the record's place.
+ * Throws `InvalidInputError` (framing, or no record at all), `TooLargeError`, naming the record's place, and
+ * `TooManyRecordsError`.
  */
 export function takeRecords(
   request: Uint8Array,
@@ -54,6 +62,7 @@ function takeRun(request: Uint8Array, limits: RecordLimits): ReturnType<typeof t
       const end = reader.at + length;
       if (!recordFits(reader, end, count)) return restoreTags(request, runStart, runEnd);
       if (length > limits.recordBytesMax) throw new TooLargeError('record', length, limits.recordBytesMax, count);
+      if (count === batchRecordsMax) throw new TooManyRecordsError(batchRecordsMax);
       request[at] = storedRecordTag;
       runEnd = end;
       count++;
@@ -94,6 +103,7 @@ function takeScattered(request: Uint8Array, limits: RecordLimits): ReturnType<ty
     if (tag === RequestTag.records) {
       const length = reader.length();
       if (length === malformed) throw recordTooLong(encoded.length);
+      if (encoded.length === batchRecordsMax) throw new TooManyRecordsError(batchRecordsMax);
       encoded.push(request.subarray(reader.at, (reader.at += length)));
     } else if (tag === RequestTag.expectedOffset) {
       expectedOffset = reader.uint64();
@@ -113,6 +123,7 @@ function takeScattered(request: Uint8Array, limits: RecordLimits): ReturnType<ty
  */
 export function frameRecords(encoded: readonly Uint8Array[], limits: RecordLimits): Records {
   if (encoded.length === 0) throw new InvalidInputError('there is no record: a batch needs at least one');
+  if (encoded.length > batchRecordsMax) throw new TooManyRecordsError(batchRecordsMax);
   let bytesMax = 0;
   for (const record of encoded) bytesMax += 1 + varintBytes(record.length) + record.length;
   const payload = new Uint8Array(bytesMax);
@@ -134,6 +145,32 @@ function checkBatchSize(size: number, limits: RecordLimits): void {
 
 function recordTooLong(place: number): InvalidInputError {
   return new InvalidInputError(`record ${place} of the batch: its length is malformed or reaches beyond the request`);
+}
+
+/**
+ * The bounds of each record of a payload, one after the other: `start` and `end` of its encoded `log.v1.Record`.
+ * Throws as `forEachRecord`.
+ */
+export class RecordCursor {
+  start = 0;
+  readonly #reader: WireReader;
+  #place = 0;
+
+  constructor(readonly payload: Uint8Array) {
+    this.#reader = new WireReader(payload, 0, payload.length);
+  }
+
+  get end(): number {
+    return this.#reader.at;
+  }
+
+  /** Moves to the next record, the first at first; false when there is none. */
+  next(): boolean {
+    if (this.#reader.at >= this.payload.length) return false;
+    this.start = nextRecord(this.#reader, this.#place);
+    this.#place += 1;
+    return true;
+  }
 }
 
 /**
