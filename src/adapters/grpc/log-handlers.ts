@@ -11,9 +11,8 @@ import type { CallMemory } from '../../application/call-memory.js';
 import type { CommitLog, ReadResult } from '../../application/commit-log.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
-import type { Records } from '../../domain/log/record-batch.js';
 import type { RecordLimits } from '../../domain/log/records.js';
-import { forEachRecord, frameRecords, takeRecords } from '../../domain/log/records.js';
+import { takeRecord, takeRecords } from '../../domain/log/records.js';
 import { GetLogInfoRequestSchema, GetLogInfoResponseSchema } from '../../gen/golog/v1/log_service_pb.js';
 import { GetServersRequestSchema, GetServersResponseSchema } from '../../gen/log/v1/log_pb.js';
 import { serveAppends } from './append-stream.js';
@@ -80,10 +79,9 @@ export class LogHandlers {
   // An append gets no signal: once begun it cannot be taken back, and a caller that has left is answered by nobody.
 
   #produce(request: Buffer): Promise<Buffer> {
-    const { limits } = this.options;
-    let { records } = takeRecords(request, limits);
-    if (records.count > 1) records = merged(records.payload, limits);
-    return this.commitLog.append(records).then(({ baseOffset }) => produceResponseBytes(baseOffset));
+    return this.commitLog
+      .append(takeRecord(request, this.options.limits))
+      .then(({ baseOffset }) => produceResponseBytes(baseOffset));
   }
 
   #append(request: Buffer): Promise<Buffer> {
@@ -172,11 +170,4 @@ export class LogHandlers {
 
 function* consumeMessages(result: ReadResult): Iterable<Buffer> {
   for (const batch of result.batches) yield* consumeResponsesBytes(batch);
-}
-
-/** protobuf merges a field that comes more than once: for a message, the concatenation of its encodings. */
-function merged(payload: Uint8Array, limits: RecordLimits): Records {
-  const parts: Uint8Array[] = [];
-  forEachRecord(payload, (start, end) => parts.push(payload.subarray(start, end)));
-  return frameRecords([Buffer.concat(parts)], limits);
 }

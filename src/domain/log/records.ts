@@ -2,7 +2,7 @@ import { InvalidInputError, TooLargeError, TooManyRecordsError } from './errors.
 import type { Offset } from './offsets.js';
 import { toOffset } from './offsets.js';
 import type { RecordBatch, Records } from './record-batch.js';
-import { frameStoredRecord, recordFits, storedRecordTag } from './record-framing.js';
+import { RecordFramer, recordFits, storedRecordTag } from './record-framing.js';
 import { WireReader, malformed, varintBytes } from './wire-reader.js';
 
 export interface RecordLimits {
@@ -93,18 +93,16 @@ function restoreTags(request: Uint8Array, runStart: number, runEnd: number): und
 
 function takeScattered(request: Uint8Array, limits: RecordLimits): ReturnType<typeof takeRecords> {
   const reader = new WireReader(request, 0, request.length);
-  const encoded: Uint8Array[] = [];
+  const framer = new RecordFramer(new Uint8Array(request.length));
   let expectedOffset: bigint | undefined;
   while (reader.at < request.length) {
     const tag = reader.tag();
     const field = tag >>> 3;
-    if (tag === malformed)
-      throw new InvalidInputError(`the request has a malformed tag after record ${encoded.length}`);
+    if (tag === malformed) throw new InvalidInputError(`the request has a malformed tag after record ${framer.count}`);
     if (tag === RequestTag.records) {
       const length = reader.length();
-      if (length === malformed) throw recordTooLong(encoded.length);
-      if (encoded.length === batchRecordsMax) throw new TooManyRecordsError(batchRecordsMax);
-      encoded.push(request.subarray(reader.at, (reader.at += length)));
+      if (length === malformed) throw recordTooLong(framer.count);
+      addRecord(framer, reader, reader.at + length, limits);
     } else if (tag === RequestTag.expectedOffset) {
       expectedOffset = reader.uint64();
       if (expectedOffset === undefined) throw new InvalidInputError('expected_offset is not a varint of 64 bits');
@@ -114,29 +112,48 @@ function takeScattered(request: Uint8Array, limits: RecordLimits): ReturnType<ty
       throw new InvalidInputError(`field ${field} of the request is malformed`);
     }
   }
-  return { records: frameRecords(encoded, limits), expectedOffset };
+  return { records: framedBy(framer, limits), expectedOffset };
+}
+
+/**
+ * The one record of the wire bytes of a `log.v1.ProduceRequest`, which may come in parts: protobuf merges a message
+ * field that is there more than once, as if the encodings were one. Otherwise as `takeRecords`.
+ */
+export function takeRecord(request: Uint8Array, limits: RecordLimits): Records {
+  const { records } = takeRecords(request, limits);
+  if (records.count === 1) return records;
+  const { payload } = records;
+  const merged = new Uint8Array(payload.length);
+  let at = 0;
+  forEachRecord(payload, (start, end) => {
+    merged.set(payload.subarray(start, end), at);
+    at += end - start;
+  });
+  return frameRecords([merged.subarray(0, at)], limits);
 }
 
 /**
  * Builds a payload from encoded `log.v1.Record` messages, checked and stripped as by `takeRecords`.
- * Throws `InvalidInputError` and `TooLargeError`.
+ * Throws `InvalidInputError`, `TooLargeError` and `TooManyRecordsError`.
  */
 export function frameRecords(encoded: readonly Uint8Array[], limits: RecordLimits): Records {
-  if (encoded.length === 0) throw new InvalidInputError('there is no record: a batch needs at least one');
-  if (encoded.length > batchRecordsMax) throw new TooManyRecordsError(batchRecordsMax);
   let bytesMax = 0;
   for (const record of encoded) bytesMax += 1 + varintBytes(record.length) + record.length;
-  const payload = new Uint8Array(bytesMax);
-  let at = 0;
-  for (let place = 0; place < encoded.length; place++) {
-    const record = encoded[place];
-    const frame = frameStoredRecord(record, place, payload, at);
-    if (frame.recordBytes > limits.recordBytesMax)
-      throw new TooLargeError('record', frame.recordBytes, limits.recordBytesMax, place);
-    at = frame.end;
-  }
+  const framer = new RecordFramer(new Uint8Array(bytesMax));
+  for (const record of encoded) addRecord(framer, new WireReader(record, 0, record.length), record.length, limits);
+  return framedBy(framer, limits);
+}
+
+function addRecord(framer: RecordFramer, reader: WireReader, end: number, { recordBytesMax }: RecordLimits): void {
+  if (framer.count === batchRecordsMax) throw new TooManyRecordsError(batchRecordsMax);
+  const bytes = framer.add(reader, end);
+  if (bytes > recordBytesMax) throw new TooLargeError('record', bytes, recordBytesMax, framer.count - 1);
+}
+
+function framedBy({ payload, at, count }: RecordFramer, limits: RecordLimits): Records {
+  if (count === 0) throw new InvalidInputError('there is no record: a batch needs at least one');
   checkBatchSize(at, limits);
-  return { payload: payload.subarray(0, at), count: encoded.length };
+  return { payload: payload.subarray(0, at), count };
 }
 
 function checkBatchSize(size: number, limits: RecordLimits): void {
