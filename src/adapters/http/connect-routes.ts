@@ -4,21 +4,28 @@ import type { CommitLog, ReadOptions, ReadResult } from '../../application/commi
 import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import type { Offset } from '../../domain/log/offsets.js';
-import type { RecordLimits } from '../../domain/log/records.js';
-import { LogService, type ReadRequest } from '../../gen/golog/v1/log_service_pb.js';
-import { type ConsumeResponse, GetServersResponseSchema, Log, ProduceResponseSchema } from '../../gen/log/v1/log_pb.js';
+import { type RecordLimits, takeRecord } from '../../domain/log/records.js';
+import { type AppendResponse, LogService, type ReadRequest } from '../../gen/golog/v1/log_service_pb.js';
+import {
+  type ConsumeResponse,
+  GetServersResponseSchema,
+  Log,
+  type ProduceResponse,
+  ProduceResponseSchema,
+} from '../../gen/log/v1/log_pb.js';
 import { pipelineAppends } from './append-pipeline.js';
+import { appendRequestsKey } from './append-requests.js';
 import { addressKey, memoryKey } from './call-guard.js';
 import { toConnectError } from './connect-errors.js';
 import { jsonConsumeResponses, jsonReadResponse } from './json-answers.js';
 import {
+  type AppendPlan,
   type ReadPlan,
   appendResponse,
   consumeResponses,
   logInfoResponse,
   offsetOrThrow,
   planAppend,
-  planProduce,
   planRead,
   readResponse,
 } from './log-messages.js';
@@ -86,6 +93,19 @@ export function connectRoutes(
       }
     };
 
+  // Connect parses nothing of what is appended: see `AppendRequests`.
+  const taken = ({ values }: HandlerContext): Uint8Array => values.get(appendRequestsKey)?.take() ?? new Uint8Array(0);
+  const takenRecord = (context: HandlerContext): AppendPlan => ({ records: takeRecord(taken(context), recordLimits) });
+  const takenRecords = (context: HandlerContext): AppendPlan => planAppend(taken(context), commitLog, recordLimits);
+
+  const produced = async ({ records }: AppendPlan, { signal }: HandlerContext): Promise<ProduceResponse> => {
+    const { baseOffset } = await commitLog.append(records, { signal });
+    return create(ProduceResponseSchema, { offset: BigInt(baseOffset) });
+  };
+
+  const appended = async ({ records, ...options }: AppendPlan, { signal }: HandlerContext): Promise<AppendResponse> =>
+    appendResponse(await commitLog.append(records, { ...options, signal }));
+
   /** Makes an answer that is JSON; `reader` has the read wait for its turn, which `begin` does by itself. */
   const inTurn = <Response>(
     context: HandlerContext,
@@ -114,11 +134,7 @@ export function connectRoutes(
   const untilClosing = { shutdownSignal: closing };
   router.rpc(
     Log.method.produce,
-    unary(async (request, { signal }) => {
-      const { records } = planProduce(request, recordLimits);
-      const { baseOffset } = await commitLog.append(records, { signal });
-      return create(ProduceResponseSchema, { offset: BigInt(baseOffset) });
-    }),
+    unary((_, context) => produced(takenRecord(context), context)),
   );
   router.rpc(
     Log.method.consume,
@@ -136,15 +152,12 @@ export function connectRoutes(
   );
   router.rpc(
     Log.method.produceStream,
-    streaming((requests, { signal }) =>
+    streaming((requests, context) =>
       pipelineAppends(
         requests,
-        (request) => planProduce(request, recordLimits),
-        async ({ records }) => {
-          const { baseOffset } = await commitLog.append(records, { signal });
-          return create(ProduceResponseSchema, { offset: BigInt(baseOffset) });
-        },
-        signal,
+        () => takenRecord(context),
+        (plan) => produced(plan, context),
+        context.signal,
         closing,
       ),
     ),
@@ -159,19 +172,16 @@ export function connectRoutes(
   );
   router.rpc(
     LogService.method.append,
-    unary(async (request, { signal }) => {
-      const { records, ...options } = planAppend(request, commitLog, recordLimits);
-      return appendResponse(await commitLog.append(records, { ...options, signal }));
-    }),
+    unary((_, context) => appended(takenRecords(context), context)),
   );
   router.rpc(
     LogService.method.appendStream,
-    streaming((requests, { signal }) =>
+    streaming((requests, context) =>
       pipelineAppends(
         requests,
-        (request) => planAppend(request, commitLog, recordLimits),
-        async ({ records, ...options }) => appendResponse(await commitLog.append(records, { ...options, signal })),
-        signal,
+        () => takenRecords(context),
+        (plan) => appended(plan, context),
+        context.signal,
         closing,
       ),
     ),

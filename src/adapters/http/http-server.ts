@@ -70,7 +70,7 @@ export class HttpServer {
           clusterRoutes(router, administration.cluster, administration.clock, logger, this.#closing.signal);
       },
       logger,
-      { readBytesMax: requestBytesMax(recordLimits), bodyMs: timeouts.bodyMs, stallMs: timeouts.stallMs },
+      { readBytesMax: requestBytesMax(recordLimits), bodyMs: timeouts.bodyMs, stallMs: timeouts.stallMs, turns },
       resolved.access,
     );
     const onLoopback = isLoopback(resolved.host);

@@ -15,7 +15,10 @@ import {
   onceClosed,
 } from './http-message.js';
 import { addressKey, callerKey, guardInterceptor, memoryKey } from './call-guard.js';
-import { decodeJson, type ElementLimitOptions, limitQuery, turnOfItsOwn, withElementLimit } from './element-limit.js';
+import { AppendRequests, appendRequestsKey } from './append-requests.js';
+import { type ElementLimitOptions, limitQuery, turnFor, withElementLimit } from './element-limit.js';
+import { decodeJson } from './json-message.js';
+import type { Turns } from './turns.js';
 import { answerEncoder } from './json-answers.js';
 import { HttpProblem } from './problem.js';
 
@@ -38,6 +41,8 @@ export interface RpcBridgeOptions {
   readonly bodyMs: number;
   /** A response whose reader takes nothing for so long is dropped. */
   readonly stallMs: number;
+  /** Of messages that are long to parse. */
+  readonly turns: Turns;
 }
 
 /**
@@ -89,21 +94,26 @@ export class RpcBridge {
         `${handler.requestPath} is called by ${handler.allowedMethods.join(' or ')}, not ${request.method}`,
         { allow: handler.allowedMethods.join(', ') },
       );
+    const address = addressOf(request) ?? '';
+    const appends = AppendRequests.of(handler.method.input, this.options.turns, address);
     let universalRequest;
     try {
       const values = createContextValues()
         .set(callerKey, caller)
-        .set(addressKey, addressOf(request) ?? '')
-        .set(memoryKey, memory);
+        .set(addressKey, address)
+        .set(memoryKey, memory)
+        .set(appendRequestsKey, appends);
       universalRequest = universalRequestFromNodeRequest(request, response, undefined, values);
     } catch {
       throw new HttpProblem(400, 'Invalid input', 'the request has no usable Host');
     }
     this.#limitBody(handler, request);
-    if ((request.url ?? '').length > longUrlBytes) await turnOfItsOwn();
+    const urlBytes = (request.url ?? '').length;
+    if (urlBytes > longUrlBytes) await turnFor(urlBytes);
     const writer = new ResponseWriter(response, this.options.stallMs, memory);
     try {
-      await writer.write(await handler(withElementLimit(universalRequest, handler.method.input, this.#elementLimit)));
+      const limit = { ...this.#elementLimit, appends };
+      await writer.write(await handler(withElementLimit(universalRequest, handler.method.input, limit)));
     } catch (error) {
       // Most often the reader has gone. What a handler throws is in the response already.
       if (!writer.closed) this.logger.warn({ err: error, method: handler.requestPath }, 'response not sent');

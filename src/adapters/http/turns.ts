@@ -1,4 +1,20 @@
+import { setImmediate } from 'node:timers/promises';
 import type { ReadMemory } from '../../application/call-memory.js';
+
+/** How long the event loop goes on with one work before it does something else. */
+const sliceMs = 3;
+
+/** Does work whose steps each take little, in slices between which the event loop does other work. */
+export async function inSlices<Result>(work: Generator<unknown, Result, void>): Promise<Result> {
+  for (;;) {
+    const until = performance.now() + sliceMs;
+    do {
+      const step = work.next();
+      if (step.done === true) return step.value;
+    } while (performance.now() < until);
+    await setImmediate();
+  }
+}
 
 /** Works that are in progress at once. Each has at most one slice in a turn of the event loop. */
 const inProgressMax = 3;
