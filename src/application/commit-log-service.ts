@@ -15,11 +15,16 @@ const bytesMaxLimit = 4 * 1024 * 1024;
 const followBytesInAll = 2 * 1024 * 1024;
 const followBytesMin = 64 * 1024;
 
+/** The bytes that a batch is taken to have until a larger one was read. */
+const batchBytesUsual = 1024 * 1024;
+
 /** Append by consensus; read what is committed from this node's own log. */
 export class CommitLogService implements CommitLog {
   #followers = 0;
   /** The last attempt to learn what is committed found no leader. */
   #recoveryFailed = false;
+  /** However little is asked for, a read is of one batch at least. */
+  #batchBytesMax = batchBytesUsual;
 
   constructor(
     private readonly consensus: Consensus,
@@ -33,8 +38,10 @@ export class CommitLogService implements CommitLog {
   async read(from: ReadFrom, options: ReadOptions): Promise<ReadResult> {
     await this.#awaitReadable(from, options);
     const offset = await this.#place(from);
-    await options.beforeReading?.();
-    return this.#readAt(offset, options);
+    const { result, storedBytes } = await this.#reserveAndRead(offset, options);
+    // What was cut off is let go.
+    options.memory?.correct(payloadBytes(result) - storedBytes);
+    return result;
   }
 
   async *follow(from: ReadFrom, options: ReadOptions): AsyncGenerator<ReadResult, never, void> {
@@ -42,19 +49,20 @@ export class CommitLogService implements CommitLog {
     try {
       await this.#awaitReadable(from, options);
       let next = await this.#place(from);
-      let ahead: Promise<ReadResult> | undefined = this.#followOn(next, options);
+      let ahead: Promise<Reading> | undefined;
       for (;;) {
-        const result: ReadResult = await (ahead ?? this.#followOn(next, options));
+        const { result, storedBytes } = await (ahead ?? this.#reserveAndRead(next, this.#shared(options)));
         ahead = undefined;
         const last = result.batches.at(-1);
         if (last !== undefined) {
           next = endOf(last);
           if (next < this.consensus.highWatermark) {
             // Read while this result is sent. A consumer that leaves never asks for it, nor for its failure.
-            ahead = this.#followOn(next, options);
-            ahead.catch(() => undefined);
+            ahead = this.#readAhead(next, this.#shared(options));
+            ahead?.catch(() => undefined);
           }
           yield result;
+          options.memory?.correct(-storedBytes);
         }
         if (ahead === undefined) await this.consensus.waitForWatermark(next, options.signal);
       }
@@ -83,10 +91,38 @@ export class CommitLogService implements CommitLog {
     return this.consensus.servers();
   }
 
-  /** One result of a follow: the more there are that follow, the less each holds. */
-  #followOn(offset: Offset, options: ReadOptions): Promise<ReadResult> {
+  /** For one result of a follow: the more there are that follow, the less each holds. */
+  #shared(options: ReadOptions): ReadOptions {
     const share = Math.max(followBytesMin, Math.min(bytesMaxDefault, followBytesInAll / this.#followers));
-    return this.#readAt(offset, { ...options, maxBytes: Math.min(options.maxBytes ?? share, share) });
+    return { ...options, maxBytes: Math.min(options.maxBytes ?? share, share) };
+  }
+
+  async #reserveAndRead(offset: Offset, options: ReadOptions): Promise<Reading> {
+    const reserved = this.#bytesToReserve(options);
+    await options.memory?.reserve(reserved, options.signal);
+    return this.#readReserved(offset, options, reserved);
+  }
+
+  /** Undefined when there is no room for another result beside the one that is there. */
+  #readAhead(offset: Offset, options: ReadOptions): Promise<Reading> | undefined {
+    const reserved = this.#bytesToReserve(options);
+    if (options.memory?.tryReserve(reserved) === false) return undefined;
+    return this.#readReserved(offset, options, reserved);
+  }
+
+  #bytesToReserve({ maxBytes }: ReadOptions): number {
+    return Math.max(Math.min(maxBytes ?? bytesMaxDefault, bytesMaxLimit), this.#batchBytesMax);
+  }
+
+  /** Reads, and leaves in the memory of the call what was read. */
+  async #readReserved(offset: Offset, options: ReadOptions, reserved: number): Promise<Reading> {
+    let reading: Reading | undefined;
+    try {
+      reading = await this.#readAt(offset, options);
+      return reading;
+    } finally {
+      options.memory?.correct((reading?.storedBytes ?? 0) - reserved);
+    }
   }
 
   async #awaitReadable(from: ReadFrom, { signal, linearizable, notBeforeOffset }: ReadOptions): Promise<void> {
@@ -126,18 +162,36 @@ export class CommitLogService implements CommitLog {
     return toOffset(Math.min(await this.log.offsetSince(from.since), highWatermark));
   }
 
-  async #readAt(offset: Offset, { signal, maxRecords, maxBytes }: ReadOptions): Promise<ReadResult> {
+  async #readAt(offset: Offset, { signal, maxRecords, maxBytes }: ReadOptions): Promise<Reading> {
     signal.throwIfAborted();
     const logStartOffset = this.log.startOffset;
     const { highWatermark } = this.consensus;
     if (offset < logStartOffset || offset > highWatermark) {
       throw new OffsetOutOfRangeError(offset, logStartOffset, highWatermark);
     }
-    if (offset === highWatermark) return { batches: [], logStartOffset, highWatermark };
+    if (offset === highWatermark) return { result: { batches: [], logStartOffset, highWatermark }, storedBytes: 0 };
     const bytesMax = Math.min(maxBytes ?? bytesMaxDefault, bytesMaxLimit);
     const stored = await this.log.read(offset, { until: highWatermark, bytesMax });
-    return { batches: cut(stored, offset, maxRecords ?? Infinity), logStartOffset, highWatermark };
+    let storedBytes = 0;
+    for (const { payload } of stored) {
+      storedBytes += payload.length;
+      this.#batchBytesMax = Math.max(this.#batchBytesMax, payload.length);
+    }
+    return {
+      result: { batches: cut(stored, offset, maxRecords ?? Infinity), logStartOffset, highWatermark },
+      storedBytes,
+    };
   }
+}
+
+/** A result, and the bytes of the batches that it is cut from. */
+interface Reading {
+  readonly result: ReadResult;
+  readonly storedBytes: number;
+}
+
+function payloadBytes({ batches }: ReadResult): number {
+  return batches.reduce((bytes, { payload }) => bytes + payload.length, 0);
 }
 
 function endOf(batch: RecordBatch): Offset {

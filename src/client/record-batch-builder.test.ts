@@ -55,4 +55,13 @@ describe('RecordBatchBuilder', () => {
     expect(builder.take()!.bytes).toBe(54);
     expect(builder.count).toBe(0);
   });
+
+  it('is full with 65,536 records, as many as a server accepts', () => {
+    const builder = new RecordBatchBuilder(1 << 20);
+    const empty = { value: Buffer.alloc(0) };
+    for (let record = 0; record < 65_536; record += 1) expect(builder.add(empty)).toBe(true);
+    expect(builder.add(empty)).toBe(false);
+    expect(builder.take()!.recordCount).toBe(65_536);
+    expect(builder.add(empty)).toBe(true);
+  });
 });

@@ -7,6 +7,8 @@ export interface OutgoingRecord {
   readonly headers?: ReadonlyMap<string, Uint8Array> | undefined;
 }
 
+/** The server accepts no batch of more records. */
+const batchRecordsMax = 65_536;
 const expectedOffsetBytesMax = 1 + 8;
 const recordsTag = 0x0a;
 const valueTag = 0x0a;
@@ -72,7 +74,7 @@ export class RecordBatchBuilder {
   #position = 0;
   #count = 0;
 
-  /** @param bytesMax a batch holds at most this, or one larger record */
+  /** @param bytesMax a batch holds at most this, or one larger record; and at most 65,536 records */
   constructor(private readonly bytesMax: number) {}
 
   get count(): number {
@@ -83,7 +85,8 @@ export class RecordBatchBuilder {
   add(record: OutgoingRecord): boolean {
     const bytes = recordBytes(record);
     const framed = fieldBytes(bytes);
-    if (this.#count > 0 && this.#position + framed > this.bytesMax) return false;
+    const isFull = this.#count === batchRecordsMax || this.#position + framed > this.bytesMax;
+    if (this.#count > 0 && isFull) return false;
     this.#buffer ??= Buffer.allocUnsafeSlow(Math.max(this.bytesMax, framed) + expectedOffsetBytesMax);
     this.#position = writeRecord(this.#buffer, this.#position, record, bytes);
     this.#count += 1;

@@ -13,6 +13,7 @@ import { Clock } from '../application/ports/clock.js';
 import { DataDirectory } from '../application/ports/data-directory.js';
 import { Gossip } from '../application/ports/gossip.js';
 import { JoinTransport } from '../application/ports/join-transport.js';
+import { defaultMemoryBudget, MemoryBudget } from '../application/access/memory-budget.js';
 import { Logger } from '../application/ports/logger.js';
 import { Config, rpcHost } from './config.js';
 import { createLogger } from './logging.js';
@@ -20,7 +21,7 @@ import { Node, OnFatal } from './node.js';
 import { nodeGossip } from './node-gossip.js';
 import { NodeSecurity } from './node-security.js';
 import { startNode } from './start-node.js';
-import { ListenerLimits, NodePeers, NodeQuota, Security } from './tokens.js';
+import { ListenerLimits, NodeMemory, NodePeers, NodeQuota, Security } from './tokens.js';
 
 interface ListenerLimits {
   readonly grpc: Partial<GrpcServerOptions>;
@@ -71,6 +72,19 @@ export function createContainer(config: Config): Container {
       (config: Config) => new CallQuota({ callsMax, callsPerClientMax: config['calls-per-client-max'] }),
       [Config],
     );
+  container
+    .bind(NodeMemory)
+    .toResolvedValue(
+      (clock: Clock, logger: Logger) =>
+        new MemoryBudget(defaultMemoryBudget, clock, (readers) =>
+          logger.warn(
+            'idle_readers_ended',
+            { readers },
+            'ended calls of idle readers, because other calls wait for memory',
+          ),
+        ),
+      [Clock, Logger],
+    );
   container.bind<ListenerLimits>(ListenerLimits).toConstantValue({ grpc: {}, http: {} });
   container.bind(GrpcServer).toResolvedValue(
     (
@@ -83,6 +97,7 @@ export function createContainer(config: Config): Container {
       { access, tls: { acceptors } }: NodeSecurity,
       { grpc }: ListenerLimits,
       quota: CallQuota,
+      memory: MemoryBudget,
     ) =>
       new GrpcServer(
         {
@@ -92,6 +107,7 @@ export function createContainer(config: Config): Container {
           batchBytesMax: config['batch-bytes-max'],
           access,
           quota,
+          memory,
           ...(acceptors && { secure: acceptors.grpc.accept }),
         },
         commitLog,
@@ -99,7 +115,7 @@ export function createContainer(config: Config): Container {
         { cluster, clock },
         [endpoint],
       ),
-    [Config, CommitLog, Cluster, Clock, NodePeers, Logger, Security, ListenerLimits, NodeQuota],
+    [Config, CommitLog, Cluster, Clock, NodePeers, Logger, Security, ListenerLimits, NodeQuota, NodeMemory],
   );
   container.bind(HttpServer).toResolvedValue(
     (
@@ -111,6 +127,7 @@ export function createContainer(config: Config): Container {
       { access, tls: { acceptors } }: NodeSecurity,
       { http }: ListenerLimits,
       quota: CallQuota,
+      memory: MemoryBudget,
     ) =>
       new HttpServer(
         {
@@ -122,13 +139,14 @@ export function createContainer(config: Config): Container {
           corsOrigins: config['cors-origins'],
           access,
           quota,
+          memory,
           ...(acceptors && { secure: acceptors.http.accept }),
         },
         commitLog,
         logger,
         { cluster, clock },
       ),
-    [Config, CommitLog, Cluster, Clock, Logger, Security, ListenerLimits, NodeQuota],
+    [Config, CommitLog, Cluster, Clock, Logger, Security, ListenerLimits, NodeQuota, NodeMemory],
   );
   container.bind(Node).toResolvedValue(
     (

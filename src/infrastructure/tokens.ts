@@ -8,3 +8,5 @@ export const NodePeers = Symbol('PeerEndpoint');
 export const ListenerLimits = Symbol('ListenerLimits');
 /** Calls under way, on both listeners. */
 export const NodeQuota = Symbol('CallQuota');
+/** What these calls hold in memory. */
+export const NodeMemory = Symbol('MemoryBudget');

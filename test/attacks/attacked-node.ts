@@ -107,7 +107,7 @@ export class AttackedNode {
   readonly grpcPort: number;
   readonly httpPort: number;
   readonly #honest: HonestClient;
-  #baseline = { descriptors: 0, residentBytes: 0, liveBytes: 0, loopDelayMaxMs: Infinity };
+  #baseline = { descriptors: 0, residentBytes: 0, liveBytes: 0, loopDelayMaxMs: Infinity, turnCpuMaxMs: Infinity };
 
   private constructor(
     private readonly scratch: Scratch,

@@ -1,9 +1,12 @@
 import { setMaxListeners } from 'node:events';
+import { constants } from 'node:http2';
 import type { DescService } from '@bufbuild/protobuf';
 import type { Metadata, ServerInterceptingCallInterface, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { type Access, anonymous, type Caller } from '../../application/access/access.js';
+import type { CallMemory } from '../../application/access/call-memory.js';
 import type { CallQuota } from '../../application/access/call-quota.js';
+import type { MemoryBudget } from '../../application/access/memory-budget.js';
 import { streamSchedulerOptions } from '../../application/access/stream-scheduler.js';
 import type { Cluster } from '../../application/ports/cluster.js';
 import type { CommitLog } from '../../application/ports/commit-log.js';
@@ -24,7 +27,14 @@ import { LogHandlers } from './log-handlers.js';
 import { type CallDeadlines, PipelinedCall } from './pipelined-call.js';
 import { rawServiceDefinition } from './raw-service.js';
 import { addReflection } from './reflection.js';
-import { limitBursts, limitHeaders, onceStreamClosed, sessionFrom, spreadStreams } from './session-limits.js';
+import {
+  limitBursts,
+  limitHeaders,
+  onceStreamClosed,
+  resetStream,
+  sessionFrom,
+  spreadStreams,
+} from './session-limits.js';
 
 export interface GrpcServerOptions {
   /** A name or an address; a name is resolved and all of its addresses are listened on. */
@@ -57,6 +67,8 @@ export interface GrpcServerOptions {
   readonly access?: Access;
   /** Bounds the calls under way, those to guests excepted; without it there may be any number. */
   readonly quota?: CallQuota;
+  /** Bounds what calls hold in memory; without it nothing is counted. */
+  readonly memory?: MemoryBudget;
 }
 
 /**
@@ -114,6 +126,8 @@ export class GrpcServer {
   readonly #closing = new AbortController();
   /** Streams that nothing but their client would end: followers, health watchers, reflection. */
   readonly #endless = new Set<PipelinedCall>();
+  /** By the metadata of a call, which its handler is given too. */
+  readonly #memories = new WeakMap<Metadata, CallMemory>();
   readonly #injector: ReturnType<Server['createConnectionInjector']>;
   readonly #listener: ConnectionListener;
   #closed: Promise<void> | undefined;
@@ -151,11 +165,14 @@ export class GrpcServer {
           if (guest === undefined && guests.length > 0) limitMessages(inner, messageBytesMax);
           const call = this.#pipelined(method, inner, guest !== undefined);
           if (guest === undefined) this.#count(inner, call);
+          this.#remember(inner, call, guest !== undefined);
           return this.#guarded(method, call, guest);
         },
       ],
     });
-    const handlers = new LogHandlers({ limits, readBytesMax, closing: this.#closing.signal }, commitLog, logger);
+    const memoryOf = ({ metadata }: { metadata: Metadata }): CallMemory | undefined => this.#memories.get(metadata);
+    const closing = this.#closing.signal;
+    const handlers = new LogHandlers({ limits, readBytesMax, closing, memoryOf }, commitLog, logger);
     this.#server.addService(rawServiceDefinition(Log), handlers.log());
     this.#server.addService(rawServiceDefinition(LogService), handlers.logService());
     const names = [Log.typeName, LogService.typeName];
@@ -222,6 +239,24 @@ export class GrpcServer {
     } catch (error) {
       call.refuse(callError(error));
     }
+  }
+
+  /** Has what the call holds counted, until its stream has closed. */
+  #remember(inner: ServerInterceptingCallInterface, call: PipelinedCall, isGuests: boolean): void {
+    const budget = this.options.memory;
+    if (budget === undefined) return;
+    const ends = inner.getConnectionInfo();
+    const end = (): void => {
+      // What it has not taken is in front of any status; this code is RESOURCE_EXHAUSTED to gRPC clients.
+      resetStream(inner, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    };
+    const memory = isGuests
+      ? budget.beginPeer()
+      : budget.begin(this.#listener.callerOf(ends) ?? unknown, ends.remoteAddress, end);
+    call.countIn(memory, (metadata) => this.#memories.set(metadata, memory));
+    onceStreamClosed(inner, () => {
+      memory.close();
+    });
   }
 
   #guarded(

@@ -3,15 +3,16 @@ import type {
   handleBidiStreamingCall,
   handleServerStreamingCall,
   handleUnaryCall,
+  Metadata,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { status as grpcCodes } from '@grpc/grpc-js';
+import type { CallMemory } from '../../application/access/call-memory.js';
 import type { CommitLog, ReadResult } from '../../application/ports/commit-log.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
-import type { Records } from '../../domain/log/record-batch.js';
 import type { RecordLimits } from '../../domain/log/records.js';
-import { forEachRecord, frameRecords, takeRecords } from '../../domain/log/records.js';
+import { takeRecord, takeRecords } from '../../domain/log/records.js';
 import { GetLogInfoRequestSchema, GetLogInfoResponseSchema } from '../../gen/golog/v1/log_service_pb.js';
 import { GetServersRequestSchema, GetServersResponseSchema } from '../../gen/log/v1/log_pb.js';
 import { serveAppends } from './append-stream.js';
@@ -28,6 +29,8 @@ export interface LogHandlerOptions {
   readonly readBytesMax: number;
   /** Aborts when the server begins to shut down. */
   readonly closing: AbortSignal;
+  /** What counts the memory of a call; undefined when nothing does. */
+  readonly memoryOf: (call: { readonly metadata: Metadata }) => CallMemory | undefined;
 }
 
 type UnaryCall = Parameters<handleUnaryCall<Buffer, Buffer>>[0];
@@ -76,10 +79,9 @@ export class LogHandlers {
   // An append gets no signal: once begun it cannot be taken back, and a caller that has left is answered by nobody.
 
   #produce(request: Buffer): Promise<Buffer> {
-    const { limits } = this.options;
-    let { records } = takeRecords(request, limits);
-    if (records.count > 1) records = merged(records.payload, limits);
-    return this.commitLog.append(records).then(({ baseOffset }) => produceResponseBytes(baseOffset));
+    return this.commitLog
+      .append(takeRecord(request, this.options.limits))
+      .then(({ baseOffset }) => produceResponseBytes(baseOffset));
   }
 
   #append(request: Buffer): Promise<Buffer> {
@@ -94,7 +96,8 @@ export class LogHandlers {
   async #consume(request: Buffer, call: UnaryCall): Promise<Buffer> {
     const offset = parseConsumeRequest(request, this.commitLog);
     const signal = callSignal(call);
-    const result = await this.commitLog.read({ offset }, { maxRecords: 1, maxBytes: 1, signal });
+    const memory = this.options.memoryOf(call);
+    const result = await this.commitLog.read({ offset }, { maxRecords: 1, maxBytes: 1, signal, memory });
     const [batch] = result.batches;
     const [message] = batch === undefined ? [] : consumeResponsesBytes(batch);
     if (message === undefined) throw new OffsetOutOfRangeError(offset, result.logStartOffset, result.highWatermark);
@@ -102,7 +105,8 @@ export class LogHandlers {
   }
 
   async #read({ from, options }: ReadPlan, call: UnaryCall): Promise<Buffer> {
-    return readResponseBytes(await this.commitLog.read(from, { ...options, signal: callSignal(call) }));
+    const memory = this.options.memoryOf(call);
+    return readResponseBytes(await this.commitLog.read(from, { ...options, signal: callSignal(call), memory }));
   }
 
   #getServers(request: Buffer): Buffer {
@@ -153,7 +157,7 @@ export class LogHandlers {
     messagesOf: (result: ReadResult) => Iterable<Buffer>,
   ): handleServerStreamingCall<Buffer, Buffer> {
     const fail = failCall(this.logger, method);
-    return (call) => void serveFollow(call, this.commitLog, plan, messagesOf, fail);
+    return (call) => void serveFollow(call, this.commitLog, plan, messagesOf, fail, this.options.memoryOf(call));
   }
 
   #appendStream(method: string, append: (request: Buffer) => Promise<Buffer>): handleBidiStreamingCall<Buffer, Buffer> {
@@ -166,11 +170,4 @@ export class LogHandlers {
 
 function* consumeMessages(result: ReadResult): Iterable<Buffer> {
   for (const batch of result.batches) yield* consumeResponsesBytes(batch);
-}
-
-/** protobuf merges a field that comes more than once: for a message, the concatenation of its encodings. */
-function merged(payload: Uint8Array, limits: RecordLimits): Records {
-  const parts: Uint8Array[] = [];
-  forEachRecord(payload, (start, end) => parts.push(payload.subarray(start, end)));
-  return frameRecords([Buffer.concat(parts)], limits);
 }

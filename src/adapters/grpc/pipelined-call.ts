@@ -1,6 +1,7 @@
-import type { ServerInterceptingCallInterface } from '@grpc/grpc-js';
+import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { ServerInterceptingCall, status as grpcCodes } from '@grpc/grpc-js';
 import { constants } from 'node:http2';
+import { type CallMemory, weightOfMessage } from '../../application/access/call-memory.js';
 import { inflateInTurn } from './compressed-messages.js';
 import { resetStream } from './session-limits.js';
 
@@ -8,9 +9,12 @@ type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 type CallStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
 type Sent = () => void;
 
-/** Messages of one call that may lie between this server and its socket before the writer has to wait. */
-const unsentBytesMax = 256 * 1024;
-const unsentMessagesMax = 512;
+/**
+ * Messages of one call that may lie between this server and its socket before the writer has to wait, by their weight;
+ * and where the calls of its client hold too much already.
+ */
+const unsentWeightMax = 320 * 1024;
+const unsentWeightShort = 16 * 1024;
 
 /** From the status of a call to the reset of its stream, whose client still sends; the status must be out by then. */
 const lingerMs = 250;
@@ -39,10 +43,13 @@ export class PipelinedCall extends ServerInterceptingCall {
   #requestEnded = false;
   #stallTimer: NodeJS.Timeout | undefined;
   #sentMessages = 0;
-  #unsentBytes = 0;
-  #unsentMessages = 0;
+  #unsentWeight = 0;
   #waiting: Sent | undefined;
   #ended = false;
+
+  /** Counts the messages of the call; see `countIn`. */
+  #memory: CallMemory | undefined;
+  #onMetadata: ((metadata: Metadata) => void) | undefined;
 
   /** `onEnd` is called once, when the call is over for whatever reason. */
   constructor(inner: ServerInterceptingCallInterface, deadlines: CallDeadlines, onEnd?: () => void) {
@@ -59,6 +66,7 @@ export class PipelinedCall extends ServerInterceptingCall {
     const taken = inflateInTurn(this.#inner);
     this.#inner.start({
       onReceiveMetadata: (metadata) => {
+        this.#onMetadata?.(metadata);
         listener.onReceiveMetadata(metadata);
       },
       onReceiveMessage: (message: unknown) => {
@@ -83,15 +91,21 @@ export class PipelinedCall extends ServerInterceptingCall {
     this.#settle();
   }
 
+  /** Before the start: counts what is not sent in this memory. `onMetadata` is given the metadata of the call. */
+  countIn(memory: CallMemory, onMetadata: (metadata: Metadata) => void): void {
+    this.#memory = memory;
+    this.#onMetadata = onMetadata;
+  }
+
   override sendMessage(message: unknown, sent: Sent): void {
     if (this.#ended) return;
-    const bytes = message instanceof Uint8Array ? message.byteLength : 0;
-    this.#unsentBytes += bytes;
-    this.#unsentMessages++;
+    const weight = weightOfMessage(message instanceof Uint8Array ? message.byteLength : 0);
+    this.#unsentWeight += weight;
+    this.#memory?.charge(weight);
     this.#stallTimer ??= this.#watchReader();
     this.#inner.sendMessage(message, () => {
-      this.#unsentBytes -= bytes;
-      this.#unsentMessages--;
+      this.#unsentWeight -= weight;
+      this.#memory?.release(weight);
       this.#sentMessages++;
       if (this.#waiting === undefined || this.#isFull()) return;
       const resume = this.#waiting;
@@ -118,7 +132,7 @@ export class PipelinedCall extends ServerInterceptingCall {
     const sentBefore = this.#sentMessages;
     return setTimeout(() => {
       this.#stallTimer = undefined;
-      if (this.#unsentMessages === 0) return;
+      if (this.#unsentWeight === 0) return;
       if (this.#sentMessages === sentBefore) resetStream(this.#inner, constants.NGHTTP2_CANCEL);
       else this.#stallTimer = this.#watchReader();
     }, this.#deadlines.stallMs).unref();
@@ -135,6 +149,7 @@ export class PipelinedCall extends ServerInterceptingCall {
   }
 
   #isFull(): boolean {
-    return this.#unsentBytes >= unsentBytesMax || this.#unsentMessages >= unsentMessagesMax;
+    if (this.#unsentWeight < unsentWeightShort) return false;
+    return this.#unsentWeight >= unsentWeightMax || this.#memory?.isShort === true;
   }
 }

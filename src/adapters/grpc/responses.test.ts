@@ -106,10 +106,21 @@ describe('the hand-written encoders agree with the generated code', () => {
     );
   });
 
+  it('ConsumeResponse: made when it is asked for, so that nothing of a large batch is made for who takes little', () => {
+    const payload = new Uint8Array(1 << 20).map((_, at) => (at % 2 === 0 ? 0x22 : 0));
+    payload.fill(0xff, 4);
+    const fields = { kind: BatchKind.records, index: toIndex(1), term: toTerm(1), baseOffset: toOffset(0) };
+    const batch = { ...fields, recordCount: 1 << 19, appendTimeMs: toEpochMs(0), header: new Uint8Array(), payload };
+    const messages = consumeResponsesBytes(batch);
+    for (let taken = 0; taken < 2; taken += 1) expect(messages.next().done).toBe(false);
+    // Only now does it come to what is malformed.
+    expect(() => messages.next()).toThrow('malformed at record 2');
+  });
+
   it('ConsumeResponse: one a record, each with the server’s fields', () => {
     fc.assert(
       fc.property(batchOf, ({ batch, records }) => {
-        const messages = consumeResponsesBytes(batch).map((bytes) => fromBinary(ConsumeResponseSchema, bytes));
+        const messages = [...consumeResponsesBytes(batch)].map((bytes) => fromBinary(ConsumeResponseSchema, bytes));
         const expected = records.map((fields, place) =>
           create(ConsumeResponseSchema, {
             record: {

@@ -2,11 +2,10 @@ import type { AppendReceipt } from '../../application/ports/consensus.js';
 import type { ReadResult } from '../../application/ports/commit-log.js';
 import type { EpochMs, Offset } from '../../domain/log/offsets.js';
 import type { RecordBatch } from '../../domain/log/record-batch.js';
-import { forEachRecord } from '../../domain/log/records.js';
+import { RecordCursor } from '../../domain/log/records.js';
 import {
   bytesFieldSize,
   varintFieldSize,
-  varintSize,
   writeBytesField,
   writeBytesFieldHeader,
   writeVarintField,
@@ -77,30 +76,24 @@ export function readResponseBytes(result: ReadResult): Buffer {
 }
 
 /**
- * One `log.v1.ConsumeResponse` a record: the stored bytes of the record with offset, term and append time appended
- * (protobuf fields may come in any order). All messages of a batch share one allocation.
+ * One `log.v1.ConsumeResponse` a record, made when it is asked for: the stored bytes of the record with offset, term
+ * and append time appended (protobuf fields may come in any order).
  */
-export function consumeResponsesBytes(batch: RecordBatch): Buffer[] {
+export function* consumeResponsesBytes(batch: RecordBatch): Generator<Buffer, void, void> {
   const time = timestampBytes(batch.appendTimeMs);
   const fixedSize = varintFieldSize(batch.term) + bytesFieldSize(time.byteLength);
   const fixed = Buffer.allocUnsafe(fixedSize);
   writeBytesField(fixed, writeVarintField(fixed, 0, 0x18, batch.term), 0x2a, time);
 
-  // A record in the payload is framed by at least two bytes, tag and length, as it is in the response.
-  const offsetSizeMax = 1 + varintSize(batch.baseOffset + batch.recordCount);
-  const growthMax = offsetSizeMax + fixedSize + 4;
-  const bytes = Buffer.allocUnsafe(batch.payload.byteLength + batch.recordCount * growthMax);
-  const messages: Buffer[] = [];
-  let position = 0;
-  forEachRecord(batch.payload, (start, end, place) => {
-    const offset = batch.baseOffset + place;
-    const messageStart = position;
-    position = writeBytesFieldHeader(bytes, position, 0x12, end - start + varintFieldSize(offset) + fixedSize);
-    bytes.set(batch.payload.subarray(start, end), position);
-    position = writeVarintField(bytes, position + end - start, 0x10, offset);
+  const record = new RecordCursor(batch.payload);
+  for (let offset: number = batch.baseOffset; record.next(); offset += 1) {
+    const recordBytes = record.end - record.start;
+    const size = recordBytes + varintFieldSize(offset) + fixedSize;
+    const bytes = Buffer.allocUnsafe(bytesFieldSize(size));
+    let position = writeBytesFieldHeader(bytes, 0, 0x12, size);
+    bytes.set(batch.payload.subarray(record.start, record.end), position);
+    position = writeVarintField(bytes, position + recordBytes, 0x10, offset);
     bytes.set(fixed, position);
-    position += fixedSize;
-    messages.push(bytes.subarray(messageStart, position));
-  });
-  return messages;
+    yield bytes;
+  }
 }

@@ -1,4 +1,5 @@
 import { createContextKey, type Interceptor } from '@connectrpc/connect';
+import type { CallMemory } from '../../application/access/call-memory.js';
 import { type Access, anonymous, type Caller } from '../../application/access/access.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { toConnectError } from './connect-errors.js';
@@ -8,6 +9,9 @@ export const callerKey = createContextKey<Caller>({ subject: anonymous.subject, 
 
 /** Where it comes from. */
 export const addressKey = createContextKey('');
+
+/** Counts what a call holds in memory; undefined when nothing does. */
+export const memoryKey = createContextKey<CallMemory | undefined>(undefined);
 
 /** Lets a call through to its handler only when its caller may make it, and ends a stream that it may not go on with. */
 export function guardInterceptor(access: Access, logger: Logger): Interceptor {

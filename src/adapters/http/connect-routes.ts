@@ -4,25 +4,32 @@ import type { CommitLog, ReadOptions, ReadResult } from '../../application/ports
 import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import type { Offset } from '../../domain/log/offsets.js';
-import type { RecordLimits } from '../../domain/log/records.js';
-import { LogService, type ReadRequest, type ReadResponse } from '../../gen/golog/v1/log_service_pb.js';
-import { type ConsumeResponse, GetServersResponseSchema, Log, ProduceResponseSchema } from '../../gen/log/v1/log_pb.js';
+import { type RecordLimits, takeRecord } from '../../domain/log/records.js';
+import { type AppendResponse, LogService, type ReadRequest } from '../../gen/golog/v1/log_service_pb.js';
+import {
+  type ConsumeResponse,
+  GetServersResponseSchema,
+  Log,
+  type ProduceResponse,
+  ProduceResponseSchema,
+} from '../../gen/log/v1/log_pb.js';
 import { pipelineAppends } from './append-pipeline.js';
-import { addressKey } from './call-guard.js';
+import { appendRequestsKey } from './append-requests.js';
+import { addressKey, memoryKey } from './call-guard.js';
 import { toConnectError } from './connect-errors.js';
 import { jsonConsumeResponses, jsonReadResponse } from './json-answers.js';
 import {
+  type AppendPlan,
   type ReadPlan,
   appendResponse,
   consumeResponses,
   logInfoResponse,
   offsetOrThrow,
   planAppend,
-  planProduce,
   planRead,
   readResponse,
 } from './log-messages.js';
-import type { Turns } from './turns.js';
+import { readInTurn, type Turns } from './turns.js';
 
 /** Most payload bytes of one read: a response is in memory several times over while it is encoded. */
 export const readBytesMax = 1024 * 1024;
@@ -46,6 +53,13 @@ export interface ConnectRoutesOptions {
 
 function isJson(context: HandlerContext): boolean {
   return context.responseHeader.get('content-type')?.includes('json') === true;
+}
+
+/** What a read is told of the call that it is for. */
+type Reader = Pick<ReadOptions, 'signal' | 'memory'>;
+
+function readerOf({ signal, values }: HandlerContext): Reader {
+  return { signal, memory: values.get(memoryKey) };
 }
 
 /**
@@ -79,17 +93,39 @@ export function connectRoutes(
       }
     };
 
+  // Connect parses nothing of what is appended: see `AppendRequests`.
+  const taken = ({ values }: HandlerContext): Uint8Array => values.get(appendRequestsKey)?.take() ?? new Uint8Array(0);
+  const takenRecord = (context: HandlerContext): AppendPlan => ({ records: takeRecord(taken(context), recordLimits) });
+  const takenRecords = (context: HandlerContext): AppendPlan => planAppend(taken(context), commitLog, recordLimits);
+
+  const produced = async ({ records }: AppendPlan, { signal }: HandlerContext): Promise<ProduceResponse> => {
+    const { baseOffset } = await commitLog.append(records, { signal });
+    return create(ProduceResponseSchema, { offset: BigInt(baseOffset) });
+  };
+
+  const appended = async ({ records, ...options }: AppendPlan, { signal }: HandlerContext): Promise<AppendResponse> =>
+    appendResponse(await commitLog.append(records, { ...options, signal }));
+
+  /** Makes an answer that is JSON; `reader` has the read wait for its turn, which `begin` does by itself. */
+  const inTurn = <Response>(
+    context: HandlerContext,
+    answer: (reader: Reader, begin: () => Promise<void>) => Promise<Response>,
+  ): Promise<Response> => {
+    const { signal, memory } = readerOf(context);
+    return turns.run(context.values.get(addressKey), signal, (begin) =>
+      answer({ signal, memory: readInTurn(begin, memory) }, begin),
+    );
+  };
+
   const consume = async (offset: Offset, context: HandlerContext): Promise<ConsumeResponse> => {
-    const { signal } = context;
-    const answer = async (turn: Pick<ReadOptions, 'beforeReading'>): Promise<ConsumeResponse> => {
-      const read = await commitLog.read({ offset }, { ...turn, signal, maxRecords: 1, maxBytes: 1 });
+    const answer = async (reader: Reader): Promise<ConsumeResponse> => {
+      const read = await commitLog.read({ offset }, { ...reader, maxRecords: 1, maxBytes: 1 });
       for (const batch of read.batches)
         for await (const response of isJson(context) ? jsonConsumeResponses(batch) : consumeResponses(batch))
           return response;
       throw new OffsetOutOfRangeError(offset, read.logStartOffset, read.highWatermark);
     };
-    if (!isJson(context)) return answer({});
-    return turns.run(context.values.get(addressKey), signal, (beforeReading) => answer({ beforeReading }));
+    return isJson(context) ? inTurn(context, answer) : answer(readerOf(context));
   };
 
   const readPlan = (request: ReadRequest, context: HandlerContext): ReadPlan =>
@@ -98,11 +134,7 @@ export function connectRoutes(
   const untilClosing = { shutdownSignal: closing };
   router.rpc(
     Log.method.produce,
-    unary(async (request, { signal }) => {
-      const { records } = planProduce(request, recordLimits);
-      const { baseOffset } = await commitLog.append(records, { signal });
-      return create(ProduceResponseSchema, { offset: BigInt(baseOffset) });
-    }),
+    unary((_, context) => produced(takenRecord(context), context)),
   );
   router.rpc(
     Log.method.consume,
@@ -113,22 +145,19 @@ export function connectRoutes(
     Log.method.consumeStream,
     streaming(async function* (request, context) {
       const offset = offsetOrThrow(request.offset, commitLog);
-      for await (const { batches } of commitLog.follow({ offset }, { signal: context.signal }))
+      for await (const { batches } of commitLog.follow({ offset }, readerOf(context)))
         for (const batch of batches) yield* isJson(context) ? jsonConsumeResponses(batch) : consumeResponses(batch);
     }),
     untilClosing,
   );
   router.rpc(
     Log.method.produceStream,
-    streaming((requests, { signal }) =>
+    streaming((requests, context) =>
       pipelineAppends(
         requests,
-        (request) => planProduce(request, recordLimits),
-        async ({ records }) => {
-          const { baseOffset } = await commitLog.append(records, { signal });
-          return create(ProduceResponseSchema, { offset: BigInt(baseOffset) });
-        },
-        signal,
+        () => takenRecord(context),
+        (plan) => produced(plan, context),
+        context.signal,
         closing,
       ),
     ),
@@ -143,19 +172,16 @@ export function connectRoutes(
   );
   router.rpc(
     LogService.method.append,
-    unary(async (request, { signal }) => {
-      const { records, ...options } = planAppend(request, commitLog, recordLimits);
-      return appendResponse(await commitLog.append(records, { ...options, signal }));
-    }),
+    unary((_, context) => appended(takenRecords(context), context)),
   );
   router.rpc(
     LogService.method.appendStream,
-    streaming((requests, { signal }) =>
+    streaming((requests, context) =>
       pipelineAppends(
         requests,
-        (request) => planAppend(request, commitLog, recordLimits),
-        async ({ records, ...options }) => appendResponse(await commitLog.append(records, { ...options, signal })),
-        signal,
+        () => takenRecords(context),
+        (plan) => appended(plan, context),
+        context.signal,
         closing,
       ),
     ),
@@ -164,11 +190,9 @@ export function connectRoutes(
     LogService.method.read,
     unary(async (request, context) => {
       const { from, options } = readPlan(request, context);
-      const { signal } = context;
-      if (!isJson(context)) return readResponse(await commitLog.read(from, { ...options, signal }));
-      return turns.run(context.values.get(addressKey), signal, async (beforeReading) =>
-        jsonReadResponse(await commitLog.read(from, { ...options, signal, beforeReading })),
-      );
+      const read = (reader: Reader): Promise<ReadResult> => commitLog.read(from, { ...options, ...reader });
+      if (!isJson(context)) return readResponse(await read(readerOf(context)));
+      return inTurn(context, async (reader) => jsonReadResponse(await read(reader)));
     }),
     untilClosing,
   );
@@ -176,14 +200,13 @@ export function connectRoutes(
     LogService.method.tail,
     streaming(async function* (request, context) {
       const { from, options } = readPlan(request, context);
-      const { signal } = context;
-      const page = (result: ReadResult): Promise<ReadResponse> =>
-        turns.run(context.values.get(addressKey), signal, async (begin) => {
-          await begin();
-          return jsonReadResponse(result);
-        });
-      for await (const result of commitLog.follow(from, { ...options, signal }))
-        yield isJson(context) ? await page(result) : readResponse(result);
+      for await (const result of commitLog.follow(from, { ...options, ...readerOf(context) }))
+        yield isJson(context)
+          ? await inTurn(context, async (_, begin) => {
+              await begin();
+              return jsonReadResponse(result);
+            })
+          : readResponse(result);
     }),
     untilClosing,
   );

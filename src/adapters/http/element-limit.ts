@@ -1,8 +1,9 @@
-import { setImmediate } from 'node:timers/promises';
 import type { DescMessage } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
 import type { Compression, UniversalServerRequest } from '@connectrpc/connect/protocol';
-import { checkMessage, elementsMax, tooManyElements } from './strict-message.js';
-import { checkNumbersExact, jsonSizeOf } from './strict-json.js';
+import { setImmediate } from 'node:timers/promises';
+import type { AppendRequests } from './append-requests.js';
+import { checkMessage } from './strict-message.js';
 
 /** Flags and length in front of a message of a stream, and of gRPC; a flag says that it is compressed. */
 const envelopeHeadBytes = 5;
@@ -10,16 +11,18 @@ const compressedFlag = 1;
 /** Of a message in a query, decompressed. The query has 16 KiB. */
 const queryBytesMax = 64 * 1024;
 
-/** An object with one name has three, the comma after it included. */
-const jsonTokensMax = 3 * elementsMax;
-/** Elements, and bytes of JSON, of a message that takes long to parse. */
+/** Elements, and bytes, of a message that takes long to parse. */
 const longElements = 256;
-const longJsonBytes = 4 * 1024;
+const longBytes = 4 * 1024;
+/** Bytes of long messages that are parsed in one turn of the event loop, or a single one. */
+const turnBytesMax = 64 * 1024;
 
 export interface ElementLimitOptions {
   /** Of a message, before and after decompression. */
   readonly readBytesMax: number;
   readonly compressions: readonly Compression[];
+  /** Takes the messages over, of a method that appends. */
+  readonly appends?: AppendRequests | undefined;
 }
 
 /** What a request says of its messages. */
@@ -28,27 +31,38 @@ interface MessageForm extends ElementLimitOptions {
   readonly descriptor: DescMessage | undefined;
   /** Of those that are compressed. */
   readonly compression: Compression | undefined;
+  readonly signal: AbortSignal;
 }
 
 async function checked(message: Uint8Array, form: MessageForm, isCompressed: boolean): Promise<Uint8Array> {
-  const { descriptor, compression, readBytesMax } = form;
+  const { appends, descriptor, compression, readBytesMax, signal } = form;
   const plain = isCompressed ? await compression?.decompress(message, readBytesMax) : message;
   // Whoever reads it refuses a compression that is not known.
   if (plain === undefined) return message;
   const isLong =
-    descriptor === undefined ? plain.length > longJsonBytes : checkMessage(plain, descriptor) > longElements;
-  if (isLong) await turnOfItsOwn();
-  return plain;
+    descriptor === undefined || appends !== undefined
+      ? plain.length > longBytes
+      : checkMessage(plain, descriptor) > longElements;
+  if (isLong) await turnFor(plain.length);
+  if (appends === undefined) return plain;
+  return descriptor === undefined ? appends.keepJson(plain, signal) : appends.keepBinary(plain);
 }
 
 let lastTurn: Promise<unknown> = Promise.resolve();
+let bytesInTurn = 0;
 
 /**
- * Resolves in a turn of the event loop that is no other's. What is read from all connections in one turn may be many
- * messages, each of which takes long to parse.
+ * Resolves in a turn of the event loop in which there is time for a message of so many bytes. What is read from all
+ * connections in one turn may be many messages, each of which takes long to parse.
  */
-export function turnOfItsOwn(): Promise<unknown> {
-  lastTurn = lastTurn.then(() => setImmediate());
+export function turnFor(bytes: number): Promise<unknown> {
+  lastTurn = lastTurn.then(async () => {
+    if (bytesInTurn > 0 && bytesInTurn + bytes > turnBytesMax) {
+      await setImmediate();
+      bytesInTurn = 0;
+    }
+    bytesInTurn += bytes;
+  });
   return lastTurn;
 }
 
@@ -96,6 +110,9 @@ function envelopeBytes(bytes: Buffer): number {
 
 async function checkedEnvelope(envelope: Buffer, form: MessageForm): Promise<Uint8Array> {
   const flags = envelope.readUInt8(0);
+  // One that Connect drops would leave what was kept of it to the next.
+  if (flags > compressedFlag)
+    throw new ConnectError(`an envelope has the flags ${flags}. Expected 0, or 1 if compressed`, Code.InvalidArgument);
   const message = envelope.subarray(envelopeHeadBytes);
   const plain = await checked(message, form, (flags & compressedFlag) !== 0);
   if (plain === message) return envelope;
@@ -140,9 +157,10 @@ export function withElementLimit(
   const isEnveloped = !/^application\/(proto|json)\b/i.test(type);
   const encodingHeader = isEnveloped ? envelopeEncodingHeader(type) : 'content-encoding';
   const compression = options.compressions.find(({ name }) => name === header.get(encodingHeader));
-  const form = { ...options, compression, descriptor: /json/i.test(type) ? undefined : descriptor };
+  const { signal } = request;
+  const form = { ...options, compression, signal, descriptor: /json/i.test(type) ? undefined : descriptor };
   if (isEnveloped) return { ...request, body: checkedEnvelopes(body, form) };
-  if (compression === undefined) return { ...request, body: checkedBody(body, form) };
+  if (compression === undefined && options.appends === undefined) return { ...request, body: checkedBody(body, form) };
   const plainHeader = new Headers(header);
   for (const name of ['content-encoding', 'content-length']) plainHeader.delete(name);
   return { ...request, header: plainHeader, body: checkedBody(body, form) };
@@ -158,16 +176,4 @@ export function limitQuery(compression: Compression): Compression {
     ...compression,
     decompress: (bytes, bytesMax) => compression.decompress(bytes, Math.min(bytesMax, queryBytesMax)),
   };
-}
-
-/**
- * Decodes the text of a JSON message, whatever it came in. Throws RESOURCE_EXHAUSTED if it has more objects than
- * `elementsMax`, or more than so many records with a value each would have; `InvalidInputError` if it has a number that `JSON.parse` rounds: an offset would become another.
- */
-export function decodeJson(bytes: Uint8Array | undefined): string {
-  const text = new TextDecoder().decode(bytes);
-  const { objects, tokens } = jsonSizeOf(text, jsonTokensMax);
-  if (objects > elementsMax || tokens > jsonTokensMax) throw tooManyElements();
-  checkNumbersExact(text);
-  return text;
 }

@@ -57,6 +57,12 @@ export function addressOf(request: HttpRequest): string | undefined {
   return isHttp2(request) ? request.stream.session?.socket.remoteAddress : request.socket.remoteAddress;
 }
 
+/** Ends a call whose reader takes too little; over HTTP/2 by the code that is RESOURCE_EXHAUSTED to gRPC clients. */
+export function giveUp(request: HttpRequest): void {
+  if (isHttp2(request)) request.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  else request.socket.destroy();
+}
+
 /** From the end of a response to the reset of a stream whose client still sends; trailers must be out by then. */
 const lingerMs = 250;
 

@@ -70,13 +70,13 @@ export class HttpServer {
           clusterRoutes(router, administration.cluster, administration.clock, logger, this.#closing.signal);
       },
       logger,
-      { readBytesMax: requestBytesMax(recordLimits), bodyMs: timeouts.bodyMs, stallMs: timeouts.stallMs },
+      { readBytesMax: requestBytesMax(recordLimits), bodyMs: timeouts.bodyMs, stallMs: timeouts.stallMs, turns },
       resolved.access,
     );
     const onLoopback = isLoopback(resolved.host);
-    const { access, quota } = resolved;
+    const { access, quota, memory } = resolved;
     this.#router = new RequestRouter(
-      ...([json, rpc, corsOrigins, nodeName, onLoopback, this.#state, logger, access, quota] as const),
+      ...([json, rpc, corsOrigins, nodeName, onLoopback, this.#state, logger, access, quota, memory] as const),
       timeouts.stallMs,
     );
     this.#sessions = new SessionKeeper(timeouts);

@@ -1,3 +1,4 @@
+import { type CallMemory, weightOfMessage } from '../../application/access/call-memory.js';
 import type { CommitLog } from '../../application/ports/commit-log.js';
 import { InvalidInputError, OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import { encodeRecord } from '../../domain/log/record.js';
@@ -9,7 +10,7 @@ import { offsetOrThrow } from './log-messages.js';
 import { requestBytesMax } from './options.js';
 import { plainRecordText } from './plain-record.js';
 import { readBody } from './request-body.js';
-import type { Turns } from './turns.js';
+import { readInTurn, type Turns } from './turns.js';
 
 /** `{"offset": 18446744073709551615}` with much white space. */
 const offsetBodyBytesMax = 1024;
@@ -56,7 +57,12 @@ export class JsonRoutes {
   }
 
   /** Also answers HEAD. A browser that asks for no offset is sent to the page at `/ui`. */
-  async consume(request: HttpRequest, response: HttpResponse, query: URLSearchParams): Promise<void> {
+  async consume(
+    request: HttpRequest,
+    response: HttpResponse,
+    query: URLSearchParams,
+    memory: CallMemory | undefined,
+  ): Promise<void> {
     const body = await readBody(request, offsetBodyBytesMax, this.options.bodyMs);
     const queried = parseOffsetQuery(query);
     if (queried === undefined && body.length === 0) {
@@ -69,14 +75,15 @@ export class JsonRoutes {
       throw new InvalidInputError('there is an offset in the query and a body too. Expected one of the two');
     const offset = offsetOrThrow(queried ?? parseConsumeBody(body), this.commitLog);
     const signal = signalOf(response);
-    const json = await this.options.turns.run(addressOf(request) ?? '', signal, async (beforeReading) => {
-      const options = { signal, maxRecords: 1, maxBytes: 1, beforeReading };
+    const json = await this.options.turns.run(addressOf(request) ?? '', signal, async (begin) => {
+      const options = { signal, memory: readInTurn(begin, memory), maxRecords: 1, maxBytes: 1 };
       const { batches, logStartOffset, highWatermark } = await this.commitLog.read({ offset }, options);
       for (const batch of batches)
         for (const record of recordsOf(batch.payload))
           return encodeInSlices(plainRecordText(record, offsetJson(batch.baseOffset)));
       throw new OffsetOutOfRangeError(offset, logStartOffset, highWatermark);
     });
+    memory?.charge(weightOfMessage(json.length));
     respond(request, response, 200, jsonHeaders, json);
   }
 }

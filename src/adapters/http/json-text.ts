@@ -1,37 +1,36 @@
-import { setImmediate } from 'node:timers/promises';
+import { inSlices } from './turns.js';
 
 /**
  * The pieces of a JSON text, none of which takes long to make. An empty piece only says that some work was done.
  */
 export type JsonText = Generator<string, void, void>;
 
-/** How long the event loop makes pieces of one text before it does something else. */
-const sliceMs = 3;
 /** Pieces between two looks at the clock. */
-const piecesPerLook = 16;
+const piecesPerStep = 16;
 /** Characters that become bytes at a time. */
 const flushChars = 64 * 1024;
 /** Characters, or bytes, of a string that become JSON at a time; a multiple of 3, so that base64 can be joined. */
 const pieceLength = 48 * 1024;
 
 /** The UTF-8 of the text, made in slices between which the event loop does other work. */
-export async function encodeInSlices(text: JsonText): Promise<Buffer> {
+export function encodeInSlices(text: JsonText): Promise<Buffer> {
+  return inSlices(encode(text));
+}
+
+function* encode(text: JsonText): Generator<undefined, Buffer, void> {
   const chunks: Buffer[] = [];
   let pending = '';
-  for (;;) {
-    const until = performance.now() + sliceMs;
-    do {
-      for (let pieces = 0; pieces < piecesPerLook; pieces += 1) {
-        const { value, done } = text.next();
-        if (done === true) return Buffer.concat([...chunks, Buffer.from(pending)]);
-        pending += value;
-        if (pending.length < flushChars) continue;
-        chunks.push(Buffer.from(pending));
-        pending = '';
-      }
-    } while (performance.now() < until);
-    await setImmediate();
+  let pieces = 0;
+  for (const piece of text) {
+    pending += piece;
+    if (pending.length >= flushChars) {
+      chunks.push(Buffer.from(pending));
+      pending = '';
+    }
+    pieces += 1;
+    if (pieces % piecesPerStep === 0) yield;
   }
+  return Buffer.concat([...chunks, Buffer.from(pending)]);
 }
 
 /** A JSON string. A surrogate pair that two pieces share is escaped. */

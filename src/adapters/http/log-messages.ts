@@ -1,4 +1,4 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from '../../application/ports/commit-log.js';
@@ -6,10 +6,8 @@ import type { AppendReceipt } from '../../application/ports/consensus.js';
 import { ExpectedOffsetMismatchError, InvalidInputError, OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import { type EpochMs, type Offset, toEpochMs, toOffset } from '../../domain/log/offsets.js';
 import type { RecordBatch, Records } from '../../domain/log/record-batch.js';
-import { type RecordLimits, forEachRecord, takeRecords } from '../../domain/log/records.js';
+import { type RecordLimits, RecordCursor, takeRecords } from '../../domain/log/records.js';
 import {
-  type AppendRequest,
-  AppendRequestSchema,
   type AppendResponse,
   AppendResponseSchema,
   Consistency,
@@ -25,8 +23,6 @@ import {
 import {
   type ConsumeResponse,
   ConsumeResponseSchema,
-  type ProduceRequest,
-  ProduceRequestSchema,
   type Record as RecordMessage,
   RecordSchema,
 } from '../../gen/log/v1/log_pb.js';
@@ -45,36 +41,21 @@ export function offsetOrThrow(offset: bigint, commitLog: CommitLog): Offset {
   return toOffset(Number(offset));
 }
 
-/**
- * The generated code keeps a map in a plain object, where setting `__proto__` makes no entry but another prototype.
- * Refused, since storing the record without that header would be a silent loss.
- */
-function checkHeaderNames(records: readonly RecordMessage[]): void {
-  records.forEach((record, place) => {
-    if (Object.getPrototypeOf(record.headers) !== Object.prototype)
-      throw new InvalidInputError(`record ${place} of the batch: "__proto__" is no header name on this transport`);
-  });
-}
-
 export interface AppendPlan {
   readonly records: Records;
   readonly expectedOffset?: Offset;
 }
 
-/** The records of a request, validated and framed as they are stored. Throws `InvalidInputError`, `TooLargeError`. */
-export function planAppend(request: AppendRequest, commitLog: CommitLog, limits: RecordLimits): AppendPlan {
-  checkHeaderNames(request.records);
-  const { records, expectedOffset } = takeRecords(toBinary(AppendRequestSchema, request), limits);
+/**
+ * The records of a binary `golog.v1.AppendRequest`, validated and framed as they are stored; the request is handed over.
+ * Throws as `takeRecords`.
+ */
+export function planAppend(request: Uint8Array, commitLog: CommitLog, limits: RecordLimits): AppendPlan {
+  const { records, expectedOffset } = takeRecords(request, limits);
   if (expectedOffset === undefined) return { records };
   if (expectedOffset > safeIntegerMax)
     throw new ExpectedOffsetMismatchError(expectedOffset, commitLog.infoNow().logEndOffset);
   return { records, expectedOffset: toOffset(Number(expectedOffset)) };
-}
-
-export function planProduce(request: ProduceRequest, limits: RecordLimits): AppendPlan {
-  if (request.record === undefined) throw new InvalidInputError('the request has no record');
-  checkHeaderNames([request.record]);
-  return { records: takeRecords(toBinary(ProduceRequestSchema, request), limits).records };
 }
 
 export function appendResponse(receipt: AppendReceipt): AppendResponse {
@@ -162,15 +143,13 @@ function opaqueRecord(bytes: Uint8Array): RecordMessage {
   return message;
 }
 
-/** One response a record, for the binary encoding: stored bytes pass into it as they are. */
+/** One response a record, made when it is asked for; for the binary encoding: stored bytes pass into it as they are. */
 export function* consumeResponses(batch: RecordBatch): Generator<ConsumeResponse, void, void> {
-  const bounds: (readonly [start: number, end: number])[] = [];
-  forEachRecord(batch.payload, (start, end) => bounds.push([start, end]));
   const appendTime = timestamp(batch.appendTimeMs);
-  for (const [place, [start, end]] of bounds.entries()) {
-    const bytes = batch.payload.subarray(start, end);
-    const record = opaqueRecord(bytes);
-    record.offset = BigInt(batch.baseOffset + place);
+  const cursor = new RecordCursor(batch.payload);
+  for (let offset: number = batch.baseOffset; cursor.next(); offset += 1) {
+    const record = opaqueRecord(batch.payload.subarray(cursor.start, cursor.end));
+    record.offset = BigInt(offset);
     record.term = BigInt(batch.term);
     record.appendTime = appendTime;
     yield create(ConsumeResponseSchema, { record });

@@ -1,5 +1,6 @@
 import type { Access } from '../../application/access/access.js';
 import type { CallQuota } from '../../application/access/call-quota.js';
+import type { MemoryBudget } from '../../application/access/memory-budget.js';
 import { type RecordLimits, defaultRecordLimits } from '../../domain/log/records.js';
 import type { Secure } from './port-listener.js';
 
@@ -40,9 +41,11 @@ export interface HttpServerOptions {
   readonly access?: Access;
   /** Bounds the calls under way; without it there may be any number. */
   readonly quota?: CallQuota;
+  /** Bounds what calls hold in memory; without it nothing is counted. */
+  readonly memory?: MemoryBudget;
 }
 
-type Optional = 'secure' | 'access' | 'quota';
+type Optional = 'secure' | 'access' | 'quota' | 'memory';
 export type ResolvedHttpOptions = Required<Omit<HttpServerOptions, 'timeouts' | 'batchBytesMax' | Optional>> &
   Pick<HttpServerOptions, Optional> & {
     readonly timeouts: HttpTimeouts;

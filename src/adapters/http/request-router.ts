@@ -1,7 +1,9 @@
 import { type Access, type Caller, needOfCall } from '../../application/access/access.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { OverloadedError, UnavailableError } from '../../application/errors.js';
+import type { CallMemory } from '../../application/access/call-memory.js';
 import type { CallQuota } from '../../application/access/call-quota.js';
+import type { MemoryBudget } from '../../application/access/memory-budget.js';
 import { asksForLoopback, crossOriginOf, isPreflight, isTopLevelNavigation, preflightHeaders } from './cross-origin.js';
 import {
   type HttpRequest,
@@ -9,6 +11,7 @@ import {
   addressOf,
   authorityOf,
   dropWhenSlow,
+  giveUp,
   onceClosed,
   respond,
   targetOf,
@@ -26,7 +29,12 @@ export interface RouterState {
   readonly closing: boolean;
 }
 
-type Route = (request: HttpRequest, response: HttpResponse, query: URLSearchParams) => void | Promise<void>;
+type Route = (
+  request: HttpRequest,
+  response: HttpResponse,
+  query: URLSearchParams,
+  memory: CallMemory | undefined,
+) => void | Promise<void>;
 
 /** Sends each request where it belongs; whatever goes wrong before a response has begun is told as a problem. */
 export class RequestRouter {
@@ -43,11 +51,12 @@ export class RequestRouter {
     private readonly logger: Logger,
     private readonly access: Access | undefined,
     private readonly quota: CallQuota | undefined,
+    private readonly budget: MemoryBudget | undefined,
     /** A response that is not taken for so long is dropped. */
     private readonly stallMs: number,
   ) {
     const plain = { 'content-type': 'application/json', 'cache-control': 'no-store' };
-    const consume: Route = (request, response, query) => this.json.consume(request, response, query);
+    const consume: Route = (...call) => this.json.consume(...call);
     const healthz: Route = (request, response) => {
       respond(request, response, 200, plain, '{"status":"alive"}');
     };
@@ -129,8 +138,9 @@ export class RequestRouter {
     if (this.state.closing && !isProbe(path)) throw new UnavailableError('this node is shutting down');
     if (methods === undefined && handler === undefined && respondUnknown(request, response, path)) return;
     if (!isProbe(path) && !this.#count(request, response, path, caller)) return;
+    const memory = this.#remember(request, response, caller);
     if (handler !== undefined) {
-      await this.rpc.serve(handler, request, response, caller);
+      await this.rpc.serve(handler, request, response, caller, memory);
       return;
     }
     if (methods === undefined)
@@ -146,7 +156,19 @@ export class RequestRouter {
     }
     const call = `${request.method} ${path}`;
     if (this.access?.passes(call) === false) this.access.admit(caller, call);
-    await route(request, response, url.searchParams);
+    await route(request, response, url.searchParams, memory);
+  }
+
+  /** Has what the call holds counted, until its response has closed. */
+  #remember(request: HttpRequest, response: HttpResponse, caller: Caller): CallMemory | undefined {
+    const memory = this.budget?.begin(caller, addressOf(request), () => {
+      giveUp(request);
+    });
+    if (memory !== undefined)
+      onceClosed(response, () => {
+        memory.close();
+      });
+    return memory;
   }
 
   /** Answers false when the call is one too many, and has been told so. Throws `OverloadedError` where it is no RPC. */

@@ -4,6 +4,7 @@ import { compressionBrotli, compressionGzip, universalRequestFromNodeRequest } f
 import type { UniversalHandler, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { constants } from 'node:http2';
 import type { Access, Caller } from '../../application/access/access.js';
+import { type CallMemory, weightOfMessage } from '../../application/access/call-memory.js';
 import type { Logger } from '../../application/ports/logger.js';
 import {
   addressOf,
@@ -13,8 +14,11 @@ import {
   isHttp2Response,
   onceClosed,
 } from './http-message.js';
-import { addressKey, callerKey, guardInterceptor } from './call-guard.js';
-import { decodeJson, type ElementLimitOptions, limitQuery, turnOfItsOwn, withElementLimit } from './element-limit.js';
+import { addressKey, callerKey, guardInterceptor, memoryKey } from './call-guard.js';
+import { AppendRequests, appendRequestsKey } from './append-requests.js';
+import { type ElementLimitOptions, limitQuery, turnFor, withElementLimit } from './element-limit.js';
+import { decodeJson } from './json-message.js';
+import type { Turns } from './turns.js';
 import { answerEncoder } from './json-answers.js';
 import { HttpProblem } from './problem.js';
 
@@ -23,6 +27,9 @@ const timeoutMsMax = 2 ** 31 - 1;
 /** With a message that is longer than those of readers. */
 const longUrlBytes = 1024;
 const writeBytesMax = 64 * 1024 * 1024;
+/** The weight of a response's messages that may lie unsent; where its client's calls hold too much already, a group. */
+const unsentWeightMax = 128 * 1024;
+const groupWeightMin = 16 * 1024;
 const compressions = [compressionGzip, compressionBrotli];
 
 /** Connect decodes and encodes JSON by what is given here, though its types do not say so. */
@@ -34,6 +41,8 @@ export interface RpcBridgeOptions {
   readonly bodyMs: number;
   /** A response whose reader takes nothing for so long is dropped. */
   readonly stallMs: number;
+  /** Of messages that are long to parse. */
+  readonly turns: Turns;
 }
 
 /**
@@ -71,7 +80,13 @@ export class RpcBridge {
   }
 
   /** Never rejects once the response has begun. Throws `HttpProblem` before that. */
-  async serve(handler: UniversalHandler, request: HttpRequest, response: HttpResponse, caller: Caller): Promise<void> {
+  async serve(
+    handler: UniversalHandler,
+    request: HttpRequest,
+    response: HttpResponse,
+    caller: Caller,
+    memory: CallMemory | undefined,
+  ): Promise<void> {
     if (!handler.allowedMethods.includes(request.method ?? ''))
       throw new HttpProblem(
         405,
@@ -79,20 +94,26 @@ export class RpcBridge {
         `${handler.requestPath} is called by ${handler.allowedMethods.join(' or ')}, not ${request.method}`,
         { allow: handler.allowedMethods.join(', ') },
       );
+    const address = addressOf(request) ?? '';
+    const appends = AppendRequests.of(handler.method.input, this.options.turns, address);
     let universalRequest;
     try {
       const values = createContextValues()
         .set(callerKey, caller)
-        .set(addressKey, addressOf(request) ?? '');
+        .set(addressKey, address)
+        .set(memoryKey, memory)
+        .set(appendRequestsKey, appends);
       universalRequest = universalRequestFromNodeRequest(request, response, undefined, values);
     } catch {
       throw new HttpProblem(400, 'Invalid input', 'the request has no usable Host');
     }
     this.#limitBody(handler, request);
-    if ((request.url ?? '').length > longUrlBytes) await turnOfItsOwn();
-    const writer = new ResponseWriter(response, this.options.stallMs);
+    const urlBytes = (request.url ?? '').length;
+    if (urlBytes > longUrlBytes) await turnFor(urlBytes);
+    const writer = new ResponseWriter(response, this.options.stallMs, memory);
     try {
-      await writer.write(await handler(withElementLimit(universalRequest, handler.method.input, this.#elementLimit)));
+      const limit = { ...this.#elementLimit, appends };
+      await writer.write(await handler(withElementLimit(universalRequest, handler.method.input, limit)));
     } catch (error) {
       // Most often the reader has gone. What a handler throws is in the response already.
       if (!writer.closed)
@@ -119,10 +140,14 @@ export class RpcBridge {
 class ResponseWriter {
   closed = false;
   #wake: (() => void) | undefined;
+  #unsentWeight = 0;
+  /** Of messages that are sent and not counted yet. */
+  #uncountedWeight = 0;
 
   constructor(
     private readonly response: HttpResponse,
     private readonly stallMs: number,
+    private readonly memory: CallMemory | undefined,
   ) {
     const wake = (): void => this.#wake?.();
     onceClosed(response, () => {
@@ -130,6 +155,11 @@ class ResponseWriter {
       wake();
     });
     response.on('drain', wake);
+  }
+
+  /** Node counts bytes only, and many small messages cost more than these. */
+  get #isFull(): boolean {
+    return this.#unsentWeight >= unsentWeightMax || (this.#unsentWeight > 0 && this.memory?.isShort === true);
   }
 
   /** Sends the response; ends its body's iterator whatever happens, so that the handler knows when it is over. */
@@ -157,11 +187,29 @@ class ResponseWriter {
     else this.response.writeHead(status, headers);
   }
 
+  /** Answers whether Node would take more. Has messages counted by the group: to be told of each costs Node much. */
+  #write(chunk: Uint8Array): boolean {
+    const { response } = this;
+    this.#uncountedWeight += weightOfMessage(chunk.length);
+    // The two `write` differ in how they are overloaded only; a union of them cannot be called.
+    if (this.#uncountedWeight < groupWeightMin)
+      return isHttp2Response(response) ? response.write(chunk) : response.write(chunk);
+    const weight = this.#uncountedWeight;
+    this.#uncountedWeight = 0;
+    this.#unsentWeight += weight;
+    this.memory?.charge(weight);
+    const onTaken = (): void => {
+      this.#unsentWeight -= weight;
+      this.memory?.release(weight);
+      if (!this.#isFull) this.#wake?.();
+    };
+    return isHttp2Response(response) ? response.write(chunk, 'utf8', onTaken) : response.write(chunk, 'utf8', onTaken);
+  }
+
   async #send(chunk: Uint8Array): Promise<void> {
     if (this.closed) throw gone();
-    const { response } = this;
-    const hasRoom = isHttp2Response(response) ? response.write(chunk) : response.write(chunk);
-    if (hasRoom) return;
+    const hasRoom = this.#write(chunk);
+    if (hasRoom && !this.#isFull) return;
     let stalled = false;
     const timer = setTimeout(() => {
       stalled = true;

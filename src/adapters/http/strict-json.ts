@@ -1,36 +1,11 @@
 import { InvalidInputError } from '../../domain/log/errors.js';
+import { afterSpace, endOfString, JsonCode } from './json-scan.js';
 
 const depthMax = 16;
 /** Strings and punctuation of a text that is parsed by `parseStrictJson`: a record with 3,000 headers. */
 const tokensMax = 12_288;
 
-const quote = 0x22;
-const backslash = 0x5c;
-const colon = 0x3a;
-const comma = 0x2c;
-const openBrace = 0x7b;
-const openBracket = 0x5b;
-const closeBrace = 0x7d;
-const closeBracket = 0x5d;
-
-/** The index just past the string that opens at `start`; past the text when it never closes. */
-function endOfString(text: string, start: number): number {
-  let at = start + 1;
-  while (at < text.length) {
-    const code = text.charCodeAt(at);
-    if (code === quote) return at + 1;
-    at += code === backslash ? 2 : 1;
-  }
-  return text.length + 1;
-}
-
-const whiteSpace = /[ \t\r\n]*/y;
-
-function nextToken(text: string, from: number): number {
-  whiteSpace.lastIndex = from;
-  whiteSpace.exec(text);
-  return whiteSpace.lastIndex;
-}
+const { quote, colon, comma, openBrace, openBracket, closeBrace, closeBracket } = JsonCode;
 
 function isToken(code: number): boolean {
   return code === openBrace || code === openBracket || code === colon || code === comma;
@@ -73,7 +48,7 @@ function checkStructure(text: string): void {
       const end = endOfString(text, at);
       if (end > text.length) return;
       const seen = keys.at(-1);
-      if (seen !== undefined && text.charCodeAt(nextToken(text, end)) === colon) {
+      if (seen !== undefined && text.charCodeAt(afterSpace(text, end)) === colon) {
         const key = JSON.parse(text.slice(at, end)) as string;
         if (seen.has(key)) throw new InvalidInputError(`the JSON names ${JSON.stringify(key)} twice in one object`);
         seen.add(key);
@@ -114,7 +89,10 @@ export function parseStrictJson(bytes: Uint8Array): unknown {
   }
 }
 
-const numberToken = /-?\d[\d.eE+-]*/y;
+const digitZero = 0x30;
+const digitNine = 0x39;
+/** From its first digit on: the sign does not matter here. */
+const numberToken = /\d[\d.eE+-]*/y;
 
 /**
  * Refuses a JSON text with a number beyond 2^53 - 1, which JSON parsers round; as a string it is carried exactly.
@@ -124,16 +102,17 @@ export function checkNumbersExact(text: string): void {
   // No number is that large with fewer digits or without an exponent.
   if (!/\d{16}|\d[eE]|\d\.\d*[eE]/.test(text)) return;
   for (let at = 0; at < text.length;) {
-    if (text.charCodeAt(at) === quote) {
-      at = endOfString(text, at);
+    const code = text.charCodeAt(at);
+    if (code < digitZero || code > digitNine) {
+      at = code === quote ? endOfString(text, at) : at + 1;
       continue;
     }
     numberToken.lastIndex = at;
-    const token = numberToken.exec(text)?.[0];
-    if (token !== undefined && Math.abs(Number(token)) > Number.MAX_SAFE_INTEGER)
+    const [token = ''] = numberToken.exec(text) ?? [];
+    if (Number(token) > Number.MAX_SAFE_INTEGER)
       throw new InvalidInputError(
-        `${token.slice(0, 40)} is a number beyond 9007199254740991, which JSON does not carry exactly. Expected a string`,
+        `${text.slice(text[at - 1] === '-' ? at - 1 : at, at + Math.min(token.length, 40))} is a number beyond 9007199254740991, which JSON does not carry exactly. Expected a string`,
       );
-    at += token?.length ?? 1;
+    at += token.length;
   }
 }

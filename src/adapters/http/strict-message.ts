@@ -5,7 +5,7 @@ import { malformed, WireReader, WireType } from '../../domain/log/wire-reader.js
 /**
  * So many fields a message may have, those within its records not counted unless they are headers. Parsing makes an
  * object of each record or header, some 5 µs, so it is their number and not the size of the message that holds up the
- * event loop. A batch of a mebibyte has no more records than this if they have 250 bytes of value or more.
+ * event loop. It does not count for messages that append: none of their records becomes an object (`AppendRequests`).
  */
 export const elementsMax = 4_096;
 /** The other fields within records: a record that names its value again and again is no more objects, but work. */
@@ -112,9 +112,9 @@ class StrictWalk {
   }
 }
 
-export function tooManyElements(): ConnectError {
+export function tooManyElements(what = 'message'): ConnectError {
   return new ConnectError(
-    `the message has more than ${elementsMax} elements. Expected fewer records or headers in a message of this port`,
+    `the ${what} has more than ${elementsMax} elements. Expected fewer headers, names or values`,
     Code.ResourceExhausted,
   );
 }

@@ -1,3 +1,21 @@
+import { setImmediate } from 'node:timers/promises';
+import type { ReadMemory } from '../../application/ports/read-memory.js';
+
+/** How long the event loop goes on with one work before it does something else. */
+const sliceMs = 3;
+
+/** Does work whose steps each take little, in slices between which the event loop does other work. */
+export async function inSlices<Result>(work: Generator<unknown, Result, void>): Promise<Result> {
+  for (;;) {
+    const until = performance.now() + sliceMs;
+    do {
+      const step = work.next();
+      if (step.done === true) return step.value;
+    } while (performance.now() < until);
+    await setImmediate();
+  }
+}
+
 /** Works that are in progress at once. Each has at most one slice in a turn of the event loop. */
 const inProgressMax = 3;
 
@@ -76,4 +94,19 @@ export class Turns {
     }
     this.#inProgress -= 1;
   }
+}
+
+/**
+ * The memory of a call for a read that also waits for its turn. It does so once it has its bytes, so that no turn is lost
+ * to a client that waits for memory. Where `begin` rejects the call is over, and its memory with it.
+ */
+export function readInTurn(begin: () => Promise<void>, memory: ReadMemory | undefined): ReadMemory {
+  return {
+    async reserve(bytes, signal) {
+      await memory?.reserve(bytes, signal);
+      await begin();
+    },
+    tryReserve: (bytes) => memory?.tryReserve(bytes) ?? true,
+    correct: (bytes) => memory?.correct(bytes),
+  };
 }

@@ -8,6 +8,11 @@ export interface CallQuotaOptions {
   readonly callsPerClientMax: number;
 }
 
+/** Who shares limits: all calls of one certificate's subject; of one address, where callers have no certificate. */
+export function clientOf({ certified, subject }: Caller, address: string | undefined): string {
+  return certified ? `identity ${subject}` : `address ${address}`;
+}
+
 /**
  * How many calls, streams among them, may be under way: whatever a call costs in memory, this bounds it. One for all
  * transports of a node.
@@ -27,9 +32,9 @@ export class CallQuota {
    *
    * @throws OverloadedError when there are too many; it is not counted
    */
-  begin({ certified, subject }: Caller, address: string | undefined): () => void {
+  begin(caller: Caller, address: string | undefined): () => void {
     const { callsMax, callsPerClientMax } = this.options;
-    const client = certified ? `identity ${subject}` : `address ${address}`;
+    const client = clientOf(caller, address);
     const ofClient = this.#underWay.get(client) ?? 0;
     if (ofClient >= callsPerClientMax) throw new OverloadedError('calls under way of one client', callsPerClientMax);
     if (this.#calls >= callsMax) throw new OverloadedError('calls under way', callsMax);

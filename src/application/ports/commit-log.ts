@@ -1,5 +1,6 @@
 import type { EpochMs, Offset } from '../../domain/log/offsets.js';
 import type { RecordBatch, Records } from '../../domain/log/record-batch.js';
+import type { ReadMemory } from './read-memory.js';
 import type { AppendReceipt, ProposeOptions, Server } from './consensus.js';
 
 /** Where a read starts: an offset, the first record appended at or after a time, an end of the log, or the last N. */
@@ -15,8 +16,11 @@ export interface ReadOptions {
   readonly linearizable?: boolean;
   /** Wait until this offset is readable here, or until the signal aborts. */
   readonly notBeforeOffset?: Offset;
-  /** Awaited when there is nothing else to wait for, before anything is read: it can bound what is read at once. */
-  readonly beforeReading?: () => Promise<void>;
+  /**
+   * Counts what is read, and has the read wait until it may begin: what `read` answers until the memory is closed,
+   * a result of `follow` until the next is asked for. Without it nothing is counted.
+   */
+  readonly memory?: ReadMemory | undefined;
 }
 
 export interface ReadResult {

@@ -55,6 +55,8 @@ export const logEvents = {
     gossip_snapshot_not_written: 'The snapshot of the gossip members could not be written.',
     gossip_stream_malformed: 'A TCP stream of gossip was malformed; logged once a minute at most.',
     hard_state_slot_corrupt: 'One of the two hard-state slots is corrupt; the other one is used.',
+    idle_readers_ended:
+      'Calls of readers that accepted nothing for 5 s were ended, because other calls waited for memory.',
     join_deferred: 'The leader could not admit a node yet; the node asks again.',
     join_failed: 'Admitting a node failed with an unexpected error; the node asks again.',
     join_refused: 'The leader refused to admit a node.',

@@ -41,6 +41,14 @@ export class TooLargeError extends Error {
   }
 }
 
+/** A batch of more records than a batch may have, however few bytes they are; nothing was appended. */
+export class TooManyRecordsError extends TooLargeError {
+  constructor(limit: number) {
+    super('batch', limit + 1, limit);
+    this.message = `batch has more than ${limit} records, which is the limit: append them as several batches`;
+  }
+}
+
 /** Bytes from outside that are not what they must be (framing, counts, an empty batch, a missing field). */
 export class InvalidInputError extends Error {
   override readonly name = 'InvalidInputError';

@@ -1,6 +1,6 @@
 import { InvalidInputError } from './errors.js';
 import { HeaderTag, RecordTag } from './record.js';
-import { WireReader, WireType, malformed, writeVarint } from './wire-reader.js';
+import { WireReader, WireType, malformed, varintBytes, writeVarint } from './wire-reader.js';
 
 /** The tag in front of each record of a payload: field 4 of `golog.v1.RecordBatch`, length-delimited. */
 export const storedRecordTag = 0x22;
@@ -95,40 +95,57 @@ function decodes(bytes: Uint8Array): boolean {
   }
 }
 
-/**
- * Writes one record with its tag and length into `payload` at `at`, which has room for the record as it came.
- * Returns the place after it and the bytes of the record without tag and length.
- */
-export function frameStoredRecord(
-  record: Uint8Array,
-  place: number,
-  payload: Uint8Array,
-  at: number,
-): { end: number; recordBytes: number } {
-  const fits = recordFits(new WireReader(record, 0, record.length), record.length, place);
-  const stored = fits ? record : writeAnew(record);
-  payload[at] = storedRecordTag;
-  const start = writeVarint(payload, at + 1, stored.length);
-  payload.set(stored, start);
-  return { end: start + stored.length, recordBytes: stored.length };
+/** Writes records into a payload one after the other, each checked, and as it is stored. */
+export class RecordFramer {
+  /** Where the next record begins. */
+  at = 0;
+  count = 0;
+
+  /** `payload` has space for the records with their tags and lengths as they came. */
+  constructor(readonly payload: Uint8Array) {}
+
+  /**
+   * Writes the record from the reader's position to `end` and moves past it; returns the bytes that are stored of it,
+   * without tag and length.
+   */
+  add(reader: WireReader, end: number): number {
+    const { payload, at } = this;
+    const { bytes, at: start } = reader;
+    const contentAt = at + 1 + varintBytes(end - start);
+    const contentEnd = recordFits(reader, end, this.count)
+      ? copyBytes(payload, contentAt, bytes, start, end)
+      : writeStripped(payload, contentAt, bytes, start, end);
+    const length = contentEnd - contentAt;
+    payload[at] = storedRecordTag;
+    const lengthEnd = writeVarint(payload, at + 1, length);
+    if (lengthEnd < contentAt) payload.copyWithin(lengthEnd, contentAt, contentEnd);
+    this.at = lengthEnd + length;
+    this.count += 1;
+    return length;
+  }
 }
 
-/** A checked record without the server's fields and with minimal tags. */
-function writeAnew(record: Uint8Array): Uint8Array {
-  const out = new Uint8Array(record.length);
-  const reader = new WireReader(record, 0, record.length);
-  let outAt = 0;
-  while (reader.at < record.length) {
+/** Writes a checked record without the server's fields and with minimal tags; returns the position after it. */
+function writeStripped(out: Uint8Array, outAt: number, bytes: Uint8Array, start: number, end: number): number {
+  const reader = new WireReader(bytes, start, end);
+  while (reader.at < end) {
     const tag = reader.tag();
     const valueAt = reader.at;
     reader.skip(tag);
     const field = tag >>> 3;
     if (field >= firstServerField && field <= lastServerField) continue;
-    outAt = writeVarint(out, outAt, tag);
-    out.set(record.subarray(valueAt, reader.at), outAt);
-    outAt += reader.at - valueAt;
+    outAt = copyBytes(out, writeVarint(out, outAt, tag), bytes, valueAt, reader.at);
   }
-  return out.subarray(0, outAt);
+  return outAt;
+}
+
+/** Fewer bytes are copied faster one by one than as a view. */
+const viewBytesMin = 64;
+
+function copyBytes(out: Uint8Array, outAt: number, bytes: Uint8Array, start: number, end: number): number {
+  if (end - start >= viewBytesMin) out.set(bytes.subarray(start, end), outAt);
+  else for (let at = start; at < end; at++) out[outAt + at - start] = bytes[at];
+  return outAt + end - start;
 }
 
 function recordError(place: number, what: string): InvalidInputError {

@@ -4,11 +4,19 @@ import fc from 'fast-check';
 import { crc32c } from '../../adapters/checksum/crc32c.js';
 import { AppendRequestSchema, RecordBatchSchema } from '../../gen/golog/v1/log_service_pb.js';
 import { ProduceRequestSchema, RecordSchema } from '../../gen/log/v1/log_pb.js';
-import { InvalidInputError, TooLargeError } from './errors.js';
+import { InvalidInputError, TooLargeError, TooManyRecordsError } from './errors.js';
 import { toEpochMs, toIndex, toOffset, toTerm } from './offsets.js';
 import { sealBatch } from './record-batch.js';
 import { decodeRecord, encodeRecord } from './record.js';
-import { defaultRecordLimits, forEachRecord, frameRecords, sliceBatch, takeRecords } from './records.js';
+import {
+  batchRecordsMax,
+  defaultRecordLimits,
+  forEachRecord,
+  frameRecords,
+  RecordCursor,
+  sliceBatch,
+  takeRecords,
+} from './records.js';
 
 const limits = defaultRecordLimits;
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
@@ -43,6 +51,30 @@ const recordInit = fc.record({
     fc.uint8Array({ maxLength: 5 }),
     { maxKeys: 3, noNullPrototype: true },
   ),
+});
+
+describe('a batch of very many records', () => {
+  const many = (records: number): Uint8Array => new Uint8Array(2 * records).map((_, at) => (at % 2 === 0 ? 0x0a : 0));
+
+  it('is refused beyond 65,536 of them, however small, in one run or scattered, at any port', () => {
+    expect(takeRecords(many(batchRecordsMax), limits).records.count).toBe(65_536);
+    const tooMany = new TooManyRecordsError(batchRecordsMax);
+    expect(() => takeRecords(many(batchRecordsMax + 1), limits)).toThrow(tooMany);
+    // An unknown field has the request read the slow way.
+    expect(() => takeRecords(concat(bytes(0x78, 1), many(batchRecordsMax + 1)), limits)).toThrow(tooMany);
+    const records = Array<Uint8Array>(batchRecordsMax + 1).fill(bytes());
+    expect(() => frameRecords(records, limits)).toThrow(tooMany);
+    expect(tooMany).toBeInstanceOf(TooLargeError);
+  });
+
+  it('that an older log holds is read, record by record', () => {
+    const payload = many(600_000).map((byte) => (byte === 0x0a ? 0x22 : byte));
+    const cursor = new RecordCursor(payload);
+    let records = 0;
+    while (cursor.next()) records += 1;
+    expect(records).toBe(600_000);
+    expect([cursor.start, cursor.end]).toEqual([payload.length, payload.length]);
+  });
 });
 
 describe('takeRecords', () => {

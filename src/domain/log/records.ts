@@ -1,8 +1,8 @@
-import { InvalidInputError, TooLargeError } from './errors.js';
+import { InvalidInputError, TooLargeError, TooManyRecordsError } from './errors.js';
 import type { Offset } from './offsets.js';
 import { toOffset } from './offsets.js';
 import type { RecordBatch, Records } from './record-batch.js';
-import { frameStoredRecord, recordFits, storedRecordTag } from './record-framing.js';
+import { RecordFramer, recordFits, storedRecordTag } from './record-framing.js';
 import { WireReader, malformed, varintBytes } from './wire-reader.js';
 
 export interface RecordLimits {
@@ -11,6 +11,13 @@ export interface RecordLimits {
   /** Most bytes of a batch's payload, which holds a tag and a length for each record besides the record. */
   readonly batchBytesMax: number;
 }
+
+/**
+ * Most records of a batch that is accepted. Readers of single records cost a message a record, so that it is the number
+ * and not the bytes that counts: a mebibyte may hold half a million. Logs written before there was this limit may have
+ * batches with more, which are read like any other.
+ */
+export const batchRecordsMax = 65_536;
 
 export const defaultRecordLimits: RecordLimits = { recordBytesMax: 1 << 20, batchBytesMax: 1 << 20 };
 
@@ -23,7 +30,8 @@ const RequestTag = { records: 0x0a, expectedOffset: 0x10 } as const;
  *
  * Everything that a protobuf reader could trip over later is refused here; the server's own fields are left out.
  * Unknown fields of a record are stored as they are, those of the request are dropped.
- * Throws `InvalidInputError` (framing, or no record at all) and `TooLargeError`, naming the record's place.
+ * Throws `InvalidInputError` (framing, or no record at all), `TooLargeError`, naming the record's place, and
+ * `TooManyRecordsError`.
  */
 export function takeRecords(
   request: Uint8Array,
@@ -54,6 +62,7 @@ function takeRun(request: Uint8Array, limits: RecordLimits): ReturnType<typeof t
       const end = reader.at + length;
       if (!recordFits(reader, end, count)) return restoreTags(request, runStart, runEnd);
       if (length > limits.recordBytesMax) throw new TooLargeError('record', length, limits.recordBytesMax, count);
+      if (count === batchRecordsMax) throw new TooManyRecordsError(batchRecordsMax);
       request[at] = storedRecordTag;
       runEnd = end;
       count++;
@@ -84,17 +93,16 @@ function restoreTags(request: Uint8Array, runStart: number, runEnd: number): und
 
 function takeScattered(request: Uint8Array, limits: RecordLimits): ReturnType<typeof takeRecords> {
   const reader = new WireReader(request, 0, request.length);
-  const encoded: Uint8Array[] = [];
+  const framer = new RecordFramer(new Uint8Array(request.length));
   let expectedOffset: bigint | undefined;
   while (reader.at < request.length) {
     const tag = reader.tag();
     const field = tag >>> 3;
-    if (tag === malformed)
-      throw new InvalidInputError(`the request has a malformed tag after record ${encoded.length}`);
+    if (tag === malformed) throw new InvalidInputError(`the request has a malformed tag after record ${framer.count}`);
     if (tag === RequestTag.records) {
       const length = reader.length();
-      if (length === malformed) throw recordTooLong(encoded.length);
-      encoded.push(request.subarray(reader.at, (reader.at += length)));
+      if (length === malformed) throw recordTooLong(framer.count);
+      addRecord(framer, reader, reader.at + length, limits);
     } else if (tag === RequestTag.expectedOffset) {
       expectedOffset = reader.uint64();
       if (expectedOffset === undefined) throw new InvalidInputError('expected_offset is not a varint of 64 bits');
@@ -104,28 +112,48 @@ function takeScattered(request: Uint8Array, limits: RecordLimits): ReturnType<ty
       throw new InvalidInputError(`field ${field} of the request is malformed`);
     }
   }
-  return { records: frameRecords(encoded, limits), expectedOffset };
+  return { records: framedBy(framer, limits), expectedOffset };
+}
+
+/**
+ * The one record of the wire bytes of a `log.v1.ProduceRequest`, which may come in parts: protobuf merges a message
+ * field that is there more than once, as if the encodings were one. Otherwise as `takeRecords`.
+ */
+export function takeRecord(request: Uint8Array, limits: RecordLimits): Records {
+  const { records } = takeRecords(request, limits);
+  if (records.count === 1) return records;
+  const { payload } = records;
+  const merged = new Uint8Array(payload.length);
+  let at = 0;
+  forEachRecord(payload, (start, end) => {
+    merged.set(payload.subarray(start, end), at);
+    at += end - start;
+  });
+  return frameRecords([merged.subarray(0, at)], limits);
 }
 
 /**
  * Builds a payload from encoded `log.v1.Record` messages, checked and stripped as by `takeRecords`.
- * Throws `InvalidInputError` and `TooLargeError`.
+ * Throws `InvalidInputError`, `TooLargeError` and `TooManyRecordsError`.
  */
 export function frameRecords(encoded: readonly Uint8Array[], limits: RecordLimits): Records {
-  if (encoded.length === 0) throw new InvalidInputError('there is no record: a batch needs at least one');
   let bytesMax = 0;
   for (const record of encoded) bytesMax += 1 + varintBytes(record.length) + record.length;
-  const payload = new Uint8Array(bytesMax);
-  let at = 0;
-  for (let place = 0; place < encoded.length; place++) {
-    const record = encoded[place];
-    const frame = frameStoredRecord(record, place, payload, at);
-    if (frame.recordBytes > limits.recordBytesMax)
-      throw new TooLargeError('record', frame.recordBytes, limits.recordBytesMax, place);
-    at = frame.end;
-  }
+  const framer = new RecordFramer(new Uint8Array(bytesMax));
+  for (const record of encoded) addRecord(framer, new WireReader(record, 0, record.length), record.length, limits);
+  return framedBy(framer, limits);
+}
+
+function addRecord(framer: RecordFramer, reader: WireReader, end: number, { recordBytesMax }: RecordLimits): void {
+  if (framer.count === batchRecordsMax) throw new TooManyRecordsError(batchRecordsMax);
+  const bytes = framer.add(reader, end);
+  if (bytes > recordBytesMax) throw new TooLargeError('record', bytes, recordBytesMax, framer.count - 1);
+}
+
+function framedBy({ payload, at, count }: RecordFramer, limits: RecordLimits): Records {
+  if (count === 0) throw new InvalidInputError('there is no record: a batch needs at least one');
   checkBatchSize(at, limits);
-  return { payload: payload.subarray(0, at), count: encoded.length };
+  return { payload: payload.subarray(0, at), count };
 }
 
 function checkBatchSize(size: number, limits: RecordLimits): void {
@@ -134,6 +162,32 @@ function checkBatchSize(size: number, limits: RecordLimits): void {
 
 function recordTooLong(place: number): InvalidInputError {
   return new InvalidInputError(`record ${place} of the batch: its length is malformed or reaches beyond the request`);
+}
+
+/**
+ * The bounds of each record of a payload, one after the other: `start` and `end` of its encoded `log.v1.Record`.
+ * Throws as `forEachRecord`.
+ */
+export class RecordCursor {
+  start = 0;
+  readonly #reader: WireReader;
+  #place = 0;
+
+  constructor(readonly payload: Uint8Array) {
+    this.#reader = new WireReader(payload, 0, payload.length);
+  }
+
+  get end(): number {
+    return this.#reader.at;
+  }
+
+  /** Moves to the next record, the first at first; false when there is none. */
+  next(): boolean {
+    if (this.#reader.at >= this.payload.length) return false;
+    this.start = nextRecord(this.#reader, this.#place);
+    this.#place += 1;
+    return true;
+  }
 }
 
 /**

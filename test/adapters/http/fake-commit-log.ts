@@ -62,11 +62,14 @@ export class FakeCommitLog implements CommitLog {
     };
   }
 
-  async read(from: ReadFrom, { maxRecords = Infinity, signal, beforeReading }: ReadOptions): Promise<ReadResult> {
+  async read(
+    from: ReadFrom,
+    { maxRecords = Infinity, maxBytes = 0, signal, memory }: ReadOptions,
+  ): Promise<ReadResult> {
     if (this.failure !== undefined) throw this.failure;
     signal.throwIfAborted();
     const start = this.#startOf(from);
-    await beforeReading?.();
+    await memory?.reserve(maxBytes, signal);
     if (start < this.logStartOffset || start > this.#watermark)
       throw new OffsetOutOfRangeError(start, this.logStartOffset, toOffset(this.#watermark));
     const readable = this.batches.filter(({ baseOffset }) => baseOffset < this.#watermark);

@@ -257,21 +257,20 @@ describe('requests', () => {
     expect(await first({ from: { case: 'since', value: { seconds: -1n, nanos: 0 } } })).toBe(0n);
   });
 
-  it('keep a header named __proto__ on the way out, and refuse it on the way in', async () => {
+  it('keep a header named __proto__, and refuse it in the JSON of Connect, whose parser loses it', async () => {
     const { baseUrl } = await serve();
-    await fetch(baseUrl, { method: 'POST', body: '{"record":{"value":"v","headers":{"__proto__":"x"}}}' });
-    const response = await fetch(`${baseUrl}/log.v1.Log/Consume`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/proto' },
-      body: '',
-    });
-    expect(Buffer.from(await response.arrayBuffer()).toString('latin1')).toContain('\x0a\x09__proto__\x12\x01x');
+    const produce = (type: string, body: string | Uint8Array): Promise<Response> =>
+      fetch(`${baseUrl}/log.v1.Log/Produce`, { method: 'POST', headers: { 'content-type': type }, body });
     // log.v1.ProduceRequest { record { value: "v", headers { "__proto__": "x" } } }
-    const refused = await fetch(`${baseUrl}/log.v1.Log/Produce`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/proto' },
-      body: Buffer.from('\x0a\x13\x0a\x01v\x3a\x0e\x0a\x09__proto__\x12\x01x', 'latin1'),
-    });
+    const binary = Buffer.from('\x0a\x13\x0a\x01v\x3a\x0e\x0a\x09__proto__\x12\x01x', 'latin1');
+    expect((await produce('application/proto', binary)).status).toBe(200);
+    await fetch(baseUrl, { method: 'POST', body: '{"record":{"value":"v","headers":{"__proto__":"x"}}}' });
+    for (const offset of ['', '\x08\x01']) {
+      const headers = { 'content-type': 'application/proto' };
+      const response = await fetch(`${baseUrl}/log.v1.Log/Consume`, { method: 'POST', headers, body: offset });
+      expect(Buffer.from(await response.arrayBuffer()).toString('latin1')).toContain('\x0a\x09__proto__\x12\x01x');
+    }
+    const refused = await produce('application/json', '{"record":{"value":"dg==","headers":{"__proto__":"eA=="}}}');
     expect(await refused.json()).toMatchObject({
       code: 'invalid_argument',
       message: expect.stringMatching(/record 0 .*__proto__/),
@@ -316,14 +315,6 @@ describe('requests', () => {
     ]);
     commitLog.failure = new OverloadedError('appends waiting', 3);
     expect(await codeOf(client(baseUrl).append({ records: records('a') }))).toBe(Code.ResourceExhausted);
-  });
-
-  it('of 10,000 empty records are one batch', async () => {
-    const { baseUrl } = await serve();
-    const empty = Array.from({ length: 10_000 }, () => ({}));
-    expect(await client(baseUrl).append({ records: empty })).toMatchObject({ baseOffset: 0n, recordCount: 10_000 });
-    const last = await client(baseUrl).read({ from: { case: 'offset', value: 9_999n } });
-    expect(last.batches[0]?.records).toHaveLength(1);
   });
 
   it('below the log start are out of range', async () => {
