@@ -11,11 +11,8 @@ import { appendBulky, peakBytesOf, readAsJson } from './json-readers.js';
 
 /** Short requests whose answer, as JSON, is much work: from somebody who may read, and nothing else. */
 
-/**
- * No handler takes 50 ms. In clear not even all that happens in one turn of the event loop does, collections of garbage
- * included; with TLS such a turn also has the handshakes of all connections that begin at once, which are not slices.
- */
-const turnCpuMsMax = { clear: 50, tls: 120 };
+/** No handler takes 50 ms: not even all that happens in one turn of the event loop does, collections of garbage aside. */
+const turnCpuMsMax = 50;
 const residentBytesMax = 700 * mebibyte;
 
 /** Elections as of a node in production, so that a machine with other work to do holds none. */
@@ -79,7 +76,7 @@ describe.each([
         async () => {
           expect(new Set(await readAsJson(target, [offset], 8))).toEqual(new Set([200]));
         },
-        { turnCpuMsMax: tls === undefined ? turnCpuMsMax.clear : turnCpuMsMax.tls, peakBytesMax: residentBytesMax },
+        { turnCpuMsMax, peakBytesMax: residentBytesMax },
       );
     expect(peakBytesOf(node.process.child.pid ?? 0)).toBeLessThan(residentBytesMax);
   }, 300_000);
