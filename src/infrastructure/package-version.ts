@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** Of golog, as package.json has it. */
+/** Returns the version of golog from package.json. */
 export function packageVersion(): string {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
     version: string;
