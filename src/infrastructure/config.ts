@@ -131,7 +131,7 @@ export const options = {
   'dead-member-timeout': {
     schema: z.union([z.literal('never').transform(() => 0), duration], `${expectedDuration}, or never`),
     value: 'TIME',
-    help: 'remove a member that has been unreachable for this long while a majority of the other voters is healthy, or never',
+    help: 'remove a member that has been unreachable for this long, if a majority of the other voters is healthy; never disables this',
     initial: '72h',
   },
   'leave-on-terminate': {
@@ -359,7 +359,7 @@ export function serverTlsFiles(config: Config): TlsFiles | undefined {
   return tlsFiles(config['server-tls-cert-file'], config['server-tls-key-file'], config['server-tls-ca-file']);
 }
 
-/** The TLS files for connections to peers: by default those of the listeners, since a node certificate fits both sides. */
+/** The TLS files for connections to peers; by default those of the listeners, since a node certificate is for both. */
 export function peerTlsFiles(config: Config): TlsFiles | undefined {
   const own = config['peer-tls-cert-file'] === undefined ? 'server' : 'peer';
   const authority = config['peer-tls-ca-file'] ?? config['server-tls-ca-file'];
@@ -404,7 +404,7 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-/** Converts to text, the form that all sources share: a bare flag is a boolean, a port from JavaScript may be a number. */
+/** Converts to text, the form that all sources share: a bare flag is a boolean, a JavaScript value may be a number. */
 function textOf(raw: unknown): unknown {
   return typeof raw === 'number' || typeof raw === 'boolean' ? String(raw) : raw;
 }
