@@ -108,6 +108,7 @@ export class Node {
     const { gossipAddr } = started;
     const { startOffset, endOffset, bytes, segments, recovery } = started.log;
     this.logger.info(
+      'serving',
       {
         rpcAddr,
         httpAddr,
@@ -137,7 +138,7 @@ export class Node {
   }
 
   async #stop(): Promise<void> {
-    this.logger.info({}, 'stopping');
+    this.logger.info('stopping', {}, 'stopping');
     this.#stopped.abort();
     // What it opens until it hears of that is closed below, or by itself.
     await this.#starting?.catch(() => undefined);
@@ -152,6 +153,6 @@ export class Node {
       () => this.directory.close(),
       () => this.security.close(),
     );
-    this.logger.info({ logEndOffset: this.#started?.log.endOffset }, 'stopped');
+    this.logger.info('stopped', { logEndOffset: this.#started?.log.endOffset }, 'stopped');
   }
 }

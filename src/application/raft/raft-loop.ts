@@ -295,7 +295,9 @@ export class RaftLoop implements AppendThreadOwner {
     const led = this.isLeader;
     this.#soft = soft;
     if (this.isLeader === led) return;
-    logger.info({ term: this.term, node: self.name }, led ? 'stopped leading' : 'leads');
+    const fields = { term: this.term, node: self.name };
+    if (led) logger.info('leader_stepped_down', fields, 'stopped being leader');
+    else logger.info('leader_elected', fields, 'became leader');
     if (led) {
       catchUps.stopAll();
       proposals.leadershipLost(timing.electionTicks, this.notLeading());
