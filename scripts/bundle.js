@@ -8,7 +8,7 @@ const external = ['@grpc/grpc-js', '@grpc/reflection', '@node-rs/crc32', 'fs-nat
 
 const { metafile } = await build({
   entryPoints: { golog: 'dist/cli/main.js' },
-  // As deep as the modules it is made of, which look for package.json and bin from where they are.
+  // As deep as src/infrastructure/package-files.ts, which finds package.json and bin from where it is.
   outdir: 'dist/bundle',
   bundle: true,
   splitting: true,

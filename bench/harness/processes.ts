@@ -31,7 +31,7 @@ function fieldsOf(line: string): Record<string, unknown> | undefined {
   }
 }
 
-/** Starts a process that logs JSON lines to stderr, and waits for the line that has `rpcAddr`. */
+/** Starts a process that logs JSON lines to stderr, and waits for the one with the event `serving`. */
 export async function startServer(command: Command): Promise<Server> {
   const startedAt = performance.now();
   const child = spawn(command.file, [...command.args], {
@@ -55,7 +55,7 @@ export async function startServer(command: Command): Promise<Server> {
       tailLines.push(line);
       if (tailLines.length > 20) tailLines.shift();
       const fields = fieldsOf(line);
-      if (typeof fields?.['rpcAddr'] !== 'string') return;
+      if (fields?.['event'] !== 'serving') return;
       clearTimeout(timer);
       resolve(fields);
     });

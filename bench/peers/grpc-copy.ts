@@ -41,7 +41,7 @@ function serve(files: readonly string[]): void {
   );
   server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
     if (error) throw error;
-    process.stderr.write(`${JSON.stringify({ msg: 'serving', rpcAddr: `127.0.0.1:${port}` })}\n`);
+    process.stderr.write(`${JSON.stringify({ event: 'serving', rpcAddr: `127.0.0.1:${port}` })}\n`);
   });
   process.on('SIGTERM', () => process.exit(0));
 }

@@ -79,9 +79,9 @@ server.addService(
 
 server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
   if (error) throw error;
-  process.stderr.write(`${JSON.stringify({ msg: 'serving', rpcAddr: `127.0.0.1:${port}` })}\n`);
+  process.stderr.write(`${JSON.stringify({ event: 'serving', rpcAddr: `127.0.0.1:${port}` })}\n`);
 });
 process.on('SIGTERM', () => {
-  process.stderr.write(`${JSON.stringify({ msg: 'stopped', countedBytes })}\n`);
+  process.stderr.write(`${JSON.stringify({ event: 'stopped', countedBytes })}\n`);
   process.exit(0);
 });

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { packageVersion } from '../infrastructure/package-version.js';
+import { packageVersion } from '../infrastructure/package-files.js';
 import { ExitCode, exitCodesHelp, messageOf } from './options/exit-codes.js';
 import { addTlsOptions } from './options/tls-options.js';
 

@@ -43,7 +43,7 @@ export function createContainer(config: Config): Container {
     .bind<OnFatal>(OnFatal)
     .toResolvedValue(
       (logger: Logger) => (error: unknown) =>
-        logger.error({ error }, 'fatal: this node takes no more appends until it is started anew'),
+        logger.error('appends_disabled', { error }, 'appends are disabled until this node is restarted'),
       [Logger],
     );
 

@@ -1,4 +1,5 @@
 import { type LevelWithSilent, pino } from 'pino';
+import type { LogEvent, LogLevel } from '../application/ports/log-events.js';
 import type { Logger } from '../application/ports/logger.js';
 
 const fieldCharsMax = 1_000;
@@ -67,7 +68,7 @@ export function createLogger(level: LevelWithSilent): Logger {
   const stream = process.stderr.isTTY
     ? { write: (line: string) => void standardError.write(forTerminal(line)) }
     : standardError;
-  return pino(
+  const lines = pino(
     {
       level,
       base: null,
@@ -79,4 +80,9 @@ export function createLogger(level: LevelWithSilent): Logger {
     },
     stream,
   );
+  const at =
+    (of: LogLevel) =>
+    (event: LogEvent, fields: object, message: string): void =>
+      lines[of]({ event, ...fields }, message);
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

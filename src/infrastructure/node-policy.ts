@@ -22,12 +22,14 @@ export async function watchPolicy(
     const { model, policy } = files;
     try {
       await authorizer.replace(await readTexts({ model, policy }));
-      logger.info({ model, policy }, loaded ? 'the ACL was reloaded' : 'the ACL was loaded');
+      if (loaded) logger.info('acl_reloaded', { model, policy }, 'reloaded the ACL');
+      else logger.info('acl_loaded', { model, policy }, 'loaded the ACL');
       loaded = true;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      const effect = loaded ? 'the last good one holds' : 'everything is denied';
-      logger.error({ model, policy, reason }, `the ACL cannot be used: ${effect}`);
+      if (loaded)
+        logger.error('acl_reload_failed', { model, policy, reason }, 'could not reload the ACL; keeping the last one');
+      else logger.error('acl_load_failed', { model, policy, reason }, 'could not load the ACL; denying everything');
     }
   };
   await load();

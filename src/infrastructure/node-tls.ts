@@ -87,10 +87,14 @@ export class NodeTls {
     const reload = async (): Promise<void> => {
       try {
         replace(await readTls(files));
-        this.logger.info({ files: pathsOf(files) }, 'certificates were reloaded');
+        this.logger.info('certificates_reloaded', { files: pathsOf(files) }, 'reloaded certificates');
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
-        this.logger.error({ files: pathsOf(files), reason }, 'certificates cannot be used: the last good ones hold');
+        this.logger.error(
+          'certificates_reload_failed',
+          { files: pathsOf(files), reason },
+          'could not reload certificates; keeping the last ones',
+        );
       }
     };
     this.#watched.push(await WatchedFiles.watch(pathsOf(files), reload));
@@ -113,15 +117,25 @@ export class NodeTls {
     const name = config['node-name'];
     const leftMs = Date.parse(certificate.validTo) - Date.now();
     const validTo = new Date(certificate.validTo).toISOString();
-    if (leftMs <= 0) logger.error({ option, validTo }, 'the certificate has expired: nobody will take it');
-    else if (leftMs < soonDays * dayMs) logger.warn({ option, validTo }, 'the certificate expires soon');
+    if (leftMs <= 0) logger.error('certificate_expired', { option, validTo }, 'the certificate has expired');
+    else if (leftMs < soonDays * dayMs)
+      logger.warn('certificate_expires_soon', { option, validTo }, 'the certificate expires soon');
     if (config['server-tls-ca-file'] === undefined) return;
     const names = certifiedCaller(certificate)?.node?.names;
-    if (names === undefined) logger.warn({ option }, "the certificate is no node's: peers will refuse it");
+    if (names === undefined)
+      logger.warn('certificate_not_for_node', { option }, 'the certificate is not for a node; peers will refuse it');
     else if (names.length === 0)
-      logger.warn({ option }, 'the certificate names no node: peers cannot tell this node from another');
+      logger.warn(
+        'certificate_names_no_node',
+        { option },
+        'the certificate names no node; peers cannot tell this node from another',
+      );
     else if (!names.includes(name))
-      logger.warn({ option, names, name }, 'the certificate is of another node: peers will refuse it');
+      logger.warn(
+        'certificate_for_other_node',
+        { option, names, node: name },
+        'the certificate names another node; peers will refuse it',
+      );
   }
 }
 

@@ -109,6 +109,7 @@ export class Node {
     const { gossipAddr } = started;
     const { startOffset, endOffset, bytes, segments, recovery } = started.log;
     this.logger.info(
+      'serving',
       {
         rpcAddr,
         httpAddr,
@@ -138,7 +139,7 @@ export class Node {
   }
 
   async #stop(): Promise<void> {
-    this.logger.info({}, 'stopping');
+    this.logger.info('stopping', {}, 'stopping');
     this.#stopped.abort();
     // Whatever the start opens before it notices the abort is closed below, or by the start itself.
     await this.#starting?.catch(() => undefined);
@@ -153,6 +154,6 @@ export class Node {
       () => this.directory.close(),
       () => this.security.close(),
     );
-    this.logger.info({ logEndOffset: this.#started?.log.endOffset }, 'stopped');
+    this.logger.info('stopped', { logEndOffset: this.#started?.log.endOffset }, 'stopped');
   }
 }

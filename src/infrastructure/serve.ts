@@ -23,7 +23,7 @@ const stopSignals = ['SIGTERM', 'SIGINT'] as const;
 export async function serve(config: Config, container = createContainer(config)): Promise<number> {
   const logger = container.get<Logger>(Logger);
   const exitAtOnce: OnFatal = (error) => {
-    logger.error({ error }, 'fatal: this node stops without acknowledging anything more');
+    logger.error('fatal_error', { error }, 'fatal error; exiting without further acknowledgements');
     process.exit(1);
   };
   container.rebind<OnFatal>(OnFatal).toConstantValue(exitAtOnce);
@@ -50,7 +50,7 @@ export async function serve(config: Config, container = createContainer(config))
     return 0;
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    logger.error(isOperatorError(error) ? { reason: error.message } : { error }, 'cannot serve');
+    logger.error('start_failed', isOperatorError(error) ? { reason: error.message } : { error }, 'could not start');
     return 1;
   }
 }

@@ -19,7 +19,7 @@ import { defaultTiming } from '../application/raft/raft-options.js';
 import { advertisedAddr, type Config, retentionOf } from './config.js';
 import type { Listening, OnFatal } from './node.js';
 import { assertPeersProve } from './node-security.js';
-import { packageVersion } from './package-version.js';
+import { packageVersion } from './package-files.js';
 
 /** The parts that the container made for a node that is about to start. */
 export interface NodeParts {

@@ -12,7 +12,7 @@ import { encodeSwim } from '../../src/adapters/serf/wire/swim-wire.js';
 import { localTiming } from '../../src/domain/gossip/timing.js';
 import { MalformedGossipError } from '../../src/domain/gossip/wire.js';
 import { eventually } from '../cluster/deadline.js';
-import { MemoryLogger } from '../adapters/grpc/fixture.js';
+import { RecordingLogger } from '../logging/recording-logger.js';
 
 const key = 'AAECAwQFBgcICQoLDA0ODw==';
 const keyring = new Keyring([key]);
@@ -92,7 +92,7 @@ describe('what a member said before it left', () => {
   async function start(name: string): Promise<[SerfGossip, number]> {
     const node = new SerfGossip({
       ...{ name, bindAddr: '127.0.0.1:0', tags: new Map(), timing: localTiming, encryptKey: key },
-      ...{ clock: systemClock, logger: new MemoryLogger() },
+      ...{ clock: systemClock, logger: new RecordingLogger() },
     });
     open.push(node);
     return [node, Number((await node.start()).split(':').at(-1))];

@@ -9,6 +9,7 @@ import { JoinRequestSchema } from '../../src/gen/golog/peer/v1/peer_service_pb.j
 import { modelFile } from '../cluster/security.js';
 import { compile, Scratch, ServerProcess } from '../end-to-end/golog-process.js';
 import { root } from '../foundation/checkout.js';
+import { hasLogged } from '../logging/logged-lines.js';
 import { CertificateSet } from '../security/certificate-sets.js';
 import { clientOf, policyFile } from '../security/secure-node.js';
 
@@ -40,7 +41,7 @@ it('a logged field is escaped and cut, in whatever it lies', () => {
     circle.self = circle;
     for (const value of [hostile, { name: hostile }, [[hostile]], { [hostile]: 1 }, new Uint8Array(1e6), circle,
       Array(1e5).fill(hostile), error, Object.assign(new Error('a'), { details: hostile }), 2n ** 64n, null])
-      for (const name of ['err', 'error', 'peer']) logger.warn({ [name]: value }, 'said');
+      for (const name of ['err', 'error', 'peer']) logger.warn('disk_full', { [name]: value }, 'said');
   `;
   const env = { ...process.env, HOSTILE: hostile.slice(0, 60).replace('\0', ''), NODE_OPTIONS: '' };
   const { stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
@@ -99,12 +100,12 @@ describe('a node that logs everything', () => {
     client.close();
     node.kill('SIGHUP');
     await node.until('it said that it was asked to read its files again', ({ stderr }) =>
-      stderr.includes('the ACL was reloaded') ? true : undefined,
+      hasLogged(stderr, 'acl_reloaded') ? true : undefined,
     );
     expect(await node.stop()).toBe(0);
     const { stdout, stderr } = node;
     expectWholeLines(stderr);
-    expect(linesOf(stderr).some((line) => line.includes('a request to join is malformed'))).toBe(true);
+    expect(hasLogged(stderr, 'join_request_malformed')).toBe(true);
     const secrets = [gossipKey, Buffer.from(gossipKey, 'base64').toString('hex'), 'PRIVATE KEY'];
     const key = readFileSync(set.file('node-n1-key'), 'utf8').split('\n')[1] ?? '';
     for (const secret of [...secrets, key]) expect(`${stdout}${stderr}`.includes(secret)).toBe(false);

@@ -16,8 +16,8 @@ import { localTiming } from '../../src/domain/gossip/timing.js';
 import { ConfigError, resolveConfig } from '../../src/infrastructure/config.js';
 import { eventually } from '../cluster/deadline.js';
 import { compile, runGolog } from '../end-to-end/golog-process.js';
-import { MemoryLogger } from '../adapters/grpc/fixture.js';
 import { SecureNode } from '../security/secure-node.js';
+import { RecordingLogger } from '../logging/recording-logger.js';
 
 const uuid = '01234567-89ab-4cde-8f01-23456789abcd';
 const hostileNames = [
@@ -147,7 +147,7 @@ describe('a node', () => {
     });
     const start = async (name: string, more: Readonly<Record<string, string>> = {}): Promise<void> => {
       const gossip = new SerfGossip({
-        ...{ name, bindAddr: '127.0.0.1:0', timing: localTiming, clock: systemClock, logger: new MemoryLogger() },
+        ...{ name, bindAddr: '127.0.0.1:0', timing: localTiming, clock: systemClock, logger: new RecordingLogger() },
         tags: new Map([...tags, ...Object.entries(more)]),
       });
       endings.push(() => gossip.close());

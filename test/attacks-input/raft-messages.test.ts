@@ -147,8 +147,7 @@ describe('the peer service of a node', () => {
         call.write(Buffer.from(bytes, 'hex'));
       call.write(Buffer.alloc(200_000, 0x7b));
     }
-    const malformed = (): number =>
-      node.logger.messages('error').filter((text) => text.includes('malformed or damaged')).length;
+    const malformed = (): number => node.logger.fieldsOf('peer_message_malformed').length;
     await eventually('both lanes to be read', () => (malformed() >= 14 ? true : undefined));
     const after = await cluster.status();
     expect(after.members.map(({ name, role }) => [name, role])).toEqual([['n1', 'leader']]);
@@ -188,7 +187,7 @@ describe('the peer service of a node', () => {
         call.end();
         expect([method, bytes.slice(0, 20), await ended]).toEqual([method, bytes.slice(0, 20), 'INVALID_ARGUMENT']);
       }
-    expect(node.logger.messages('error').filter((text) => !text.includes('malformed'))).toEqual([]);
+    expect(node.logger.events('error').filter((event) => event !== 'peer_message_malformed')).toEqual([]);
     expect((await cluster.status()).members).toHaveLength(1);
     expect(node.fatal).toBeUndefined();
   });

@@ -94,7 +94,7 @@ it('an old ticket gets nobody in once its CA is withdrawn', async () => {
   );
   const from = node.process.stderr.length;
   writeFileSync(`${changeable.folder}/ca.pem`, readFileSync(set.file('ca')));
-  await says('certificates were reloaded', from);
+  await says('"event":"certificates_reloaded"', from);
   await node.withstands('old tickets', async () => {
     for (let round = 0; round < 20; round += 1)
       for (const [port, session] of tickets)
@@ -166,7 +166,7 @@ it('who follows the log is cut off when the permission is withdrawn, and a broke
     for (const end of await settled)
       expect(end).toEqual({ status: 'rejected', reason: expect.objectContaining({ code: Code.PermissionDenied }) });
     writeFileSync(`${changeable.folder}/policy.csv`, 'p, nobody\n');
-    await says('the ACL cannot be used: the last good one holds', from);
+    await says('"event":"acl_reload_failed"', from);
     for (const session of sessions) session.abort();
   });
 });

@@ -11,7 +11,8 @@ import { addServersCommand } from '../../src/cli/servers-command.js';
 import { toTerm } from '../../src/domain/log/offsets.js';
 import { exampleStatus, FakeCluster } from '../adapters/grpc/fake-cluster.js';
 import { FakeCommitLog } from '../adapters/grpc/fake-commit-log.js';
-import { MemoryLogger, until } from '../adapters/grpc/fixture.js';
+import { until } from '../adapters/grpc/fixture.js';
+import { RecordingLogger } from '../logging/recording-logger.js';
 
 let cluster: FakeCluster;
 let clock: ManualClock;
@@ -23,7 +24,7 @@ beforeEach(async () => {
   cluster = new FakeCluster();
   clock = new ManualClock();
   const options = { host: '127.0.0.1', port: 0 };
-  server = new GrpcServer(options, new FakeCommitLog(), new MemoryLogger(), { cluster, clock });
+  server = new GrpcServer(options, new FakeCommitLog(), new RecordingLogger(), { cluster, clock });
   address = `127.0.0.1:${(await server.listen()).port}`;
 });
 afterEach(async () => {

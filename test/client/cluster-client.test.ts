@@ -9,7 +9,8 @@ import { ClusterClient, OutcomeUnknownError, RpcError, UnreachableError } from '
 import { toTerm } from '../../src/domain/log/offsets.js';
 import { exampleStatus, FakeCluster } from '../adapters/grpc/fake-cluster.js';
 import { FakeCommitLog } from '../adapters/grpc/fake-commit-log.js';
-import { MemoryLogger, until } from '../adapters/grpc/fixture.js';
+import { until } from '../adapters/grpc/fixture.js';
+import { RecordingLogger } from '../logging/recording-logger.js';
 
 /** Nobody listens on port 1 of the loopback. */
 const nobody = '127.0.0.1:1';
@@ -23,7 +24,7 @@ class Member {
   constructor() {
     const { cluster, clock } = this;
     const options = { host: '127.0.0.1', port: 0 };
-    this.server = new GrpcServer(options, new FakeCommitLog(), new MemoryLogger(), { cluster, clock });
+    this.server = new GrpcServer(options, new FakeCommitLog(), new RecordingLogger(), { cluster, clock });
   }
 
   async start(): Promise<this> {

@@ -6,6 +6,7 @@ import { eventually, tell } from './deadline.js';
 import { clusterTests } from './fixture.js';
 import type { LiveCluster, LiveNode } from './live-cluster.js';
 import { expectFileAtEachNode, expectIdentical } from './verdict.js';
+import { hasLogged } from '../logging/logged-lines.js';
 
 const run = clusterTests();
 const formingMsMax = 10_000;
@@ -15,10 +16,10 @@ const asByDefault = ['--tick-interval', '100ms'];
 
 /** Resolves when all of them have set out to form a cluster. */
 async function areOnTheirWay(nodes: readonly LiveNode[]): Promise<void> {
-  const says = /no other node is known yet|waiting to join a cluster|began a cluster/;
+  const events = ['no_node_known', 'waiting_to_join', 'cluster_bootstrapped'] as const;
   await eventually(
     'nodes on their way to a cluster',
-    () => nodes.every(({ output }) => says.test(output)) || undefined,
+    () => nodes.every(({ output }) => hasLogged(output, ...events)) || undefined,
   );
 }
 

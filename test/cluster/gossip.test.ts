@@ -7,6 +7,7 @@ import { clusterTests, type Run } from './fixture.js';
 import type { LiveCluster } from './live-cluster.js';
 import { gossipKey as firstKey } from './security.js';
 import { expectAllKept } from './verdict.js';
+import { hasLogged } from '../logging/logged-lines.js';
 
 if (withoutSerf !== undefined) tell(`a cluster in the gossip of Debian's serf is skipped: ${withoutSerf}`);
 
@@ -92,7 +93,7 @@ async function keepsOut({ nodes, agents }: Gossip, own: Run): Promise<void> {
   expect([ok, output]).toEqual([undefined, expect.stringContaining('Error joining')]);
   expect(await agent.statuses()).toEqual(['stranger alive']);
   await agent.kill();
-  await eventually('it not to be let in', () => stranger.output.includes('in the gossip with nobody yet') || undefined);
+  await eventually('it not to be let in', () => hasLogged(stranger.output, 'gossip_isolated') || undefined);
   await stranger.killNine();
   for (const each of agents) expect((await each.statuses()).join()).not.toContain('stranger');
 }

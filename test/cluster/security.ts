@@ -87,7 +87,7 @@ class Secured implements Security {
   /** Every process that served was secured, and nobody was refused but for being too slow, as who is stopped is. */
   expectIn(output: string): void {
     const lines = output.split('\n');
-    const open = lines.filter((line) => line.includes('"msg":"serving"') && !line.includes(secureAccess));
+    const open = lines.filter((line) => line.includes('"event":"serving"') && !line.includes(secureAccess));
     const audit = lines.filter((line) => /"audit":"(denied|refused)"/.test(line));
     const refused = audit.filter((line) => !line.includes('"reason":"ERR_TLS_HANDSHAKE_TIMEOUT"'));
     if (open.length + refused.length > 0) throw new Error([...open, ...refused].join('\n'));

@@ -4,8 +4,8 @@ import { MemoryGossipNetwork } from '../../src/adapters/memory/memory-gossip.js'
 import { SerfGossip } from '../../src/adapters/serf/index.js';
 import { lanTiming, type GossipTiming } from '../../src/domain/gossip/timing.js';
 import { eventually } from '../cluster/deadline.js';
-import { MemoryLogger } from '../adapters/grpc/fixture.js';
 import { describeGossip } from './gossip.js';
+import { RecordingLogger } from '../logging/recording-logger.js';
 
 describeGossip('MemoryGossip', () => {
   const network = new MemoryGossipNetwork(systemClock);
@@ -23,7 +23,7 @@ const fast: GossipTiming = {
 };
 
 describeGossip('SerfGossip', () => {
-  const logger = new MemoryLogger();
+  const logger = new RecordingLogger();
   return ({ addr = '127.0.0.1:0', ...options }) =>
     new SerfGossip({ bindAddr: addr, timing: fast, clock: systemClock, logger, ...options });
 });

@@ -4,9 +4,9 @@ import { MemoryPeerNetwork, type MemoryPeerTransport } from '../../src/adapters/
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
 import { GrpcJoinTransport, GrpcPeerTransport, PeerEndpoint } from '../../src/adapters/peer/index.js';
 import { FakeCommitLog } from '../adapters/grpc/fake-commit-log.js';
-import { MemoryLogger } from '../adapters/grpc/fixture.js';
 import { TcpProxy } from '../adapters/peer/tcp-proxy.js';
 import { describePeerTransport, type NetworkUnderTest } from './peer-transport.js';
+import { RecordingLogger } from '../logging/recording-logger.js';
 
 describePeerTransport('MemoryPeerNetwork', async (): Promise<NetworkUnderTest> => {
   const network = new MemoryPeerNetwork(systemClock);
@@ -47,7 +47,7 @@ describePeerTransport('MemoryPeerNetwork', async (): Promise<NetworkUnderTest> =
 });
 
 describePeerTransport('GrpcPeerTransport', async (): Promise<NetworkUnderTest> => {
-  const logger = new MemoryLogger();
+  const logger = new RecordingLogger();
   const ports = new Map<string, number>();
   const proxies = new Map<string, TcpProxy>();
   const servers = new Set<GrpcServer>();

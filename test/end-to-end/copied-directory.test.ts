@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { ClusterClient, type ClusterStatus, LogClient, Producer, RecordBatchBuilder } from '../../src/client/index.js';
 import { compile, Scratch, ServerProcess } from './golog-process.js';
+import { hasLogged } from '../logging/logged-lines.js';
 
 const scratch = new Scratch();
 const names = ['n1', 'n2', 'n3'];
@@ -70,14 +71,12 @@ it('a copy of the directory of a member that runs takes no seat, and both are to
     expect(stderr).toContain(`is that of the member ${name}, which is alive at ${server.rpcAddr}`);
 
     const twin = ServerProcess.spawn(copyOf(name), '0', ['--node-name', name, ...joining]);
-    await twin.until('it waited', ({ stderr }) => stderr.includes('another process is this member') || undefined);
+    await twin.until('it waited', ({ stderr }) => hasLogged(stderr, 'member_running_elsewhere') || undefined);
     expect(twin.stderr).toContain(`is alive at ${server.rpcAddr}`);
-    await server.until('it was told', ({ stderr }) =>
-      stderr.includes('one of the two data directories is a copy') ? true : undefined,
-    );
+    await server.until('it was told', ({ stderr }) => (hasLogged(stderr, 'data_directory_copied') ? true : undefined));
     await append(`beside a copy of ${name}`);
     expect(await twin.stop()).toBe(0);
-    expect(twin.stderr).not.toContain('"msg":"serving"');
+    expect(hasLogged(twin.stderr, 'serving')).toBe(false);
   }
   const after = await settled(first.rpcAddr, allVote);
   expect(after.members.map(({ id, name, rpcAddr }) => [id, name, rpcAddr])).toEqual(
@@ -91,7 +90,7 @@ it('a member that moves is back at once where it was, and soon where it is now',
     const { rpcAddr } = servers[i];
     await servers[i].killNine();
     servers[i] = await ServerProcess.start(scratch.file(name), servers[i], ['--node-name', name]);
-    expect(servers[i].stderr).not.toContain('another process is this member');
+    expect(hasLogged(servers[i].stderr, 'member_running_elsewhere')).toBe(false);
     await servers[i].killNine();
     servers[i] = await ServerProcess.start(scratch.file(name), undefined, ['--node-name', name]);
     expect(servers[i].rpcAddr).not.toBe(rpcAddr);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ClusterClient } from '../../src/client/index.js';
 import { compile, runGolog, Scratch, ServerProcess } from './golog-process.js';
+import { hasLogged } from '../logging/logged-lines.js';
 
 const scratch = new Scratch();
 const freePorts = ['--rpc-port', '0', '--http-port', '0', '--bind-addr', '127.0.0.1:0'];
@@ -75,7 +76,7 @@ describe('a cluster of processes', () => {
   it('may be waited for, and the wait ended', async () => {
     const args = ['--data-dir', scratch.file('waits'), ...freePorts];
     const server = new ServerProcess(['serve', ...args, '--start-join-addrs', '127.0.0.1:1']);
-    await server.until('it waited', ({ stderr }) => (stderr.includes('no other node is known yet') ? true : undefined));
+    await server.until('it waited', ({ stderr }) => (hasLogged(stderr, 'no_node_known') ? true : undefined));
     expect(await server.stop()).toBe(0);
   }, 60_000);
 });

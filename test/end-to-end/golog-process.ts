@@ -4,6 +4,7 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, realpathSync, rmSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../foundation/checkout.js';
+import { loggedLines } from '../logging/logged-lines.js';
 
 /** As its launcher starts it: it knows that warning. */
 const golog = ['--disable-warning=DEP0123', join(root, 'bin/golog')];
@@ -110,20 +111,14 @@ export async function runGolog(
   }
 }
 
-interface ServingLine {
-  readonly msg: string;
+interface ServingLine extends Readonly<Record<string, unknown>> {
   readonly rpcAddr: string;
   readonly httpAddr: string;
   readonly gossipAddr: string;
 }
 
 function servingLine(stderr: string): ServingLine | undefined {
-  return stderr
-    .split('\n')
-    .slice(0, -1)
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as ServingLine)
-    .find(({ msg }) => msg === 'serving');
+  return loggedLines(stderr, 'serving')[0] as ServingLine | undefined;
 }
 
 /** `golog serve` on free ports, or on those of an earlier start. */

@@ -6,6 +6,7 @@ import { clusterTests } from '../cluster/fixture.js';
 import type { LiveCluster, LiveNode } from '../cluster/live-cluster.js';
 import type { Load } from '../cluster/load.js';
 import { expectAllKept } from '../cluster/verdict.js';
+import { hasLogged } from '../logging/logged-lines.js';
 
 const run = clusterTests();
 const names = ['n1', 'n2', 'n3'];
@@ -83,7 +84,10 @@ describe('a node of three whose data directory is put back from an older copy, u
       await rollBack(nodes, leader, load, { path: ofLeader, parts: everything });
       expect(await idOf(nodes, leader)).toBeGreaterThan(before);
 
-      for (const { output } of nodes.nodes) expect(output).not.toMatch(/out of range|"fatal/);
+      for (const { output } of nodes.nodes) {
+        expect(output).not.toMatch(/out of range/);
+        expect(hasLogged(output, 'fatal_error')).toBe(false);
+      }
       await expectAllKept(nodes, load);
       tell(load.describe());
     }),

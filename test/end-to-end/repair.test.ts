@@ -6,6 +6,7 @@ import { clusterTests } from '../cluster/fixture.js';
 import type { LiveCluster, LiveNode } from '../cluster/live-cluster.js';
 import type { Load } from '../cluster/load.js';
 import { expectAllKept } from '../cluster/verdict.js';
+import { hasLogged } from '../logging/logged-lines.js';
 
 const run = clusterTests();
 const storeHeaderBytes = 52;
@@ -46,7 +47,7 @@ async function damageAndReturn(
   await node.start();
   await eventually(
     'the log to be repaired',
-    () => node.output.slice(before).includes('the log is repaired') || undefined,
+    () => hasLogged(node.output.slice(before), 'log_repair_finished') || undefined,
   );
   await nodes.replicating(3);
   tell(`${node.name} is a member again after ${Math.round(performance.now() - startMs)} ms`);
@@ -110,7 +111,7 @@ describe('a node of three whose stored log was damaged while it was stopped, und
         }
       };
       await expect(readThrough()).rejects.toMatchObject({ code: 'DATA_LOSS' });
-      await eventually('advice', () => node.output.includes('restart this node to repair them') || undefined);
+      await eventually('advice', () => hasLogged(node.output, 'stored_entries_damaged') || undefined);
       await node.stop();
       await damageAndReturn(nodes, node, load, () => undefined);
       await readThrough();

@@ -1,7 +1,7 @@
 import { systemClock } from '../../src/adapters/clock/system-clock.js';
 import { SerfGossip, type SerfGossipOptions } from '../../src/adapters/serf/index.js';
 import { lanTiming, type GossipTiming } from '../../src/domain/gossip/timing.js';
-import { MemoryLogger } from '../adapters/grpc/fixture.js';
+import { RecordingLogger } from '../logging/recording-logger.js';
 
 /**
  * Some message in a few hundred reaches not all of a few members, among agents, too: exchanges of everything, here more
@@ -27,7 +27,7 @@ export class GossipNode {
 
   addr = '';
   readonly events: string[] = [];
-  readonly logger = new MemoryLogger();
+  readonly logger = new RecordingLogger();
   readonly gossip: SerfGossip;
   /** Ends the waiting of a join when the node is closed. */
   readonly #closed = new AbortController();

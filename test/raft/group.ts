@@ -33,6 +33,7 @@ import { entryOfBatch } from '../../src/application/raft/batch-entry.js';
 import { encodeRecord } from '../../src/domain/log/record.js';
 import { defaultRecordLimits, forEachRecord, frameRecords } from '../../src/domain/log/records.js';
 import { decodeRecord } from '../../src/domain/log/record.js';
+import { type LogLine, RecordingLogger } from '../logging/recording-logger.js';
 
 const unanswered: JoinTransport = { ask: () => Promise.reject(new UnavailableError('nobody answers')) };
 const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
@@ -48,7 +49,7 @@ export interface GroupMember {
   readonly log: Log;
   readonly fatal: unknown[];
   /** What it has logged. */
-  readonly lines: readonly { readonly fields: object; readonly message: string }[];
+  readonly lines: readonly LogLine[];
 }
 
 /** A data directory of a node. */
@@ -128,8 +129,8 @@ export class Group {
     const disk = this.disk(name);
     const { uuid } = disk;
     const fatal: unknown[] = [];
-    const lines: { fields: object; message: string }[] = [];
-    const note = (fields: object, message: string): void => void lines.push({ fields, message });
+    const logger = new RecordingLogger();
+    const { lines } = logger;
     const random = this.#random;
     const { retention = {}, segmentBytesMax } = options;
     const served: Parameters<MemoryPeerNetwork['serve']>[1] = {};
@@ -155,7 +156,7 @@ export class Group {
         setReplicas: (replicas) => (answering.replicas = replicas),
       },
       ...{ crc32c, clock, signal: new AbortController().signal },
-      logger: { debug: note, info: note, warn: note, error: note },
+      logger,
       random: (n) => Math.floor(random() * n),
       onFatal: (error) => fatal.push(error),
       joinTransport: hears === 'nobody' ? unanswered : network.joinTransport,

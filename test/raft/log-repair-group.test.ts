@@ -13,6 +13,7 @@ import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { Log } from '../../src/domain/log/log.js';
 import { toOffset, toTerm } from '../../src/domain/log/offsets.js';
 import { Group, type GroupMember, records, valuesOf } from './group.js';
+import { RecordingLogger } from '../logging/recording-logger.js';
 
 const logId = new Uint8Array(16).fill(7);
 const forever = new AbortController().signal;
@@ -122,9 +123,8 @@ describe('damage that a reader finds', () => {
     const directory = new MemoryDirectory();
     const log = await Log.open(directory, { logId, crc32c });
     const clock = new ManualClock();
-    const told: object[] = [];
-    const ignore = (): void => undefined;
-    const logger = { debug: ignore, info: ignore, warn: ignore, error: (fields: object) => told.push(fields) };
+    const fatal: unknown[] = [];
+    const logger = new RecordingLogger();
     const watched = { quarantined: log.quarantined, assertAppendable: () => undefined };
     const stop = watchDamage({
       log: watched,
@@ -132,7 +132,7 @@ describe('damage that a reader finds', () => {
       id: 1,
       clock,
       logger,
-      onFatal: (error) => told.push({ error }),
+      onFatal: (error) => fatal.push(error),
     });
     const passes = async (): Promise<void> => {
       clock.advance(1_000);
@@ -145,7 +145,8 @@ describe('damage that a reader finds', () => {
     await passes();
     await passes();
     expect(configuration.stored?.damagedFrom).toBe(5);
-    expect(told).toEqual([{ damagedFrom: 5 }]);
+    expect(fatal).toEqual([]);
+    expect(logger.lines).toMatchObject([{ level: 'error', event: 'stored_entries_damaged', fields: { fromIndex: 5 } }]);
     await stop();
   });
 

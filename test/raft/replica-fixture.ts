@@ -22,8 +22,8 @@ import { toOffset } from '../../src/domain/log/offsets.js';
 import { storedBytes } from '../../src/domain/log/record-batch.js';
 import { decodeRecord } from '../../src/domain/log/record.js';
 import { forEachRecord } from '../../src/domain/log/records.js';
-import { MemoryLogger } from '../adapters/grpc/fixture.js';
 import { dataDirectoryOf, Group, type GroupMember, memberOf, records } from './group.js';
+import { RecordingLogger } from '../logging/recording-logger.js';
 
 /** The members of a group, as replicas reach them: those that run, and neither are cut off nor hang. */
 export class MemoryUplink implements ReplicaUplink {
@@ -105,7 +105,7 @@ export interface RunningReplica {
   readonly service: CommitLog;
   readonly log: Log;
   readonly uplink: MemoryUplink;
-  readonly logger: MemoryLogger;
+  readonly logger: RecordingLogger;
   readonly fatal: unknown[];
   /** As the node's end: everything is durable and closed. */
   stop(): Promise<void>;
@@ -130,7 +130,7 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
   const { disk = newDisk(), retention = {}, segmentBytesMax, reserveBytes = 0, seed = 3 } = settings;
   const { clock } = group;
   const uplink = new MemoryUplink(group);
-  const logger = new MemoryLogger();
+  const logger = new RecordingLogger();
   const random = seededRandom(seed);
   const fatal: unknown[] = [];
   const answering: { service?: CommitLog } = {};

@@ -11,8 +11,8 @@ import { toOffset } from '../../src/domain/log/offsets.js';
 import { ConfigError, resolveConfig } from '../../src/infrastructure/config.js';
 import { createContainer } from '../../src/infrastructure/container.js';
 import { Node, OnFatal } from '../../src/infrastructure/node.js';
-import { MemoryLogger } from '../adapters/grpc/fixture.js';
 import { records } from './group.js';
+import { RecordingLogger } from '../logging/recording-logger.js';
 
 const forever = new AbortController().signal;
 
@@ -21,7 +21,7 @@ interface Running {
   readonly node: Node;
   readonly rpcAddr: string;
   readonly gossipAddr: string;
-  readonly logger: MemoryLogger;
+  readonly logger: RecordingLogger;
   readonly directory: DataDirectory;
   readonly log: CommitLog;
   readonly cluster: Cluster;
@@ -46,7 +46,7 @@ async function prepare(
     'tick-interval': '20ms',
   };
   const container = createContainer(resolveConfig(new Map(Object.entries({ ...own, ...flags })), {}, undefined));
-  const logger = new MemoryLogger();
+  const logger = new RecordingLogger();
   container.rebind<DataDirectory>(DataDirectory).toConstantValue(directory);
   container.rebind<Logger>(Logger).toConstantValue(logger);
   container.rebind<OnFatal>(OnFatal).toConstantValue((error) => {
@@ -125,7 +125,7 @@ describe('golog serve --replica', () => {
     const prepared = await prepare('r1', { replica: true, 'start-join-addrs': '127.0.0.1:1' }, memoryDataDirectory());
     const starting = prepared.node.start();
     const ended = expect(starting).rejects.toMatchObject({ name: 'AbortError' });
-    while (!prepared.logger.lines.some(({ message }) => message === 'waiting for a member to follow'))
+    while (!prepared.logger.events('info').includes('waiting_for_replica_source'))
       await new Promise((resolve) => setTimeout(resolve, 10));
     await prepared.node.stop();
     await ended;

@@ -69,7 +69,7 @@ describe('a replica that its source cannot go on with', () => {
     await group.until(() => [...group.running.values()].every(({ log }) => log.startOffset > 3));
     const running = await replicaOf(group, leader, { disk });
     expect(running.log.startOffset).toBeGreaterThan(3);
-    expect(running.logger.lines.filter(({ message }) => /begins anew/.test(message))).toHaveLength(1);
+    expect(running.logger.fieldsOf('log_reset')).toHaveLength(1);
     await expect(running.service.read({ offset: toOffset(0) }, { signal: forever })).rejects.toThrow(/out of range/);
     const [values, of] = [await valuesAt(running), await valuesOf(leader)];
     expect(values.slice(-20)).toEqual(of.slice(-20));
@@ -79,7 +79,7 @@ describe('a replica that its source cannot go on with', () => {
     const { group, leader } = await groupWith(3);
     const running = await startReplica(group, { sources: names });
     running.uplink.disguise = (status) => ({ ...status, clusterId: new Uint8Array(16).fill(8) });
-    await group.until(() => running.logger.lines.some(({ message }) => /another cluster/.test(message)));
+    await group.until(() => running.logger.events('error').includes('replica_source_of_other_cluster'));
     expect(running.log.lastIndex).toBe(0);
     running.uplink.disguise = (status) => status;
     await group.until(caughtUp(running, leader));
@@ -184,7 +184,7 @@ describe('what a replica may cost', () => {
     let freeBytes = 10;
     disk.log.freeBytes = () => Promise.resolve(freeBytes);
     const running = await startReplica(group, { disk, sources: names, reserveBytes: 100 });
-    await group.until(() => running.logger.lines.some(({ message }) => message === 'no member can be followed'));
+    await group.until(() => running.logger.events('warn').includes('no_replica_source'));
     expect(running.replica.highWatermark).toBe(0);
     freeBytes = 1e9;
     await group.until(caughtUp(running, leader));

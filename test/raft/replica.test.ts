@@ -176,10 +176,9 @@ describe('a replica that loses its source', () => {
     await group.until(() => (running.replica.lag.heardMsAgo ?? 0) > 30_000);
     expect(running.replica.source).toBeUndefined();
     // A round each few seconds by then.
-    const asked = running.logger.lines.filter(({ message }) => message === 'the source is given up').length;
+    const asked = running.logger.fieldsOf('replica_source_lost').length;
     expect(asked).toBeLessThan(80);
-    const said = running.logger.lines.filter(({ message }) => message === 'no member can be followed');
-    expect(said).toHaveLength(1);
+    expect(running.logger.fieldsOf('no_replica_source')).toHaveLength(1);
     expect(await valuesAt(running)).toHaveLength(5);
     running.uplink.cutOff.clear();
     await group.until(caughtUp(running, leader), 6_000);

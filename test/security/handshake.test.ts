@@ -45,9 +45,7 @@ describe.each([
       expect(await handshake(port, { ...clientOf(stranger, 'root-client'), ca })).not.toBe('open');
       expect(await handshake(port, { ...clientOf(set, 'root-client'), maxVersion: 'TLSv1.2' })).not.toBe('open');
     }
-    const reasons = node.logger.lines
-      .filter(({ message }) => message === 'connection refused')
-      .map(({ fields }) => fields);
+    const reasons = node.logger.fieldsOf('connection_refused');
     expect(reasons).toContainEqual(
       expect.objectContaining({ audit: 'refused', reason: 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE' }),
     );
@@ -70,9 +68,7 @@ describe.each([
       expect(await handshake(port, forged)).not.toBe('open');
       expect(await handshake(port, await as(authority.client('r'.repeat(64), 1)))).toBe('open');
     }
-    const reasons = node.logger.lines
-      .filter(({ message }) => message === 'connection refused')
-      .map(({ fields }) => fields);
+    const reasons = node.logger.fieldsOf('connection_refused');
     expect(reasons).toContainEqual(expect.objectContaining({ reason: 'CERT_HAS_EXPIRED' }));
     expect(reasons).toContainEqual(expect.objectContaining({ reason: 'the certificate names nobody' }));
   });

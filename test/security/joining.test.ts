@@ -6,9 +6,9 @@ import { ClusterClient, type ClientTls, type ClusterStatus } from '../../src/cli
 import { freePorts } from '../cluster/free-ports.js';
 import { CertificateSet } from './certificate-sets.js';
 import { oddCertificate } from './odd-certificates.js';
-import { RecordingLogger } from './recording-logger.js';
 import { groupNames, Load, SecureGroup } from './secure-group.js';
 import { clientOf, SecureNode, tlsFlags } from './secure-node.js';
+import { RecordingLogger } from '../logging/recording-logger.js';
 
 const endings: (() => unknown)[] = [];
 afterEach(async () => {
@@ -175,10 +175,7 @@ describe('three nodes without TLS', () => {
     expect(answers.filter(({ kind }) => kind === 'joined' || kind === 'waiting')).toEqual([]);
     const after = await statusAt(addresses[0]);
     expect([seatsOf(after), after.leader]).toEqual([seatsOf(before), before.leader]);
-    for (const { logger } of nodes)
-      expect(logger.messages('warn')).toContain(
-        'another node has the UUID of a member that is alive: one of the two data directories is a copy',
-      );
+    for (const { logger } of nodes) expect(logger.events('warn')).toContain('data_directory_copied');
     const load = await Load.start('goes on', addresses);
     await load.progress(3);
     await load.stop();

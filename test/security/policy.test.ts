@@ -8,7 +8,7 @@ import { testPolicy } from '../../src/infrastructure/acl-test.js';
 import { watchPolicy } from '../../src/infrastructure/node-policy.js';
 import { OwnTime } from '../cluster/deadline.js';
 import { root } from '../foundation/checkout.js';
-import { RecordingLogger } from './recording-logger.js';
+import { RecordingLogger } from '../logging/recording-logger.js';
 
 const model = readFileSync(join(root, 'test/model.conf'), 'utf8');
 const policy = readFileSync(join(root, 'test/policy.csv'), 'utf8');
@@ -94,7 +94,7 @@ describe('the files of a policy', () => {
     const path = join(folder, 'policy.csv');
     const watched = await watchPolicy(authorizer, { model: files.model, policy: path }, logger);
     expect(authorizer.decide('root', '*', 'produce').allowed).toBe(false);
-    expect(logger.messages('error')).toEqual(['the ACL cannot be used: everything is denied']);
+    expect(logger.events('error')).toEqual(['acl_load_failed']);
     const changed = new Promise<void>((resolve) => authorizer.onChange(resolve));
     writeFileSync(path, policy);
     await changed;
@@ -109,7 +109,7 @@ describe('the files of a policy', () => {
     const watched = await watchPolicy(authorizer, { model: files.model, policy: path }, logger);
     const complained = logger.next('error');
     writeFileSync(path, 'p, root\n');
-    expect(await complained).toBe('the ACL cannot be used: the last good one holds');
+    expect(await complained).toBe('acl_reload_failed');
     expect(authorizer.decide('root', '*', 'produce').allowed).toBe(true);
 
     const time = new OwnTime();

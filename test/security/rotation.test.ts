@@ -17,6 +17,8 @@ import { handshake } from './callers.js';
 import { CertificateSet } from './certificate-sets.js';
 import { clientOf } from './secure-node.js';
 import { rootOf, securePlace, securePlaces } from './secure-places.js';
+import type { LogEvent } from '../../src/application/ports/log-events.js';
+import { loggedLines } from '../logging/logged-lines.js';
 
 if (withoutSerf !== undefined) tell(`the rotation of gossip keys is skipped: ${withoutSerf}`);
 
@@ -49,7 +51,7 @@ async function connected(port: number, tls: ClientTls): Promise<TLSSocket> {
   return socket;
 }
 
-const countOf = (node: LiveNode, message: string): number => node.output.split(`"msg":"${message}"`).length - 1;
+const countOf = (node: LiveNode, event: LogEvent): number => loggedLines(node.output, event).length;
 
 /** Resolves when both ports of the node show the certificate that the set has for it. */
 async function shows(node: LiveNode, set: CertificateSet, tls: ClientTls): Promise<void> {
@@ -63,8 +65,8 @@ async function shows(node: LiveNode, set: CertificateSet, tls: ClientTls): Promi
     });
 }
 
-const says = (node: LiveNode, message: string, times = 1): Promise<unknown> =>
-  eventually(`${node.name} to say "${message}"`, () => countOf(node, message) >= times || undefined);
+const logs = (node: LiveNode, event: LogEvent, times = 1): Promise<unknown> =>
+  eventually(`${node.name} to log ${event}`, () => countOf(node, event) >= times || undefined);
 
 /** A session ticket such as the port gives to this client. */
 async function ticketOf(port: number, tls: ClientTls): Promise<Buffer> {
@@ -142,13 +144,13 @@ it(
     const [n1] = nodes.nodes;
     certificates.breakKey('n1');
     n1.hangUp();
-    await says(n1, 'certificates cannot be used: the last good ones hold');
+    await logs(n1, 'certificates_reload_failed');
     await load.more(30);
-    const policies = countOf(n1, 'the ACL was reloaded');
+    const policies = countOf(n1, 'acl_reloaded');
     certificates.renew('n1', old);
     n1.hangUp();
-    await says(n1, 'certificates were reloaded');
-    expect(countOf(n1, 'the ACL was reloaded')).toBeGreaterThan(policies);
+    await logs(n1, 'certificates_reloaded');
+    expect(countOf(n1, 'acl_reloaded')).toBeGreaterThan(policies);
 
     // Certificates of nodes: nobody notices but who connects anew.
     await old.renew(...names);

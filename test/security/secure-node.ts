@@ -12,7 +12,7 @@ import { readFileSync } from 'node:fs';
 import { modelFile } from '../cluster/security.js';
 import { root } from '../foundation/checkout.js';
 import type { CertificateSet } from './certificate-sets.js';
-import { RecordingLogger } from './recording-logger.js';
+import { RecordingLogger } from '../logging/recording-logger.js';
 
 export const policyFile = join(root, 'test/policy.csv');
 

@@ -111,7 +111,7 @@ describe('a stream whose permission is withdrawn', () => {
     rule('p, root, *, consume\np, root, *, produce\n');
     await new Promise<void>((resolve) => {
       const timer = setInterval(() => {
-        if (node.logger.messages('info').filter((message) => message === 'the ACL was reloaded').length < 2) return;
+        if (node.logger.fieldsOf('acl_reloaded').length < 2) return;
         clearInterval(timer);
         resolve();
       }, 20);
@@ -131,10 +131,10 @@ describe('a stream whose permission is withdrawn', () => {
     await firstMessage(call);
     const reloaded = node.logger.next('info');
     rule('p, root, *, consume\np, root, *, produce\np, bill, *, admin\n');
-    expect(await reloaded).toBe('the ACL was reloaded');
+    expect(await reloaded).toBe('acl_reloaded');
     const complained = node.logger.next('error');
     rule('p, root\n');
-    expect(await complained).toBe('the ACL cannot be used: the last good one holds');
+    expect(await complained).toBe('acl_reload_failed');
     const second = firstMessage(call);
     await append();
     await second;

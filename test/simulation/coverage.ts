@@ -3,7 +3,7 @@ export const requiredMarks: readonly string[] = [
   'conflicting suffix truncated',
   'follower reset by snapshot',
   'snapshot during a membership change',
-  'says: a follower has caught up',
+  'event: catch_up_finished',
   'crash during the append after the hard state',
   'crash during the write of the hard state',
   'crash during the write of the log',

@@ -5,6 +5,7 @@ import type { MemberSettings, NodeDependencies } from '../../src/application/nod
 import { type MemberWork, startMember } from '../../src/application/node/start-member.js';
 import { type ReplicaWork, startReplica } from '../../src/application/node/start-replica.js';
 import type { StartedNode } from '../../src/application/node/started-node.js';
+import type { LogEvent } from '../../src/application/ports/log-events.js';
 import type { Logger } from '../../src/application/ports/logger.js';
 import { RaftNode } from '../../src/application/raft/raft-node.js';
 import type { RaftNodeOptions } from '../../src/application/raft/raft-options.js';
@@ -234,9 +235,9 @@ async function forgetDamage(log: Log, world: World): Promise<void> {
 function loggerOf({ world, name }: SimulatedProcess): Logger {
   const say =
     (level: string) =>
-    (fields: object, message: string): void => {
-      world.note(`${name} ${level}: ${message} ${JSON.stringify(fields)}`);
-      if (!message.startsWith('raft:')) world.mark(`says: ${message}`);
+    (event: LogEvent, fields: object): void => {
+      world.note(`${name} ${level}: ${event} ${JSON.stringify(fields)}`);
+      if (event !== 'raft_trace') world.mark(`event: ${event}`);
     };
   return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
 }

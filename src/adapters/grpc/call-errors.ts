@@ -41,7 +41,7 @@ export function failCall(logger: Logger, method: string): FailCall {
   return (error) => {
     const response = callError(error);
     if (response.code === grpcCodes.INTERNAL || response.code === grpcCodes.DATA_LOSS)
-      logger.error({ err: error, method }, 'call failed');
+      logger.error('call_failed', { error, method }, 'call failed');
     return response;
   };
 }

@@ -279,7 +279,11 @@ export class GrpcServer {
     // Its only error is "not running", which is what is wanted.
     this.#server.tryShutdown(() => undefined);
     const warning = setTimeout(() => {
-      this.logger.warn({ graceMs }, 'calls outlived the grace period; their connections are destroyed');
+      this.logger.warn(
+        'shutdown_grace_expired',
+        { graceMs },
+        'calls outlived the grace period; destroying their connections',
+      );
     }, graceMs);
     await this.#listener.close(graceMs);
     clearTimeout(warning);

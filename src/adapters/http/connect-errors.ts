@@ -54,7 +54,7 @@ export function toConnectError(error: unknown, procedure: string, logger: Logger
   if (error instanceof ConnectError) return error;
   const status = statusOf(error);
   if (status.code === 'INTERNAL' || status.code === 'DATA_LOSS')
-    logger.error({ err: error, method: procedure }, 'call failed');
+    logger.error('call_failed', { error, method: procedure }, 'call failed');
   const metadata = new Headers();
   if (status.leaderAddr !== undefined) metadata.set(leaderHeader, headerValue(status.leaderAddr));
   if (status.retryAfterSeconds !== undefined) metadata.set('retry-after', String(status.retryAfterSeconds));

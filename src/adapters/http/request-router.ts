@@ -86,7 +86,7 @@ export class RequestRouter {
     } catch (error) {
       const { status } = respondProblem(request, response, error);
       if (status === 500)
-        this.logger.error({ err: error, method: request.method, path: request.url }, 'request failed');
+        this.logger.error('request_failed', { error, method: request.method, path: request.url }, 'request failed');
     }
     // A body that nobody reads would hold up the connection.
     if (!request.readableEnded) request.resume();

@@ -95,7 +95,8 @@ export class RpcBridge {
       await writer.write(await handler(withElementLimit(universalRequest, handler.method.input, this.#elementLimit)));
     } catch (error) {
       // Most often the reader has gone. What a handler throws is in the response already.
-      if (!writer.closed) this.logger.warn({ err: error, method: handler.requestPath }, 'response not sent');
+      if (!writer.closed)
+        this.logger.warn('response_not_sent', { error, method: handler.requestPath }, 'could not send the response');
       response.destroy();
     }
   }

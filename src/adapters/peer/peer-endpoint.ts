@@ -156,14 +156,23 @@ export class PeerEndpoint {
       messages = decodeMessages(bytes, checksum);
     } catch (error) {
       if (!(error instanceof InvalidInputError)) throw error;
-      this.logger.error({ err: error, peer: from }, 'dropped what a peer sent: it is malformed or damaged');
+      this.logger.error(
+        'peer_message_malformed',
+        { error, peerId: from },
+        'dropped a malformed or damaged message from a peer',
+      );
       return;
     }
     for (const message of messages) {
       // A follower passes a transfer on to the leader in the name of the transferee.
       if (message.to === self && (message.from === from || message.type === 'MsgTransferLeader'))
         receiver.receive(message);
-      else this.logger.error({ peer: from, from: message.from, to: message.to }, 'dropped a message of other members');
+      else
+        this.logger.error(
+          'peer_message_misaddressed',
+          { peerId: from, fromId: message.from, toId: message.to },
+          'dropped a message between other members',
+        );
     }
   }
 
@@ -180,7 +189,11 @@ export class PeerEndpoint {
     const answer = (id: number, outcome: AppendOutcome): void => {
       if (call.cancelled || call.writableEnded) return;
       if ('error' in outcome && appendErrorKind(outcome.error) === undefined)
-        this.logger.error({ err: outcome.error, peer: from }, 'a forwarded append failed');
+        this.logger.error(
+          'forwarded_append_failed',
+          { error: outcome.error, peerId: from },
+          'a forwarded append failed',
+        );
       answers.push({ id, outcome }, 1);
       answers.flush();
     };
@@ -201,7 +214,11 @@ export class PeerEndpoint {
             );
         }
       } catch (error) {
-        this.logger.error({ err: error, peer: from }, 'appends of a peer are malformed; its stream is reset');
+        this.logger.error(
+          'peer_message_malformed',
+          { error, peerId: from },
+          'malformed append from a peer; resetting the stream',
+        );
         end(call, status.INVALID_ARGUMENT, 'malformed appends');
       }
     });
@@ -266,7 +283,11 @@ export class PeerEndpoint {
     const isOther = known !== undefined && known !== name;
     const reason = isOther ? `the member is ${known}, not ${name}` : this.trust.misfit(caller, name);
     if (reason !== undefined)
-      this.logger.warn({ audit: 'denied', subject: caller?.subject, action: 'node', peer: name, reason }, 'denied');
+      this.logger.warn(
+        'access_denied',
+        { audit: 'denied', subject: caller?.subject, action: 'node', peer: name, reason },
+        'access denied',
+      );
     return reason;
   }
 
@@ -289,11 +310,11 @@ export class PeerEndpoint {
       respond(null, Buffer.from(toBinary(JoinResponseSchema, response)));
     } catch (error) {
       if (error instanceof InvalidInputError) {
-        this.logger.warn({ reason: error.message }, 'a request to join is malformed');
+        this.logger.warn('join_request_malformed', { reason: error.message }, 'malformed join request');
         respond({ code: status.INVALID_ARGUMENT, details: error.message });
         return;
       }
-      this.logger.error({ err: error }, 'a request to join failed');
+      this.logger.error('join_request_failed', { error }, 'join request failed');
       respond({ code: status.INTERNAL, details: 'internal error; the log of this node says more' });
     }
   }

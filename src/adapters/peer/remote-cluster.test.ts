@@ -4,13 +4,14 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Server as TcpServer } from 'node:net';
 import { exampleStatus, FakeCluster } from '../../../test/adapters/grpc/fake-cluster.js';
 import { FakeCommitLog } from '../../../test/adapters/grpc/fake-commit-log.js';
-import { MemoryLogger, until } from '../../../test/adapters/grpc/fixture.js';
+import { until } from '../../../test/adapters/grpc/fixture.js';
 import { MembershipError } from '../../application/ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../application/errors.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
 import { GrpcServer } from '../grpc/index.js';
 import { ManualClock } from '../memory/manual-clock.js';
 import { RemoteCluster } from './remote-cluster.js';
+import { RecordingLogger } from '../../../test/logging/recording-logger.js';
 
 const never = new AbortController().signal;
 
@@ -24,7 +25,7 @@ const connect = (port: number): Client =>
 beforeEach(async () => {
   cluster = new FakeCluster();
   const administration = { cluster, clock: new ManualClock() };
-  server = new GrpcServer({ host: '127.0.0.1', port: 0 }, new FakeCommitLog(), new MemoryLogger(), administration);
+  server = new GrpcServer({ host: '127.0.0.1', port: 0 }, new FakeCommitLog(), new RecordingLogger(), administration);
   client = connect((await server.listen()).port);
   remote = new RemoteCluster(client);
 });

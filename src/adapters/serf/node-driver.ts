@@ -162,7 +162,11 @@ export class NodeDriver {
 
   #complain(error: unknown, from: string): void {
     if (!(error instanceof MalformedGossipError) && !(error instanceof PushPullRefusedError)) throw error;
-    this.#options.complaints.tell({ from, reason: error.message }, 'gossip was refused');
+    this.#options.complaints.tell(
+      'gossip_rejected',
+      { address: from, reason: error.message },
+      'rejected a gossip message',
+    );
   }
 
   #exchange(
@@ -185,7 +189,11 @@ export class NodeDriver {
       }
       case 'push-pull':
         this.pushPull(output.to, output.join, signal).catch((error: unknown) => {
-          logger.debug({ node: output.node, reason: reasonOf(error) }, 'no exchange with a member');
+          logger.debug(
+            'gossip_exchange_failed',
+            { member: output.node, reason: reasonOf(error) },
+            'state exchange with a member failed',
+          );
         });
         return;
       case 'stream-ping':
@@ -213,8 +221,13 @@ export class NodeDriver {
         return;
       case 'name-conflict':
         complaints.tell(
-          { node: output.member.name, addr: formatAddress(output.member.address), other: formatAddress(output.other) },
-          'two nodes claim one name',
+          'member_name_conflict',
+          {
+            member: output.member.name,
+            address: formatAddress(output.member.address),
+            otherAddress: formatAddress(output.other),
+          },
+          'two nodes claim the same name',
         );
         return;
       case 'left':
@@ -230,7 +243,7 @@ export class NodeDriver {
       this.#node.streamPingAnswered(ping.seqNo);
       this.pump();
     } catch (error) {
-      logger.debug({ reason: reasonOf(error) }, 'no answer to a ping by TCP');
+      logger.debug('gossip_ping_failed', { reason: reasonOf(error) }, 'a ping over TCP failed');
     }
   }
 
@@ -245,7 +258,11 @@ export class NodeDriver {
       this.pump();
     } catch (error) {
       if (!(error instanceof GossipTooLargeError)) throw error;
-      logger.warn({ query: query.name, reason: error.message }, 'an answer is too large');
+      logger.warn(
+        'query_response_too_large',
+        { query: query.name, reason: error.message },
+        'a query response is too large to send',
+      );
     }
   }
 

@@ -1,8 +1,9 @@
+import type { LogEvent } from '../../application/ports/log-events.js';
 import type { Logger } from '../../application/ports/logger.js';
 
 const minuteMs = 60_000;
 
-/** Warnings about what others send: each kind once a minute, so that nobody can fill the log. */
+/** Warnings about what others send: each event once a minute, so that nobody can fill the log. */
 export class OncePerMinute {
   readonly #toldAt = new Map<string, number>();
 
@@ -11,11 +12,10 @@ export class OncePerMinute {
     private readonly logger: Logger,
   ) {}
 
-  /** `message` is the kind. */
-  tell(fields: object, message: string): void {
-    const toldAt = this.#toldAt.get(message) ?? -Infinity;
+  tell(event: LogEvent<'warn'>, fields: object, message: string): void {
+    const toldAt = this.#toldAt.get(event) ?? -Infinity;
     if (this.now() - toldAt < minuteMs) return;
-    this.#toldAt.set(message, this.now());
-    this.logger.warn(fields, message);
+    this.#toldAt.set(event, this.now());
+    this.logger.warn(event, fields, message);
   }
 }

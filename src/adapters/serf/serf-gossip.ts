@@ -101,7 +101,11 @@ export class SerfGossip implements Gossip {
     this.#keys = keys;
     if (snapshotPath !== undefined)
       this.#snapshot = await Snapshot.open(snapshotPath, clock, (error) => {
-        this.#complaints.tell({ err: error, path: snapshotPath }, 'the snapshot of the members cannot be written');
+        this.#complaints.tell(
+          'gossip_snapshot_not_written',
+          { error, path: snapshotPath },
+          'could not write the gossip snapshot',
+        );
       });
     this.#former = [...(this.#snapshot?.alive ?? [])]
       .filter(([name]) => name !== this.#options.name)
@@ -113,7 +117,11 @@ export class SerfGossip implements Gossip {
       timeoutMs: this.#timing.streamTimeoutMs,
       answer: (message, from) => this.#parts?.driver.answer(message, from),
       onMalformed: (error, from) => {
-        this.#complaints.tell({ from, reason: error.message }, 'a stream of gossip is malformed');
+        this.#complaints.tell(
+          'gossip_stream_malformed',
+          { address: from, reason: error.message },
+          'malformed gossip stream',
+        );
       },
       onPacket: (packet, from) => {
         this.#parts?.driver.receive(packet, from);

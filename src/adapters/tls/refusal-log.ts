@@ -14,7 +14,7 @@ export class RefusalLog {
 
   say(address: string | undefined, reason: string): void {
     if (notMeant.has(reason)) {
-      this.logger.debug({ address, reason }, 'a TLS handshake did not end');
+      this.logger.debug('tls_handshake_abandoned', { address, reason }, 'a TLS handshake was abandoned');
       return;
     }
     const kind = `${address} ${reason}`;
@@ -25,11 +25,12 @@ export class RefusalLog {
     }
     if (this.#counts.size >= kindsMax) return;
     this.#counts.set(kind, 0);
-    this.logger.warn({ audit: 'refused', address, reason }, 'connection refused');
+    this.logger.warn('connection_refused', { audit: 'refused', address, reason }, 'connection refused');
     setTimeout(() => {
       const more = this.#counts.get(kind) ?? 0;
       this.#counts.delete(kind);
-      if (more > 0) this.logger.warn({ audit: 'refused', address, reason, more }, 'more connections refused');
+      if (more > 0)
+        this.logger.warn('connection_refused', { audit: 'refused', address, reason, more }, 'more connections refused');
     }, everyMs).unref();
   }
 }

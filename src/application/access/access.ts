@@ -142,10 +142,18 @@ export class Access {
     const { subject } = caller;
     if (denial === undefined) {
       if (need === 'admin')
-        this.logger.info({ audit: 'admin', subject, action: need, object: theLog, call, forwarded }, 'admin action');
+        this.logger.info(
+          'admin_action',
+          { audit: 'admin', subject, action: need, object: theLog, call, forwarded },
+          'admin action',
+        );
       return;
     }
-    this.logger.warn({ audit: 'denied', subject, action: need, object: theLog, call, reason: denial }, 'denied');
+    this.logger.warn(
+      'access_denied',
+      { audit: 'denied', subject, action: need, object: theLog, call, reason: denial },
+      'access denied',
+    );
     throw refusal(caller, need);
   }
 
@@ -174,8 +182,9 @@ export class Access {
       this.#watched.delete(watched);
       const { subject } = caller;
       this.logger.warn(
+        'stream_access_withdrawn',
         { audit: 'denied', subject, action: need, object: theLog, call, reason: denial },
-        'denied in mid-stream',
+        'permission withdrawn; ending the stream',
       );
       end(new PermissionDeniedError(subject, need, theLog));
     }

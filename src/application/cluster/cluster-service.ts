@@ -57,7 +57,7 @@ export class ClusterService implements Cluster, JoinHandler {
       options.clock,
       promoteEveryMs,
       () => this.#promoteOne(),
-      (error) => options.logger.error({ error }, 'learners are not promoted any more'),
+      (error) => options.logger.error('learner_promotion_stopped', { error }, 'stopped promoting learners'),
     );
   }
 
@@ -154,7 +154,7 @@ export class ClusterService implements Cluster, JoinHandler {
     } catch (error) {
       if (error instanceof MembershipError) return { kind: 'refused', reason: error.message };
       if (!(error instanceof UnavailableError))
-        this.options.logger.warn({ error, joiner }, 'a node could not be admitted');
+        this.options.logger.warn('join_failed', { error, joiner }, 'could not admit a node');
       return { kind: 'retry', reason: error instanceof Error ? error.message : 'it failed' };
     }
   }
@@ -219,7 +219,11 @@ export class ClusterService implements Cluster, JoinHandler {
     const isVoter = confState.voters.includes(known.id);
     if (!isVoter) changes.push({ type: 'remove-node', nodeId: known.id });
     await this.#change(changes, [isVoter ? { ...known, id, replaces: known.id } : { ...known, id }]);
-    logger.warn({ member: known.name, was: known.id, id }, 'a member that lost what it acknowledged is admitted again');
+    logger.warn(
+      'amnesiac_member_readmitted',
+      { member: known.name, previousId: known.id, memberId: id },
+      'readmitted a member that lost acknowledged entries',
+    );
     return id;
   }
 
@@ -238,7 +242,11 @@ export class ClusterService implements Cluster, JoinHandler {
       await this.#promote(member);
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error;
-      logger.debug({ reason: error.message, member: member.name }, 'a learner is not promoted yet');
+      logger.debug(
+        'learner_promotion_failed',
+        { reason: error.message, member: member.name },
+        'could not promote a learner; will retry',
+      );
     }
   }
 

@@ -39,7 +39,7 @@ export function removeDeadMembers(options: DeadMemberRemovalOptions): () => Prom
     options.clock,
     everyMs,
     () => reconcileOnce(options, silence),
-    (error) => options.logger.error({ error }, 'the gossip is not compared with the configuration any more'),
+    (error) => options.logger.error('dead_member_removal_stopped', { error }, 'stopped removing dead members'),
   );
 }
 
@@ -92,13 +92,17 @@ function othersAreWell(members: readonly MemberStatus[], without: MemberStatus):
 
 async function remove(options: DeadMemberRemovalOptions, { name }: MemberStatus, silentMs: number): Promise<void> {
   const { cluster, clock, logger } = options;
-  logger.warn({ member: name, silentMs }, 'a member that is gone for good is taken out of the cluster');
+  logger.warn('dead_member_removal_started', { member: name, silentMs }, 'removing a dead member from the cluster');
   try {
     await withDeadline(clock, changeMsMax, undefined, (signal) => cluster.removeMember(name, signal));
   } catch (error) {
     const isExpected =
       error instanceof UnavailableError || error instanceof MembershipError || error instanceof OutcomeUnknownError;
     if (!isExpected) throw error;
-    logger.warn({ member: name, reason: error.message }, 'it could not be taken out now');
+    logger.warn(
+      'dead_member_removal_failed',
+      { member: name, reason: error.message },
+      'could not remove the dead member; will retry',
+    );
   }
 }

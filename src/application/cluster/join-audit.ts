@@ -32,16 +32,18 @@ export class JoinAudit {
     const fields = {
       ...{ audit: 'join', subject, action: 'node', name, uuid, rpcAddr, decision, changed },
       ...(origin?.address !== undefined && { address: origin.address }),
-      ...(answer.kind === 'joined' && { id: answer.id }),
+      ...(answer.kind === 'joined' && { memberId: answer.id }),
       ...(reason !== undefined && { reason }),
       ...(repeated > 0 && { repeated }),
     };
-    if (decision === 'admitted') this.logger.info(fields, 'a node was admitted to the cluster');
-    else this.logger.warn(fields, 'a node was not admitted to the cluster');
+    if (decision === 'admitted') this.logger.info('member_joined', fields, 'admitted a node to the cluster');
+    else if (decision === 'refused') this.logger.warn('join_refused', fields, 'refused to admit a node to the cluster');
+    else this.logger.warn('join_deferred', fields, 'could not admit a node to the cluster yet');
     if (answer.kind === 'retry' && answer.aliveAt !== undefined)
       this.logger.warn(
+        'data_directory_copied',
         { member: name, uuid, aliveAt: answer.aliveAt, rpcAddr },
-        'another node has the UUID of a member that is alive: one of the two data directories is a copy',
+        'a node has the UUID of a member that is alive; one of the two data directories is a copy',
       );
   }
 

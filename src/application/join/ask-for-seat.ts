@@ -45,12 +45,14 @@ export async function askForSeat(options: JoiningOptions, formerAddr: string | u
       if (heldAt - throttle.loggedAt >= sayEveryMs) {
         throttle.loggedAt = heldAt;
         logger.warn(
+          'member_running_elsewhere',
           { aliveAt: round.aliveAt, reason: round.reason },
-          'another process is this member: waiting for it to end',
+          'another process runs as this member; waiting for it to end',
         );
       }
     } else if (round.kind === 'member' || clock.now() - heldAt >= heldMs) {
-      if (round.kind === 'unanswered') logger.debug({ reason: round.reason }, 'no leader has answered yet');
+      if (round.kind === 'unanswered')
+        logger.debug('no_leader_answered', { reason: round.reason }, 'no leader has answered yet');
       return round;
     }
     await pause(clock, askEveryMs, signal);

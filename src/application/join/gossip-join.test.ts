@@ -3,11 +3,12 @@ import { ManualClock } from '../../adapters/memory/manual-clock.js';
 import { UnavailableError } from '../errors.js';
 import { keepInGossip } from './gossip-join.js';
 import type { Gossip, GossipMember } from '../ports/gossip.js';
+import { RecordingLogger } from '../../../test/logging/recording-logger.js';
 
 /** A node that is being kept in a gossip, and whom it asked. */
 class Kept {
   readonly clock = new ManualClock();
-  readonly warnings: object[] = [];
+  readonly logger = new RecordingLogger();
   others = 0;
   answering: string[] = [];
   #asked: string[] = [];
@@ -24,13 +25,11 @@ class Kept {
         return Promise.reject(new UnavailableError(`nobody answers at ${addr}`));
       },
     };
-    const silent = { debug: () => undefined, info: () => undefined, error: () => undefined };
-    const logger = { ...silent, warn: (fields: object) => void this.warnings.push(fields) };
     this.#stored = keepInGossip({
       gossip,
       addrs,
       clock: this.clock,
-      logger,
+      logger: this.logger,
       signal: this.#stop.signal,
       onRound: () => undefined,
     });
@@ -83,9 +82,10 @@ describe('a node is kept in the gossip', () => {
   it('with a word to the operator once a minute', async () => {
     const stored = new Kept(['a:1'], []);
     await stored.asks(50_000);
-    expect(stored.warnings).toEqual([{ addrs: ['a:1'], former: [], reasons: ['nobody answers at a:1'] }]);
+    const isolated = { addresses: ['a:1'], formerAddresses: [], reasons: ['nobody answers at a:1'] };
+    expect(stored.logger.fieldsOf('gossip_isolated')).toEqual([isolated]);
     await stored.asks(20_000);
-    expect(stored.warnings).toHaveLength(2);
+    expect(stored.logger.events('warn')).toEqual(['gossip_isolated', 'gossip_isolated']);
     await stored.end();
   });
 });

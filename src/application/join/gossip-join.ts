@@ -45,7 +45,11 @@ export async function keepInGossip(options: GossipJoiningOptions): Promise<void>
     onRound();
     if (isAlone(gossip) && !signal.aborted && throttle.isDue()) {
       const reasons = failures.flatMap((failure) => failure?.message ?? []);
-      logger.warn({ addrs, former, reasons }, 'in the gossip with nobody yet');
+      logger.warn(
+        'gossip_isolated',
+        { addresses: addrs, formerAddresses: former, reasons },
+        'no gossip peer has answered yet',
+      );
     }
     await pause(clock, backoff.next(), signal).catch(() => undefined);
   }
@@ -59,7 +63,7 @@ export async function keepInGossip(options: GossipJoiningOptions): Promise<void>
       throw error;
     }
     waiting.delete(addr);
-    logger.debug({ addr }, 'joined the gossip');
+    logger.debug('gossip_joined', { address: addr }, 'joined the gossip');
     return undefined;
   }
 }

@@ -55,7 +55,8 @@ export async function joinCluster(options: JoiningOptions): Promise<Joined> {
     if (clock.now() - saidAt >= sayEveryMs) {
       saidAt = clock.now();
       const reasons = answers.map((answer, i) => `${addresses[i]}: ${describe(answer)}`);
-      logger.info({ reasons }, addresses.length === 0 ? 'no other node is known yet' : 'waiting to join a cluster');
+      if (addresses.length === 0) logger.info('no_node_known', {}, 'no other node is known yet');
+      else logger.info('waiting_to_join', { reasons }, 'waiting to join a cluster');
     }
     await pause(clock, askEveryMs, signal);
   }

@@ -35,8 +35,9 @@ export async function rejoinCluster(options: RejoiningOptions): Promise<boolean>
     const { stored: told, view } = joined;
     if (view === undefined || told.id < stored.id || !(await hasForgotten(options, told.id, view))) break;
     logger.error(
-      { id: told.id, acknowledged: view.acknowledged.index, lastIndex: options.log.lastIndex },
-      'this node has lost entries that it acknowledged: it joins again under a new Raft id',
+      'acknowledged_entries_lost',
+      { memberId: told.id, acknowledgedIndex: view.acknowledged.index, lastIndex: options.log.lastIndex },
+      'this node lost entries that it had acknowledged; rejoining under a new Raft id',
     );
     // First of all: whatever becomes of this process, it says nothing more under that id.
     await configuration.write({ ...stored, id: told.id, amnesiac: true });
@@ -48,7 +49,11 @@ export async function rejoinCluster(options: RejoiningOptions): Promise<boolean>
   if (id > stored.id) {
     const { amnesiac: _, ...rest } = stored;
     await configuration.write({ ...rest, id, contacts });
-    logger.info({ was: stored.id, id }, 'joined the cluster again');
+    logger.info(
+      'cluster_rejoined',
+      { previousId: stored.id, memberId: id },
+      'rejoined the cluster under a new Raft id',
+    );
   }
   return true;
 }
@@ -58,13 +63,19 @@ function askAsMember(options: RejoiningOptions): Promise<Round | Joined> {
   const { configuration, stored, joiner, logger } = options;
   if (stored.amnesiac) return joinUnderNewId(options, stored.id);
   const wasRemoved = isRemoved(configuration, stored.id);
-  if (wasRemoved) logger.info({ id: stored.id }, 'this node was taken out of the cluster, and asks to be let in again');
+  if (wasRemoved)
+    logger.info(
+      'rejoin_requested',
+      { memberId: stored.id, reason: 'removed' },
+      'this node was removed from the cluster; asking to join again',
+    );
   const known = configuration.current.members.findLast(({ uuid }) => uuid === joiner.uuid);
   const isRenamed = known !== undefined && known.name !== joiner.name;
   if (isRenamed)
     logger.warn(
-      { member: known.name, name: joiner.name },
-      'this data directory is that of a member of another name: the node starts when the leader says that it was removed',
+      'data_directory_of_other_member',
+      { member: known.name, node: joiner.name },
+      'the data directory belongs to a member with another name; waiting until that member is removed',
     );
   return wasRemoved || isRenamed ? joinCluster(options) : askForSeat(options, known?.rpcAddr);
 }
@@ -72,7 +83,11 @@ function askAsMember(options: RejoiningOptions): Promise<Round | Joined> {
 /** Asks until some leader gives this node another id than the one that it forgot under. */
 async function joinUnderNewId(options: RejoiningOptions, forgotAs: number): Promise<Joined> {
   const { joiner, clock, logger, signal } = options;
-  logger.info({ id: forgotAs }, 'this node lost what it acknowledged under its Raft id, and asks for another one');
+  logger.info(
+    'rejoin_requested',
+    { memberId: forgotAs, reason: 'acknowledged entries lost' },
+    'this node lost entries that it had acknowledged; asking for a new Raft id',
+  );
   for (;;) {
     const joined = await joinCluster({ ...options, joiner: { ...joiner, forgotAs } });
     if (joined.kind === 'member' && joined.stored.id > forgotAs) return joined;

@@ -22,10 +22,10 @@ export async function enterCluster(deps: MemberDependencies, context: NodeContex
   if (joined.kind === 'member') {
     await deps.directory.adoptLogId(joined.clusterId);
     await configuration.write(joined.stored);
-    deps.logger.info({ id: joined.stored.id }, 'joined the cluster');
+    deps.logger.info('cluster_joined', { memberId: joined.stored.id }, 'joined the cluster');
   } else {
     await configuration.write({ id: 1, contacts: [], history: [firstConfiguration({ id: 1, ...context.self })] });
-    deps.logger.info({}, 'began a cluster of one');
+    deps.logger.info('cluster_bootstrapped', {}, 'bootstrapped a cluster of one node');
   }
   discovery.enter(describeClusterId(deps.directory.logId));
 }
@@ -63,11 +63,20 @@ export async function announceMove(
   try {
     const joined = await joinCluster(rejoining(deps, context, stopped));
     if (joined.kind === 'member' && joined.stored.id > id)
-      logger.error({ id }, 'this node was taken out of the cluster while it was away: start it again to have it join');
+      logger.error(
+        'removed_while_offline',
+        { memberId: id },
+        'this node was removed from the cluster while it was offline; restart it to join again',
+      );
     else if (!isAsBefore)
-      logger.info({ was: known.rpcAddr, rpcAddr: self.rpcAddr }, 'the cluster knows where this node is now');
+      logger.info(
+        'address_updated',
+        { previousRpcAddr: known.rpcAddr, rpcAddr: self.rpcAddr },
+        'the cluster recorded the new address of this node',
+      );
   } catch (error) {
-    if (!stopped.aborted) logger.error({ error }, 'the cluster does not learn where this node is now');
+    if (!stopped.aborted)
+      logger.error('address_update_failed', { error }, 'could not report the new address of this node to the cluster');
   }
 }
 
@@ -96,7 +105,7 @@ async function beginsCluster(deps: MemberDependencies, { discovery }: NodeContex
   if (!bootstrap) return !hasAddrs && bootstrapExpect <= 1;
   if (!hasAddrs || !(await discovery.findsCluster(bootstrapLookMs, deps.signal))) return true;
   // A node that was to begin the cluster and lost its disk since must not begin another one beside it.
-  deps.logger.warn({}, '--bootstrap: there is a cluster already, and this node joins it');
+  deps.logger.warn('bootstrap_ignored', {}, 'a cluster exists already; ignoring --bootstrap and joining it');
   return false;
 }
 

@@ -6,6 +6,7 @@ import { Discovery } from '../join/discovery.js';
 import { DiskReserve } from '../storage/disk-reserve.js';
 import { assertRole } from '../replica/replica-role.js';
 import type { Closeable } from './in-order.js';
+import { logNotice } from './log-notices.js';
 import type { NodeDependencies } from './node-dependencies.js';
 
 /** What a node has before it is in its cluster: what its disk says of it, and how it finds the others. */
@@ -46,7 +47,8 @@ export async function openContext(
   const hardState = await HardStateFile.open(directory.raft, crc32c);
   opened.push(hardState);
   const { damage } = hardState;
-  if (damage !== undefined) logger.warn({ damage }, 'one of the two slots of the hard state is not whole');
+  if (damage !== undefined)
+    logger.warn('hard_state_slot_corrupt', { reason: damage }, 'one of the two hard-state slots is corrupt');
   return { self: { name, uuid, rpcAddr }, configuration, hardState, discovery, opened };
 }
 
@@ -62,11 +64,11 @@ export async function openStorage(deps: NodeDependencies, context: NodeContext):
     ...(segmentBytesMax !== undefined && { segmentBytesMax }),
     ...(segmentAgeMsMax !== undefined && { segmentAgeMsMax }),
     durableIndex: hardState.current.commit,
-    onNotice: (notice) => logger.warn(notice, `log: ${notice.kind}`),
+    onNotice: (notice) => logNotice(logger, notice),
   });
   opened.push(log);
   const diskReserve = await DiskReserve.open(directory.log, diskReserveBytes, clock, (cause) =>
-    logger.warn({ cause }, 'cannot tell how much space is free'),
+    logger.warn('disk_space_unknown', { error: cause }, 'could not read the free disk space'),
   );
   opened.push(diskReserve);
   return { log, diskReserve };

@@ -102,6 +102,6 @@ async function leave({ clock, logger }: MemberDependencies, cluster: Cluster, na
     await leaveCluster({ cluster, name, clock });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    logger.warn({ reason }, 'this node stays a member for now: the leader takes it out when it can');
+    logger.warn('leave_failed', { reason }, 'could not leave the cluster; this node stays a member');
   }
 }

@@ -66,7 +66,7 @@ async function findCluster(deps: ReplicaDependencies, context: NodeContext): Pro
   await directory.adoptLogId(clusterId);
   await configuration.write({ id: 0, contacts: members, history: [], replica: true });
   discovery.enter(describeClusterId(clusterId));
-  logger.info({ members: members.map(({ name }) => name) }, 'is a replica of this cluster from now on');
+  logger.info('replica_joined', { members: members.map(({ name }) => name) }, 'became a replica of the cluster');
 }
 
 /** Those that the last source has told of, and those that gossip knows. */

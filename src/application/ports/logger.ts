@@ -1,9 +1,14 @@
-/** Structured logging; pino has this shape. Values from outside go into `fields`, never into `message`. */
+import type { LogEvent } from './log-events.js';
+
+/**
+ * Structured logging. `event` names what happened, for alerts and tests (see `log-events.ts`). Values go into `fields`,
+ * never into `message`, which is for people.
+ */
 export interface Logger {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
+  debug(event: LogEvent<'debug'>, fields: object, message: string): void;
+  info(event: LogEvent<'info'>, fields: object, message: string): void;
+  warn(event: LogEvent<'warn'>, fields: object, message: string): void;
+  error(event: LogEvent<'error'>, fields: object, message: string): void;
 }
 
 export const Logger = Symbol('Logger');

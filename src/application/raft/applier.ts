@@ -114,7 +114,11 @@ export class Applier {
       const next = configurationAfter(before, entry.index, change, context, confState);
       await configuration.add(next, log.startIndex);
       this.#applied = entry.index;
-      logger.info({ index: entry.index, members: next.members.map(({ name }) => name) }, 'the membership has changed');
+      logger.info(
+        'configuration_changed',
+        { index: entry.index, members: next.members.map(({ name }) => name) },
+        'the cluster configuration changed',
+      );
       loop.updatePeers();
       proposals.settle(batchOf(entry), syncedOn);
     } catch (error) {

@@ -32,7 +32,11 @@ export class CatchUps {
     core.visitProgress((member, progress) => {
       if (member === to) ({ match } = progress);
     });
-    logger.info({ member: to, match, lastIndex: log.lastIndex }, 'a follower catches up from stored segments');
+    logger.info(
+      'catch_up_started',
+      { memberId: to, match, lastIndex: log.lastIndex },
+      'sending stored segments to a follower',
+    );
     const catchUp = new CatchUp({
       log,
       from: id,
@@ -43,7 +47,7 @@ export class CatchUps {
       send: (sent) => transport.send([sent]),
       snapshot: () => this.#snapshot(to, term),
       onFailure: (error) => {
-        logger.error({ error, member: to }, 'a follower cannot be brought up to date from this node');
+        logger.error('catch_up_failed', { error, memberId: to }, 'could not send stored segments to a follower');
         this.#running.delete(to);
         core.reportSnapshot(to, 'failure');
         loop.schedule();
@@ -67,7 +71,7 @@ export class CatchUps {
     }
     catchUp.stop();
     this.#running.delete(received.from);
-    logger.info({ member: received.from, match: catchUp.match }, 'a follower has caught up');
+    logger.info('catch_up_finished', { memberId: received.from, match: catchUp.match }, 'a follower caught up');
   }
 
   tick(): void {

@@ -118,7 +118,11 @@ export class EntrySealer {
   #logWasReset(place: LogBoundary): void {
     const { logger, applier, loop } = this.options;
     const { index, offset } = place;
-    logger.warn({ index, offset }, 'the leader no longer keeps what this node lacks: its log begins anew');
+    logger.warn(
+      'log_reset',
+      { index, offset },
+      'the leader no longer has the entries that this node lacks; restarting the log',
+    );
     applier.reset(place);
     loop.updatePeers();
   }

@@ -1,13 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { DiskReserveError } from '../../domain/log/errors.js';
 import { entry } from '../../domain/raft/entry.js';
+import { RecordingLogger } from '../../../test/logging/recording-logger.js';
 import { FollowerDiskGuard } from './follower-disk-guard.js';
 
 describe('a follower whose disk is full', () => {
   it('takes no entries until there is space, and says once that it begins and that it ends', () => {
     let isFull = false;
-    const told: string[] = [];
-    const tell = (_: object, message: string) => void told.push(message);
+    const logger = new RecordingLogger();
     const guard = new FollowerDiskGuard(
       {
         refresh: () => undefined,
@@ -15,7 +15,7 @@ describe('a follower whose disk is full', () => {
           if (isFull) throw new DiskReserveError(10, bytes);
         },
       },
-      { debug: tell, info: tell, warn: tell, error: tell },
+      logger,
     );
     const entries = [entry({ data: new Uint8Array(3) })];
     expect(guard.admits(entries)).toBe(true);
@@ -25,9 +25,6 @@ describe('a follower whose disk is full', () => {
     expect(guard.admits([entry({})])).toBe(true);
     isFull = false;
     expect([guard.admits(entries), guard.admits(entries)]).toEqual([true, true]);
-    expect(told).toEqual([
-      'the disk is full: takes no entries, and falls behind',
-      'the disk has space: takes entries again',
-    ]);
+    expect(logger.lines.map(({ event }) => event)).toEqual(['disk_full', 'disk_space_recovered']);
   });
 });

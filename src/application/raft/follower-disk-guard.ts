@@ -26,11 +26,15 @@ export class FollowerDiskGuard {
     } catch (error) {
       if (!(error instanceof DiskReserveError)) throw error;
       if (!this.#isFull)
-        this.logger.warn({ reason: error.message }, 'the disk is full: takes no entries, and falls behind');
+        this.logger.warn(
+          'disk_full',
+          { role: 'follower', reason: error.message },
+          'the disk is full; accepting no entries',
+        );
       this.#isFull = true;
       return false;
     }
-    if (this.#isFull) this.logger.info({}, 'the disk has space: takes entries again');
+    if (this.#isFull) this.logger.info('disk_space_recovered', {}, 'the disk has space; accepting entries again');
     this.#isFull = false;
     return true;
   }

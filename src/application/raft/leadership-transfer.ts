@@ -60,7 +60,7 @@ export class LeadershipTransfer {
     if (transferee === undefined || clock.now() - this.#startedAt < retryMs) return false;
     this.#startedAt = clock.now();
     this.#inProgress = true;
-    logger.warn({ transferee }, 'the disk is full: transferring leadership to another node');
+    logger.warn('disk_full', { role: 'leader', memberId: transferee }, 'the disk is full; transferring leadership');
     void this.transfer().then(() => (this.#inProgress = false));
     return true;
   }

@@ -36,7 +36,11 @@ export class MessageFilter {
     const { clock, logger } = this.options;
     if (type === 'MsgProp') return false;
     if (term > hardState.term + termsAheadMax) {
-      logger.error({ peer: from, term, ownTerm: hardState.term }, 'dropped a message of a term that cannot be');
+      logger.error(
+        'implausible_term',
+        { peerId: from, term, ownTerm: hardState.term },
+        'dropped a message with an implausibly high term',
+      );
       return false;
     }
     if (from !== lead && this.#hears(lead) && !this.#knows(from)) return false;

@@ -1,21 +1,18 @@
+import { invariant } from '../../domain/log/invariant.js';
+import type { Offset } from '../../domain/log/offsets.js';
 import type { Entry } from '../../domain/raft/entry.js';
 import { appendThread, applyThread, type Message } from '../../domain/raft/message.js';
 import { LocalMessageError, PeerNotFoundError, ProposalDroppedError } from '../../domain/raft/raft-errors.js';
-import type { Ready, SoftState } from '../../domain/raft/ready.js';
+import type { ReadState, Ready, SoftState } from '../../domain/raft/ready.js';
 import { RawNode } from '../../domain/raft/raw-node.js';
 import type { Storage } from '../../domain/raft/storage.js';
 import type { Acknowledgements } from './acknowledgements.js';
 import type { AmnesiacError } from '../join/amnesia.js';
 import type { AppendThreadOwner } from '../storage/append-thread.js';
-import type { Applier } from './applier.js';
-import type { CatchUps } from './catch-ups.js';
 import { peersOf } from '../configuration/configuration.js';
-import type { EntrySealer } from './entry-sealer.js';
 import { UnavailableError } from '../errors.js';
-import type { LogMaintenance } from '../storage/log-maintenance.js';
 import type { Proposals } from './proposals.js';
 import { coreConfig, type RaftNodeOptions } from './raft-options.js';
-import type { ReadBarriers } from './read-barriers.js';
 import { Waiters } from '../waiting/waiters.js';
 
 /**
@@ -26,23 +23,44 @@ import { Waiters } from '../waiting/waiters.js';
 export type Life = 'running' | 'closing' | 'failed' | 'amnesiac' | 'ended';
 
 /** What a caller is told that this node refuses because of its life. */
-const refusals: Readonly<Record<Life, string>> = {
-  running: 'this node accepts appends',
+const refusals: Readonly<Record<Exclude<Life, 'running'>, string>> = {
   closing: 'this node is shutting down',
   failed: 'the log of this node has failed; nothing was appended',
   amnesiac: 'this node has lost entries that it acknowledged, and no longer takes part in the cluster',
   ended: 'this node is shutting down',
 };
 
-/** The parts of the driver that a turn of the loop visits. */
+/** The parts of the driver that a turn of the loop visits, as far as the loop knows them: they hold it, not it them. */
 export interface RaftStages {
-  readonly barriers: ReadBarriers;
   readonly proposals: Proposals;
-  readonly sealer: EntrySealer;
-  readonly applier: Applier;
-  readonly maintenance: LogMaintenance;
-  readonly catchUps: CatchUps;
   readonly acknowledgements: Acknowledgements;
+  /** `EntrySealer` */
+  readonly sealer: {
+    assign(ready: Ready): void;
+    store(append: Message): void;
+  };
+  /** `Applier` */
+  readonly applier: {
+    readonly applied: number;
+    readonly highWatermark: Offset;
+    accept(apply: Message): void;
+  };
+  /** `LogMaintenance` */
+  readonly maintenance: { applied(): void };
+  /** `CatchUps` */
+  readonly catchUps: {
+    start(to: number, term: number): void;
+    tick(): void;
+    stopAll(): void;
+  };
+  /** `ReadBarriers` */
+  readonly barriers: {
+    flush(): void;
+    confirm(state: ReadState): void;
+    release(applied: number, highWatermark: Offset): void;
+    tick(): void;
+    rejectAll(error: unknown): void;
+  };
 }
 
 /**
@@ -117,7 +135,9 @@ export class RaftLoop implements AppendThreadOwner {
 
   /** The error for a caller that a node refuses because of its life. */
   refusal(): UnavailableError {
-    return new UnavailableError(refusals[this.#life]);
+    const life = this.#life;
+    invariant(life !== 'running', 'a node that runs refuses nobody');
+    return new UnavailableError(refusals[life]);
   }
 
   /** The error for a caller that needs the leader. */
@@ -275,7 +295,9 @@ export class RaftLoop implements AppendThreadOwner {
     const led = this.isLeader;
     this.#soft = soft;
     if (this.isLeader === led) return;
-    logger.info({ term: this.term, node: self.name }, led ? 'stopped leading' : 'leads');
+    const fields = { term: this.term, node: self.name };
+    if (led) logger.info('leader_stepped_down', fields, 'stopped being leader');
+    else logger.info('leader_elected', fields, 'became leader');
     if (led) {
       catchUps.stopAll();
       proposals.leadershipLost(timing.electionTicks, this.notLeading());

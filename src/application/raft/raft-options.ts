@@ -64,10 +64,10 @@ export function coreConfig({ id, timing, random, logger }: RaftNodeOptions, stor
     // A follower forwards by itself, and the answer comes back to it.
     disableProposalForwarding: true,
     logger: {
-      debug: (text) => logger.debug({}, `raft: ${text}`),
-      info: (text) => logger.debug({}, `raft: ${text}`),
-      warning: (text) => logger.warn({}, `raft: ${text}`),
-      error: (text) => logger.error({}, `raft: ${text}`),
+      debug: (text) => logger.debug('raft_trace', { text }, 'raft trace'),
+      info: (text) => logger.debug('raft_trace', { text }, 'raft trace'),
+      warning: (text) => logger.warn('raft_trace', { text }, 'raft trace'),
+      error: (text) => logger.error('raft_trace', { text }, 'raft trace'),
     },
   };
 }

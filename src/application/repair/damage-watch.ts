@@ -41,5 +41,9 @@ async function note({ log, configuration, logger }: DamageWatchOptions): Promise
     if (!isNoSpaceError(error)) throw error;
     return;
   }
-  logger.error({ damagedFrom: from }, 'stored entries are damaged: restart this node to repair them from its peers');
+  logger.error(
+    'stored_entries_damaged',
+    { fromIndex: from },
+    'stored entries are damaged; restart this node to repair them from its peers',
+  );
 }

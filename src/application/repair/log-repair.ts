@@ -89,8 +89,9 @@ export class LogRepair {
       if (readableEnd === undefined) continue;
       if (repairing === undefined && damagedFrom !== from) await configuration.noteDamage({ damagedFrom: from });
       logger.warn(
-        { from, lastIndex: log.lastIndex },
-        'the log is damaged: this node takes no part until it is repaired',
+        'log_repair_started',
+        { fromIndex: from, lastIndex: log.lastIndex },
+        'the log is damaged; this node does not vote or append until it is repaired',
       );
       return new LogRepair(options, from, readableEnd);
     }
@@ -120,10 +121,15 @@ export class LogRepair {
       }
       this.#progress = obstacle;
       if (!this.#mustComplete && clock.now() - beganAt >= patienceMs) {
-        logger.error({ reason: obstacle }, 'damage in older segments stays for now: restart this node to try again');
+        logger.error(
+          'log_repair_abandoned',
+          { reason: obstacle },
+          'could not repair older segments; restart this node to try again',
+        );
         return;
       }
-      if (throttle.isDue()) logger.warn({ reason: obstacle }, 'the log cannot be repaired yet');
+      if (throttle.isDue())
+        logger.warn('log_repair_blocked', { reason: obstacle }, 'could not repair the log; will retry');
       await pause(clock, backoff.next(), signal);
     }
   }
@@ -168,7 +174,11 @@ export class LogRepair {
     // What takes the place of what goes is not known to be synced: opening must not take it for that.
     if (this.from <= current.commit) await hardState.save({ ...current, commit: toIndex(this.from - 1) });
     if (this.from <= log.lastIndex || isDamaged(log)) {
-      logger.warn({ from: this.from, lastIndex: log.lastIndex }, 'what is damaged, and all after it, is cut off');
+      logger.warn(
+        'damaged_entries_truncated',
+        { fromIndex: this.from, lastIndex: log.lastIndex },
+        'truncating the log before the first damaged entry',
+      );
       await log.truncateSuffix(this.from);
     }
     if (configuration.stored?.repairing?.cutFrom !== undefined)
@@ -183,7 +193,11 @@ export class LogRepair {
   ): Promise<string | undefined> {
     const { log, logger, source } = this.options;
     if (this.from >= until) return undefined;
-    logger.info({ peer: peer.name, from: this.from, until }, 'entries are fetched');
+    logger.info(
+      'log_repair_fetching',
+      { peer: peer.name, fromIndex: this.from, untilIndex: until },
+      'fetching entries from a peer',
+    );
     const entries = source.read(peer, this.from, until, signal)[Symbol.asyncIterator]();
     try {
       while (this.from < until) {
@@ -238,7 +252,7 @@ export class LogRepair {
     // What was found since is for the next start.
     const damagedFrom = Math.min(...log.quarantined.map(({ fromIndex }) => fromIndex));
     await configuration.noteDamage(damagedFrom === Infinity ? {} : { damagedFrom });
-    logger.info({ lastIndex: log.lastIndex }, 'the log is repaired');
+    logger.info('log_repair_finished', { lastIndex: log.lastIndex }, 'the log is repaired');
   }
 
   /**

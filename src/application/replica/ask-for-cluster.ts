@@ -38,7 +38,7 @@ export async function askForCluster(options: IntroductionOptions): Promise<Sourc
         reasons.push(`${source.rpcAddr}: ${error.message}`);
       }
     }
-    if (throttle.isDue()) logger.info({ reasons }, 'waiting for a member to follow');
+    if (throttle.isDue()) logger.info('waiting_for_replica_source', { reasons }, 'waiting for a member to follow');
     await pause(clock, askEveryMs, signal);
   }
 }

@@ -108,7 +108,11 @@ export class ReplicaPull {
       const [began, before] = [clock.now(), this.options.store.next];
       const reason = await this.#follow(source);
       const wasGood = this.options.store.next !== before || clock.now() - began >= goodMs;
-      this.options.logger[wasGood ? 'warn' : 'debug']({ source, reason }, 'the source is given up');
+      this.options.logger[wasGood ? 'warn' : 'debug'](
+        'replica_source_lost',
+        { source, reason },
+        'stopped following a source',
+      );
       if (wasGood) {
         tried.clear();
         backoff.reset();
@@ -193,13 +197,21 @@ export class ReplicaPull {
 
   #begin(source: Contact): void {
     this.#source = source;
-    this.options.logger.info({ source, offset: this.options.store.next.offset }, 'follows a source');
+    this.options.logger.info(
+      'replica_source_followed',
+      { source, offset: this.options.store.next.offset },
+      'following a source',
+    );
   }
 
   async #takeStatus(status: SourceStatus): Promise<void> {
     const { clusterId, logger } = this.options;
     if (!sameBytes(status.clusterId, clusterId)) {
-      logger.error({ source: this.#source }, 'a source keeps the log of another cluster: it is not followed');
+      logger.error(
+        'replica_source_of_other_cluster',
+        { source: this.#source },
+        'a source belongs to another cluster; not following it',
+      );
       throw new UnavailableError('it keeps the log of another cluster');
     }
     // It runs on, and hears of nothing any more.
@@ -217,7 +229,7 @@ export class ReplicaPull {
       await configuration.write({ ...stored, contacts });
     } catch (error) {
       if (!isNoSpaceError(error)) throw error;
-      logger.warn({ error }, 'there is no space to note the members');
+      logger.warn('replica_contacts_not_stored', { error }, 'no disk space to store the addresses of the members');
     }
   }
 
@@ -228,7 +240,9 @@ export class ReplicaPull {
   #sayObstacle(tried: ReadonlyMap<string, string>): void {
     if (!this.#throttle.isDue()) return;
     const reasons = [...tried].map(([rpcAddr, reason]) => `${rpcAddr}: ${reason}`);
-    this.options.logger.warn({ reasons }, reasons.length === 0 ? 'no member is known' : 'no member can be followed');
+    const { logger } = this.options;
+    if (reasons.length === 0) logger.warn('no_replica_source', { reasons }, 'no member is known to follow');
+    else logger.warn('no_replica_source', { reasons }, 'no member can be followed');
   }
 }
 

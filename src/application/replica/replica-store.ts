@@ -129,8 +129,9 @@ export class ReplicaStore {
     if (this.damage !== undefined) await this.#mend(this.damage.from, start);
     if (this.#next.index < start.index) {
       this.options.logger.warn(
-        { index: start.index, offset: start.offset, had: this.#next.offset },
-        'the source no longer keeps what this replica lacks: its log begins anew',
+        'log_reset',
+        { index: start.index, offset: start.offset, previousOffset: this.#next.offset },
+        'the source no longer has the entries that this replica lacks; restarting the log',
       );
       this.#next = start;
       this.#thread.enqueue({
@@ -166,7 +167,11 @@ export class ReplicaStore {
     const canComeAnew = from >= start.index;
     await this.#thread.exclusively(async () => {
       if (canComeAnew) {
-        logger.warn({ from, lastIndex: log.lastIndex }, 'what is damaged, and all after it, goes and comes anew');
+        logger.warn(
+          'damaged_entries_truncated',
+          { fromIndex: from, lastIndex: log.lastIndex },
+          'truncating the log before the first damaged entry',
+        );
         await log.truncateSuffix(from);
       }
       while (isDamaged(log)) await log.truncateSuffix(lastDamaged(log));

@@ -2,11 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { ClusterClient, type ClusterStatus } from '../../client/index.js';
+import { launcherPath } from '../../infrastructure/package-files.js';
 import type { DevNodeSpec } from './dev-directory.js';
 
-const launcher = fileURLToPath(new URL('../../../bin/golog', import.meta.url));
 const askAgainMs = 200;
 const stopMs = 15_000;
 const lastLines = 8;
@@ -48,7 +47,7 @@ export class DevNode {
     this.#logStart = fstatSync(log).size;
     const [, ...args] = this.command;
     // Its own process group, so that Ctrl-C in the terminal does not reach it: `stop` stops it.
-    const child = spawn(launcher, bootstrap ? [...args, '--bootstrap'] : args, {
+    const child = spawn(launcherPath, bootstrap ? [...args, '--bootstrap'] : args, {
       stdio: ['ignore', log, log],
       detached: true,
       env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !nodeVariables.includes(name))),

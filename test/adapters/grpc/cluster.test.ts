@@ -9,14 +9,15 @@ import { toTerm } from '../../../src/domain/log/offsets.js';
 import { ClusterService, MemberRole, MemberState } from '../../../src/gen/golog/v1/cluster_service_pb.js';
 import { exampleStatus, FakeCluster } from './fake-cluster.js';
 import { FakeCommitLog } from './fake-commit-log.js';
-import { MemoryLogger, until } from './fixture.js';
+import { until } from './fixture.js';
 import { collect, errorOf, GrpcClient } from './grpc-client.js';
+import { RecordingLogger } from '../../logging/recording-logger.js';
 
 const { method } = ClusterService;
 
 let cluster: FakeCluster;
 let clock: ManualClock;
-let logger: MemoryLogger;
+let logger: RecordingLogger;
 let server: GrpcServer;
 let port: number;
 let client: GrpcClient;
@@ -24,7 +25,7 @@ let client: GrpcClient;
 beforeEach(async () => {
   cluster = new FakeCluster();
   clock = new ManualClock();
-  logger = new MemoryLogger();
+  logger = new RecordingLogger();
   server = new GrpcServer({ host: '127.0.0.1', port: 0 }, new FakeCommitLog(), logger, { cluster, clock });
   ({ port } = await server.listen());
   client = new GrpcClient(port);

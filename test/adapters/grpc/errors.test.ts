@@ -135,9 +135,10 @@ describe('an error that is none of these', () => {
     const answer = await errorOf(fixture.client.unary(LogService.method.append, { records: [{}] }));
     expect(answer.code).toBe(status.INTERNAL);
     expect(JSON.stringify([answer.details, answer.metadata.toJSON()])).not.toContain('ENOENT');
-    expect(fixture.logger.lines).toEqual([
-      { level: 'error', fields: { err: error, method: 'Append' }, message: 'call failed' },
+    expect(fixture.logger.lines).toMatchObject([
+      { level: 'error', event: 'call_failed', fields: { method: 'Append' } },
     ]);
+    expect(fixture.logger.fieldsOf('call_failed')).toEqual([{ error, method: 'Append' }]);
   });
 
   it('a message with what no header can carry arrives all the same', async () => {

@@ -1,30 +1,12 @@
 import { GrpcServer } from '../../../src/adapters/grpc/index.js';
 import type { GrpcServerOptions } from '../../../src/adapters/grpc/index.js';
-import type { Logger } from '../../../src/application/ports/logger.js';
 import { FakeCommitLog } from './fake-commit-log.js';
 import { GrpcClient } from './grpc-client.js';
-
-export interface LogLine {
-  readonly level: keyof Logger;
-  readonly fields: object;
-  readonly message: string;
-}
-
-export class MemoryLogger implements Logger {
-  readonly lines: LogLine[] = [];
-  readonly debug = this.#at('debug');
-  readonly info = this.#at('info');
-  readonly warn = this.#at('warn');
-  readonly error = this.#at('error');
-
-  #at(level: keyof Logger): (fields: object, message: string) => void {
-    return (fields, message) => this.lines.push({ level, fields, message });
-  }
-}
+import { RecordingLogger } from '../../logging/recording-logger.js';
 
 export interface Fixture {
   readonly log: FakeCommitLog;
-  readonly logger: MemoryLogger;
+  readonly logger: RecordingLogger;
   readonly server: GrpcServer;
   readonly port: number;
   readonly client: GrpcClient;
@@ -34,7 +16,7 @@ export interface Fixture {
 /** A listener on a free port of the loopback, over a fake commit log, with a client. */
 export async function start(options: Partial<GrpcServerOptions> = {}): Promise<Fixture> {
   const log = new FakeCommitLog();
-  const logger = new MemoryLogger();
+  const logger = new RecordingLogger();
   const server = new GrpcServer({ host: '127.0.0.1', port: 0, ...options }, log, logger);
   const { port } = await server.listen();
   const client = new GrpcClient(port);

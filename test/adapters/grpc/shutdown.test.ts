@@ -61,7 +61,7 @@ describe('close', () => {
     await until(() => log.runsYielded > 0);
     await server.close(50);
     await until(() => log.following === 0);
-    expect(logger.lines).toMatchObject([{ level: 'warn', fields: { graceMs: 50 } }]);
+    expect(logger.lines).toMatchObject([{ level: 'warn', event: 'shutdown_grace_expired', fields: { graceMs: 50 } }]);
   });
 
   it('answers what a stream of appends has begun, then ends it UNAVAILABLE', async () => {

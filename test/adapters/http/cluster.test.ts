@@ -9,7 +9,8 @@ import { toTerm } from '../../../src/domain/log/offsets.js';
 import { ClusterService, MemberRole, MemberState } from '../../../src/gen/golog/v1/cluster_service_pb.js';
 import { exampleStatus, FakeCluster } from '../grpc/fake-cluster.js';
 import { FakeCommitLog } from './fake-commit-log.js';
-import { eventually, RecordingLogger } from './harness.js';
+import { eventually } from './harness.js';
+import { RecordingLogger } from '../../logging/recording-logger.js';
 
 const transports: [string, (baseUrl: string) => Transport][] = [
   ['Connect', (baseUrl) => createConnectTransport({ baseUrl, httpVersion: '1.1' })],

@@ -1,28 +1,6 @@
 import { HttpServer, type HttpServerOptions } from '../../../src/adapters/http/index.js';
-import type { Logger } from '../../../src/application/ports/logger.js';
 import { FakeCommitLog } from './fake-commit-log.js';
-
-export interface Logged {
-  readonly level: string;
-  readonly fields: object;
-  readonly message: string;
-}
-
-export class RecordingLogger implements Logger {
-  readonly lines: Logged[] = [];
-  debug(): void {
-    // Of no interest to the tests.
-  }
-  info(fields: object, message: string): void {
-    this.lines.push({ level: 'info', fields, message });
-  }
-  warn(fields: object, message: string): void {
-    this.lines.push({ level: 'warn', fields, message });
-  }
-  error(fields: object, message: string): void {
-    this.lines.push({ level: 'error', fields, message });
-  }
-}
+import { RecordingLogger } from '../../logging/recording-logger.js';
 
 export interface Harness {
   readonly server: HttpServer;

@@ -310,6 +310,7 @@ describe('requests', () => {
     expect(logger.lines).toEqual([
       expect.objectContaining({
         level: 'error',
+        event: 'call_failed',
         fields: expect.objectContaining({ method: 'golog.v1.LogService/Read' }),
       }),
     ]);

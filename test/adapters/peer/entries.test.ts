@@ -13,7 +13,7 @@ import { toIndex, toOffset } from '../../../src/domain/log/offsets.js';
 import type { RecordBatch, BatchChecksum } from '../../../src/domain/log/record-batch.js';
 import { makeBatch, logOptions } from '../../crash/workload.js';
 import { FakeCommitLog } from '../grpc/fake-commit-log.js';
-import { MemoryLogger } from '../grpc/fixture.js';
+import { RecordingLogger } from '../../logging/recording-logger.js';
 
 const checksum: BatchChecksum = { crc32c, logId: logOptions.logId };
 const forever = new AbortController().signal;
@@ -74,7 +74,7 @@ const networks: Record<string, (desk: Desk) => Promise<Served>> = {
 };
 
 async function grpcMember(desk: Desk) {
-  const logger = new MemoryLogger();
+  const logger = new RecordingLogger();
   const endpoint = new PeerEndpoint(logger);
   const server = new GrpcServer({ host: '127.0.0.1', port: 0 }, new FakeCommitLog(), logger, undefined, [endpoint]);
   const { port } = await server.listen();

@@ -7,7 +7,7 @@ import type { AppendReceipt } from '../../../src/application/ports/consensus.js'
 import type { Records, BatchChecksum } from '../../../src/domain/log/record-batch.js';
 import type { Message } from '../../../src/domain/raft/message.js';
 import { FakeCommitLog } from '../grpc/fake-commit-log.js';
-import { MemoryLogger } from '../grpc/fixture.js';
+import { RecordingLogger } from '../../logging/recording-logger.js';
 
 export const checksum: BatchChecksum = { crc32c, logId: new Uint8Array(16).fill(7) };
 
@@ -15,7 +15,7 @@ export interface TestNode {
   readonly transport: GrpcPeerTransport;
   readonly server: GrpcServer;
   readonly port: number;
-  readonly logger: MemoryLogger;
+  readonly logger: RecordingLogger;
   readonly received: Message[];
   readonly lost: number[];
   readonly appends: Records[];
@@ -31,7 +31,7 @@ export async function startNode(
     append = () => new Promise(() => undefined),
   }: { readonly credentials?: PeerCredentials; readonly append?: () => Promise<AppendReceipt> } = {},
 ): Promise<TestNode> {
-  const logger = new MemoryLogger();
+  const logger = new RecordingLogger();
   const endpoint = new PeerEndpoint(logger);
   const server = new GrpcServer({ host: '127.0.0.1', port: 0, ...options }, new FakeCommitLog(), logger, undefined, [
     endpoint,

@@ -77,7 +77,7 @@ describe('what does not fit', () => {
   it('a damaged batch is dropped and logged, and the link stays', async () => {
     const foreign = entryAt(5, 10, { ...checksum, logId: new Uint8Array(16) });
     one.transport.send([{ ...append, entries: [foreign] }]);
-    await until(() => two.logger.lines.some(({ level }) => level === 'error'));
+    await until(() => two.logger.events('error').includes('peer_message_malformed'));
     one.transport.send([append]);
     await until(() => two.received.length === 1);
     expect(two.received[0].entries).toHaveLength(2);
@@ -97,7 +97,7 @@ describe('what does not fit', () => {
     two.transport.setPeers([{ id: 1, rpcAddr: addressOf(one) }]);
     two.transport.setPeers([{ id: 3, rpcAddr: '127.0.0.1:1' }]);
     const refusals = (): string[] =>
-      one.logger.lines.map(({ fields }) => ('reason' in fields ? String(fields.reason) : ''));
+      one.logger.fieldsOf('peer_refused_connection').map((fields) => ('reason' in fields ? String(fields.reason) : ''));
     await until(() => refusals().length === 3);
     expect(new Set(refusals())).toEqual(new Set(['member 1 was removed']));
     await until(() => one.lost.includes(2));

@@ -24,8 +24,8 @@ import type { RecordBatch, BatchChecksum } from '../../../src/domain/log/record-
 import { PeerService } from '../../../src/gen/golog/peer/v1/peer_service_pb.js';
 import { logOptions, makeBatch } from '../../crash/workload.js';
 import { FakeCommitLog } from '../grpc/fake-commit-log.js';
-import { MemoryLogger } from '../grpc/fixture.js';
 import { records } from '../../raft/group.js';
+import { RecordingLogger } from '../../logging/recording-logger.js';
 
 const checksum: BatchChecksum = { crc32c, logId: logOptions.logId };
 const forever = new AbortController().signal;
@@ -94,7 +94,7 @@ async function serve(
   desk: ReplicaHandler,
   append: () => Promise<AppendReceipt> = () => Promise.resolve(receipt),
 ): Promise<Served> {
-  const logger = new MemoryLogger();
+  const logger = new RecordingLogger();
   const endpoint = new PeerEndpoint(logger);
   const heard: number[] = [];
   const server = new GrpcServer({ host: '127.0.0.1', port: 0 }, new FakeCommitLog(), logger, undefined, [endpoint]);
@@ -117,7 +117,7 @@ function uplinkOf(logId: Uint8Array = checksum.logId, name = 'r1'): GrpcReplicaU
   const uplink = new GrpcReplicaUplink({
     checksum: { crc32c, logId },
     self: { name, rpcAddr: 'r1:8400' },
-    ...{ clock: systemClock, random: () => 0.5, logger: new MemoryLogger() },
+    ...{ clock: systemClock, random: () => 0.5, logger: new RecordingLogger() },
   });
   closing.push(() => uplink.close());
   return uplink;
@@ -211,7 +211,7 @@ describe('entries that a replica follows', () => {
 
 describe('a replica that takes nothing', () => {
   it('is given a bounded amount, and dropped after a time', async () => {
-    const logger = new MemoryLogger();
+    const logger = new RecordingLogger();
     const desk = new Desk();
     desk.endless = true;
     const calls = new ReplicaCalls(logger, 300);
@@ -226,7 +226,7 @@ describe('a replica that takes nothing', () => {
     const news = uplinkOf().follow({ rpcAddr: `127.0.0.1:${port}` }, from(3), forever);
     await news.next();
     await until(() => desk.following === 0);
-    expect(logger.lines.map(({ message }) => message)).toContain('a replica takes nothing: it is dropped');
+    expect(logger.events('warn')).toContain('replica_stalled');
     // 400 kB each: what the connection and the streams at both ends hold.
     expect(desk.given).toBeLessThan(80);
     await expect(

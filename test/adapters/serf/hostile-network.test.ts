@@ -11,15 +11,15 @@ import { decodeStream, encodeStream } from '../../../src/adapters/serf/wire/stre
 import { encodeSwim } from '../../../src/adapters/serf/wire/swim-wire.js';
 import { localTiming } from '../../../src/domain/gossip/timing.js';
 import { eventually } from '../../cluster/deadline.js';
-import { MemoryLogger } from '../grpc/fixture.js';
 import { packets, streams } from './captured.js';
+import { RecordingLogger } from '../../logging/recording-logger.js';
 
 const signal = new AbortController().signal;
 const key = 'AAECAwQFBgcICQoLDA0ODw==';
 
 describe('a node among strangers', () => {
   const open: SerfGossip[] = [];
-  const logger = new MemoryLogger();
+  const logger = new RecordingLogger();
 
   afterEach(async () => {
     await Promise.all(open.splice(0).map((node) => node.close()));
@@ -68,7 +68,7 @@ describe('a node among strangers', () => {
     }
     expect([seed, await b.join([addrA], signal)]).toEqual([seed, 1]);
     await eventually('both to see both', () => (namesSeenBy(a) === 'a,b' ? true : undefined));
-    expect(logger.lines.filter(({ level }) => level === 'warn').length).toBeLessThanOrEqual(2);
+    expect(logger.events('warn').length).toBeLessThanOrEqual(2);
     socket.close();
   });
 
@@ -106,7 +106,7 @@ describe('a node among strangers', () => {
     const alive = encodeSwim({ type: 'alive', node: 'stranger', ...stranger });
     const socket = createSocket('udp4');
     socket.send(encodePacket([alive], { crc: true }), portOf(addrA), '127.0.0.1');
-    await eventually('the warning', () => logger.lines.find(({ message }) => message === 'gossip was refused'));
+    await eventually('the warning', () => logger.lines.find(({ event }) => event === 'gossip_rejected'));
     socket.close();
     const stream = await connected(addrA);
     const member = { ...stranger, name: 'stranger', state: 'alive' as const };

@@ -11,6 +11,6 @@ export function statusOfEntryError(error: unknown, logger: Logger): { code: stat
   if (error instanceof CorruptRangeError) return { code: status.DATA_LOSS, details: error.message };
   if (error instanceof OtherHistoryError) return { code: status.FAILED_PRECONDITION, details: error.message };
   if (error instanceof InvalidInputError) return { code: status.INVALID_ARGUMENT, details: error.message };
-  logger.error({ err: error }, 'a peer could not be given entries');
+  logger.error('entry_transfer_failed', { error }, 'could not send entries to a peer');
   return { code: status.INTERNAL, details: 'internal error; the log of this node says more' };
 }

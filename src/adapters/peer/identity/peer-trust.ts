@@ -48,7 +48,10 @@ export class PeerTrust {
   #warn(subject: string, name: string): void {
     if (this.#warned.size > 100 || this.#warned.has(name)) return;
     this.#warned.add(name);
-    const message = 'the certificate of a peer names no node: it could be any of them (see --require-node-identity)';
-    this.options.logger.warn({ subject, peer: name }, message);
+    this.options.logger.warn(
+      'peer_identity_unverified',
+      { subject, peer: name },
+      'the certificate of a peer names no node, so it could be any node; see --require-node-identity',
+    );
   }
 }

@@ -165,7 +165,11 @@ export class PeerConnection {
       this.events.received(bytes);
     } catch (error) {
       const { logger, identity, path } = this.options;
-      logger.error({ err: error, peer: identity.to, path }, 'an answer of a peer is malformed; its link is reset');
+      logger.error(
+        'peer_message_malformed',
+        { error, peerId: identity.to, path },
+        'malformed response from a peer; resetting the link',
+      );
       this.#broken();
     }
   }
@@ -178,7 +182,11 @@ export class PeerConnection {
     if (ended !== undefined && refusals.has(ended.code)) {
       delayMs = refusedBackOffMs;
       if (this.#refusal !== ended.details)
-        logger.warn({ peer: identity.to, rpcAddr, path, reason: ended.details }, 'a peer refuses this node');
+        logger.warn(
+          'peer_refused_connection',
+          { peerId: identity.to, rpcAddr, path, reason: ended.details },
+          'a peer refused this node',
+        );
       this.#refusal = ended.details;
     } else this.#refusal = undefined;
     this.#cancelWait = clock.after(delayMs * (0.5 + random() / 2), () => {

@@ -88,7 +88,11 @@ export class ReplicaCalls {
         resolve();
       };
       const timer = setTimeout(() => {
-        this.logger.warn({ peer: call.getPeer(), takeMs: this.takeMs }, 'a replica takes nothing: it is dropped');
+        this.logger.warn(
+          'replica_stalled',
+          { address: call.getPeer(), timeoutMs: this.takeMs },
+          'a replica stopped reading; closing its stream',
+        );
         signal.removeEventListener('abort', end);
         reject(new UnavailableError(`it has taken nothing for ${this.takeMs} ms`));
       }, this.takeMs);
