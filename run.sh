@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs and compiles what is not there yet, then runs a node on 127.0.0.1: HTTP on 4001, gRPC on 8400.
-# Arguments go to `golog serve`. The log is kept in golog-data of this checkout unless --data-dir or a
+# Installs dependencies and compiles if needed, then runs a node on 127.0.0.1: HTTP on 4001, gRPC on 8400.
+# Passes its arguments to `golog serve`. The log is stored in golog-data of this checkout unless --data-dir or a
 # configuration file says otherwise.
 set -eu
 case "$0" in
@@ -10,7 +10,7 @@ esac
 root=$(CDPATH='' cd -- "$root" && pwd -P)
 "$root/scripts/prepare.sh" build
 
-# The environment outranks a configuration file, so leave it alone when there is one.
+# The environment takes precedence over a configuration file, so do not set it when there is one.
 case " ${GOLOG_CONFIG_FILE:+--config-file} $* " in
   *' --config-file'*) ;;
   *)

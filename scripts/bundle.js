@@ -1,9 +1,9 @@
-// Puts what each command loads into few files, dist/bundle/golog.js first: to open and link a thousand modules takes Node
-// most of a second. `src` is compiled by tsc before; the library's entry points stay as that made them.
+// Bundles what each command loads into a few files, starting with dist/bundle/golog.js: opening and linking a thousand
+// modules takes Node most of a second. tsc compiles `src` before; the entry points of the library are not bundled.
 import { readdirSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
-/** These look for files of their own beside themselves: native code, and descriptions of services. */
+/** Packages that load files next to their own: native code, and service descriptions. */
 const external = ['@grpc/grpc-js', '@grpc/reflection', '@node-rs/crc32', 'fs-native-extensions', 'grpc-health-check'];
 
 const { metafile } = await build({
@@ -23,7 +23,7 @@ const { metafile } = await build({
   logLevel: 'warning',
 });
 
-// Names carry hashes of what is in them. What an earlier build left goes last, so that no start finds a gap.
+// File names contain content hashes. Files of an earlier build are removed last, so that a start always finds its files.
 for (const name of readdirSync('dist/bundle')) {
   const path = `dist/bundle/${name}`;
   if (!(path in metafile.outputs)) rmSync(path);

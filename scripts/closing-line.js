@@ -1,5 +1,5 @@
-// Prints "N passed, N failed, N skipped" from the JSON that each jest wrote; fails when one wrote none, or in which
-// something failed or nothing passed.
+// Prints "N passed, N failed, N skipped" from the JSON reports of jest; fails when a report is missing, has a failure,
+// or has no passed test.
 import { readFileSync } from 'node:fs';
 
 const none = {
@@ -21,7 +21,7 @@ function read(path) {
 const sum = (counts) => counts.reduce((total, count) => total + count, 0);
 const reports = process.argv.slice(2).map(read);
 const passed = reports.map((report) => report.numPassedTests);
-// A suite that could not even be loaded has no tests to count, and is a failure all the same.
+// A suite that could not be loaded has no tests to count, but is a failure.
 const failed = sum(reports.map((report) => report.numFailedTests + report.numRuntimeErrorTestSuites));
 const skipped = sum(reports.map((report) => report.numPendingTests + report.numTodoTests));
 console.log(`${sum(passed)} passed, ${failed} failed, ${skipped} skipped`);

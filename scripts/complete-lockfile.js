@@ -1,9 +1,9 @@
 // Adds to package-lock.json the optional packages of other platforms that npm left out.
 //
-// npm writes an entry only for what its registry carries, and a mirror may carry one platform's binaries only. With
-// such a lockfile `npm ci` fails on every machine: the optional package is "missing from lock file". An entry that
-// says which platform it is for is enough for npm to pass it over on the others.
-// Run it after `npm install` of something new; test/foundation/package.test.ts says when it is needed.
+// npm writes an entry only for packages that its registry has, and a mirror may have the binaries of one platform only.
+// With such a lockfile `npm ci` fails on every machine: the optional package is "missing from lock file". An entry that
+// names its platform is enough for npm to skip it on the others.
+// Run this script after `npm install` of a new package; test/foundation/package.test.ts fails when it is needed.
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const file = new URL('../package-lock.json', import.meta.url);
@@ -14,7 +14,7 @@ const systems = ['aix', 'android', 'darwin', 'freebsd', 'linux', 'netbsd', 'open
 const processors = ['arm', 'arm64', 'ia32', 'loong64', 'mips64el', 'ppc64', 'riscv64', 's390x', 'x64'];
 const otherNames = { aarch64: 'arm64', armv6: 'arm', armv7: 'arm', ppc64le: 'ppc64' };
 
-/** What a package is for, read from its name: "@swc/core-linux-arm64-gnu". */
+/** Derives the platform of a package from its name: "@swc/core-linux-arm64-gnu". */
 function platformOf(name) {
   const words = name.split(/[/-]/).map((word) => otherNames[word] ?? word);
   const os = words.find((word) => systems.includes(word));

@@ -1,21 +1,21 @@
 #!/bin/sh
 # Makes the certificates of a cluster with CFSSL, from the requests in cfg/ and test/:
-#   CONFIG_PATH=DIR  where to (default ~/.golog)
-#   NODES="n1 n2"    a pair of its own for each node of these names, beside server.pem
-#   HOSTS=a,b        names and addresses of the nodes (default: those of cfg/server-csr.json)
-#   FORCE=1          make all anew where there are some
+#   CONFIG_PATH=DIR  directory to write to (default ~/.golog)
+#   NODES="n1 n2"    names of nodes that get their own pair, in addition to server.pem
+#   HOSTS=a,b        host names and addresses of the nodes (default: those of cfg/server-csr.json)
+#   FORCE=1          replace existing certificates
 set -eu
 cd "${0%/*}/.."
 target=${CONFIG_PATH:-$HOME/.golog}
 
 for tool in cfssl cfssljson; do
   command -v "$tool" >/dev/null || {
-    echo "gencert: there is no $tool: install the package golang-cfssl (Debian, Ubuntu) or cfssl (Homebrew), or use \"golog certs init\"" >&2
+    echo "gencert: $tool is not installed: install the package golang-cfssl (Debian, Ubuntu) or cfssl (Homebrew), or use \"golog certs init\"" >&2
     exit 1
   }
 done
 if [ -e "$target/ca.pem" ] && [ -z "${FORCE:-}" ]; then
-  echo "gencert: $target/ca.pem is there already; FORCE=1 makes all anew" >&2
+  echo "gencert: $target/ca.pem exists already; use FORCE=1 to replace all certificates" >&2
   exit 1
 fi
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Compiles proto/ to src/gen, and writes nothing when src/gen fits already, so that nothing else is compiled again.
-# `generate.sh --check` never writes: it shows what would change, and fails.
+# Compiles proto/ to src/gen. Writes nothing when src/gen is up to date, so that nothing else is recompiled.
+# `generate.sh --check` writes nothing: it prints what would change, and fails if anything would.
 set -eu
 cd -- "$(dirname -- "$0")/.."
 fresh=$(mktemp -d)

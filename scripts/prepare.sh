@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the checkout ready: `prepare.sh install` has node_modules fit package-lock.json, `prepare.sh build` also has
-# dist fit src. Does nothing, in a few milliseconds, when both fit already. Needs Node and npm, nothing else.
+# Prepares the checkout: `prepare.sh install` installs node_modules from package-lock.json, `prepare.sh build` also
+# compiles src to dist. Does nothing, in a few milliseconds, when both are up to date. Needs only Node and npm.
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 cd -- "$root"
@@ -13,7 +13,7 @@ say() { printf '%s\n' "$*" >&2; }
 
 check_node() {
   if ! found=$(node --version 2>/dev/null); then
-    say "golog needs Node.js $node_needed or newer, and there is no 'node' in PATH."
+    say "golog needs Node.js $node_needed or newer; 'node' is not in PATH. Install Node.js first."
     exit 1
   fi
   found=${found#v}
@@ -34,7 +34,7 @@ built() {
 }
 
 install() {
-  command -v npm >/dev/null || { say "golog needs npm, which comes with Node.js; there is no 'npm' in PATH."; exit 1; }
+  command -v npm >/dev/null || { say "golog needs npm, which comes with Node.js; 'npm' is not in PATH."; exit 1; }
   say 'Installing dependencies (npm ci) …'
   npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2
   cp package-lock.json "$lock_stamp"
@@ -50,7 +50,7 @@ build() {
   mv -f "$started" "$build_stamp"
 }
 
-# Two starts at once must not install into each other. Where there is no flock(1) the second start is on its own.
+# Two starts at the same time must not install at once. Without flock(1) there is no protection against that.
 with_lock() {
   if command -v flock >/dev/null 2>&1; then
     exec 9>.stamp-lock

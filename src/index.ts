@@ -1,4 +1,4 @@
-/** For embedding: a node in a process, its ports, and the in-memory adapters that tests swap in. */
+/** The library for embedding: a node, its ports, and the in-memory adapters for tests. */
 export { FaultyDirectory } from './adapters/memory/faulty-directory.js';
 export { ManualClock } from './adapters/memory/manual-clock.js';
 export { memoryDataDirectory } from './adapters/memory/memory-data-directory.js';

@@ -9,36 +9,34 @@ interface Flags {
 }
 
 const testDetails = `
-SUBJECT is the common name, or the SAN URI, of a client's certificate; ACTION is ${actions.join(', ')};
-OBJECT is the log, which policies call "*". Who may produce or consume may observe as well.
+SUBJECT is the SAN URI of a client certificate or, without one, its common name. OBJECT is the log, which policies call
+"*". A subject that may produce or consume may also observe.
 
 Examples:
   golog acl test root produce '*' --acl-model-file test/model.conf --acl-policy-file test/policy.csv
   golog acl test nobody consume --acl-model-file test/model.conf --acl-policy-file test/policy.csv --json
 ${exitCodesHelp}
-Here 1 means that the policy denies it, and 2 also that it cannot be read.`;
+Here 1 means that the policy denies the action, and 2 also that the policy cannot be read.`;
 
 export function addAclCommand(program: Command): void {
   const acl = program
     .command('acl')
-    .summary('ask what a policy says')
-    .description('Asks what a policy says.')
+    .summary('test an access control policy')
+    .description('Tests an access control policy.')
     .addHelpText(
       'after',
       `\nExample:\n  golog acl test root produce --acl-model-file test/model.conf --acl-policy-file test/policy.csv\n${exitCodesHelp}`,
     );
   acl
     .command('test')
-    .summary('may this subject do that, and which line says so')
-    .description('Tells whether the policy lets a subject act, and which line of it says so.')
-    .argument('<SUBJECT>', 'who')
-    .argument('<ACTION>', actions.join(', '))
-    .argument('[OBJECT]', 'on what', '*')
+    .summary('test whether a policy allows an action')
+    .description('Tests whether a policy allows a subject to perform an action, and prints the line that decides.')
+    .argument('<SUBJECT>', 'name of the client')
+    .argument('<ACTION>', `one of ${actions.join(', ')}`)
+    .argument('[OBJECT]', 'object of the action', '*')
+    .addOption(new Option('--acl-model-file <FILE>', 'Casbin model').env('GOLOG_ACL_MODEL_FILE').makeOptionMandatory())
     .addOption(
-      new Option('--acl-model-file <FILE>', "Casbin's model").env('GOLOG_ACL_MODEL_FILE').makeOptionMandatory(),
-    )
-    .addOption(
-      new Option('--acl-policy-file <FILE>', "Casbin's policy").env('GOLOG_ACL_POLICY_FILE').makeOptionMandatory(),
+      new Option('--acl-policy-file <FILE>', 'Casbin policy').env('GOLOG_ACL_POLICY_FILE').makeOptionMandatory(),
     )
     .option('--json', 'print JSON')
     .addHelpText('after', testDetails)
@@ -49,12 +47,13 @@ export function addAclCommand(program: Command): void {
 
 async function test(subject: string, action: string, object: string, flags: Flags): Promise<ExitCode> {
   try {
-    if (!isAction(action)) throw new InvalidArgumentError(`${action} is no action: expected ${actions.join(', ')}`);
+    if (!isAction(action))
+      throw new InvalidArgumentError(`invalid action "${action}": expected one of ${actions.join(', ')}`);
     const { aclModelFile: model, aclPolicyFile: policy, json } = flags;
     const { allowed, because } = await testPolicy({ model, policy }, { subject, action, object });
-    const words = `${allowed ? 'allowed' : 'denied'}: ${because}`;
+    const text = `${allowed ? 'allowed' : 'denied'}: ${because}`;
     process.stdout.write(
-      json === true ? `${JSON.stringify({ subject, action, object, allowed, because })}\n` : `${words}\n`,
+      json === true ? `${JSON.stringify({ subject, action, object, allowed, because })}\n` : `${text}\n`,
     );
     return allowed ? ExitCode.ok : ExitCode.failure;
   } catch (error) {

@@ -21,11 +21,12 @@ const daysMax = 10 * 365;
 
 const initDetails = `
 Files, each with its -key.pem:
-  ca.pem             signs the others; keep ca-key.pem away from the nodes
-  server.pem         for any node: it names none, so that peers cannot tell one node from another
-  node-<NAME>.pem    for the node of that --node-name, and for no other
-  root-client.pem    a client whose name is root, as in test/policy.csv; so nobody-client.pem, for nobody
-What is there is kept, and its CA signs what is missing: name a further --node later, or remove a pair to renew it.
+  ca.pem             the CA, which signs the others; keep ca-key.pem away from the nodes
+  server.pem         for any node; it names no node, so peers cannot tell one holder from another
+  node-<NAME>.pem    only for the node with this --node-name
+  root-client.pem    for the client named root, as in test/policy.csv; likewise nobody-client.pem for nobody
+Existing files are kept, and the existing CA signs the missing ones: add another --node later, or remove a pair to renew
+it.
 
 Examples:
   golog certs init
@@ -44,39 +45,41 @@ function listOf(pattern: RegExp, expected: string): (text: string) => string[] {
   };
 }
 
-const names = listOf(name, 'names of letters, digits, dot, dash, underscore, comma-separated');
+const names = listOf(name, 'comma-separated names of letters, digits, dots, dashes and underscores');
 
 export function addCertsCommand(program: Command): void {
   const certs = program
     .command('certs')
     .summary('make certificates')
-    .description('Makes the certificates of a cluster and of its clients.')
+    .description('Makes the certificates of a cluster and its clients.')
     .addHelpText('after', `\nExample:\n  golog certs init\n${exitCodesHelp}`);
   certs
     .command('init')
     .summary('make a CA, and certificates for nodes and clients')
-    .description('Makes a CA, and certificates for nodes and clients, with no other tool.')
+    .description('Makes a CA, and certificates for nodes and clients. Needs no other tool.')
     .addOption(
-      new Option('--dir <DIR>', 'where to')
+      new Option('--dir <DIR>', 'directory to write to')
         .env('CONFIG_PATH')
         .default(join(homedir(), '.golog'), '$CONFIG_PATH, or ~/.golog'),
     )
-    .addOption(new Option('--cluster <NAME>', 'stands in the names of its nodes').default('golog'))
+    .addOption(new Option('--cluster <NAME>', 'cluster name in the certificates of nodes').default('golog'))
     .addOption(
-      new Option('--node <NAMES>', 'a pair for each --node-name, comma-separated').argParser(names).default([], 'none'),
+      new Option('--node <NAMES>', 'names of nodes (--node-name), comma-separated; each gets a pair')
+        .argParser(names)
+        .default([], 'none'),
     )
     .addOption(
-      new Option('--host <HOSTS>', 'names and addresses of the nodes, comma-separated')
-        .argParser(listOf(host, 'names and addresses, comma-separated'))
+      new Option('--host <HOSTS>', 'host names and addresses of the nodes, comma-separated')
+        .argParser(listOf(host, 'comma-separated host names and addresses'))
         .default(['localhost', '127.0.0.1', '::1'], 'localhost,127.0.0.1,::1'),
     )
     .addOption(
-      new Option('--client <NAMES>', 'clients, comma-separated')
+      new Option('--client <NAMES>', 'names of clients, comma-separated; each gets a pair')
         .argParser(names)
         .default(['root', 'nobody'], 'root,nobody'),
     )
-    .option('--days <N>', 'how long nodes and clients have until the next one', parseCount(1, daysMax), 365)
-    .option('--force', 'make all anew, the CA too: what the old one signed is worth nothing then')
+    .option('--days <N>', 'validity of the certificates of nodes and clients, in days', parseCount(1, daysMax), 365)
+    .option('--force', 'replace everything, including the CA: certificates of the old CA are no longer accepted')
     .option('--json', 'print JSON')
     .addHelpText('after', initDetails)
     .action(async (flags: Flags) => {
@@ -86,9 +89,15 @@ export function addCertsCommand(program: Command): void {
 
 async function init({ dir, cluster, node, host, client, days, force, json }: Flags): Promise<ExitCode> {
   try {
-    if (!name.test(cluster)) throw new InvalidArgumentError('--cluster: expected a name such as main');
+    if (!name.test(cluster))
+      throw new InvalidArgumentError(`invalid --cluster "${cluster}": expected a name such as main`);
     const written = await writeCertificateSet({
-      ...{ directory: dir, cluster, nodes: node, hosts: host, clients: client, days },
+      directory: dir,
+      cluster,
+      nodes: node,
+      hosts: host,
+      clients: client,
+      days,
       caDays: Math.max(caDays, days),
       force: force === true,
     });

@@ -13,19 +13,18 @@ interface StatusFlags extends ServerFlags {
 }
 
 const details = `
-Any member can be asked; it asks the leader, or shows its own view where there is none. "problem" says why nothing
-commits when it does not.
+Any member can answer: it asks the leader or, without a leader, shows its own view. "problem" says why nothing commits.
 
-State, as the leader sees a member:
+State of a member, as the leader sees it:
   self          the leader itself
-  replicating   gets the log as it grows
-  probing       where the logs meet is not known yet
-  catching-up   gets stored segments
-  unreachable   not heard from for an election timeout
-  unknown       the node that answers does not lead
+  replicating   receives new entries as they are appended
+  probing       the leader does not know yet where the log of the member matches its own
+  catching-up   receives stored segments
+  unreachable   the leader has not heard from it for an election timeout
+  unknown       the node that answered is not the leader
 
-With --watch it prints the status again on every change until Ctrl-C: in place on a terminal, else one after the other
-(with --json one object a line).
+With --watch the status is printed again on every change until Ctrl-C: in place on a terminal, otherwise one after the
+other (with --json, one object per line).
 
 Examples:
   golog cluster status
@@ -36,15 +35,18 @@ ${exitCodesHelp}`;
 const clearScreen = '\u001b[H\u001b[J';
 
 export function addClusterCommand(program: Command): void {
-  const cluster = program.command('cluster').summary('how the cluster is').description('Tells how the cluster is.');
+  const cluster = program
+    .command('cluster')
+    .summary('show cluster status')
+    .description('Shows the status of the cluster.');
   cluster.addHelpText('after', `\nExamples:\n  golog cluster status\n${exitCodesHelp}`);
   cluster
     .command('status')
-    .summary('members, leader, and why nothing commits when it does not')
-    .description('Prints the leader, how far the log is committed, and how far each member is.')
+    .summary('show members, leader, and why nothing commits')
+    .description('Prints the leader, the commit index, and the progress of each member.')
     .addOption(addressesOption())
-    .option('--local', 'as the server asked sees it, whoever leads')
-    .option('--watch', 'print it again on every change')
+    .option('--local', 'show the view of the server that answers instead of the view of the leader')
+    .option('--watch', 'print the status again on every change')
     .option('--json', 'print JSON')
     .addHelpText('after', details)
     .action(async (flags: StatusFlags) => {
@@ -62,7 +64,7 @@ async function once(cluster: ClusterClient, { local, json }: StatusFlags, signal
 async function watch(cluster: ClusterClient, { local, json }: StatusFlags, signal: AbortSignal): Promise<void> {
   const redraw = process.stdout.isTTY && json !== true;
   const onLost = (reason: unknown): void => {
-    process.stderr.write(`golog cluster status: ${messageOf(reason)}, trying again\n`);
+    process.stderr.write(`golog cluster status: ${messageOf(reason)}; retrying\n`);
   };
   const output = new DataOutput(process.stdout);
   let separator = '';

@@ -1,14 +1,14 @@
 import Table from 'cli-table3';
 import type { ClusterStatus, MemberStatus } from '../client/index.js';
 
-/** A status for a person: a headline, what is wrong, and a row a member. Ends with a newline. */
+/** Formats a status as text: a headline, the problem if any, and a row per member. Ends with a newline. */
 export function clusterStatusText(status: ClusterStatus): string {
   const { clusterId, answeredBy, leader, term, commitIndex, lastIndex, highWatermark, problem } = status;
   const lines = [
     `cluster ${clusterId}`,
     `${leader === undefined ? 'no leader' : `leader ${leader}`}, term ${term}, commit index ${commitIndex} of ${lastIndex}, high watermark ${highWatermark}`,
   ];
-  if (leader !== answeredBy) lines.push(`as ${answeredBy} sees it, which does not lead`);
+  if (leader !== answeredBy) lines.push(`view of ${answeredBy}, which is not the leader`);
   if (problem !== undefined) lines.push(`problem: ${problem}`);
   const table = new Table({
     head: ['node', 'role', 'state', 'gRPC address', 'match index', 'lag', 'last heard'],

@@ -4,7 +4,7 @@ import { compare, type CompareReport, hexOfCrc, type LogComparison } from '../in
 import { ExitCode } from './options/exit-codes.js';
 import { type Progress, progressOnTerminal } from './options/progress.js';
 
-/** A bar for each directory that is read through, one after the other. */
+/** Shows a progress bar for each pass over a directory, one after the other. */
 export class ProgressOfPasses {
   #bar: Progress | undefined;
   #bytesDone = 0;
@@ -24,13 +24,13 @@ export class ProgressOfPasses {
   }
 }
 
-/** Checks and compares the data directories of a cluster's nodes, and prints what came of it. */
+/** Checks and compares the data directories of the nodes of a cluster, and prints the result. */
 export async function runCompare(
   directories: readonly string[],
   progress: ProgressOfPasses,
   json: boolean,
 ): Promise<ExitCode> {
-  if (directories.length < 2) throw new InvalidArgumentError('name at least two data directories to compare');
+  if (directories.length < 2) throw new InvalidArgumentError('expected at least two data directories to compare');
   const report = await compare(directories, progress.update);
   progress.stop();
   process.stdout.write(json ? `${JSON.stringify(report)}\n` : describe(report));
@@ -45,15 +45,17 @@ function describe({ directories, comparison, differences }: CompareReport): stri
     colAligns: ['left', 'left', 'right', 'left', 'right', 'left'],
   });
   const notes: string[] = [];
-  directories.forEach(({ path, committedIndex, logStartOffset, logEndOffset, bytes, problems, inUse }, number) => {
-    const extent = comparison?.extents[number];
+  directories.forEach(({ path, committedIndex, logStartOffset, logEndOffset, bytes, problems, inUse }, i) => {
+    const extent = comparison?.extents[i];
     const entries = extent?.firstIndex === undefined ? '-' : `${extent.firstIndex} to ${extent.lastIndex}`;
     const offsets = `${logStartOffset ?? '?'} to ${logEndOffset ?? '?'}`;
     table.push([path, entries, committedIndex, offsets, bytes, problems.length > 0 ? 'CORRUPT' : 'good']);
-    if (inUse) notes.push(`${path}: a node has the directory open; the end of its log may be under way`);
+    if (inUse) notes.push(`${path}: a node has the directory open and may be appending to its log`);
     if (extent?.conflictsFrom !== undefined)
-      notes.push(`${path}: from index ${extent.conflictsFrom} on it has other entries, which are not committed`);
-    if (extent?.stoppedBy !== undefined) notes.push(`${path}: compared up to here: ${extent.stoppedBy}`);
+      notes.push(
+        `${path}: entries from index ${extent.conflictsFrom} on conflict with the others, and are not committed`,
+      );
+    if (extent?.stoppedBy !== undefined) notes.push(`${path}: the comparison stopped early: ${extent.stoppedBy}`);
   });
   return [
     table.toString(),
@@ -67,8 +69,9 @@ function describe({ directories, comparison, differences }: CompareReport): stri
 
 function identical({ common, batches, records, bytes, payloadCrc32c, compared }: LogComparison): string {
   if (!common) return 'identical: nothing is committed';
-  const range = `entries ${common.firstIndex} to ${common.lastIndex} are the same in all`;
+  const range = `entries ${common.firstIndex} to ${common.lastIndex} are the same in all directories`;
   const sums = `${records} records in ${batches} batches, ${bytes} bytes, payloads CRC-32C ${hexOfCrc(payloadCrc32c)}`;
-  const more = compared > batches ? `; so are ${compared - batches} committed entries that only some hold` : '';
+  const more =
+    compared > batches ? `; so are ${compared - batches} committed entries that only some directories have` : '';
   return `identical: ${range}: ${sums}${more}`;
 }

@@ -21,21 +21,21 @@ interface ConsumeFlags extends ServerFlags {
 
 const details = `
 Where to start (--from):
-  earliest              the first record kept
-  latest                the end of the log: nothing without --follow
+  earliest              the first record that is still stored
+  latest                the end of the log; prints nothing without --follow
   42                    offset 42
   -100                  the last 100 records
-  2026-01-31T09:30Z     the first record appended at or after a time (without a zone: local time)
-  10m                   the first record of the last ten minutes (ms, s, m, h, d)
+  2026-01-31T09:30Z     the first record appended at or after a time (local time without a zone)
+  10m                   the first record of the last ten minutes (units: ms, s, m, h, d)
 
 Format:
-  text    each record's value and a newline
-  ndjson  one JSON object a line, with offset, term and appendTime, and with "encoding":"base64" where the
-          bytes are not UTF-8; "golog produce --format ndjson" reads it
-  raw     the values' bytes, back to back
+  text    the value of each record and a newline
+  ndjson  one JSON object per line, with offset, term and appendTime, and with "encoding":"base64" when bytes
+          are not UTF-8; "golog produce --format ndjson" reads it
+  raw     the bytes of the values, without separators
 
-Without --follow it stops at the end of the log as it was at the start. Ctrl-C prints the offset to go on from.
-When a server is lost it goes on at the next one of --addr, with no record missing or twice.
+Without --follow the command stops at what was the end of the log when it started. Ctrl-C prints the offset to continue
+from. When a server is lost, the command continues at the next server of --addr without missing or repeating a record.
 
 Examples:
   golog consume | head
@@ -49,22 +49,22 @@ export function addConsumeCommand(program: Command): void {
   program
     .command('consume')
     .summary('print records, and follow the log')
-    .description('Prints the records of the log on standard output.')
+    .description('Prints the records of the log to standard output.')
     .addOption(addressesOption())
     .addOption(
       new Option('--from <WHERE>', 'where to start')
         .argParser((text) => parseFrom(text, Date.now()))
         .default({ position: 'earliest' } satisfies ReadFrom, 'earliest'),
     )
-    .option('--follow', 'go on with records as they are appended')
+    .option('--follow', 'keep printing records as they are appended')
     .addOption(
       new Option('--limit <N>', 'stop after this many records')
         .argParser(parseCount(0))
         .default(Number.MAX_SAFE_INTEGER, 'no limit'),
     )
-    .addOption(new Option('--format <FORMAT>', 'how records are printed').choices(formats).default('text'))
+    .addOption(new Option('--format <FORMAT>', 'output format').choices(formats).default('text'))
     .addOption(
-      new Option('--reconnect-timeout <TIME>', 'give up lost servers after this long')
+      new Option('--reconnect-timeout <TIME>', 'give up after no server could be reached for this long')
         .argParser(parseDurationMs)
         .default(60_000, '60s'),
     )
@@ -97,8 +97,8 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
         onConnection: (state, reason) => {
           process.stderr.write(
             state === 'lost'
-              ? `golog consume: connection lost (${messageOf(reason)}), trying again\n`
-              : `golog consume: goes on\n`,
+              ? `golog consume: connection lost (${messageOf(reason)}); retrying\n`
+              : `golog consume: resumed\n`,
           );
         },
       },
@@ -108,17 +108,17 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
     if (error instanceof ReaderLeftError) return ExitCode.ok;
     if (!signal.aborted) {
       process.stderr.write(`golog consume: ${messageOf(error)}\n`);
-      sayNextOffset(consumed);
+      printNextOffset(consumed);
       return exitCodeOf(error);
     }
   } finally {
     for (const client of clients) client.close();
   }
   if (!signal.aborted) return ExitCode.ok;
-  sayNextOffset(consumed);
+  printNextOffset(consumed);
   return ExitCode.interrupted;
 }
 
-function sayNextOffset({ nextOffset }: Consumed): void {
+function printNextOffset({ nextOffset }: Consumed): void {
   if (nextOffset !== undefined) process.stderr.write(`next offset: ${nextOffset}\n`);
 }

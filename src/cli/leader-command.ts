@@ -12,22 +12,22 @@ ${exitCodesHelp}`;
 export function addLeaderCommand(program: Command): void {
   const leader = program
     .command('leader')
-    .summary('hand leadership over')
-    .description('Changes who leads the cluster.')
+    .summary('transfer leadership')
+    .description('Changes the leader of the cluster.')
     .addHelpText('after', examples);
 
   leader
     .command('transfer')
-    .summary('hand leadership to another voter')
-    .description('Hands leadership to another voter, and waits until it leads.')
-    .argument('[NODE]', 'its name (default: the most advanced other voter)')
+    .summary('transfer leadership to another voter')
+    .description('Transfers leadership to another voter, and waits until that is the leader.')
+    .argument('[NODE]', 'name of the voter (default: the most up-to-date other voter)')
     .addOption(addressesOption())
     .option('--json', 'print JSON')
     .addHelpText('after', examples)
     .action(async (node: string | undefined, { json, ...servers }: ServerFlags & { json?: true }) => {
       process.exitCode = await withCluster('leader transfer', servers, async (cluster, signal) => {
         const name = await cluster.transferLeadership(node, signal);
-        process.stdout.write(json === true ? `${JSON.stringify({ leader: name })}\n` : `${name} leads\n`);
+        process.stdout.write(json === true ? `${JSON.stringify({ leader: name })}\n` : `${name} is the leader\n`);
       });
     });
 }

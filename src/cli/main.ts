@@ -14,7 +14,7 @@ ${exitCodesHelp}`;
 
 type AddCommand = (program: Command) => void;
 
-/** Loaded when named: a client command has no use for all that a server needs. */
+/** Commands by name, loaded on use: a client command does not need what a server loads. */
 const commands = new Map<string, () => Promise<AddCommand>>([
   ['serve', async () => (await import('../infrastructure/serve-command.js')).addServeCommand],
   ['dev', async () => (await import('./dev/dev-command.js')).addDevCommand],
@@ -43,7 +43,7 @@ async function createProgram(commandName: string | undefined): Promise<Command> 
   return program;
 }
 
-// Who reads the help may leave in the midst of it, as `head` does. Commands that write data look for errors themselves.
+// The reader of the help may close the pipe early, as `head` does. Commands that write data handle errors themselves.
 process.stdout.on('error', () => undefined);
 
 try {

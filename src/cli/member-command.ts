@@ -16,23 +16,23 @@ Examples:
 ${exitCodesHelp}`;
 
 const addDetails = `
-The node becomes a learner: it gets the log, and votes once it has caught up. Start it with --start-join-addrs and the
-same --node-name.
+The node becomes a learner: it receives the log, and becomes a voter once it has caught up. Start it with
+--start-join-addrs and the same --node-name.
 
 Example:
   golog member add n4 --rpc-addr 10.0.0.4:8400
 ${exitCodesHelp}`;
 
 const promoteDetails = `
-A learner that has caught up is made a voter without this command. One that lags is refused.
+A learner that has caught up becomes a voter without this command. A learner that lags behind is refused.
 
 Example:
   golog member promote n4
 ${exitCodesHelp}`;
 
 const removeDetails = `
-A leader hands over first. The node that is taken out keeps its data directory; started on it again, it joins as a new
-member.
+A leader transfers its leadership first. The removed node keeps its data directory; started on it again, it joins as a
+new member.
 
 Example:
   golog member remove n2
@@ -42,16 +42,18 @@ export function addMemberCommand(program: Command): void {
   const member = program
     .command('member')
     .summary('add, promote or remove a member of the cluster')
-    .description('Changes who is in the cluster. Any member can be asked; each command waits for the commit.')
+    .description(
+      'Changes the members of the cluster. Any member accepts the commands; each waits until its change is committed.',
+    )
     .addHelpText('after', overview);
 
   member
     .command('add')
-    .summary('let a node in, as a learner')
-    .description('Lets a node into the cluster, as a learner.')
-    .argument('<NAME>', 'its --node-name')
+    .summary('add a node as a learner')
+    .description('Adds a node to the cluster as a learner.')
+    .argument('<NAME>', '--node-name of the node')
     .addOption(
-      new Option('--rpc-addr <HOST:PORT>', 'where its gRPC is reached').argParser(parseAddress).makeOptionMandatory(),
+      new Option('--rpc-addr <HOST:PORT>', 'gRPC address of the node').argParser(parseAddress).makeOptionMandatory(),
     )
     .addOption(addressesOption())
     .option('--json', 'print JSON')
@@ -59,7 +61,7 @@ export function addMemberCommand(program: Command): void {
     .action(async (name: string, { rpcAddr, json, ...servers }: Flags & { readonly rpcAddr: string }) => {
       process.exitCode = await withCluster('member add', servers, async (cluster, signal) => {
         await cluster.addMember(name, rpcAddr, signal);
-        print(json, { added: name, rpcAddr }, `${name} at ${rpcAddr} is added as a learner`);
+        print(json, { added: name, rpcAddr }, `added ${name} at ${rpcAddr} as a learner`);
       });
     });
 
@@ -67,33 +69,33 @@ export function addMemberCommand(program: Command): void {
     .command('promote')
     .summary('make a learner a voter')
     .description('Makes a learner a voter.')
-    .argument('<NAME>', 'the learner')
+    .argument('<NAME>', 'name of the learner')
     .addOption(addressesOption())
     .option('--json', 'print JSON')
     .addHelpText('after', promoteDetails)
     .action(async (name: string, { json, ...servers }: Flags) => {
       process.exitCode = await withCluster('member promote', servers, async (cluster, signal) => {
         await cluster.promoteMember(name, signal);
-        print(json, { promoted: name }, `${name} is a voter`);
+        print(json, { promoted: name }, `promoted ${name} to voter`);
       });
     });
 
   member
     .command('remove')
-    .summary('take a member out')
-    .description('Takes a member out of the cluster.')
-    .argument('<NAME>', 'the member')
+    .summary('remove a member')
+    .description('Removes a member from the cluster.')
+    .argument('<NAME>', 'name of the member')
     .addOption(addressesOption())
     .option('--json', 'print JSON')
     .addHelpText('after', removeDetails)
     .action(async (name: string, { json, ...servers }: Flags) => {
       process.exitCode = await withCluster('member remove', servers, async (cluster, signal) => {
         await cluster.removeMember(name, signal);
-        print(json, { removed: name }, `${name} is removed`);
+        print(json, { removed: name }, `removed ${name}`);
       });
     });
 }
 
-function print(json: true | undefined, fields: object, words: string): void {
-  process.stdout.write(json === true ? `${JSON.stringify(fields)}\n` : `${words}\n`);
+function print(json: true | undefined, fields: object, text: string): void {
+  process.stdout.write(json === true ? `${JSON.stringify(fields)}\n` : `${text}\n`);
 }

@@ -6,19 +6,19 @@ import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './options/exit-c
 import { DataOutput, ReaderLeftError } from './options/standard-output.js';
 
 const verifyDetails = `
-Changes nothing and needs no server; a node may have the directory open. A torn end, which a crash may leave, is
-no error: it was never acknowledged, and starting the node cuts it off.
+The command changes nothing and needs no server; a node may have the directory open. A torn tail, which a crash can
+leave, is not an error: it was never acknowledged, and the node cuts it off when it starts.
 
-With --compare it also compares the logs of a cluster's nodes, entry by entry and byte by byte. An entry must be the
-same wherever it is held as committed; how far a node had committed is what it saved last. What a node holds beyond
-that may conflict with the others and is only told.
+With --compare the command also compares the logs of the nodes of a cluster, entry by entry and byte by byte. Entries
+must be the same in every directory in which they are committed, according to the commit index that the node saved last.
+Entries after that may conflict, and are only reported as a note.
 
 Examples:
   golog verify ./golog-data
   golog verify ./golog-data --json | jq .problems
   golog verify --compare ./golog-dev/n1 ./golog-dev/n2 ./golog-dev/n3
 ${exitCodesHelp}
-With --compare, 1 also means that committed entries differ, or that there were none to compare.`;
+With --compare, 1 also means that committed entries differ, or that there is no common entry to compare.`;
 
 const dumpDetails = `
 Examples:
@@ -31,8 +31,8 @@ export function addVerifyCommand(program: Command): void {
     .command('verify')
     .summary('check every checksum of a data directory')
     .description('Checks every checksum of a data directory, and that no batch is missing.')
-    .argument('[DIR]', 'the data directory')
-    .option('--compare <DIR...>', 'check these too, and that the logs of all are the same')
+    .argument('[DIR]', 'data directory of a node')
+    .option('--compare <DIR...>', 'also check these directories, and that all of them hold the same log')
     .option('--json', 'print JSON')
     .addHelpText('after', verifyDetails)
     .action(async (directory: string | undefined, options: { compare?: string[]; json?: true }) => {
@@ -49,7 +49,7 @@ async function runVerify(
   try {
     const directories = [...(directory === undefined ? [] : [directory]), ...(others ?? [])];
     if (others) return await runCompare(directories, progress, json);
-    if (directory === undefined) throw new InvalidArgumentError('name a data directory');
+    if (directory === undefined) throw new InvalidArgumentError('expected a data directory, such as ./golog-data');
     const report = await verify(directory, progress.update);
     progress.stop();
     process.stdout.write(json ? `${JSON.stringify(report)}\n` : describe(report));
@@ -68,7 +68,7 @@ function describe(report: VerifyReport): string {
     colAligns: ['left', 'left', 'right', 'right', 'right', 'left', 'left'],
   });
   for (const { fileName, base, end, records, batches, bytes, index, problems, tornBytes } of report.segments) {
-    const verdict = problems.length > 0 ? 'CORRUPT' : tornBytes > 0 ? 'good, torn end' : 'good';
+    const verdict = problems.length > 0 ? 'CORRUPT' : tornBytes > 0 ? 'good, torn tail' : 'good';
     table.push([fileName, `${base?.offset ?? '?'} to ${end?.offset ?? '?'}`, records, batches, bytes, index, verdict]);
   }
   const { problems, remarks, records, batches, bytes, inUse } = report;
@@ -76,9 +76,9 @@ function describe(report: VerifyReport): string {
   return [
     table.toString(),
     ...remarks.map((text) => `note: ${text}`),
-    ...(inUse ? ['note: a node has the directory open; the end of its log may be under way'] : []),
+    ...(inUse ? ['note: a node has the directory open and may be appending to its log'] : []),
     ...problems.map((text) => `PROBLEM: ${text}`),
-    problems.length === 0 ? `clean: ${total}` : `${problems.length} problems: ${total} are good`,
+    problems.length === 0 ? `clean: ${total}` : `${problems.length} problems: ${total} passed their checks`,
     '',
   ].join('\n');
 }
@@ -86,10 +86,10 @@ function describe(report: VerifyReport): string {
 export function addDumpCommand(program: Command): void {
   program
     .command('dump')
-    .summary("print a segment's batches")
-    .description("Prints the header and the batches of a segment's .store file, the bad ones included.")
-    .argument('<SEGMENT>', 'a .store file')
-    .option('--json', 'print one JSON object a line')
+    .summary('print the batches of a segment')
+    .description('Prints the header and the batches of the .store file of a segment, including corrupt ones.')
+    .argument('<SEGMENT>', '.store file of the segment')
+    .option('--json', 'print one JSON object per line')
     .addHelpText('after', dumpDetails)
     .action(async (segment: string, { json }: { json?: true }) => {
       process.exitCode = await runDump(segment, json === true);

@@ -27,22 +27,23 @@ interface ProduceFlags extends ServerFlags {
 }
 
 const mebibyte = 1024 * 1024;
-/** A server's default limit for a batch is 1 MiB; four bytes of it frame a record that fills it. */
+/** The default limit of a server for a batch is 1 MiB; four bytes of it frame a single record that fills it. */
 const recordBytesMaxDefault = mebibyte - 4;
 
 const details = `
 Records:
   text    each line is a record, without its newline; every other byte is kept: empty lines, CR, bytes that are
-          not UTF-8. "golog consume" ends each record with a newline, so a file that ends with one comes back
-          byte for byte; a last line without one is a record too, comes back with one, and is reported.
+          not UTF-8. "golog consume" ends each record with a newline, so a file that ends with a newline comes
+          back byte for byte; a last line without one is reported, and comes back with one.
   ndjson  each line is {"value":"text","key":"k","headers":{"name":"text"}}; only "value" is required. With
-          "encoding":"base64" value, key and header values of that line are base64.
-  raw     the bytes in chunks of --chunk-bytes; "golog consume --format raw" gives them back as they were.
+          "encoding":"base64", the value, the key and the header values of the line are base64.
+  raw     chunks of --chunk-bytes bytes; "golog consume --format raw" restores the input.
 
-Order and repetition: records are stored in the order of the input, each once, also when the connection or the
-server is lost in between and it, or another one of --addr, serves within --reconnect-timeout: each batch claims its
-offset, so that it cannot be stored twice. Another producer that gets in between is noticed; from then on, and from the start with --shared,
-batches claim no offsets, and a connection lost with batches under way ends the command, saying where to resume.
+Order and duplicates: records are stored in the order of the input, each exactly once. When the connection or the
+server is lost, the command continues at the next server of --addr that answers within --reconnect-timeout; each batch
+claims its offset, so it cannot be stored twice. Once another producer appends to the log, and from the start with
+--shared, batches claim no offsets; a connection that is then lost with batches in flight ends the command, which prints
+where to resume.
 
 Examples:
   golog produce access.log
@@ -55,12 +56,12 @@ export function addProduceCommand(program: Command): void {
   program
     .command('produce')
     .summary('append a file or standard input, one record a line')
-    .description('Appends a file, or standard input, and says where it went once all of it is safe on disk.')
-    .argument('[FILE]', '- or nothing is standard input')
+    .description('Appends a file or standard input, and prints its offsets once all of it is durable.')
+    .argument('[FILE]', 'file to append; standard input if omitted or -')
     .addOption(addressesOption())
-    .addOption(new Option('--format <FORMAT>', 'how the input is cut into records').choices(formats).default('text'))
+    .addOption(new Option('--format <FORMAT>', 'how the input is split into records').choices(formats).default('text'))
     .addOption(
-      new Option('--chunk-bytes <SIZE>', 'size of a record of --format raw')
+      new Option('--chunk-bytes <SIZE>', 'size of the records of --format raw')
         .argParser(parseBytes(recordBytesMaxDefault))
         .default(64 * 1024, '64KiB'),
     )
@@ -75,18 +76,18 @@ export function addProduceCommand(program: Command): void {
         .default(recordBytesMaxDefault, '1MiB less 4B'),
     )
     .addOption(
-      new Option('--linger <TIME>', 'send a batch that does not fill after this long')
+      new Option('--linger <TIME>', 'send a batch that is not full after this long')
         .argParser(parseDurationMs)
         .default(5, '5ms'),
     )
-    .option('--in-flight <N>', 'batches under way at a time', parseCount(1, 256), 16)
+    .option('--in-flight <N>', 'largest number of batches in flight', parseCount(1, 256), 16)
     .addOption(
-      new Option('--reconnect-timeout <TIME>', 'give up lost servers after this long without progress')
+      new Option('--reconnect-timeout <TIME>', 'give up after this long without progress')
         .argParser(parseDurationMs)
         .default(60_000, '60s'),
     )
-    .option('--shared', 'other producers append at the same time')
-    .option('--quiet', 'no progress')
+    .option('--shared', 'claim no offsets, because other producers append at the same time')
+    .option('--quiet', 'show no progress')
     .option('--json', 'print the summary as JSON')
     .addHelpText('after', details)
     .action(async (file: string | undefined, flags: ProduceFlags) => {
@@ -143,8 +144,8 @@ async function runProduce(file: string, flags: ProduceFlags, signal: AbortSignal
         onConnection: (state, reason) => {
           progress.note(
             state === 'lost'
-              ? `golog produce: no server takes records now (${messageOf(reason)}), trying again`
-              : `golog produce: goes on`,
+              ? `golog produce: no server accepts records now (${messageOf(reason)}); retrying`
+              : `golog produce: resumed`,
           );
         },
       },
@@ -171,31 +172,31 @@ async function runProduce(file: string, flags: ProduceFlags, signal: AbortSignal
   return signal.aborted ? ExitCode.interrupted : ExitCode.ok;
 }
 
-/** What is known of the input's fate, and how to go on from there. */
+/** Describes which part of the input is stored, and how to resume. */
 function resumeAdvice(produced: Produced, file: string, unit: string, failure: unknown): string {
   const { records, recordsSent, inputBytes } = produced;
   const lines = [
     records === 0
-      ? `  nothing of the input is acknowledged`
+      ? `  acknowledged: nothing`
       : `  acknowledged: the first ${records} records, ${inputBytes} bytes of the input`,
   ];
   if (recordsSent > records && !isKnownRefusal(failure)) {
-    lines.push(`  unknown: whether ${unit} ${records + 1} to ${unit} ${recordsSent} are stored; look before resuming`);
+    lines.push(
+      `  unknown: whether ${unit} ${records + 1} to ${unit} ${recordsSent} are stored; check the log before resuming`,
+    );
   } else if (recordsSent > records) {
-    lines.push(`  refused: the batch that begins with ${unit} ${records + 1}; nothing from there on is stored`);
+    lines.push(`  refused: the batch that begins with ${unit} ${records + 1}; nothing from this ${unit} on is stored`);
   }
   const name = file === '-' ? 'INPUT' : file;
-  lines.push(`  to resume after what is acknowledged: tail -c +${inputBytes + 1} ${name} | golog produce`);
+  lines.push(`  to resume after the acknowledged input: tail -c +${inputBytes + 1} ${name} | golog produce`);
   return `${lines.join('\n')}\n`;
 }
 
-const refusals = new Set<ExitCode>([ExitCode.failure]);
-
-/** The server answered, and said that it did not take the batch. */
+/** Whether the server answered that it did not append the batch. */
 function isKnownRefusal(failure: unknown): boolean {
   if (failure instanceof OutcomeUnknownError || failure instanceof ConcurrentProducerError) return false;
   if (failure instanceof AcknowledgedLossError) return false;
-  return refusals.has(exitCodeOf(failure));
+  return exitCodeOf(failure) === ExitCode.failure;
 }
 
 function summary(produced: Produced, seconds: number, json: boolean): string {

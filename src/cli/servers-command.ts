@@ -7,7 +7,8 @@ import { serverRows, serversText, withReplicaLag } from './servers.js';
 import { clientTls } from './options/tls-options.js';
 
 const details = `
-The lag of a member is counted in entries of the log, that of a replica, which is asked for it, in records.
+The lag of a member is in log entries, as the leader knows it; the lag of a replica is in records, as the replica
+reports it.
 
 Examples:
   golog servers
@@ -19,10 +20,8 @@ const answerMs = 2_000;
 export function addServersCommand(program: Command): void {
   program
     .command('servers')
-    .summary('list the nodes of the cluster, as Raft and gossip know them')
-    .description(
-      'Lists the members, the replicas and the nodes that want to join, as Raft and gossip know them, side by side.',
-    )
+    .summary('list the nodes of the cluster with their Raft and gossip state')
+    .description('Lists the members, the replicas and the joining nodes, each with its Raft and gossip state.')
     .addOption(addressesOption())
     .option('--json', 'print JSON')
     .addHelpText('after', details)
@@ -33,17 +32,12 @@ export function addServersCommand(program: Command): void {
         const rows = await withReplicaLag(serverRows(status), status.highWatermark, (rpcAddr) =>
           watermarkAt(rpcAddr, tls, signal),
         );
-        process.stdout.write(
-          json === true
-            ? `${JSON.stringify({ servers: rows })}
-`
-            : serversText(rows),
-        );
+        process.stdout.write(json === true ? `${JSON.stringify({ servers: rows })}\n` : serversText(rows));
       });
     });
 }
 
-/** The watermark of the node there by its own word; undefined where it does not answer in time. */
+/** Asks a node for its own high watermark; undefined when it does not answer in time. */
 async function watermarkAt(
   rpcAddr: string,
   tls: ClientTls | undefined,
@@ -51,8 +45,8 @@ async function watermarkAt(
 ): Promise<number | undefined> {
   const node = new ClusterClient([rpcAddr], tls);
   try {
-    const inTime = AbortSignal.any([signal, AbortSignal.timeout(answerMs)]);
-    return (await node.status({ local: true, signal: inTime })).highWatermark;
+    const withTimeout = AbortSignal.any([signal, AbortSignal.timeout(answerMs)]);
+    return (await node.status({ local: true, signal: withTimeout })).highWatermark;
   } catch {
     signal.throwIfAborted();
     return undefined;

@@ -6,7 +6,13 @@ const clusterId = '6f2f1c3e-6a39-4d0e-9f64-0a4b5b1f7a11';
 const unknown = { matchIndex: undefined, lagEntries: undefined, heardMsAgo: undefined };
 
 const status: ClusterStatus = {
-  ...{ clusterId, answeredBy: 'n1', term: 1, leader: 'n1', commitIndex: 1, lastIndex: 1, highWatermark: 0 },
+  clusterId,
+  answeredBy: 'n1',
+  term: 1,
+  leader: 'n1',
+  commitIndex: 1,
+  lastIndex: 1,
+  highWatermark: 0,
   problem: undefined,
   members: [
     { ...unknown, id: 1, name: 'n1', uuid: 'u1', rpcAddr: 'h1:8400', role: 'leader', state: 'self' },
@@ -38,7 +44,7 @@ function member(name: string, status: string, tags: Record<string, string>): Clu
 }
 
 describe('serverRows', () => {
-  it('joins members and gossip by the UUID, and adds who else belongs to the cluster or has none', () => {
+  it('matches members and gossip by UUID, and adds the other nodes of this cluster or of none', () => {
     expect(serverRows(status).map(({ id, role, state, gossip }) => [id, role, state, gossip])).toEqual([
       ['n1', 'leader', 'self', 'alive'],
       ['n2', 'voter', 'unreachable', 'failed'],
@@ -48,7 +54,7 @@ describe('serverRows', () => {
     ]);
   });
 
-  it('has how far behind members are, and replicas that say so', async () => {
+  it('has the lag of members, and of replicas that answer', async () => {
     const asked: string[] = [];
     const rows = await withReplicaLag(serverRows(status), 10, (rpcAddr) => {
       asked.push(rpcAddr);
@@ -67,7 +73,7 @@ describe('serverRows', () => {
     expect(silent?.lag).toBeUndefined();
   });
 
-  it('shows a row a node', () => {
+  it('shows one row per node', () => {
     expect(
       serversText(serverRows(status))
         .split('\n')
@@ -76,7 +82,7 @@ describe('serverRows', () => {
   });
 });
 
-it('what a stranger gossips of itself does not paint on the terminal', () => {
+it('escapes control characters that a node gossips about itself', () => {
   const hostile = member('r\u202e2', 'alive', {
     role: 'replica',
     id: 'u6',

@@ -1,17 +1,17 @@
 import Table from 'cli-table3';
 import type { ClusterStatus, GossipMemberStatus, MemberStatus } from '../client/index.js';
 
-/** A golog node as Raft and gossip know it, side by side; empty where the one or the other does not know it. */
+/** The Raft and gossip state of a golog node; columns are empty when Raft or gossip does not know the node. */
 export interface ServerRow {
-  /** Its name. */
+  /** The name of the node. */
   readonly id: string;
   readonly rpcAddr: string;
   readonly isLeader: boolean;
-  /** `leader`, `voter`, `learner`, `replica`, or `joining`: it wants to be one. */
+  /** `leader`, `voter`, `learner`, `replica` or `joining`. */
   readonly role: string;
-  /** How the leader's copy to it goes. */
+  /** The state of replication to it, as the leader sees it. */
   readonly state: string;
-  /** How far it is behind the leader: a member in entries, a replica in records; undefined: not known. */
+  /** How far it is behind the leader, in entries for a member and in records for a replica; undefined when unknown. */
   readonly lag: number | undefined;
   /** `alive`, `leaving`, `left` or `failed`. */
   readonly gossip: string;
@@ -20,7 +20,7 @@ export interface ServerRow {
   readonly version: string;
 }
 
-/** The members by Raft id, then who else there is by gossip; agents that are no golog nodes are left out. */
+/** Lists the members by Raft id, then the other golog nodes in gossip; Serf agents are omitted. */
 export function serverRows({ clusterId, members, gossip }: ClusterStatus): ServerRow[] {
   const nodes = gossip.filter(({ tags }) => tags['id'] !== undefined && tags['rpc_addr'] !== undefined);
   const known = new Map(nodes.map((node) => [node.tags['id'], node]));
@@ -35,7 +35,7 @@ export function serverRows({ clusterId, members, gossip }: ClusterStatus): Serve
   ];
 }
 
-/** With the lag of the replicas, as far as `watermarkAt` has what they say at their gRPC addresses. */
+/** Adds the lag of the replicas; `watermarkAt` asks the node at a gRPC address for its watermark. */
 export async function withReplicaLag(
   rows: readonly ServerRow[],
   highWatermark: number,
@@ -72,7 +72,7 @@ function gossipColumns(
   };
 }
 
-/** For a person; ends with a newline. */
+/** Formats the rows as a table; ends with a newline. */
 export function serversText(rows: readonly ServerRow[]): string {
   const head = ['node', 'role', 'raft', 'lag', 'gossip', 'gRPC address', 'HTTP address', 'gossip address', 'version'];
   const table = new Table({ head, style: { head: [], border: [] } });
@@ -83,7 +83,7 @@ export function serversText(rows: readonly ServerRow[]): string {
   return `${table.toString()}\n`;
 }
 
-/** What others say of themselves by gossip must not paint on the terminal of who asks. */
+/** Escapes control characters, so that what a node gossips cannot control the terminal. */
 function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (each) => `\\u{${each.codePointAt(0)?.toString(16)}}`);
 }

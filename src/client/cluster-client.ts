@@ -17,9 +17,9 @@ import { channelCredentials, type ClientTls } from './tls.js';
 import { MalformedResponseError } from './wire.js';
 import { type CallKind, ServersInTurn } from './servers-in-turn.js';
 
-/** A member of the cluster, as the server that answered knows it: what it does not know is undefined. */
+/** A member of the cluster, as the server that answered sees it; unknown values are undefined. */
 export interface MemberStatus {
-  /** The Raft id: never reused. */
+  /** The Raft id, which is never reused. */
   readonly id: number;
   readonly name: string;
   /** UUID of the member's data directory; empty until it has joined. */
@@ -29,27 +29,27 @@ export interface MemberStatus {
   readonly role: string;
   /** `self`, `probing`, `replicating`, `catching-up`, `unreachable` or `unknown`. */
   readonly state: string;
-  /** The last index known to be on the member's disk. */
+  /** The last index known to be on the disk of the member. */
   readonly matchIndex: number | undefined;
-  /** Entries between that and the leader's last. */
+  /** The number of entries between `matchIndex` and the last index of the leader. */
   readonly lagEntries: number | undefined;
   readonly heardMsAgo: number | undefined;
 }
 
-/** A node as gossip knows it: a member, a replica, one that wants to join, or an agent of Serf's. */
+/** A node in gossip: a member, a replica, a joining node, or a Serf agent. */
 export interface GossipMemberStatus {
   readonly name: string;
-  /** HOST:PORT of its gossip. */
+  /** The HOST:PORT of its gossip. */
   readonly addr: string;
   /** `alive`, `leaving`, `left` or `failed`. */
   readonly status: string;
-  /** A golog node's: `role`, `id`, `rpc_addr`, `http_addr`, `version`, `cluster`. */
+  /** The tags of a golog node are `role`, `id`, `rpc_addr`, `http_addr`, `version`, `cluster`. */
   readonly tags: Readonly<Record<string, string>>;
 }
 
 export interface ClusterStatus {
   readonly clusterId: string;
-  /** Name of the node whose view this is. */
+  /** The name of the node whose view this is. */
   readonly answeredBy: string;
   readonly term: number;
   readonly leader: string | undefined;
@@ -57,40 +57,40 @@ export interface ClusterStatus {
   readonly lastIndex: number;
   readonly highWatermark: number;
   readonly members: readonly MemberStatus[];
-  /** Why nothing commits. */
+  /** The reason why nothing commits; undefined when entries commit. */
   readonly problem: string | undefined;
-  /** Empty where the server is in no gossip. */
+  /** The nodes in gossip; empty when the server runs without gossip. */
   readonly gossip: readonly GossipMemberStatus[];
 }
 
 export interface StatusOptions {
-  /** As the server asked sees it, whoever leads. */
+  /** Asks for the view of the server that answers instead of the view of the leader. */
   readonly local?: boolean;
   readonly signal?: AbortSignal;
 }
 
 export interface WatchOptions extends StatusOptions {
-  /** Told when a server was lost, before another is tried. */
+  /** Called when a server was lost, before the next one is tried. */
   readonly onLost?: (reason: unknown) => void;
 }
 
 const deadlineMs: Readonly<Record<CallKind, number>> = { read: 5_000, change: 60_000 };
-/** Between two rounds over servers none of which goes on with a watch, and how long to go on with the rounds. */
+/** The pause between two rounds over servers that do not serve a watch, and the time after which the watch fails. */
 const watchPauseMs = 500;
 const watchGiveUpMs = 30_000;
 const channelOptions = {
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1_000,
-  // A watch hears nothing for as long as nothing changes.
+  // A watch receives nothing while nothing changes, so only pings reveal a lost connection.
   'grpc.keepalive_time_ms': 5_000,
   'grpc.keepalive_timeout_ms': 3_000,
 };
 
-/** Administers a cluster through whichever of several servers answers; changes wait up to a minute. */
+/** Administers a cluster through the first of several servers that answers; changes wait up to a minute. */
 export class ClusterClient {
   readonly #servers: ServersInTurn;
 
-  /** @param addresses HOST:PORT each, at least one; nothing is sent yet */
+  /** @param addresses at least one HOST:PORT; connects on the first call */
   constructor(addresses: readonly string[], tls?: ClientTls) {
     const credentials = channelCredentials(tls);
     const connect = (address: string): Client => new Client(address, credentials, channelOptions);
@@ -111,23 +111,23 @@ export class ClusterClient {
   }
 
   /**
-   * The status at once and on every change, from another server where one is lost. Ends at the signal's abort; throws
-   * when no server has answered for half a minute, or none at the start.
+   * Yields the status at once and on every change; continues at another server when one is lost. Ends when the signal
+   * aborts; throws when no server answers at the start, or for half a minute later on.
    */
   async *watch({ local = false, signal, onLost }: WatchOptions = {}): AsyncGenerator<ClusterStatus, void, void> {
-    let heard = false;
+    let answered = false;
     let lostMs: number | undefined;
     for (;;) {
       try {
         for await (const status of this.#watchOne(local, signal)) {
-          heard = true;
+          answered = true;
           lostMs = undefined;
           yield status;
         }
       } catch (error) {
         if (signal?.aborted === true) return;
         lostMs ??= performance.now();
-        if (!heard || !isTransient(error) || performance.now() - lostMs > watchGiveUpMs) throw error;
+        if (!answered || !isTransient(error) || performance.now() - lostMs > watchGiveUpMs) throw error;
         onLost?.(error);
       }
       await pause(watchPauseMs, undefined, { signal }).catch(() => undefined);
@@ -135,7 +135,7 @@ export class ClusterClient {
     }
   }
 
-  /** Registers a node, which votes once it has caught up. */
+  /** Adds a node as a learner, which becomes a voter once it has caught up. */
   async addMember(name: string, rpcAddr: string, signal?: AbortSignal): Promise<void> {
     await this.#unary('change', ClusterService.method.addMember, { name, rpcAddr }, signal);
   }
@@ -148,13 +148,13 @@ export class ClusterClient {
     await this.#unary('change', ClusterService.method.removeMember, { name }, signal);
   }
 
-  /** Hands leadership to a voter, or to the most advanced one; resolves with the new leader's name. */
+  /** Transfers leadership to a voter, by default the most up-to-date one; resolves with the name of the new leader. */
   async transferLeadership(name?: string, signal?: AbortSignal): Promise<string> {
     const request = name === undefined ? {} : { name };
     return (await this.#unary('change', ClusterService.method.transferLeadership, request, signal)).leader;
   }
 
-  /** One server's watch, from its first state on. */
+  /** Watches one server. */
   async *#watchOne(local: boolean, signal: AbortSignal | undefined): AsyncGenerator<ClusterStatus, void, void> {
     const { name, input, output } = ClusterService.method.watchCluster;
     const opened = await this.#servers.call('read', signal, async (client, address) => {
@@ -225,8 +225,8 @@ export class ClusterClient {
   }
 }
 
-/** `CATCHING_UP` → `catching-up`; a value of a newer server is `unspecified`. */
-const wordOf = (name: string | undefined): string => (name ?? 'UNSPECIFIED').toLowerCase().replaceAll('_', '-');
+/** Converts `CATCHING_UP` to `catching-up`; a value that only a newer server knows becomes `unspecified`. */
+const kebabCase = (name: string | undefined): string => (name ?? 'UNSPECIFIED').toLowerCase().replaceAll('_', '-');
 
 const known = (value: bigint | undefined): number | undefined => (value === undefined ? undefined : safeNumber(value));
 
@@ -236,8 +236,8 @@ function memberStatus({ id, name, uuid, rpcAddr, role, state, ...rest }: Member)
     name,
     uuid,
     rpcAddr,
-    role: wordOf(MemberRole[role]),
-    state: wordOf(MemberState[state]),
+    role: kebabCase(MemberRole[role]),
+    state: kebabCase(MemberState[state]),
     matchIndex: known(rest.matchIndex),
     lagEntries: known(rest.lagEntries),
     heardMsAgo: known(rest.heardMsAgo),
@@ -245,7 +245,7 @@ function memberStatus({ id, name, uuid, rpcAddr, role, state, ...rest }: Member)
 }
 
 function clusterStatus(message: ClusterStatusMessage | undefined): ClusterStatus {
-  if (message === undefined) throw new MalformedResponseError('a response without the status of the cluster');
+  if (message === undefined) throw new MalformedResponseError('the response has no cluster status');
   const { clusterId, answeredBy, leader, problem } = message;
   return {
     clusterId,
@@ -260,7 +260,7 @@ function clusterStatus(message: ClusterStatusMessage | undefined): ClusterStatus
     gossip: message.gossip.map(({ name, addr, status, tags }) => ({
       name,
       addr,
-      status: wordOf(GossipStatus[status]),
+      status: kebabCase(GossipStatus[status]),
       tags,
     })),
   };

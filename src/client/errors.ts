@@ -1,13 +1,13 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 
-/** A call that the server, or the way to it, ended with an error. */
+/** A call that the server or the connection ended with an error. */
 export class RpcError extends Error {
   override readonly name = 'RpcError';
   constructor(
     /** The canonical gRPC code, such as `OUT_OF_RANGE`. */
     readonly code: string,
     message: string,
-    /** What the server said besides: `limit`, `size`, `high-watermark` and the like. */
+    /** Further details from the server, such as `limit`, `size` or `high-watermark`. */
     readonly details: ReadonlyMap<string, string>,
     options?: ErrorOptions,
   ) {
@@ -15,7 +15,7 @@ export class RpcError extends Error {
   }
 }
 
-/** Nobody answers at the address, or not any more; nothing that was asked is known to have been done. */
+/** No server answers at the address. */
 export class UnreachableError extends Error {
   override readonly name = 'UnreachableError';
   constructor(
@@ -27,17 +27,17 @@ export class UnreachableError extends Error {
   }
 }
 
-/** A batch may or may not be in the log, and sending it again could store it twice. */
+/** A change, such as an append, may or may not have been made; repeating it could make it twice. */
 export class OutcomeUnknownError extends Error {
   override readonly name = 'OutcomeUnknownError';
 }
 
-/** Somebody else appends to the log in a way that this producer's order could not survive. */
+/** Another producer appends to the log at the same time, so the order of this producer cannot be kept. */
 export class ConcurrentProducerError extends Error {
   override readonly name = 'ConcurrentProducerError';
 }
 
-/** The server no longer has records that it had acknowledged. */
+/** The log no longer contains records that were acknowledged. */
 export class AcknowledgedLossError extends Error {
   override readonly name = 'AcknowledgedLossError';
   constructor(
@@ -52,7 +52,7 @@ export class AcknowledgedLossError extends Error {
 
 const transportCodes: ReadonlySet<string> = new Set(['UNAVAILABLE', 'CANCELLED', 'UNKNOWN', 'INTERNAL', 'ABORTED']);
 
-/** The call may succeed on another try: the connection or the server went away, or it had no room. */
+/** Whether the call may succeed when repeated: the connection or the server was lost, or the server is overloaded. */
 export function isTransient(error: unknown): boolean {
   if (error instanceof UnreachableError) return true;
   return (
@@ -67,14 +67,14 @@ export function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && 'code' in error && typeof error.code === 'number' && 'metadata' in error;
 }
 
-/** A server explains itself with a rich status; a connection that breaks does not. */
-export function isServersWord(error: unknown): error is RpcError {
+/** Whether the server itself returned the error: it adds a rich status, which a lost connection does not have. */
+export function isServerError(error: unknown): error is RpcError {
   if (!(error instanceof RpcError)) return false;
   const { cause } = error;
   return isServiceError(cause) && cause.metadata.get('grpc-status-details-bin').length > 0;
 }
 
-/** The error of a call in this client's terms; anything that is no gRPC error comes back as it is. */
+/** Converts a gRPC error to an error of this client; returns any other error unchanged. */
 export function fromServiceError(error: unknown, address: string): Error {
   if (!isServiceError(error)) return error instanceof Error ? error : new Error(String(error));
   const details = new Map<string, string>();

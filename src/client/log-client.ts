@@ -14,7 +14,7 @@ import { decodeReadResponse, type ReadChunk } from './received-batch.js';
 import { channelCredentials, type ClientTls } from './tls.js';
 import { MalformedResponseError } from './wire.js';
 
-/** Where a read starts: an offset, the first record appended at or after a time, the last N, or an end of the log. */
+/** Where a read starts: an offset, the first record appended at or after a time, the last N records, or an end of the log. */
 export type ReadFrom =
   | { readonly offset: number }
   | { readonly sinceMs: number }
@@ -23,13 +23,13 @@ export type ReadFrom =
 
 export interface ReadOptions {
   readonly from: ReadFrom;
-  /** Most records in one chunk. */
+  /** The largest number of records in one chunk. */
   readonly maxRecords?: number;
-  /** Most payload bytes in one chunk; a first record larger than this comes all the same. */
+  /** The largest number of payload bytes in one chunk; a single larger record is still returned. */
   readonly maxBytes?: number;
-  /** Sees every append acknowledged before the read began, anywhere. */
+  /** Reads every append that was acknowledged, by any node, before the read began. */
   readonly linearizable?: boolean;
-  /** Waits until the server has this offset: one that lags behind another does not deny it. */
+  /** Waits until the server has this offset, so that a server that lags behind does not refuse the read. */
   readonly notBeforeOffset?: number;
   readonly signal?: AbortSignal;
 }
@@ -65,14 +65,14 @@ const channelOptions = {
 const passBytes = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 const sameBytes = (bytes: Buffer): Buffer => bytes;
 
-/** Calls to one server over one gRPC connection, which is made at the first call and again after a loss. */
+/** Calls one server over one gRPC connection, which is opened on the first call and reopened after a loss. */
 export class LogClient {
   private constructor(
     readonly address: string,
     private readonly client: Client,
   ) {}
 
-  /** @param address HOST:PORT; nothing is sent yet */
+  /** @param address HOST:PORT; connects on the first call */
   static connect(address: string, tls?: ClientTls): LogClient {
     return new LogClient(address, new Client(address, channelCredentials(tls), channelOptions));
   }
@@ -102,15 +102,15 @@ export class LogClient {
     return response.servers.map(({ id, rpcAddr, isLeader }) => ({ id, rpcAddr, isLeader }));
   }
 
-  /** What is committed from a place on, up to the limits; at the log's end no batches. */
+  /** Reads committed batches from `options.from` on, up to the limits; returns no batches at the end of the log. */
   async read(options: ReadOptions): Promise<ReadChunk> {
     return decodeReadResponse(await this.#unary(`${logService}Read`, encodeReadRequest(options), options.signal));
   }
 
   /**
-   * `read`, again and again, then following the log's end. Leaving the loop, or the signal's abort, cancels the call;
-   * after an abort the iteration just ends. A slow reader holds the server back. `onOpen` is called when the server has
-   * taken the call: its first chunk may be long in coming.
+   * Reads chunk after chunk and then follows the end of the log. Leaving the loop or aborting the signal cancels the call;
+   * after an abort the iteration ends without an error. A slow reader slows the server down. `onOpen` is called when the
+   * server has accepted the call, which may be long before the first chunk.
    */
   async *tail(options: ReadOptions, onOpen?: () => void): AsyncGenerator<ReadChunk, void, void> {
     options.signal?.throwIfAborted();
@@ -136,7 +136,7 @@ export class LogClient {
     }
   }
 
-  /** A raw stream of encoded `AppendRequest`s and their answers; `Producer` is what to use. */
+  /** Opens a raw stream of encoded `AppendRequest`s and their answers. Use `Producer` instead. */
   appendStream(): AppendCall {
     return this.client.makeBidiStreamRequest(`${logService}AppendStream`, passBytes, sameBytes);
   }
@@ -176,7 +176,7 @@ function encode<Desc extends DescMessage>(schema: Desc, fields: MessageInitShape
 
 export function safeNumber(value: bigint): number {
   const number = Number(value);
-  if (!Number.isSafeInteger(number)) throw new MalformedResponseError(`${value} is beyond 2^53 - 1`);
+  if (!Number.isSafeInteger(number)) throw new MalformedResponseError(`${value} is larger than 2^53 - 1`);
   return number;
 }
 

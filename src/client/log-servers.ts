@@ -1,25 +1,25 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { isServersWord, isTransient, UnreachableError } from './errors.js';
+import { isServerError, isTransient, UnreachableError } from './errors.js';
 import type { LogClient, ReadOptions } from './log-client.js';
 import type { ReadChunk } from './received-batch.js';
 
-/** A server that says nothing for so long is given up for the next one, where there is one. */
+/** A server that does not answer for this long is given up for the next one, if there are several. */
 const attemptMs = 5_000;
 const backoffMsFirst = 50;
 const backoffMsMax = 1_000;
 
-/** Waits that double from 50 ms to a second. */
+/** Waits for a time that doubles from 50 ms to a second. */
 export class Backoff {
   #ms = backoffMsFirst;
 
-  /** Rejects at the signal's abort. */
+  /** Rejects when the signal aborts. */
   async wait(signal: AbortSignal): Promise<void> {
     await delay(this.#ms, undefined, { signal });
     this.#ms = Math.min(this.#ms * 2, backoffMsMax);
   }
 }
 
-/** The servers of one log, of which one is used at a time: the one that served last. */
+/** The servers of one log. One of them is current: the one that served last. */
 export class LogServers {
   #turn = 0;
 
@@ -35,8 +35,8 @@ export class LogServers {
   }
 
   /**
-   * Runs the task at the current server. After a failure that another try can mend, the next server is the current one.
-   * Where there are several, one that is silent for five seconds is an `UnreachableError`.
+   * Runs the task at the current server. After a transient failure the next server becomes current. With several servers,
+   * one that does not answer for five seconds counts as an `UnreachableError`.
    */
   async attempt<T>(signal: AbortSignal, task: (client: LogClient, signal: AbortSignal) => Promise<T>): Promise<T> {
     const client = this.current;
@@ -53,16 +53,16 @@ export class LogServers {
     }
   }
 
-  /** The next server is the current one. */
+  /** Makes the next server the current one. */
   moveOn(): void {
     this.#turn += 1;
   }
 
   /**
-   * A linearizable read at the first server that can do it. Waits for up to `timeoutMs` while servers answer that they
-   * cannot serve now, as in an election, and calls `onWaiting` when it begins to.
+   * Does a linearizable read at the first server that can serve it. While servers answer that they cannot, as during an
+   * election, it retries for up to `timeoutMs`, and calls `onWaiting` when it starts to.
    *
-   * @throws UnreachableError when nobody answers, RpcError
+   * @throws UnreachableError when no server answers, RpcError
    */
   async read(
     options: Omit<ReadOptions, 'linearizable' | 'signal'>,
@@ -72,8 +72,8 @@ export class LogServers {
   ): Promise<ReadChunk> {
     const endMs = performance.now() + timeoutMs;
     const backoff = new Backoff();
-    for (let said = false; ; said = true) {
-      const refusals: unknown[] = [];
+    for (let waiting = false; ; waiting = true) {
+      const failures: unknown[] = [];
       for (let tried = 0; tried < this.clients.length; tried += 1) {
         try {
           return await this.attempt(signal, (client, until) =>
@@ -81,14 +81,14 @@ export class LogServers {
           );
         } catch (error) {
           if (!isTransient(error)) throw error;
-          refusals.push(error);
+          failures.push(error);
         }
       }
-      const word = refusals.find(isServersWord);
-      if (word === undefined && refusals.length > 1)
-        throw new UnreachableError(this.addresses, 'none of them answers', { cause: refusals[0] });
-      if (word === undefined || performance.now() > endMs) throw word ?? refusals[0];
-      if (!said) onWaiting(word);
+      const refusal = failures.find(isServerError);
+      if (refusal === undefined && failures.length > 1)
+        throw new UnreachableError(this.addresses, 'no server answers', { cause: failures[0] });
+      if (refusal === undefined || performance.now() > endMs) throw refusal ?? failures[0];
+      if (!waiting) onWaiting(refusal);
       await backoff.wait(signal);
     }
   }

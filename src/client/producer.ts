@@ -20,43 +20,44 @@ export interface Acknowledgement {
 }
 
 export interface ProducerOptions {
-  /** Called for each batch in the order of `send`, when it is on the disks of a quorum. Must not throw. */
+  /** Called for each batch, in the order of `send`, once it is on the disks of a quorum. Must not throw. */
   readonly onAcknowledged?: (acknowledgement: Acknowledgement) => void;
-  /** Called when no server takes appends any more, or none does yet, and when one does again. */
+  /** Called when no server accepts appends, and when one accepts them again. */
   readonly onConnection?: (state: 'lost' | 'resumed', reason?: Error) => void;
   /**
-   * Other producers append all the time: batches go without a claim to their offsets, and a connection lost while
-   * batches are under way ends the producer, since nobody can say whether they will still be stored.
+   * Whether other producers append at the same time. Batches then claim no offsets, and a connection lost with batches in
+   * flight ends the producer, since it is unknown whether they will be stored.
    */
   readonly shared?: boolean;
-  /** Batches under way (default 16). */
+  /** The largest number of batches in flight (default 16). */
   readonly inFlightMax?: number;
-  /** Without progress for this long, a lost connection ends the producer (default 60,000). */
+  /** How long the producer may be without progress after a lost connection before it ends (default 60,000). */
   readonly reconnectTimeoutMs?: number;
 }
 
 interface Pending {
   readonly batch: OutgoingBatch;
-  /** Every offset at which a request that carried this batch may have been, or may yet be, appended. */
+  /** Every offset at which a request with this batch may have been appended, or may still be. */
   readonly claims: Set<number>;
-  /** The claim of the request on the present stream, if it is the first request to make that claim. */
+  /** The claim of the request on the current stream, if no earlier request made the same claim. */
   freshClaim: number | undefined;
 }
 
 const inFlightMaxDefault = 16;
 const reconnectTimeoutMsDefault = 60_000;
-/** The most that opening waits for servers that answer and cannot serve, as in an election. */
+/** The longest time that opening waits while servers answer that they cannot serve, as during an election. */
 const openingMsMax = 30_000;
 
 /**
- * Appends batches, pipelined and in order, and goes on after a lost connection without storing a batch twice.
+ * Appends batches, pipelined and in order, and continues after a lost connection without storing a batch twice.
  *
- * Each request claims the offset that follows the one before it (`expected_offset`), so a batch whose answer was lost
- * is either in the log at the offset that it claimed, or not at all. After a loss the log is read there: what is found
- * is acknowledged, what is not is sent again with the same claim, which at most one of the two requests can get.
+ * Each request claims the offset after the batch before it (`expected_offset`), so a batch whose answer was lost is
+ * either in the log at the offset that it claimed, or not at all. After a loss the producer reads the log there: it
+ * acknowledges the batches that it finds, and sends the others again with the same claim, which at most one of the two
+ * requests can get.
  *
- * When another producer takes a claimed offset, the claims that were under way are let die (one batch at a time until
- * the log has grown past them), and from then on batches go without claims, as with `shared`.
+ * When another producer takes a claimed offset, the claims in flight become stale. The producer sends one batch at a
+ * time until the log has grown past them, and from then on sends batches without claims, as with `shared`.
  */
 export class Producer {
   readonly #pending: Pending[] = [];
@@ -64,7 +65,7 @@ export class Producer {
   readonly #reconnectTimeoutMs: number;
   #written = 0;
   #call: AppendCall | undefined;
-  #clogged = false;
+  #backpressured = false;
   #shared: boolean;
   /** Claims below this may still be granted to requests of a stream that has ended. */
   #staleClaimsEnd = 0;
@@ -74,7 +75,7 @@ export class Producer {
   #lastProgressMs = performance.now();
   readonly #closed = new AbortController();
 
-  /** One past the last offset known to be taken. */
+  /** One past the last offset known to be in use. */
   private nextOffset = 0;
 
   private constructor(
@@ -87,10 +88,10 @@ export class Producer {
   }
 
   /**
-   * Several clients are of servers of one cluster: the first that serves is used until it is lost. Servers that answer
-   * and cannot serve now are waited for, up to half a minute.
+   * Opens a producer. Several clients must be of one cluster; the first server that serves is used until it is lost. Waits
+   * up to half a minute while servers answer that they cannot serve.
    *
-   * @throws UnreachableError, RpcError when no server says where the log ends
+   * @throws UnreachableError, RpcError when no server returns the end of the log
    */
   static async open(clients: LogClient | readonly LogClient[], options: ProducerOptions = {}): Promise<Producer> {
     const servers = new LogServers('address' in clients ? [clients] : clients);
@@ -112,12 +113,12 @@ export class Producer {
     this.#startStream();
   }
 
-  /** Batches handed over and not acknowledged. */
+  /** The number of batches that were sent and are not acknowledged. */
   get unacknowledged(): number {
     return this.#pending.length;
   }
 
-  /** Resolves when there is room for more; rejects with what ended the producer. Owns the batch from here on. */
+  /** Takes ownership of the batch. Resolves when it was accepted; rejects with the error that ended the producer. */
   async send(batch: OutgoingBatch): Promise<void> {
     while (this.#failure === undefined && this.#pending.length >= this.#inFlightMax) await this.#change();
     if (this.#failure !== undefined) throw this.#failure;
@@ -126,13 +127,13 @@ export class Producer {
     this.#pump();
   }
 
-  /** Resolves when everything sent is acknowledged; rejects with what ended the producer. */
+  /** Resolves when every batch sent is acknowledged; rejects with the error that ended the producer. */
   async flush(): Promise<void> {
     while (this.#failure === undefined && this.#pending.length > 0) await this.#change();
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Ends the stream; what is not acknowledged by now is of unknown outcome. */
+  /** Ends the stream; the outcome of batches that are not acknowledged is unknown. */
   close(): void {
     this.#closed.abort();
     this.#fail(new OutcomeUnknownError('the producer was closed'));
@@ -159,7 +160,7 @@ export class Producer {
     const call = this.#call;
     this.#call = undefined;
     this.#written = 0;
-    this.#clogged = false;
+    this.#backpressured = false;
     if (call === undefined) return;
     call.removeAllListeners();
     call.on('error', () => undefined);
@@ -172,7 +173,7 @@ export class Producer {
     this.#call = call;
     call.on('data', (message: Buffer) => this.#onAnswer(message));
     call.on('drain', () => {
-      this.#clogged = false;
+      this.#backpressured = false;
       this.#pump();
     });
     call.on('error', (error: unknown) => this.#onStreamEnd(fromServiceError(error, address)));
@@ -180,7 +181,7 @@ export class Producer {
     this.#pump();
   }
 
-  /** A stream that ends with an error says so after `end`; one that is still there ended well, unasked. */
+  /** Handles a stream that the server ended without an error, which would have followed `end`. */
   #onQuietEnd(call: AppendCall): void {
     if (this.#call !== call) return;
     this.#onStreamEnd(new RpcError('UNAVAILABLE', 'the server ended the stream', new Map()));
@@ -191,7 +192,7 @@ export class Producer {
   }
 
   #pump(): void {
-    while (this.#call !== undefined && !this.#clogged) {
+    while (this.#call !== undefined && !this.#backpressured) {
       const pending = this.#pending[this.#written];
       if (pending === undefined || this.#written >= this.#window()) return;
       const claim = this.#shared ? undefined : this.#claimOf(this.#written);
@@ -200,13 +201,13 @@ export class Producer {
         pending.claims.add(claim);
       }
       this.#written += 1;
-      this.#clogged = !this.#call.write(pending.batch.request(claim));
+      this.#backpressured = !this.#call.write(pending.batch.request(claim));
     }
   }
 
-  #claimOf(place: number): number {
+  #claimOf(index: number): number {
     let offset = this.nextOffset;
-    for (let before = 0; before < place; before += 1) offset += this.#pending[before].batch.recordCount;
+    for (let i = 0; i < index; i += 1) offset += this.#pending[i].batch.recordCount;
     return offset;
   }
 
@@ -245,7 +246,7 @@ export class Producer {
     } else if (this.#shared && written > 0) {
       this.#fail(
         new OutcomeUnknownError(
-          `the connection was lost (${error.message}) while ${written} batches were under way, and with other producers at work nobody can say whether they will still be stored`,
+          `the connection was lost (${error.message}) with ${written} batches in flight; because other producers append too, it is unknown whether these batches will be stored`,
           { cause: error },
         ),
       );
@@ -256,7 +257,7 @@ export class Producer {
     void this.#resume(error, !mismatch);
   }
 
-  /** Tries one server after the other until one is there, then settles what was under way and goes on. */
+  /** Tries the servers in turn until one answers, settles the batches in flight there, and starts a new stream. */
   async #resume(reason: Error, announce: boolean): Promise<void> {
     const backoff = new Backoff();
     for (let last = reason; this.#failure === undefined;) {
@@ -287,7 +288,7 @@ export class Producer {
     }
   }
 
-  /** Reads the log where the unanswered batches claimed to be, and acknowledges those that are there. */
+  /** Reads the log at the offsets that unanswered batches claimed, and acknowledges the batches that are there. */
   async #settle(client: LogClient, signal: AbortSignal): Promise<void> {
     if (this.#shared) {
       await readBack(client, this.nextOffset, this.nextOffset, signal);

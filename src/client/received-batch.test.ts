@@ -51,7 +51,7 @@ describe('decodeReadResponse', () => {
     expect([...second.records()].map(({ value }) => value.length)).toEqual([300]);
   });
 
-  it('refuses what is cut short, and numbers that would be rounded', () => {
+  it('refuses truncated responses, and numbers that would be rounded', () => {
     for (let length = 1; length < response.length; length += 1) {
       try {
         for (const batch of decodeReadResponse(response.subarray(0, length)).batches) Array.from(batch.records());

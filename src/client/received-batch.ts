@@ -1,6 +1,6 @@
 import { MalformedResponseError, WireCursor, WireType } from './wire.js';
 
-/** A record as it was read. The bytes are views of the response: copy what is to be kept for long. */
+/** A record as it was read. The bytes are views of the response: copy them to keep them for long. */
 export interface ReceivedRecord {
   readonly offset: number;
   readonly value: Uint8Array;
@@ -11,7 +11,7 @@ export interface ReceivedRecord {
 const noBytes = new Uint8Array(0);
 const noHeaders: ReadonlyMap<string, Uint8Array> = new Map();
 
-/** A run of records of one append; decoded record by record as they are asked for. */
+/** Consecutive records of one append; each record is decoded when it is iterated. */
 export class ReceivedBatch {
   constructor(
     readonly baseOffset: number,
@@ -50,7 +50,7 @@ export interface ReadChunk {
   readonly highWatermark: number;
 }
 
-/** Decodes a `golog.v1.ReadResponse` without an object for every field of every record. */
+/** Decodes a `golog.v1.ReadResponse` without creating an object per record field. */
 export function decodeReadResponse(bytes: Uint8Array): ReadChunk {
   const cursor = new WireCursor(bytes);
   const batches: ReceivedBatch[] = [];

@@ -5,7 +5,7 @@ import { AppendRequestSchema } from '../gen/golog/v1/log_service_pb.js';
 import { RecordBatchBuilder, recordBytes } from './record-batch-builder.js';
 
 const bytes = fc.uint8Array({ maxLength: 300 });
-/** The generated code that the encoding is held against keeps a map in an object, which cannot hold this one name. */
+/** The generated code that decodes the records stores headers in an object, which cannot have this one name. */
 const headerName = fc.string({ unit: 'grapheme' }).filter((name) => name !== '__proto__');
 const anyRecord = fc.record({
   value: bytes,
@@ -44,7 +44,7 @@ describe('RecordBatchBuilder', () => {
     );
   });
 
-  it('is full when a further record would not fit, and takes a record larger than a batch alone', () => {
+  it('is full when another record would not fit, and accepts a record larger than a batch on its own', () => {
     const builder = new RecordBatchBuilder(10);
     expect(builder.take()).toBeUndefined();
     expect(builder.add({ value: Buffer.alloc(2) })).toBe(true);

@@ -1,6 +1,6 @@
 import { varintBytes, WireCursor, writeVarint } from './wire.js';
 
-/** What a producer gives: bytes, and optionally a key and headers. */
+/** A record to append: a value, and optionally a key and headers. */
 export interface OutgoingRecord {
   readonly value: Uint8Array;
   readonly key?: Uint8Array | undefined;
@@ -27,7 +27,7 @@ function encodedHeaders(record: OutgoingRecord): [name: Uint8Array, value: Uint8
   return [...(record.headers ?? [])].map(([name, value]) => [Buffer.from(name), value]);
 }
 
-/** Bytes of the record as a `log.v1.Record` message, which is what the server's record limit counts. */
+/** The size of the record as a `log.v1.Record` message, which the record limit of the server counts. */
 export function recordBytes(record: OutgoingRecord): number {
   let bytes = record.value.length === 0 ? 0 : fieldBytes(record.value.length);
   if (record.key !== undefined && record.key.length > 0) bytes += fieldBytes(record.key.length);
@@ -37,7 +37,7 @@ export function recordBytes(record: OutgoingRecord): number {
   return bytes;
 }
 
-/** A finished batch: the bytes of a `golog.v1.AppendRequest`, with room at the end for its expected offset. */
+/** A finished batch: the bytes of a `golog.v1.AppendRequest`, with space at the end for its expected offset. */
 export class OutgoingBatch {
   constructor(
     private readonly buffer: Buffer,
@@ -45,12 +45,12 @@ export class OutgoingBatch {
     readonly recordCount: number,
   ) {}
 
-  /** Bytes of the records with their framing, which is what the server's batch limit counts. */
+  /** The size of the records with their framing, which the batch limit of the server counts. */
   get bytes(): number {
     return this.recordsEnd;
   }
 
-  /** The request. The result shares the batch's memory: only the latest result of a batch is valid. */
+  /** Returns the encoded request. It shares the memory of the batch: only the latest result is valid. */
   request(expectedOffset: number | undefined): Buffer {
     if (expectedOffset === undefined) return this.buffer.subarray(0, this.recordsEnd);
     this.buffer[this.recordsEnd] = 0x10;
@@ -68,7 +68,7 @@ export class OutgoingBatch {
   }
 }
 
-/** Collects records into one request, written once into one buffer. */
+/** Collects records into one request; each record is written once, into one buffer. */
 export class RecordBatchBuilder {
   #buffer: Buffer | undefined;
   #position = 0;
@@ -81,7 +81,7 @@ export class RecordBatchBuilder {
     return this.#count;
   }
 
-  /** Adds the record, unless the batch has others and would become too large: then false, and `take` comes first. */
+  /** Adds the record. Returns false if the batch has records and would become too large: call `take` first. */
   add(record: OutgoingRecord): boolean {
     const bytes = recordBytes(record);
     const framed = fieldBytes(bytes);
@@ -93,7 +93,7 @@ export class RecordBatchBuilder {
     return true;
   }
 
-  /** The batch, and an empty builder; undefined when nothing was added. */
+  /** Returns the batch and empties the builder; undefined when nothing was added. */
   take(): OutgoingBatch | undefined {
     if (this.#buffer === undefined) return undefined;
     const full = this.#position * 2 > this.#buffer.length;

@@ -1,22 +1,22 @@
 import { type Client, connectivityState } from '@grpc/grpc-js';
-import { isServersWord, OutcomeUnknownError, RpcError, UnreachableError } from './errors.js';
+import { isServerError, OutcomeUnknownError, RpcError, UnreachableError } from './errors.js';
 
 const connectMs = 3_000;
-/** Leaders that one call follows from server to server. */
+/** How many leader hints one call follows. */
 const hintsMax = 3;
 
-/** A call that only reads may be made again anywhere; a change only where it cannot have been made yet. */
+/** A read may be repeated at any server; a change only if it cannot have been made yet. */
 export type CallKind = 'read' | 'change';
 
 /**
- * Several servers of one cluster: a call goes to the one that last answered, to the next where one does not answer, and
- * to the leader where a server says that only that one can take it.
+ * Several servers of one cluster. A call goes to the server that answered last, then to the next one if it does not
+ * answer, or to the leader if the server names it.
  */
 export class ServersInTurn {
   readonly #clients = new Map<string, Client>();
   #addresses: readonly string[];
 
-  /** @param addresses HOST:PORT each, at least one; nothing is sent yet */
+  /** @param addresses at least one HOST:PORT; connects on the first call */
   constructor(
     addresses: readonly string[],
     private readonly connect: (address: string) => Client,
@@ -29,8 +29,8 @@ export class ServersInTurn {
   }
 
   /**
-   * The result of the first attempt that has one. Rejects with the last server's own refusal, with `UnreachableError`
-   * where none answers, and with `OutcomeUnknownError` where a change may have been made.
+   * Resolves with the result of the first attempt that succeeds. Rejects with the last refusal of a server, with
+   * `UnreachableError` when none answers, and with `OutcomeUnknownError` when a change may have been made.
    */
   async call<T>(
     kind: CallKind,
@@ -54,7 +54,7 @@ export class ServersInTurn {
       } catch (error) {
         signal?.throwIfAborted();
         if (!(error instanceof UnreachableError)) {
-          if (!isElsewhereBetter(error, kind)) throw error;
+          if (!mayTryNext(error, kind)) throw error;
           const leader = error.details.get('leader');
           if (leader !== undefined && hints++ < hintsMax) pending.unshift(leader);
         }
@@ -62,7 +62,7 @@ export class ServersInTurn {
       }
     }
     if (refusal instanceof UnreachableError && tried.size > 1)
-      throw new UnreachableError([...tried].join(', '), 'none of them answers', { cause: refusal });
+      throw new UnreachableError([...tried].join(', '), 'no server answers', { cause: refusal });
     throw refusal;
   }
 
@@ -77,7 +77,7 @@ export class ServersInTurn {
   }
 }
 
-/** Resolves once a connection is made or has failed: a call then tells its reason at once. */
+/** Resolves once the connection is open or has failed; a call then fails at once, with the reason. */
 async function connected(client: Client, address: string, signal: AbortSignal | undefined): Promise<void> {
   const channel = client.getChannel();
   const deadline = Date.now() + connectMs;
@@ -98,10 +98,10 @@ async function connected(client: Client, address: string, signal: AbortSignal | 
   }
 }
 
-/** Whether another server may do what this one did not. @throws OutcomeUnknownError for a change that none may repeat */
-function isElsewhereBetter(error: unknown, kind: CallKind): error is RpcError {
+/** Whether another server may be tried. @throws OutcomeUnknownError for a change that must not be repeated */
+function mayTryNext(error: unknown, kind: CallKind): error is RpcError {
   if (!(error instanceof RpcError)) return false;
-  if (error.code === 'UNAVAILABLE' && isServersWord(error)) return true;
+  if (error.code === 'UNAVAILABLE' && isServerError(error)) return true;
   if (error.code !== 'UNAVAILABLE' && error.code !== 'DEADLINE_EXCEEDED') return false;
   if (kind === 'read') return true;
   throw new OutcomeUnknownError(`no answer (${error.message}): the change may or may not have been made`, {

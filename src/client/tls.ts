@@ -1,16 +1,16 @@
 import { ChannelCredentials } from '@grpc/grpc-js';
 import { createSecureContext } from 'node:tls';
 
-/** What a client shows and takes, as PEM. */
+/** The certificates of a client, in PEM. */
 export interface ClientTls {
-  /** CA of the servers; without it those that Node knows. */
+  /** The CA of the servers; the default is the list of CAs in Node. */
   readonly ca?: string;
-  /** The client's own, where the servers ask for one: both or none. */
+  /** The client certificate, if the servers ask for one; needs `key`. */
   readonly cert?: string;
   readonly key?: string;
 }
 
-/** In clear where there is no TLS. Throws where the texts cannot be used. */
+/** Returns credentials for TLS, or for plaintext without TLS. Throws when a certificate or key is invalid. */
 export function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {
   if (tls === undefined) return ChannelCredentials.createInsecure();
   return ChannelCredentials.createFromSecureContext(createSecureContext({ ...tls, minVersion: 'TLSv1.3' }));

@@ -1,11 +1,11 @@
-/** Bytes of the server that are not the protobuf message they should be. */
+/** A response from the server that is not the expected protobuf message. */
 export class MalformedResponseError extends Error {
   override readonly name = 'MalformedResponseError';
 }
 
 export const WireType = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
-/** Bytes that `value` takes as a varint; `value` is a safe integer >= 0. */
+/** The size of `value` as a varint; `value` is a safe integer >= 0. */
 export function varintBytes(value: number): number {
   let bytes = 1;
   for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes += 1;
@@ -47,7 +47,7 @@ export class WireCursor {
       this.position += 1;
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) {
-        if (!Number.isSafeInteger(value)) throw new MalformedResponseError('a number is beyond 2^53 - 1');
+        if (!Number.isSafeInteger(value)) throw new MalformedResponseError('a number is larger than 2^53 - 1');
         return value;
       }
       scale *= 0x80;
@@ -59,7 +59,7 @@ export class WireCursor {
   lengthDelimited(): number {
     const length = this.varint();
     const start = this.position;
-    if (length > this.end - start) throw new MalformedResponseError('a field reaches beyond its message');
+    if (length > this.end - start) throw new MalformedResponseError('a field ends after its message');
     this.position = start + length;
     return start;
   }
@@ -69,11 +69,11 @@ export class WireCursor {
     else if (wireType === WireType.bytes) this.lengthDelimited();
     else if (wireType === WireType.fixed64) this.advance(8);
     else if (wireType === WireType.fixed32) this.advance(4);
-    else throw new MalformedResponseError(`wire type ${wireType} is not one of proto3`);
+    else throw new MalformedResponseError(`unknown wire type ${wireType}`);
   }
 
   private advance(bytes: number): void {
-    if (bytes > this.end - this.position) throw new MalformedResponseError('a field reaches beyond its message');
+    if (bytes > this.end - this.position) throw new MalformedResponseError('a field ends after its message');
     this.position += bytes;
   }
 }

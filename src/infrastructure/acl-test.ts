@@ -4,15 +4,15 @@ import { type Action, actions, type Decision } from '../application/ports/author
 import type { PolicyFiles } from './node-policy.js';
 import { readTexts } from './watched-files.js';
 
-/** What the policy in the files says. Rejects with `InvalidPolicyError`, or when a file cannot be read. */
+/** Decides by the policy in the files. Rejects with `InvalidPolicyError`, or when a file cannot be read. */
 export async function testPolicy(
   files: PolicyFiles,
-  asked: { readonly subject: string; readonly action: Action; readonly object: string },
+  request: { readonly subject: string; readonly action: Action; readonly object: string },
 ): Promise<Decision> {
   const authorizer = new CasbinAuthorizer();
   const { model, policy } = files;
   await authorizer.replace(await readTexts({ model, policy }));
-  return decideAction(authorizer, asked.subject, asked.action, asked.object);
+  return decideAction(authorizer, request.subject, request.action, request.object);
 }
 
 export function isAction(text: string): text is Action {

@@ -6,15 +6,15 @@ import { CertificateAuthority, type CertificatePair } from '../adapters/tls/cert
 export interface CertificateSetOptions {
   readonly directory: string;
   readonly cluster: string;
-  /** Each gets a pair of its own, `node-<name>.pem`. */
+  /** Each node gets its own pair, `node-<name>.pem`. */
   readonly nodes: readonly string[];
-  /** Names and addresses of the servers, in the certificate of each. */
+  /** Host names and addresses of the servers; every server certificate contains all of them. */
   readonly hosts: readonly string[];
-  /** The common names that clients have; each gets a pair `<name>-client.pem`. */
+  /** The common names of the clients; each gets a pair `<name>-client.pem`. */
   readonly clients: readonly string[];
   readonly days: number;
   readonly caDays: number;
-  /** Makes all of them anew, the CA included. */
+  /** Replaces all existing pairs, including the CA. */
   readonly force: boolean;
 }
 
@@ -22,11 +22,11 @@ export interface WrittenPair {
   readonly name: string;
   readonly certificateFile: string;
   readonly keyFile: string;
-  /** Whether it was there already, and was left as it is. */
+  /** Whether the pair already existed and was left unchanged. */
   readonly stored: boolean;
 }
 
-/** The set cannot be made in that directory; the message says what is in the way. */
+/** The set cannot be written to the directory; the message says why. */
 export class CertificateSetError extends Error {
   override readonly name = 'CertificateSetError';
 }
@@ -51,8 +51,8 @@ async function writeNew(path: string, text: string, mode: number): Promise<void>
 }
 
 /**
- * Writes a CA, `server`, a pair for each node, and one for each client, keys readable by the owner alone. What is there
- * already is kept, and a CA that is there signs what is missing, unless `force` makes all anew.
+ * Writes a CA, a `server` pair, and a pair for each node and each client, with keys that only the owner can read.
+ * Existing pairs are kept and an existing CA signs the missing ones, unless `force` replaces them all.
  */
 export async function writeCertificateSet(options: CertificateSetOptions): Promise<WrittenPair[]> {
   const { directory, cluster, nodes, hosts, clients, days, caDays, force } = options;
@@ -60,7 +60,9 @@ export async function writeCertificateSet(options: CertificateSetOptions): Promi
   let authority: CertificateAuthority | undefined;
   const issued = async (issue: (from: CertificateAuthority) => Promise<CertificatePair>): Promise<CertificatePair> => {
     if (authority === undefined)
-      throw new CertificateSetError(`${join(directory, 'ca-key.pem')} is missing: without it nothing can be signed`);
+      throw new CertificateSetError(
+        `${join(directory, 'ca-key.pem')} is missing: the CA cannot sign certificates without it`,
+      );
     return issue(authority);
   };
   const plan: [name: string, make: () => Promise<CertificatePair>][] = [
@@ -91,7 +93,9 @@ async function existingAuthority(directory: string): Promise<CertificateAuthorit
   try {
     return await CertificateAuthority.load({ certificate, key });
   } catch (cause) {
-    throw new CertificateSetError(`${directory}: ca.pem and ca-key.pem are not what this command made`, { cause });
+    throw new CertificateSetError(`${directory}: ca.pem and ca-key.pem are not a CA made by golog certs init`, {
+      cause,
+    });
   }
 }
 
@@ -108,7 +112,7 @@ async function writePair(
   if (!force && hasCertificate && (hasKey || name === 'ca')) return { ...found, stored: true };
   if (!force && (hasCertificate || hasKey))
     throw new CertificateSetError(
-      `${hasKey ? keyFile : certificateFile} is there without ${hasKey ? certificateFile : keyFile}`,
+      `${hasKey ? keyFile : certificateFile} exists without ${hasKey ? certificateFile : keyFile}: restore the missing file, or remove the other one to make a new pair`,
     );
   const { certificate, key } = await make();
   if (force) await Promise.all([rm(certificateFile, { force: true }), rm(keyFile, { force: true })]);

@@ -1,4 +1,4 @@
-/** A configuration that golog cannot act on; the message names the option and what was expected. */
+/** An invalid configuration; the message names the option and what was expected. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }

@@ -2,17 +2,17 @@ import { readFileSync } from 'node:fs';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
 import { ConfigError } from './config-error.js';
 
-/** What an option was set to, as it is written: `1e3` stays `1e3`, as it would in a flag or a variable. */
+/** The text of an option as written in the file: `1e3` stays `1e3`, as in a flag or a variable. */
 export type ConfigText = string | readonly string[];
 
 const configCharsMax = 64 * 1024;
 
 /**
- * Reads the `name: value` lines of a configuration file. The types of YAML are not used: `30`, `"30"` and a flag with
- * the value 30 are the same text.
+ * Reads the `name: value` lines of a configuration file. YAML types are ignored: `30`, `"30"` and a flag with the value
+ * 30 are the same text.
  *
- * @returns undefined as the value of a name that has none, or something other than text and lists of texts
- * @throws ConfigError naming the file, for what is not YAML or not such lines
+ * @returns the values by name; undefined for a value that is missing, or neither text nor a list of texts
+ * @throws ConfigError naming the file, when it is not YAML or not a mapping
  */
 export function readConfigFile(path: string): ReadonlyMap<string, ConfigText | undefined> {
   let document: Document;
@@ -38,14 +38,14 @@ function configText(node: unknown, document: Document): ConfigText | undefined {
   return texts.every((text) => text !== undefined) ? texts : undefined;
 }
 
-/** Undefined for null, which YAML makes of nothing and of `~` as well. */
+/** The text of a scalar; undefined for null, which YAML also reads from an empty value and from `~`. */
 function scalarText(node: unknown): string | undefined {
   return isScalar(node) && node.value !== null ? node.source : undefined;
 }
 
-/** A warning of the parser, such as of a tag that it does not know, is an error here: it would read something else. */
+/** Parses YAML and treats warnings, such as an unknown tag, as errors: the value would not be what was written. */
 function parseStrictYaml(text: string): Document {
-  // What it takes to see that keys are unique grows with their square.
+  // The check for duplicate keys takes time that grows with the square of their number.
   if (text.length > configCharsMax) throw new ConfigError(`it has more than ${configCharsMax} characters`);
   const lineCounter = new LineCounter();
   const document = parseDocument(text, { lineCounter, prettyErrors: false, logLevel: 'error' });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ConfigError, type ConfigOption, environmentName, options, resolveConfig } from './config.js';
 
 interface Kind {
-  /** Texts and what they mean; a pair of options bounds them closer, so all of these fit every option of the kind. */
+  /** Texts and their values, chosen within the bounds of every option of the kind. */
   readonly good: Readonly<Record<string, unknown>>;
   readonly bad: readonly string[];
   readonly expected: RegExp;
@@ -18,7 +18,7 @@ const malformed = ['-1s', '+1s', '1 000ms', '1,5h', '1e3s', '0x10s', '.5s', '5.s
 const wrongBytes = ['-1KiB', '+1KiB', '1 000B', '1e3B', '0x10B', '.5MiB', '1_000KiB', 'MiB', '1MiBs', '30s', '0.1B'];
 const notWhole = ['', ' ', '-1', '+1', '1.5', '1.0', '1e3', '0x10', '0o17', '.5', '1_000', '1 000', '30s', '1KiB'];
 
-/** How the options are written, by the placeholder in their help; undefined: a flag without a value. */
+/** How options are written, by the placeholder in their help; `flag` has no value. */
 const kinds: Readonly<Record<string, Kind>> = {
   TIME: {
     good: { '50ms': 50, '1s': 1_000, '0.5s': 500, '2.3s': 2_300, '1 s': 1_000, '0.1m': 6_000 },
@@ -81,7 +81,7 @@ const kinds: Readonly<Record<string, Kind>> = {
   NAMES: {
     good: { 'n1,n2': ['n1', 'n2'], '007': ['007'] },
     bad: ['-1', '.5', 'a b', 'a,b c'],
-    expected: /: expected 1 to 128 of letters/,
+    expected: /: expected 1 to 128 letters/,
   },
   'HOST[:PORT]': { good: { a: 'a', 'a:1': 'a:1' }, bad: ['', 'a b', 'a:65536', 'a/b'], expected: /: expected HOST or/ },
   HOST: { good: { localhost: 'localhost', '127.0.0.1': '127.0.0.1' }, bad: [''], expected: /: expected a host$/ },
@@ -134,7 +134,7 @@ function valueOf(name: string, flags: Map<string, unknown>, environment: NodeJS.
   return resolveConfig(flags, environment, file)[name as keyof typeof options];
 }
 
-/** The number or boolean that is written like that; the text where there is none. */
+/** The number or boolean that has this spelling, or else the text. */
 function scalarOf(text: string): unknown {
   if (text === 'true' || text === 'false') return text === 'true';
   return String(Number(text)) === text ? Number(text) : text;
@@ -148,21 +148,21 @@ const sources: Readonly<Record<string, Source>> = {
   'a file, plain': (name, text) => inFile(name, `${name}: ${isYamlScalar(text) ? text : JSON.stringify(text)}`),
   'a file, in single quotes': (name, text) => inFile(name, `${name}: '${text}'`),
   'a file, JSON': (name, text) => inFile(name, JSON.stringify({ [name]: scalarOf(text) })),
-  'a file, by an alias': (name, text) => {
+  'a file, through an alias': (name, text) => {
     const holder = name === 'data-dir' ? 'node-name' : 'data-dir';
     const path = join(folder, 'golog.yaml');
     writeFileSync(path, `${holder}: &a ${JSON.stringify(text)}\n${name}: *a\n`);
     return valueOf(name, new Map([[holder, 'other']]), {}, path);
   },
-  'a value of JavaScript': (name, text) => valueOf(name, new Map([[name, scalarOf(text)]]), {}),
+  'a JavaScript value': (name, text) => valueOf(name, new Map([[name, scalarOf(text)]]), {}),
 };
 
-it.each(Object.entries<ConfigOption>(options))('the test knows how --%s is written', (name, { value }) => {
+it.each(Object.entries<ConfigOption>(options))('this test covers the syntax of --%s', (name, { value }) => {
   expect(kindOf(name)).toBeDefined();
-  // A unit belongs to what is named after a quantity, whatever its placeholder.
+  // An option named after a quantity needs a unit, whatever its placeholder.
   if (/(^|-)(age|timeout|interval|time|delay|period)(-|$)/.test(name)) expect(value).toBe('TIME');
   if (/(^|-)(bytes|size)(-|$)/.test(name)) expect(value).toBe('SIZE');
-  // A bare number is taken for bytes, so the name has to say bytes.
+  // A bare number counts bytes, so the name must say bytes.
   if (value === 'SIZE') expect(name).toMatch(/(^|-)bytes(-|$)/);
 });
 
@@ -173,7 +173,7 @@ describe.each(Object.keys(options))('--%s', (name) => {
     for (const [text, value] of Object.entries(good)) expect([text, valueFrom(name, text)]).toEqual([text, value]);
   });
 
-  it.each(Object.entries(sources))('is refused in %s with what was expected', (_, valueFrom) => {
+  it.each(Object.entries(sources))('is refused in %s, and the error says what was expected', (_, valueFrom) => {
     for (const text of bad) {
       const answer = answerOf(() => valueFrom(name, text));
       expect([text, answer]).toEqual([text, expect.stringMatching(expected)]);
@@ -185,7 +185,7 @@ describe.each(Object.keys(options))('--%s', (name) => {
     expect(answerOf(() => inFile(name, `${name}: ${value}`))).toMatch(/^ConfigError: .*golog\.yaml: /);
   });
 
-  it('has a default that it would take from any source', () => {
+  it('has a default that every source accepts', () => {
     const { initial } = (options as Record<string, ConfigOption>)[name];
     if (initial === undefined || Array.isArray(initial)) return;
     const byDefault = valueOf(name, new Map(), {});
@@ -193,7 +193,7 @@ describe.each(Object.keys(options))('--%s', (name) => {
   });
 });
 
-it('says what is wrong, where, what was expected and what to write', () => {
+it('says what is wrong, where, and what was expected', () => {
   const path = join(folder, 'golog.yaml');
   expect(answerOf(() => inFile('retention-age', 'retention-age: 30'))).toBe(
     `ConfigError: invalid retention-age "30" in ${path}: expected a duration with a unit, such as 500ms, 30s, 15m or 7d`,
@@ -207,17 +207,17 @@ it('says what is wrong, where, what was expected and what to write', () => {
   );
 });
 
-it('takes 0 bytes and never, which switch off', () => {
+it('accepts 0 bytes and never, which disable the option', () => {
   expect(sources['a file, plain']('disk-reserve-bytes', '0')).toBe(0);
   expect(sources['a file, plain']('disk-reserve-bytes', '0B')).toBe(0);
   expect(sources['a file, plain']('dead-member-timeout', 'never')).toBe(0);
 });
 
-it('does not show a gossip key that is wrong', () => {
+it('does not print an invalid gossip key', () => {
   expect(answerOf(() => sources['a flag']('encrypt', 'c2VjcmV0'))).not.toContain('c2VjcmV0');
 });
 
-it('takes lists in a file, and several values for nothing else', () => {
+it('accepts a list in a file for list options only', () => {
   expect(inFile('start-join-addrs', 'start-join-addrs: [a:1, &b b:2]')).toEqual(['a:1', 'b:2']);
   expect(inFile('start-join-addrs', 'start-join-addrs:\n  - a:1\n  - "b:2"')).toEqual(['a:1', 'b:2']);
   expect(inFile('start-join-addrs', 'start-join-addrs: []')).toEqual([]);
@@ -229,7 +229,7 @@ it('takes lists in a file, and several values for nothing else', () => {
 
 function answerOf(run: () => unknown): string {
   try {
-    return `taken as ${String(run())}`;
+    return `accepted as ${String(run())}`;
   } catch (error) {
     return error instanceof ConfigError ? `ConfigError: ${error.message}` : `not a ConfigError: ${String(error)}`;
   }

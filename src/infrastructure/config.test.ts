@@ -39,7 +39,7 @@ describe('resolveConfig', () => {
     expect(config['retention-age']).toBeUndefined();
   });
 
-  it('takes the flag before the environment before the file before the default', () => {
+  it('prefers the flag to the environment, the environment to the file, and the file to the default', () => {
     const path = file('http-port: 1\nrpc-port: 1\nlog-level: warn\n');
     const config = resolveConfig(new Map([['http-port', '3']]), { GOLOG_HTTP_PORT: '2', GOLOG_RPC_PORT: '2' }, path);
     expect([config['http-port'], config['rpc-port'], config['log-level']]).toEqual([3, 2, 'warn']);
@@ -52,7 +52,7 @@ describe('resolveConfig', () => {
     expect(config['retention-age']).toBe(7 * 86_400_000);
   });
 
-  it('names the nearest key for an unknown one, in the file and in the environment', () => {
+  it('suggests the nearest name for an unknown one, in the file and in the environment', () => {
     expect(errorOf(() => resolveConfig(nothing, {}, file('data-dri: /tmp\n')))).toMatch(
       /"data-dri"; did you mean data-dir\?/,
     );
@@ -61,7 +61,7 @@ describe('resolveConfig', () => {
     );
   });
 
-  it('passes over what Kubernetes sets beside a Service named golog', () => {
+  it('ignores the variables that Kubernetes sets for a Service named golog', () => {
     const environment = { GOLOG_SERVICE_HOST: '10.0.0.1', GOLOG_PORT: 'tcp://10.0.0.1:8400', GOLOG_PORT_8400_TCP: 'x' };
     expect(resolveConfig(nothing, environment, undefined)['rpc-port']).toBe(8400);
   });
@@ -77,23 +77,25 @@ describe('resolveConfig', () => {
     ['http-port', '', /--http-port/],
     ['retention-age', '7 fortnights', /--retention-age "7 fortnights": expected a duration/],
     ['segment-bytes', '-1', /--segment-bytes "-1": expected a size/],
-    ['node-name', '../etc', /--node-name "\.\.\/etc": expected 1 to 128/],
+    ['node-name', '../etc', /--node-name "\.\.\/etc": expected 1 to 128 letters/],
     ['bind-addr', 'localhost', /--bind-addr "localhost": expected HOST:PORT/],
     ['log-level', 'loud', /--log-level/],
-  ])('refuses --%s %j, saying what was expected', (name, value, message) => {
+  ])('refuses --%s %j and says what was expected', (name, value, message) => {
     expect(errorOf(() => resolveConfig(new Map([[name, value]]), {}, undefined))).toMatch(message);
   });
 
-  it('refuses to listen beyond loopback without TLS unless told to', () => {
+  it('refuses to listen on other than loopback addresses without TLS, unless --insecure is given', () => {
     const flags = new Map<string, unknown>([['http-addr', '0.0.0.0']]);
-    expect(errorOf(() => resolveConfig(flags, {}, undefined))).toMatch(/--http-addr 0\.0\.0\.0 is beyond loopback/);
+    expect(errorOf(() => resolveConfig(flags, {}, undefined))).toMatch(
+      /--http-addr 0\.0\.0\.0 is not a loopback address/,
+    );
     expect(resolveConfig(flags.set('insecure', true), {}, undefined)['http-addr']).toBe('0.0.0.0');
     expect(errorOf(() => resolveConfig(new Map([['bind-addr', '10.0.0.1:8401']]), {}, undefined))).toMatch(
       /--rpc-addr/,
     );
   });
 
-  it('refuses a file that is not a mapping or not YAML, naming it', () => {
+  it('refuses a file that is not a mapping or not YAML, and names it', () => {
     expect(errorOf(() => resolveConfig(nothing, {}, file('- a\n')))).toMatch(/golog\.yaml: expected "name: value"/);
     expect(errorOf(() => resolveConfig(nothing, {}, file('a: [\n')))).toMatch(/golog\.yaml: .*at line 2, column 1$/);
     const tagged = 'rpc-port: 8400\nnode-name: !n1\n';

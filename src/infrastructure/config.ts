@@ -38,12 +38,12 @@ export interface ConfigOption {
   readonly schema: z.ZodType;
   readonly value?: string;
   readonly help: string;
-  /** The value when nothing is said; an array is an empty one. */
+  /** The default; an array here is always empty. */
   readonly initial?: string | readonly string[] | boolean;
 }
 
 const expectedOrigins = 'expected origins such as https://example.org, or *';
-const expectedGossipKey = 'expected 16, 24 or 32 bytes in base64, such as of: openssl rand -base64 32';
+const expectedGossipKey = 'expected 16, 24 or 32 bytes in base64, such as the output of: openssl rand -base64 32';
 const file = (help: string) => ({ schema: text('expected a path'), value: 'FILE', help }) as const;
 
 /** Every option of `golog serve`, in the order of `--help`. */
@@ -51,142 +51,164 @@ export const options = {
   'data-dir': {
     schema: text('expected a path'),
     value: 'DIR',
-    help: 'where the log is kept',
+    help: 'directory for the log and the state of this node',
     initial: './golog-data',
   },
-  'node-name': { schema: nodeName(), value: 'NAME', help: 'unique in the cluster', initial: hostname() },
+  'node-name': {
+    schema: nodeName(),
+    value: 'NAME',
+    help: 'name of this node, unique in the cluster',
+    initial: hostname(),
+  },
   'bind-addr': {
     schema: hostPort,
     value: 'HOST:PORT',
-    help: 'gossip listens here, over UDP and TCP; port 0 takes a free one',
+    help: 'address for gossip to listen on, over UDP and TCP; port 0 picks a free port',
     initial: '127.0.0.1:8401',
   },
   'rpc-addr': {
     schema: text('expected a host'),
     value: 'HOST',
-    help: 'gRPC listens here (default: host of --bind-addr)',
+    help: 'host for gRPC to listen on (default: host of --bind-addr)',
   },
-  'rpc-port': { schema: port, value: 'PORT', help: 'gRPC port; 0 takes a free one', initial: '8400' },
-  'http-addr': { schema: text('expected a host'), value: 'HOST', help: 'HTTP listens here', initial: '127.0.0.1' },
+  'rpc-port': { schema: port, value: 'PORT', help: 'port for gRPC; 0 picks a free port', initial: '8400' },
+  'http-addr': {
+    schema: text('expected a host'),
+    value: 'HOST',
+    help: 'host for HTTP to listen on',
+    initial: '127.0.0.1',
+  },
   'http-port': {
     schema: port,
     value: 'PORT',
-    help: 'port of Connect, gRPC-Web, gRPC and JSON; 0 takes a free one',
+    help: 'port for HTTP (Connect, gRPC-Web, gRPC and JSON); 0 picks a free port',
     initial: '4001',
   },
   'cors-origins': {
     schema: list(expectedOrigins).pipe(z.array(z.string().regex(/^(\*|https?:\/\/[^/\s]+)$/, expectedOrigins))),
     value: 'ORIGINS',
-    help: 'browser origins that may call, comma-separated, or *',
+    help: 'origins of web pages that may call the HTTP port, comma-separated, or * for any',
     initial: [],
   },
   'advertise-addr': {
     schema: text('expected HOST or HOST:PORT').refine(isHostAndMaybePort, 'expected HOST or HOST:PORT'),
     value: 'HOST[:PORT]',
-    help: 'where the other nodes reach this one; the port is that of gRPC (default: where it listens)',
+    help: 'address at which other nodes reach this node; the port is its gRPC port (default: where it listens)',
   },
   'start-join-addrs': {
-    schema: list('expected HOST:PORT, or several with commas between them').pipe(z.array(hostPort)),
+    schema: list('expected HOST:PORT, or several separated by commas').pipe(z.array(hostPort)),
     value: 'ADDRS',
-    help: 'gossip addresses HOST:PORT of nodes to join, comma-separated; asked until one answers',
+    help: 'gossip addresses (HOST:PORT) of nodes to join, comma-separated; retried until one answers',
     initial: [],
   },
   bootstrap: {
     schema: flag,
-    help: 'begin a cluster of one, unless --start-join-addrs lead to one; what a node with nothing to join does anyway',
+    help: 'start a cluster of this node alone, unless --start-join-addrs lead to an existing one; the default without --start-join-addrs and --bootstrap-expect',
     initial: false,
   },
   'bootstrap-expect': {
     schema: wholeNumber('a number of nodes', 0, 99),
     value: 'N',
-    help: 'begin a cluster when N nodes that are in none, this one among them, know each other by gossip',
+    help: 'start a cluster once N nodes without a cluster, including this one, have found each other through gossip',
     initial: '0',
   },
   replica: {
     schema: flag,
-    help: 'keep and serve a copy of the log, and be no member: found by gossip',
+    help: 'run as a read replica: find the cluster through gossip, keep and serve a copy of its log, and never vote',
     initial: false,
   },
   encrypt: {
     schema: z.string(expectedGossipKey).refine(isGossipKey, expectedGossipKey),
     value: 'KEY',
-    help: 'encrypts the gossip; kept in the data directory from then on, where keys are rotated',
+    help: 'gossip encryption key, 16, 24 or 32 bytes in base64; saved to a keyring in the data directory, which takes precedence from then on',
   },
   'gossip-profile': {
     schema: oneOf('lan', 'wan', 'local'),
     value: 'NAME',
-    help: "Serf's timing of gossip: lan, wan or local",
+    help: 'Serf timing profile for gossip: lan, wan or local',
     initial: 'lan',
   },
   'dead-member-timeout': {
     schema: z.union([z.literal('never').transform(() => 0), duration], `${expectedDuration}, or never`),
     value: 'TIME',
-    help: 'take out a member that is silent for so long while the others are well, or never',
+    help: 'remove a member that has been unreachable for this long, if a majority of the other voters is healthy; never disables this',
     initial: '72h',
   },
   'leave-on-terminate': {
     schema: flag,
-    help: 'when told to stop, leave the cluster: it goes on with one member less until this node is started again',
+    help: 'leave the cluster on SIGTERM or SIGINT; the node joins again when it is restarted',
     initial: false,
   },
   'tick-interval': {
     schema: duration.pipe(z.number().min(10, 'expected at least 10ms').max(10_000, 'expected at most 10s')),
     value: 'TIME',
-    help: 'half of the time between heartbeats; a leader that is silent for 10 to 20 of these is replaced',
+    help: 'Raft tick: a leader sends a heartbeat every 3 ticks; a follower starts an election after 10 to 20 ticks without one',
     initial: '100ms',
   },
   'segment-bytes': {
     schema: bytes('4KiB', '1GiB'),
     value: 'SIZE',
-    help: 'a segment rolls at this size',
+    help: 'size at which the log rolls to a new segment',
     initial: '128MiB',
   },
-  'retention-bytes': { schema: bytes('1B'), value: 'SIZE', help: 'drop whole old segments beyond this size' },
-  'retention-age': { schema: duration, value: 'TIME', help: 'drop whole segments older than this (30m, 12h, 7d)' },
+  'retention-bytes': {
+    schema: bytes('1B'),
+    value: 'SIZE',
+    help: 'remove the oldest segments while the log is larger than this (default: no limit)',
+  },
+  'retention-age': {
+    schema: duration,
+    value: 'TIME',
+    help: 'remove segments whose newest record is older than this (default: no limit)',
+  },
   'batch-bytes-max': {
     schema: bytes('1KiB', '16MiB'),
     value: 'SIZE',
-    help: 'largest batch, and so largest record',
+    help: 'largest batch, and therefore the largest record, that a client may append',
     initial: '1MiB',
   },
   'calls-per-client-max': {
     schema: wholeNumber('a number of calls', 1),
     value: 'N',
-    help: 'calls and streams that one certificate name, or one address without certificates, may have under way',
+    help: 'calls and streams in flight per client: per certificate name, or per address without client certificates',
     initial: '1024',
   },
   'disk-reserve-bytes': {
     schema: bytes('0B'),
     value: 'SIZE',
-    help: 'refuse appends while less than this is free on the disk; below 32MiB, bursts may still meet a full disk',
+    help: 'refuse appends while less than this is free on the disk; below 32MiB, a burst of appends may still fill it',
     initial: '64MiB',
   },
   'log-level': {
     schema: oneOf('debug', 'info', 'warn', 'error', 'silent'),
     value: 'LEVEL',
-    help: 'debug, info, warn, error or silent',
+    help: 'lowest level to log: debug, info, warn, error or silent',
     initial: 'info',
   },
-  'server-tls-cert-file': file('certificate of both listeners; with it they speak TLS 1.3 only'),
-  'server-tls-key-file': file('its key'),
-  'server-tls-ca-file': file('CA of clients and peers; with it nobody gets in without a certificate of it'),
-  'peer-tls-cert-file': file("certificate shown to peers (default: the server's)"),
-  'peer-tls-key-file': file('its key'),
-  'peer-tls-ca-file': file("CA of the peers' servers (default: the server's)"),
+  'server-tls-cert-file': file('certificate of the gRPC and HTTP servers, which then accept TLS 1.3 only'),
+  'server-tls-key-file': file('private key of --server-tls-cert-file'),
+  'server-tls-ca-file': file('CA that signs client and peer certificates; connections without one are then refused'),
+  'peer-tls-cert-file': file('certificate that this node presents to its peers (default: the server certificate)'),
+  'peer-tls-key-file': file('private key of --peer-tls-cert-file'),
+  'peer-tls-ca-file': file('CA that signs the server certificates of peers (default: --server-tls-ca-file)'),
   'require-node-identity': {
     schema: flag,
-    help: 'take no certificate among peers that names no node',
+    help: 'refuse peers whose certificate does not name a node',
     initial: false,
   },
   'allowed-node-names': {
-    schema: list('expected a node name, or several with commas between them').pipe(z.array(nodeName())),
+    schema: list('expected a node name, or several separated by commas').pipe(z.array(nodeName())),
     value: 'NAMES',
-    help: 'names that peers may go by, comma-separated (default: any that their certificates have)',
+    help: 'node names that peers may use, comma-separated (default: any name in their certificates)',
     initial: [],
   },
-  'acl-model-file': file("Casbin's model"),
-  'acl-policy-file': file("Casbin's policy: who may produce, consume, observe, admin; read again when it changes"),
-  insecure: { schema: flag, help: 'allow listening beyond loopback without TLS', initial: false },
+  'acl-model-file': file('Casbin model'),
+  'acl-policy-file': file('Casbin policy: who may produce, consume, observe and admin; reloaded when it changes'),
+  insecure: {
+    schema: flag,
+    help: 'allow other than loopback addresses without mutual TLS and gossip encryption',
+    initial: false,
+  },
 } as const satisfies Record<string, ConfigOption>;
 
 type Options = typeof options;
@@ -198,8 +220,8 @@ export type Config = { readonly [Name in keyof Options]: Resolved<Options[Name]>
 
 export const Config = Symbol('Config');
 
-/** What Kubernetes sets in every pod beside a Service named golog. */
-const ofService = /^GOLOG_(SERVICE_(HOST|PORT)|PORT)(_|$)/;
+/** Variables that Kubernetes sets in every pod of the namespace of a Service named golog. */
+const kubernetesVariable = /^GOLOG_(SERVICE_(HOST|PORT)|PORT)(_|$)/;
 
 const optionNames = Object.keys(options) as (keyof Options)[];
 
@@ -208,10 +230,10 @@ export function environmentName(name: string): string {
 }
 
 /**
- * The configuration of a node. Precedence: flag, then environment, then file, then default.
+ * Resolves the configuration of a node. Precedence: flag, environment variable, file, default.
  *
- * @param flags by option name, only those given
- * @throws ConfigError naming the option, where it came from and what was expected
+ * @param flags the flags that were given, by option name
+ * @throws ConfigError naming the option, its source and what was expected
  */
 export function resolveConfig(
   flags: ReadonlyMap<string, unknown>,
@@ -233,7 +255,7 @@ export function resolveConfig(
   }
   const knownVariables = ['GOLOG_CONFIG_FILE', ...optionNames.map(environmentName)];
   for (const variable of Object.keys(environment)) {
-    if (variable.startsWith('GOLOG_') && !knownVariables.includes(variable) && !ofService.test(variable)) {
+    if (variable.startsWith('GOLOG_') && !knownVariables.includes(variable) && !kubernetesVariable.test(variable)) {
       throw new ConfigError(`unknown environment variable ${variable}${didYouMean(variable, knownVariables)}`);
     }
   }
@@ -256,13 +278,13 @@ export function resolveConfig(
     throw new ConfigError(`invalid ${what}${shown}${where}: ${parsed.error.issues[0]?.message}`);
   };
   const config = Object.fromEntries(optionNames.map((name) => [name, resolve(name)])) as Config;
-  assertWhole(config);
+  assertOptionsComplete(config);
   assertSafeToListen(config);
-  assertCanBegin(config);
+  assertBootstrapOptions(config);
   return config;
 }
 
-/** Where the other nodes reach the gRPC of this one, which listens on `port`. */
+/** The HOST:PORT at which other nodes reach the gRPC of this node, which listens on `port`. */
 export function advertisedAddr(config: Config, port: number): string {
   const given = config['advertise-addr'];
   if (given !== undefined && hasPort(given)) return given;
@@ -270,23 +292,23 @@ export function advertisedAddr(config: Config, port: number): string {
   return host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** What is to be kept of the log. */
+/** The retention limits of the log. */
 export function retentionOf(config: Config): Retention {
   const { 'retention-bytes': bytesMax, 'retention-age': ageMsMax } = config;
   return { ...(bytesMax !== undefined && { bytesMax }), ...(ageMsMax !== undefined && { ageMsMax }) };
 }
 
-/** Where gRPC listens. */
+/** The host that gRPC listens on. */
 export function rpcHost(config: Config): string {
   return config['rpc-addr'] ?? hostOfAddress(config['bind-addr']);
 }
 
-/** Whether something is asked to listen where others than this machine can reach it, by gossip. */
+/** Whether gossip listens on an address that other machines can reach. */
 export function gossipsBeyondLoopback(config: Config): boolean {
   return !isLoopback(hostOfAddress(config['bind-addr']));
 }
 
-/** HOST:PORT where the gossip of the other nodes reaches this one; port 0: that where it listens. */
+/** The HOST:PORT at which the gossip of other nodes reaches this node; port 0 stands for the port it listens on. */
 export function advertisedGossipAddr(config: Config): string | undefined {
   const given = config['advertise-addr'];
   if (given === undefined) return undefined;
@@ -294,8 +316,8 @@ export function advertisedGossipAddr(config: Config): string | undefined {
   return host.includes(':') && !host.startsWith('[') ? `[${host}]:0` : `${host}:0`;
 }
 
-/** What is of no use, or means something else, without the other. */
-function assertWhole(config: Config): void {
+/** Refuses an option that does nothing, or means something else, without another one. */
+function assertOptionsComplete(config: Config): void {
   for (const [option, other] of [
     ['server-tls-cert-file', 'server-tls-key-file'],
     ['server-tls-key-file', 'server-tls-cert-file'],
@@ -316,7 +338,7 @@ function assertWhole(config: Config): void {
   }
 }
 
-/** Files of one side of TLS. */
+/** The files of one side of TLS. */
 export interface TlsFiles {
   readonly certificate: string;
   readonly key: string;
@@ -332,12 +354,12 @@ function tlsFiles(
   return { certificate, key, ...(authority !== undefined && { authority }) };
 }
 
-/** Of the listeners; undefined where they are in clear. */
+/** The TLS files of the listeners; undefined without TLS. */
 export function serverTlsFiles(config: Config): TlsFiles | undefined {
   return tlsFiles(config['server-tls-cert-file'], config['server-tls-key-file'], config['server-tls-ca-file']);
 }
 
-/** Of connections to peers: a node's certificate is good for both sides. */
+/** The TLS files for connections to peers; by default those of the listeners, since a node certificate is for both. */
 export function peerTlsFiles(config: Config): TlsFiles | undefined {
   const own = config['peer-tls-cert-file'] === undefined ? 'server' : 'peer';
   const authority = config['peer-tls-ca-file'] ?? config['server-tls-ca-file'];
@@ -348,35 +370,41 @@ function assertSafeToListen(config: Config): void {
   if (config.insecure || config['server-tls-ca-file'] !== undefined) return;
   const lack =
     serverTlsFiles(config) === undefined
-      ? 'there is no TLS'
-      : 'without --server-tls-ca-file no client is asked who it is';
+      ? 'TLS is not configured'
+      : 'without --server-tls-ca-file clients are not authenticated';
   for (const [option, host] of [
     ['--rpc-addr', rpcHost(config)],
     ['--http-addr', config['http-addr']],
   ] as const) {
     if (!isLoopback(host)) {
       throw new ConfigError(
-        `${option} ${host} is beyond loopback and ${lack}: anyone who reaches it could read and write the log. Give --insecure if that is meant`,
+        `${option} ${host} is not a loopback address and ${lack}: anyone who can reach it could read and write the log. Configure mutual TLS (golog certs init makes certificates), or give --insecure to allow this`,
       );
     }
   }
 }
 
-function assertCanBegin(config: Config): void {
+function assertBootstrapOptions(config: Config): void {
   const expect = config['bootstrap-expect'];
   if (expect > 0 && config.bootstrap)
-    throw new ConfigError('--bootstrap begins a cluster of this node alone: leave out it or --bootstrap-expect');
+    throw new ConfigError(
+      '--bootstrap starts a cluster of this node alone and excludes --bootstrap-expect: give only one of them',
+    );
   if (config.replica && (expect > 0 || config.bootstrap))
-    throw new ConfigError('--replica is no member of a cluster: leave out it, or --bootstrap and --bootstrap-expect');
+    throw new ConfigError(
+      'a --replica is not a member of a cluster: remove --replica, or remove --bootstrap and --bootstrap-expect',
+    );
   if (expect > 1 && config['start-join-addrs'].length === 0)
-    throw new ConfigError(`--bootstrap-expect ${expect}: say with --start-join-addrs where the other nodes are`);
+    throw new ConfigError(
+      `--bootstrap-expect ${expect} needs --start-join-addrs: give the gossip addresses of the other nodes`,
+    );
 }
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-/** The one form that every source has: a flag of a command is a boolean, a port from JavaScript may be a number. */
+/** Converts to text, the form that all sources share: a bare flag is a boolean, a JavaScript value may be a number. */
 function textOf(raw: unknown): unknown {
   return typeof raw === 'number' || typeof raw === 'boolean' ? String(raw) : raw;
 }
@@ -402,7 +430,7 @@ function editDistance(a: string, b: string): number {
 }
 
 function nodeName() {
-  const expected = 'expected 1 to 128 of letters, digits, dot, dash, underscore; first a letter or digit';
+  const expected = 'expected 1 to 128 letters, digits, dots, dashes or underscores, starting with a letter or digit';
   return z.string(expected).regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, expected);
 }
 

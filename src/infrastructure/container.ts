@@ -28,12 +28,12 @@ interface ListenerLimits {
   readonly http: Partial<HttpServerOptions>;
 }
 
-/** Calls under way on both listeners; one costs some 50 KB at most. */
+/** The limit on calls in flight on both listeners together; each costs at most about 50 KB. */
 const callsMax = 8_192;
 
 /**
- * The wiring of a node, in one place. Every binding is a factory over plain constructors, so that a test rebinds a port
- * (`container.rebind(DataDirectory)…`) and the rest follows. Opening a log takes time: ask with `getAsync`.
+ * Wires a node. Every binding is a factory over plain constructors, so a test can rebind one port
+ * (`container.rebind(DataDirectory)…`) and keep the rest. Opening a log is asynchronous: use `getAsync`.
  */
 export function createContainer(config: Config): Container {
   const container = new Container({ defaultScope: 'Singleton' });
@@ -161,7 +161,7 @@ export function createContainer(config: Config): Container {
         const parts = {
           config,
           directory,
-          // Not before the listeners have their addresses: what it lacks is told like what they lack.
+          // Created only once the listeners are bound, so that its configuration errors are reported after theirs.
           gossip: await container.getAsync<Gossip>(Gossip),
           gates: {
             commitLog: container.get<CommitLogStartupGate>(CommitLog),

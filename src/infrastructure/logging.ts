@@ -4,11 +4,11 @@ import type { Logger } from '../application/ports/logger.js';
 
 const fieldCharsMax = 1_000;
 const stackCharsMax = 4_000;
-/** Of all fields of a line together, about; JSON may escape each of them with six. */
+/** The approximate limit for all fields of a line together; JSON escaping may turn one character into six. */
 const lineCharsMax = 8_000;
 const depthMax = 4;
 
-/** What a line may hold of its fields, whatever a caller has sent: errors in words, no long texts, no end of elements. */
+/** Bounds the fields of a log line, whatever a caller has sent: serializes errors, and cuts long texts and lists. */
 class BoundedFields {
   #charsLeft = lineCharsMax;
 
@@ -44,9 +44,9 @@ class BoundedFields {
   }
 
   #cut(text: string, charsMax: number): string {
-    const room = Math.min(charsMax, Math.max(0, this.#charsLeft));
-    this.#charsLeft -= Math.min(text.length, room);
-    return text.length <= room ? text : `${text.slice(0, room)}… (${text.length} characters)`;
+    const limit = Math.min(charsMax, Math.max(0, this.#charsLeft));
+    this.#charsLeft -= Math.min(text.length, limit);
+    return text.length <= limit ? text : `${text.slice(0, limit)}… (${text.length} characters)`;
   }
 }
 
@@ -54,15 +54,15 @@ function describe(value: unknown): string {
   return typeof value === 'string' && /^[\w.:/@-]+$/.test(value) ? value : JSON.stringify(value);
 }
 
-/** For a person at a terminal: time, level where it matters, message, then the fields. JSON quoting escapes the rest. */
+/** Formats a line for a terminal: time, level unless info, message, then the fields, quoted and escaped as JSON. */
 function forTerminal(line: string): string {
   const { level, time, msg, ...fields } = JSON.parse(line) as { level: string; time: string; msg: string };
   const label = level === 'info' ? '' : `${level.toUpperCase()} `;
-  const words = Object.entries(fields).map(([name, value]) => `  ${name}=${describe(value)}`);
-  return `${time.slice(11, 23)} ${label}${msg}${words.join('')}\n`;
+  const pairs = Object.entries(fields).map(([name, value]) => `  ${name}=${describe(value)}`);
+  return `${time.slice(11, 23)} ${label}${msg}${pairs.join('')}\n`;
 }
 
-/** One escaped JSON line an event on stderr; on a terminal the same in words. Long texts are cut, at any depth. */
+/** Creates a logger that writes one JSON line per event to stderr, or text on a terminal. Long texts are cut. */
 export function createLogger(level: LevelWithSilent): Logger {
   const standardError = pino.destination({ fd: 2, sync: true });
   const stream = process.stderr.isTTY

@@ -12,16 +12,17 @@ import { advertisedGossipAddr, type Config, ConfigError, gossipsBeyondLoopback }
 const timings = { lan: lanTiming, wan: wanTiming, local: localTiming };
 
 /**
- * The gossip of a node, which keeps its keys and whom it knew in `serf/` of the data directory, where that is on disk.
+ * Creates the gossip of a node. Its keyring and the members it has seen are stored in `serf/` of the data directory,
+ * unless that is in memory.
  *
- * @throws ConfigError where it would be in clear beyond loopback
+ * @throws ConfigError when unencrypted gossip would leave the loopback interface
  */
 export function nodeGossip(config: Config, directory: DataDirectory, clock: Clock, logger: Logger): Gossip {
   const files = directory.path === undefined ? undefined : filesIn(directory.path);
   const isEncrypted = config.encrypt !== undefined || (files !== undefined && existsSync(files.keyringPath));
   if (gossipsBeyondLoopback(config) && !isEncrypted && !config.insecure)
     throw new ConfigError(
-      `--bind-addr ${config['bind-addr']} is beyond loopback and the gossip is not encrypted: give --encrypt KEY, or --insecure if that is meant`,
+      `--bind-addr ${config['bind-addr']} is not a loopback address and gossip is not encrypted: give --encrypt KEY, or --insecure to allow this`,
     );
   const advertiseAddr = advertisedGossipAddr(config);
   return new SerfGossip({

@@ -2,15 +2,15 @@ import type { CasbinAuthorizer } from '../adapters/acl/index.js';
 import type { Logger } from '../application/ports/logger.js';
 import { readTexts, WatchedFiles } from './watched-files.js';
 
-/** Where Casbin's model and policy are. */
+/** The paths of the Casbin model and policy. */
 export interface PolicyFiles {
   readonly model: string;
   readonly policy: string;
 }
 
 /**
- * Keeps the authorizer at what the files say, live. What cannot be read, or is not whole, changes nothing, and is said;
- * before the first good policy everything is denied.
+ * Loads the policy into the authorizer, and again whenever the files change. A policy that cannot be read or parsed is
+ * logged and changes nothing; until the first valid policy, everything is denied.
  */
 export async function watchPolicy(
   authorizer: CasbinAuthorizer,

@@ -6,17 +6,17 @@ import { watchPolicy } from './node-policy.js';
 import { NodeTls } from './node-tls.js';
 import type { WatchedFiles } from './watched-files.js';
 
-/** Who gets in, and what they may do; all of it from files that may change while the node runs. */
+/** Authentication and access control of a node, from files that may change while it runs. */
 export class NodeSecurity {
   private constructor(
     readonly tls: NodeTls,
     readonly access: Access,
-    /** In words, for the line that says that the node serves. */
+    /** A description for the `serving` log line. */
     readonly summary: string,
     private readonly policy: WatchedFiles | undefined,
   ) {}
 
-  /** Rejects with `ConfigError` where a certificate cannot be used. A policy that cannot be used denies everything. */
+  /** Rejects with `ConfigError` when a certificate cannot be used. An unusable policy denies everything instead. */
   static async open(config: Config, logger: Logger): Promise<NodeSecurity> {
     if (isForCluster(config)) assertPeersProve(config);
     const tls = await NodeTls.open(config, logger);
@@ -47,14 +47,15 @@ function isForCluster(config: Config): boolean {
 }
 
 /**
- * A node that has other members needs a way to tell them from anybody else, unless everybody may do everything. Without
- * one it refuses every call of a peer, so that a cluster could never form.
+ * Asserts that peers can prove that they are nodes, unless every caller may do everything. Otherwise this node would
+ * refuse every call from a peer, and a cluster could never form.
  *
  * @throws ConfigError
  */
 export function assertPeersProve(config: Config): void {
   if (config['server-tls-ca-file'] !== undefined) return;
-  const alone = 'a node on its own needs none: leave out --start-join-addrs, --bootstrap-expect and --replica';
+  const alone =
+    'a single-node cluster needs no peer certificates: remove --start-join-addrs, --bootstrap-expect and --replica';
   if (serverTlsFiles(config) !== undefined)
     throw new ConfigError(`with --server-tls-cert-file peers need certificates: give --server-tls-ca-file; ${alone}`);
   if (config['acl-policy-file'] !== undefined)

@@ -19,46 +19,47 @@ const pathsOf = ({ certificate, key, authority }: TlsFiles): string[] => [
   ...(authority === undefined ? [] : [authority]),
 ];
 
-/** All of a node's TLS: both listeners, the links to its peers, and the files that they come from. */
+/** The TLS of a node, for both listeners and the links to its peers; files are reloaded when they change. */
 export class NodeTls {
   readonly #watched: WatchedFiles[] = [];
 
   private constructor(
     private readonly config: Config,
     private readonly logger: Logger,
-    /** Of gRPC and of HTTP; undefined where they are in clear. */
+    /** The TLS acceptors of gRPC and HTTP; undefined without TLS. */
     readonly acceptors: { readonly grpc: TlsAcceptor; readonly http: TlsAcceptor } | undefined,
     private readonly outgoing: OutgoingTls | undefined,
   ) {}
 
-  /** Rejects with `ConfigError` when a file cannot be used. */
+  /** Reads and watches the files. Rejects with `ConfigError` when one cannot be used. */
   static async open(config: Config, logger: Logger): Promise<NodeTls> {
     const [server, peer] = [serverTlsFiles(config), peerTlsFiles(config)];
-    const texts = await forOperator('server', server, (files) => readTls(files));
-    const acceptors = await forOperator('server', texts, async (own) => ({
+    const texts = await orConfigError('server', server, (files) => readTls(files));
+    const acceptors = await orConfigError('server', texts, async (own) => ({
       grpc: new TlsAcceptor(own, { protocols: ['h2'] }, logger),
       http: new TlsAcceptor(own, { protocols: ['h2', 'http/1.1'] }, logger),
     }));
-    const outgoing = await forOperator('peer', peer, async (files) => new OutgoingTls(await readTls(files), logger));
+    const outgoing = await orConfigError('peer', peer, async (files) => new OutgoingTls(await readTls(files), logger));
     const tls = new NodeTls(config, logger, acceptors, outgoing);
-    if (acceptors) tls.#warnOf('--server-tls-cert-file', acceptors.grpc.material.certificate);
-    if (outgoing) tls.#warnOf('--peer-tls-cert-file', outgoing.material.certificate);
-    if (server) await tls.#follow('server', server, (fresh) => tls.#replaceServer(fresh));
-    if (peer) await tls.#follow('peer', peer, (fresh) => tls.#replacePeer(fresh));
+    if (acceptors) tls.#checkCertificate('--server-tls-cert-file', acceptors.grpc.material.certificate);
+    if (outgoing) tls.#checkCertificate('--peer-tls-cert-file', outgoing.material.certificate);
+    if (server) await tls.#watch('server', server, (texts) => tls.#replaceServer(texts));
+    if (peer) await tls.#watch('peer', peer, (texts) => tls.#replacePeer(texts));
     return tls;
   }
 
-  /** Of connections to peers. */
+  /** The credentials for connections to peers. */
   get credentials(): PeerCredentials {
     const { outgoing, config } = this;
     if (outgoing === undefined) return inClear;
     return tlsCredentials({
-      ...{ outgoing, identify: certifiedCaller },
+      outgoing,
+      identify: certifiedCaller,
       requireNodeIdentity: config['require-node-identity'],
     });
   }
 
-  /** Whom to take for a peer; undefined without TLS, where callers are who they say. */
+  /** Decides which callers are accepted as peers; undefined without TLS, when the names of callers are not verified. */
   get trust(): PeerTrust | undefined {
     const { acceptors, config, logger } = this;
     if (acceptors === undefined) return undefined;
@@ -70,7 +71,7 @@ export class NodeTls {
     });
   }
 
-  /** Reads all files again. */
+  /** Reloads all files. */
   async reload(): Promise<void> {
     await Promise.all(this.#watched.map((watched) => watched.reload()));
   }
@@ -82,7 +83,7 @@ export class NodeTls {
     await Promise.all(this.#watched.map((watched) => watched.stop()));
   }
 
-  async #follow(side: 'server' | 'peer', files: TlsFiles, replace: (texts: TlsTexts) => void): Promise<void> {
+  async #watch(side: 'server' | 'peer', files: TlsFiles, replace: (texts: TlsTexts) => void): Promise<void> {
     const reload = async (): Promise<void> => {
       try {
         replace(await readTls(files));
@@ -102,15 +103,16 @@ export class NodeTls {
   #replaceServer(texts: TlsTexts): void {
     this.acceptors?.grpc.replace(texts);
     this.acceptors?.http.replace(texts);
-    if (this.acceptors) this.#warnOf('--server-tls-cert-file', this.acceptors.grpc.material.certificate);
+    if (this.acceptors) this.#checkCertificate('--server-tls-cert-file', this.acceptors.grpc.material.certificate);
   }
 
   #replacePeer(texts: TlsTexts): void {
     this.outgoing?.replace(texts);
-    if (this.outgoing) this.#warnOf('--peer-tls-cert-file', this.outgoing.material.certificate);
+    if (this.outgoing) this.#checkCertificate('--peer-tls-cert-file', this.outgoing.material.certificate);
   }
 
-  #warnOf(option: string, certificate: X509Certificate): void {
+  /** Logs what is wrong with the certificate: its lifetime and, with mutual TLS, the node that it names. */
+  #checkCertificate(option: string, certificate: X509Certificate): void {
     const { config, logger } = this;
     const name = config['node-name'];
     const leftMs = Date.parse(certificate.validTo) - Date.now();
@@ -137,8 +139,8 @@ export class NodeTls {
   }
 }
 
-/** What cannot be used at the start is for the operator. */
-async function forOperator<T, R>(
+/** Runs `use` and rejects with a `ConfigError` that names the options when it fails. */
+async function orConfigError<T, R>(
   side: 'server' | 'peer',
   value: T | undefined,
   use: (value: T) => Promise<R>,

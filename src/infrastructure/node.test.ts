@@ -8,13 +8,13 @@ import { resolveConfig } from './config.js';
 import { createContainer } from './container.js';
 import { Node } from './node.js';
 
-/** What a node holds of the world outside, and what it does there. */
+/** Counts the resources that a node holds and the disk operations that it performs. */
 class Ledger {
   operations = 0;
   openFiles = 0;
   timers = 0;
   directoryClosed = false;
-  /** Operations after the directory was given up. */
+  /** Operations after the directory was closed. */
   late: string[] = [];
 
   constructor(private readonly onOperation: (count: number) => void) {}
@@ -54,7 +54,7 @@ class Ledger {
     };
   }
 
-  /** Every operation takes a turn of the event loop. */
+  /** Runs an operation in the next turn of the event loop. */
   async #pass<Value>(name: string, act: () => Promise<Value>): Promise<Value> {
     this.operations += 1;
     if (this.directoryClosed) this.late.push(name);
@@ -106,7 +106,7 @@ function freePorts(options: Record<string, unknown> = {}): Map<string, unknown> 
   ]);
 }
 
-/** Starts a node and stops it when `stopNow` says so; resolves when both have ended. */
+/** Starts a node and stops it when `stopWhen` or `onOperation` calls `stop`; resolves when both have ended. */
 async function startAndStop(
   stopWhen: (stop: () => void, ledger: Ledger) => void,
   onOperation: (count: number, stop: () => void) => void = () => undefined,
@@ -130,7 +130,7 @@ async function startAndStop(
 }
 
 async function expectNothingLeft(ledger: Ledger): Promise<void> {
-  // A handle is listed for a turn or two after its end.
+  // A handle is still listed for a turn or two after it was closed.
   for (let turn = 0; turn < 10 && listening() > 0; turn++) await new Promise((resolve) => setImmediate(resolve));
   expect(ledger).toMatchObject({ openFiles: 0, timers: 0, directoryClosed: true, late: [] });
   expect(listening()).toBe(0);
@@ -143,7 +143,7 @@ describe('a node that is stopped while it starts', () => {
     await expectNothingLeft(ledger);
   });
 
-  it('ends as well at whatever operation of its disk it is', async () => {
+  it('leaves nothing open at any disk operation', async () => {
     const whole = await startAndStop(() => undefined);
     expect(whole.failure).toBeUndefined();
     await expectNothingLeft(whole.ledger);
@@ -164,7 +164,7 @@ describe('a node that is stopped while it starts', () => {
     expect(refused).toBeGreaterThan(10);
   });
 
-  it('never starts once it was stopped', async () => {
+  it('never starts after a stop', async () => {
     const container = createContainer(resolveConfig(freePorts(), {}, undefined));
     container.rebind<DataDirectory>(DataDirectory).toConstantValue(memoryDataDirectory());
     const node = await container.getAsync<Node>(Node);

@@ -8,13 +8,13 @@ import { type Config, rpcHost } from './config.js';
 import type { NodeSecurity } from './node-security.js';
 
 /**
- * Called once when this node may not go on; must not throw. `golog serve` ends the process with a non-zero code; an
- * embedding process that binds nothing gets a line in its log and every later append refused.
+ * Called once when this node must not continue; must not throw. `golog serve` ends the process with a non-zero code; an
+ * embedding process that binds nothing gets a log line, and every later append is refused.
  */
 export type OnFatal = (error: unknown) => void;
 export const OnFatal = Symbol('OnFatal');
 
-/** Calls under way may take this long after a stop was asked for. */
+/** How long calls in flight may take after a stop was requested. */
 const graceMs = 5_000;
 
 export interface NodeAddresses {
@@ -26,7 +26,7 @@ export interface NodeAddresses {
   readonly gossipAddr: string;
 }
 
-/** What a node listens on before it starts in its cluster. */
+/** The ports that a node listens on before it starts in its cluster. */
 export interface Listening {
   readonly rpcPort: number;
   readonly httpAddr: string;
@@ -36,7 +36,7 @@ function hostPort({ host, port }: { host: string; port: number }): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** A listener that could not have its address; the message names the option to change. */
+/** A listener that cannot bind its address; the message names the option to change. */
 export class ListenError extends Error {
   override readonly name = 'ListenError';
 }
@@ -55,8 +55,9 @@ async function listenOn(
 }
 
 /**
- * A node's life: listen, start in the cluster, serve; transfer leadership, stop listening, drain, sync and close. It
- * listens from the first moment on, since joining takes messages, and refuses calls as retryable until it has started.
+ * The lifecycle of a node: listen, start in the cluster, serve; transfer leadership, stop listening, drain, sync and
+ * close. It listens from the beginning, since joining needs messages from peers, and refuses calls as retryable until
+ * it has started.
  */
 export class Node {
   #starting: Promise<NodeAddresses> | undefined;
@@ -71,13 +72,13 @@ export class Node {
     private readonly grpc: GrpcServer,
     private readonly http: HttpServer,
     private readonly security: NodeSecurity,
-    /** Opens the log and enters the cluster, as the node that listens there. Rejects with nothing open. */
+    /** Opens the log and enters the cluster with the listening addresses. Leaves nothing open when it rejects. */
     private readonly startInCluster: (listening: Listening, signal: AbortSignal) => Promise<StartedNode>,
   ) {}
 
   /**
-   * Resolves when both listeners take calls and the node is in its cluster; else stops all and rejects with the cause: an
-   * `AbortError` where `stop` was called before. At most once.
+   * Resolves when both listeners accept calls and the node is in its cluster. On failure, stops everything and rejects
+   * with the cause: an `AbortError` after a call of `stop`. Call it at most once.
    */
   async start(): Promise<NodeAddresses> {
     this.#starting = this.#start();
@@ -129,8 +130,8 @@ export class Node {
   }
 
   /**
-   * Refuses new calls, ends the streams, lets calls under way finish, syncs and closes the log. A start that is under way
-   * ends first, as soon as it can. Idempotent.
+   * Refuses new calls, ends the streams, lets calls in flight finish, then syncs and closes the log. Aborts a start in
+   * progress first. Idempotent.
    */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
@@ -140,7 +141,7 @@ export class Node {
   async #stop(): Promise<void> {
     this.logger.info('stopping', {}, 'stopping');
     this.#stopped.abort();
-    // What it opens until it hears of that is closed below, or by itself.
+    // Whatever the start opens before it notices the abort is closed below, or by the start itself.
     await this.#starting?.catch(() => undefined);
     this.grpc.setServing(false);
     this.http.setServing(false);

@@ -12,15 +12,15 @@ import { type SegmentReport, verifyLog } from '../domain/log/inspect/verify.js';
 
 export type { LogComparison } from '../domain/log/inspect/compare-logs.js';
 
-/** What checking a data directory came to. */
+/** The result of checking a data directory. */
 export interface VerifyReport {
   readonly path: string;
   readonly nodeId: string;
   /** In hexadecimal; the same on all nodes of a cluster. */
   readonly logId: string;
-  /** Entries up to this index are committed, as far as the node had saved. */
+  /** Entries up to this index are committed, according to the hard state that the node saved last. */
   readonly committedIndex: number;
-  /** A node has the directory open: what is said about the end of the log is only about a moment. */
+  /** Whether a node has the directory open: the end of the log may have moved since. */
   readonly inUse: boolean;
   readonly segments: readonly SegmentReport[];
   readonly bytes: number;
@@ -28,16 +28,16 @@ export interface VerifyReport {
   readonly records: number;
   readonly logStartOffset: number | undefined;
   readonly logEndOffset: number | undefined;
-  /** Lost or doubtful data, in words. Empty: every checksum is good. */
+  /** Descriptions of lost or damaged data. Empty when every checksum is good. */
   readonly problems: readonly string[];
-  /** What opening the log repairs by itself. */
+  /** Descriptions of what opening the log repairs automatically. */
   readonly remarks: readonly string[];
 }
 
 /**
- * Checks every checksum of a data directory, changing nothing. Also while a node has it open.
+ * Checks every checksum of a data directory without changing it. A node may have the directory open.
  *
- * @throws DataDirectoryError when there is no log to check, `UnsupportedFormatError` when it is of another version
+ * @throws DataDirectoryError when there is no log to check, `UnsupportedFormatError` when it has another version
  */
 export async function verify(
   path: string,
@@ -46,7 +46,7 @@ export async function verify(
   const data = await openDataDirectory(path, { create: false, readOnly: true });
   try {
     const problems: string[] = [];
-    // Before the log, which may grow meanwhile: what was durable then must be found now.
+    // Read before the log, which may grow in the meantime: whatever was durable by now must be found.
     const durableIndex = await readDurableIndex(data.raft, problems);
     const segments: SegmentReport[] = [];
     const options = { crc32c, logId: data.logId, ...(onProgress !== undefined && { onProgress }) };
@@ -60,7 +60,7 @@ export async function verify(
       );
     }
     if (segments.length === 0 && durableIndex > 0)
-      problems.push(`the log is gone: it had reached index ${durableIndex}`);
+      problems.push(`the log is missing: entries up to index ${durableIndex} had been made durable`);
     return {
       path: data.path,
       nodeId: data.nodeId,
@@ -81,19 +81,19 @@ export async function verify(
   }
 }
 
-/** What comparing the data directories of a cluster's nodes came to. */
+/** The result of comparing the data directories of the nodes of a cluster. */
 export interface CompareReport {
-  /** As `verify` reports on each. */
+  /** The report of `verify` on each directory. */
   readonly directories: readonly VerifyReport[];
-  /** `undefined` when the directories are not all of one log. */
+  /** Undefined when the directories hold different logs. */
   readonly comparison: LogComparison | undefined;
-  /** Why the logs are not the same where they must be, in words. Empty: they are. */
+  /** Descriptions of where the logs differ although they must not. Empty when they agree. */
   readonly differences: readonly string[];
 }
 
 /**
- * Checks each directory as `verify` does, then compares all their logs entry by entry: see `compareLogs`. Changes
- * nothing. A directory that is in use is compared as far as it had committed when its turn came.
+ * Checks each directory as `verify` does, then compares their logs entry by entry (see `compareLogs`), without changing
+ * anything. A directory in use is compared up to what it had committed when it was checked.
  */
 export async function compare(
   paths: readonly string[],
@@ -120,9 +120,9 @@ async function compareDirectories(
   const opened: FileDataDirectory[] = [];
   try {
     for (const { path } of directories) opened.push(await openDataDirectory(path, { create: false, readOnly: true }));
-    const logs = opened.map(({ log }, number) => ({
+    const logs = opened.map(({ log }, i) => ({
       directory: log,
-      committedIndex: toIndex(directories[number].committedIndex),
+      committedIndex: toIndex(directories[i].committedIndex),
     }));
     const bytesTotal = sum(directories, ({ bytes }) => bytes);
     return await compareLogs(logs, {
@@ -141,13 +141,13 @@ function differencesOf({ common, difference }: LogComparison, directories: reado
       ({ log, offset, term, recordCount, bytes, crc32c: crc }) =>
         `${directories[log].path} has offset ${offset}, term ${term}, ${recordCount} records, ${bytes} bytes, CRC ${hexOfCrc(crc)}`,
     );
-    return [`the committed entries of index ${difference.index} are not the same: ${found.join('; ')}`];
+    return [`the committed entries at index ${difference.index} differ: ${found.join('; ')}`];
   }
   const committed = directories.some(({ committedIndex }) => committedIndex > 0);
-  return committed && !common ? ['nothing was compared: no entry is held as committed in all directories'] : [];
+  return committed && !common ? ['nothing was compared: no entry is committed in all directories'] : [];
 }
 
-/** What a store file holds: first its header, then its batches in order, good or not. */
+/** Yields the header of a store file, then its batches in order, including the corrupt ones. */
 export async function* dump(path: string): AsyncGenerator<SegmentDump | DumpedBatch, void, void> {
   const file = resolve(path);
   if (!(await stat(file)).isFile()) throw new Error(`${path} is not a file: expected a segment's .store file`);
@@ -167,7 +167,7 @@ async function readDurableIndex(directory: NodeDirectory, problems: string[]): P
   }
 }
 
-/** As the format's documents and tools write a CRC. */
+/** Formats a CRC as eight hexadecimal digits, as the documentation of the storage format does. */
 export function hexOfCrc(crc: number): string {
   return crc.toString(16).padStart(8, '0');
 }

@@ -12,26 +12,26 @@ const sizeUnits: Readonly<Record<string, number>> = {
   tb: 1e12,
 };
 
-/** What a text that {@link parseDurationMs} refuses should have been. */
+/** What {@link parseDurationMs} expects, for error messages. */
 export const expectedDuration = 'expected a duration with a unit, such as 500ms, 30s, 15m or 7d';
 
-/** What a text that {@link parseBytes} refuses should have been. */
+/** What {@link parseBytes} expects, for error messages. */
 export const expectedSize = 'expected a size in bytes or with a unit, such as 4096, 64MiB or 10GB';
 
-/** Parses `500ms`, `30s`, `15m`, `1.5h` or `7d`. Undefined for everything else: a number needs a unit, 0 as well. */
+/** Parses `500ms`, `30s`, `15m`, `1.5h` or `7d`. Returns undefined for anything else; even 0 needs a unit. */
 export function parseDurationMs(text: string): number | undefined {
   return parseQuantity(text, (unit) => durationUnits[unit]);
 }
 
 /**
- * Parses `4096`, `64MiB` or `10GB`; units in any case. Undefined for everything else. A bare whole number counts bytes,
- * since every option that takes a size has the unit in its name.
+ * Parses `4096`, `64MiB` or `10GB`, with units in any case. Returns undefined for anything else. A bare whole number
+ * counts bytes, since every size option has "bytes" in its name.
  */
 export function parseBytes(text: string): number | undefined {
   return parseWholeNumber(text) ?? parseQuantity(text, (unit) => sizeUnits[unit.toLowerCase()]);
 }
 
-/** Parses decimal digits, and nothing but them, to a safe integer. */
+/** Parses a text of decimal digits only; undefined unless it is a safe integer. */
 export function parseWholeNumber(text: string): number | undefined {
   return safeInteger(/^\d+$/.test(text) ? Number(text) : NaN);
 }
@@ -41,7 +41,7 @@ function parseQuantity(text: string, factorOf: (unit: string) => number | undefi
   const factor = unit === undefined ? undefined : factorOf(unit);
   if (factor === undefined) return undefined;
   const value = Math.round(Number(number) * factor);
-  // Less than the smallest unit is not nothing: 0.1ms must not switch a limit off.
+  // A value below the smallest unit must not round to 0, which switches a limit off.
   return value === 0 && Number(number) !== 0 ? undefined : safeInteger(value);
 }
 

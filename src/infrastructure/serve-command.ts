@@ -8,16 +8,16 @@ function describeInitial(initial: ConfigOption['initial']): string {
     : ` (default: ${String(initial)})`;
 }
 
-/** Adds `golog serve`; its exit code is 0 after a graceful stop, 1 after a failure, 2 for wrong configuration. */
+/** Adds `golog serve`. Its exit code is 0 after a graceful stop, 1 after a failure, 2 for an invalid configuration. */
 export function addServeCommand(program: Command): void {
   const command = program
     .command('serve')
     .summary('run a node')
     .description(
-      `Runs a node until SIGTERM or SIGINT. Each option may also come from the environment (${environmentName('data-dir')} for\n` +
-        '--data-dir) or from --config-file; a flag wins over the environment, that over the file.',
+      `Runs a node until SIGTERM or SIGINT. Each option can also be set by an environment variable (${environmentName('data-dir')} for --data-dir) ` +
+        'or in --config-file; a flag takes precedence over the variable, and the variable over the file.',
     )
-    .option('--config-file <FILE>', 'YAML, one "name: value" a line, named as the flags are');
+    .option('--config-file <FILE>', 'YAML file of "name: value" lines; names are those of the flags');
   for (const [name, { value, help, initial }] of Object.entries<ConfigOption>(options)) {
     const flag = value === undefined ? `--${name}` : `--${name} <${value}>`;
     command.addOption(new Option(flag, help + describeInitial(initial)));
@@ -25,14 +25,17 @@ export function addServeCommand(program: Command): void {
   command.addHelpText(
     'after',
     `
-A TIME has a unit (500ms, 30s, 15m, 12h, 7d) wherever it is set; a SIZE without one counts bytes (4096, 64KiB, 10GB).
+A TIME needs a unit (500ms, 30s, 15m, 12h, 7d), in every source; a SIZE without a unit counts bytes (4096, 64KiB, 10GB).
 
 Examples:
   golog serve
   golog serve --data-dir /var/lib/golog --retention-age 30d
   GOLOG_LOG_LEVEL=debug golog serve --http-port 0 --rpc-port 0
 
-Exit codes: 0 stopped gracefully, 1 failed (the log says why), 2 wrong configuration`,
+Exit codes:
+  0    stopped gracefully
+  1    failed; the log says why
+  2    invalid configuration`,
   );
   command.action(async (_: unknown, self: Command) => {
     const given = new Map<string, unknown>();

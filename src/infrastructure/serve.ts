@@ -15,10 +15,10 @@ import { Security } from './tokens.js';
 const stopSignals = ['SIGTERM', 'SIGINT'] as const;
 
 /**
- * Runs a node until it is told to stop.
+ * Runs a node until SIGTERM or SIGINT; a second signal ends the process at once.
  *
- * @returns the process's exit code: 0 after a graceful stop, 1 when the node could not start
- * @throws ConfigError where a file that it names cannot be used
+ * @returns the exit code of the process: 0 after a graceful stop, 1 when the node could not start
+ * @throws ConfigError when a configured file cannot be used
  */
 export async function serve(config: Config, container = createContainer(config)): Promise<number> {
   const logger = container.get<Logger>(Logger);
@@ -30,12 +30,12 @@ export async function serve(config: Config, container = createContainer(config))
   process.on('uncaughtException', exitAtOnce);
   process.on('unhandledRejection', exitAtOnce);
 
-  const stopAsked = new Promise<void>((resolve) => {
-    let asked = 0;
+  const stopRequested = new Promise<void>((resolve) => {
+    let signals = 0;
     for (const signal of stopSignals) {
       process.on(signal, () => {
-        asked += 1;
-        if (asked > 1) process.exit(1);
+        signals += 1;
+        if (signals > 1) process.exit(1);
         resolve();
       });
     }
@@ -43,27 +43,27 @@ export async function serve(config: Config, container = createContainer(config))
   try {
     const node = await container.getAsync<Node>(Node);
     await reloadOnHangUp(container, config);
-    // A node may wait for its cluster for ever, and be told to stop meanwhile.
-    await Promise.race([node.start(), stopAsked]);
-    await stopAsked;
+    // A node may wait for its cluster indefinitely, and must still stop on request.
+    await Promise.race([node.start(), stopRequested]);
+    await stopRequested;
     await node.stop();
     return 0;
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    logger.error('start_failed', isForOperator(error) ? { reason: error.message } : { error }, 'could not start');
+    logger.error('start_failed', isOperatorError(error) ? { reason: error.message } : { error }, 'could not start');
     return 1;
   }
 }
 
-/** SIGHUP has certificates and policy read again; where there are none it ends the process, as it always did. */
+/** Reloads certificates and policy on SIGHUP; without either, SIGHUP keeps its default and ends the process. */
 async function reloadOnHangUp(container: Container, config: Config): Promise<void> {
   if (config['server-tls-cert-file'] === undefined && config['acl-policy-file'] === undefined) return;
   const security = await container.getAsync<NodeSecurity>(Security);
   process.on('SIGHUP', () => void security.reload());
 }
 
-/** What an operator can mend: the message says what to do, and a stack would only hide it. */
-function isForOperator(error: unknown): error is Error {
+/** Whether an operator can fix the cause: the message then says what to do, and a stack trace would hide it. */
+function isOperatorError(error: unknown): error is Error {
   return (
     error instanceof DataDirectoryError ||
     error instanceof ForeignLogError ||

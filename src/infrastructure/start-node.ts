@@ -21,7 +21,7 @@ import type { Listening, OnFatal } from './node.js';
 import { assertPeersProve } from './node-security.js';
 import { packageVersion } from './package-files.js';
 
-/** What the container has made for a node that is about to start. */
+/** The parts that the container made for a node that is about to start. */
 export interface NodeParts {
   readonly config: Config;
   readonly directory: DataDirectory;
@@ -35,7 +35,7 @@ export interface NodeParts {
   readonly onFatal: OnFatal;
 }
 
-/** Starts a member, or a replica, as the configuration says, over gRPC to the others. */
+/** Starts a member or a replica, as configured, that talks to other nodes over gRPC. */
 export function startNode(
   parts: NodeParts,
   { rpcPort, httpAddr }: Listening,
@@ -53,7 +53,7 @@ export function startNode(
     diskReserveBytes: config['disk-reserve-bytes'],
     retention: retentionOf(config),
     segmentBytesMax: config['segment-bytes'],
-    // Retention drops whole segments, so a segment must not span more than a part of the age that is kept.
+    // Retention removes whole segments, so a segment must span only a fraction of the retention age.
     ...(retentionAgeMs !== undefined && { segmentAgeMsMax: Math.ceil(retentionAgeMs / 8) }),
   };
   const deps: NodeDependencies = {

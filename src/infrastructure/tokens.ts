@@ -1,12 +1,12 @@
-/** Tokens of what has no port. */
+/** Container tokens for parts that have no port. */
 
-/** Certificates, and who may do what. */
+/** Certificates and access control. */
 export const Security = Symbol('NodeSecurity');
-/** The server half of the links to the peers. */
+/** The server side of the links to peers. */
 export const NodePeers = Symbol('PeerEndpoint');
-/** Caps and deadlines of the two listeners that are not their defaults. */
+/** Limits and deadlines of the two listeners that differ from the defaults. */
 export const ListenerLimits = Symbol('ListenerLimits');
-/** Calls under way, on both listeners. */
+/** The limit on calls in flight, shared by both listeners. */
 export const NodeQuota = Symbol('CallQuota');
 /** What these calls hold in memory. */
 export const NodeMemory = Symbol('MemoryBudget');

@@ -1,11 +1,11 @@
 import { readFile, stat } from 'node:fs/promises';
 
-/** A change is seen after one to two of these: it counts when the files have not changed for the time of one. */
-const lookEveryMs = 200;
+/** A change is reported after one to two intervals: the files must have been unchanged for one. */
+const pollIntervalMs = 200;
 
 /**
- * Looks whether files have changed: by their inode, size and time, since what replaces a mounted secret (a symbolic
- * link to a new folder) is no event of the file. A file that is not there is a state like any other.
+ * Polls files for changes of inode, size and time, since replacing a mounted secret (a symbolic link to a new folder)
+ * raises no event on the file. A missing file is a state like any other.
  */
 export class WatchedFiles {
   #seen: string;
@@ -21,14 +21,14 @@ export class WatchedFiles {
     this.#seen = initial;
   }
 
-  /** `onChange` must not reject; it is not called again before it has ended. */
+  /** Calls `onChange` after each change; it must not reject, and calls do not overlap. */
   static async watch(paths: readonly string[], onChange: () => Promise<void>): Promise<WatchedFiles> {
     const watched = new WatchedFiles(paths, onChange, await signatureOf(paths));
     watched.#wait(watched.#seen);
     return watched;
   }
 
-  /** Calls `onChange` now, changed or not. */
+  /** Calls `onChange` now, even without a change. */
   reload(): Promise<void> {
     this.#busy = this.#busy.then(this.onChange);
     return this.#busy;
@@ -43,12 +43,12 @@ export class WatchedFiles {
   #wait(before: string): void {
     if (this.#stopped) return;
     this.#timer = setTimeout(() => {
-      void this.#look(before);
-    }, lookEveryMs);
+      void this.#poll(before);
+    }, pollIntervalMs);
     this.#timer.unref();
   }
 
-  async #look(before: string): Promise<void> {
+  async #poll(before: string): Promise<void> {
     const now = await signatureOf(this.paths);
     if (now === before && now !== this.#seen) {
       this.#seen = now;
@@ -70,7 +70,7 @@ async function signatureOf(paths: readonly string[]): Promise<string> {
   return (await Promise.all(parts)).join('\n');
 }
 
-/** The text of each file. Rejects with the first error, which names its file. */
+/** Reads the text of each file. Rejects with the first error, which names its file. */
 export function readTexts<Name extends string>(paths: Readonly<Record<Name, string>>): Promise<Record<Name, string>> {
   const entries = Object.entries<string>(paths).map(async ([name, path]) => [name, await readFile(path, 'utf8')]);
   return Promise.all(entries).then((read) => Object.fromEntries(read) as Record<Name, string>);

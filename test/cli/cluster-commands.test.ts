@@ -31,7 +31,7 @@ afterEach(async () => {
   await server.close(0);
 });
 
-/** What the reader of the output does not take any more. */
+/** The output at which the reader closes the pipe. */
 let brokenAt: string;
 const brokenPipe = Object.assign(new Error('broken pipe'), { code: 'EPIPE' });
 
@@ -41,7 +41,7 @@ interface Run {
   readonly stderr: string;
 }
 
-/** Runs a command in this process; `interrupt` is told what is printed so far, and sends Ctrl-C by answering true. */
+/** Runs a command in this process; `interrupt` receives the output so far, and sends Ctrl-C by returning true. */
 async function golog(args: string, interrupt?: (stdout: string) => boolean): Promise<Run> {
   const exitCode = process.exitCode;
   let stdout = '';
@@ -70,7 +70,7 @@ async function golog(args: string, interrupt?: (stdout: string) => boolean): Pro
 }
 
 describe('golog cluster status', () => {
-  it('prints a headline, the problem in words, and a row a member', async () => {
+  it('prints a headline, the problem, and a row per member', async () => {
     expect(await golog('cluster status')).toEqual({
       code: 0,
       stderr: '',
@@ -92,7 +92,7 @@ problem: n2 unreachable for 8 s; 1 of 3 voters synced, need 2
     });
   });
 
-  it('says whose view it is where the node asked does not lead', async () => {
+  it('names the node whose view it is when that is not the leader', async () => {
     const { leader: _leader, problem: _problem, ...rest } = exampleStatus;
     const members = exampleStatus.members
       .slice(0, 2)
@@ -101,7 +101,7 @@ problem: n2 unreachable for 8 s; 1 of 3 voters synced, need 2
     cluster.localView = { ...rest, answeredBy: 'n2', members };
     expect((await golog('cluster status --local')).stdout).toBe(`cluster 6f2f1c3e-6a39-4d0e-9f64-0a4b5b1f7a11
 no leader, term 7, commit index 1234 of 1240, high watermark 98765
-as n2 sees it, which does not lead
+view of n2, which is not the leader
 ┌──────┬───────┬─────────┬────────────────┬─────────────┬─────┬────────────┐
 │ node │ role  │ state   │ gRPC address   │ match index │ lag │ last heard │
 ├──────┼───────┼─────────┼────────────────┼─────────────┼─────┼────────────┤
@@ -128,7 +128,7 @@ as n2 sees it, which does not lead
     expect([code, terms, stderr]).toEqual([130, [1, 2, ''], '']);
   });
 
-  it('ends in peace when its reader leaves', async () => {
+  it('exits with 0 when the reader closes the pipe', async () => {
     brokenAt = '"term":7';
     const { code, stderr } = await golog('cluster status --watch --json');
     expect([code, stderr]).toEqual([0, '']);
@@ -137,7 +137,7 @@ as n2 sees it, which does not lead
   it.each([
     [true, '\u001b[H\u001b[J', '\u001b[H\u001b[J'],
     [false, '', '\n'],
-  ])('redraws on a terminal only (terminal: %p)', async (isTTY, before, between) => {
+  ])('redraws only on a terminal (terminal: %p)', async (isTTY, before, between) => {
     const wasTTY = process.stdout.isTTY;
     process.stdout.isTTY = isTTY;
     try {
@@ -156,14 +156,14 @@ as n2 sees it, which does not lead
 
 describe('golog member, golog leader', () => {
   it.each([
-    ['member add n4 --rpc-addr 10.0.0.4', 'n4 at 10.0.0.4:8400 is added as a learner\n'],
+    ['member add n4 --rpc-addr 10.0.0.4', 'added n4 at 10.0.0.4:8400 as a learner\n'],
     ['member add n4 --rpc-addr 10.0.0.4:1 --json', '{"added":"n4","rpcAddr":"10.0.0.4:1"}\n'],
-    ['member promote n5', 'n5 is a voter\n'],
+    ['member promote n5', 'promoted n5 to voter\n'],
     ['member promote n5 --json', '{"promoted":"n5"}\n'],
-    ['member remove n2', 'n2 is removed\n'],
+    ['member remove n2', 'removed n2\n'],
     ['member remove n2 --json', '{"removed":"n2"}\n'],
-    ['leader transfer', 'n3 leads\n'],
-    ['leader transfer n2', 'n2 leads\n'],
+    ['leader transfer', 'n3 is the leader\n'],
+    ['leader transfer n2', 'n2 is the leader\n'],
     ['leader transfer n2 --json', '{"leader":"n2"}\n'],
   ])('%s', async (args, stdout) => {
     expect(await golog(args)).toEqual({ code: 0, stdout, stderr: '' });
@@ -174,7 +174,7 @@ describe('golog member, golog leader', () => {
     [new MembershipError('n5 lags by 40 entries'), 1, 'n5 lags by 40 entries (FAILED_PRECONDITION)'],
     [new UnavailableError('no leader'), 3, 'no leader (UNAVAILABLE)'],
     [new OutcomeUnknownError('leadership was lost'), 1, 'leadership was lost (ABORTED)'],
-  ])('tells %p by message and exit code', async (failure, code, message) => {
+  ])('reports %p by message and exit code', async (failure, code, message) => {
     cluster.failures.push(failure);
     expect(await golog('member promote n5')).toEqual({
       code,
@@ -183,7 +183,7 @@ describe('golog member, golog leader', () => {
     });
   });
 
-  it('refuses what is no address before it asks anybody', async () => {
+  it('refuses an invalid address before it calls a server', async () => {
     await expect(golog('member add n4 --rpc-addr http://x')).rejects.toMatchObject({
       code: 'commander.invalidArgument',
     });
@@ -191,7 +191,7 @@ describe('golog member, golog leader', () => {
   });
 
   it.each(['cluster', 'cluster status', 'member add', 'member promote', 'member remove', 'leader transfer', 'servers'])(
-    '%s explains itself',
+    '%s has a help text with examples and exit codes',
     (path) => {
       const program = new Command('golog');
       for (const add of [addClusterCommand, addMemberCommand, addLeaderCommand, addServersCommand]) add(program);
@@ -205,7 +205,7 @@ describe('golog member, golog leader', () => {
 });
 
 describe('golog servers', () => {
-  it('tries address after address', async () => {
+  it('tries the addresses in turn', async () => {
     address = `127.0.0.1:1,${address}`;
     const { code, stdout } = await golog('servers --json');
     expect([code, Object.keys(JSON.parse(stdout) as object)]).toEqual([0, ['servers']]);

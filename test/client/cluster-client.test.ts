@@ -77,7 +77,7 @@ describe('ClusterClient', () => {
     expect(await clientOf(first.address).servers()).toHaveLength(2);
   });
 
-  it('tries the next address where nobody answers, and remembers who did', async () => {
+  it('tries the next address when no server answers, and remembers the one that did', async () => {
     const client = clientOf(nobody, second.address, first.address);
     expect((await client.status()).answeredBy).toBe('n2');
     await client.addMember('n4', '10.0.0.4:8400');
@@ -88,21 +88,21 @@ describe('ClusterClient', () => {
     expect(first.cluster.calls).toEqual([]);
   });
 
-  it('says of one address why it cannot be reached, of several that none answers', async () => {
+  it('reports why one address cannot be reached, and for several that no server answers', async () => {
     const one = await failureOf(clientOf(nobody).status());
     expect(one).toBeInstanceOf(UnreachableError);
     expect(one).toMatchObject({ message: `cannot reach ${nobody}: ECONNREFUSED` });
     const two = await failureOf(clientOf(nobody, '127.0.0.1:2').status());
-    expect(two).toMatchObject({ message: `cannot reach ${nobody}, 127.0.0.1:2: none of them answers` });
+    expect(two).toMatchObject({ message: `cannot reach ${nobody}, 127.0.0.1:2: no server answers` });
   });
 
-  it('goes to the leader that a server names', async () => {
+  it('follows the leader hint of a server', async () => {
     first.cluster.failures.push(new UnavailableError('not the leader', second.address));
     await clientOf(first.address).removeMember('n3');
     expect(second.cluster.calls).toEqual([['removeMember', 'n3']]);
   });
 
-  it('does not go in circles', async () => {
+  it('does not follow leader hints in circles', async () => {
     first.cluster.failures.push(new UnavailableError('not me', second.address));
     second.cluster.failures.push(new UnavailableError('not me either', first.address));
     const error = await failureOf(clientOf(first.address).removeMember('n3'));
@@ -110,21 +110,21 @@ describe('ClusterClient', () => {
     expect([first.cluster.calls.length, second.cluster.calls.length]).toEqual([1, 1]);
   });
 
-  it('tells the refusal of a server rather than the silence of others', async () => {
+  it('prefers the refusal of a server to an unreachable server', async () => {
     first.cluster.failures.push(new UnavailableError('no leader'));
     const error = await failureOf(clientOf(first.address, nobody).transferLeadership());
     expect(error).toBeInstanceOf(RpcError);
     expect(error).toMatchObject({ code: 'UNAVAILABLE', message: 'no leader' });
   });
 
-  it('asks nobody else after a refusal that others would repeat', async () => {
+  it('tries no other server after a refusal that others would repeat', async () => {
     first.cluster.failures.push(new MembershipError('n2 is no learner'));
     const error = await failureOf(clientOf(first.address, second.address).promoteMember('n2'));
     expect(error).toMatchObject({ code: 'FAILED_PRECONDITION', message: 'n2 is no learner' });
     expect(second.cluster.calls).toEqual([]);
   });
 
-  it('cancels at the abort of its signal, and rejects with its reason', async () => {
+  it('cancels the call when its signal aborts, and rejects with the reason', async () => {
     first.cluster.hang = true;
     const controller = new AbortController();
     const failure = failureOf(clientOf(first.address, second.address).removeMember('n3', controller.signal));
@@ -137,11 +137,11 @@ describe('ClusterClient', () => {
   });
 });
 
-describe('a server that is lost under a call', () => {
+describe('a server that is lost during a call', () => {
   let listener: TcpServer;
   let sockets: Socket[];
   let address: string;
-  /** Takes a connection for the second member's and breaks it once a call is under way there. */
+  /** Proxies connections to the second member; `lose` closes them once a call is in progress there. */
   beforeEach(async () => {
     sockets = [];
     const port = Number(second.address.split(':')[1]);
@@ -166,13 +166,13 @@ describe('a server that is lost under a call', () => {
     for (const socket of sockets) socket.destroy();
   };
 
-  it('has a read done elsewhere', async () => {
+  it('repeats a read at another server', async () => {
     const status = clientOf(address, first.address).status();
     await lose();
     expect((await status).answeredBy).toBe('n1');
   });
 
-  it('does not have a change made twice', async () => {
+  it('does not repeat a change', async () => {
     const failure = failureOf(clientOf(address, first.address).addMember('n4', '10.0.0.4:8400'));
     await lose();
     expect(await failure).toBeInstanceOf(OutcomeUnknownError);
@@ -180,7 +180,7 @@ describe('a server that is lost under a call', () => {
   });
 });
 
-describe('a server that accepts connections and says nothing, as a stopped process does', () => {
+describe('a server that accepts connections but does not answer, as a stopped process does', () => {
   let listener: TcpServer;
   let address: string;
   const sockets: Socket[] = [];
@@ -194,12 +194,12 @@ describe('a server that accepts connections and says nothing, as a stopped proce
     listener.close();
   });
 
-  it('has a change made by the next', async () => {
+  it('makes a change at the next server', async () => {
     await clientOf(address, first.address).removeMember('n3');
     expect(first.cluster.calls).toEqual([['removeMember', 'n3']]);
   });
 
-  it('does not hold up an abort', async () => {
+  it('does not delay an abort', async () => {
     const controller = new AbortController();
     const failure = failureOf(clientOf(address).status({ signal: controller.signal }));
     await until(() => sockets.length === 1);
@@ -210,7 +210,7 @@ describe('a server that accepts connections and says nothing, as a stopped proce
 });
 
 describe('watch', () => {
-  it('yields each state, goes on at another server, and ends at the abort', async () => {
+  it('yields each state, continues at another server, and ends on abort', async () => {
     const controller = new AbortController();
     const lost: unknown[] = [];
     const seen: string[] = [];
@@ -233,12 +233,12 @@ describe('watch', () => {
     await until(() => second.clock.pending === 0);
   });
 
-  it('throws at once when nobody is there at the start', async () => {
+  it('throws at once when no server answers at the start', async () => {
     const states = clientOf(nobody).watch();
     expect(await failureOf(states.next())).toBeInstanceOf(UnreachableError);
   });
 
-  it('leaves no call behind when its reader stops', async () => {
+  it('leaves no call open when its reader stops', async () => {
     for await (const { term } of clientOf(first.address).watch()) {
       expect(term).toBe(7);
       break;

@@ -16,8 +16,8 @@ import {
 } from '../../src/gen/golog/v1/log_service_pb.js';
 import { type Record, RecordSchema } from '../../src/gen/log/v1/log_pb.js';
 
-/** What the fake does with the n-th request that it gets, counted over all streams. */
-export type Behaviour =
+/** What the fake does with a request, by its number over all streams. */
+export type Behavior =
   | 'answer'
   /** Stores the batch and loses the connection before the answer. */
   | 'store and lose'
@@ -25,8 +25,8 @@ export type Behaviour =
   | 'lose'
   /** Answers that the record is too large. */
   | 'refuse'
-  /** Somebody else's records go first, as many as this batch has. */
-  | 'rival first';
+  /** Stores as many records of another producer first. */
+  | 'other producer first';
 
 const same = (bytes: Buffer): Buffer => bytes;
 const method = (name: string, stream: boolean) => ({
@@ -39,25 +39,25 @@ const method = (name: string, stream: boolean) => ({
   responseDeserialize: same,
 });
 
-/** A log in memory behind gRPC that misbehaves as a test asks. */
+/** A gRPC server with a log in memory that misbehaves as a test asks. */
 export class FakeLogServer {
   readonly claims: (number | undefined)[] = [];
   readonly #server = new Server();
   readonly #endStream: (() => void)[] = [];
   address = '';
-  /** Requests that were on their way when one failed are still looked at, as a server may. */
+  /** Whether requests that were in flight when one failed are still processed, as a server may do. */
   storeLateAfterMismatch = false;
 
-  /** Reads that are answered as by a node that knows no leader, from the first on. */
+  /** How many of the next reads are answered as by a node without a leader. */
   leaderlessReads = 0;
 
   private constructor(
-    private readonly behave: (request: number) => Behaviour,
+    private readonly behave: (request: number) => Behavior,
     readonly records: Record[],
   ) {}
 
   /** @param twin another server of the same log */
-  static async start(behave: (request: number) => Behaviour, twin?: FakeLogServer): Promise<FakeLogServer> {
+  static async start(behave: (request: number) => Behavior, twin?: FakeLogServer): Promise<FakeLogServer> {
     const fake = new FakeLogServer(behave, twin?.records ?? []);
     fake.#server.addService(
       { AppendStream: method('AppendStream', true), Read: method('Read', false) },
@@ -106,22 +106,22 @@ export class FakeLogServer {
       const request = fromBinary(AppendRequestSchema, bytes);
       const claim = request.expectedOffset === undefined ? undefined : Number(request.expectedOffset);
       this.claims.push(claim);
-      const behaviour = this.behave(this.claims.length - 1);
-      if (behaviour === 'lose') {
+      const behavior = this.behave(this.claims.length - 1);
+      if (behavior === 'lose') {
         end(status.UNAVAILABLE, 'connection lost');
         return;
       }
-      if (behaviour === 'refuse') {
+      if (behavior === 'refuse') {
         end(status.INVALID_ARGUMENT, 'record too large');
         return;
       }
-      if (behaviour === 'rival first') this.#store(request.records.map(() => record('rival')));
+      if (behavior === 'other producer first') this.#store(request.records.map(() => record('other')));
       if (claim !== undefined && claim !== this.records.length) {
         end(status.FAILED_PRECONDITION, 'another offset');
         return;
       }
       const baseOffset = this.#store(request.records);
-      if (behaviour === 'store and lose') {
+      if (behavior === 'store and lose') {
         end(status.UNAVAILABLE, 'connection lost');
         return;
       }

@@ -10,10 +10,10 @@ import {
   RpcError,
   UnreachableError,
 } from '../../src/client/index.js';
-import { type Behaviour, FakeLogServer } from './fake-log-server.js';
+import { type Behavior, FakeLogServer } from './fake-log-server.js';
 
 const now = performance.now.bind(performance);
-/** Has the producer take more time for passed than it gives a server that makes no progress. */
+/** Advances the clock of the producer past its timeout for a server without progress. */
 function passTime(): void {
   jest.spyOn(performance, 'now').mockImplementation(() => now() + 61_000);
 }
@@ -39,11 +39,11 @@ function values(count: number): string[] {
 }
 
 async function run(
-  behaviours: Readonly<Record<number, Behaviour>>,
+  behaviors: Readonly<Record<number, Behavior>>,
   batches: number,
   options: ProducerOptions = {},
 ): Promise<number[]> {
-  server = await FakeLogServer.start((request) => behaviours[request] ?? 'answer');
+  server = await FakeLogServer.start((request) => behaviors[request] ?? 'answer');
   client = LogClient.connect(server.address);
   const offsets: number[] = [];
   const producer = await Producer.open(client, {
@@ -65,19 +65,19 @@ describe('Producer', () => {
     expect(server.values()).toEqual(values(40));
   });
 
-  it.each<[string, Record<number, Behaviour>]>([
+  it.each<[string, Record<number, Behavior>]>([
     ['the answer is lost', { 3: 'store and lose' }],
     ['the request is lost', { 3: 'lose' }],
     ['the first of all is lost', { 0: 'lose' }],
     ['the first answer of all is lost', { 0: 'store and lose' }],
     ['the last answer of all is lost', { 19: 'store and lose' }],
     ['it happens again and again', { 2: 'lose', 3: 'lose', 5: 'store and lose', 6: 'store and lose', 9: 'lose' }],
-  ])('stores nothing twice and loses nothing when %s', async (_, behaviours) => {
-    expect(await run(behaviours, 20)).toEqual(Array.from({ length: 20 }, (__, n) => n * 2));
+  ])('stores nothing twice and loses nothing when %s', async (_, behaviors) => {
+    expect(await run(behaviors, 20)).toEqual(Array.from({ length: 20 }, (__, n) => n * 2));
     expect(server.values()).toEqual(values(20));
   });
 
-  it('takes a batch with the same bytes as an earlier one for a new one', async () => {
+  it('stores a batch with the same bytes as an earlier one as a new batch', async () => {
     server = await FakeLogServer.start((request) => (request === 1 ? 'lose' : 'answer'));
     client = LogClient.connect(server.address);
     const producer = await Producer.open(client);
@@ -87,34 +87,34 @@ describe('Producer', () => {
     expect(server.values()).toEqual(['7a', '7b', '7a', '7b', '7a', '7b']);
   });
 
-  it('goes on when another producer took the claimed offset', async () => {
-    await run({ 4: 'rival first' }, 20, { inFlightMax: 1 });
-    expect(server.values().filter((value) => value !== 'rival')).toEqual(values(20));
+  it('continues when another producer took the claimed offset', async () => {
+    await run({ 4: 'other producer first' }, 20, { inFlightMax: 1 });
+    expect(server.values().filter((value) => value !== 'other')).toEqual(values(20));
     expect(server.claims.slice(0, 5)).toEqual([0, 2, 4, 6, 8]);
     expect(server.claims.at(-1)).toBeUndefined();
   });
 
-  it('lets the claims of a lost stream die before it gives up claiming', async () => {
-    await run({ 4: 'rival first' }, 20, { inFlightMax: 8 });
-    expect(server.values().filter((value) => value !== 'rival')).toEqual(values(20));
+  it('waits until the claims of a lost stream are stale before it stops claiming', async () => {
+    await run({ 4: 'other producer first' }, 20, { inFlightMax: 8 });
+    expect(server.values().filter((value) => value !== 'other')).toEqual(values(20));
     const { claims } = server;
     const unclaimed = claims.indexOf(undefined);
-    expect(claims.slice(5, unclaimed).every((claim, place, all) => place === 0 || claim! > all[place - 1]!)).toBe(true);
+    expect(claims.slice(5, unclaimed).every((claim, i, all) => i === 0 || claim! > all[i - 1]!)).toBe(true);
   });
 
-  it('claims nothing when told that it shares the log, and stops when an outcome is unknown', async () => {
+  it('claims no offsets when the log is shared, and stops when an outcome is unknown', async () => {
     await expect(run({ 3: 'store and lose' }, 10, { shared: true })).rejects.toThrow(OutcomeUnknownError);
     expect(server.claims.every((claim) => claim === undefined)).toBe(true);
   });
 
-  it('ends with the server’s error when a batch is refused, with all before it stored', async () => {
+  it('ends with the error of the server when a batch is refused, after the batches before it are stored', async () => {
     const refusal = run({ 3: 'refuse' }, 10);
     await expect(refusal).rejects.toThrow(RpcError);
     await expect(refusal).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
     expect(server.values()).toEqual(values(3));
   });
 
-  it('gives up a server that makes no progress', async () => {
+  it('gives up after too long without progress', async () => {
     server = await FakeLogServer.start(() => 'lose');
     client = LogClient.connect(server.address);
     let losses = 0;
@@ -146,7 +146,7 @@ describe('Producer', () => {
     expect(server.values()).toEqual(values(2));
   });
 
-  it('says who cannot be reached', async () => {
+  it('names the server that cannot be reached', async () => {
     server = await FakeLogServer.start(() => 'answer');
     server.stop();
     client = LogClient.connect(server.address);
@@ -154,7 +154,7 @@ describe('Producer', () => {
   });
 
   it('stops when a later batch was stored before an earlier one', async () => {
-    server = await FakeLogServer.start((request) => (request === 1 ? 'rival first' : 'answer'));
+    server = await FakeLogServer.start((request) => (request === 1 ? 'other producer first' : 'answer'));
     client = LogClient.connect(server.address);
     const producer = await Producer.open(client, { inFlightMax: 8 });
     await producer.send(batch(0));
@@ -162,7 +162,7 @@ describe('Producer', () => {
     server.storeLateAfterMismatch = true;
     for (let n = 1; n < 4; n += 1) await producer.send(batch(n));
     await expect(producer.flush()).rejects.toThrow(ConcurrentProducerError);
-    expect(server.values()).toEqual(['0a', '0b', 'rival', 'rival', '2a', '2b', '3a', '3b']);
+    expect(server.values()).toEqual(['0a', '0b', 'other', 'other', '2a', '2b', '3a', '3b']);
   });
 });
 
@@ -170,7 +170,7 @@ describe('Producer with several servers', () => {
   let twin: FakeLogServer;
   let other: LogClient;
 
-  async function start(first: (request: number) => Behaviour): Promise<void> {
+  async function start(first: (request: number) => Behavior): Promise<void> {
     server = await FakeLogServer.start(first);
     twin = await FakeLogServer.start(() => 'answer', server);
     [client, other] = [server, twin].map(({ address }) => LogClient.connect(address));
@@ -180,7 +180,7 @@ describe('Producer with several servers', () => {
     twin.stop();
   });
 
-  it('begins at the next where the first does not answer', async () => {
+  it('starts at the next server when the first does not answer', async () => {
     await start(() => 'answer');
     server.stop();
     const producer = await Producer.open([client, other]);
@@ -190,10 +190,10 @@ describe('Producer with several servers', () => {
     expect(twin.values()).toEqual(values(1));
   });
 
-  it.each<Behaviour>(['lose', 'store and lose'])(
-    'goes on at the next, with nothing lost and nothing twice, when its server dies for good (%s)',
-    async (behaviour) => {
-      await start((request) => (request === 5 ? behaviour : 'answer'));
+  it.each<Behavior>(['lose', 'store and lose'])(
+    'continues at the next server, with nothing lost or duplicated, when its server fails for good (%s)',
+    async (behavior) => {
+      await start((request) => (request === 5 ? behavior : 'answer'));
       const producer = await Producer.open([client, other], { onConnection: () => server.stop() });
       for (let n = 0; n < 20; n += 1) await producer.send(batch(n));
       await producer.flush();
@@ -203,16 +203,16 @@ describe('Producer with several servers', () => {
     },
   );
 
-  it('says which servers cannot be reached', async () => {
+  it('names the servers that cannot be reached', async () => {
     await start(() => 'answer');
     server.stop();
     twin.stop();
     await expect(Producer.open([client, other])).rejects.toThrow(
-      `cannot reach ${server.address}, ${twin.address}: none of them answers`,
+      `cannot reach ${server.address}, ${twin.address}: no server answers`,
     );
   });
 
-  it('waits at the beginning while there is no leader, and says so', async () => {
+  it('waits at the start while there is no leader, and reports it', async () => {
     await start(() => 'answer');
     [server.leaderlessReads, twin.leaderlessReads] = [3, 2];
     const states: string[] = [];
@@ -222,7 +222,7 @@ describe('Producer with several servers', () => {
     expect(states).toEqual(['lost there is no leader now', 'resumed undefined']);
   });
 
-  it('does not wait for a leader for ever', async () => {
+  it('does not wait forever for a leader', async () => {
     await start(() => 'answer');
     server.leaderlessReads = twin.leaderlessReads = Infinity;
     const opening = Producer.open([client, other], { reconnectTimeoutMs: 200 });

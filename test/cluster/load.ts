@@ -58,8 +58,8 @@ export class Appender {
 function isRefusal(error: Error): boolean {
   if (error instanceof UnreachableError) return true;
   if (!(error instanceof RpcError) || !isServiceError(error.cause)) return false;
-  const isNodesWord = error.cause.metadata.get('grpc-status-details-bin').length > 0;
-  return isNodesWord && error.code !== 'ABORTED' && error.code !== 'DEADLINE_EXCEEDED' && error.code !== 'CANCELLED';
+  const isNodeError = error.cause.metadata.get('grpc-status-details-bin').length > 0;
+  return isNodeError && error.code !== 'ABORTED' && error.code !== 'DEADLINE_EXCEEDED' && error.code !== 'CANCELLED';
 }
 
 const retryable: ReadonlySet<string> = new Set([

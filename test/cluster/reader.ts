@@ -1,6 +1,6 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Client } from '@grpc/grpc-js';
-import { fromServiceError, isServersWord } from '../../src/client/errors.js';
+import { fromServiceError, isServerError } from '../../src/client/errors.js';
 import { channelCredentials, type ClientTls } from '../../src/client/tls.js';
 import type { Consistency } from '../../src/gen/golog/v1/log_service_pb.js';
 import { LogService, Position, ReadRequestSchema, ReadResponseSchema } from '../../src/gen/golog/v1/log_service_pb.js';
@@ -45,7 +45,7 @@ export class Reader {
       const deadline = Date.now() + deadlineMs;
       this.#client.makeUnaryRequest(path, same, same, this.#request, { deadline }, (error, response) => {
         if (error !== null || response === undefined) {
-          if (isServersWord(fromServiceError(error, ''))) this.refused += 1;
+          if (isServerError(fromServiceError(error, ''))) this.refused += 1;
           else this.lost += 1;
         } else {
           this.answered += 1;

@@ -85,7 +85,7 @@ describe('golog verify --compare', () => {
       extents: [{ lastIndex: 200 }, { lastIndex: 180 }, { lastIndex: 200 }],
     });
     const { stdout } = await runGolog(['verify', leader, '--compare', lagging, trimmed]);
-    expect(stdout).toMatch(/identical: entries \d+ to 150 are the same in all: \d+ records in \d+ batches/);
+    expect(stdout).toMatch(/identical: entries \d+ to 150 are the same in all directories: \d+ records in \d+ batches/);
   }, 60_000);
 
   it('names the entry that is not the same, and who has what', async () => {
@@ -94,13 +94,15 @@ describe('golog verify --compare', () => {
     expect([code, report.comparison!.difference?.index]).toEqual([1, 171]);
     expect(report.comparison!.difference!.found.map(({ log }) => log)).toEqual([1, 2]);
     const { stdout } = await runGolog(['verify', '--compare', lagging, leader, diverged]);
-    expect(stdout).toMatch(/DIFFERENCE: the committed entries of index 171 .*leader has offset 306.*diverged has/);
+    expect(stdout).toMatch(
+      /DIFFERENCE: the committed entries at index 171 differ: .*leader has offset 306.*diverged has/,
+    );
   }, 60_000);
 
   it('only notes a conflict that is not committed', async () => {
     const stale = await makeNode({ name: 'stale', entries: 160, committed: 150, otherFrom: 151 });
     const { code, stdout } = await runGolog(['verify', '--compare', leader, stale]);
-    expect([code, stdout]).toEqual([0, expect.stringMatching(/note: .*stale: from index 151 on it has other entries/)]);
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/note: .*stale: entries from index 151 on conflict/)]);
   }, 60_000);
 
   it('tells another log, nothing in common, and wrong usage', async () => {

@@ -139,7 +139,7 @@ describe('golog dev', () => {
     }
     expect(readFileSync(`${directory}/notes`, 'utf8')).toBe('mine');
     const other = await runGolog(['dev', '--nodes', '3', '--dir', directory]);
-    expect([other.code, other.stderr]).toEqual([2, expect.stringMatching(/holds a cluster of 1 .*--reset/)]);
+    expect([other.code, other.stderr]).toEqual([2, expect.stringMatching(/contains a cluster of 1 .*--reset/)]);
     expect((await runGolog(['dev', '--nodes', '2'])).code).toBe(2);
   }, 60_000);
 });

@@ -75,12 +75,12 @@ describe('golog certs init again', () => {
   it('says what is in the way: half a pair, or a CA without its key', async () => {
     set = await CertificateSet.own('n1', 'n2');
     rmSync(set.file('node-n1-key'));
-    await expect(again(false)).rejects.toThrow(/node-n1\.pem is there without .*node-n1-key\.pem/);
+    await expect(again(false)).rejects.toThrow(/node-n1\.pem exists without .*node-n1-key\.pem/);
     rmSync(set.file('node-n1'));
     rmSync(set.file('ca-key'));
     await expect(again(false)).rejects.toThrow(/ca-key\.pem is missing/);
     writeFileSync(set.file('ca-key'), 'no key');
-    await expect(again(false)).rejects.toThrow(/not what this command made/);
+    await expect(again(false)).rejects.toThrow(/are not a CA made by golog certs init/);
   });
 });
 

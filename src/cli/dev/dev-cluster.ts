@@ -1,30 +1,30 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type DevNodePlace, isToBootstrap } from './dev-directory.js';
+import { type DevNodeSpec, shouldBootstrap } from './dev-directory.js';
 import { DevEvents } from './dev-events.js';
 import { DevNode } from './dev-node.js';
-import { type Look, screenFor } from './dev-screen.js';
+import { type DisplayMode, screenFor } from './dev-screen.js';
 import { devView } from './dev-view.js';
 import { ExitCode } from '../options/exit-codes.js';
 import { ReaderLeftError } from '../options/standard-output.js';
 
 export interface DevClusterOptions {
   readonly directory: string;
-  readonly places: readonly DevNodePlace[];
+  readonly specs: readonly DevNodeSpec[];
   /** Options of `golog serve`, for all nodes. */
   readonly serveOptions: readonly string[];
-  readonly look: Look;
+  readonly mode: DisplayMode;
 }
 
-/** Changes that come together are shown together. */
+/** Changes within this time are shown together. */
 const gatherMs = 50;
 
 /**
- * Runs the nodes until the signal's abort, then stops them in order; or until one cannot start. Whatever ends this
- * process ends them as well.
+ * Runs the nodes until the signal aborts or a node cannot start, then stops them gracefully. The nodes also end when
+ * this process exits.
  */
 export async function runCluster(options: DevClusterOptions, signal: AbortSignal): Promise<ExitCode> {
   const change = new Change();
-  const nodes = options.places.map((place) => new DevNode(place, options.serveOptions, () => change.happened()));
+  const nodes = options.specs.map((spec) => new DevNode(spec, options.serveOptions, () => change.happened()));
   const killAll = (): void => nodes.forEach((node) => node.kill());
   const hangUp = (): unknown => process.emit('SIGTERM');
   process.on('exit', killAll);
@@ -32,8 +32,8 @@ export async function runCluster(options: DevClusterOptions, signal: AbortSignal
   const watching = new AbortController();
   const watches: Promise<void>[] = [];
   try {
-    const bootstrap = isToBootstrap(options.places);
-    nodes.forEach((node, place) => node.start(bootstrap && place === 0));
+    const bootstrap = shouldBootstrap(options.specs);
+    nodes.forEach((node, i) => node.start(bootstrap && i === 0));
     watches.push(...nodes.map((node) => node.watch(watching.signal)));
     return await show(options, nodes, change, signal);
   } catch (error) {
@@ -48,12 +48,12 @@ export async function runCluster(options: DevClusterOptions, signal: AbortSignal
 }
 
 async function show(
-  { look, directory }: DevClusterOptions,
+  { mode, directory }: DevClusterOptions,
   nodes: readonly DevNode[],
   change: Change,
   signal: AbortSignal,
 ): Promise<ExitCode> {
-  const screen = screenFor(look, nodes, directory);
+  const screen = screenFor(mode, nodes, directory);
   const events = new DevEvents(nodes);
   while (!signal.aborted) {
     const changed = change.next(signal);
@@ -62,7 +62,7 @@ async function show(
     const failed = nodes.find((node) => node.end !== undefined && !events.hasServed(node));
     if (failed !== undefined) {
       process.stderr.write(
-        `golog dev: ${failed.place.name} could not start, it ${failed.end}: ${failed.place.logFile}\n`,
+        `golog dev: ${failed.spec.name} could not start, it ${failed.end}: ${failed.spec.logFile}\n`,
       );
       for (const line of failed.lastLogLines()) process.stderr.write(`  ${line}\n`);
       return ExitCode.failure;
@@ -70,11 +70,11 @@ async function show(
     await changed;
     await pause(gatherMs, undefined, { signal }).catch(() => undefined);
   }
-  await screen.show(devView(nodes), ['stopping; golog dev goes on with the same cluster']);
+  await screen.show(devView(nodes), ['stopping; run golog dev again to restart the same cluster']);
   return ExitCode.ok;
 }
 
-/** Told that something happened, by any number of sources, to one that waits. */
+/** Wakes one waiter when any of several sources reports a change. */
 class Change {
   #wake: (() => void) | undefined;
 
@@ -82,7 +82,7 @@ class Change {
     this.#wake?.();
   }
 
-  /** Resolves at the next change, or at the signal's abort. */
+  /** Resolves at the next change, or when the signal aborts. */
   next(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {

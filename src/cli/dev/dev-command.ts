@@ -15,28 +15,29 @@ interface DevFlags {
 }
 
 const details = `
-Each node is a process of its own. n1 is where the other commands look by default, each further one is 10 ports above:
+Each node runs in its own process. n1 has the address that other commands use by default; the ports of each further node
+are 10 higher:
   n1  gRPC 127.0.0.1:8400  HTTP 127.0.0.1:4001
   n2  gRPC 127.0.0.1:8410  HTTP 127.0.0.1:4011
   n3  gRPC 127.0.0.1:8420  HTTP 127.0.0.1:4021
 
-The directory holds for each node nX its data (nX), its log (nX.log) and its configuration (nX.yaml, as for golog serve
---config-file: change it as you like). A later golog dev on the same directory goes on with the same cluster.
+For each node nX the directory contains its data (nX), its output (nX.log) and its configuration (nX.yaml, a file for
+golog serve --config-file that you can edit). Another golog dev on the same directory restarts the same cluster.
 
-On a terminal the nodes are shown as they are now, in a pipe each event is a line, with --json each state of the cluster
-an object a line. A node that is killed stays down until it is started again, with the command shown or the next golog
-dev. Ctrl-C stops all nodes in order, a second one kills them.
+On a terminal a table shows the current state of the nodes; in a pipe each event is a line; with --json each state of
+the cluster is an object on a line. A killed node stays down until it is started again, by the printed command or the
+next golog dev. Ctrl-C stops all nodes gracefully; a second Ctrl-C kills them.
 
 Examples:
   golog dev
   golog dev --nodes 5 --dir /tmp/five --rpc-port 9400 --http-port 5001
-  golog dev --reset -- --tick-interval 30ms      (after --: options of golog serve, for all nodes)
-  kill -9 PID                                    (of the leader, and watch another take over)
+  golog dev --reset -- --tick-interval 30ms      (after --: options of golog serve for all nodes)
+  kill -9 PID                                    (with the PID of the leader, to watch a failover)
 
 Exit codes:
-  0    stopped in order
-  1    a node could not start: the end of its log is shown
-  2    wrong usage, or the directory holds another cluster than the flags ask for
+  0    stopped gracefully
+  1    a node could not start; the end of its output is shown
+  2    wrong usage, or the flags do not match the cluster in the directory
   130  nodes were killed by a second Ctrl-C`;
 
 const nodeCounts = ['1', '3', '5'];
@@ -50,13 +51,15 @@ export function addDevCommand(program: Command): void {
   program
     .command('dev')
     .summary('run a local cluster')
-    .description('Runs a local cluster until Ctrl-C, and shows how its nodes are.')
-    .argument('[serve-options...]', 'after --, for every node')
-    .addOption(new Option('--nodes <N>', '1, 3 or 5 (default: 3, or as many as --dir has)').argParser(parseNodes))
-    .option('--dir <DIR>', 'where all of it is kept', './golog-dev')
+    .description('Runs a local cluster until Ctrl-C, and shows the state of its nodes.')
+    .argument('[serve-options...]', 'after --: options of golog serve for every node')
+    .addOption(
+      new Option('--nodes <N>', 'number of nodes: 1, 3 or 5 (default: as in --dir, or 3)').argParser(parseNodes),
+    )
+    .option('--dir <DIR>', 'directory for data, configuration and output', './golog-dev')
     .addOption(portOption('--rpc-port', 'gRPC port of n1 (default: 8400)'))
     .addOption(portOption('--http-port', 'HTTP port of n1 (default: 4001)'))
-    .option('--reset', 'remove the data of an earlier cluster first')
+    .option('--reset', 'first remove the cluster in --dir')
     .option('--json', 'print JSON')
     .addHelpText('after', details)
     .action(async (serveOptions: readonly string[], flags: DevFlags) => {
@@ -65,15 +68,15 @@ export function addDevCommand(program: Command): void {
 }
 
 const portOption = (name: string, help: string): Option =>
-  new Option(`${name} <PORT>`, `${help}; 0 takes free ones for all nodes`).argParser(parseCount(0, 65_535));
+  new Option(`${name} <PORT>`, `${help}; 0 picks free ports for all nodes`).argParser(parseCount(0, 65_535));
 
 async function dev(serveOptions: readonly string[], flags: DevFlags): Promise<number> {
   try {
     if (flags.reset === true) resetDirectory(flags.dir);
     const { nodes, rpcPort, httpPort } = flags;
-    const places = await nodesIn(flags.dir, { nodes, rpcPort, httpPort });
-    const look = flags.json === true ? 'json' : process.stdout.isTTY ? 'live' : 'lines';
-    const options = { directory: flags.dir, places, serveOptions, look } as const;
+    const specs = await nodesIn(flags.dir, { nodes, rpcPort, httpPort });
+    const mode = flags.json === true ? 'json' : process.stdout.isTTY ? 'live' : 'lines';
+    const options = { directory: flags.dir, specs, serveOptions, mode } as const;
     return await interruptible((signal) => runCluster(options, signal));
   } catch (error) {
     process.stderr.write(`golog dev: ${messageOf(error)}\n`);

@@ -4,21 +4,21 @@ import { join } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { advertisedAddr, type Config, resolveConfig } from '../../infrastructure/config.js';
 
-/** A node of a local cluster: where it listens, and what of it lies in the cluster's directory. */
-export interface DevNodePlace {
+/** The addresses and files of a node of a local cluster. */
+export interface DevNodeSpec {
   readonly name: string;
   readonly rpcAddr: string;
   readonly httpAddr: string;
-  /** For `golog serve --config-file`; written once, the user's from then on. */
+  /** The file for `golog serve --config-file`; written once, then left to the user. */
   readonly configFile: string;
   readonly dataDir: string;
   readonly logFile: string;
 }
 
-/** What was asked for; undefined is the default, or what the directory already says. */
-export interface DevWishes {
+/** The cluster that the flags ask for; undefined stands for what the directory has, or else the default. */
+export interface RequestedCluster {
   readonly nodes: number | undefined;
-  /** Of n1; each further node is 10 above. 0 takes free ones. */
+  /** The port of n1; the port of each further node is 10 higher. 0 picks free ports. */
   readonly rpcPort: number | undefined;
   readonly httpPort: number | undefined;
 }
@@ -29,7 +29,7 @@ const host = '127.0.0.1';
 const ownFile = /^n\d+(\.yaml|\.log)?$/;
 const firstConfigFile = 'n1.yaml';
 
-/** Removes what nodes have left in the directory, and nothing else. */
+/** Removes the files of nodes from the directory, and nothing else. */
 export function resetDirectory(directory: string): void {
   if (!existsSync(directory)) return;
   const names = readdirSync(directory).filter((name) => ownFile.test(name));
@@ -37,50 +37,50 @@ export function resetDirectory(directory: string): void {
 }
 
 /**
- * The nodes of the cluster that the directory holds, or of a new one, whose configuration is then written.
+ * Returns the nodes of the cluster in the directory; writes the configuration of a new cluster if there is none.
  *
- * @throws InvalidArgumentError when the directory holds another cluster than the one that is wished for
+ * @throws InvalidArgumentError when the directory contains a cluster other than the requested one
  */
-export async function nodesIn(directory: string, wishes: DevWishes): Promise<readonly DevNodePlace[]> {
+export async function nodesIn(directory: string, requested: RequestedCluster): Promise<readonly DevNodeSpec[]> {
   mkdirSync(directory, { recursive: true });
-  if (!existsSync(join(directory, firstConfigFile))) await plan(directory, wishes);
+  if (!existsSync(join(directory, firstConfigFile))) await writeConfigFiles(directory, requested);
   const count = readdirSync(directory).filter((name) => /^n\d+\.yaml$/.test(name)).length;
-  const nodes = Array.from({ length: count }, (_, place) => nodeIn(directory, `n${place + 1}`));
-  assertAsWished(directory, nodes, wishes);
+  const nodes = Array.from({ length: count }, (_, i) => nodeIn(directory, `n${i + 1}`));
+  assertMatches(directory, nodes, requested);
   return nodes;
 }
 
 /**
- * Whether n1 shall begin the cluster: not when it was wiped while the others were not, else there would be two. Its
- * data directory is there from then on.
+ * Whether n1 must bootstrap the cluster. It must not when only its own data was removed: that would start a second
+ * cluster. Creates the data directory of n1 when it must.
  */
-export function isToBootstrap([first, ...others]: readonly DevNodePlace[]): boolean {
+export function shouldBootstrap([first, ...others]: readonly DevNodeSpec[]): boolean {
   if (others.some(({ dataDir }) => existsSync(dataDir)) && !existsSync(first.dataDir)) return false;
   mkdirSync(first.dataDir, { recursive: true });
   return true;
 }
 
-/** n1 comes last: a plan that was cut short is made anew. */
-async function plan(directory: string, wishes: DevWishes): Promise<void> {
-  const { nodes, rpcPort, httpPort } = { ...defaults, ...given(wishes) };
+/** Writes n1 last, so that an interrupted run is repeated. */
+async function writeConfigFiles(directory: string, requested: RequestedCluster): Promise<void> {
+  const { nodes, rpcPort, httpPort } = { ...defaults, ...given(requested) };
   const rpcPorts = await ports(rpcPort, nodes);
   const httpPorts = await ports(httpPort, nodes, rpcPorts);
   const gossipPorts = await ports(rpcPort === 0 ? 0 : rpcPort + 1, nodes, [...rpcPorts, ...httpPorts]);
-  for (let place = nodes - 1; place >= 0; place--) {
-    const others = gossipPorts.filter((_, other) => other !== place).map((port) => `${host}:${port}`);
+  for (let i = nodes - 1; i >= 0; i--) {
+    const others = gossipPorts.filter((_, other) => other !== i).map((port) => `${host}:${port}`);
     const lines = [
-      `# Of golog dev; further options of golog serve may be added.`,
-      `node-name: n${place + 1}`,
-      `rpc-port: ${rpcPorts[place]}`,
-      `http-port: ${httpPorts[place]}`,
-      `bind-addr: ${host}:${gossipPorts[place]}`,
+      `# Written by golog dev; you can add other options of golog serve.`,
+      `node-name: n${i + 1}`,
+      `rpc-port: ${rpcPorts[i]}`,
+      `http-port: ${httpPorts[i]}`,
+      `bind-addr: ${host}:${gossipPorts[i]}`,
       ...(others.length > 0 ? ['start-join-addrs:', ...others.map((address) => `  - ${address}`)] : []),
     ];
-    writeFileSync(join(directory, `n${place + 1}.yaml`), `${lines.join('\n')}\n`);
+    writeFileSync(join(directory, `n${i + 1}.yaml`), `${lines.join('\n')}\n`);
   }
 }
 
-function nodeIn(directory: string, name: string): DevNodePlace {
+function nodeIn(directory: string, name: string): DevNodeSpec {
   const [configFile, dataDir] = [join(directory, `${name}.yaml`), join(directory, name)];
   const config: Config = resolveConfig(new Map(), {}, configFile);
   return {
@@ -93,30 +93,31 @@ function nodeIn(directory: string, name: string): DevNodePlace {
   };
 }
 
-function assertAsWished(directory: string, nodes: readonly DevNodePlace[], wishes: DevWishes): void {
+function assertMatches(directory: string, nodes: readonly DevNodeSpec[], requested: RequestedCluster): void {
   const [first] = nodes;
   const has = { nodes: nodes.length, rpcPort: portOf(first.rpcAddr), httpPort: portOf(first.httpAddr) };
-  const differs = (wish: keyof DevWishes): boolean => wishes[wish] !== undefined && wishes[wish] !== has[wish];
+  const differs = (name: keyof RequestedCluster): boolean =>
+    requested[name] !== undefined && requested[name] !== has[name];
   if (
     differs('nodes') ||
-    (wishes.rpcPort !== 0 && differs('rpcPort')) ||
-    (wishes.httpPort !== 0 && differs('httpPort'))
+    (requested.rpcPort !== 0 && differs('rpcPort')) ||
+    (requested.httpPort !== 0 && differs('httpPort'))
   )
     throw new InvalidArgumentError(
-      `${directory} holds a cluster of ${has.nodes} whose n1 has the gRPC port ${has.rpcPort} and the HTTP port ` +
-        `${has.httpPort}: leave the flags out to go on with it, give another --dir, or --reset to begin anew.`,
+      `${directory} contains a cluster of ${has.nodes} whose n1 has gRPC port ${has.rpcPort} and HTTP port ` +
+        `${has.httpPort}: omit the flags to restart it, give another --dir, or give --reset to replace it.`,
     );
 }
 
 const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1));
 
-function given(wishes: DevWishes): Partial<typeof defaults> {
-  return Object.fromEntries(Object.entries(wishes).filter(([, value]) => value !== undefined));
+function given(requested: RequestedCluster): Partial<typeof defaults> {
+  return Object.fromEntries(Object.entries(requested).filter(([, value]) => value !== undefined));
 }
 
-/** All are held until the last is known, so that none comes twice. */
+/** Picks ports. All sockets stay open until the last port is known, so that no port is picked twice. */
 async function ports(first: number, count: number, taken: readonly number[] = []): Promise<number[]> {
-  if (first > 0) return Array.from({ length: count }, (_, place) => first + place * portsApart);
+  if (first > 0) return Array.from({ length: count }, (_, i) => first + i * portsApart);
   const servers: Server[] = [];
   const found: number[] = [];
   while (found.length < count) {

@@ -1,7 +1,7 @@
 import type { DevNode } from './dev-node.js';
 import type { DevView } from './dev-view.js';
 
-/** What has happened in a local cluster, told from how it looks now and how it looked before. */
+/** Derives the events of a local cluster from its current and its previous state. */
 export class DevEvents {
   readonly #startedMs = performance.now();
   readonly #up = new Set<DevNode>();
@@ -13,18 +13,18 @@ export class DevEvents {
 
   constructor(private readonly nodes: readonly DevNode[]) {}
 
-  /** Whether the node has answered since its start. */
+  /** Whether the node has answered at any time since it was started. */
   hasServed(node: DevNode): boolean {
     return this.#up.has(node) || this.#down.has(node);
   }
 
-  /** A line for each thing that is new since the last call. */
+  /** Returns a line for each event since the last call. */
   since(view: DevView): readonly string[] {
     return [...this.nodes.flatMap((node) => this.#ofNode(node)), ...this.#ofLeader(view), ...this.#ofCluster(view)];
   }
 
   #ofNode(node: DevNode): readonly string[] {
-    const { name, rpcAddr, httpAddr } = node.place;
+    const { name, rpcAddr, httpAddr } = node.spec;
     const isUp = node.status !== undefined;
     if (isUp && !this.#up.has(node)) {
       const again = this.#down.delete(node) ? ' again' : '';
@@ -34,7 +34,7 @@ export class DevEvents {
     if (!isUp && node.end !== undefined && this.#up.delete(node)) {
       this.#down.add(node);
       if (name === this.#leader) this.#leaderless = { lost: name, sinceMs: performance.now() };
-      return [`${name} is down, ${node.end}; to start it again: ${node.command.join(' ')}`];
+      return [`${name} is down, ${node.end}; to restart it: ${node.command.join(' ')}`];
     }
     return [];
   }
@@ -46,7 +46,7 @@ export class DevEvents {
     [this.#leader, this.#term, this.#leaderless] = [leader, term, undefined];
     const span =
       after === undefined ? '' : `, ${seconds(performance.now() - after.sinceMs)} after ${after.lost} was lost`;
-    return [`${leader} leads in term ${term}${span}`];
+    return [`${leader} is leader in term ${term}${span}`];
   }
 
   #ofCluster({ ready }: DevView): readonly string[] {

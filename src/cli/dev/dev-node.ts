@@ -4,18 +4,18 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ClusterClient, type ClusterStatus } from '../../client/index.js';
 import { launcherPath } from '../../infrastructure/package-files.js';
-import type { DevNodePlace } from './dev-directory.js';
+import type { DevNodeSpec } from './dev-directory.js';
 
 const askAgainMs = 200;
 const stopMs = 15_000;
 const lastLines = 8;
-/** What each node's file says, and an environment would overrule. */
-const ofOneNode = ['GOLOG_CONFIG_FILE', 'GOLOG_DATA_DIR', 'GOLOG_NODE_NAME', 'GOLOG_BIND_ADDR', 'GOLOG_RPC_PORT'];
-ofOneNode.push('GOLOG_HTTP_PORT', 'GOLOG_START_JOIN_ADDRS', 'GOLOG_BOOTSTRAP', 'GOLOG_BOOTSTRAP_EXPECT');
+/** Variables that would override the configuration file of each node. */
+const nodeVariables = ['GOLOG_CONFIG_FILE', 'GOLOG_DATA_DIR', 'GOLOG_NODE_NAME', 'GOLOG_BIND_ADDR', 'GOLOG_RPC_PORT'];
+nodeVariables.push('GOLOG_HTTP_PORT', 'GOLOG_START_JOIN_ADDRS', 'GOLOG_BOOTSTRAP', 'GOLOG_BOOTSTRAP_EXPECT');
 
-/** A node of a local cluster: its process, and what it says of itself. */
+/** A node of a local cluster: its process, and the status that it reports. */
 export class DevNode {
-  /** As the node itself sees the cluster; undefined while it does not answer. */
+  /** The cluster as this node sees it; undefined while it does not answer. */
   status: ClusterStatus | undefined;
   /** How its process ended; undefined while it runs. */
   end: string | undefined;
@@ -23,34 +23,34 @@ export class DevNode {
   #ended: Promise<void> = Promise.resolve();
   #logStart = 0;
 
-  /** @param serveOptions further ones of `golog serve` */
+  /** @param serveOptions additional options of `golog serve` */
   constructor(
-    readonly place: DevNodePlace,
+    readonly spec: DevNodeSpec,
     private readonly serveOptions: readonly string[],
     private readonly onChange: () => void,
   ) {}
 
-  /** The process that answers at the node's address; undefined where none does, or it was not found. */
+  /** The process that answers at the address of the node; undefined when none answers or it is unknown. */
   get pid(): number | undefined {
     if (this.end === undefined) return this.#child?.pid;
     return this.status === undefined ? undefined : this.#holderOfLock();
   }
 
-  /** What starts it again from a shell. */
+  /** The command line that restarts it from a shell. */
   get command(): readonly string[] {
-    const { configFile, dataDir } = this.place;
+    const { configFile, dataDir } = this.spec;
     return ['golog', 'serve', '--config-file', configFile, '--data-dir', dataDir, ...this.serveOptions];
   }
 
   start(bootstrap: boolean): void {
-    const log = openSync(this.place.logFile, 'a');
+    const log = openSync(this.spec.logFile, 'a');
     this.#logStart = fstatSync(log).size;
     const [, ...args] = this.command;
-    // A process group of its own: the terminal's Ctrl-C must not reach it, stopping is for `stop`.
+    // Its own process group, so that Ctrl-C in the terminal does not reach it: `stop` stops it.
     const child = spawn(launcherPath, bootstrap ? [...args, '--bootstrap'] : args, {
       stdio: ['ignore', log, log],
       detached: true,
-      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !ofOneNode.includes(name))),
+      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !nodeVariables.includes(name))),
     });
     closeSync(log);
     this.#child = child;
@@ -66,16 +66,16 @@ export class DevNode {
     });
   }
 
-  /** Keeps `status` as it is now, whoever started the process that answers, until the signal's abort. */
+  /** Keeps `status` up to date until the signal aborts, even when another process answers for the node. */
   async watch(signal: AbortSignal): Promise<void> {
-    const client = new ClusterClient([this.place.rpcAddr]);
+    const client = new ClusterClient([this.spec.rpcAddr]);
     try {
       while (!signal.aborted) {
         try {
-          for await (const status of client.watch({ local: true, signal, onLost: () => this.#saw(undefined) }))
-            this.#saw(status.answeredBy === this.place.name ? status : undefined);
+          for await (const status of client.watch({ local: true, signal, onLost: () => this.#update(undefined) }))
+            this.#update(status.answeredBy === this.spec.name ? status : undefined);
         } catch {
-          this.#saw(undefined);
+          this.#update(undefined);
         }
         await pause(askAgainMs, undefined, { signal }).catch(() => undefined);
       }
@@ -84,7 +84,7 @@ export class DevNode {
     }
   }
 
-  /** Resolves when the process has ended: in order, or by force where that takes too long. */
+  /** Stops the process gracefully, or kills it when that takes too long. Resolves when it has ended. */
   async stop(): Promise<void> {
     const timer = setTimeout(() => this.kill(), stopMs);
     this.#child?.kill('SIGTERM');
@@ -96,13 +96,13 @@ export class DevNode {
     this.#child?.kill('SIGKILL');
   }
 
-  /** The end of what it logged since its start. */
+  /** The last lines that it logged since its start. */
   lastLogLines(): readonly string[] {
-    const text = readFileSync(this.place.logFile).subarray(this.#logStart).toString('utf8');
+    const text = readFileSync(this.spec.logFile).subarray(this.#logStart).toString('utf8');
     return text.trimEnd().split('\n').slice(-lastLines);
   }
 
-  #saw(status: ClusterStatus | undefined): void {
+  #update(status: ClusterStatus | undefined): void {
     if (status === undefined && this.status === undefined) return;
     this.status = status;
     this.onChange();
@@ -110,7 +110,7 @@ export class DevNode {
 
   #holderOfLock(): number | undefined {
     try {
-      return Number.parseInt(readFileSync(join(this.place.dataDir, 'LOCK'), 'utf8'), 10) || undefined;
+      return Number.parseInt(readFileSync(join(this.spec.dataDir, 'LOCK'), 'utf8'), 10) || undefined;
     } catch {
       return undefined;
     }

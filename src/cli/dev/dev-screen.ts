@@ -2,21 +2,21 @@ import type { DevNode } from './dev-node.js';
 import { type DevView, devTable } from './dev-view.js';
 import { DataOutput } from '../options/standard-output.js';
 
-/** `live` redraws the whole in place, `lines` prints what happens, `json` each state of the cluster. */
-export type Look = 'live' | 'lines' | 'json';
+/** How to show the cluster: `live` redraws a table in place, `lines` prints events, `json` prints each state. */
+export type DisplayMode = 'live' | 'lines' | 'json';
 
 export interface DevScreen {
-  /** @throws ReaderLeftError when nobody reads it any more */
+  /** @throws ReaderLeftError when the reader of the output has left */
   show(view: DevView, events: readonly string[]): Promise<void>;
 }
 
 const clearScreen = '\u001b[H\u001b[J';
 const eventsShown = 8;
 
-export function screenFor(look: Look, nodes: readonly DevNode[], directory: string): DevScreen {
+export function screenFor(mode: DisplayMode, nodes: readonly DevNode[], directory: string): DevScreen {
   const output = new DataOutput(process.stdout);
-  if (look === 'live') return new LiveScreen(output, nodes, directory);
-  if (look === 'json') return new JsonScreen(output);
+  if (mode === 'live') return new LiveScreen(output, nodes, directory);
+  if (mode === 'json') return new JsonScreen(output);
   return {
     show: async (_, events) => {
       for (const event of events) await output.write(`${event}\n`);
@@ -50,7 +50,7 @@ class LiveScreen implements DevScreen {
     const time = new Date().toTimeString().slice(0, 8);
     this.#events = [...this.#events, ...events.map((event) => `${time} ${event}`)].slice(-eventsShown);
     const lines = [
-      `${this.nodes.length === 1 ? 'A node' : `A cluster of ${this.nodes.length}`} in ${this.directory}. Ctrl-C stops it, its data stays.`,
+      `${this.nodes.length === 1 ? 'A node' : `A cluster of ${this.nodes.length}`} in ${this.directory}. Ctrl-C stops it and keeps its data.`,
       view.leader === undefined ? 'no leader' : `leader ${view.leader}, term ${view.term}`,
       ...(view.problem === undefined ? [] : [`problem: ${view.problem}`]),
       '',

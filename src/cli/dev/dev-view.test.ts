@@ -12,7 +12,7 @@ function shownOf(
   name: string,
   answer: Pick<ClusterStatus, 'members' | 'leader'>,
 ): Parameters<typeof devView>[0][number] {
-  const place = {
+  const spec = {
     name,
     configFile: '',
     logFile: '',
@@ -23,10 +23,10 @@ function shownOf(
   };
   const figures = { clusterId: 'c', term: 1, commitIndex: 3, lastIndex: 3, highWatermark: 0 };
   const none = { problem: undefined, gossip: [] };
-  return { place, status: { ...figures, ...none, ...answer, answeredBy: name }, end: undefined, pid: 1 };
+  return { spec, status: { ...figures, ...none, ...answer, answeredBy: name }, end: undefined, pid: 1 };
 }
 
-it('shows a node that votes by the word of the leader as one, though it does not know yet', () => {
+it('shows a node as a voter once the leader says so, even if the node does not know yet', () => {
   const voters = [member('n1', 'leader', 'self'), member('n2', 'voter', 'replicating')];
   const before = [member('n1', 'leader', 'unknown'), member('n2', 'learner', 'unknown')];
   const view = devView([

@@ -2,24 +2,24 @@ import Table from 'cli-table3';
 import type { MemberStatus } from '../../client/index.js';
 import type { DevNode } from './dev-node.js';
 
-/** A node as `golog dev` shows it; what is not known is undefined. */
+/** A node as `golog dev` shows it; unknown values are undefined. */
 export interface DevRow {
   readonly node: string;
   readonly pid: number | undefined;
-  /** As the leader sees it: `leader`, `voter`, `learner` or `joining`; else `starting` or `down`. */
+  /** Its role as the leader sees it: `leader`, `voter`, `learner` or `joining`; or else `starting` or `down`. */
   readonly role: string;
-  /** As the leader sees it, or how its process ended. */
+  /** Its replication state as the leader sees it, or how its process ended. */
   readonly state: string | undefined;
   readonly term: number | undefined;
   readonly highWatermark: number | undefined;
-  /** Entries that are not known to be on its disk. */
+  /** Entries that are not known to be on its disk yet. */
   readonly lag: number | undefined;
   readonly rpcAddr: string;
   readonly httpAddr: string;
 }
 
 export interface DevView {
-  /** All nodes vote and get the log as it grows. */
+  /** Whether all nodes are voters and in step with the leader. */
   readonly ready: boolean;
   readonly leader: string | undefined;
   readonly term: number | undefined;
@@ -27,26 +27,25 @@ export interface DevView {
   readonly nodes: readonly DevRow[];
 }
 
-/** What is shown of a node. */
-type Shown = Pick<DevNode, 'place' | 'status' | 'end' | 'pid'>;
+/** The fields of a node that are shown. */
+type Shown = Pick<DevNode, 'spec' | 'status' | 'end' | 'pid'>;
 
 export function devView(nodes: readonly Shown[]): DevView {
   const seen = nodes.flatMap(({ status }) => status ?? []).sort((a, b) => b.term - a.term);
   const newest = seen.find(({ answeredBy, leader }) => answeredBy === leader) ?? seen[0];
   const leader = newest?.leader === newest?.answeredBy ? newest?.leader : undefined;
   const members = new Map(newest?.members.map((member) => [member.name, member]));
-  const rows = nodes.map((node) => rowOf(node, members.get(node.place.name)));
+  const rows = nodes.map((node) => rowOf(node, members.get(node.spec.name)));
   const ready =
-    leader !== undefined &&
-    nodes.every(({ place, status }) => status !== undefined && isInStep(members.get(place.name)));
+    leader !== undefined && nodes.every(({ spec, status }) => status !== undefined && isInStep(members.get(spec.name)));
   return { ready, leader, term: newest?.term, problem: newest?.problem, nodes: rows };
 }
 
 const isInStep = (member: MemberStatus | undefined): boolean =>
   member !== undefined && member.role !== 'learner' && (member.state === 'self' || member.state === 'replicating');
 
-function rowOf({ place, status, end, pid }: Shown, member: MemberStatus | undefined): DevRow {
-  const { name: node, rpcAddr, httpAddr } = place;
+function rowOf({ spec, status, end, pid }: Shown, member: MemberStatus | undefined): DevRow {
+  const { name: node, rpcAddr, httpAddr } = spec;
   const lag = member?.lagEntries;
   if (status === undefined) {
     const role = end === undefined ? 'starting' : 'down';
@@ -66,7 +65,7 @@ function rowOf({ place, status, end, pid }: Shown, member: MemberStatus | undefi
   };
 }
 
-/** For a person; ends with a newline. */
+/** Formats the rows as a table; ends with a newline. */
 export function devTable(rows: readonly DevRow[]): string {
   const table = new Table({
     head: ['node', 'pid', 'role', 'state', 'term', 'watermark', 'lag', 'gRPC', 'HTTP'],

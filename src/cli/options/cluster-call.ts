@@ -4,16 +4,16 @@ import { interruptible } from './interruption.js';
 import { ReaderLeftError } from './standard-output.js';
 import { clientTls, type TlsFlags } from './tls-options.js';
 
-/** Where the servers are, and how to reach them. */
+/** The addresses of the servers, and the TLS options for reaching them. */
 export interface ServerFlags extends TlsFlags {
   readonly addr: readonly string[];
 }
 
 /**
- * Runs one command against a cluster: `task` calls, and prints what came of it. Failures go to stderr and become the
- * exit code.
+ * Runs one command against a cluster: `task` calls the cluster and prints the result. Failures go to stderr and
+ * determine the exit code.
  *
- * @param command its name, such as `member add`
+ * @param command the name of the command, such as `member add`
  */
 export function withCluster(
   command: string,

@@ -8,12 +8,12 @@ export const exitCodesHelp = `
 Exit codes:
   0    done
   1    failed; the message says why
-  2    wrong usage: unknown command or flag, or a value that does not fit
-  3    no server at the address, or lost for too long
+  2    wrong usage: unknown command or flag, or invalid value
+  3    no server could be reached, or the connection was lost for too long
   4    stored data is corrupt or missing
   130  interrupted`;
 
-/** The exit code that tells a script what kind of failure this was. */
+/** The exit code for this kind of failure. */
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof UnreachableError) return ExitCode.unreachable;
   if (error instanceof AcknowledgedLossError) return ExitCode.corrupt;
@@ -23,7 +23,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   return ExitCode.failure;
 }
 
-/** One line for a person. */
+/** The message of an error for the terminal, with the gRPC code when the server sent one. */
 export function messageOf(error: unknown): string {
   if (error instanceof RpcError) return `${error.message} (${error.code})`;
   return error instanceof Error ? error.message : String(error);

@@ -1,8 +1,8 @@
 import { ExitCode } from './exit-codes.js';
 
 /**
- * Runs `task` with a signal that Ctrl-C and SIGTERM abort, so that it can stop in order; a second one ends the process
- * at once.
+ * Runs `task` with a signal that Ctrl-C and SIGTERM abort, so that it can stop gracefully; a second Ctrl-C or SIGTERM
+ * ends the process at once.
  */
 export async function interruptible<T>(task: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const interruption = new AbortController();

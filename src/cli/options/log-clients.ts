@@ -3,7 +3,7 @@ import type { ServerFlags } from './cluster-call.js';
 import { messageOf } from './exit-codes.js';
 import { clientTls } from './tls-options.js';
 
-/** A client of each server; undefined, and said on stderr, where a file of TLS cannot be used. */
+/** Creates a client for each server. Prints the error and returns undefined when a TLS file cannot be used. */
 export function connectLogs(command: string, flags: ServerFlags): LogClient[] | undefined {
   try {
     const tls = clientTls(flags);

@@ -30,7 +30,7 @@ describe('parseFrom', () => {
 });
 
 describe('the other option values', () => {
-  it('reads addresses, a bare host at the usual port', () => {
+  it('reads addresses, and adds the default port to a bare host', () => {
     expect(parseAddress('localhost:1')).toBe('localhost:1');
     expect(parseAddress('[::1]:8400')).toBe('[::1]:8400');
     expect(parseAddress('example.org')).toBe('example.org:8400');

@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander';
 import type { ReadFrom } from '../../client/index.js';
 import * as quantities from '../../infrastructure/quantities.js';
 
-/** A timer of Node fires at once when it is to wait longer. */
+/** The longest delay of a Node timer; with a longer one it would fire at once. */
 const timerMsMax = 2 ** 31 - 1;
 const timePattern = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$/;
 const fromExpected =
@@ -10,14 +10,14 @@ const fromExpected =
 
 function wholeNumber(digits: string): number {
   const value = Number(digits);
-  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError(`${digits} is beyond ${Number.MAX_SAFE_INTEGER}.`);
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError(`expected at most ${Number.MAX_SAFE_INTEGER}.`);
   return value;
 }
 
 /**
- * Reads `--from`. A time without a zone is local time, a date without a time its midnight.
+ * Parses `--from`. A time without a zone is local time, a date without a time is its midnight.
  *
- * @param nowMs what an age counts back from
+ * @param nowMs the time from which an age counts back
  */
 export function parseFrom(text: string, nowMs: number): ReadFrom {
   if (text === 'earliest' || text === 'latest') return { position: text };
@@ -32,7 +32,7 @@ export function parseFrom(text: string, nowMs: number): ReadFrom {
   throw new InvalidArgumentError(`${fromExpected}.`);
 }
 
-/** HOST:PORT, with a bare host at port 8400. */
+/** Parses HOST:PORT; the port defaults to 8400. */
 export function parseAddress(text: string): string {
   const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/.exec(text);
   const port = Number(match?.[2] ?? 8400);
@@ -40,7 +40,7 @@ export function parseAddress(text: string): string {
   return `${match[1]}:${port}`;
 }
 
-/** A whole number in [min, max]. */
+/** Returns a parser of whole numbers in [min, max]. */
 export function parseCount(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = quantities.parseWholeNumber(text);
@@ -52,7 +52,7 @@ export function parseCount(min: number, max = Number.MAX_SAFE_INTEGER): (text: s
   };
 }
 
-/** Bytes in [1, max], such as 4096, 64KiB or 1MB. */
+/** Returns a parser of sizes in [1, max] bytes, such as 4096, 64KiB or 1MB. */
 export function parseBytes(max: number): (text: string) => number {
   return (text) => {
     const value = quantities.parseBytes(text);
@@ -62,7 +62,7 @@ export function parseBytes(max: number): (text: string) => number {
   };
 }
 
-/** Milliseconds that a timer can wait for, such as 500ms, 30s or 10m. */
+/** Parses a duration that a timer can wait for, such as 500ms, 30s or 10m, to milliseconds. */
 export function parseDurationMs(text: string): number {
   const value = quantities.parseDurationMs(text);
   if (value === undefined) throw new InvalidArgumentError(`${quantities.expectedDuration}.`);

@@ -1,6 +1,6 @@
 import { SingleBar } from 'cli-progress';
 
-/** How far a command is, for a person. */
+/** Shows the progress of a command. */
 export interface Progress {
   update(bytes: number, records?: number): void;
   /** Prints a line above the bar. */
@@ -8,7 +8,7 @@ export interface Progress {
   stop(): void;
 }
 
-/** A bar on stderr where that is a terminal; in a pipe only the notes. */
+/** Returns a progress bar on stderr if that is a terminal; in a pipe, only the notes are printed. */
 export function progressOnTerminal(bytesTotal: number | undefined, quiet: boolean): Progress {
   const note = (text: string): void => {
     process.stderr.write(`${text}\n`);

@@ -1,11 +1,11 @@
 import type { Writable } from 'node:stream';
 
-/** Whoever read this command's output has left; there is nothing more to do, and nothing wrong. */
+/** The reader of the output has closed the pipe; the command ends without an error. */
 export class ReaderLeftError extends Error {
   override readonly name = 'ReaderLeftError';
 }
 
-/** Writes data for the next command; each write resolves when it is taken, so a slow reader holds the writer back. */
+/** Writes data to a stream; each write resolves when the stream has accepted it, so that a slow reader slows it down. */
 export class DataOutput {
   #error: Error | undefined;
 
@@ -15,7 +15,7 @@ export class DataOutput {
     });
   }
 
-  /** @throws ReaderLeftError when the pipe is closed at its other end */
+  /** @throws ReaderLeftError when the reader has closed the pipe */
   async write(bytes: Uint8Array | string): Promise<void> {
     const error =
       this.#error ??

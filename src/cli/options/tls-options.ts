@@ -8,21 +8,21 @@ export interface TlsFlags {
   readonly tlsKeyFile?: string;
 }
 
-/** Gives each command that talks to a server, which is one with an `--addr`, the options of TLS. */
+/** Adds the TLS options to each command that talks to a server, that is, each command with `--addr`. */
 export function addTlsOptions(command: Command): void {
   command.commands.forEach(addTlsOptions);
   if (!command.options.some(({ long }) => long === '--addr')) return;
   command
-    .option('--tls-ca-file <FILE>', 'CA of the servers; with it the connection is by TLS')
-    .option('--tls-cert-file <FILE>', 'certificate to show to the servers')
-    .option('--tls-key-file <FILE>', 'its key');
+    .option('--tls-ca-file <FILE>', 'CA of the servers; connects over TLS')
+    .option('--tls-cert-file <FILE>', 'client certificate; connects over TLS')
+    .option('--tls-key-file <FILE>', 'private key of --tls-cert-file');
 }
 
-/** What the flags name; undefined where they name nothing. @throws InvalidArgumentError naming the flag */
+/** Reads the files of the flags; undefined when none is given. @throws InvalidArgumentError naming the flag */
 export function clientTls({ tlsCaFile, tlsCertFile, tlsKeyFile }: TlsFlags): ClientTls | undefined {
   if (tlsCaFile === undefined && tlsCertFile === undefined && tlsKeyFile === undefined) return undefined;
   if ((tlsCertFile === undefined) !== (tlsKeyFile === undefined))
-    throw new InvalidArgumentError('--tls-cert-file and --tls-key-file belong together');
+    throw new InvalidArgumentError('--tls-cert-file and --tls-key-file need each other: give both or neither');
   return {
     ...(tlsCaFile !== undefined && { ca: textOf('--tls-ca-file', tlsCaFile) }),
     ...(tlsCertFile !== undefined && { cert: textOf('--tls-cert-file', tlsCertFile) }),

@@ -10,12 +10,12 @@ import type { LogClient } from '../../client/index.js';
 
 export interface ConsumeOptions {
   readonly from: ReadFrom;
-  /** Go on beyond the high watermark as it was at the start. */
+  /** Continue past the high watermark of the start. */
   readonly follow: boolean;
   readonly recordsMax: number;
   readonly reconnectTimeoutMs: number;
   readonly signal: AbortSignal;
-  /** Prints up to `recordsMax` records of the chunk; resolves to how many, and where to go on. */
+  /** Prints up to `recordsMax` records of the chunk; resolves to their number and the next offset. */
   readonly print: (
     chunk: ReadChunk,
     recordsMax: number,
@@ -25,17 +25,17 @@ export interface ConsumeOptions {
 
 export interface Consumed {
   records: number;
-  /** The first offset not printed; unknown until the server has answered. */
+  /** The first offset not printed; undefined until the server has answered. */
   nextOffset: number | undefined;
 }
 
-/** A stream that was open for so long served well before it was lost, though the log had nothing new for it. */
+/** A stream that was open for this long counts as a success, even if the log had nothing new to send. */
 const settledMs = 10_000;
 
 /**
- * Prints what is in the log from a place on, in order, each record once, also over lost connections: it goes on at the
- * next server. Ends at the high watermark as it was at the start (unless it follows), after `recordsMax` records, or
- * when the signal aborts; `consumed` tells how far it came, after a rejection too.
+ * Prints the log from `options.from` on, in order, each record once; continues at the next server when a connection is
+ * lost. Ends at the high watermark of the start (unless it follows), after `recordsMax` records, or when the signal
+ * aborts. `consumed` has the progress, also after a rejection.
  */
 export async function consume(
   clients: readonly LogClient[],
@@ -49,7 +49,7 @@ export async function consume(
     if (!isLost) options.onConnection('lost', reason);
     isLost = true;
   };
-  const take = async (chunk: ReadChunk): Promise<void> => {
+  const print = async (chunk: ReadChunk): Promise<void> => {
     if (isLost) options.onConnection('resumed');
     isLost = false;
     const { recordCount, endOffset } = await options.print(chunk, recordsMax - consumed.records);
@@ -60,7 +60,7 @@ export async function consume(
   const end = follow ? Infinity : first.highWatermark;
   let next = first.batches[0]?.baseOffset ?? first.highWatermark;
   consumed.nextOffset = next;
-  await take(upTo(first, end));
+  await print(upTo(first, end));
 
   const done = (): boolean => {
     next = consumed.nextOffset ?? next;
@@ -71,12 +71,12 @@ export async function consume(
   while (!done()) {
     let openedAtMs = Infinity;
     try {
-      // The next server may lag behind the one before: it is to wait until it has what comes next, not to deny it.
+      // The next server may lag behind the last one: it must wait for the next offset instead of refusing the read.
       const from = { from: { offset: next }, ...(next > 0 && { notBeforeOffset: next - 1 }), signal };
       for await (const chunk of servers.current.tail(from, () => (openedAtMs = performance.now()))) {
         lostAtMs = undefined;
         backoff = new Backoff();
-        await take(upTo(chunk, end));
+        await print(upTo(chunk, end));
         if (done()) return;
       }
     } catch (error) {
@@ -95,7 +95,7 @@ export async function consume(
   }
 }
 
-/** The chunk without what was appended after the start. */
+/** Returns the chunk without the batches from offset `end` on. */
 function upTo(chunk: ReadChunk, end: number): ReadChunk {
   if (chunk.batches.every((batch) => batch.endOffset <= end)) return chunk;
   return { ...chunk, batches: chunk.batches.filter((batch) => batch.baseOffset < end) };

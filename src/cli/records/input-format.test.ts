@@ -16,7 +16,7 @@ function read(options: Partial<RecordReaderOptions>, ...chunks: readonly string[
 }
 
 describe('recordReader', () => {
-  it('makes a record of each line', () => {
+  it('turns each line into a record', () => {
     expect(read({}, 'a\n\nb', 'c\n')).toEqual(['a', '', 'bc']);
   });
 
@@ -27,7 +27,7 @@ describe('recordReader', () => {
     expect(reader.lastLineUnterminated).toBe(true);
   });
 
-  it('cuts raw bytes into chunks of one size, however they arrive', () => {
+  it('splits raw bytes into chunks of one size, however they arrive', () => {
     expect(read({ format: 'raw' }, '12', '3456789', '', 'abc', 'd')).toEqual(['1234', '5678', '9abc', 'd']);
     expect(read({ format: 'raw' }, '12345678')).toEqual(['1234', '5678']);
     expect(read({ format: 'raw' })).toEqual([]);
@@ -61,7 +61,7 @@ describe('NDJSON', () => {
     expect(() => parse(line)).toThrow(message);
   });
 
-  it('reads back what it prints, bytes that are not UTF-8 included', () => {
+  it('reads back what it prints, including bytes that are not UTF-8', () => {
     for (const value of [Buffer.from('text\n"'), Buffer.from([0xff, 0]), Buffer.alloc(0)]) {
       const headers = new Map([['h', Buffer.from('v')]]);
       const line = formatJsonRecord({ offset: 3, value, key: Buffer.from('k'), headers }, 1, 0);
@@ -86,7 +86,7 @@ describe('printChunk', () => {
     expect(printChunk(chunk, 'raw', 10).bytes).toEqual(Buffer.from('onethree'));
   });
 
-  it('stops at the limit and says where', () => {
+  it('stops at the limit and returns the next offset', () => {
     expect(printChunk(chunk, 'text', 2)).toEqual({ bytes: Buffer.from('one\n\n'), recordCount: 2, endOffset: 7 });
     expect(printChunk(chunk, 'text', 0).endOffset).toBeUndefined();
   });

@@ -6,28 +6,28 @@ export const formats = ['text', 'ndjson', 'raw'] as const;
 export type Format = (typeof formats)[number];
 
 /**
- * Takes one record.
+ * Receives one record.
  *
  * @param record its bytes are valid only during the call
- * @param inputBytes what the record took of the input
+ * @param inputBytes how many bytes of the input the record used
  */
 export type TakeRecord = (record: OutgoingRecord, inputBytes: number) => void;
 
-/** Makes records of a stream of bytes. */
+/** Splits a stream of bytes into records. */
 export interface RecordReader {
-  /** What the input's unit is called, for messages: the n-th unit is the n-th record. */
+  /** The name of a unit of the input, for messages: the n-th unit is the n-th record. */
   readonly unit: 'line' | 'chunk';
   push(chunk: Buffer, take: TakeRecord): void;
-  /** Takes what the end of the input completes. */
+  /** Ends the input, which may complete a last record. */
   end(take: TakeRecord): void;
-  /** The last line had no newline; `golog consume` will give it one. */
+  /** Whether the last line had no newline; `golog consume` will end it with one. */
   readonly lastLineUnterminated: boolean;
 }
 
 export interface RecordReaderOptions {
   readonly format: Format;
   readonly recordBytesMax: number;
-  /** Of `raw`. */
+  /** The size of a record of the `raw` format. */
   readonly chunkBytes: number;
 }
 
@@ -36,7 +36,7 @@ export function recordReader({ format, recordBytesMax, chunkBytes }: RecordReade
     case 'text':
       return new LineReader(recordBytesMax, (line) => ({ value: line }));
     case 'ndjson':
-      // Escapes and base64 make a line longer than the record it stands for.
+      // Escapes and base64 make a line longer than its record.
       return new LineReader(recordBytesMax * 6 + 4_096, parseJsonRecord);
     case 'raw':
       return new ChunkReader(chunkBytes);

@@ -14,7 +14,7 @@ export class InvalidLineError extends Error {
 
 type Encoding = 'utf8' | 'base64';
 
-/** `offset`, `term` and `appendTime` are the server's: taken from a consumed line, and ignored. */
+/** The fields of a line. `offset`, `term` and `appendTime` are printed by `golog consume`, and ignored here. */
 const knownFields: ReadonlySet<string> = new Set([
   'value',
   'key',
@@ -31,8 +31,8 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 /**
- * A record from one line of NDJSON: `{"value":"text","key":"k","headers":{"name":"text"}}`, all but `value` optional.
- * With `"encoding":"base64"` the value, the key and the headers' values of the line are base64.
+ * Parses one line of NDJSON: `{"value":"text","key":"k","headers":{"name":"text"}}`, where only `value` is required.
+ * With `"encoding":"base64"` the value, the key and the header values of the line are base64.
  */
 export function parseJsonRecord(line: Buffer, lineNumber: number): OutgoingRecord {
   const refuse = (reason: string): never => {
@@ -55,7 +55,7 @@ export function parseJsonRecord(line: Buffer, lineNumber: number): OutgoingRecor
   if (!isObject(document)) return refuse('must be a JSON object, such as {"value":"text"}');
   for (const name of Object.keys(document)) {
     if (!knownFields.has(name))
-      refuse(`unknown field ${JSON.stringify(name)}; known are ${[...knownFields].join(', ')}`);
+      refuse(`unknown field ${JSON.stringify(name)}; expected ${[...knownFields].join(', ')}`);
   }
 
   const { value, key, headers, encoding: encodingName } = document;
@@ -73,7 +73,7 @@ export function parseJsonRecord(line: Buffer, lineNumber: number): OutgoingRecor
   };
 }
 
-/** The line that `parseJsonRecord` reads, with what the server knows of the record besides. Without a newline. */
+/** Formats a line that `parseJsonRecord` reads, with the offset, term and append time. Without a newline. */
 export function formatJsonRecord(record: ReceivedRecord, term: number, appendTimeMs: number): string {
   const { offset, value, key, headers } = record;
   const encoding: Encoding = [value, key, ...headers.values()].every((bytes) => isUtf8(bytes)) ? 'utf8' : 'base64';

@@ -28,7 +28,7 @@ describe('LineSplitter', () => {
     expect(split([Buffer.from(text)]).lines.map(String)).toEqual(lines);
   });
 
-  it('gives back any bytes, however they arrive', () => {
+  it('preserves all bytes, however they arrive', () => {
     const bytes = fc.uint8Array({ maxLength: 60 }).map((array) => Buffer.from(array.map((byte) => byte % 13)));
     fc.assert(
       fc.property(fc.array(bytes, { maxLength: 8 }), (chunks) => {
@@ -41,7 +41,7 @@ describe('LineSplitter', () => {
     );
   });
 
-  it('names a line that is too long, with its length, after the lines before it', () => {
+  it('reports a line that is too long, with its length, after the lines before it', () => {
     const lines: string[] = [];
     const splitter = new LineSplitter(4);
     const push = (text: string): void =>
@@ -54,7 +54,7 @@ describe('LineSplitter', () => {
     expect(lines).toEqual(['1234']);
   });
 
-  it('takes a line of exactly the limit', () => {
+  it('accepts a line of exactly the limit', () => {
     expect(split([Buffer.from('12'), Buffer.from('34\n')], 4).lines.map(String)).toEqual(['1234']);
   });
 });

@@ -1,6 +1,6 @@
 const newline = 0x0a;
 
-/** A line that no record can hold. */
+/** A line that is longer than the largest record. */
 export class LineTooLongError extends Error {
   override readonly name = 'LineTooLongError';
   constructor(
@@ -13,16 +13,16 @@ export class LineTooLongError extends Error {
 }
 
 /**
- * Takes one line.
+ * Receives one line.
  *
  * @param line without its newline; valid only during the call
- * @param inputBytes what the line took of the input, its newline included
+ * @param inputBytes how many bytes of the input the line used, including its newline
  */
 export type TakeLine = (line: Buffer, inputBytes: number) => void;
 
 /**
- * Cuts a stream of bytes at each newline (LF), whatever else is in it: a CR stays at the end of its line, bytes need
- * not be UTF-8. A last line without a newline is a line; an end right after a newline is not. Holds at most one
+ * Splits a stream of bytes at each newline (LF) and nowhere else: a CR stays at the end of its line, and bytes need not
+ * be UTF-8. A last line without a newline is a line; the empty rest after a newline is not. Buffers at most one
  * unfinished line of at most `lineBytesMax`.
  */
 export class LineSplitter {
@@ -32,17 +32,17 @@ export class LineSplitter {
 
   constructor(private readonly lineBytesMax: number) {}
 
-  /** Lines begun so far. */
+  /** The number of lines so far. */
   get lines(): number {
     return this.#lines;
   }
 
-  /** Whether the input, as far as it came, ends inside a line. */
+  /** Whether the input so far ends inside a line. */
   get unterminated(): boolean {
     return this.#partsBytes > 0;
   }
 
-  /** @throws LineTooLongError at the end of a line that is too long, with its true length; nothing after it is taken */
+  /** @throws LineTooLongError at the end of a line that is too long, with its full length; the rest is not split */
   push(chunk: Buffer, take: TakeLine): void {
     let start = 0;
     for (let end = chunk.indexOf(newline); end !== -1; end = chunk.indexOf(newline, start)) {
@@ -58,7 +58,7 @@ export class LineSplitter {
     if (start < chunk.length) this.#hold(chunk.subarray(start));
   }
 
-  /** Takes a last line without a newline. */
+  /** Ends the input, which completes a last line without a newline. */
   end(take: TakeLine): void {
     if (this.#partsBytes === 0) return;
     this.#lines += 1;

@@ -1,15 +1,15 @@
 import { type LogClient, Producer, RecordBatchBuilder, recordBytes } from '../../client/index.js';
 import type { RecordReader } from './input-format.js';
 
-/** A record that is larger than the log takes. */
+/** A record that is larger than the limit. */
 export class RecordTooLargeError extends Error {
   override readonly name = 'RecordTooLargeError';
   constructor(
-    readonly place: string,
+    readonly source: string,
     readonly bytes: number,
     readonly bytesMax: number,
   ) {
-    super(`${place} makes a record of ${bytes} bytes; a record may have at most ${bytesMax}`);
+    super(`${source} makes a record of ${bytes} bytes; a record may have at most ${bytesMax}`);
   }
 }
 
@@ -17,31 +17,32 @@ export interface ProduceOptions {
   readonly reader: RecordReader;
   readonly batchBytes: number;
   readonly recordBytesMax: number;
-  /** A batch that does not fill goes off after this long. */
+  /** A batch that is not full is sent after this long. */
   readonly lingerMs: number;
   readonly inFlightMax: number;
   readonly shared: boolean;
   readonly reconnectTimeoutMs: number;
-  /** Stops reading; what was read is still sent. */
+  /** Stops reading when it aborts; records read by then are still sent. */
   readonly signal: AbortSignal;
   readonly onProgress: (produced: Produced) => void;
   readonly onConnection: (state: 'lost' | 'resumed', reason?: Error) => void;
 }
 
-/** What of the input is acknowledged, and how far beyond that it was sent. */
+/** How much of the input is acknowledged, and how much was sent. */
 export interface Produced {
   records: number;
-  /** Bytes of the records' values. */
+  /** Bytes of the values of the acknowledged records. */
   bytes: number;
-  /** Bytes of the input that the acknowledged records took. */
+  /** Bytes of the input that the acknowledged records used. */
   inputBytes: number;
   firstOffset: number | undefined;
   lastOffset: number | undefined;
-  /** Records handed to the connection, the acknowledged ones included. */
+  /** Records sent, including the acknowledged ones. */
   recordsSent: number;
 }
 
-interface Taken {
+/** The size of a batch, and of its part of the input. */
+interface BatchSize {
   valueBytes: number;
   inputBytes: number;
 }
@@ -49,8 +50,8 @@ interface Taken {
 type Next = IteratorResult<Buffer, unknown> | { readonly error: Error };
 
 /**
- * Sends the records of `input` as batches. `produced` is kept up to date and so tells, after a rejection too, how far
- * the log is known to hold the input. An input that is wrong is reported after all that came before it is acknowledged.
+ * Sends the records of `input` as batches. `produced` has the progress at any time, also after a rejection. Invalid
+ * input is reported once all records before it are acknowledged.
  */
 export async function produce(
   clients: readonly LogClient[],
@@ -59,44 +60,44 @@ export async function produce(
   produced: Produced,
 ): Promise<void> {
   const { reader, signal } = options;
-  const underWay: Taken[] = [];
+  const inFlight: BatchSize[] = [];
   const producer = await Producer.open(clients, {
     shared: options.shared,
     inFlightMax: options.inFlightMax,
     reconnectTimeoutMs: options.reconnectTimeoutMs,
     onConnection: options.onConnection,
     onAcknowledged: ({ baseOffset, recordCount }) => {
-      const taken = underWay.shift()!;
+      const size = inFlight.shift()!;
       produced.records += recordCount;
-      produced.bytes += taken.valueBytes;
-      produced.inputBytes += taken.inputBytes;
+      produced.bytes += size.valueBytes;
+      produced.inputBytes += size.inputBytes;
       produced.firstOffset ??= baseOffset;
       produced.lastOffset = baseOffset + recordCount - 1;
       options.onProgress(produced);
     },
   });
-  const batches = new Batches(options, reader, underWay, produced, producer);
+  const batches = new Batches(options, reader, inFlight, produced, producer);
   try {
-    const wrongInput = await readAll(input, options, reader, batches);
+    const inputError = await readAll(input, options, reader, batches);
     await batches.send();
     await producer.flush();
-    if (wrongInput !== undefined && !signal.aborted) throw wrongInput;
+    if (inputError !== undefined && !signal.aborted) throw inputError;
   } finally {
     producer.close();
   }
 }
 
-/** Collects records into batches; full ones wait for `send`. */
+/** Collects records into batches; full batches wait for `sendFull`. */
 class Batches {
   readonly #builder: RecordBatchBuilder;
   readonly #full: (() => Promise<void>)[] = [];
-  #taken: Taken = { valueBytes: 0, inputBytes: 0 };
+  #size: BatchSize = { valueBytes: 0, inputBytes: 0 };
   #records = 0;
 
   constructor(
     private readonly options: ProduceOptions,
     private readonly reader: RecordReader,
-    private readonly underWay: Taken[],
+    private readonly inFlight: BatchSize[],
     private readonly produced: Produced,
     private readonly producer: Producer,
   ) {
@@ -114,20 +115,20 @@ class Batches {
       throw new RecordTooLargeError(`${this.reader.unit} ${this.#records}`, bytes, this.options.recordBytesMax);
     }
     if (!this.#builder.add(record)) {
-      this.#closeBatch();
+      this.#finishBatch();
       this.#builder.add(record);
     }
-    this.#taken.valueBytes += record.value.length;
-    this.#taken.inputBytes += inputBytes;
+    this.#size.valueBytes += record.value.length;
+    this.#size.inputBytes += inputBytes;
   };
 
-  #closeBatch(): void {
+  #finishBatch(): void {
     const batch = this.#builder.take();
     if (batch === undefined) return;
-    const taken = this.#taken;
-    this.#taken = { valueBytes: 0, inputBytes: 0 };
+    const size = this.#size;
+    this.#size = { valueBytes: 0, inputBytes: 0 };
     this.#full.push(async () => {
-      this.underWay.push(taken);
+      this.inFlight.push(size);
       this.produced.recordsSent += batch.recordCount;
       await this.producer.send(batch);
     });
@@ -138,12 +139,12 @@ class Batches {
   }
 
   async send(): Promise<void> {
-    this.#closeBatch();
+    this.#finishBatch();
     await this.sendFull();
   }
 }
 
-/** @returns what is wrong with the input, if anything; all before it is in `batches` */
+/** Reads the input into `batches`; resolves with the error in the input, if any, after the records before it. */
 async function readAll(
   input: AsyncIterable<Buffer>,
   { lingerMs, signal }: ProduceOptions,
@@ -191,7 +192,7 @@ function aborted(signal: AbortSignal): Promise<undefined> {
   });
 }
 
-/** The next chunk, or undefined when stopped. When it does not come within `lingerMs`, `onLinger` runs meanwhile. */
+/** Resolves with the next chunk, or undefined when stopped; calls `onLinger` if it takes longer than `lingerMs`. */
 async function nextChunk(
   arrival: Promise<Next>,
   stopped: Promise<undefined>,
