@@ -8,7 +8,10 @@ export const storedRecordTag = 0x22;
 const firstServerField = 2;
 const lastServerField = 5;
 
-/** The wire types of the fields of `log.v1.Record`, by number: a reader that trusts them would lose its place. */
+/**
+ * The wire types of the fields of `log.v1.Record`, by number. Other types are rejected: a generated reader would
+ * misparse them.
+ */
 const wireTypes: readonly (number | undefined)[] = [
   undefined,
   WireType.bytes,
@@ -21,11 +24,11 @@ const wireTypes: readonly (number | undefined)[] = [
 ];
 
 /**
- * Checks the record from the reader's place to `end` and moves past it. True when its bytes can be stored as they
- * are; false when it is well-formed but must be written anew (server's fields, tags of more than one byte).
- * Throws `InvalidInputError` naming `place`.
+ * Validates the record from the cursor to `end` and moves past it. Returns true if its bytes can be stored unchanged;
+ * false if it is well-formed but must be rewritten (it has server fields, or tags longer than one byte). Throws
+ * `InvalidInputError` with `recordNumber` in its message.
  */
-export function recordFits(reader: WireReader, end: number, place: number): boolean {
+export function recordFits(reader: WireReader, end: number, recordNumber: number): boolean {
   const outerEnd = reader.end;
   reader.end = end;
   let fits = true;
@@ -34,10 +37,10 @@ export function recordFits(reader: WireReader, end: number, place: number): bool
     const tag = reader.tag();
     if (tag === RecordTag.value || tag === RecordTag.key) {
       const length = reader.length();
-      if (length === malformed) throw recordError(place, `the length of field ${tag >>> 3} reaches beyond it`);
+      if (length === malformed) throw recordError(recordNumber, `the length of field ${tag >>> 3} exceeds the record`);
       reader.at += length;
       if (!short) fits = false;
-    } else if (!checkRareField(reader, tag, place) || !short) {
+    } else if (!checkRareField(reader, tag, recordNumber) || !short) {
       fits = false;
     }
   }
@@ -45,25 +48,28 @@ export function recordFits(reader: WireReader, end: number, place: number): bool
   return fits;
 }
 
-/** False for a field that is not to be stored. */
-function checkRareField(reader: WireReader, tag: number, place: number): boolean {
-  if (tag === malformed) throw recordError(place, 'it has a malformed tag');
+/** Validates a field; returns false if it must not be stored. */
+function checkRareField(reader: WireReader, tag: number, recordNumber: number): boolean {
+  if (tag === malformed) throw recordError(recordNumber, 'it has a malformed tag');
   const field = tag >>> 3;
   if (tag === RecordTag.headers) {
-    checkHeader(reader, place);
+    checkHeader(reader, recordNumber);
     return true;
   }
   const expected = wireTypes.at(field);
   if (expected !== undefined && expected !== (tag & 7))
-    throw recordError(place, `field ${field} has wire type ${tag & 7}, expected ${expected}`);
-  if (reader.skip(tag) === malformed) throw recordError(place, `field ${field} is malformed or a group`);
+    throw recordError(recordNumber, `field ${field} has wire type ${tag & 7}, expected ${expected}`);
+  if (reader.skip(tag) === malformed) throw recordError(recordNumber, `field ${field} is malformed or a group`);
   return field < firstServerField || field > lastServerField;
 }
 
-/** An entry of the `headers` map: key (UTF-8) and value, nothing else: not every reader passes over unknown fields. */
-function checkHeader(reader: WireReader, place: number): void {
+/**
+ * Validates an entry of the `headers` map: a key (UTF-8) and a value, nothing else, since not every reader skips
+ * unknown fields.
+ */
+function checkHeader(reader: WireReader, recordNumber: number): void {
   const length = reader.length();
-  if (length === malformed) throw recordError(place, 'the length of a header reaches beyond it');
+  if (length === malformed) throw recordError(recordNumber, 'the length of a header exceeds the record');
   const recordEnd = reader.end;
   const end = reader.at + length;
   reader.end = end;
@@ -71,9 +77,9 @@ function checkHeader(reader: WireReader, place: number): void {
     const tag = reader.bytes[reader.at++];
     const fieldLength = reader.length();
     if ((tag !== HeaderTag.key && tag !== HeaderTag.value) || fieldLength === malformed)
-      throw recordError(place, 'a header is not an entry of a key and a value');
+      throw recordError(recordNumber, 'a header is malformed: expected a key and a value');
     if (tag === HeaderTag.key && !isUtf8(reader.bytes, reader.at, reader.at + fieldLength))
-      throw recordError(place, 'the name of a header is not UTF-8');
+      throw recordError(recordNumber, 'the name of a header is not UTF-8');
     reader.at += fieldLength;
   }
   reader.end = recordEnd;
@@ -96,25 +102,25 @@ function decodes(bytes: Uint8Array): boolean {
 }
 
 /**
- * Writes one record with its tag and length into `payload` at `at`, which has room for the record as it came.
- * Returns the place after it and the bytes of the record without tag and length.
+ * Writes one record with its tag and length into `payload` at `at`, which must have room for the unchanged record.
+ * Returns the position after it and the size of the record without tag and length.
  */
 export function frameStoredRecord(
   record: Uint8Array,
-  place: number,
+  recordNumber: number,
   payload: Uint8Array,
   at: number,
 ): { end: number; recordBytes: number } {
-  const fits = recordFits(new WireReader(record, 0, record.length), record.length, place);
-  const stored = fits ? record : writeAnew(record);
+  const fits = recordFits(new WireReader(record, 0, record.length), record.length, recordNumber);
+  const stored = fits ? record : rewriteRecord(record);
   payload[at] = storedRecordTag;
   const start = writeVarint(payload, at + 1, stored.length);
   payload.set(stored, start);
   return { end: start + stored.length, recordBytes: stored.length };
 }
 
-/** A checked record without the server's fields and with minimal tags. */
-function writeAnew(record: Uint8Array): Uint8Array {
+/** Copies a validated record without the server's fields and with minimal tags. */
+function rewriteRecord(record: Uint8Array): Uint8Array {
   const out = new Uint8Array(record.length);
   const reader = new WireReader(record, 0, record.length);
   let outAt = 0;
@@ -131,6 +137,6 @@ function writeAnew(record: Uint8Array): Uint8Array {
   return out.subarray(0, outAt);
 }
 
-function recordError(place: number, what: string): InvalidInputError {
-  return new InvalidInputError(`record ${place} of the batch: ${what}`);
+function recordError(recordNumber: number, what: string): InvalidInputError {
+  return new InvalidInputError(`record ${recordNumber} of the batch: ${what}`);
 }
