@@ -8,7 +8,7 @@ const transitions = ['auto', 'joint-implicit', 'joint-explicit'] as const;
 export type ConfChangeType = (typeof changeTypes)[number];
 
 /**
- * How several changes take effect. `auto`: directly if there is at most one, otherwise as `joint-implicit`.
+ * The way in which several changes take effect. `auto`: directly if there is at most one, otherwise as `joint-implicit`.
  * `joint-implicit`: through a joint configuration that the leader leaves automatically. `joint-explicit`: through a
  * joint configuration that stays until an empty change is proposed.
  */
