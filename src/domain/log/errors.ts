@@ -36,7 +36,7 @@ export class TooLargeError extends Error {
     readonly recordNumber?: number,
   ) {
     super(
-      `${what}${recordNumber === undefined ? '' : ` ${recordNumber} of the batch`} is too large: it has ${size} bytes, the limit is ${limit}`,
+      `${what}${recordNumber === undefined ? '' : ` ${recordNumber} of the batch`} has ${size} bytes, which is too large: the limit is ${limit} bytes`,
     );
   }
 }
