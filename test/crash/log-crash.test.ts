@@ -8,7 +8,7 @@ import type { RecordBatch } from '../../src/domain/log/record-batch.js';
 import { verifyLog } from '../../src/domain/log/inspect/verify.js';
 import { Expectation, logOptions, runScript } from './workload.js';
 
-/** Torn writes differ by seed; `CRASH_SEEDS=200 npx jest test/crash` tries more of them. */
+/** The number of seeds for torn writes; `CRASH_SEEDS=200 npx jest test/crash` tries more. */
 const tornSeeds = Number(process.env['CRASH_SEEDS'] ?? 3);
 
 async function readEntries(log: Log): Promise<RecordBatch[]> {
@@ -23,14 +23,14 @@ async function readOffsets(log: Log): Promise<number[]> {
   const until = toOffset(log.endOffset);
   while (log.startOffset + offsets.length < log.endOffset)
     for (const batch of await log.read(toOffset(log.startOffset + offsets.length), { until, bytesMax: 1500 }))
-      for (let place = 0; place < batch.recordCount; place++) offsets.push(batch.baseOffset + place);
+      for (let i = 0; i < batch.recordCount; i++) offsets.push(batch.baseOffset + i);
   return offsets;
 }
 
 const identity = ({ header, payload }: RecordBatch): string =>
   `${Buffer.from(header).toString('hex')} ${Buffer.from(payload).toString('hex')}`;
 
-/** acknowledged ⊆ recovered ⊆ sent, in order, dense, and the log goes on. */
+/** Checks that acknowledged ⊆ recovered ⊆ sent, in order and without gaps, and that the log continues. */
 async function checkRecovered(directory: FaultyDirectory, expected: Expectation): Promise<void> {
   let log = await Log.open(directory, logOptions);
   expect(log.quarantined).toEqual([]);
@@ -58,7 +58,7 @@ async function checkRecovered(directory: FaultyDirectory, expected: Expectation)
 }
 
 function denseOffsets(log: Log): number[] {
-  return Array.from({ length: log.endOffset - log.startOffset }, (_, place) => log.startOffset + place);
+  return Array.from({ length: log.endOffset - log.startOffset }, (_, i) => log.startOffset + i);
 }
 
 async function operationsOfScript(): Promise<number> {
@@ -74,8 +74,8 @@ async function crashAt(operation: number): Promise<{ directory: FaultyDirectory;
   return { directory, expected };
 }
 
-/** Names the case in whatever fails inside. */
-async function inCase(name: string, task: () => Promise<void>): Promise<void> {
+/** Adds the name of the case to the error of a failed task. */
+async function nameCase(name: string, task: () => Promise<void>): Promise<void> {
   try {
     await task();
   } catch (cause) {
@@ -84,17 +84,17 @@ async function inCase(name: string, task: () => Promise<void>): Promise<void> {
 }
 
 describe('a crash at every operation of the log', () => {
-  it('is worth the name: the script rolls, cuts and removes', async () => {
+  it('has a script of enough operations: rolls, truncations and removals', async () => {
     expect(await operationsOfScript()).toBeGreaterThan(150);
   });
 
   it.each(['none', 'all'] as const)(
-    'loses nothing acknowledged when the disk keeps %s of what was not synced',
+    'loses nothing acknowledged when the disk keeps %s of the unsynced writes',
     async (keep) => {
       const operations = await operationsOfScript();
       for (let operation = 1; operation <= operations; operation++) {
         const { directory, expected } = await crashAt(operation);
-        await inCase(`crash at ${directory.lastOperation}, keep ${keep}`, () =>
+        await nameCase(`crash at ${directory.lastOperation}, keep ${keep}`, () =>
           checkRecovered(directory.afterCrash({ keep }), expected),
         );
       }
@@ -102,18 +102,18 @@ describe('a crash at every operation of the log', () => {
     60_000,
   );
 
-  it('loses nothing acknowledged when the disk keeps some of it, torn at sectors', async () => {
+  it('loses nothing acknowledged when the disk keeps some of the unsynced writes, torn at sectors', async () => {
     const operations = await operationsOfScript();
     for (let operation = 1; operation <= operations; operation++)
       for (let seed = 1; seed <= tornSeeds; seed++) {
         const { directory, expected } = await crashAt(operation);
-        await inCase(`crash at ${directory.lastOperation}, torn with seed ${seed}`, () =>
+        await nameCase(`crash at ${directory.lastOperation}, torn with seed ${seed}`, () =>
           checkRecovered(directory.afterCrash({ keep: 'random', seed }), expected),
         );
       }
   }, 60_000);
 
-  it('loses nothing acknowledged when the machine crashes again while it recovers', async () => {
+  it('loses nothing acknowledged when the machine crashes again during recovery', async () => {
     const operations = await operationsOfScript();
     for (let operation = 1; operation <= operations; operation++) {
       const { directory, expected } = await crashAt(operation);
@@ -124,14 +124,14 @@ describe('a crash at every operation of the log', () => {
         () => false,
       );
       const name = `crash at ${directory.lastOperation}, then ${recovered ? 'after' : 'in'} recovery at ${recovering.lastOperation}`;
-      await inCase(name, () =>
+      await nameCase(name, () =>
         checkRecovered(recovering.afterCrash({ keep: 'random', seed: operation + 1 }), expected),
       );
     }
   }, 60_000);
 });
 
-/** A disk that says "synced" and does nothing: what an acknowledgement before the sync would amount to. */
+/** A disk whose sync does nothing, which has the same effect as an acknowledgement before the sync. */
 class LyingDirectory implements Directory {
   constructor(private readonly directory: FaultyDirectory) {}
   list = (): Promise<string[]> => this.directory.list();
@@ -172,13 +172,13 @@ describe('a failing disk', () => {
         );
         if (failure === undefined) return expect(nth).toBeGreaterThan(2);
         const name = `${operation} ${nth} failed at ${directory.lastOperation}`;
-        await inCase(name, () => checkRecovered(directory.afterCrash({ keep: 'random', seed: nth }), expected));
+        await nameCase(name, () => checkRecovered(directory.afterCrash({ keep: 'random', seed: nth }), expected));
       }
     },
     60_000,
   );
 
-  it('takes no more writes after one failed, whatever the disk says then', async () => {
+  it('rejects all writes after one failed, whatever the disk reports then', async () => {
     const directory = FaultyDirectory.create();
     const log = await Log.open(directory, logOptions);
     const expected = new Expectation();
@@ -195,7 +195,7 @@ describe('a failing disk', () => {
     await log.close();
   });
 
-  it('regression: append acknowledged while still in a buffer: what was synced outlives the process and the power', async () => {
+  it('regression: append acknowledged while still in a buffer: synced records survive a process crash and a power loss', async () => {
     const directory = FaultyDirectory.create();
     const log = await Log.open(directory, logOptions);
     const expected = new Expectation();
@@ -206,7 +206,7 @@ describe('a failing disk', () => {
     expect([recovered.endOffset, recovered.lastIndex]).toEqual([3, 2]);
   });
 
-  it('makes durable on opening what a killed process had written and not synced', async () => {
+  it('makes unsynced writes of a killed process durable on open', async () => {
     const directory = FaultyDirectory.create();
     const log = await Log.open(directory, logOptions);
     const expected = new Expectation();
@@ -216,7 +216,7 @@ describe('a failing disk', () => {
     expect((await Log.open(restarted.afterCrash({ keep: 'none' }), logOptions)).lastIndex).toBe(2);
   });
 
-  it('says ENOSPC as the cause when the disk is full', async () => {
+  it('has ENOSPC as the cause of the error when the disk is full', async () => {
     const directory = FaultyDirectory.create();
     const log = await Log.open(directory, logOptions);
     const expected = new Expectation();

@@ -11,42 +11,66 @@ import { logOptions, makeBatch } from './workload.js';
 
 interface Scenario {
   readonly name: string;
-  /** The follower's log: record counts of its batches, of which 0 is a control batch. */
+  /** The record counts of the batches in the follower's log; 0 is a control batch. */
   readonly batches: readonly number[];
-  /** Of the batches, how many the last sync covers, and how many are committed. */
+  /** The number of batches that the last sync covers, and the number of committed batches. */
   readonly synced: number;
   readonly committed: number;
-  readonly place: LogBoundary;
+  readonly boundary: LogBoundary;
 }
 
-const place = (offset: number, index: number, term: number): LogBoundary => ({
+const boundary = (offset: number, index: number, term: number): LogBoundary => ({
   offset: toOffset(offset),
   index: toIndex(index),
   term: toTerm(term),
 });
 
-/** About two of these batches go into a segment. */
+/** A segment holds about two of these batches. */
 const many = [3, 3, 3, 3, 3, 3, 3, 3, 3, 3];
 
 const scenarios: readonly Scenario[] = [
-  { name: 'far beyond the end', batches: many, synced: 10, committed: 10, place: place(300, 200, 5) },
-  { name: 'beyond an end not synced', batches: many, synced: 7, committed: 6, place: place(300, 200, 5) },
-  { name: 'at the end, less control batches', batches: many, synced: 10, committed: 10, place: place(30, 14, 5) },
-  { name: 'under the name of the active segment', batches: [3, 3, 3], synced: 2, committed: 2, place: place(6, 9, 5) },
+  { name: 'far after the end', batches: many, synced: 10, committed: 10, boundary: boundary(300, 200, 5) },
+  { name: 'after an unsynced end', batches: many, synced: 7, committed: 6, boundary: boundary(300, 200, 5) },
   {
-    name: 'under the name of a segment of control batches alone',
+    name: 'at the end, with more control batches',
+    batches: many,
+    synced: 10,
+    committed: 10,
+    boundary: boundary(30, 14, 5),
+  },
+  {
+    name: 'under the name of the active segment',
+    batches: [3, 3, 3],
+    synced: 2,
+    committed: 2,
+    boundary: boundary(6, 9, 5),
+  },
+  {
+    name: 'under the name of a segment with only control batches',
     batches: [3, 3, 0, 0, 0],
     synced: 5,
     committed: 4,
-    place: place(6, 9, 5),
+    boundary: boundary(6, 9, 5),
   },
-  { name: 'under the name of a log of nothing else', batches: [0, 0], synced: 2, committed: 2, place: place(0, 9, 5) },
-  { name: 'within a conflicting suffix', batches: many, synced: 10, committed: 4, place: place(14, 7, 5) },
-  { name: 'within one that has more records', batches: many, synced: 9, committed: 3, place: place(10, 20, 5) },
-  { name: 'under the name of a sealed segment', batches: many, synced: 10, committed: 2, place: place(6, 5, 5) },
-  { name: 'with the base of a sealed segment', batches: many, synced: 10, committed: 2, place: place(6, 3, 5) },
-  { name: 'in an empty log', batches: [], synced: 0, committed: 0, place: place(50, 30, 5) },
-  { name: 'at the origin', batches: many, synced: 10, committed: 0, place: place(0, 1, 0) },
+  {
+    name: 'under the name of a log with only control batches',
+    batches: [0, 0],
+    synced: 2,
+    committed: 2,
+    boundary: boundary(0, 9, 5),
+  },
+  { name: 'within a conflicting suffix', batches: many, synced: 10, committed: 4, boundary: boundary(14, 7, 5) },
+  {
+    name: 'within a conflicting suffix with more records',
+    batches: many,
+    synced: 9,
+    committed: 3,
+    boundary: boundary(10, 20, 5),
+  },
+  { name: 'under the name of a sealed segment', batches: many, synced: 10, committed: 2, boundary: boundary(6, 5, 5) },
+  { name: 'with the base of a sealed segment', batches: many, synced: 10, committed: 2, boundary: boundary(6, 3, 5) },
+  { name: 'in an empty log', batches: [], synced: 0, committed: 0, boundary: boundary(50, 30, 5) },
+  { name: 'at the origin', batches: many, synced: 10, committed: 0, boundary: boundary(0, 1, 0) },
 ];
 
 interface Follower {
@@ -83,33 +107,37 @@ async function entries(log: Log): Promise<string[]> {
   return found;
 }
 
-async function expectWhole(directory: Directory): Promise<void> {
+async function expectNoProblems(directory: Directory): Promise<void> {
   for await (const { problems } of verifyLog(directory, logOptions)) expect(problems).toEqual([]);
 }
 
 type Outcome = 'old' | 'new';
 
-/** The old log with all that was committed, or the new one; whole either way, and a second reset goes through. */
+/**
+ * Checks that the log is the old one with all committed entries, or the new one, intact, and that a second reset
+ * succeeds.
+ */
 async function checkRecovered(
   directory: FaultyDirectory,
   scenario: Scenario,
   sent: readonly RecordBatch[],
 ): Promise<Outcome> {
-  const { place, committed } = scenario;
-  await expectWhole(directory);
+  const { boundary, committed } = scenario;
+  await expectNoProblems(directory);
   let log = await Log.open(directory, { ...logOptions, durableIndex: toIndex(committed) });
   expect(log.quarantined).toEqual([]);
-  const isNew = log.startIndex === place.index && log.lastTerm === place.term && log.lastIndex === place.index - 1;
+  const isNew =
+    log.startIndex === boundary.index && log.lastTerm === boundary.term && log.lastIndex === boundary.index - 1;
   if (!isNew) {
     expect(log.startIndex).toBe(1);
     expect(log.lastIndex).toBeGreaterThanOrEqual(committed);
     expect(await entries(log)).toEqual(sent.slice(0, log.lastIndex).map(identity));
   }
-  await log.reset(place);
+  await log.reset(boundary);
   await log.close();
-  log = await Log.open(directory, { ...logOptions, durableIndex: toIndex(place.index - 1) });
-  await expectNew(log, place);
-  const more = Array.from({ length: 5 }, (_, n) => makeBatch(place.index + n, place.offset + n * 3, 3, 450, 8));
+  log = await Log.open(directory, { ...logOptions, durableIndex: toIndex(boundary.index - 1) });
+  await expectNew(log, boundary);
+  const more = Array.from({ length: 5 }, (_, n) => makeBatch(boundary.index + n, boundary.offset + n * 3, 3, 450, 8));
   await log.append(more);
   await log.sync();
   const survivor = directory.afterCrash({ keep: 'none' });
@@ -118,7 +146,7 @@ async function checkRecovered(
   const stores = (await survivor.list()).filter((name) => name.endsWith('.store'));
   expect(stores).toHaveLength(log.segments);
   await log.close();
-  await expectWhole(survivor);
+  await expectNoProblems(survivor);
   return isNew ? 'new' : 'old';
 }
 
@@ -128,7 +156,7 @@ async function expectNew(log: Log, { offset, index, term }: LogBoundary): Promis
   expect(log.quarantined).toEqual([]);
 }
 
-/** For every operation of the reset, what the disk would be had the power gone there. */
+/** Runs `task` for a crash at every operation of the reset. */
 async function forEachCrash(
   scenario: Scenario,
   task: (crashed: Follower, name: string, operation: number) => Promise<void>,
@@ -136,7 +164,7 @@ async function forEachCrash(
   const before = (await follower(scenario)).directory.operations;
   for (let operation = 1; ; operation++) {
     const crashed = await follower(scenario, { crashAtOperation: before + operation });
-    const finished = await crashed.log.reset(scenario.place).then(
+    const finished = await crashed.log.reset(scenario.boundary).then(
       () => true,
       () => false,
     );
@@ -152,7 +180,7 @@ async function forEachCrash(
 
 describe.each(scenarios)('a crash at every operation of a reset $name', (scenario) => {
   it.each(['none', 'all', 'random'] as const)(
-    'leaves the old log or the new one when the disk keeps %s of what was not synced',
+    'leaves the old log or the new one when the disk keeps %s of the unsynced writes',
     async (keep) => {
       const outcomes = new Set<Outcome>();
       await forEachCrash(scenario, async ({ directory, sent }, _name, operation) => {
@@ -163,7 +191,7 @@ describe.each(scenarios)('a crash at every operation of a reset $name', (scenari
     60_000,
   );
 
-  it('leaves the old log or the new one when the machine crashes again while it recovers', async () => {
+  it('leaves the old log or the new one when the machine crashes again during recovery', async () => {
     await forEachCrash(scenario, async ({ directory, sent }, _name, operation) => {
       for (let second = 1 + (operation % 3); second <= 12; second += 3) {
         const options = { keep: 'random', seed: operation * 100 + second } as const;

@@ -7,13 +7,13 @@ import { encodeRecord } from '../../src/domain/log/record.js';
 import { defaultRecordLimits, frameRecords } from '../../src/domain/log/records.js';
 
 export const logOptions: LogOptions = {
-  logId: Uint8Array.from({ length: 16 }, (_, place) => 0xa0 + place),
+  logId: Uint8Array.from({ length: 16 }, (_, i) => 0xa0 + i),
   crc32c,
   segmentBytesMax: 3000,
   indexIntervalBytes: 400,
 };
 
-/** The next batch of a log at a place; its content is told by its index and `generation`. */
+/** Builds the batch at `index` and `offset`; its content depends on `index` and `generation`. */
 export function makeBatch(
   index: number,
   offset: number,
@@ -21,8 +21,8 @@ export function makeBatch(
   bytes: number,
   generation: number,
 ): RecordBatch {
-  const records = Array.from({ length: recordCount }, (_, place) =>
-    encodeRecord({ value: new Uint8Array(bytes).fill((index * 31 + place * 7 + generation) & 0xff) }),
+  const records = Array.from({ length: recordCount }, (_, i) =>
+    encodeRecord({ value: new Uint8Array(bytes).fill((index * 31 + i * 7 + generation) & 0xff) }),
   );
   return sealBatch(
     {
@@ -38,13 +38,13 @@ export function makeBatch(
   );
 }
 
-/** What a log may hold if the machine stops now. */
+/** The allowed contents of a log if the machine stops now. */
 export class Expectation {
-  /** Everything handed to `append`, by index from 1, less what a finished truncation took. */
+  /** All batches passed to `append`, by index from 1, without those that a finished truncation dropped. */
   sent: RecordBatch[] = [];
-  /** Up to this index everything was acknowledged, by a finished sync, and must be there. */
+  /** Every entry up to this index was acknowledged by a finished sync and must be present. */
   ackedIndex = 0;
-  /** The starts that the log may have: two while a prefix truncation is under way. */
+  /** The allowed log starts: several during a prefix truncation. */
   starts = [0];
   generation = 0;
 
@@ -71,7 +71,9 @@ const small = [2, 40] as const;
 const large = [3, 500] as const;
 const control = [0, 0] as const;
 
-/** Rolls within and between groups, cuts within a segment, at its edges and across several, and goes on after each. */
+/**
+ * Rolls within and between groups, truncates within a segment, at its edges and across several, and appends after each.
+ */
 export const script: readonly Step[] = [
   { do: 'append', batches: [small] },
   { do: 'sync' },
@@ -100,7 +102,7 @@ export const script: readonly Step[] = [
   { do: 'append', batches: [small, large] },
 ];
 
-/** Runs the script to its end, or until the directory fails; `expected` is right at every moment. */
+/** Runs the script to its end, or until the directory fails; `expected` is valid at any time. */
 export async function runScript(directory: Directory, expected: Expectation): Promise<void> {
   let log = await Log.open(directory, logOptions);
   for (const step of script) {
@@ -127,7 +129,7 @@ export async function runScript(directory: Directory, expected: Expectation): Pr
   }
 }
 
-/** Every offset between batches up to `before`: any of them may turn out to be where a segment begins. */
+/** Returns every batch's base offset up to `before`: a segment may begin at any of them. */
 function segmentStarts(expected: Expectation, start: number, before: number): number[] {
   return expected.sent.map(({ baseOffset }): number => baseOffset).filter((base) => base > start && base <= before);
 }

@@ -3,18 +3,18 @@ import { Chance } from '../simulation/chance.js';
 import { inputFor } from './mutation.js';
 import { Refusal, type Target } from './target.js';
 
-/** A decoder that takes longer for 256 KiB is in a loop of more than linear cost; a busy machine gets more tries. */
+/** A decoder that takes longer for 256 KiB has a worse than linear cost; on a busy machine, it gets more tries. */
 const millisecondsMax = 1_000;
 const triesMax = 3;
 
 export type Outcome = 'value' | 'refused';
 
-/** What came of one input that must not have come of it. */
+/** The failure that one input caused. */
 export class Finding extends Error {
   override readonly name = 'Finding';
 }
 
-/** Decodes the input of the seed. Rejects with a `Finding`. */
+/** Decodes the input of a seed. Rejects with a `Finding`. */
 export async function tryOnce(target: Target, seed: number): Promise<Outcome> {
   const input = inputFor(target, new Chance(seed).fork(target.name));
   const heldMax = (target.heldBytesMax ?? 4 << 20) + (target.heldBytesForEach ?? 64) * input.length;
@@ -26,8 +26,8 @@ export async function tryOnce(target: Target, seed: number): Promise<Outcome> {
   }
   const [milliseconds, held] = [attempts.map((each) => each.milliseconds), attempts.map((each) => each.heldBytes)];
   throw new Finding(
-    `${input.length} bytes take ${Math.round(Math.min(...milliseconds))} ms, of ${millisecondsMax}, ` +
-      `and hold ${Math.min(...held)} bytes, of ${heldMax}`,
+    `${input.length} bytes take ${Math.round(Math.min(...milliseconds))} ms (limit ${millisecondsMax}) ` +
+      `and hold ${Math.min(...held)} bytes (limit ${heldMax})`,
   );
 }
 

@@ -3,11 +3,11 @@ import { tryOnce } from './campaign.js';
 import { expectEqual, Refusal, type Target } from './target.js';
 import { targets } from './targets.js';
 
-/** A taste of `npm run fuzz`, the same each time. */
-const seeds = Array.from({ length: 25 }, (_, place) => place + 1);
+/** A short, deterministic part of `npm run fuzz`. */
+const seeds = Array.from({ length: 25 }, (_, i) => i + 1);
 
-describe('whatever bytes', () => {
-  it.each(targets)('are taken or refused by $name', async (target) => {
+describe('arbitrary bytes', () => {
+  it.each(targets)('are accepted or rejected by $name', async (target) => {
     for (const seed of seeds) {
       const found = await tryOnce(target, seed).catch((error: unknown) => `seed ${seed}: ${String(error)}`);
       expect(['value', 'refused']).toContain(found);
@@ -22,7 +22,7 @@ describe('whatever bytes', () => {
   const outcomesOf = (decode: Target['decode']): Promise<string[]> =>
     Promise.all(seeds.map((seed) => tryOnce({ ...faulty, decode }, seed).catch((error: unknown) => String(error))));
 
-  it('of which a decoder makes what it must not are found', async () => {
+  it('that a faulty decoder mishandles are reported', async () => {
     const refuse = (): never => {
       throw new Refusal('no');
     };

@@ -54,7 +54,9 @@ function swim(chance: Chance): SwimMessage {
 }
 
 const coordinate = (chance: Chance) => ({
-  ...{ adjustment: chance.fraction(), error: 1.5, height: 1e-5 },
+  adjustment: chance.fraction(),
+  error: 1.5,
+  height: 1e-5,
   vector: Array.from({ length: 8 }, () => chance.fraction() - 0.5),
 });
 
@@ -65,8 +67,17 @@ function serf(chance: Chance): SerfMessage {
     { type: 'join', lTime, node },
     { type: 'user-event', lTime, name: node, payload, coalesce: true },
     {
-      ...{ type: 'query', lTime, id, address: address(chance), sourceNode: node, wantsAck: true, noBroadcast: false },
-      ...{ relayFactor: 3, timeoutMs: 5_000, name: '_serf_install-key', payload: wire.encodeKeyRequest(payload) },
+      type: 'query',
+      lTime,
+      id,
+      address: address(chance),
+      sourceNode: node,
+      wantsAck: true,
+      noBroadcast: false,
+      relayFactor: 3,
+      timeoutMs: 5_000,
+      name: '_serf_install-key',
+      payload: wire.encodeKeyRequest(payload),
       filters: [
         { type: 'nodes', names: [node, 'n9'] },
         { type: 'tag', tag: 'role', expression: '^no.*e$' },
@@ -91,7 +102,11 @@ function serfState(chance: Chance): SerfPushPull {
 
 function streamMessage(chance: Chance): StreamMessage {
   const members = Array.from({ length: chance.below(20) }, () => ({
-    ...{ name: name(chance), address: address(chance), meta: tags(chance), incarnation: number(chance), versions },
+    name: name(chance),
+    address: address(chance),
+    meta: tags(chance),
+    incarnation: number(chance),
+    versions,
     state: chance.pick(['alive', 'suspect', 'dead', 'left'] as const),
   }));
   const userState = chance.percent(70) ? wire.encodePushPull(serfState(chance)) : bytes(chance, 200);
@@ -111,15 +126,15 @@ const packet = (chance: Chance): Uint8Array =>
     { crc: chance.percent(50) },
   );
 
-/** Through all layers; what lies within may be refused by itself. */
-function lookInto(message: SwimMessage): unknown {
-  if (message.type === 'user') return refusable(() => lookIntoSerf(wire.decodeSerf(message.payload)));
+/** Decodes all inner layers, each of which may be rejected. */
+function decodeContents(message: SwimMessage): unknown {
+  if (message.type === 'user') return refusable(() => decodeSerfContents(wire.decodeSerf(message.payload)));
   if (message.type === 'ack') return refusable(() => wire.decodeCoordinate(message.payload));
   if (message.type === 'alive') return refusable(() => wire.decodeTags(message.meta));
   return message;
 }
 
-function lookIntoSerf(message: SerfMessage): unknown {
+function decodeSerfContents(message: SerfMessage): unknown {
   if (message.type === 'relay') return refusable(() => wire.decodeSerf(message.message));
   if (message.type !== 'query') return message;
   const fits = message.filters.map((each) => each.type === 'tag' && matchesExpression(each.expression, 'node'));
@@ -135,17 +150,17 @@ function refusable<T>(decode: () => T): T | undefined {
   }
 }
 
-/** What is decoded is encoded and decoded to the same again. */
+/** Checks that decoded messages encode and decode to the same again. */
 function packetOnce(input: Uint8Array, keys?: Keyring): unknown {
   const messages = decodePacket(input, keys);
   for (const message of messages) {
     const again = encodeSwim(message);
     const [second, ...more] = decodePacket(again);
     expectEqual(more.length, 0, 'messages of one message');
-    if (second === undefined) throw new WrongValueError('what was decoded is not decoded again');
+    if (second === undefined) throw new WrongValueError('a decoded message does not decode again');
     expectSameBytes(encodeSwim(second), again, 'a message encoded twice');
   }
-  return messages.map(lookInto);
+  return messages.map(decodeContents);
 }
 
 function withChecksum(content: Uint8Array): Uint8Array {
@@ -161,7 +176,7 @@ function inCompound(content: Uint8Array): Uint8Array {
   return Buffer.concat([head, content]);
 }
 
-/** As it is before it is compressed, which is how a change means something. */
+/** Returns a stream before compression, so that mutations change its content. */
 const plainStream = (chance: Chance): Uint8Array => unwrapCompressed(encodeStream(streamMessage(chance)), 1 << 20);
 
 function sealedStream(plain: Uint8Array): Uint8Array {
@@ -170,7 +185,7 @@ function sealedStream(plain: Uint8Array): Uint8Array {
   return Buffer.concat([header, encrypt(plain, keyring, header)]);
 }
 
-/** The decoder that takes pieces as they come says what the one says that has all of them. */
+/** Checks that the incremental decoder returns the same as the one that gets the whole stream. */
 function streamOnce(stream: Uint8Array, keys?: Keyring): unknown {
   const whole = refusable(() => decodeStream(stream, keys));
   let inPieces: StreamMessage | undefined;
@@ -178,10 +193,10 @@ function streamOnce(stream: Uint8Array, keys?: Keyring): unknown {
   const size = Math.max(1, Math.ceil(stream.length / 7));
   for (let at = 0; at < stream.length && inPieces === undefined; at += size)
     inPieces = decoder.push(stream.subarray(at, at + size));
-  // In pieces it may end before what follows it has come.
+  // The incremental decoder may finish before it gets the bytes after the message.
   if (whole === undefined) throw new MalformedGossipError('not as a whole');
   expectEqual(inPieces?.type, whole.type, 'a stream in pieces');
-  if (whole.type !== 'push-pull') return whole.type === 'error' ? whole : lookInto(whole);
+  if (whole.type !== 'push-pull') return whole.type === 'error' ? whole : decodeContents(whole);
   const metas = whole.members.map(({ meta }) => refusable(() => wire.decodeTags(meta)));
   return [whole, metas, refusable(() => wire.decodePushPull(whole.userState))];
 }
@@ -201,7 +216,7 @@ export const gossipTargets: readonly Target[] = [
     name: 'packet-encrypted',
     valid: packet,
     wrap: inCompound,
-    // What a member with a key may say: the seal is whole, what lies in it is not.
+    // Input from a member with a key: validly encrypted, with malformed content.
     decode: (input) => packetOnce(encrypt(input, keyring), keyring),
     refusals,
   },
@@ -230,7 +245,7 @@ export const gossipTargets: readonly Target[] = [
   {
     name: 'serf-message',
     valid: (chance) => wire.encodeSerf(serf(chance)),
-    decode: (input) => lookIntoSerf(wire.decodeSerf(input)),
+    decode: (input) => decodeSerfContents(wire.decodeSerf(input)),
     refusals,
   },
   {
@@ -254,7 +269,11 @@ export const gossipTargets: readonly Target[] = [
         () => tags(chance),
         () =>
           wire.encodeConflictResponse({
-            ...{ name: name(chance), address: address(chance), tags: new Map([['a', 'b']]), status: 'alive', versions },
+            name: name(chance),
+            address: address(chance),
+            tags: new Map([['a', 'b']]),
+            status: 'alive',
+            versions,
           }),
       ])(),
     decode: (input) => {

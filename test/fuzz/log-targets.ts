@@ -30,7 +30,7 @@ import { RecordBatchSchema } from '../../src/gen/golog/v1/log_service_pb.js';
 import type { Chance } from '../simulation/chance.js';
 import { expectEqual, expectSameBytes, Refusal, WrongValueError, type Target } from './target.js';
 
-const logId = Uint8Array.from({ length: 16 }, (_, place) => place + 1);
+const logId = Uint8Array.from({ length: 16 }, (_, i) => i + 1);
 const checksum = { crc32c, logId };
 const limits = { recordBytesMax: 64 << 10, batchBytesMax: 128 << 10 };
 
@@ -52,7 +52,7 @@ const delimited = (tag: number, bytes: Uint8Array): Buffer => {
   return Buffer.concat([Uint8Array.of(tag, ...length), bytes]);
 };
 
-/** `golog.v1.AppendRequest`, now and then with fields of the server's or unknown ones. */
+/** Builds a `golog.v1.AppendRequest`, sometimes with server fields or unknown ones. */
 function appendRequest(chance: Chance): Uint8Array {
   const records = Array.from({ length: chance.between(1, 8) }, () => {
     const own = record(chance);
@@ -70,8 +70,8 @@ function takenRequest(input: Uint8Array): unknown {
     decodeRecord(records.payload.subarray(start, end));
   });
   expectEqual(found, records.count, 'records');
-  if (records.payload.length > limits.batchBytesMax) throw new WrongValueError('a batch over its limit');
-  // What was taken must be what any reader of protobuf can read.
+  if (records.payload.length > limits.batchBytesMax) throw new WrongValueError('a batch above its limit');
+  // Any protobuf reader must be able to read the accepted records.
   expectEqual(fromBinary(RecordBatchSchema, records.payload).records.length, found, 'records for another reader');
   return records;
 }
@@ -82,8 +82,12 @@ function batchAt(
 ): RecordBatch {
   return sealBatch(
     {
-      ...{ kind: BatchKind.records, index: toIndex(number + 1), term: toTerm(1), baseOffset: toOffset(number) },
-      ...{ recordCount: 1, appendTimeMs: toEpochMs(1000 + number) },
+      kind: BatchKind.records,
+      index: toIndex(number + 1),
+      term: toTerm(1),
+      baseOffset: toOffset(number),
+      recordCount: 1,
+      appendTimeMs: toEpochMs(1000 + number),
       payload: frameRecords([payloadOf], limits).payload,
     },
     checksum,
@@ -99,14 +103,19 @@ function changeBatch(chance: Chance): RecordBatch {
   const payload = Uint8Array.of(type === 'conf-change' ? 1 : 2, ...data);
   return sealBatch(
     {
-      ...{ kind: BatchKind.configuration, index: toIndex(4), term: toTerm(2), baseOffset: toOffset(9) },
-      ...{ recordCount: 0, appendTimeMs: toEpochMs(1), payload },
+      kind: BatchKind.configuration,
+      index: toIndex(4),
+      term: toTerm(2),
+      baseOffset: toOffset(9),
+      recordCount: 0,
+      appendTimeMs: toEpochMs(1),
+      payload,
     },
     checksum,
   );
 }
 
-/** With the checksum of what stands there now. */
+/** Updates the checksum to the current bytes. */
 function resealedBatch(bytes: Uint8Array): Uint8Array {
   if (bytes.length < 52) return bytes;
   const sealed = Buffer.from(bytes);
@@ -124,7 +133,7 @@ function parsedBatch(input: Uint8Array): unknown {
   return entryOfBatch(batch);
 }
 
-/** A directory of these files. */
+/** Creates a directory with these files. */
 async function directoryOf(files: ReadonlyMap<string, Uint8Array>): Promise<MemoryDirectory> {
   const directory = new MemoryDirectory();
   for (const [name, bytes] of files) await (await directory.create(name)).write(0, [bytes]);
@@ -140,12 +149,12 @@ async function filesOf(directory: MemoryDirectory): Promise<Map<string, Uint8Arr
   return files;
 }
 
-/** The one file that `write` makes. */
+/** Returns the single file that `write` creates. */
 async function fileOf(write: (directory: MemoryDirectory) => Promise<unknown>): Promise<[name: string, Uint8Array]> {
   const directory = new MemoryDirectory();
   await write(directory);
   const [file] = await filesOf(directory);
-  if (file === undefined) throw new RangeError('it wrote no file');
+  if (file === undefined) throw new RangeError('expected write to create a file');
   return file;
 }
 
@@ -166,7 +175,7 @@ async function filledLog(): Promise<ReadonlyMap<string, Uint8Array>> {
 const logFiles = await filledLog();
 const logFileNames = [...logFiles.keys()];
 
-/** The first byte says which file of the log the others take the place of. */
+/** The first byte selects the file of the log that the other bytes replace. */
 async function openedLog(input: Uint8Array): Promise<unknown> {
   const name = logFileNames[(input[0] ?? 0) % logFileNames.length] ?? '';
   const directory = await directoryOf(new Map([...logFiles, [name, input.slice(1)]]));
@@ -214,7 +223,7 @@ const [indexName, indexBytes] = await fileOf(async (directory) => {
   const index = new SparseIndex(toOffset(0), toIndex(1), 1);
   batches.forEach((batch, number) => index.note(batch, toPosition(52 + 100 * number)));
   const [base, end] = [0, 24].map((at) => ({ offset: toOffset(at), index: toIndex(at + 1), term: toTerm(1) }));
-  if (base === undefined || end === undefined) throw new RangeError('no places');
+  if (base === undefined || end === undefined) throw new RangeError('expected two boundaries');
   const sealed = { base, end, storeLength: toPosition(2452), maxTimeMs: toEpochMs(1023) };
   await (await directory.create('0.index')).write(0, encodeIndexFile(sealed, index, checksum));
 });
@@ -249,7 +258,7 @@ export const logTargets: readonly Target[] = [
     wrap: (bytes) => (bytes.length < 16_000 ? delimited(0x0a, bytes) : bytes),
     decode: takenRequest,
     refusals: [InvalidInputError, TooLargeError],
-    // Of the other reader, which makes an object of each.
+    // For the generated reader, which allocates an object per record.
     heldBytesForEach: 1024,
   },
   {
@@ -270,10 +279,10 @@ export const logTargets: readonly Target[] = [
       return sealed;
     },
     decode: (input) => {
-      const place = decodeStoreHeader(input, '0.store', checksum);
-      if (place === undefined) throw new Refusal('damaged');
-      for (const each of Object.values(place)) expectEqual(Number.isSafeInteger(each), true, 'a safe integer');
-      return place;
+      const i = decodeStoreHeader(input, '0.store', checksum);
+      if (i === undefined) throw new Refusal('damaged');
+      for (const each of Object.values(i)) expectEqual(Number.isSafeInteger(each), true, 'a safe integer');
+      return i;
     },
     refusals: [ForeignLogError, UnsupportedFormatError],
   },

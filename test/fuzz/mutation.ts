@@ -2,7 +2,7 @@ import type { Chance } from '../simulation/chance.js';
 import type { Target } from './target.js';
 
 const bytesMax = 256 << 10;
-/** What is larger is not put within another layer: that takes the time of a hundred other inputs. */
+/** Larger inputs are not wrapped in another layer, which would take as long as a hundred other inputs. */
 const wrappedBytesMax = 16 << 10;
 
 const extremes = [
@@ -19,7 +19,7 @@ const extremes = [
 
 type Mutation = (bytes: Buffer, chance: Chance, another: () => Uint8Array) => Uint8Array;
 
-/** A part of the bytes, most often a short one. */
+/** Returns a random range of the bytes, usually a short one. */
 function span(bytes: Buffer, chance: Chance): { from: number; to: number } {
   const from = chance.below(bytes.length + 1);
   const length = chance.percent(80) ? chance.below(16) : chance.below(bytes.length + 1);
@@ -38,7 +38,7 @@ const varint = (value: bigint): Buffer => {
   }
 };
 
-/** What a length or a count could be taken for, and is not. */
+/** Returns an unlikely length or count: an extreme, or one near the actual length. */
 function oddNumber(bytes: Buffer, chance: Chance): bigint {
   return chance.percent(50) ? chance.pick(extremes) : BigInt(Math.max(0, bytes.length + chance.between(-2, 2)));
 }
@@ -95,7 +95,7 @@ const writeVarint: Mutation = (bytes, chance) => {
   return replaced(bytes, from, Math.min(from + 1, bytes.length), varint(oddNumber(bytes, chance)));
 };
 
-/** The heads of msgpack's lists, maps and strings with 32 bits of length. */
+/** Writes the head of a msgpack list, map or string with a 32-bit length. */
 const writeHead: Mutation = (bytes, chance) => {
   const head = Buffer.alloc(5);
   head[0] = chance.pick([0xdb, 0xc6, 0xdd, 0xdf]);
@@ -104,7 +104,7 @@ const writeHead: Mutation = (bytes, chance) => {
   return replaced(bytes, at, Math.min(at + chance.pick([0, 1, 5]), bytes.length), head);
 };
 
-/** One-byte lists, maps, or groups of protobuf, in each other. */
+/** Inserts nested one-byte lists, maps or protobuf groups. */
 const nest: Mutation = (bytes, chance) => {
   const at = chance.below(bytes.length + 1);
   const depth = chance.pick([4, 17, 101, 5_000, 100_000]);
@@ -131,7 +131,7 @@ const insertWord =
     return replaced(bytes, from, chance.percent(50) ? from : to, Buffer.concat(Array<Buffer>(times).fill(word)));
   };
 
-/** An input for the target: a valid encoding, most often with a few things wrong with it. */
+/** Returns an input for the target: a valid encoding, usually with a few mutations. */
 export function inputFor(target: Target, chance: Chance): Uint8Array {
   const another = (): Uint8Array => target.valid(chance);
   let bytes = Buffer.from(another());

@@ -63,18 +63,23 @@ function recordsOf(chance: Chance): ReturnType<typeof frameRecords> {
 }
 
 function batchAt(index: number, chance: Chance): RecordBatch {
-  const place = { index: toIndex(index), term: toTerm(2), baseOffset: toOffset(4 * index), appendTimeMs: toEpochMs(5) };
+  const position = {
+    index: toIndex(index),
+    term: toTerm(2),
+    baseOffset: toOffset(4 * index),
+    appendTimeMs: toEpochMs(5),
+  };
   if (chance.percent(30))
     return sealBatch(
-      { ...place, kind: BatchKind.configuration, recordCount: 0, payload: Uint8Array.of(2, ...change.data) },
+      { ...position, kind: BatchKind.configuration, recordCount: 0, payload: Uint8Array.of(2, ...change.data) },
       checksum,
     );
   const { payload, count } = recordsOf(chance);
-  return sealBatch({ ...place, kind: BatchKind.records, recordCount: count, payload }, checksum);
+  return sealBatch({ ...position, kind: BatchKind.records, recordCount: count, payload }, checksum);
 }
 
 const run = (chance: Chance): RecordBatch[] =>
-  Array.from({ length: chance.between(0, 4) }, (_, place) => batchAt(5 + place, chance));
+  Array.from({ length: chance.between(0, 4) }, (_, position) => batchAt(5 + position, chance));
 
 function raftMessage(chance: Chance): Message {
   const metadata = { index: 4, term: 1, confState: confState({ voters: [1, 2], learners: [2 ** 40] }) };
@@ -97,18 +102,18 @@ const answers: readonly JoinAnswer[] = [
 
 const numbers = ['to', 'from', 'term', 'logTerm', 'index', 'commit', 'rejectHint'] as const;
 
-/** What is written by hand is for the generated code what it is for the reader by hand. */
+/** Checks that the generated code decodes the hand-written encoding like the hand-written decoder. */
 function messagesTwice(input: Uint8Array): unknown {
   const messages = decodeMessages(input, checksum);
   const again = encodeMessages(messages);
   const [other, others] = [decodeMessages(again, checksum), fromBinary(BulkRequestSchema, again).messages];
   expectEqual(others.length, messages.length, 'messages');
-  messages.forEach((each, place) => {
+  messages.forEach((each, position) => {
     for (const name of numbers) {
-      expectEqual(other[place]?.[name], each[name], name);
-      expectEqual(Number(others[place]?.[name]), each[name], name);
+      expectEqual(other[position]?.[name], each[name], name);
+      expectEqual(Number(others[position]?.[name]), each[name], name);
     }
-    expectEqual(others[place]?.reject, each.reject, 'reject');
+    expectEqual(others[position]?.reject, each.reject, 'reject');
   });
   return messages;
 }
@@ -144,7 +149,10 @@ export const peerTargets: readonly Target[] = [
           id: chance.below(300),
           outcome: {
             receipt: {
-              ...{ baseOffset: toOffset(41), recordCount: 1, term: toTerm(3), index: toIndex(9) },
+              baseOffset: toOffset(41),
+              recordCount: 1,
+              term: toTerm(3),
+              index: toIndex(9),
               syncedOn: ['n1', 'n2'],
             },
           },
@@ -168,7 +176,11 @@ export const peerTargets: readonly Target[] = [
         batches: run(chance),
         highWatermark: toOffset(40),
         status: {
-          ...{ clusterId: checksum.logId, id: 1, leaderId: 1, members: [member], learners: [1] },
+          clusterId: checksum.logId,
+          id: 1,
+          leaderId: 1,
+          members: [member],
+          learners: [1],
           start: { index: toIndex(1), offset: toOffset(0), term: toTerm(0) },
         },
       }),
@@ -207,7 +219,7 @@ export const peerTargets: readonly Target[] = [
     valid: () => Buffer.from('1,2,127.0.0.1:8400,n1'),
     words: ['0', '-1', '1.5', '0x1', '1e3', '../', ':8400', 'n1', '9007199254740993', '[::1]:8400'],
     decode: (input) => {
-      // HTTP/2 lets no other characters through.
+      // HTTP/2 allows no other characters.
       const text = Buffer.from(input)
         .toString('latin1')
         .replace(/[^ -~]/g, '');

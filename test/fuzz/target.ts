@@ -1,44 +1,46 @@
 import type { Chance } from '../simulation/chance.js';
 
-/** One decoder of bytes from outside, or from a disk that may be damaged. */
+/** A decoder of input from outside, or from a possibly damaged disk. */
 export interface Target {
   readonly name: string;
-  /** A valid encoding, as the real encoder makes it. */
+  /** Returns a valid encoding from the real encoder. */
   valid(chance: Chance): Uint8Array;
-  /** Puts right what would refuse any change at once, such as a checksum, so that what lies behind it is reached. */
+  /** Fixes what would make the decoder reject any change at once, such as a checksum, to reach the code after it. */
   reseal?(bytes: Uint8Array): Uint8Array;
-  /** The bytes within one more layer of themselves. */
+  /** Wraps the bytes in one more layer. */
   wrap?(bytes: Uint8Array): Uint8Array;
-  /** Words that mean something to the decoder; with them the bytes are taken for text. */
+  /** Words with a meaning for the decoder; if set, inputs are mutated as text. */
   readonly words?: readonly string[];
   /**
-   * Gives the value, which is then still held while memory is looked at. Throws a `Refusal`, or one of `refusals`; any
-   * other error is a bug, also where it says that the value is not what it must be.
+   * Returns the value, which stays referenced while memory is measured. Throws a `Refusal` or one of `refusals`; any
+   * other error is a bug, including a `WrongValueError`.
    */
   decode(bytes: Uint8Array): unknown;
   readonly refusals: readonly ErrorClass[];
-  /** What a decoded input may hold beyond those for each of its bytes (default: 4 MiB: what the engine compiles and throws away counts, too). */
+  /**
+   * The fixed part of the memory limit of a decoded input (default: 4 MiB, since compiled code and garbage count too).
+   */
   readonly heldBytesMax?: number;
-  /** What may be held for each byte (default: 64). An empty message of protobuf takes two bytes, and is an object. */
+  /** The memory limit per input byte (default: 64). An empty protobuf message has two bytes but is an object. */
   readonly heldBytesForEach?: number;
 }
 
 export type ErrorClass = abstract new (...args: never[]) => Error;
 
-/** For decoders that say what is wrong by a value. */
+/** The rejection of a decoder that returns its faults as values. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
 }
 
-/** The value is none that the decoder may give. */
+/** The decoder returned a wrong value. */
 export class WrongValueError extends Error {
   override readonly name = 'WrongValueError';
 }
 
 export function expectEqual(found: unknown, expected: unknown, what: string): void {
-  if (found !== expected) throw new WrongValueError(`${what}: ${String(found)}, not ${String(expected)}`);
+  if (found !== expected) throw new WrongValueError(`${what}: expected ${String(expected)}, found ${String(found)}`);
 }
 
 export function expectSameBytes(found: Uint8Array, expected: Uint8Array, what: string): void {
-  if (Buffer.compare(found, expected) !== 0) throw new WrongValueError(`${what}: other bytes`);
+  if (Buffer.compare(found, expected) !== 0) throw new WrongValueError(`${what}: the bytes differ`);
 }

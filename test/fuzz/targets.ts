@@ -4,5 +4,5 @@ import { peerTargets } from './peer-targets.js';
 import type { Target } from './target.js';
 import { textTargets } from './text-targets.js';
 
-/** Every decoder of what comes from outside, or from a disk. */
+/** All decoders of input from outside or from disk. */
 export const targets: readonly Target[] = [...logTargets, ...gossipTargets, ...peerTargets, ...textTargets];

@@ -21,14 +21,14 @@ const refusals = [InvalidInputError] as const;
 const jsonWords = ['"record":', '"value":', '"headers":{', '"encoding":"base64"', '"offset":', 'null', '[[[[', '{"a":'];
 const memberName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
-/** A folder of its own for decoders of files; gone with the process. */
+/** A temporary folder for decoders of files, removed on exit. */
 const folder = mkdtempSync(join(tmpdir(), 'golog-fuzz-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 let files = 0;
-/** Of what the system's calls leave for the collector, whatever was read. */
+/** Memory for the garbage of system calls, whatever was read. */
 const filesBytesMax = 16 << 20;
 
-/** A file that was not there before, so that inputs tried at once do not meet. */
+/** Writes the input to a new file, so that concurrent inputs do not collide. */
 async function inFile<T>(input: Uint8Array, read: (path: string) => T): Promise<Awaited<T>> {
   const path = join(folder, String((files += 1)));
   writeFileSync(path, input);
@@ -72,7 +72,7 @@ const consumeOnce = (input: Uint8Array): unknown => {
   return offset;
 };
 
-/** A query that is exact: an offset of another number would be another record. */
+/** Checks that the offset is exact: another number would select another record. */
 const queryOnce = (input: Uint8Array): unknown => {
   const query = new URLSearchParams(textOf(input));
   const offset = parseOffsetQuery(query);
@@ -154,7 +154,7 @@ export const textTargets: readonly Target[] = [
       const [name = '', role = '', id = '', rpc = '', http = '', cluster = ''] = textOf(input).split('|');
       const tags = new Map(Object.entries({ role, id, rpc_addr: rpc, http_addr: http, cluster, version: '0' }));
       const [node] = gossipNodes([{ name, addr: '10.0.0.1:8401', status: 'alive', tags }]);
-      if (node === undefined) throw new Refusal('no node of golog');
+      if (node === undefined) throw new Refusal('not a golog node');
       if (!memberName.test(node.name) || node.rpcAddr.includes('/')) throw new WrongValueError(JSON.stringify(node));
       return node;
     },
@@ -211,7 +211,7 @@ export const textTargets: readonly Target[] = [
     words: ['p, ', 'p2, ', 'g, ', 'root', '*', 'eval(', ',', '\n', '"', '#'],
     decode: async (input) => {
       const parsed = await CasbinPolicy.parse({ model, policy: textOf(input) });
-      // Whatever was done to it, nobody has a line of its own.
+      // No mutation may grant permissions to an unlisted subject.
       const nobody = parsed.decide('nobody at all', '*', 'admin');
       expectEqual(nobody.allowed, false, 'nobody may');
       return parsed;

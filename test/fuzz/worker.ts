@@ -2,13 +2,13 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { tryOnce } from './campaign.js';
 import { targets } from './targets.js';
 
-/** What the one that looks after this sends along: `place` has the target and the seed of the moment. */
+/** The input of a worker: `progress` is shared memory for the current target and seed. */
 export interface Task {
   readonly names: readonly string[];
   readonly firstSeed: number;
   readonly milliseconds: number;
   readonly inputsMax: number;
-  readonly place: Int32Array;
+  readonly progress: Int32Array;
 }
 
 export interface Report {
@@ -20,7 +20,7 @@ export interface Report {
 
 const findingsMax = 5;
 
-async function sweep({ names, firstSeed, milliseconds, inputsMax, place }: Task): Promise<void> {
+async function sweep({ names, firstSeed, milliseconds, inputsMax, progress }: Task): Promise<void> {
   for (const name of names) {
     const target = targets.find((each) => each.name === name);
     if (target === undefined) continue;
@@ -28,8 +28,8 @@ async function sweep({ names, firstSeed, milliseconds, inputsMax, place }: Task)
     const findings: { seed: number; what: string }[] = [];
     const endsAt = performance.now() + milliseconds / names.length;
     for (let seed = firstSeed; seed < firstSeed + inputsMax && performance.now() < endsAt; seed++) {
-      place[0] = targets.indexOf(target);
-      place[1] = seed;
+      progress[0] = targets.indexOf(target);
+      progress[1] = seed;
       try {
         counts[await tryOnce(target, seed)] += 1;
       } catch (error) {

@@ -1,4 +1,4 @@
-/** Sixteen bytes a line: position, bytes. */
+/** Formats sixteen bytes per line, after their position. */
 export function hexdump(bytes: Uint8Array): string {
   const lines: string[] = [];
   for (let at = 0; at < bytes.length; at += 16) {

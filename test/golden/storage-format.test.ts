@@ -27,7 +27,7 @@ const [, document] = readFileSync(join(import.meta.dirname, '../../docs/storage-
 const goldenNames = readdirSync(golden).map((name) => name.replace(/\.hex$/, ''));
 const goldenText = (name: string): string => readFileSync(join(golden, `${name}.hex`), 'utf8');
 
-const logId = Uint8Array.from({ length: 16 }, (_, place) => place);
+const logId = Uint8Array.from({ length: 16 }, (_, i) => i);
 const checksum = { crc32c, logId };
 const options = { logId, crc32c, segmentBytesMax: 200, indexIntervalBytes: 100 };
 const text = new TextEncoder();
@@ -75,7 +75,7 @@ async function readGolden(): Promise<MemoryDirectory> {
 }
 
 describe('storage format, version 1', () => {
-  it('is written as the golden files have it', async () => {
+  it('is written like the golden files', async () => {
     const directory = await writeExample();
     expect(await directory.list()).toEqual(goldenNames);
     for (const name of goldenNames) {
@@ -84,7 +84,7 @@ describe('storage format, version 1', () => {
     }
   });
 
-  it('is read as it was written', async () => {
+  it('is read like it was written', async () => {
     const log = await Log.open(await readGolden(), options);
     expect(log.recovery).toMatchObject({ segments: 2, torn: undefined, quarantined: [], indexesRebuilt: 0 });
     const entries = [1, 3].map((from) => log.readEntries(toIndex(from), { until: toIndex(4), bytesMax: 1000 }));
@@ -103,7 +103,7 @@ describe('storage format, version 1', () => {
     expect(await readLogStart(directory, checksum)).toEqual(exampleStart);
   });
 
-  it('is shown in the document byte by byte', () => {
+  it('is documented byte by byte', () => {
     for (const name of goldenNames) {
       const start = document.indexOf(`\`${name}\``);
       expect([name, start >= 0]).toEqual([name, true]);
@@ -119,7 +119,7 @@ describe('storage format, version 1', () => {
     }
   });
 
-  it('never takes a batch with any bit changed for a good one', () => {
+  it('rejects a batch with any bit changed', () => {
     const [, batch] = exampleBatches();
     const whole = Uint8Array.of(...batch.header, ...batch.payload);
 
@@ -136,7 +136,7 @@ describe('storage format, version 1', () => {
     );
   });
 
-  it('has room for places up to 2^53 - 1 and rejects headers beyond', () => {
+  it('accepts offsets and indexes up to 2^53 - 1 and rejects headers above', () => {
     const [batch] = exampleBatches();
     const index = toIndex(Number.MAX_SAFE_INTEGER);
     const { header } = sealBatch({ ...batch, index, baseOffset: toOffset(Number.MAX_SAFE_INTEGER) }, checksum);

@@ -17,23 +17,23 @@ const stranger: GossipAddress = { ip: '192.0.2.66', port: 53 };
 const liarAddress: GossipAddress = { ip: '192.0.2.99', port: 7946 };
 const membersMax = 4096;
 
-/** Someone who holds the key, knows the members and says whatever comes to mind. */
+/** An attacker that has the key, knows the members and sends arbitrary messages. */
 class Liar {
   readonly #random: () => number;
   readonly #network: SimulatedNetwork;
-  readonly #said: SwimMessage[] = [];
+  readonly #sent: SwimMessage[] = [];
 
   constructor(network: SimulatedNetwork, seed: number) {
     this.#network = network;
     this.#random = randomOf(seed);
   }
 
-  /** New, or what was said before. */
-  say(): SwimMessage {
-    const again = this.#said[Math.floor(this.#random() * 3 * this.#said.length)];
+  /** Returns a new message or repeats an earlier one. */
+  nextMessage(): SwimMessage {
+    const again = this.#sent[Math.floor(this.#random() * 3 * this.#sent.length)];
     if (again !== undefined) return again;
     const message = this.#invent();
-    if (this.#said.length < 1000) this.#said.push(message);
+    if (this.#sent.length < 1000) this.#sent.push(message);
     return message;
   }
 
@@ -43,7 +43,7 @@ class Liar {
       join: this.#random() < 0.5,
       members: Array.from({ length: 20 }, () => ({
         name: this.#name(),
-        address: this.#place(),
+        address: this.#memberAddress(),
         meta: this.#bytes(600),
         incarnation: this.#number(),
         state: this.#one<SwimState>(['alive', 'suspect', 'dead', 'left']),
@@ -86,7 +86,7 @@ class Liar {
         type: 'alive',
         incarnation,
         node,
-        address: this.#place(),
+        address: this.#memberAddress(),
         meta: this.#bytes(600),
         versions: this.#versions(),
       }),
@@ -136,8 +136,8 @@ class Liar {
     return this.#one([this.#one(this.#network.hosts).address, stranger, { ip: '::', port: 0 }]);
   }
 
-  /** Where a member is said to be. */
-  #place(): GossipAddress {
+  /** Returns a claimed address of a member. */
+  #memberAddress(): GossipAddress {
     return this.#one([this.#one(this.#network.hosts).address, { ip: '10.66.0.1', port: 7946 }, { ip: '::', port: 0 }]);
   }
 
@@ -170,10 +170,10 @@ class Liar {
   }
 }
 
-/** `host` hears what is meant to be harmful; only typed refusals are allowed. */
-function endure(network: SimulatedNetwork, host: Host, hear: () => void): void {
+/** Delivers hostile input to `host`; only typed errors are allowed. */
+function tolerate(network: SimulatedNetwork, host: Host, deliver: () => void): void {
   try {
-    hear();
+    deliver();
   } catch (error) {
     if (!(error instanceof MalformedGossipError) && !(error instanceof PushPullRefusedError)) throw error;
   }
@@ -181,7 +181,7 @@ function endure(network: SimulatedNetwork, host: Host, hear: () => void): void {
 }
 
 describe('a group of ten with a liar that holds the key', () => {
-  it.each(seeds([1, 3]))('neither breaks nor answers strangers, and recovers: MEMBERSHIP_SEED=%i', (seed) => {
+  it.each(seeds([1, 3]))('does not break or answer strangers, and recovers: MEMBERSHIP_SEED=%i', (seed) => {
     const network = new SimulatedNetwork({ seed, lostPercent: 1 });
     network.addGroup(10);
     network.run(20_000);
@@ -190,9 +190,9 @@ describe('a group of ten with a liar that holds the key', () => {
     for (let round = 0; round < 400; round += 1) {
       for (const host of network.hosts) {
         for (let count = 0; count < 4; count += 1) {
-          endure(network, host, () => host.running.receive(liar.say(), liar.sender, network.now));
+          tolerate(network, host, () => host.running.receive(liar.nextMessage(), liar.sender, network.now));
         }
-        endure(network, host, () => host.running.mergePushPull(liar.pushPull(), network.now));
+        tolerate(network, host, () => host.running.mergePushPull(liar.pushPull(), network.now));
       }
       network.run(network.now + 50);
     }
@@ -201,12 +201,12 @@ describe('a group of ten with a liar that holds the key', () => {
       expect(host.running.members().length).toBeLessThanOrEqual(membersMax);
       expect(Object.values(host.running.lamportTimes).every(Number.isSafeInteger)).toBe(true);
     }
-    // When it falls silent, whoever lives is known to live, and whom it invented is not.
+    // Once it stops, all live members count as alive, and the invented ones do not.
     const isWhole = () => network.hosts.every((host) => host.aliveNames.toSorted().join() === names.toSorted().join());
     expect(network.runUntil(isWhole, network.now + 20 * minute, 1000)).toBe(true);
   });
 
-  it('knows no more than its cap of ten thousand invented members, and a real one still finds room', () => {
+  it('caps ten thousand invented members, and still accepts a real one', () => {
     const network = new SimulatedNetwork({ seed: 1 });
     network.addGroup(3);
     network.run(5000);
@@ -234,7 +234,7 @@ describe('a group of ten with a liar that holds the key', () => {
     expect(host.running.members()).toHaveLength(membersMax);
   });
 
-  it('keeps no more than its share of a flood of events, queries and intents', () => {
+  it('bounds the memory for a flood of events, queries and intents', () => {
     const network = new SimulatedNetwork({ seed: 1 });
     const host = network.add('host');
     const before = process.memoryUsage().arrayBuffers;
@@ -257,7 +257,7 @@ describe('a group of ten with a liar that holds the key', () => {
   });
 });
 
-it('who asks in the name of a stranger gets nobody a larger answer than the question', () => {
+it('a ping with a forged source never causes an answer larger than itself to a stranger', () => {
   const network = new SimulatedNetwork({ seed: 1 });
   network.addGroup(3);
   network.run(5000);
@@ -265,14 +265,14 @@ it('who asks in the name of a stranger gets nobody a larger answer than the ques
   if (host === undefined || other === undefined) throw new Error('no group');
   host.running.takeOutputs();
   host.running.userEvent('news', new Uint8Array(200), false, network.now);
-  const hear = (message: SwimMessage, from: GossipAddress) => {
+  const deliver = (message: SwimMessage, from: GossipAddress) => {
     host.running.receive(message, from, network.now);
     return host.running.takeOutputs().flatMap((output) => (output.type === 'packet' ? [output] : []));
   };
   const source = { ...stranger, node: 'stranger' };
   const ping = { type: 'ping', seqNo: 1, node: 'n0', source } as const;
-  // To where the packet came from, and without the news.
-  const [ack, ...more] = hear(ping, liarAddress);
+  // The ack goes to the packet's sender, without gossip.
+  const [ack, ...more] = deliver(ping, liarAddress);
   expect({ to: ack?.to, parts: ack?.parts.length, more }).toEqual({
     to: liarAddress,
     parts: 1,
@@ -280,9 +280,9 @@ it('who asks in the name of a stranger gets nobody a larger answer than the ques
   });
   expect(ack?.parts[0]?.length).toBeLessThanOrEqual(network.wire.encodeSwim(ping).length);
   const request = { type: 'indirect-ping', seqNo: 1, nack: true } as const;
-  expect(hear({ ...request, node: 'n1', target: stranger }, other.address)).toEqual([]);
-  expect(hear({ ...request, node: 'n1', target: other.address, source }, stranger)).toEqual([]);
-  expect(hear({ ...request, node: 'n1', target: other.address }, network.hosts[2]?.address ?? stranger)).toHaveLength(
-    1,
-  );
+  expect(deliver({ ...request, node: 'n1', target: stranger }, other.address)).toEqual([]);
+  expect(deliver({ ...request, node: 'n1', target: other.address, source }, stranger)).toEqual([]);
+  expect(
+    deliver({ ...request, node: 'n1', target: other.address }, network.hosts[2]?.address ?? stranger),
+  ).toHaveLength(1);
 });

@@ -5,10 +5,10 @@ import type { NetworkWire } from './simulated-network.js';
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** All stand-ins are views of it: nobody looks at their bytes. */
+/** All placeholders are views of it: their bytes are never read. */
 const nothing = new ArrayBuffer(64 * 1024);
 
-class StandIn extends Uint8Array {
+class Placeholder extends Uint8Array {
   constructor(
     readonly kind: string,
     readonly value: unknown,
@@ -18,10 +18,10 @@ class StandIn extends Uint8Array {
   }
 }
 
-/** Bytes that stand for a message, as many as the real ones have: a simulated hour encodes millions. */
+/** A fast wire whose encodings are placeholders of realistic length: a simulated hour encodes millions. */
 export class MemoryWire implements NetworkWire {
   encodeSwim(message: SwimMessage): Uint8Array {
-    return this.#stand('swim', message, swimBytes(message));
+    return this.#placeholder('swim', message, swimBytes(message));
   }
 
   transmit(state: PushPull): PushPull {
@@ -29,26 +29,29 @@ export class MemoryWire implements NetworkWire {
   }
 
   decodeSwim(bytes: Uint8Array): SwimMessage {
-    return this.#meaning<SwimMessage>('swim', bytes);
+    return this.#valueOf<SwimMessage>('swim', bytes);
   }
 
   encodeSerf: MembershipWire['encodeSerf'] = (message) => {
     const payload = 'payload' in message ? message.payload.length + 60 : 0;
     const relayed = message.type === 'relay' ? message.message.length + 40 : 0;
-    return this.#stand('serf', message, 30 + payload + relayed);
+    return this.#placeholder('serf', message, 30 + payload + relayed);
   };
-  decodeSerf: MembershipWire['decodeSerf'] = (bytes) => this.#meaning('serf', bytes);
-  encodePushPull: MembershipWire['encodePushPull'] = (state) => this.#stand('push-pull', state, 600);
-  decodePushPull: MembershipWire['decodePushPull'] = (bytes) => this.#meaning('push-pull', bytes);
-  encodeCoordinate: MembershipWire['encodeCoordinate'] = (coordinate) => this.#stand('coordinate', coordinate, 122);
+  decodeSerf: MembershipWire['decodeSerf'] = (bytes) => this.#valueOf('serf', bytes);
+  encodePushPull: MembershipWire['encodePushPull'] = (state) => this.#placeholder('push-pull', state, 600);
+  decodePushPull: MembershipWire['decodePushPull'] = (bytes) => this.#valueOf('push-pull', bytes);
+  encodeCoordinate: MembershipWire['encodeCoordinate'] = (coordinate) =>
+    this.#placeholder('coordinate', coordinate, 122);
   decodeCoordinate: MembershipWire['decodeCoordinate'] = (payload) =>
-    payload.length === 0 ? undefined : this.#meaning('coordinate', payload);
-  encodeKeyRequest: MembershipWire['encodeKeyRequest'] = (key) => this.#stand('key', key, 40);
-  decodeKeyRequest: MembershipWire['decodeKeyRequest'] = (payload) => this.#meaning('key', payload);
-  encodeKeyResponse: MembershipWire['encodeKeyResponse'] = (response) => this.#stand('key-response', response, 80);
-  decodeKeyResponse: MembershipWire['decodeKeyResponse'] = (payload) => this.#meaning('key-response', payload);
-  encodeConflictResponse: MembershipWire['encodeConflictResponse'] = (member) => this.#stand('conflict', member, 150);
-  decodeConflictResponse: MembershipWire['decodeConflictResponse'] = (payload) => this.#meaning('conflict', payload);
+    payload.length === 0 ? undefined : this.#valueOf('coordinate', payload);
+  encodeKeyRequest: MembershipWire['encodeKeyRequest'] = (key) => this.#placeholder('key', key, 40);
+  decodeKeyRequest: MembershipWire['decodeKeyRequest'] = (payload) => this.#valueOf('key', payload);
+  encodeKeyResponse: MembershipWire['encodeKeyResponse'] = (response) =>
+    this.#placeholder('key-response', response, 80);
+  decodeKeyResponse: MembershipWire['decodeKeyResponse'] = (payload) => this.#valueOf('key-response', payload);
+  encodeConflictResponse: MembershipWire['encodeConflictResponse'] = (member) =>
+    this.#placeholder('conflict', member, 150);
+  decodeConflictResponse: MembershipWire['decodeConflictResponse'] = (payload) => this.#valueOf('conflict', payload);
 
   encodeTags(tags: ReadonlyMap<string, string>): Uint8Array {
     const bytes = encoder.encode(JSON.stringify([...tags]));
@@ -64,12 +67,12 @@ export class MemoryWire implements NetworkWire {
     }
   }
 
-  #stand(kind: string, value: unknown, length: number): Uint8Array {
-    return new StandIn(kind, value, length);
+  #placeholder(kind: string, value: unknown, length: number): Uint8Array {
+    return new Placeholder(kind, value, length);
   }
 
-  #meaning<T>(kind: string, bytes: Uint8Array): T {
-    if (!(bytes instanceof StandIn) || bytes.kind !== kind) throw new MalformedGossipError(`no ${kind}`);
+  #valueOf<T>(kind: string, bytes: Uint8Array): T {
+    if (!(bytes instanceof Placeholder) || bytes.kind !== kind) throw new MalformedGossipError(`no ${kind}`);
     return bytes.value as T;
   }
 }

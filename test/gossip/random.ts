@@ -1,7 +1,7 @@
-/** In the test runner each look at a global is slow. */
+/** Global lookups are slow in the test runner. */
 const { imul } = Math;
 
-/** Numbers of [0, 1), the same sequence for the same seed. */
+/** Returns a generator of numbers in [0, 1), deterministic for a seed. */
 export function randomOf(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -12,8 +12,8 @@ export function randomOf(seed: number): () => number {
   };
 }
 
-/** The seeds of this run: those of MEMBERSHIP_SEED, or `usual`. */
+/** Returns the seeds of this run: those of MEMBERSHIP_SEED, or `usual`. */
 export function seeds(usual: readonly number[]): readonly number[] {
-  const fromOutside = process.env['MEMBERSHIP_SEED'];
-  return fromOutside === undefined ? usual : fromOutside.split(',').map(Number);
+  const fromEnvironment = process.env['MEMBERSHIP_SEED'];
+  return fromEnvironment === undefined ? usual : fromEnvironment.split(',').map(Number);
 }

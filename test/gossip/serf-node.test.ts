@@ -8,29 +8,29 @@ import { SimulatedNetwork, type Host } from './simulated-network.js';
 const text = (words: string) => new TextEncoder().encode(words);
 const minute = 60_000;
 
-/** Members that know each other, on a network that loses nothing. */
+/** Creates a group of members that know each other, on a network without loss. */
 function group(count: number, seed = 1): { network: SimulatedNetwork; hosts: readonly [Host, Host, ...Host[]] } {
   const network = new SimulatedNetwork({ seed });
   network.addGroup(count);
   network.run(10_000);
   const [first, second, ...rest] = network.hosts;
-  if (first === undefined || second === undefined) throw new Error('a group has two members at least');
+  if (first === undefined || second === undefined) throw new Error('a group needs at least two members');
   return { network, hosts: [first, second, ...rest] };
 }
 
-/** `host` hears a message of Serf, as if gossiped by `from`. */
-function hear(network: SimulatedNetwork, host: Host, from: Host, message: SerfMessage): void {
+/** Delivers a Serf message to `host`, as if gossiped by `from`. */
+function deliver(network: SimulatedNetwork, host: Host, from: Host, message: SerfMessage): void {
   const payload = network.wire.encodeSerf(message);
   host.running.receive({ type: 'user', payload }, from.address, network.now);
   network.settle(host);
 }
 
-function toldOf<T extends Output['type']>(host: Host, type: T): Extract<Output, { type: T }>[] {
-  return host.told.filter((output): output is Extract<Output, { type: T }> => output.type === type);
+function notificationsOf<T extends Output['type']>(host: Host, type: T): Extract<Output, { type: T }>[] {
+  return host.notifications.filter((output): output is Extract<Output, { type: T }> => output.type === type);
 }
 
 describe('leaving', () => {
-  it('is told, so that the others know it from a failure', () => {
+  it('is announced, so that it does not count as a failure', () => {
     const { network, hosts } = group(5);
     const [leaving, ...others] = hosts;
     const since = network.now;
@@ -38,19 +38,19 @@ describe('leaving', () => {
     network.settle(leaving);
     expect(leaving.statusOf('n0')).toBe('leaving');
     network.run(since + 12_000);
-    expect(toldOf(leaving, 'left')).toHaveLength(1);
+    expect(notificationsOf(leaving, 'left')).toHaveLength(1);
     expect(leaving.running.nextTickAt).toBe(Infinity);
     expect(others.map((host) => host.statusOf('n0'))).toEqual(['left', 'left', 'left', 'left']);
     expect(others.flatMap((host) => host.sightings.filter(({ event }) => event === 'failed'))).toEqual([]);
   });
 
-  it('ends at once where there is nobody to tell', () => {
+  it('ends at once without other members', () => {
     const network = new SimulatedNetwork({ seed: 1 });
     const host = network.add('alone');
     host.running.leave(network.now);
     network.settle(host);
     network.run(network.now);
-    expect(toldOf(host, 'left')).toHaveLength(1);
+    expect(notificationsOf(host, 'left')).toHaveLength(1);
   });
 
   it('can be followed by a return under the same name', () => {
@@ -66,11 +66,12 @@ describe('leaving', () => {
     expect(leaving.aliveNames).toEqual(['n0', 'n1', 'n2', 'n3']);
   });
 
-  it('told of a stranger does not cling to it when it comes', () => {
+  it('of an unknown member is not applied when the member joins', () => {
     const { network, hosts } = group(3);
     const [host, other] = hosts;
-    // A returning member joins by the clock of whom it asks, which need not know of a time that others heard of.
-    const told = network.wire.encodePushPull({
+    // A returning member uses the clock of the member it joins through, which may be earlier than the time of the
+    // leave.
+    const notifications = network.wire.encodePushPull({
       lTime: 42,
       statusLTimes: new Map([['back', 40]]),
       leftMembers: ['back'],
@@ -78,18 +79,18 @@ describe('leaving', () => {
       events: [],
       queryLTime: 1,
     });
-    host.running.mergePushPull({ ...other.running.pushPullState(false), userState: told }, network.now);
+    host.running.mergePushPull({ ...other.running.pushPullState(false), userState: notifications }, network.now);
     const back = network.add('back');
     network.join(back, other);
     network.run(network.now + 5000);
     expect(host.statusOf('back')).toBe('alive');
   });
 
-  it('is refuted by whoever hears no more of it than its time', () => {
+  it('is refuted by a member that learns only its time', () => {
     const { network, hosts } = group(3);
     const [back, other, host] = hosts;
-    // Agents of serf make a leave later with each push/pull, so that it outlives the intent of the return.
-    const told = network.wire.encodePushPull({
+    // Serf agents increase the time of a leave with each push/pull, so that it overrides the join intent of a return.
+    const notifications = network.wire.encodePushPull({
       lTime: 42,
       statusLTimes: new Map([['n0', 40]]),
       leftMembers: ['n0'],
@@ -97,7 +98,7 @@ describe('leaving', () => {
       events: [],
       queryLTime: 1,
     });
-    host.running.mergePushPull({ ...other.running.pushPullState(false), userState: told }, network.now);
+    host.running.mergePushPull({ ...other.running.pushPullState(false), userState: notifications }, network.now);
     network.settle(host);
     expect(host.statusOf('n0')).toBe('leaving');
     back.running.mergePushPull(host.running.pushPullState(false), network.now);
@@ -106,22 +107,22 @@ describe('leaving', () => {
     expect(host.statusOf('n0')).toBe('alive');
   });
 
-  it('is news to who heard of its time before, from one that took the member for leaving', () => {
+  it('is new to a member that learned its time from a push/pull with a member that had applied it', () => {
     const { network, hosts } = group(3);
     const [leaving, other, host] = hosts;
-    hear(network, other, leaving, { type: 'leave', lTime: 40, node: 'n0', prune: false });
+    deliver(network, other, leaving, { type: 'leave', lTime: 40, node: 'n0', prune: false });
     expect(other.statusOf('n0')).toBe('leaving');
     host.running.mergePushPull(other.running.pushPullState(false), network.now);
     expect(host.statusOf('n0')).toBe('alive');
-    hear(network, host, leaving, { type: 'leave', lTime: 40, node: 'n0', prune: false });
+    deliver(network, host, leaving, { type: 'leave', lTime: 40, node: 'n0', prune: false });
     expect(host.statusOf('n0')).toBe('leaving');
   });
 
-  it('is known of who was taken for failed, from one that knows', () => {
+  it('turns a failed member into one that left, by a push/pull', () => {
     const { network, hosts } = group(3);
     const [leaving, other, host] = hosts;
     const dead = { type: 'dead', incarnation: 1, node: 'n0', from: 'n0' } as const;
-    hear(network, other, leaving, { type: 'leave', lTime: 40, node: 'n0', prune: false });
+    deliver(network, other, leaving, { type: 'leave', lTime: 40, node: 'n0', prune: false });
     host.running.mergePushPull(other.running.pushPullState(false), network.now);
     network.crash(leaving);
     for (const each of [other, host]) each.running.receive(dead, leaving.address, network.now);
@@ -130,10 +131,10 @@ describe('leaving', () => {
     expect(host.statusOf('n0')).toBe('left');
   });
 
-  it('is refuted by whoever does not leave', () => {
+  it('is refuted by a member that does not leave', () => {
     const { network, hosts } = group(4);
     const [accused, other] = hosts;
-    hear(network, other, accused, { type: 'leave', lTime: 50, node: 'n0', prune: false });
+    deliver(network, other, accused, { type: 'leave', lTime: 50, node: 'n0', prune: false });
     expect(other.statusOf('n0')).toBe('leaving');
     network.run(network.now + 5000);
     expect(hosts.map((host) => host.statusOf('n0'))).toEqual(['alive', 'alive', 'alive', 'alive']);
@@ -141,31 +142,31 @@ describe('leaving', () => {
 });
 
 describe('an intent', () => {
-  it('that comes before the news of its member is kept', () => {
+  it('that arrives before its member is kept', () => {
     const { network, hosts } = group(2);
     const [host, other] = hosts;
-    hear(network, host, other, { type: 'leave', lTime: 50, node: 'late', prune: false });
+    deliver(network, host, other, { type: 'leave', lTime: 50, node: 'late', prune: false });
     const late = network.add('late');
     network.join(late, host);
     network.runUntil(() => host.statusOf('late') !== undefined, network.now + 1000, 1);
     expect(host.statusOf('late')).toBe('leaving');
-    // The member itself says that it joins.
+    // The member itself announces that it joins.
     network.run(network.now + 5000);
     expect(host.statusOf('late')).toBe('alive');
   });
 
-  it('is passed on once, and older ones never', () => {
+  it('is gossiped once, and older ones never', () => {
     const { network, hosts } = group(3);
     const [host, other] = hosts;
-    hear(network, host, other, { type: 'join', lTime: 50, node: 'n2' });
-    hear(network, host, other, { type: 'leave', lTime: 50, node: 'n2', prune: false });
-    hear(network, host, other, { type: 'leave', lTime: 49, node: 'n2', prune: false });
+    deliver(network, host, other, { type: 'join', lTime: 50, node: 'n2' });
+    deliver(network, host, other, { type: 'leave', lTime: 50, node: 'n2', prune: false });
+    deliver(network, host, other, { type: 'leave', lTime: 49, node: 'n2', prune: false });
     expect(host.statusOf('n2')).toBe('alive');
   });
 });
 
 describe('a failed member', () => {
-  it('is sought until it returns', () => {
+  it('is reconnected to until it returns', () => {
     const { network, hosts } = group(5);
     const [crashed, ...others] = hosts;
     network.crash(crashed);
@@ -181,7 +182,7 @@ describe('a failed member', () => {
     expect(crashed.aliveNames).toHaveLength(5);
   });
 
-  it('returns at another address, after it was found out and before', () => {
+  it('returns at another address, after and before its failure was detected', () => {
     const { network, hosts } = group(5);
     const others = hosts.slice(1);
     const joinElsewhere = (): Host => {
@@ -191,20 +192,20 @@ describe('a failed member', () => {
     };
     const knowsAll = (host: Host, address: unknown): boolean =>
       host.aliveNames.length === 5 && host.running.members()[0]?.address === address;
-    const areAsOne = ({ address }: Host) =>
+    const converge = ({ address }: Host) =>
       network.runUntil(() => others.every((host) => knowsAll(host, address)), network.now + minute);
 
     network.crash(hosts[0]);
     network.runUntil(() => others.every((host) => host.statusOf('n0') === 'failed'), network.now + minute);
     const second = joinElsewhere();
     const since = network.now;
-    expect(areAsOne(second)).toBe(true);
+    expect(converge(second)).toBe(true);
     expect(network.now - since).toBeLessThan(5_000);
     network.crash(second);
-    expect(areAsOne(joinElsewhere())).toBe(true);
+    expect(converge(joinElsewhere())).toBe(true);
   });
 
-  it('counts as left when that is forced, and is forgotten with prune', () => {
+  it('counts as left after a forced leave, and is forgotten with prune', () => {
     const { network, hosts } = group(5);
     const [crashed, other, ...rest] = hosts;
     network.crash(crashed);
@@ -232,16 +233,16 @@ describe('a failed member', () => {
 });
 
 describe('user events', () => {
-  it('reach everybody once, their sender too', () => {
+  it('reach all members once, including their sender', () => {
     const { network, hosts } = group(10);
     hosts[3]?.running.userEvent('deploy', text('v1'), false, network.now);
     network.settle(hosts[3] ?? hosts[0]);
     network.run(network.now + minute);
-    const names = hosts.map((host) => toldOf(host, 'user-event').map(({ name }) => name));
+    const names = hosts.map((host) => notificationsOf(host, 'user-event').map(({ name }) => name));
     expect(names).toEqual(Array(10).fill(['deploy']));
   });
 
-  it('are not told again to who asks to ignore them, nor by a restart that remembers its times', () => {
+  it('are not reported again after a restart with the saved Lamport times', () => {
     const { network, hosts } = group(3);
     const [host, other] = hosts;
     host.running.userEvent('deploy', text('v1'), false, network.now);
@@ -249,10 +250,10 @@ describe('user events', () => {
     network.run(network.now + 5000);
     const lamportTimes = other.running.lamportTimes;
     network.start(other, { lamportTimes: { ...lamportTimes, event: lamportTimes.event - 1 } });
-    other.told.length = 0;
+    other.notifications.length = 0;
     network.join(other, host);
     network.run(network.now + minute);
-    expect(toldOf(other, 'user-event')).toEqual([]);
+    expect(notificationsOf(other, 'user-event')).toEqual([]);
   });
 
   it('are limited to 512 bytes', () => {
@@ -263,7 +264,7 @@ describe('user events', () => {
 });
 
 describe('queries', () => {
-  it('are acknowledged and answered by each member once, though answers come by several ways', () => {
+  it('are acknowledged and answered once by each member, though responses arrive over several paths', () => {
     const { network, hosts } = group(8);
     const [asking] = hosts;
     const parameters = { name: 'load', payload: text('?'), wantsAck: true, relayFactor: 3 };
@@ -273,7 +274,7 @@ describe('queries', () => {
     for (let step = 0; step < 40; step += 1) {
       network.run(network.now + 100);
       for (const host of hosts) {
-        for (const output of toldOf(host, 'query')) {
+        for (const output of notificationsOf(host, 'query')) {
           if (answered.has(output)) continue;
           answered.add(output);
           host.running.respond(output.query, text(host.name), network.now);
@@ -284,19 +285,19 @@ describe('queries', () => {
     }
     const names = hosts.map(({ name }) => name);
     expect(
-      toldOf(asking, 'query-ack')
+      notificationsOf(asking, 'query-ack')
         .map(({ from }) => from)
         .toSorted(),
     ).toEqual(names);
     expect(
-      toldOf(asking, 'query-response')
+      notificationsOf(asking, 'query-response')
         .map(({ from }) => from)
         .toSorted(),
     ).toEqual(names);
-    expect(toldOf(asking, 'query-end').map((each) => each.key)).toEqual([key]);
+    expect(notificationsOf(asking, 'query-end').map((each) => each.key)).toEqual([key]);
   });
 
-  it('are for those whom the filters name', () => {
+  it('are delivered only to members that match the filters', () => {
     const { network, hosts } = group(4);
     const filters = [
       { type: 'nodes', names: ['n1', 'n2'] },
@@ -305,10 +306,10 @@ describe('queries', () => {
     hosts[0].running.query({ name: 'load', payload: text(''), filters }, network.now);
     network.settle(hosts[0]);
     network.run(network.now + 5000);
-    expect(hosts.map((host) => toldOf(host, 'query').length)).toEqual([0, 1, 1, 0]);
+    expect(hosts.map((host) => notificationsOf(host, 'query').length)).toEqual([0, 1, 1, 0]);
   });
 
-  it('about keys come out to be answered; pings and conflicts do not', () => {
+  it('about keys are output to be answered; pings and conflicts are not', () => {
     const { network, hosts } = group(3);
     const [asking, other] = hosts;
     for (const name of ['_serf_ping', '_serf_conflict', '_serf_list-keys']) {
@@ -316,20 +317,20 @@ describe('queries', () => {
     }
     network.settle(asking);
     network.run(network.now + 5000);
-    expect(toldOf(other, 'query').map(({ query }) => query.name)).toEqual(['_serf_list-keys']);
-    expect(toldOf(asking, 'query-ack')).toHaveLength(9);
-    const known = toldOf(asking, 'query-response').map(({ from, payload }) => [
+    expect(notificationsOf(other, 'query').map(({ query }) => query.name)).toEqual(['_serf_list-keys']);
+    expect(notificationsOf(asking, 'query-ack')).toHaveLength(9);
+    const known = notificationsOf(asking, 'query-response').map(({ from, payload }) => [
       from,
       network.wire.decodeConflictResponse(payload).name,
     ]);
-    // The one who is asked about says nothing.
+    // The member in question does not answer.
     expect(known.toSorted()).toEqual([
       ['n0', 'n2'],
       ['n1', 'n2'],
     ]);
   });
 
-  it('are not passed on where they ask not to be, and not answered to who is no member', () => {
+  it('are not gossiped with noBroadcast, and not answered to a non-member', () => {
     const { network, hosts } = group(3);
     const [host, other] = hosts;
     const query = {
@@ -346,41 +347,44 @@ describe('queries', () => {
       name: 'load',
       payload: text(''),
     } as const;
-    hear(network, host, other, query);
-    hear(network, host, other, { ...query, id: 2, address: { ip: '192.0.2.1', port: 53 } });
+    deliver(network, host, other, query);
+    deliver(network, host, other, { ...query, id: 2, address: { ip: '192.0.2.1', port: 53 } });
     network.run(network.now + 3000);
-    expect(hosts.map((each) => toldOf(each, 'query').length)).toEqual([1, 0, 0]);
+    expect(hosts.map((each) => notificationsOf(each, 'query').length)).toEqual([1, 0, 0]);
   });
 
-  it('are limited to 1024 bytes, and so are answers', () => {
+  it('and responses are limited to 1024 bytes', () => {
     const { network, hosts } = group(2);
     const [host] = hosts;
     const ask = (bytes: number) => host.running.query({ name: 'q', payload: new Uint8Array(bytes) }, network.now);
     expect(() => ask(1000)).toThrow(GossipTooLargeError);
     ask(1);
     network.settle(host);
-    const query = toldOf(host, 'query')[0]?.query;
-    if (query === undefined) throw new Error('the one who asks is asked too');
+    const query = notificationsOf(host, 'query')[0]?.query;
+    if (query === undefined) throw new Error('the sender must receive its own query');
     expect(() => host.running.respond(query, new Uint8Array(1000), network.now)).toThrow(GossipTooLargeError);
-    // A smaller answer may follow.
+    // A smaller response is still accepted.
     host.running.respond(query, new Uint8Array(10), network.now);
     network.settle(host);
-    expect(toldOf(host, 'query-response')).toHaveLength(1);
+    expect(notificationsOf(host, 'query-response')).toHaveLength(1);
   });
 });
 
 describe('names and groups', () => {
-  it('keep the first of two that claim one name', () => {
+  it('keep the first of two members that claim the same name', () => {
     const { network, hosts } = group(3);
     const [host] = hosts;
     const impostor = network.add('n1');
     network.join(impostor, host);
     network.run(network.now + 5000);
     expect(host.running.members().find(({ name }) => name === 'n1')?.address).toEqual(hosts[1].address);
-    expect(toldOf(host, 'name-conflict')[0]).toMatchObject({ member: { name: 'n1' }, other: impostor.address });
+    expect(notificationsOf(host, 'name-conflict')[0]).toMatchObject({
+      member: { name: 'n1' },
+      other: impostor.address,
+    });
   });
 
-  it('refuse a push/pull from another group, and one of another version, and change nothing', () => {
+  it('reject a push/pull from another group or with another version, and change nothing', () => {
     const network = new SimulatedNetwork({ seed: 1 });
     const accepts = ({ tags }: { tags: ReadonlyMap<string, string> }) => tags.get('cluster') !== 'red';
     const blue = network.add('blue', { tags: new Map([['cluster', 'blue']]), accepts });
@@ -395,7 +399,7 @@ describe('names and groups', () => {
   });
 });
 
-it('tags that change are known everywhere soon', () => {
+it('changed tags spread to all members', () => {
   const { network, hosts } = group(6);
   hosts[0].running.setTags(new Map([['role', 'replica']]), network.now);
   network.settle(hosts[0]);
@@ -410,7 +414,7 @@ it('tags that change are known everywhere soon', () => {
   expect(() => hosts[0].running.setTags(new Map([['role', 'x'.repeat(600)]]), network.now)).toThrow(RangeError);
 });
 
-it('a member that others can only reach by streams stays alive', () => {
+it('a member that can be reached only over streams stays alive', () => {
   const network = new SimulatedNetwork({ seed: 1, losesPacketsTo: (host) => host.name === 'n2' });
   network.addGroup(4);
   network.run(5 * minute);
@@ -418,7 +422,7 @@ it('a member that others can only reach by streams stays alive', () => {
   expect(host?.sightings.filter(({ event }) => event === 'failed')).toEqual([]);
 });
 
-it('coordinates tell which members are near', () => {
+it('coordinates of all members are known', () => {
   const { network, hosts } = group(4);
   network.run(network.now + 5 * minute);
   const [host] = hosts;
@@ -426,7 +430,7 @@ it('coordinates tell which members are near', () => {
   expect(host.running.coordinateOf('stranger')).toBeUndefined();
 });
 
-it('no packet exceeds its budget, with what encryption adds', () => {
+it('no packet exceeds its budget, including the encryption overhead', () => {
   const network = new SimulatedNetwork({ seed: 1 });
   const host = network.add('host', { packetOverheadBytes: 29 });
   network.run(1000);

@@ -6,24 +6,24 @@ import type { MembershipWire } from '../../src/domain/gossip/wire.js';
 import { MemoryWire } from './memory-wire.js';
 import { randomOf } from './random.js';
 
-/** How messages look on this network. */
+/** The wire format of the simulated network. */
 export interface NetworkWire extends MembershipWire {
   decodeSwim(bytes: Uint8Array): SwimMessage;
-  /** What arrives of a push/pull that is sent. */
+  /** Returns the push/pull as the receiver decodes it. */
   transmit(state: PushPull): PushPull;
 }
 
 interface NetworkOptions {
   readonly seed: number;
-  /** Of a hundred packets. */
+  /** The percentage of lost packets. */
   readonly lostPercent?: number;
   readonly timing?: GossipTiming;
   readonly wire?: NetworkWire;
-  /** Hosts that no packet reaches, only streams do. */
+  /** Selects hosts that only streams reach, not packets. */
   readonly losesPacketsTo?: (host: Host) => boolean;
 }
 
-/** What happened to a member in the eyes of a host. */
+/** A member event that a host reported. */
 interface Sighting {
   readonly at: number;
   readonly event: string;
@@ -36,19 +36,19 @@ interface Task {
   readonly run: () => void;
 }
 
-/** In the test runner each look at a global is slow. */
+/** Global lookups are slow in the test runner. */
 const { max } = Math;
 const never = Infinity;
 
 const latencyMsMin = 1;
 const latencyMsSpread = 20;
 
-/** A node, where it runs, and what it told. */
+/** A host with its node, its address and the node's notifications. */
 export class Host {
   node: SerfNode | undefined;
   readonly sightings: Sighting[] = [];
-  readonly told: Output[] = [];
-  /** When the node is woken; Infinity: it is not. */
+  readonly notifications: Output[] = [];
+  /** The time at which the node is woken; Infinity if never. */
   wakesAt = never;
 
   constructor(
@@ -72,13 +72,13 @@ export class Host {
       .map(({ name }) => name);
   }
 
-  /** When `event` of `member` was first told after `since`. */
+  /** Returns the time at which `event` of `member` was first reported after `since`. */
   firstSight(event: string, member: string, since: number): number | undefined {
     return this.sightings.find((each) => each.at >= since && each.event === event && each.member === member)?.at;
   }
 }
 
-/** Nodes on a network that loses packets and can be cut in two, in simulated time: milliseconds from 0. */
+/** Nodes on a network that loses packets and can be partitioned, in simulated time: milliseconds from 0. */
 export class SimulatedNetwork {
   now = 0;
   readonly hosts: Host[] = [];
@@ -102,7 +102,7 @@ export class SimulatedNetwork {
     this.#lostShare = lostPercent / 100;
   }
 
-  /** A host whose node runs, and knows nobody. */
+  /** Adds a host with a running node that knows no other member. */
   add(name: string, options: Partial<SerfNodeOptions> = {}): Host {
     const number = this.hosts.length;
     const host = new Host(name, { ip: `10.0.${number >> 8}.${number & 255}`, port: 7946 });
@@ -127,13 +127,13 @@ export class SimulatedNetwork {
     this.settle(host);
   }
 
-  /** The node is gone without a word. */
+  /** Stops the node abruptly. */
   crash(host: Host): void {
     host.node = undefined;
     host.wakesAt = never;
   }
 
-  /** A group of hosts that all know each other, as soon as time passes. */
+  /** Adds a group of hosts that all join the first one. */
   addGroup(count: number): void {
     for (let number = 0; number < count; number += 1) {
       const host = this.add(`n${number}`);
@@ -149,17 +149,17 @@ export class SimulatedNetwork {
     });
   }
 
-  /** How many packets went to an address where there is no host. */
+  /** Returns the number of packets sent to an address without a host. */
   packetsTo(address: GossipAddress): number {
     return this.#packetsToNobody.get(keyOf(address)) ?? 0;
   }
 
-  /** From now on nothing passes between hosts of different sides; undefined: everything passes. */
+  /** Blocks all traffic between hosts of different sides; undefined removes the partition. */
   cut(sideOf: ((host: Host) => number) | undefined): void {
     this.#sideOf = sideOf;
   }
 
-  /** Lets time pass up to `until`. */
+  /** Advances the time to `until`. */
   run(until: number): void {
     for (;;) {
       const task = this.#tasks[0];
@@ -171,7 +171,7 @@ export class SimulatedNetwork {
     this.now = until;
   }
 
-  /** Lets time pass until `condition`, looked at every `step`. False: it did not come true before `until`. */
+  /** Advances the time until `condition`, checked every `step`, holds; returns false if it does not before `until`. */
   runUntil(condition: () => boolean, until: number, step = 100): boolean {
     while (!condition()) {
       if (this.now >= until) return false;
@@ -180,7 +180,7 @@ export class SimulatedNetwork {
     return true;
   }
 
-  /** To be called after each call of a node from outside: does what it asks for. */
+  /** Does the work that a node's outputs describe. Call it after each direct call of a node. */
   settle(host: Host): void {
     const { node } = host;
     if (node === undefined) return;
@@ -216,7 +216,7 @@ export class SimulatedNetwork {
         host.sightings.push({ at: this.now, event: output.event, member: output.member.name });
         return;
       default:
-        host.told.push(output);
+        host.notifications.push(output);
     }
   }
 
@@ -243,7 +243,7 @@ export class SimulatedNetwork {
     });
   }
 
-  /** A stream loses nothing, but is late by a second and more where a packet of it is lost. */
+  /** Simulates a stream: it loses nothing, but a lost packet delays it by a second or more. */
   #exchange(host: Host, to: GossipAddress, serve: (other: Host) => (() => void) | undefined): void {
     const other = this.#byAddress.get(keyOf(to));
     const { node } = host;
@@ -279,37 +279,37 @@ export class SimulatedNetwork {
     const tasks = this.#tasks;
     this.#order += 1;
     const task: Task = { at, order: this.#order, run };
-    let place = tasks.length;
+    let i = tasks.length;
     tasks.push(task);
-    while (place > 0) {
-      const parentPlace = (place - 1) >> 1;
-      const parent = tasks[parentPlace];
+    while (i > 0) {
+      const parentIndex = (i - 1) >> 1;
+      const parent = tasks[parentIndex];
       if (parent === undefined || isBefore(parent, task)) break;
-      tasks[place] = parent;
-      place = parentPlace;
+      tasks[i] = parent;
+      i = parentIndex;
     }
-    tasks[place] = task;
+    tasks[i] = task;
   }
 
   #dropFirst(): void {
     const tasks = this.#tasks;
     const task = tasks.pop();
     if (task === undefined || tasks.length === 0) return;
-    let place = 0;
+    let i = 0;
     for (;;) {
-      let childPlace = 2 * place + 1;
-      let child = tasks[childPlace];
+      let childIndex = 2 * i + 1;
+      let child = tasks[childIndex];
       if (child === undefined) break;
-      const right = tasks[childPlace + 1];
+      const right = tasks[childIndex + 1];
       if (right !== undefined && isBefore(right, child)) {
         child = right;
-        childPlace += 1;
+        childIndex += 1;
       }
       if (isBefore(task, child)) break;
-      tasks[place] = child;
-      place = childPlace;
+      tasks[i] = child;
+      i = childIndex;
     }
-    tasks[place] = task;
+    tasks[i] = task;
   }
 }
 

@@ -6,12 +6,12 @@ import { SimulatedNetwork, type Host } from './simulated-network.js';
 const groupSize = 100;
 const minute = 60_000;
 
-/** A group whose members all know each other. */
+/** Creates a group whose members all know each other. */
 function settledGroup(seed: number, lostPercent: number): SimulatedNetwork {
   const network = new SimulatedNetwork({ seed, lostPercent });
   network.addGroup(groupSize);
   const isSettled = () => network.hosts.every((host) => host.running.members().length === groupSize);
-  if (!network.runUntil(isSettled, 2 * minute)) throw new Error('the group does not come together');
+  if (!network.runUntil(isSettled, 2 * minute)) throw new Error('the group did not settle within two minutes');
   network.run(network.now + 10_000);
   return network;
 }
@@ -20,8 +20,8 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 }
 
-describe('a network of 100 nodes, 5 of 100 packets lost', () => {
-  it.each(seeds([1, 2]))('tells everybody of a join within 10 rounds of gossip: MEMBERSHIP_SEED=%i', (seed) => {
+describe('a network of 100 nodes with 5% packet loss', () => {
+  it.each(seeds([1, 2]))('spreads a join to all members within 10 gossip rounds: MEMBERSHIP_SEED=%i', (seed) => {
     const network = settledGroup(seed, 5);
     const rounds: number[] = [];
     for (let number = 0; number < 9; number += 1) {
@@ -38,7 +38,7 @@ describe('a network of 100 nodes, 5 of 100 packets lost', () => {
     expect(median(rounds)).toBeLessThanOrEqual(10);
   });
 
-  it.each(seeds([3]))('finds a crash within the bounds of suspicion: MEMBERSHIP_SEED=%i', (seed) => {
+  it.each(seeds([3]))('detects a crash within the bounds of the suspicion timeout: MEMBERSHIP_SEED=%i', (seed) => {
     const network = settledGroup(seed, 5);
     const crashed = network.hosts[7];
     const others = network.hosts.filter((host) => host !== crashed);
@@ -50,22 +50,22 @@ describe('a network of 100 nodes, 5 of 100 packets lost', () => {
     const maxMs = minMs * network.timing.suspicionMaxTimeoutMult;
     const times = others.map((host) => sight(host) - since);
     expect(Math.min(...times)).toBeGreaterThanOrEqual(minMs);
-    // Somebody probes it within a few periods, and many agree at once.
+    // A member probes it within a few periods, and many confirm the suspicion at once.
     expect(Math.max(...times)).toBeLessThan(maxMs);
     expect(others.every((host) => host.statusOf(crashed.name) === 'failed')).toBe(true);
   });
 
-  it.each(seeds([5]))('takes nobody for failed in an hour: MEMBERSHIP_SEED=%i', (seed) => {
+  it.each(seeds([5]))('reports no member as failed in an hour: MEMBERSHIP_SEED=%i', (seed) => {
     const network = settledGroup(seed, 5);
     network.run(network.now + 60 * minute);
-    const gone = network.hosts.flatMap(({ name, sightings }) =>
+    const departures = network.hosts.flatMap(({ name, sightings }) =>
       sightings.filter(({ event }) => event === 'failed' || event === 'leave').map((each) => ({ name, ...each })),
     );
-    expect(gone).toEqual([]);
+    expect(departures).toEqual([]);
     expect(network.hosts.every((host) => host.aliveNames.length === groupSize)).toBe(true);
   });
 
-  it.each(seeds([6]))('is one again after a cut into 30 and 70: MEMBERSHIP_SEED=%i', (seed) => {
+  it.each(seeds([6]))('heals after a partition into 30 and 70: MEMBERSHIP_SEED=%i', (seed) => {
     const network = settledGroup(seed, 5);
     const sideOf = (host: Host) => (network.hosts.indexOf(host) < 30 ? 0 : 1);
     const sizes = [30, 70];

@@ -1,4 +1,4 @@
-/** A log in memory, filled and then damaged: a new one for each test of the file that imports this. */
+/** A log in memory to fill and damage; each test of an importing file gets a new one. */
 import { beforeEach, expect } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
@@ -12,11 +12,11 @@ import { encodeRecord } from '../../src/domain/log/record.js';
 import type { LogNotice } from '../../src/domain/log/recovery.js';
 import { storeHeaderBytes } from '../../src/domain/log/store-header.js';
 
-export const logId = Uint8Array.from({ length: 16 }, (_, place) => 16 - place);
+export const logId = Uint8Array.from({ length: 16 }, (_, i) => 16 - i);
 export const checksum = { crc32c, logId };
 export const options: LogOptions = { logId, crc32c, segmentBytesMax: 700, indexIntervalBytes: 150 };
 
-/** Two records, about 100 bytes. */
+/** Builds a batch of two records, about 100 bytes. */
 export function makeBatch(number: number): RecordBatch {
   const value = new Uint8Array(18).fill(65 + (number % 26));
   const record = encodeRecord({ value });
@@ -46,7 +46,7 @@ beforeEach(() => {
 export const open = (more: Partial<LogOptions> = {}): Promise<Log> =>
   Log.open(directory, { ...options, onNotice: (notice) => notices.push(notice), ...more });
 
-/** `count` batches, each synced, in a log that was closed. */
+/** Writes `count` batches, each synced, and closes the log. */
 export async function fill(count: number, more: Partial<LogOptions> = {}): Promise<void> {
   const log = await open(more);
   for (let number = 0; number < count; number++) {
@@ -92,5 +92,4 @@ export async function readable(log: Log): Promise<number[]> {
     );
   return offsets;
 }
-export const range = (from: number, to: number): number[] =>
-  Array.from({ length: to - from }, (_, place) => from + place);
+export const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);

@@ -13,7 +13,7 @@ type Config = { -readonly [Key in keyof NodeSetup['config']]: RaftConfig[Key] };
 
 const text = new TextEncoder();
 
-/** Nodes wait the longest time for an election: scenarios that depend on the time set it. */
+/** Election timeouts are the longest possible: scenarios that depend on the timeout set it. */
 const drawHighest = (bound: number): number => bound - 1;
 
 /** Reads the arguments of `add-nodes` after the number of nodes. */

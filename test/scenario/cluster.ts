@@ -7,13 +7,13 @@ import type { Output } from './output.js';
 import type { NodeSetup } from './scenario-node.js';
 import { ScenarioNode } from './scenario-node.js';
 
-/** To whom messages are delivered, or at whose door they are lost. */
+/** A node to which messages are delivered, or dropped. */
 export interface Recipient {
   readonly id: number;
   readonly drop: boolean;
 }
 
-/** A whole cluster in one hand: nodes that move only when told to, and the messages that are under way. */
+/** A whole cluster: nodes that act only on command, and the messages in flight. */
 export class Cluster {
   readonly nodes: ScenarioNode[] = [];
   #messages: readonly Message[] = [];
@@ -22,11 +22,11 @@ export class Cluster {
 
   node(id: number): ScenarioNode {
     const node = this.nodes[id - 1];
-    if (node === undefined) throw new ScenarioError(`there is no node ${id}`);
+    if (node === undefined) throw new ScenarioError(`node ${id} does not exist`);
     return node;
   }
 
-  /** Adds a node with the next id, counted from 1. */
+  /** Adds a node with the next ID, counted from 1. */
   add(setup: NodeSetup): void {
     this.nodes.push(new ScenarioNode(this.nodes.length + 1, setup));
   }
@@ -36,8 +36,8 @@ export class Cluster {
   }
 
   /**
-   * Delivers or drops what is under way to each recipient in turn, in the order sent; of one type only where `type` is
-   * given. Answers the number of messages.
+   * Delivers or drops the messages in flight to each recipient in turn, in the order sent, or only those of `type` if
+   * given. Returns the number of messages.
    */
   deliver(recipients: readonly Recipient[], type?: string): number {
     let count = 0;
@@ -69,7 +69,7 @@ export class Cluster {
     this.#processThread(node.takeApplyWork(), 'apply', (work) => node.doApplyWork(work));
   }
 
-  /** Lets the nodes work, and deliver to each other, until none of them has anything left to do. */
+  /** Processes the nodes' work and messages until none is left. */
   stabilize(nodes: readonly ScenarioNode[]): void {
     let busy = true;
     const step = (title: string, work: () => void): void => {
@@ -125,7 +125,7 @@ export class Cluster {
   }
 }
 
-/** What a node sends to itself or its threads is no network message, and never lost. */
+/** Messages of a node to itself or its threads are local and never dropped. */
 function isFor(message: Message, id: number, drop: boolean, type: string | undefined): boolean {
   const isLocal = message.from === message.to || isLocalThread(message.from) || isLocalThread(message.to);
   return message.to === id && !(drop && isLocal) && (type === undefined || message.type === type);

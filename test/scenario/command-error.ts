@@ -9,7 +9,7 @@ import {
 } from '../../src/domain/raft/storage.js';
 import { UnknownConfChangeError } from './conf-changes.js';
 
-/** A command that cannot be carried out; its text is what the command prints. */
+/** A command failed; the message is the command's output. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
 }
@@ -28,7 +28,7 @@ const printed = [
   SnapshotTemporarilyUnavailableError,
 ];
 
-/** Runs `work`, whose expected errors are an outcome and not the end: their text, undefined without one. */
+/** Runs `work` and returns the message of an expected error, or undefined. Rethrows other errors. */
 export function expectedError(work: () => void): string | undefined {
   try {
     work();

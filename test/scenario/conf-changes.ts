@@ -7,12 +7,12 @@ const letters = new Map<string, ConfChangeType>([
   ['u', 'update-node'],
 ]);
 
-/** A list of changes that does not parse; its text is what the command prints. */
+/** A list of changes is malformed; the message is the command's output. */
 export class UnknownConfChangeError extends Error {
   override readonly name = 'UnknownConfChangeError';
 }
 
-/** Reads `v1 l2 r3 u4`: make a voter, make a learner, remove, update. */
+/** Parses changes such as `v1 l2 r3 u4`: add a voter, add a learner, remove, update. */
 export function parseConfChanges(text: string): ConfChangeSingle[] {
   const trimmed = text.trim();
   if (trimmed === '') return [];
@@ -28,7 +28,7 @@ export function parseConfChanges(text: string): ConfChangeSingle[] {
   });
 }
 
-/** The inverse of `parseConfChanges`. */
+/** Formats changes; the inverse of `parseConfChanges`. */
 export function describeConfChanges(changes: readonly ConfChangeSingle[]): string {
   const letterOf = new Map([...letters].map(([letter, type]) => [type, letter]));
   return changes.map(({ type, nodeId }) => `${letterOf.get(type) ?? 'unknown'}${nodeId}`).join(' ');

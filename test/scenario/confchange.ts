@@ -7,8 +7,8 @@ import type { Directive } from './grammar.js';
 import { parseBoolean, valueOf } from './grammar.js';
 
 /**
- * Plays the scenarios of kind `confchange`: `simple`, `enter-joint` and `leave-joint`, each with changes as its input,
- * one after another on one configuration. The log grows by one entry with each command.
+ * Plays scenarios of kind `confchange`: the commands `simple`, `enter-joint` and `leave-joint` apply their input to one
+ * configuration. The log grows by one entry per command.
  */
 export class ConfChangeScenario {
   private readonly tracker = new ProgressTracker(10, 0);

@@ -17,7 +17,7 @@ const entryTypeNames: Record<EntryType, string> = {
   'conf-change-v2': 'EntryConfChangeV2',
 };
 
-/** All that a Ready holds, a part per line; without a newline when it holds nothing. */
+/** Describes a Ready, one part per line; without a newline when it is empty. */
 export function describeReady(ready: Ready): string {
   let out = '';
   if (ready.softState !== undefined) out += `Lead:${ready.softState.lead} State:${ready.softState.raftState}\n`;
@@ -36,7 +36,9 @@ export function describeReady(ready: Ready): string {
   return out === '' ? '<empty Ready>' : `Ready MustSync=${ready.mustSync}:\n${out}`;
 }
 
-/** Several lines where the message holds several entries, a snapshot or responses; no newline at the end. */
+/**
+ * Describes a message, in several lines if it has several entries, a snapshot or responses; without a final newline.
+ */
 export function describeMessage(message: Message, indent = ''): string {
   const route = `${describeTarget(message.from)}->${describeTarget(message.to)}`;
   let out = `${indent}${route} ${message.type} Term:${message.term} Log:${message.logTerm}/${message.index}`;
@@ -59,7 +61,7 @@ export function describeMessage(message: Message, indent = ''): string {
   return out;
 }
 
-/** A line per entry. */
+/** Describes entries, one per line. */
 export function describeEntries(entries: readonly Entry[]): string {
   return entries.map((entry) => `${describeEntry(entry)}\n`).join('');
 }

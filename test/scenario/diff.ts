@@ -1,9 +1,9 @@
 type Edit = readonly [mark: ' ' | '-' | '+', line: string];
 
-/** Unchanged lines shown around a difference. */
+/** The number of unchanged lines shown around a difference. */
 const contextLines = 3;
 
-/** The lines that differ with some around them: `-` is expected and missing, `+` came instead. */
+/** Returns the differing lines with context: `-` marks expected lines, `+` actual ones. */
 export function diffLines(expected: string, actual: string): string {
   const edits = editScript(splitLines(expected), splitLines(actual));
   const shown = edits.map((_, at) =>
@@ -21,7 +21,7 @@ function splitLines(text: string): readonly string[] {
   return text === '' ? [] : text.replace(/\n$/, '').split('\n');
 }
 
-/** A shortest list of edits, by the longest common subsequence of the two. */
+/** Returns a shortest edit script, by the longest common subsequence. */
 function editScript(before: readonly string[], after: readonly string[]): readonly Edit[] {
   const width = after.length + 1;
   const common = new Uint32Array((before.length + 1) * width);

@@ -31,7 +31,7 @@ describe('parseScenario', () => {
     expect(parseScenario(text).map(({ expected }) => expected)).toEqual(['one\n\n----\ntwo\n', 'ok\n']);
   });
 
-  it('joins a command that goes on in the next line, and passes over marks of parts', () => {
+  it('joins a command continued on the next line, and skips subtest marks', () => {
     const [directive, ...rest] = parseScenario('subtest one\n\na 1 \\\n  b=2\n----\nok\n\nsubtest end\n');
     expect(directive?.args).toEqual([
       { key: '1', values: [] },
@@ -40,7 +40,7 @@ describe('parseScenario', () => {
     expect(rest).toEqual([]);
   });
 
-  it.each(['a b=(1', 'a (1)', 'a=1', 'a\n----\n----\nopen'])('refuses %j', (text) => {
+  it.each(['a b=(1', 'a (1)', 'a=1', 'a\n----\n----\nopen'])('rejects %j', (text) => {
     expect(() => parseScenario(text)).toThrow(ScenarioError);
   });
 });

@@ -4,19 +4,19 @@ export interface Argument {
   readonly values: readonly string[];
 }
 
-/** One command of a scenario with the output it must give. */
+/** One command of a scenario with its expected output. */
 export interface Directive {
-  /** Where the command stands in its file, counted from 1. */
+  /** The line of the command in its file, counted from 1. */
   readonly line: number;
   readonly command: string;
   readonly args: readonly Argument[];
-  /** What stands between the command and `----`, trimmed. */
+  /** The text between the command and `----`, trimmed. */
   readonly input: string;
-  /** Every line of it ends with a newline. */
+  /** Every line ends with a newline. */
   readonly expected: string;
 }
 
-/** The scenario itself is wrong: a line that does not parse, an argument that is no number. */
+/** The scenario itself is malformed: a line does not parse, or an argument is not a number. */
 export class ScenarioError extends Error {
   override readonly name = 'ScenarioError';
 }
@@ -24,13 +24,13 @@ export class ScenarioError extends Error {
 const separator = '----';
 
 /**
- * Reads a scenario:
+ * Parses a scenario:
  *
  *     # comment
  *     command key key=value key=(a,b)
  *     input, any lines
  *     ----
- *     expected output up to a blank line, or, opened and closed by a doubled separator, with blank lines in it
+ *     expected output up to a blank line, or between doubled separators if it contains blank lines
  *
  * A command may be continued on the next line with `\` at the end of the line.
  */
@@ -44,7 +44,7 @@ export function parseScenario(text: string): readonly Directive[] {
     if (command === undefined || command.values.length > 0) {
       throw new ScenarioError(`line ${at}: no command in ${JSON.stringify(line)}`);
     }
-    // Marks the parts of a long file, and does nothing.
+    // Marks a part of a long file; has no effect.
     if (command.key === 'subtest') continue;
     const { input, separated } = readInput(lines);
     directives.push({ line: at, command: command.key, args, input, expected: separated ? readExpected(lines) : '' });
@@ -53,7 +53,7 @@ export function parseScenario(text: string): readonly Directive[] {
 }
 
 class Lines {
-  /** Of the line that `next` gave last, counted from 1. */
+  /** The number of the line that `next` returned last, counted from 1. */
   line = 0;
   private readonly lines: readonly string[];
 
@@ -107,7 +107,7 @@ function readDoubled(lines: Lines): string {
     }
     expected += `${line}\n`;
   }
-  throw new ScenarioError(`line ${lines.line}: the output ends without a doubled ${separator}`);
+  throw new ScenarioError(`line ${lines.line}: expected a doubled ${separator} after the output`);
 }
 
 const argumentPattern = /\s*([^\s=()]+)(?:=(?:\(([^()]*)\)|([^\s()]*)))?(?=\s|$)/y;
@@ -131,27 +131,37 @@ function splitList(list: string): readonly string[] {
   return list.trim() === '' ? [] : list.split(',').map((value) => value.trim());
 }
 
-/** A whole number of at least 0. */
+/** Parses a safe integer of at least 0. */
 export function parseNumber(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
-    throw new ScenarioError(`${JSON.stringify(text)} is no number that fits`);
+    throw new ScenarioError(`${JSON.stringify(text)} is invalid: expected a whole number from 0 to 2^53 - 1`);
   }
   return value;
 }
 
 const booleans: Readonly<Record<string, boolean>> = {
-  ...{ 1: true, t: true, T: true, true: true, TRUE: true, True: true },
-  ...{ 0: false, f: false, F: false, false: false, FALSE: false, False: false },
+  1: true,
+  t: true,
+  T: true,
+  true: true,
+  TRUE: true,
+  True: true,
+  0: false,
+  f: false,
+  F: false,
+  false: false,
+  FALSE: false,
+  False: false,
 };
 
 export function parseBoolean(text: string): boolean {
   const value = booleans[text];
-  if (value === undefined) throw new ScenarioError(`${JSON.stringify(text)} is neither true nor false`);
+  if (value === undefined) throw new ScenarioError(`${JSON.stringify(text)} is invalid: expected true or false`);
   return value;
 }
 
-/** The single value of the argument `key`. */
+/** Returns the single value of the argument `key`. */
 export function valueOf(directive: Directive, key: string): string {
   const values = directive.args.find((argument) => argument.key === key)?.values;
   const value = values?.[0];
@@ -159,7 +169,7 @@ export function valueOf(directive: Directive, key: string): string {
   return value;
 }
 
-/** The numbers among the arguments without `=`. */
+/** Returns the arguments without `=` as numbers. */
 export function plainNumbers(directive: Directive): number[] {
   return directive.args.filter((each) => each.values.length === 0).map((each) => parseNumber(each.key));
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { parseScenario } from './grammar.js';
 import { playDirectives } from './play.js';
 
-/** Three nodes with node 1 as their leader, and everything told from there on. */
+/** Elects node 1 of three nodes, then enables all output. */
 const elected = `
 log-level none
 ----
@@ -64,13 +64,13 @@ describe('commands of an interaction', () => {
     expect(play(`${command}\n----\n${output}\n`)).toBe('');
   });
 
-  it('tells errors though all else is quiet', () => {
+  it('prints errors even at log level none', () => {
     expect(
       play('log-level none\n----\nok\n\nforget-leader 2\n----\nok\n\npropose 2 x\n----\nraft proposal dropped\n'),
     ).toBe('');
   });
 
-  it('drops by type and recipient, but not what a node sends to itself', () => {
+  it('drops by type and recipient, but not local messages of a node', () => {
     const text = `
 propose 1 x
 ----

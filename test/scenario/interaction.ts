@@ -21,7 +21,7 @@ const transitions = new Map<string, ConfChangeTransition>([
   ['explicit', 'joint-explicit'],
 ]);
 
-/** Plays the scenarios of kind `interaction`: each command moves a part of one cluster and prints what happens. */
+/** Plays scenarios of kind `interaction`: each command drives a part of one cluster and prints the effects. */
 export class InteractionScenario {
   readonly #output = new Output();
   readonly #cluster = new Cluster(this.#output);
@@ -72,7 +72,7 @@ export class InteractionScenario {
       command(directive);
     });
     const printed = this.#output.take();
-    // Errors are told at every level.
+    // Errors are printed at every level.
     return `${printed}${error ?? ''}` || 'ok';
   }
 
@@ -104,7 +104,7 @@ export class InteractionScenario {
     if (this.#cluster.deliver(recipients, type) === 0) this.#output.write('no messages\n');
   }
 
-  /** One node's work, or that of several, each under its title. */
+  /** Processes the work of one node, or of several, each with a title. */
   #process(directive: Directive, title: string, work: (node: ScenarioNode) => void): void {
     const nodes = this.#nodes(directive);
     for (const node of nodes) {
@@ -175,7 +175,7 @@ export class InteractionScenario {
   }
 
   #propose(directive: Directive): void {
-    if (directive.args.length !== 2) throw new ScenarioError('expected a node and what to propose');
+    if (directive.args.length !== 2) throw new ScenarioError('expected two arguments: a node and the data to propose');
     this.#firstNode(directive).raft.propose({ data: new TextEncoder().encode(argument(directive, 1)) });
   }
 
@@ -205,10 +205,10 @@ export class InteractionScenario {
   }
 }
 
-function argument(directive: Directive, place: number): string {
-  const found = directive.args[place];
+function argument(directive: Directive, index: number): string {
+  const found = directive.args[index];
   if (found === undefined || found.values.length > 0) {
-    throw new ScenarioError(`${directive.command}: expected argument ${place + 1} to have no value`);
+    throw new ScenarioError(`${directive.command}: expected argument ${index + 1} to have no value`);
   }
   return found.key;
 }

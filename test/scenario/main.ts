@@ -1,7 +1,7 @@
 import { relative, resolve } from 'node:path';
 import { playFile, scenarioFiles } from './play.js';
 
-/** Plays every scenario below the directory given, relative to where npm was started. */
+/** Plays every scenario below the given directory, relative to the directory in which npm was started. */
 function main(args: readonly string[]): number {
   const [given] = args;
   if (given === undefined || args.length > 1) {

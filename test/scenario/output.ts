@@ -4,7 +4,7 @@ const levels = ['DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL', 'NONE'] as const;
 
 type Level = (typeof levels)[number];
 
-/** What a command prints: its own lines and those the nodes log, in the order in which they come. */
+/** The output of a command: its own lines and the nodes' log lines, in order. */
 export class Output implements RaftLogger {
   #level: Level = 'DEBUG';
   #text = '';
@@ -17,7 +17,7 @@ export class Output implements RaftLogger {
     this.#level = level;
   }
 
-  /** At this level nothing is printed at all, not by the commands either. */
+  /** True if nothing is printed, not even by commands. */
   get isQuiet(): boolean {
     return this.#level === 'NONE';
   }
@@ -26,14 +26,14 @@ export class Output implements RaftLogger {
     if (!this.isQuiet) this.#text += text;
   }
 
-  /** What was written since the last time. */
+  /** Returns the text written since the last call. */
   take(): string {
     const text = this.#text;
     this.#text = '';
     return text;
   }
 
-  /** Runs `work`; what it writes is set in by two spaces, and ends with a newline. */
+  /** Runs `work` and indents its output by two spaces, with a final newline. */
   indented(work: () => void): void {
     const before = this.take();
     try {
@@ -66,7 +66,7 @@ export class Output implements RaftLogger {
   }
 }
 
-/** The level of that name in any case; undefined when there is none. */
+/** Returns the level with this name, ignoring case; undefined for an unknown name. */
 export function parseLevel(name: string): Level | undefined {
   return levels.find((level) => level === name.toUpperCase());
 }

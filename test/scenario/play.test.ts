@@ -6,7 +6,7 @@ const play = (kind: 'interaction' | 'quorum' | 'confchange', text: string): stri
   playDirectives(kind, parseScenario(text));
 
 describe('playDirectives', () => {
-  it('says nothing when all output is as expected', () => {
+  it('returns an empty text when all output is as expected', () => {
     expect(play('confchange', 'simple\nv1\n----\nvoters=(1)\n1: StateProbe match=0 next=1\n')).toBe('');
   });
 
@@ -19,7 +19,7 @@ describe('playDirectives', () => {
     expect(play('quorum', 'vote cfg=(1) votes=(y)\n----\nVoteWon \n')).toContain('+ VoteWon');
   });
 
-  it('stops at a command that breaks, and says where', () => {
+  it('stops at a command that throws, and reports its line', () => {
     const difference = play('quorum', 'vote cfg=(x)\n----\nVoteWon\n\nvote\n----\nVoteLost\n');
     expect(difference).toContain('line 1: vote');
     expect(difference).not.toContain('line 5');

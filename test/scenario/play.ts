@@ -9,10 +9,10 @@ import { playQuorum } from './quorum.js';
 
 type Kind = 'interaction' | 'quorum' | 'confchange';
 
-/** Differences of one file that are printed; later ones mostly follow from the first. */
+/** The maximum number of differences printed per file; later ones mostly follow from the first. */
 const differencesShown = 3;
 
-/** The scenario files below a directory, sorted; undefined when there is no such directory. */
+/** Returns the scenario files below a directory, sorted; undefined when the directory does not exist. */
 export function scenarioFiles(directory: string): readonly string[] | undefined {
   if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) return undefined;
   return readdirSync(directory, { recursive: true, encoding: 'utf8' })
@@ -21,7 +21,7 @@ export function scenarioFiles(directory: string): readonly string[] | undefined 
     .map((path) => join(directory, path));
 }
 
-/** Plays one file; the answer says how its output differs, and is empty when it does not. */
+/** Plays one file and returns the differences of its output; empty without differences. */
 export function playFile(path: string): string {
   let directives: readonly Directive[];
   try {
@@ -47,11 +47,11 @@ export function playDirectives(kind: Kind, directives: readonly Directive[]): st
     }
   }
   const hidden = differences.length - differencesShown;
-  if (hidden > 0) differences.splice(differencesShown, hidden, `and ${hidden} more that differ`);
+  if (hidden > 0) differences.splice(differencesShown, hidden, `and ${hidden} more differences`);
   return differences.join('\n');
 }
 
-/** The nearest folder that names a kind; scenarios of whole clusters where none does. */
+/** Returns the kind that the nearest folder names; defaults to `interaction`. */
 function kindOf(path: string): Kind {
   const isKind = (folder: string): folder is Kind => ['interaction', 'quorum', 'confchange'].includes(folder);
   return path.split(sep).findLast(isKind) ?? 'interaction';

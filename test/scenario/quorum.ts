@@ -11,14 +11,14 @@ import { parseNumber, ScenarioError } from './grammar.js';
 
 interface Question {
   readonly joint: boolean;
-  /** Voters of each half in the order given, each once. */
+  /** The voters of each half in the given order, without duplicates. */
   readonly voters: readonly number[];
   readonly votersOutgoing: readonly number[];
   readonly idx: readonly number[];
   readonly votes: readonly number[];
 }
 
-/** Among votes and indexes: nothing known of this voter. */
+/** A vote or index that is unknown for a voter. */
 const unknown = 0;
 const voteNumbers = new Map([
   ['_', unknown],
@@ -27,7 +27,7 @@ const voteNumbers = new Map([
 ]);
 const voteResultNames: Record<VoteResult, string> = { pending: 'VotePending', lost: 'VoteLost', won: 'VoteWon' };
 
-/** Plays the scenarios of kind `quorum`: `committed` and `vote` of one majority (`cfg`) or two (`cfgj`). */
+/** Plays scenarios of kind `quorum`: `committed` and `vote` of one majority (`cfg`) or two (`cfgj`). */
 export function playQuorum(directive: Directive): string {
   const question = readQuestion(directive);
   const all = allVoters(question);
@@ -91,11 +91,11 @@ function parseVote(text: string): number {
   return value;
 }
 
-/** What is given for each voter: in the order of the voters, each once, those of `cfg` first. */
+/** Assigns the given values to the voters in order, without duplicates, those of `cfg` first. */
 function assign(question: Question, given: readonly number[]): Map<number, number> {
   const assigned = new Map<number, number>();
-  for (const [place, id] of unique([...question.voters, ...question.votersOutgoing]).entries()) {
-    const value = given[place];
+  for (const [i, id] of unique([...question.voters, ...question.votersOutgoing]).entries()) {
+    const value = given[i];
     if (value !== undefined && value !== unknown) assigned.set(id, value);
   }
   return assigned;
@@ -116,7 +116,7 @@ function majorityCommitted(question: Question): string {
   check(committedIndex({ voters, votersOutgoing: voters }, acked), 'via self-joint quorum');
   for (const id of voters) {
     const own = indexes.get(id) ?? 0;
-    // Below the committed index it does not matter how far a voter is behind.
+    // Below the committed index, the exact index of a voter has no effect.
     if (own === 0 || own >= index) continue;
     const lowered = (to: number) => majorityCommittedIndex(voters, (each) => (each === id ? to : acked(each)));
     check(lowered(own - 1), `overlaying ${id}->${own}`, '');
@@ -144,7 +144,7 @@ function vote(question: Question): string {
   return `${symmetry}${voteResultNames[result]}\n`;
 }
 
-/** By definition: the highest acknowledged index that more than half have reached. */
+/** Computes the committed index by definition: the highest acknowledged index that more than half have reached. */
 function bruteForceCommitted(voters: readonly number[], acked: AckedIndex): number {
   if (voters.length === 0) return unboundedIndex;
   const known = voters.map(acked).filter((index) => index !== undefined);
@@ -152,7 +152,7 @@ function bruteForceCommitted(voters: readonly number[], acked: AckedIndex): numb
   return Math.max(0, ...held);
 }
 
-/** A table of the voters, each with a bar as long as its rank from below. */
+/** Formats a table of the voters, each with a bar whose length is its rank. */
 function describeMajority(voters: readonly number[], indexes: ReadonlyMap<number, number>): string {
   if (voters.length === 0) return '<empty majority quorum>';
   const count = voters.length;
@@ -167,7 +167,7 @@ function describeMajority(voters: readonly number[], indexes: ReadonlyMap<number
   return `${' '.repeat(count)}    idx\n${lines.join('')}`;
 }
 
-/** The largest 64-bit value stands for no bound. */
+/** Formats an index; an unbounded one is shown as infinity. */
 function describeIndex(index: number): string {
   return index === unboundedIndex ? '∞' : String(index);
 }

@@ -10,11 +10,11 @@ describe('quote', () => {
     ['nothing', bytes(), '""'],
     ['quotes and backslashes', bytes('"\\'), '"\\"\\\\"'],
     ['control characters', bytes(0, 7, 8, 9, 10, 11, 12, 13, 0x1b, 0x7f), '"\\x00\\a\\b\\t\\n\\v\\f\\r\\x1b\\x7f"'],
-    ['letters and signs beyond ASCII', bytes('ä∞😀\ufffd'), '"ä∞😀\ufffd"'],
-    ['characters that cannot be seen', bytes('\u00a0\u200b\u{e0001}'), '"\\u00a0\\u200b\\U000e0001"'],
-    ['bytes that are no UTF-8', bytes(0xff, 'a', 0xc3), '"\\xffa\\xc3"'],
+    ['letters and symbols outside ASCII', bytes('ä∞😀\ufffd'), '"ä∞😀\ufffd"'],
+    ['invisible characters', bytes('\u00a0\u200b\u{e0001}'), '"\\u00a0\\u200b\\U000e0001"'],
+    ['bytes that are not UTF-8', bytes(0xff, 'a', 0xc3), '"\\xffa\\xc3"'],
     ['overlong forms and surrogates', bytes(0xc0, 0x80, 0xed, 0xa0, 0x80), '"\\xc0\\x80\\xed\\xa0\\x80"'],
-  ])('prints %s as Go does', (_, given, expected) => {
+  ])('prints %s like Go', (_, given, expected) => {
     expect(quote(given)).toBe(expected);
   });
 });

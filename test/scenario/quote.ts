@@ -12,7 +12,7 @@ const named = new Map([
 
 const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
 
-/** Bytes as Go's `%q` prints them: valid UTF-8 that can be seen as it is, all else escaped. */
+/** Quotes bytes like Go's `%q`: printable UTF-8 is unchanged, everything else is escaped. */
 export function quote(bytes: Uint8Array): string {
   let out = '"';
   for (let at = 0; at < bytes.length;) {
@@ -33,7 +33,7 @@ function quoteRune(code: number): string {
   return code < 0x1_0000 ? `\\u${hexDigits(code, 4)}` : `\\U${hexDigits(code, 8)}`;
 }
 
-/** Bytes of the valid UTF-8 sequence that starts at `at`; 0 when there is none. */
+/** Returns the length of the valid UTF-8 sequence at `at`, or 0. */
 function runeLength(bytes: Uint8Array, at: number): number {
   const first = bytes[at] ?? 0;
   const length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;

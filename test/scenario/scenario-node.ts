@@ -13,14 +13,14 @@ import type { Snapshot } from '../../src/domain/raft/snapshot.js';
 import { emptySnapshot, isEmptySnapshot } from '../../src/domain/raft/snapshot.js';
 import { CommandError } from './command-error.js';
 
-/** How the nodes of one `add-nodes` are set up. */
+/** The setup of the nodes of one `add-nodes`. */
 export interface NodeSetup {
   readonly config: Omit<RaftConfig, 'id' | 'storage'>;
-  /** What the node starts from; undefined: from nothing, without even a configuration. */
+  /** The initial snapshot; undefined for an empty node without a configuration. */
   readonly snapshot: Snapshot | undefined;
 }
 
-/** Answers with a snapshot as of the last entry applied, whatever was compacted. */
+/** Returns a snapshot as of the last applied entry, whatever was compacted. */
 class HistoryStorage extends MemoryStorage {
   constructor(private readonly history: readonly Snapshot[]) {
     super();
@@ -31,14 +31,14 @@ class HistoryStorage extends MemoryStorage {
   }
 }
 
-/** One node with its storage, its state machine and the work that waits for its two local threads. */
+/** One node with its storage, its state machine and the queued work of its two local threads. */
 export class ScenarioNode {
   readonly raft: RawNode;
   readonly storage: MemoryStorage;
   readonly electionTick: number;
   readonly heartbeatTick: number;
   readonly #isAsync: boolean;
-  /** The state after each entry applied. The state machine appends what it applies to what it has. */
+  /** The state after each applied entry. The state machine concatenates the applied data. */
   readonly #history: Snapshot[];
   readonly #appendWork: Message[] = [];
   readonly #applyWork: Message[] = [];
@@ -65,7 +65,7 @@ export class ScenarioNode {
   }
 
   /**
-   * Does what `ready` asks for, or hands it to the local threads where writes are asynchronous. Answers the messages to
+   * Does the work of `ready`, or queues it for the local threads if writes are asynchronous. Returns the messages to
    * nodes.
    */
   handle(ready: Ready): readonly Message[] {

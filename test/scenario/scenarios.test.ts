@@ -6,12 +6,12 @@ import { playFile, scenarioFiles } from './play.js';
 const directory = resolve(root, '../shared/testdata/etcd-raft');
 const files = scenarioFiles(directory);
 
-describe('the scenarios beside the checkout', () => {
+describe('the scenarios next to the checkout', () => {
   if (files === undefined) {
     it.skip('data absent: ../shared/testdata/etcd-raft', () => {});
     return;
   }
-  it('are all found', () => {
+  it('exist', () => {
     expect(files.length).toBeGreaterThan(0);
   });
   it.each(files.map((file) => relative(directory, file)))('%s', (name) => {

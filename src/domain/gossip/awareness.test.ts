@@ -1,8 +1,8 @@
 import { expect, it } from '@jest/globals';
 import { Awareness } from './awareness.js';
 
-// memberlist's awareness_test.go.
-it('scores between 0 and one below the maximum, and makes times longer', () => {
+// From memberlist's awareness_test.go.
+it('scores from 0 to one below the maximum, and scales times', () => {
   const awareness = new Awareness(8);
   const scores = [
     [0, 0, 1000],

@@ -1,4 +1,4 @@
-/** How well this node itself keeps up: a node that is slow must not call others dead (Lifeguard §IV-A). */
+/** This node's health score: a slow node must not declare others dead (Lifeguard §IV-A). */
 export class Awareness {
   readonly #max: number;
   #score = 0;
@@ -17,7 +17,7 @@ export class Awareness {
     this.#score = Math.min(this.#max - 1, Math.max(0, this.#score + delta));
   }
 
-  /** A time, longer where this node is not healthy. */
+  /** Lengthens a time according to the score. */
   scale(ms: number): number {
     return ms * (this.#score + 1);
   }

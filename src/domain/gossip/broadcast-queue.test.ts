@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { BroadcastQueue } from './broadcast-queue.js';
 
-/** A message of `length` bytes that is recognized by the first. */
+/** Builds a message of `length` bytes, identified by its first byte. */
 function message(mark: number, length = 10): Uint8Array {
   return new Uint8Array(length).fill(mark);
 }
@@ -11,19 +11,19 @@ function marks(messages: readonly Uint8Array[]): number[] {
 }
 
 describe('the broadcast queue', () => {
-  it('takes the least sent first, then the longest that fits, then the newest', () => {
+  it('returns the least sent first, then the longest that fits, then the newest', () => {
     const queue = new BroadcastQueue(100);
     queue.queue(message(1));
     queue.queue(message(2));
     expect(marks(queue.take(2, 12, 4))).toEqual([2]);
     queue.queue(message(3, 5));
     queue.queue(message(4, 30));
-    // 30 bytes do not fit; 1 was never sent, nor 3, but 2 was.
+    // The 30 bytes do not fit; 1 and 3 were never sent, 2 was.
     expect(marks(queue.take(2, 31, 4))).toEqual([1, 3, 2]);
     expect(marks(queue.take(2, 60, 4))).toEqual([4, 1, 3]);
   });
 
-  it('never exceeds the limit, overhead included', () => {
+  it('never exceeds the limit, including overhead', () => {
     const queue = new BroadcastQueue(100);
     for (let mark = 0; mark < 30; mark += 1) queue.queue(message(mark, 5 + mark));
     const taken = queue.take(3, 100, 4);
@@ -32,7 +32,7 @@ describe('the broadcast queue', () => {
     expect(bytes).toBeGreaterThan(90);
   });
 
-  it('lets go of a message once it was sent often enough, and says so', () => {
+  it('removes a message once it was sent often enough, and reports it', () => {
     const queue = new BroadcastQueue(100);
     const finished: number[] = [];
     queue.queue(message(1), undefined, () => finished.push(1));
@@ -43,13 +43,13 @@ describe('the broadcast queue', () => {
     expect({ lengths, finished }).toEqual({ lengths: [1, 1, 0], finished: [1] });
   });
 
-  it('sends a message once at most in one packet', () => {
+  it('sends a message at most once in one packet', () => {
     const queue = new BroadcastQueue(100);
     queue.queue(message(1));
     expect(marks(queue.take(2, 1000, 10))).toEqual([1]);
   });
 
-  it('replaces what speaks of the same member, however often that was sent', () => {
+  it('replaces a message about the same member, however often it was sent', () => {
     const queue = new BroadcastQueue(100);
     const finished: string[] = [];
     queue.queue(message(1), 'a', () => finished.push('1'));
@@ -60,7 +60,7 @@ describe('the broadcast queue', () => {
     expect({ finished, length: queue.length }).toEqual({ finished: ['1'], length: 2 });
   });
 
-  it('drops what was sent most often when it is full', () => {
+  it('drops the most often sent message when it is full', () => {
     const queue = new BroadcastQueue(3);
     const finished: number[] = [];
     queue.queue(message(1), undefined, () => finished.push(1));

@@ -5,16 +5,16 @@ interface Broadcast {
   readonly onFinished: (() => void) | undefined;
 }
 
-/** What is to be told to everybody, a few members at a time, until it was told often enough (SWIM §4.1). */
+/** The messages to gossip to all members, a few members at a time, until each was sent often enough (SWIM §4.1). */
 export class BroadcastQueue {
-  /** By how often they were sent; in each, the longest first, and of equal ones the newest. */
+  /** Indexed by the number of transmissions; within a tier, longest first, then newest first. */
   readonly #tiers: Broadcast[][] = [];
   readonly #tierOfName = new Map<string, { tier: number; broadcast: Broadcast }>();
   readonly #lengthMax: number;
   #length = 0;
   #lastId = 0;
 
-  /** Beyond `lengthMax`, what was sent most often falls out. */
+  /** Above `lengthMax` messages, the most often sent one is dropped. */
   constructor(lengthMax: number) {
     this.#lengthMax = lengthMax;
   }
@@ -24,8 +24,9 @@ export class BroadcastQueue {
   }
 
   /**
-   * @param name - Of whom it speaks: it replaces what is queued by that name. Undefined: it replaces nothing.
-   * @param onFinished - Called once it was sent often enough, or was replaced or fell out.
+   * @param name - The member that the message is about: it replaces the queued message of that name. Undefined: it
+   * replaces none.
+   * @param onFinished - Called once the message was sent often enough, replaced or dropped.
    */
   queue(message: Uint8Array, name?: string, onFinished?: () => void): void {
     const older = name === undefined ? undefined : this.#tierOfName.get(name);
@@ -41,11 +42,11 @@ export class BroadcastQueue {
   }
 
   /**
-   * What to send now: the least sent first, among these the longest that fits. Each counts as sent once more, and leaves
-   * when it was sent `transmitLimit` times.
+   * Returns the messages to send now: the least sent first, among these the longest that fits. Counts each as sent once
+   * more, and removes it after `transmitLimit` times.
    *
-   * @param overhead - Bytes that each message costs besides its own.
-   * @param limit - Bytes in all.
+   * @param overhead - Bytes that each message adds to its own size.
+   * @param limit - Maximum total size in bytes.
    */
   take(overhead: number, limit: number, transmitLimit: number): Uint8Array[] {
     if (this.#length === 0) return [];
@@ -71,14 +72,14 @@ export class BroadcastQueue {
   #insert(tier: number, broadcast: Broadcast): void {
     while (this.#tiers.length <= tier) this.#tiers.push([]);
     const broadcasts = this.#tiers[tier] ?? [];
-    broadcasts.splice(boundaryOf(broadcasts, broadcast), 0, broadcast);
+    broadcasts.splice(positionOf(broadcasts, broadcast), 0, broadcast);
     if (broadcast.name !== undefined) this.#tierOfName.set(broadcast.name, { tier, broadcast });
     this.#length += 1;
   }
 
   #remove(tier: number, broadcast: Broadcast): void {
     const broadcasts = this.#tiers[tier] ?? [];
-    broadcasts.splice(boundaryOf(broadcasts, broadcast), 1);
+    broadcasts.splice(positionOf(broadcasts, broadcast), 1);
     if (broadcast.name !== undefined) this.#tierOfName.delete(broadcast.name);
     this.#length -= 1;
   }
@@ -93,21 +94,21 @@ function firstFitting(broadcasts: readonly Broadcast[], bytes: number): number {
   return lowest(broadcasts, (each) => each.message.length <= bytes);
 }
 
-/** Where `broadcast` is, or belongs. */
-function boundaryOf(broadcasts: readonly Broadcast[], { id, message }: Broadcast): number {
+/** Returns the index at which `broadcast` is, or must be inserted. */
+function positionOf(broadcasts: readonly Broadcast[], { id, message }: Broadcast): number {
   return lowest(broadcasts, (each) =>
     each.message.length === message.length ? each.id <= id : each.message.length < message.length,
   );
 }
 
-/** The first index whose broadcast is `right`, where all after it are; the length where none is. */
-function lowest(broadcasts: readonly Broadcast[], right: (each: Broadcast) => boolean): number {
+/** Binary search: returns the first index whose broadcast matches, or the length. All after a match must match. */
+function lowest(broadcasts: readonly Broadcast[], matches: (each: Broadcast) => boolean): number {
   let low = 0;
   let high = broadcasts.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
     const each = broadcasts[middle];
-    if (each !== undefined && right(each)) high = middle;
+    if (each !== undefined && matches(each)) high = middle;
     else low = middle + 1;
   }
   return low;

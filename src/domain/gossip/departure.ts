@@ -1,51 +1,51 @@
-/** How long to wait until the others were told. */
+/** Maximum wait until a message was sent often enough. */
 const broadcastTimeoutMs = 5000;
-/** How long to go on answering probes, until those who were told have told the rest. */
+/** Time to keep answering probes while the message spreads to all members. */
 const propagateMs = 1000;
 
 interface DepartureSteps {
-  /** Queues the leave intent; `onTold`: it was sent as often as it is to be. */
-  readonly announce: (onTold: () => void) => void;
-  /** Queues the dead message of SWIM. */
-  readonly depart: (now: number, onTold: () => void) => void;
+  /** Queues the leave intent; calls `onSent` once it was sent often enough. */
+  readonly announce: (onSent: () => void) => void;
+  /** Queues SWIM's dead message. */
+  readonly depart: (now: number, onSent: () => void) => void;
 }
 
 /**
- * How a node leaves: it announces it, so that nobody takes it for failed, then departs, then stays for a while to answer
- * probes. No step waits longer than its time.
+ * The steps in which a node leaves: it announces its leave, so that it does not count as failed, then departs, then
+ * answers probes for a while. Every step has a timeout.
  */
 export class Departure {
   readonly #steps: DepartureSteps;
   readonly #hasOthers: boolean;
   #step: 'announcing' | 'departing' | 'propagating' | 'done' = 'announcing';
   #deadline: number;
-  /** Whether this step's message went out, or needs not to. */
-  #told: boolean;
+  /** True if this step's message was sent often enough, or need not be sent. */
+  #sent: boolean;
 
-  /** `hasOthers`: somebody is there to be told. */
+  /** `hasOthers` is true if there are other members to notify. */
   constructor(steps: DepartureSteps, hasOthers: boolean, now: number) {
     this.#steps = steps;
     this.#hasOthers = hasOthers;
     this.#deadline = now + broadcastTimeoutMs;
-    this.#told = !hasOthers;
-    steps.announce(() => (this.#told = true));
+    this.#sent = !hasOthers;
+    steps.announce(() => (this.#sent = true));
   }
 
   get isDone(): boolean {
     return this.#step === 'done';
   }
 
-  /** -Infinity: a step ended before its time. */
+  /** -Infinity if a step ended before its timeout. */
   get nextTickAt(): number {
     if (this.#step === 'done') return Infinity;
-    return this.#told ? -Infinity : this.#deadline;
+    return this.#sent ? -Infinity : this.#deadline;
   }
 
   tick(now: number): void {
     if (this.#step === 'announcing' && this.#isOver(now)) {
       this.#enter('departing', now + broadcastTimeoutMs);
-      this.#steps.depart(now, () => (this.#told = true));
-      this.#told = !this.#hasOthers;
+      this.#steps.depart(now, () => (this.#sent = true));
+      this.#sent = !this.#hasOthers;
     }
     if (this.#step === 'departing' && this.#isOver(now)) {
       this.#enter('propagating', this.#hasOthers ? now + propagateMs : now);
@@ -54,12 +54,12 @@ export class Departure {
   }
 
   #isOver(now: number): boolean {
-    return this.#told || this.#deadline <= now;
+    return this.#sent || this.#deadline <= now;
   }
 
   #enter(step: 'departing' | 'propagating' | 'done', deadline: number): void {
     this.#step = step;
     this.#deadline = deadline;
-    this.#told = false;
+    this.#sent = false;
   }
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { LamportClock } from './lamport-clock.js';
 
 describe('a Lamport clock', () => {
-  it('starts at 1, counts, and is later than whatever it saw', () => {
+  it('starts at 1, counts, and is later than every time it witnessed', () => {
     const clock = new LamportClock();
     const times = [clock.time];
     for (const seen of [-1, 0, 1, 41, 41, 12]) {
@@ -14,7 +14,7 @@ describe('a Lamport clock', () => {
     expect(new LamportClock(41).time).toBe(42);
   });
 
-  it('does not believe what is from too far in the future, but comes nearer', () => {
+  it('rejects a time too far in the future, but moves toward it', () => {
     const clock = new LamportClock();
     expect(clock.witness(Number.MAX_SAFE_INTEGER)).toBe(false);
     const { time } = clock;

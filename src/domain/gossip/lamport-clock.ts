@@ -1,18 +1,18 @@
 import type { LamportTime } from './message.js';
 
-/** How far one message may move the clock: a forged time must not use up the exact integers. */
+/** The maximum step of the clock by one message: a forged time must not exhaust the safe integers. */
 const jumpMax = 2 ** 32;
 
-/** A logical clock (Lamport 1978), as Serf counts: from 1. */
+/** A logical clock (Lamport 1978) that starts at 1, as in Serf. */
 export class LamportClock {
   #time: LamportTime;
 
-  /** `seen`: the last time that was seen in a life before. */
+  /** `seen` is the last time seen before a restart. */
   constructor(seen: LamportTime = 0) {
     this.#time = seen + 1;
   }
 
-  /** What the next message of this node carries. */
+  /** The time that the next message of this node carries. */
   get time(): LamportTime {
     return this.#time;
   }
@@ -22,8 +22,8 @@ export class LamportClock {
   }
 
   /**
-   * A message with `seen` was seen: this clock is later than it. False: it is from too far in the future to be believed.
-   * The clock moves a step towards it all the same, so that who fell behind catches up.
+   * Moves the clock past `seen`, the time of a received message. Returns false if that time is too far in the future to
+   * be accepted; the clock still moves a step toward it, so that a node that lags catches up.
    */
   witness(seen: LamportTime): boolean {
     if (seen < this.#time) return true;

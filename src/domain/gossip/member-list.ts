@@ -1,6 +1,6 @@
 import type { GossipAddress, ProtocolVersions, SwimState } from './message.js';
 
-/** A member as SWIM knows it. */
+/** SWIM's view of a member. */
 export interface SwimMember {
   readonly name: string;
   address: GossipAddress;
@@ -15,11 +15,11 @@ export function sameAddress(a: GossipAddress, b: GossipAddress): boolean {
   return a.port === b.port && a.ip === b.ip;
 }
 
-export function isGone({ state }: SwimMember): boolean {
+export function isDeadOrLeft({ state }: SwimMember): boolean {
   return state === 'dead' || state === 'left';
 }
 
-/** The members that SWIM knows, in the random order in which they are probed (SWIM §4.3). */
+/** The members known to SWIM, in the random order in which they are probed (SWIM §4.3). */
 export class MemberList {
   readonly #byName = new Map<string, SwimMember>();
   readonly #countOfAddress = new Map<string, number>();
@@ -45,20 +45,20 @@ export class MemberList {
     return this.#members[Symbol.iterator]();
   }
 
-  /** Whether a member, in whatever state, is at this address. */
+  /** Returns true if a member in any state is at this address. */
   hasAddress(address: GossipAddress): boolean {
     return this.#countOfAddress.has(addressKey(address));
   }
 
-  /** Somewhere among the others. False, and nothing is added: the list is full of members that live. */
+  /** Adds a member at a random position; returns false, and adds nothing, if the list is full of live members. */
   add(member: SwimMember): boolean {
-    if (this.#members.length >= this.#lengthMax && !this.#dropLongestGone()) return false;
+    if (this.#members.length >= this.#lengthMax && !this.#evictLongestDeadOrLeft()) return false;
     this.#byName.set(member.name, member);
     this.#countAddress(member.address, 1);
-    const place = this.#randomIndex(this.#members.length + 1);
-    const displaced = this.#members[place];
+    const i = this.#randomIndex(this.#members.length + 1);
+    const displaced = this.#members[i];
     if (displaced !== undefined) this.#members.push(displaced);
-    this.#members[place] = member;
+    this.#members[i] = member;
     return true;
   }
 
@@ -69,7 +69,7 @@ export class MemberList {
     member.address = address;
   }
 
-  /** Up to `count` different members of those accepted, drawn at random. */
+  /** Returns up to `count` distinct random members that `accepts` allows. */
   pick(count: number, accepts: (member: SwimMember) => boolean): SwimMember[] {
     const picked: SwimMember[] = [];
     for (let tries = 3 * this.#members.length; tries > 0 && picked.length < count; tries -= 1) {
@@ -80,13 +80,13 @@ export class MemberList {
   }
 
   /**
-   * The next to be probed: each comes once before one comes again. After each round those are forgotten that were gone
-   * before `goneBefore`, and the order is drawn anew.
+   * Returns the next member to probe: each one comes once per round. After each round, removes members that died or
+   * left before `changedBefore`, and shuffles the order.
    */
-  nextToProbe(accepts: (member: SwimMember) => boolean, goneBefore: number): SwimMember | undefined {
+  nextToProbe(accepts: (member: SwimMember) => boolean, changedBefore: number): SwimMember | undefined {
     for (let checks = this.#members.length + 1; checks > 0; checks -= 1) {
       if (this.#probeIndex >= this.#members.length) {
-        this.#forgetGone(goneBefore);
+        this.#removeDeadOrLeft(changedBefore);
         this.#shuffle();
         this.#probeIndex = 0;
       }
@@ -97,18 +97,19 @@ export class MemberList {
     return undefined;
   }
 
-  #forgetGone(goneBefore: number): void {
+  #removeDeadOrLeft(changedBefore: number): void {
     this.#members = this.#members.filter((member) => {
-      const stays = !isGone(member) || member.stateChangedAt >= goneBefore;
+      const stays = !isDeadOrLeft(member) || member.stateChangedAt >= changedBefore;
       if (!stays) this.#forget(member);
       return stays;
     });
   }
 
-  #dropLongestGone(): boolean {
+  #evictLongestDeadOrLeft(): boolean {
     let longest: SwimMember | undefined;
     for (const member of this.#members) {
-      if (isGone(member) && (longest === undefined || member.stateChangedAt < longest.stateChangedAt)) longest = member;
+      if (isDeadOrLeft(member) && (longest === undefined || member.stateChangedAt < longest.stateChangedAt))
+        longest = member;
     }
     if (longest === undefined) return false;
     this.#members = this.#members.filter((member) => member !== longest);

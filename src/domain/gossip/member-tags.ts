@@ -1,6 +1,6 @@
 import { MalformedGossipError, type MembershipWire } from './wire.js';
 
-/** The tags of a member; none where its meta makes no sense, as Serf takes it. */
+/** Decodes a member's tags; returns none if its meta is malformed, as Serf does. */
 export function memberTags(wire: MembershipWire, meta: Uint8Array): ReadonlyMap<string, string> {
   try {
     return wire.decodeTags(meta);

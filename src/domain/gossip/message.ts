@@ -1,11 +1,11 @@
-/** Where a member listens, over UDP and TCP alike. */
+/** The address at which a member listens, for both UDP and TCP. */
 export interface GossipAddress {
-  /** An IPv4 or IPv6 address in text, without brackets or zone. */
+  /** An IPv4 or IPv6 address as text, without brackets or zone. */
   readonly ip: string;
   readonly port: number;
 }
 
-/** Which versions of memberlist's (`protocol`) and of Serf's (`delegate`) protocol a member understands and speaks. */
+/** The versions of memberlist's (`protocol`) and Serf's (`delegate`) protocol that a member supports and uses. */
 export interface ProtocolVersions {
   readonly protocolMin: number;
   readonly protocolMax: number;
@@ -15,12 +15,12 @@ export interface ProtocolVersions {
   readonly delegate: number;
 }
 
-/** Who asks, in a ping: older members leave it out. */
+/** The sender of a ping; older members omit it. */
 export interface PingSource extends GossipAddress {
   readonly node: string;
 }
 
-/** Are you there, and is your name `node`? */
+/** Asks the receiver to acknowledge if its name is `node`. */
 export interface Ping {
   readonly type: 'ping';
   readonly seqNo: number;
@@ -28,7 +28,10 @@ export interface Ping {
   readonly source?: PingSource;
 }
 
-/** Ping `target` for me (SWIM §3.1); with `nack`, say so if it does not answer you (Lifeguard). */
+/**
+ * Asks the receiver to ping `target` for the sender (SWIM §3.1) and, with `nack`, to report a missing answer
+ * (Lifeguard).
+ */
 export interface IndirectPing {
   readonly type: 'indirect-ping';
   readonly seqNo: number;
@@ -41,7 +44,7 @@ export interface IndirectPing {
 export interface Ack {
   readonly type: 'ack';
   readonly seqNo: number;
-  /** Serf's coordinate of the one who answers; may be empty. */
+  /** Serf's coordinate of the sender; may be empty. */
   readonly payload: Uint8Array;
 }
 
@@ -67,7 +70,7 @@ export interface Alive {
   readonly versions: ProtocolVersions;
 }
 
-/** Where `from` is the node itself, it leaves. */
+/** If `from` is the node itself, the node leaves. */
 export interface Dead {
   readonly type: 'dead';
   readonly incarnation: number;
@@ -81,12 +84,12 @@ export interface User {
   readonly payload: Uint8Array;
 }
 
-/** memberlist's messages: all that a UDP packet carries, once its layers are taken off. */
+/** memberlist's messages: the contents of a UDP packet without its outer layers. */
 export type SwimMessage = Ping | IndirectPing | Ack | Nack | Suspect | Alive | Dead | User;
 
 export type SwimState = 'alive' | 'suspect' | 'dead' | 'left';
 
-/** What a push/pull says of a member. */
+/** A member's entry in a push/pull. */
 export interface PushPullMember {
   readonly name: string;
   readonly address: GossipAddress;
@@ -96,7 +99,7 @@ export interface PushPullMember {
   readonly versions: ProtocolVersions;
 }
 
-/** Everything that a member knows, exchanged over TCP. */
+/** The full state of a member, exchanged over TCP. */
 export interface PushPull {
   readonly join: boolean;
   readonly members: readonly PushPullMember[];
@@ -104,14 +107,14 @@ export interface PushPull {
   readonly userState: Uint8Array;
 }
 
-/** A Lamport time: a uint64 on the wire; beyond 2^53 - 1 it is refused at the gateway. */
+/** A Lamport time: a uint64 on the wire; the decoder rejects times above 2^53 - 1. */
 export type LamportTime = number;
 
 export interface LeaveIntent {
   readonly type: 'leave';
   readonly lTime: LamportTime;
   readonly node: string;
-  /** Forget it at once, rather than remember that it left. */
+  /** True to forget the member at once instead of remembering that it left. */
   readonly prune: boolean;
 }
 
@@ -126,11 +129,11 @@ export interface UserEvent {
   readonly lTime: LamportTime;
   readonly name: string;
   readonly payload: Uint8Array;
-  /** Of several with one name within a while, only the last matters. */
+  /** True if only the last of several recent events with the same name matters. */
   readonly coalesce: boolean;
 }
 
-/** Which members a query is for. The expression is Go's RE2: never to be given to `RegExp`. */
+/** Selects the members that a query is for. The expression is in Go's RE2 syntax: never pass it to `RegExp`. */
 export type QueryFilter =
   | { readonly type: 'nodes'; readonly names: readonly string[] }
   | { readonly type: 'tag'; readonly tag: string; readonly expression: string };
@@ -139,52 +142,52 @@ export interface Query {
   readonly type: 'query';
   readonly lTime: LamportTime;
   readonly id: number;
-  /** Where the answers go. */
+  /** The address for the responses. */
   readonly address: GossipAddress;
   readonly sourceNode: string;
   readonly filters: readonly QueryFilter[];
   readonly wantsAck: boolean;
-  /** Not to be gossiped on. */
+  /** True if receivers must not gossip the query further. */
   readonly noBroadcast: boolean;
-  /** How many other members also pass on an answer. */
+  /** The number of other members that also relay a response. */
   readonly relayFactor: number;
   readonly timeoutMs: number;
   readonly name: string;
   readonly payload: Uint8Array;
 }
 
-/** Sent by UDP to the address in the query. */
+/** A response, sent over UDP to the address in the query. */
 export interface QueryResponse {
   readonly type: 'query-response';
   readonly lTime: LamportTime;
   readonly id: number;
   readonly from: string;
-  /** It says only that the query arrived. */
+  /** True if it only acknowledges that the query arrived. */
   readonly isAck: boolean;
   readonly payload: Uint8Array;
 }
 
-/** To be passed on, as it is, to `destination`. */
+/** Asks the receiver to forward `message`, unchanged, to `destination`. */
 export interface Relay {
   readonly type: 'relay';
   readonly destination: GossipAddress;
-  /** Empty where an older member left it out. */
+  /** Empty if an older member omitted it. */
   readonly destinationName: string;
   /** A `SerfMessage`, encoded. */
   readonly message: Uint8Array;
 }
 
-/** Serf's messages: what SWIM carries as `User`. */
+/** Serf's messages, which SWIM carries as `User`. */
 export type SerfMessage = LeaveIntent | JoinIntent | UserEvent | Query | QueryResponse | Relay;
 
 /** Serf's part of a push/pull. */
 export interface SerfPushPull {
   readonly lTime: LamportTime;
-  /** When each member's status last changed. */
+  /** The time of each member's last intent. */
   readonly statusLTimes: ReadonlyMap<string, LamportTime>;
   readonly leftMembers: readonly string[];
   readonly eventLTime: LamportTime;
-  /** The events of the last times, the oldest first. */
+  /** The recent events, oldest first. */
   readonly events: readonly {
     readonly lTime: LamportTime;
     readonly events: readonly { readonly name: string; readonly payload: Uint8Array }[];
@@ -192,7 +195,7 @@ export interface SerfPushPull {
   readonly queryLTime: LamportTime;
 }
 
-/** A place in the space of round-trip times (Vivaldi); in seconds. */
+/** A coordinate in the space of round-trip times (Vivaldi); in seconds. */
 export interface Coordinate {
   readonly adjustment: number;
   readonly error: number;
@@ -201,16 +204,16 @@ export interface Coordinate {
   readonly vector: readonly number[];
 }
 
-/** The payload of an answer to the internal queries about keys. */
+/** The payload of a response to the internal key queries. */
 export interface KeyResponse {
   readonly result: boolean;
   readonly message: string;
-  /** In base64. */
+  /** Base64-encoded. */
   readonly keys: readonly string[];
   readonly primaryKey: string;
 }
 
-/** The payload of an answer to `_serf_conflict`: what a member knows of a name that two claim. */
+/** The payload of a response to `_serf_conflict`: a member's view of a name that two nodes claim. */
 export interface ConflictMember {
   readonly name: string;
   readonly address: GossipAddress;

@@ -1,9 +1,9 @@
 import type { GossipAddress, LamportTime, Ping, ProtocolVersions, QueryFilter } from './message.js';
 
-/** `leaving`: it said that it will leave; `failed`: it does not answer. */
+/** `leaving`: the member announced that it leaves; `failed`: it does not answer. */
 export type MemberStatus = 'alive' | 'leaving' | 'left' | 'failed';
 
-/** A member as Serf knows it. */
+/** Serf's view of a member. */
 export interface Member {
   readonly name: string;
   readonly address: GossipAddress;
@@ -12,59 +12,59 @@ export interface Member {
   readonly versions: ProtocolVersions;
 }
 
-/** A query that this node is to answer, with `SerfNode.respond`, before `deadline`. */
+/** A query that this node must answer, with `SerfNode.respond`, before `deadline`. */
 export interface ReceivedQuery {
   readonly lTime: LamportTime;
   readonly id: number;
   readonly name: string;
   readonly payload: Uint8Array;
   readonly sourceNode: string;
-  /** Where the answer goes: a member's address. */
+  /** The address for the response: that of a member. */
   readonly address: GossipAddress;
   readonly relayFactor: number;
   /** Milliseconds, on the clock of `now`. */
   readonly deadline: number;
 }
 
-/** A query of this node to all members that the filters let through. */
+/** A query from this node to all members that match the filters. */
 export interface QueryParameters {
   readonly name: string;
   readonly payload: Uint8Array;
   readonly filters?: readonly QueryFilter[];
   readonly wantsAck?: boolean;
-  /** How many other members also pass on each answer. */
+  /** The number of other members that also relay each response. */
   readonly relayFactor?: number;
-  /** Where left out: 16 rounds of gossip times the digits of the group's size. */
+  /** Defaults to 16 gossip rounds times the number of digits of the group's size. */
   readonly timeoutMs?: number;
 }
 
-/** Which query of this node an answer belongs to. */
+/** Identifies a query of this node, for its responses. */
 export interface QueryKey {
   readonly lTime: LamportTime;
   readonly id: number;
 }
 
-/** What a `SerfNode` asks its driver to do, or tells it; in order. */
+/** The work and notifications of a `SerfNode` for its driver, in order. */
 export type Output =
   /**
-   * Send by UDP. Several parts are a compound, one part goes as it is. `checksum`: the receiver is known to take the CRC
-   * layer; without it, the layer may be added too, since all receivers of protocol 5 take it.
+   * Send over UDP: several parts as a compound, one part unchanged. `checksum` means that the receiver is known to
+   * accept the CRC layer; without it, the layer may still be added, since all receivers of protocol 5 accept it.
    */
   | {
       readonly type: 'packet';
       readonly to: GossipAddress;
-      /** Whole messages, the type byte first; never empty, at most 127. Not to be changed. */
+      /** Whole messages with their type byte; 1 to 127 of them. Must not be modified. */
       readonly parts: readonly Uint8Array[];
       readonly checksum: boolean;
     }
   /**
-   * Exchange everything by TCP: send `pushPullState(join)`, read the other's, `mergePushPull` it. A failure needs no
-   * answer. After a `join` no join intent is needed here: this is a reconnect or a part of the routine.
+   * Exchange the full state over TCP: send `pushPullState(join)`, read the other side's state and call `mergePushPull`.
+   * A failure needs no report. A `join` here is a reconnect and needs no join intent.
    */
   | { readonly type: 'push-pull'; readonly to: GossipAddress; readonly node: string; readonly join: boolean }
-  /** Send `ping` by TCP; if the ack with its number comes before `deadline`, call `streamPingAnswered`. */
+  /** Send `ping` over TCP; if the matching ack arrives before `deadline`, call `streamPingAnswered`. */
   | { readonly type: 'stream-ping'; readonly to: GossipAddress; readonly ping: Ping; readonly deadline: number }
-  /** `reap`: forgotten, after a day of silence or by a prune. */
+  /** `reap` means that the member is forgotten, a day after it failed or left, or by a prune. */
   | {
       readonly type: 'member';
       readonly event: 'join' | 'leave' | 'failed' | 'update' | 'reap';
@@ -78,22 +78,22 @@ export type Output =
       readonly coalesce: boolean;
     }
   /**
-   * A query for this node; the ack, where one is wanted, is already on its way. Those named `_serf_…-key` and
-   * `_serf_list-keys` are for whoever has the keyring; `_serf_ping` and `_serf_conflict` never come out.
+   * A query for this node; a requested ack is already sent. Queries named `_serf_…-key` and `_serf_list-keys` are for
+   * the owner of the keyring; `_serf_ping` and `_serf_conflict` are handled internally.
    */
   | { readonly type: 'query'; readonly query: ReceivedQuery }
-  /** Each member once. */
+  /** At most once per member. */
   | { readonly type: 'query-ack'; readonly key: QueryKey; readonly from: string }
-  /** Each member once. */
+  /** At most once per member. */
   | {
       readonly type: 'query-response';
       readonly key: QueryKey;
       readonly from: string;
       readonly payload: Uint8Array;
     }
-  /** No more answers come. */
+  /** No more responses follow. */
   | { readonly type: 'query-end'; readonly key: QueryKey }
-  /** Another node claims the name of `member`; the first keeps it. It may be this node's own. */
+  /** Another node claims the name of `member`, which keeps it. It may be this node's own name. */
   | { readonly type: 'name-conflict'; readonly member: Member; readonly other: GossipAddress }
-  /** After `leave`: all was done for the others to hear of it. The node takes nothing more in. */
+  /** `leave` is complete: the other members were notified. The node ignores all further input. */
   | { readonly type: 'left' };

@@ -8,7 +8,7 @@ interface OwnQuery {
   readonly responses: Set<string>;
 }
 
-/** The queries of this node that still wait for answers. */
+/** The queries of this node that still wait for responses. */
 export class OwnQueries {
   readonly #byTime = new Map<LamportTime, OwnQuery>();
 
@@ -22,7 +22,7 @@ export class OwnQueries {
     this.#byTime.set(key.lTime, { key, deadline, acks: new Set(), responses: new Set() });
   }
 
-  /** What an answer is worth telling: nothing, if it is late, a repetition, or to no question. */
+  /** Returns the output for a response; undefined if it is late, a duplicate, or for an unknown query. */
   receive({ lTime, id, from, isAck, payload }: QueryResponse): Output | undefined {
     const query = this.#byTime.get(lTime);
     if (query?.key.id !== id) return undefined;
@@ -33,7 +33,7 @@ export class OwnQueries {
     return isAck ? { type: 'query-ack', key, from } : { type: 'query-response', key, from, payload };
   }
 
-  /** Those that end now. */
+  /** Removes and returns the queries whose deadline has passed. */
   takeEnded(now: number): QueryKey[] {
     const ended = [...this.#byTime.values()].filter(({ deadline }) => deadline <= now).map(({ key }) => key);
     for (const { lTime } of ended) this.#byTime.delete(lTime);

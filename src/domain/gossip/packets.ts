@@ -4,25 +4,25 @@ import type { GossipAddress, SwimMessage } from './message.js';
 import type { Output } from './output.js';
 import type { MembershipWire } from './wire.js';
 
-/** What memberlist puts into one packet, all layers included. */
+/** memberlist's maximum packet size, including all layers. */
 const packetBytesMax = 1400;
-/** A compound's type and count. */
+/** The type and count of a compound. */
 const compoundBytes = 2;
 const compoundBytesPerPart = 2;
-/** Since this version a member takes the CRC layer. */
+/** Members from this version on accept the CRC layer. */
 const checksumProtocol = 5;
 
 interface PacketsOptions {
   readonly wire: MembershipWire;
-  /** What the layers below add. */
+  /** Bytes that the lower layers add. */
   readonly overheadBytes: number;
-  /** What there is to tell, the most urgent first. */
+  /** The gossip queues, most urgent first. */
   readonly queues: readonly BroadcastQueue[];
-  /** How often a message is passed on. */
+  /** Returns how often a message is sent. */
   readonly transmitLimit: () => number;
 }
 
-/** What goes out: packets, filled up with what is to be told to everybody. */
+/** The outgoing packets, filled up with gossip. */
 export class Packets {
   readonly #options: PacketsOptions;
   #outputs: Output[] = [];
@@ -48,16 +48,16 @@ export class Packets {
   /** Sends `message`, and with it as much gossip as fits. */
   send(to: SwimMember, message: SwimMessage): void {
     const own = this.#options.wire.encodeSwim(message);
-    this.#packet(to.address, [own, ...this.#takeGossip(own.length + compoundBytesPerPart)], takesChecksum(to));
+    this.#packet(to.address, [own, ...this.#takeGossip(own.length + compoundBytesPerPart)], acceptsChecksum(to));
   }
 
-  /** As `send`, to an address of a member. */
+  /** Sends like `send`, to a member's address. */
   sendToAddress(to: GossipAddress, message: SwimMessage): void {
     const own = this.#options.wire.encodeSwim(message);
     this.#packet(to, [own, ...this.#takeGossip(own.length + compoundBytesPerPart)], false);
   }
 
-  /** Sends these messages, and nothing else. */
+  /** Sends these messages without gossip. */
   sendAlone(to: GossipAddress, ...messages: readonly SwimMessage[]): void {
     this.#packet(
       to,
@@ -66,11 +66,11 @@ export class Packets {
     );
   }
 
-  /** Sends as much gossip as fits. False: there is none. */
+  /** Sends as much gossip as fits; returns false if there is none. */
   sendGossip(to: SwimMember): boolean {
     const parts = this.#takeGossip(0);
     if (parts.length === 0) return false;
-    this.#packet(to.address, parts, takesChecksum(to));
+    this.#packet(to.address, parts, acceptsChecksum(to));
     return true;
   }
 
@@ -93,6 +93,6 @@ export class Packets {
   }
 }
 
-function takesChecksum({ versions }: SwimMember): boolean {
+function acceptsChecksum({ versions }: SwimMember): boolean {
   return versions.protocolMax >= checksumProtocol;
 }

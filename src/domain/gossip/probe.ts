@@ -1,14 +1,14 @@
-import { isGone, sameAddress, type SwimMember } from './member-list.js';
+import { isDeadOrLeft, sameAddress, type SwimMember } from './member-list.js';
 import type { Ack, GossipAddress, IndirectPing, Nack, Ping, PingSource } from './message.js';
 import type { Packets } from './packets.js';
 import type { Swim } from './swim.js';
 import type { GossipTiming } from './timing.js';
 
-/** Members up to these versions know neither TCP pings nor nacks. */
+/** Members below these versions do not support TCP pings and nacks. */
 const streamPingProtocol = 3;
 const nackProtocol = 4;
-/** Pings for others that are under way at most. */
-const favoursMax = 1024;
+/** The maximum number of relayed pings in flight. */
+const relayedPingsMax = 1024;
 const seqNoCount = 2 ** 32;
 
 interface Probe {
@@ -16,16 +16,16 @@ interface Probe {
   readonly member: SwimMember;
   readonly incarnation: number;
   readonly sentAt: number;
-  /** From then on others are asked; undefined: they were. */
-  askOthersAt: number | undefined;
+  /** The time at which to send indirect pings; undefined once they were sent. */
+  indirectPingsAt: number | undefined;
   readonly deadline: number;
   expectedNacks: number;
   nacks: number;
   answeredByStream: boolean;
 }
 
-/** A ping for another member (SWIM §3.1). */
-interface Favour {
+/** A ping on behalf of another member (SWIM §3.1). */
+interface RelayedPing {
   readonly origin: GossipAddress;
   readonly originSeqNo: number;
   readonly nack: boolean;
@@ -37,16 +37,16 @@ interface ProberOptions {
   readonly packets: Packets;
   readonly timing: GossipTiming;
   readonly random: () => number;
-  /** What an ack carries: Serf's coordinate. */
+  /** Returns the payload of an ack: Serf's coordinate. */
   readonly ackPayload: () => Uint8Array;
-  /** A member answered a direct ping. */
+  /** Called when a member answered a direct ping. */
   readonly onRoundTrip: (member: SwimMember, ms: number, payload: Uint8Array) => void;
 }
 
 /**
- * Asks one member after the other whether it is there: directly, then by others and by TCP, and suspects it when none of
- * this was answered within the protocol period (SWIM §3.1, Lifeguard §IV-A). One at a time. And answers such questions,
- * but only to members: a forged sender gets nobody else an answer that is larger than the question.
+ * Probes one member at a time: with a ping, then with indirect pings and over TCP, and suspects the member when no
+ * answer arrives within the protocol period (SWIM §3.1, Lifeguard §IV-A). Also answers pings, but only to members'
+ * addresses: a forged sender cannot direct an answer larger than the ping to anyone else.
  */
 export class Prober {
   readonly #swim: Swim;
@@ -54,7 +54,7 @@ export class Prober {
   readonly #timing: GossipTiming;
   readonly #options: ProberOptions;
   readonly #source: PingSource;
-  readonly #favours = new Map<number, Favour>();
+  readonly #relayedPings = new Map<number, RelayedPing>();
   #probe: Probe | undefined;
   #probeAt: number;
   #seqNo: number;
@@ -70,20 +70,20 @@ export class Prober {
   }
 
   get nextTickAt(): number {
-    let next = this.#probe === undefined ? this.#probeAt : (this.#probe.askOthersAt ?? this.#probe.deadline);
-    for (const { deadline } of this.#favours.values()) next = Math.min(next, deadline);
+    let next = this.#probe === undefined ? this.#probeAt : (this.#probe.indirectPingsAt ?? this.#probe.deadline);
+    for (const { deadline } of this.#relayedPings.values()) next = Math.min(next, deadline);
     return next;
   }
 
   tick(now: number): void {
     const probe = this.#probe;
-    if (probe?.askOthersAt !== undefined && probe.askOthersAt <= now) this.#askOthers(probe);
+    if (probe?.indirectPingsAt !== undefined && probe.indirectPingsAt <= now) this.#sendIndirectPings(probe);
     if (probe !== undefined && probe.deadline <= now) this.#conclude(probe, now);
     if (this.#probe === undefined && this.#probeAt <= now) this.#start(now);
-    for (const [seqNo, favour] of this.#favours) if (favour.deadline <= now) this.#giveUp(seqNo, favour);
+    for (const [seqNo, relayed] of this.#relayedPings) if (relayed.deadline <= now) this.#giveUp(seqNo, relayed);
   }
 
-  /** Answers a ping, if it is meant for this node. */
+  /** Returns the ack of a ping, if it is meant for this node. */
   answer(ping: Ping): Ack | undefined {
     if (ping.node !== '' && ping.node !== this.#swim.me.name) return undefined;
     return { type: 'ack', seqNo: ping.seqNo, payload: this.#options.ackPayload() };
@@ -94,29 +94,30 @@ export class Prober {
     if (ack === undefined) return;
     const to = this.#memberAddress(ping.source, from);
     if (to !== undefined) this.#packets.sendToAddress(to, ack);
-    // It may have joined so lately that this node has not heard of it. Without payload the ack is no larger than its ping.
+    // The sender may be a member that this node does not know yet. Without payload, the ack is not larger than its
+    // ping.
     else if (ping.source !== undefined) this.#packets.sendAlone(from, { ...ack, payload: new Uint8Array() });
   }
 
-  /** Pings a member for another one. */
+  /** Pings a member on behalf of another one. */
   receiveIndirectPing(request: IndirectPing, from: GossipAddress, now: number): void {
     const origin = this.#memberAddress(request.source, from);
     const target = this.#swim.members.get(request.node);
     if (origin === undefined || target === undefined || !sameAddress(target.address, request.target)) return;
-    if (this.#favours.size >= favoursMax) return;
+    if (this.#relayedPings.size >= relayedPingsMax) return;
     const seqNo = this.#nextSeqNo();
     const deadline = now + this.#timing.probeTimeoutMs;
-    this.#favours.set(seqNo, { origin, originSeqNo: request.seqNo, nack: request.nack, deadline });
+    this.#relayedPings.set(seqNo, { origin, originSeqNo: request.seqNo, nack: request.nack, deadline });
     this.#packets.send(target, this.#ping(seqNo, target.name));
   }
 
   receiveAck({ seqNo, payload }: Ack, now: number): void {
-    const favour = this.#favours.get(seqNo);
-    if (favour !== undefined) {
-      this.#favours.delete(seqNo);
-      this.#packets.sendToAddress(favour.origin, {
+    const relayed = this.#relayedPings.get(seqNo);
+    if (relayed !== undefined) {
+      this.#relayedPings.delete(seqNo);
+      this.#packets.sendToAddress(relayed.origin, {
         type: 'ack',
-        seqNo: favour.originSeqNo,
+        seqNo: relayed.originSeqNo,
         payload: new Uint8Array(),
       });
       return;
@@ -125,12 +126,12 @@ export class Prober {
     if (probe?.seqNo !== seqNo || probe.deadline <= now) return;
     this.#probe = undefined;
     this.#swim.awareness.apply(-1);
-    if (probe.askOthersAt !== undefined && probe.askOthersAt > now) {
+    if (probe.indirectPingsAt !== undefined && probe.indirectPingsAt > now) {
       this.#options.onRoundTrip(probe.member, now - probe.sentAt, payload);
     }
   }
 
-  /** A helper is there, but the member did not answer it. */
+  /** Counts a helper that is reachable but got no answer from the member. */
   receiveNack({ seqNo }: Nack): void {
     if (this.#probe?.seqNo === seqNo) this.#probe.nacks += 1;
   }
@@ -143,7 +144,10 @@ export class Prober {
     const interval = this.#timing.probeIntervalMs;
     this.#probeAt += interval * Math.max(1, Math.ceil((now - this.#probeAt) / interval));
     const { members, me, awareness } = this.#swim;
-    const member = members.nextToProbe((each) => each !== me && !isGone(each), now - this.#timing.gossipToTheDeadMs);
+    const member = members.nextToProbe(
+      (each) => each !== me && !isDeadOrLeft(each),
+      now - this.#timing.gossipToTheDeadMs,
+    );
     if (member === undefined) return;
     const seqNo = this.#nextSeqNo();
     this.#probe = {
@@ -151,7 +155,7 @@ export class Prober {
       member,
       incarnation: member.incarnation,
       sentAt: now,
-      askOthersAt: now + this.#timing.probeTimeoutMs,
+      indirectPingsAt: now + this.#timing.probeTimeoutMs,
       deadline: now + awareness.scale(interval),
       expectedNacks: 0,
       nacks: 0,
@@ -159,12 +163,12 @@ export class Prober {
     };
     const ping = this.#ping(seqNo, member.name);
     if (member.state === 'alive') this.#packets.send(member, ping);
-    // A suspect is told at once, so that it can refute.
+    // A suspect is notified at once, so that it can refute.
     else this.#packets.sendAlone(member.address, ping, this.#suspicionOf(this.#probe));
   }
 
-  #askOthers(probe: Probe): void {
-    probe.askOthersAt = undefined;
+  #sendIndirectPings(probe: Probe): void {
+    probe.indirectPingsAt = undefined;
     const { me, members } = this.#swim;
     const { member, seqNo } = probe;
     const helpers = members.pick(
@@ -188,20 +192,20 @@ export class Prober {
     this.#packets.push({ type: 'stream-ping', to: member.address, ping, deadline: probe.deadline });
   }
 
-  /** The period is over, and no ack came. */
+  /** Ends a probe without ack at the end of its period. */
   #conclude(probe: Probe, now: number): void {
     this.#probe = undefined;
     if (probe.answeredByStream) {
       this.#swim.awareness.apply(-1);
       return;
     }
-    // Helpers that did not even say that they failed: then it may be this node that hears nothing.
+    // If helpers did not even send a nack, this node itself may be unable to receive.
     this.#swim.awareness.apply(probe.expectedNacks > 0 ? Math.max(0, probe.expectedNacks - probe.nacks) : 1);
     this.#swim.suspect(this.#suspicionOf(probe), now);
   }
 
-  #giveUp(seqNo: number, { origin, originSeqNo, nack }: Favour): void {
-    this.#favours.delete(seqNo);
+  #giveUp(seqNo: number, { origin, originSeqNo, nack }: RelayedPing): void {
+    this.#relayedPings.delete(seqNo);
     if (nack) this.#packets.sendToAddress(origin, { type: 'nack', seqNo: originSeqNo });
   }
 
@@ -209,7 +213,7 @@ export class Prober {
     return { type: 'suspect', incarnation, node: member.name, from: this.#swim.me.name } as const;
   }
 
-  /** Where an answer to this question may go. */
+  /** Returns the address to which this request may be answered. */
   #memberAddress(source: PingSource | undefined, from: GossipAddress): GossipAddress | undefined {
     const { members } = this.#swim;
     const named = source === undefined ? undefined : members.get(source.node)?.address;

@@ -6,12 +6,15 @@ interface Versioned {
   readonly versions: ProtocolVersions;
 }
 
-/** The other side's state cannot be taken in: someone in it speaks another version or is not accepted. Nothing was changed. */
+/**
+ * The other side's state was rejected: a member in it uses an incompatible version or is not accepted. Nothing was
+ * changed.
+ */
 export class PushPullRefusedError extends Error {
   override readonly name = 'PushPullRefusedError';
 }
 
-/** Throws PushPullRefusedError unless all of both sides speak what all living ones understand. */
+/** Throws PushPullRefusedError unless all members on both sides use versions that all live members support. */
 export function verifyVersions(local: Iterable<Versioned>, remote: readonly Versioned[]): void {
   const all = [...local, ...remote];
   let [protocolMin, protocolMax, delegateMin, delegateMax] = [0, 255, 0, 255];
@@ -25,12 +28,12 @@ export function verifyVersions(local: Iterable<Versioned>, remote: readonly Vers
   for (const { name, versions } of all) {
     if (versions.protocol < protocolMin || versions.protocol > protocolMax) {
       throw new PushPullRefusedError(
-        `${JSON.stringify(name)} speaks protocol ${versions.protocol}, but only ${protocolMin} to ${protocolMax} are understood`,
+        `member ${JSON.stringify(name)} uses protocol version ${versions.protocol}, but the group supports ${protocolMin} to ${protocolMax}`,
       );
     }
     if (versions.delegate < delegateMin || versions.delegate > delegateMax) {
       throw new PushPullRefusedError(
-        `${JSON.stringify(name)} speaks serf protocol ${versions.delegate}, but only ${delegateMin} to ${delegateMax} are understood`,
+        `member ${JSON.stringify(name)} uses serf protocol version ${versions.delegate}, but the group supports ${delegateMin} to ${delegateMax}`,
       );
     }
   }

@@ -40,11 +40,11 @@ describe('the expression of a tag filter', () => {
     'a$b',
     '(?i)a',
     'x'.repeat(2000),
-  ])('%j is not understood and matches nothing', (expression) => {
+  ])('%j is not supported and matches nothing', (expression) => {
     expect(matchesExpression(expression, 'ab a b aab x'.repeat(300))).toBe(false);
   });
 
-  it('takes time that grows with the product of the lengths at most', () => {
+  it('takes time at most proportional to the product of the lengths', () => {
     const before = process.cpuUsage();
     matchesExpression('.*a'.repeat(300) + 'b$', 'a'.repeat(512));
     matchesExpression('a'.repeat(500) + 'b', 'a'.repeat(1024));
@@ -56,7 +56,7 @@ describe('the expression of a tag filter', () => {
 describe('the filters of a query', () => {
   const tags = new Map([['role', 'log']]);
 
-  it('must all be met', () => {
+  it('must all match', () => {
     const here = { type: 'nodes', names: ['a', 'me'] } as const;
     const elsewhere = { type: 'nodes', names: ['a'] } as const;
     const role = { type: 'tag', tag: 'role', expression: '^log$' } as const;

@@ -1,14 +1,14 @@
 import type { QueryFilter } from './message.js';
 
 const expressionLengthMax = 1024;
-/** What stands for more than itself in RE2, besides what is understood here: `^`, `$`, `.`, `.*` and `\` before these. */
-const notUnderstood = '*+?()[]{}|^$';
+/** RE2's special characters, except where supported: `^`, `$`, `.`, `.*` and `\` before a special character. */
+const unsupported = '*+?()[]{}|^$';
 const escapable = new Set('\\.+*?()|[]{}^$-');
 
-/** A character, or any: `undefined`. */
+/** A sequence of characters; `undefined` matches any character. */
 type Pattern = readonly (string | undefined)[];
 
-/** Whether a query with these filters is for this node. */
+/** Returns true if a query with these filters is for this node. */
 export function isForNode(filters: readonly QueryFilter[], name: string, tags: ReadonlyMap<string, string>): boolean {
   return filters.every((filter) =>
     filter.type === 'nodes'
@@ -18,15 +18,15 @@ export function isForNode(filters: readonly QueryFilter[], name: string, tags: R
 }
 
 /**
- * Whether `expression` is found in `text`. Understood are literals, escaped punctuation, `.`, `.*`, `^` at the start and
- * `$` at the end; an expression with anything else of RE2 matches nothing. It comes from the network: the work is at
- * most the product of both lengths, whatever it says.
+ * Returns true if `expression` matches a part of `text`. Supports literals, escaped punctuation, `.`, `.*`, `^` at the
+ * start and `$` at the end; an expression with other RE2 syntax matches nothing. Expressions come from the network, so
+ * the work is bounded by the product of both lengths.
  */
 export function matchesExpression(expression: string, text: string): boolean {
   const parsed = expression.length > expressionLengthMax ? undefined : parse(expression);
   if (parsed === undefined) return false;
   const { patterns, atStart, atEnd } = parsed;
-  // A dot of RE2 is no line break.
+  // A dot in RE2 does not match a line break.
   if (text.includes('\n') && (patterns.length > 1 || patterns.some((pattern) => pattern.includes(undefined))))
     return false;
   const characters = [...text];
@@ -50,7 +50,7 @@ function find(characters: readonly string[], pattern: Pattern, earliest: number,
   return undefined;
 }
 
-/** The parts between the `.*`. */
+/** Parses the patterns between the `.*`; returns undefined for unsupported syntax. */
 function parse(expression: string): { patterns: Pattern[]; atStart: boolean; atEnd: boolean } | undefined {
   const characters = [...expression];
   let atEnd = false;
@@ -61,7 +61,7 @@ function parse(expression: string): { patterns: Pattern[]; atStart: boolean; atE
     const character = characters[index];
     const next = characters[index + 1];
     if (character === '.' && next === '*') {
-      // A quantifier on top, as in `.*?`, is refused in the next round.
+      // A further quantifier, as in `.*?`, is rejected in the next iteration.
       pattern = [];
       patterns.push(pattern);
       index += 1;
@@ -71,7 +71,7 @@ function parse(expression: string): { patterns: Pattern[]; atStart: boolean; atE
       pattern.push(next);
       index += 1;
     } else if (character === '$' && next === undefined) atEnd = true;
-    else if (character === undefined || notUnderstood.includes(character)) return undefined;
+    else if (character === undefined || unsupported.includes(character)) return undefined;
     else pattern.push(character);
   }
   return { patterns, atStart, atEnd };

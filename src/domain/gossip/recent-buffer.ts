@@ -15,7 +15,7 @@ interface RecentBufferOptions<T> {
   readonly bytesPerTimeMax: number;
 }
 
-/** What was seen in the last 512 Lamport times, so that nothing is told twice. */
+/** The items seen in the last 512 Lamport times, to filter out duplicates. */
 export class RecentBuffer<T> {
   readonly #options: RecentBufferOptions<T>;
   readonly #slots = new Array<Slot<T> | undefined>(slotCount);
@@ -25,15 +25,15 @@ export class RecentBuffer<T> {
     this.#options = options;
   }
 
-  /** Nothing before `lTime` is news any more. */
+  /** Rejects all items before `lTime` from now on. */
   ignoreBefore(lTime: LamportTime): void {
     this.#minTime = Math.max(this.#minTime, lTime);
   }
 
   /**
-   * Whether `item` is news: neither seen nor too old to know, nor one too many of its time.
+   * Adds `item` and returns true, unless it was seen, is too old, or exceeds the limits of its time.
    *
-   * @param clockTime - Of the clock that has witnessed `lTime`.
+   * @param clockTime - The time of the clock that has witnessed `lTime`.
    */
   add(lTime: LamportTime, item: T, clockTime: LamportTime): boolean {
     if (lTime < this.#minTime) return false;
@@ -53,7 +53,7 @@ export class RecentBuffer<T> {
     return true;
   }
 
-  /** By time, ascending. */
+  /** Returns the items by ascending time. */
   slots(): { readonly lTime: LamportTime; readonly items: readonly T[] }[] {
     return this.#slots.filter((slot) => slot !== undefined).toSorted((a, b) => a.lTime - b.lTime);
   }

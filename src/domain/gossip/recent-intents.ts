@@ -2,11 +2,14 @@ import type { LamportTime } from './message.js';
 
 const lengthMax = 4096;
 
-/** Joins and leaves of members that are not known yet: the intent may be faster than the news of the member. */
+/** The join and leave intents of unknown members: an intent may arrive before the member's alive message. */
 export class RecentIntents {
   readonly #byName = new Map<string, { type: 'join' | 'leave'; lTime: LamportTime; at: number }>();
 
-  /** Whether this is the newest that was heard of `node`. Beyond 4096 names, more are not noted, and not news. */
+  /**
+   * Records an intent; returns true if it is the newest one for `node`. Above 4096 names, ignores new ones and returns
+   * false.
+   */
   note(type: 'join' | 'leave', node: string, lTime: LamportTime, now: number): boolean {
     const known = this.#byName.get(node);
     if (known === undefined ? this.#byName.size >= lengthMax : lTime <= known.lTime) return false;

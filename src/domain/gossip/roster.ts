@@ -6,9 +6,9 @@ import { RecentIntents } from './recent-intents.js';
 import type { MembershipWire } from './wire.js';
 
 const recentIntentMs = 5 * 60_000;
-/** Who still lives so long after its leave intent does not leave; to leave takes 11 s at most. */
+/** A member that is still alive this long after its leave intent does not leave; leaving takes at most 11 s. */
 const leavingMs = 60_000;
-/** How long a failed member is sought, and one that left is remembered. */
+/** The time for which a failed member is reconnected to, and a member that left is remembered. */
 const forgetAfterMs = 24 * 60 * 60_000;
 
 export type MemberEvent = 'join' | 'leave' | 'failed' | 'update' | 'reap';
@@ -20,11 +20,13 @@ interface Entry extends Member {
   status: MemberStatus;
   /** The Lamport time of the last intent. */
   statusLTime: LamportTime;
-  /** Which intent that was is not known: a leave of the same time may be it. */
-  byHearsay: boolean;
-  /** Since when it is leaving, left or failed. */
+  /**
+   * True if only the time of the last intent is known, so that a leave intent with the same time may be that intent.
+   */
+  intentUnknown: boolean;
+  /** The time since which it is leaving, left or failed. */
   since: number;
-  /** To be forgotten as soon as it left. */
+  /** True if it must be forgotten as soon as it has left. */
   prune: boolean;
 }
 
@@ -35,7 +37,8 @@ interface RosterOptions {
 }
 
 /**
- * The members as Serf tells them: what SWIM finds out, and by the intents whether who is gone left or failed.
+ * Serf's view of the members: SWIM reports which members are alive or dead; the intents decide whether a dead member
+ * left or failed.
  *
  * ```
  *            leave intent            dead                          24 h
@@ -45,7 +48,7 @@ interface RosterOptions {
  *     └───────────────────────────> failed ────┴────────────────────────────────┘
  *                  dead
  * ```
- * Whoever is alive again for SWIM is alive.
+ * A member that SWIM reports alive again is alive.
  */
 export class Roster {
   readonly #entries = new Map<string, Entry>();
@@ -60,12 +63,12 @@ export class Roster {
     return this.#entries.get(name);
   }
 
-  /** By name, ascending; as they are now. */
+  /** Returns a snapshot of the members, by ascending name. */
   members(): Member[] {
     return [...this.#entries.values()].map(publicView).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Of the last intent about `name`. */
+  /** Returns the Lamport time of the last intent about `name`. */
   statusLTimeOf(name: string): LamportTime {
     return this.#entries.get(name)?.statusLTime ?? 0;
   }
@@ -88,34 +91,34 @@ export class Roster {
     return new Map([...this.#entries].map(([name, { statusLTime }]) => [name, statusLTime]));
   }
 
-  /** SWIM found it, or found it again. */
+  /** Handles a member that SWIM reports new or alive again. */
   joined(member: SwimMember, now: number): void {
     const known = this.#entries.get(member.name);
     if (known === undefined) {
-      this.#makeRoom();
+      this.#evictIfFull();
       const intent = this.#intents.get(member.name);
       this.#entries.set(member.name, {
         ...this.#seen(member),
         name: member.name,
         status: intent?.type === 'leave' ? 'leaving' : 'alive',
         statusLTime: intent?.lTime ?? 0,
-        byHearsay: false,
+        intentUnknown: false,
         since: now,
         prune: false,
       });
     } else {
       Object.assign(known, this.#seen(member), { status: 'alive', prune: false });
     }
-    this.#tell('join', member.name);
+    this.#notify('join', member.name);
   }
 
-  /** SWIM holds it for dead, or it left. */
-  gone(name: string, now: number): void {
+  /** Handles a member that SWIM reports dead or left. */
+  departed(name: string, now: number): void {
     const entry = this.#entries.get(name);
     if (entry === undefined || (entry.status !== 'leaving' && entry.status !== 'alive')) return;
     entry.status = entry.status === 'leaving' ? 'left' : 'failed';
     entry.since = now;
-    this.#tell(entry.status === 'left' ? 'leave' : 'failed', name);
+    this.#notify(entry.status === 'left' ? 'leave' : 'failed', name);
     if (entry.status === 'left' && entry.prune) this.#forget(entry);
   }
 
@@ -123,16 +126,16 @@ export class Roster {
     const entry = this.#entries.get(member.name);
     if (entry === undefined) return;
     Object.assign(entry, this.#seen(member));
-    this.#tell('update', member.name);
+    this.#notify('update', member.name);
   }
 
-  /** Whether the intent is news. */
+  /** Applies a leave intent; returns true if it is new. */
   leaveIntent({ node, lTime, prune }: LeaveIntent, now: number): boolean {
     const entry = this.#entries.get(node);
     if (entry === undefined) return this.#intents.note('leave', node, lTime, now);
-    if (lTime < entry.statusLTime || (lTime === entry.statusLTime && !entry.byHearsay)) return false;
+    if (lTime < entry.statusLTime || (lTime === entry.statusLTime && !entry.intentUnknown)) return false;
     entry.statusLTime = lTime;
-    entry.byHearsay = false;
+    entry.intentUnknown = false;
     entry.prune ||= prune;
     if (entry.status === 'alive') {
       entry.status = 'leaving';
@@ -140,22 +143,23 @@ export class Roster {
     }
     if (entry.status === 'failed') {
       entry.status = 'left';
-      this.#tell('leave', node);
+      this.#notify('leave', node);
     }
     if (entry.status === 'left' && entry.prune) this.#forget(entry);
     return true;
   }
 
   /**
-   * Whether the intent is news. `byHearsay`: all that is known is the time of an intent, and that the member had not left
-   * where it is told. It may be on its way: its leave is news still.
+   * Applies a join intent; returns true if it is new. `intentUnknown` means that only the time of the intent is known,
+   * and that the member had not left according to the sender. It may be leaving, so a leave intent with that time is
+   * still new.
    */
-  joinIntent({ node, lTime }: JoinIntent, now: number, byHearsay = false): boolean {
+  joinIntent({ node, lTime }: JoinIntent, now: number, intentUnknown = false): boolean {
     const entry = this.#entries.get(node);
     if (entry === undefined) return this.#intents.note('join', node, lTime, now);
     if (lTime <= entry.statusLTime) return false;
     entry.statusLTime = lTime;
-    entry.byHearsay = byHearsay;
+    entry.intentUnknown = intentUnknown;
     if (entry.status === 'leaving') {
       entry.status = 'alive';
       entry.prune = false;
@@ -163,21 +167,26 @@ export class Roster {
     return true;
   }
 
-  /** Forgets who is gone for a day, intents that nobody came for, and leaves that did not come true. */
+  /**
+   * Forgets members that left or failed a day ago and old intents of unknown members, and reverts leaves that did not
+   * happen.
+   */
   reap(now: number): void {
     this.#intents.forgetBefore(now - recentIntentMs);
     for (const entry of this.#entries.values()) {
       if (entry.status === 'leaving' && now - entry.since > leavingMs) entry.status = 'alive';
-      if (hasGone(entry) && now - entry.since > forgetAfterMs) this.#forget(entry);
+      if (isDeparted(entry) && now - entry.since > forgetAfterMs) this.#forget(entry);
     }
   }
 
-  /** SWIM has room for as many as there may be here, so one of these is gone. */
-  #makeRoom(): void {
+  /**
+   * Forgets the longest departed member if the roster is full. SWIM has the same limit, so a departed member exists.
+   */
+  #evictIfFull(): void {
     if (this.#entries.size < this.#options.lengthMax) return;
     let longest: Entry | undefined;
     for (const entry of this.#entries.values()) {
-      if (hasGone(entry) && (longest === undefined || entry.since < longest.since)) longest = entry;
+      if (isDeparted(entry) && (longest === undefined || entry.since < longest.since)) longest = entry;
     }
     if (longest !== undefined) this.#forget(longest);
   }
@@ -187,7 +196,7 @@ export class Roster {
     this.#options.onEvent('reap', publicView(entry));
   }
 
-  #tell(event: MemberEvent, name: string): void {
+  #notify(event: MemberEvent, name: string): void {
     const entry = this.#entries.get(name);
     if (entry !== undefined) this.#options.onEvent(event, publicView(entry));
   }
@@ -197,7 +206,7 @@ export class Roster {
   }
 }
 
-function hasGone({ status }: Entry): boolean {
+function isDeparted({ status }: Entry): boolean {
   return status === 'failed' || status === 'left';
 }
 

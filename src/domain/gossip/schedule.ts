@@ -1,4 +1,4 @@
-/** Something that is to be done again and again, first after a random part of its interval. */
+/** A periodic task, first due after the part `stagger` of its interval. */
 export class Schedule {
   readonly #intervalMs: () => number;
   #at: number;
@@ -12,7 +12,7 @@ export class Schedule {
     return this.#at;
   }
 
-  /** Whether the time has come; then the next is one interval later. What was missed is not made up for. */
+  /** Returns true if the task is due, and schedules the next one an interval later. Missed ones are skipped. */
   isDue(now: number): boolean {
     if (this.#at > now) return false;
     this.skipTo(now);
@@ -20,7 +20,7 @@ export class Schedule {
     return true;
   }
 
-  /** Drops what would have been due before `now`. */
+  /** Skips the times before `now`. */
   skipTo(now: number): void {
     const intervalMs = this.#intervalMs();
     if (this.#at < now) this.#at += Math.ceil((now - this.#at) / intervalMs) * intervalMs;

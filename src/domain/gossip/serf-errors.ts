@@ -1,4 +1,4 @@
-/** An event, a query or an answer to one is larger than what gossip may carry. */
+/** An event, query or response exceeds the size limit of gossip. */
 export class GossipTooLargeError extends Error {
   override readonly name = 'GossipTooLargeError';
 
@@ -7,6 +7,6 @@ export class GossipTooLargeError extends Error {
     readonly bytes: number,
     readonly bytesMax: number,
   ) {
-    super(`a ${what} of ${bytes} bytes exceeds the ${bytesMax} that gossip may carry`);
+    super(`a ${what} message has ${bytes} bytes, which is too large for gossip: the limit is ${bytesMax} bytes`);
   }
 }

@@ -14,7 +14,7 @@ import { pushPullIntervalMs, queryTimeoutMs, retransmitLimit, type GossipTiming 
 import { Vivaldi } from './vivaldi.js';
 import { MalformedGossipError, type MembershipWire } from './wire.js';
 
-/** Debian's serf's. */
+/** The versions of Debian's serf. */
 const serfVersions: ProtocolVersions = {
   protocolMin: 1,
   protocolMax: 5,
@@ -24,7 +24,10 @@ const serfVersions: ProtocolVersions = {
   delegate: 5,
 };
 
-/** As many members are known at most: what gossip may cost. Beyond, the longest gone is forgotten for a new one. */
+/**
+ * The maximum number of known members, which bounds memory and traffic. Above it, a new member replaces the longest
+ * departed one.
+ */
 const membersMax = 4096;
 const queueLengthMax = 4096;
 const reapIntervalMs = 15_000;
@@ -32,29 +35,29 @@ const reconnectIntervalMs = 30_000;
 
 export interface SerfNodeOptions {
   readonly name: string;
-  /** What the others shall send to. */
+  /** The address that other members send to. */
   readonly address: GossipAddress;
   readonly tags: ReadonlyMap<string, string>;
-  /** Those of Debian's serf, where left out: 1 5 2 2 5 5. */
+  /** Defaults to those of Debian's serf: 1 5 2 2 5 5. */
   readonly versions?: ProtocolVersions;
   readonly timing: GossipTiming;
   readonly wire: MembershipWire;
-  /** A number of [0, 1), the only source of chance. */
+  /** Returns a random number in [0, 1); the only source of randomness. */
   readonly random: () => number;
-  /** Milliseconds, with fractions, on a clock that never goes back; as every `now` of `SerfNode`. */
+  /** Milliseconds, with fractions, on a monotonic clock, like every `now` of `SerfNode`. */
   readonly now: number;
-  /** What the layers below add to a packet: 29 with encryption. */
+  /** Bytes that the lower layers add to a packet: 29 with encryption. Defaults to 0. */
   readonly packetOverheadBytes?: number;
-  /** Whether a member may be in the group of this node; all may, where left out. */
+  /** Returns true if a member may be in this node's group; defaults to all members. */
   readonly accepts?: (member: Pick<Member, 'name' | 'tags'>) => boolean;
-  /** As a snapshot has them, after a restart: events and queries up to there are not told again. */
+  /** The times from a snapshot, after a restart: events and queries up to these times are not reported again. */
   readonly lamportTimes?: LamportTimes;
 }
 
 /**
- * A node of a Serf cluster, driven from outside: feed it messages and, when `nextTickAt` has come, ticks; after each call
- * take its outputs and do what they ask for. Single-threaded and synchronous; it does no I/O, and knows no time but `now`.
- * It speaks as memberlist 0.2.2 and serf 0.9.4 do; docs/divergence.md says where it is stricter.
+ * A node of a Serf cluster, driven by its caller: feed it messages and, at `nextTickAt`, ticks; after each call, take
+ * its outputs and do the work they describe. Single-threaded and synchronous, without I/O or a clock of its own.
+ * Implements the protocols of memberlist 0.2.2 and serf 0.9.4; docs/divergence.md lists where it is stricter.
  */
 export class SerfNode {
   readonly #swim: Swim;
@@ -74,21 +77,21 @@ export class SerfNode {
   #ackPayload: Uint8Array | undefined;
   #departure: Departure | undefined;
 
-  /** Throws `RangeError` when the tags exceed 512 bytes, encoded. */
+  /** Throws `RangeError` when the encoded tags exceed 512 bytes. */
   constructor(options: SerfNodeOptions) {
     const { name, address, tags, timing, wire, random, now } = options;
     this.#timing = timing;
     this.#wire = wire;
     this.#random = random;
     const members = new MemberList(random, membersMax);
-    const news = new BroadcastQueue(queueLengthMax);
+    const memberUpdates = new BroadcastQueue(queueLengthMax);
     const intents = new BroadcastQueue(queueLengthMax);
     const queries = new BroadcastQueue(queueLengthMax);
     const events = new BroadcastQueue(queueLengthMax);
     const packets = new Packets({
       wire,
       overheadBytes: options.packetOverheadBytes ?? 0,
-      queues: [news, intents, queries, events],
+      queues: [memberUpdates, intents, queries, events],
       transmitLimit: () => retransmitLimit(timing, members.length),
     });
     this.#members = members;
@@ -100,7 +103,7 @@ export class SerfNode {
     );
     this.#swim = new Swim({
       members,
-      broadcasts: news,
+      broadcasts: memberUpdates,
       name,
       address,
       meta: wire.encodeTags(tags),
@@ -108,7 +111,7 @@ export class SerfNode {
       timing,
       wire,
       listener: this.#serf,
-      tell: (to, message) => packets.sendAlone(to, message),
+      sendTo: (to, message) => packets.sendAlone(to, message),
       accepts: (member, meta) => options.accepts?.({ name: member, tags: memberTags(wire, meta) }) ?? true,
     });
     this.#prober = new Prober(
@@ -129,7 +132,7 @@ export class SerfNode {
     this.#swim.start(now);
   }
 
-  /** When `tick` is due; may be in the past. Look again after every call. */
+  /** The time at which `tick` is due; may be in the past. Read it again after every call. */
   get nextTickAt(): number {
     if (this.#hasLeft) return Infinity;
     return Math.min(
@@ -144,7 +147,7 @@ export class SerfNode {
     );
   }
 
-  /** Does whatever is due. */
+  /** Does all due work. */
   tick(now: number): void {
     if (this.#hasLeft) return;
     this.#prober.tick(now);
@@ -159,8 +162,8 @@ export class SerfNode {
   }
 
   /**
-   * Takes in one message of a packet from `from`, which is the sender of the packet and need not be a member. Throws
-   * MalformedGossipError, and then changed nothing, when what it carries for Serf cannot be read.
+   * Handles one message of a packet; `from` is the sender of the packet, which may not be a member. Throws
+   * MalformedGossipError, without changing anything, when its Serf payload is malformed.
    */
   receive(message: SwimMessage, from: GossipAddress, now: number): void {
     if (!this.#enter(now)) return;
@@ -192,7 +195,7 @@ export class SerfNode {
     }
   }
 
-  /** The work and news since the last call, in order. */
+  /** Returns the outputs since the last call, in order. */
   takeOutputs(): Output[] {
     const outputs = this.#packets.takeOutputs();
     for (const output of outputs) {
@@ -201,7 +204,10 @@ export class SerfNode {
     return outputs;
   }
 
-  /** What this node tells in a push/pull; `join`: as it is to be in the message, in one that this node starts to join. */
+  /**
+   * Returns this node's state for a push/pull; `join` is the flag of the message, true when this node starts the
+   * exchange in order to join.
+   */
   pushPullState(join: boolean): PushPull {
     const members = [...this.#members].map(({ name, address, meta, incarnation, state, versions }) => ({
       name,
@@ -215,43 +221,43 @@ export class SerfNode {
   }
 
   /**
-   * Takes in what the other side of a push/pull told; `ignoreEvents`: user events from before are not told, as in a join
-   * that the operator asked for. Throws PushPullRefusedError or MalformedGossipError, and then changed nothing.
+   * Merges the other side's state of a push/pull; with `ignoreEvents`, earlier user events are not reported, as in a
+   * join requested by the operator. Throws PushPullRefusedError or MalformedGossipError, without changing anything.
    */
   mergePushPull(remote: PushPull, now: number, ignoreEvents = false): void {
     if (!this.#enter(now)) return;
     verifyVersions(this.#members, remote.members);
     const foreign = remote.members.find(({ name, meta }) => this.#swim.isForeign(name, meta));
     if (foreign !== undefined) {
-      throw new PushPullRefusedError(`${JSON.stringify(foreign.name)} is not of this group`);
+      throw new PushPullRefusedError(`member ${JSON.stringify(foreign.name)} does not belong to this group`);
     }
     const state = remote.userState.length > 0 ? this.#wire.decodePushPull(remote.userState) : undefined;
     this.#swim.merge(remote.members, now);
     if (state !== undefined) this.#serf.merge(state, ignoreEvents, now);
   }
 
-  /** To be called when at least one push/pull with `join` succeeded: the others are told that this node joins. */
+  /** Announces that this node joins. Call it after at least one push/pull with `join` succeeded. */
   joined(now: number): void {
     if (this.#enter(now) && this.#departure === undefined) this.#serf.announceJoin(now);
   }
 
-  /** Answers a ping that came by TCP; undefined: it is for another node, or this one has left. */
+  /** Returns the ack of a ping received over TCP; undefined if it is for another node, or this node has left. */
   answerStreamPing(ping: Ping): Ack | undefined {
     const ack = this.#hasLeft ? undefined : this.#prober.answer(ping);
     return ack && { ...ack, payload: new Uint8Array() };
   }
 
-  /** The ack of a `stream-ping` output arrived in time. */
+  /** Reports that the ack of a `stream-ping` output arrived in time. */
   streamPingAnswered(seqNo: number): void {
     this.#prober.streamAnswered(seqNo);
   }
 
-  /** All, this node among them, by name, ascending. */
+  /** Returns all members, including this node, by ascending name. */
   members(): readonly Member[] {
     return this.#serf.roster.members();
   }
 
-  /** Replaces the tags. Throws `RangeError` beyond 512 bytes, encoded, and then changed nothing. */
+  /** Replaces the tags. Throws `RangeError` above 512 encoded bytes, without changing anything. */
   setTags(tags: ReadonlyMap<string, string>, now: number): void {
     const meta = this.#wire.encodeTags(tags);
     if (!this.#enter(now)) return;
@@ -259,12 +265,15 @@ export class SerfNode {
     this.#swim.update(meta);
   }
 
-  /** Tells all members, this one too. Throws GossipTooLargeError beyond 512 bytes, encoded. */
+  /** Sends an event to all members, including this node. Throws GossipTooLargeError above 512 encoded bytes. */
   userEvent(name: string, payload: Uint8Array, coalesce: boolean, now: number): void {
     if (this.#enter(now)) this.#serf.announceEvent(name, payload, coalesce);
   }
 
-  /** Asks all members, this one too; answers come as outputs. Throws GossipTooLargeError beyond 1024 bytes, encoded. */
+  /**
+   * Sends a query to all members, including this node; responses are outputs. Throws GossipTooLargeError above 1024
+   * encoded bytes.
+   */
   query(parameters: QueryParameters, now: number): QueryKey {
     this.#enter(now);
     const timeoutMs = parameters.timeoutMs ?? queryTimeoutMs(this.#timing, this.#serf.roster.aliveCount);
@@ -272,32 +281,32 @@ export class SerfNode {
   }
 
   /**
-   * Answers a query, once; nothing happens after its deadline. Throws GossipTooLargeError beyond 1024 bytes, encoded: then
-   * a smaller answer may be tried.
+   * Responds to a query, once; ignored after its deadline. Throws GossipTooLargeError above 1024 encoded bytes: the
+   * caller may then send a smaller response.
    */
   respond(query: ReceivedQuery, payload: Uint8Array, now: number): void {
     if (this.#enter(now)) this.#serf.respond(query, payload, now);
   }
 
-  /** A failed member counts as left; with `prune`, it is forgotten at once. */
+  /** Marks a failed member as left; with `prune`, all members forget it at once. */
   forceLeave(node: string, prune: boolean, now: number): void {
     if (this.#enter(now)) this.#serf.announceLeave(node, prune, now);
   }
 
-  /** Says goodbye; `left` is told when the others have had the time to hear of it, after 11 seconds at most. */
+  /** Leaves the group; the output `left` follows once the other members were notified, after at most 11 seconds. */
   leave(now: number): void {
     if (!this.#enter(now) || this.#departure !== undefined) return;
     this.#departure = new Departure(
       {
-        announce: (onTold) => this.#serf.leave(now, onTold),
-        depart: (at, onTold) => this.#swim.leave(at, onTold),
+        announce: (onSent) => this.#serf.leave(now, onSent),
+        depart: (at, onSent) => this.#swim.leave(at, onSent),
       },
       this.#swim.hasOthers,
       now,
     );
   }
 
-  /** Where a member is in the space of round-trip times; undefined where that is not known. */
+  /** Returns a member's coordinate in the space of round-trip times; undefined when unknown. */
   coordinateOf(node: string): Coordinate | undefined {
     return node === this.#swim.me.name ? this.#vivaldi.coordinate : this.#coordinates.get(node);
   }
@@ -306,7 +315,7 @@ export class SerfNode {
     return this.#serf.lamportTimes;
   }
 
-  /** 0: this node believes itself healthy; up to 7 (Lifeguard). */
+  /** The health score of this node: 0 is healthy, 7 is the worst (Lifeguard). */
   get healthScore(): number {
     return this.#swim.awareness.score;
   }
@@ -315,9 +324,9 @@ export class SerfNode {
     return this.#departure?.isDone ?? false;
   }
 
-  /** False: nothing is done any more. */
+  /** Prepares a call; returns false if this node has left. */
   #enter(now: number): boolean {
-    // Where there was nothing to tell, no round of gossip is overdue.
+    // While there was no gossip, no round was due.
     if (!this.#packets.hasGossip) this.#gossipSchedule.skipTo(now);
     return !this.#hasLeft;
   }
@@ -343,7 +352,10 @@ export class SerfNode {
     this.#packets.push({ type: 'push-pull', to: partner.address, node: partner.name, join: false });
   }
 
-  /** As many of the failed are sought in each interval, by all together, as there are. */
+  /**
+   * Reconnects to a random failed member with such a probability that, per interval, all nodes together try each failed
+   * member about once.
+   */
   #reconnect(): void {
     const { failed, aliveCount } = this.#serf.roster;
     if (failed.length === 0 || this.#random() > failed.length / Math.max(1, aliveCount)) return;
@@ -363,7 +375,7 @@ export class SerfNode {
     try {
       return this.#wire.decodeCoordinate(payload);
     } catch (error) {
-      // The member is there all the same.
+      // The member still answered, so the ack counts.
       if (error instanceof MalformedGossipError) return undefined;
       throw error;
     }

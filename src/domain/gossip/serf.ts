@@ -24,7 +24,7 @@ import type { MembershipWire } from './wire.js';
 
 const userEventBytesMax = 512;
 const queryBytesMax = 1024;
-/** Events and queries that one Lamport time may hold: as many nodes may be fastest at once. */
+/** The maximum number of events and queries with the same Lamport time: that many nodes may send concurrently. */
 const eventsPerTimeMax = 64;
 const eventBytesPerTimeMax = 32 * 1024;
 const queriesPerTimeMax = 256;
@@ -34,7 +34,7 @@ const queryIdCount = 2 ** 31;
 const pingQuery = '_serf_ping';
 const conflictQuery = '_serf_conflict';
 
-/** The Lamport times of members, events and queries, as a snapshot keeps them. */
+/** The Lamport times of members, events and queries, as stored in a snapshot. */
 export interface LamportTimes {
   readonly member: LamportTime;
   readonly event: LamportTime;
@@ -55,7 +55,7 @@ interface SerfOptions {
   readonly queries: BroadcastQueue;
 }
 
-/** The layer of Serf on top of SWIM: intents, user events, queries and their answers, as serf 0.9.4 has them. */
+/** The Serf layer on top of SWIM: intents, user events, queries and their responses, as in serf 0.9.4. */
 export class Serf {
   readonly roster: Roster;
   tags: ReadonlyMap<string, string>;
@@ -107,7 +107,7 @@ export class Serf {
     for (const key of this.#ownQueries.takeEnded(now)) this.#options.packets.push({ type: 'query-end', key });
   }
 
-  /** Throws MalformedGossipError. */
+  /** Handles an encoded Serf message. Throws MalformedGossipError. */
   receive(payload: Uint8Array, now: number): void {
     const message = this.#options.wire.decodeSerf(payload);
     switch (message.type) {
@@ -132,25 +132,25 @@ export class Serf {
     }
   }
 
-  /** Others learn that this node joins, or that it did not leave. */
+  /** Announces that this node joins, or that it has not left. */
   announceJoin(now: number): void {
     const intent = { type: 'join', lTime: this.#clock.time, node: this.#options.name } as const;
     this.#joinIntent(intent, now);
     this.#broadcast(this.#options.intents, intent);
   }
 
-  /** This node leaves. */
-  leave(now: number, onTold: () => void): void {
+  /** Announces that this node leaves. */
+  leave(now: number, onSent: () => void): void {
     this.#leaving = true;
-    this.announceLeave(this.#options.name, false, now, onTold);
+    this.announceLeave(this.#options.name, false, now, onSent);
   }
 
-  /** `node` leaves, or is to count as having left. */
-  announceLeave(node: string, prune: boolean, now: number, onTold?: () => void): void {
+  /** Announces that `node` leaves, or counts as having left. */
+  announceLeave(node: string, prune: boolean, now: number, onSent?: () => void): void {
     const intent = { type: 'leave', lTime: this.#clock.time, node, prune } as const;
     this.#clock.increment();
     this.#leaveIntent(intent, now);
-    this.#broadcast(this.#options.intents, intent, onTold);
+    this.#broadcast(this.#options.intents, intent, onSent);
   }
 
   announceEvent(name: string, payload: Uint8Array, coalesce: boolean): void {
@@ -193,7 +193,7 @@ export class Serf {
     this.#answered.add(query);
   }
 
-  /** What a push/pull tells of this layer. */
+  /** Returns this layer's state for a push/pull. */
   state(): SerfPushPull {
     return {
       lTime: this.#clock.time,
@@ -205,22 +205,22 @@ export class Serf {
     };
   }
 
-  /** Takes in what a push/pull told; `ignoreEvents`: not what happened before. */
+  /** Merges the state of a push/pull; with `ignoreEvents`, without earlier events. */
   merge(remote: SerfPushPull, ignoreEvents: boolean, now: number): void {
-    // No message with the time that its clock shows was sent yet.
+    // The remote clock's current time was not used in a message yet.
     this.#clock.witness(remote.lTime - 1);
     this.#eventClock.witness(remote.eventLTime - 1);
     this.#queryClock.witness(remote.queryLTime - 1);
     const left = new Set(remote.leftMembers);
     for (const node of left) {
-      // Of who is not known here SWIM tells nothing either. Were the leave kept for when it comes again, that new life
-      // would begin as leaving, and by its clock it may not know of a leave as late as the one told here.
+      // SWIM does not know this member either. If its leave were recorded, the member would be leaving when it returns,
+      // and its join intent may have an earlier time than this leave.
       if (this.roster.get(node) === undefined) continue;
       this.#leaveIntent({ type: 'leave', lTime: remote.statusLTimes.get(node) ?? 0, node, prune: false }, now);
     }
     for (const [node, lTime] of remote.statusLTimes) {
       if (left.has(node)) continue;
-      // What is later than this node's own last intent was none of its own: somewhere it is held for leaving.
+      // An intent later than this node's own last one is not its own: another node considers it leaving.
       if (node === this.#options.name) this.#leaveIntent({ type: 'leave', lTime, node, prune: false }, now);
       else this.#joinIntent({ type: 'join', lTime, node }, now, true);
     }
@@ -232,13 +232,13 @@ export class Serf {
     }
   }
 
-  // What SWIM finds out.
+  // Methods of SwimListener.
   memberJoined(member: SwimMember, now: number): void {
     this.roster.joined(member, now);
   }
 
   memberLeft({ name }: SwimMember, now: number): void {
-    this.roster.gone(name, now);
+    this.roster.departed(name, now);
   }
 
   memberUpdated(member: SwimMember): void {
@@ -250,12 +250,12 @@ export class Serf {
     if (member !== undefined) this.#options.packets.push({ type: 'name-conflict', member, other });
   }
 
-  /** Whether it is news. */
-  #joinIntent(intent: JoinIntent, now: number, byHearsay = false): boolean {
-    return this.#clock.witness(intent.lTime) && this.roster.joinIntent(intent, now, byHearsay);
+  /** Applies the message; returns true if it is new. */
+  #joinIntent(intent: JoinIntent, now: number, intentUnknown = false): boolean {
+    return this.#clock.witness(intent.lTime) && this.roster.joinIntent(intent, now, intentUnknown);
   }
 
-  /** Whether it is news. */
+  /** Applies the message; returns true if it is new. */
   #leaveIntent(intent: LeaveIntent, now: number): boolean {
     if (!this.#clock.witness(intent.lTime)) return false;
     if (intent.node === this.#options.name && !this.#leaving) {
@@ -265,7 +265,7 @@ export class Serf {
     return this.roster.leaveIntent(intent, now);
   }
 
-  /** Whether it is news. */
+  /** Applies the message; returns true if it is new. */
   #userEvent({ lTime, name, payload, coalesce }: UserEvent): boolean {
     if (!this.#eventClock.witness(lTime)) return false;
     if (!this.#seenEvents.add(lTime, { name, payload }, this.#eventClock.time)) return false;
@@ -273,12 +273,12 @@ export class Serf {
     return true;
   }
 
-  /** Whether it is news. */
+  /** Applies the message; returns true if it is new. */
   #query(query: Query, now: number): boolean {
     if (!this.#queryClock.witness(query.lTime)) return false;
     if (!this.#seenQueries.add(query.lTime, query.id, this.#queryClock.time)) return false;
     const { name, members } = this.#options;
-    // Only members are answered: a forged address gets nobody else a packet.
+    // Only members are answered: a forged address must not direct packets to others.
     if (!members.hasAddress(query.address) || !isForNode(query.filters, name, this.tags)) return true;
     const received: ReceivedQuery = {
       lTime: query.lTime,
@@ -296,7 +296,7 @@ export class Serf {
     return true;
   }
 
-  /** Two claim one name, and one of them asks whom the others know. */
+  /** Answers a query about a name conflict with this node's view of the name. */
   #answerConflict(query: ReceivedQuery, now: number): void {
     const name = new TextDecoder().decode(query.payload);
     const member = this.roster.get(name);
@@ -323,7 +323,7 @@ export class Serf {
     if (query.relayFactor > 0) this.#answerByOthers(query, bytes);
   }
 
-  /** Sends the answer by other members too, where there are enough; an answer that is too large then goes without. */
+  /** Relays the response through other members too, if there are enough and the relay message is not too large. */
   #answerByOthers({ relayFactor, address, sourceNode }: ReceivedQuery, message: Uint8Array): void {
     const { wire, members, packets, name } = this.#options;
     if (this.roster.aliveCount < relayFactor + 1) return;
@@ -341,7 +341,7 @@ export class Serf {
     for (const helper of helpers) packets.sendAlone(helper.address, { type: 'user', payload: bytes });
   }
 
-  /** Passes on an answer, and nothing else, to a member, and to nobody else. Throws MalformedGossipError. */
+  /** Forwards a relayed message, but only a query response, and only to a member. Throws MalformedGossipError. */
   #relay({ destination, message }: Relay): void {
     const { wire, members, packets } = this.#options;
     if (message.length > queryBytesMax || !members.hasAddress(destination)) return;
@@ -361,12 +361,12 @@ export class Serf {
     return bytes;
   }
 
-  #broadcast(queue: BroadcastQueue, message: SerfMessage, onTold?: () => void): void {
-    this.#passOn(queue, this.#options.wire.encodeSerf(message), onTold);
+  #broadcast(queue: BroadcastQueue, message: SerfMessage, onSent?: () => void): void {
+    this.#passOn(queue, this.#options.wire.encodeSerf(message), onSent);
   }
 
-  #passOn(queue: BroadcastQueue, payload: Uint8Array, onTold?: () => void): void {
-    queue.queue(this.#options.wire.encodeSwim({ type: 'user', payload }), undefined, onTold);
+  #passOn(queue: BroadcastQueue, payload: Uint8Array, onSent?: () => void): void {
+    queue.queue(this.#options.wire.encodeSwim({ type: 'user', payload }), undefined, onSent);
   }
 }
 

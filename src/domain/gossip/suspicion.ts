@@ -1,11 +1,11 @@
-/** How long a suspicion lasts in all, once `confirmations` of the expected ones have come (Lifeguard §IV-B). */
+/** Returns the total duration of a suspicion after `confirmations` of the expected ones (Lifeguard §IV-B). */
 export function suspicionMs(confirmations: number, expected: number, minMs: number, maxMs: number): number {
   if (expected < 1) return minMs;
   const share = Math.log(confirmations + 1) / Math.log(expected + 1);
   return Math.max(minMs, Math.floor(maxMs - share * (maxMs - minMs)));
 }
 
-/** The time that a suspected member has to refute; shorter, the more others suspect it too. */
+/** A suspicion with its timeout, in which the member can refute it; the more members confirm it, the shorter. */
 export class Suspicion {
   readonly #start: number;
   readonly #expected: number;
@@ -15,7 +15,7 @@ export class Suspicion {
   readonly #confirmers = new Set<string>();
   #remindAt: number;
 
-  /** Lasts from `minMs`, with `expected` confirmations or where none is expected, to `maxMs`, with none. */
+  /** Lasts `maxMs` without confirmations, down to `minMs` with `expected` ones, or if none is expected. */
   constructor(accuser: string, expected: number, minMs: number, maxMs: number, now: number) {
     this.#accuser = accuser;
     this.#expected = expected;
@@ -25,7 +25,7 @@ export class Suspicion {
     this.#remindAt = now + minMs / 2;
   }
 
-  /** When the suspect is to be told that it is suspected: twice in the shortest time. */
+  /** The time of the next reminder to the suspect; two reminders fit into `minMs`. */
   get remindAt(): number {
     return this.#remindAt;
   }
@@ -34,12 +34,12 @@ export class Suspicion {
     this.#remindAt = now + this.#minMs / 2;
   }
 
-  /** From then on the member counts as dead. A confirmation may bring it into the past. */
+  /** The time from which the member counts as dead. A confirmation may move it into the past. */
   get deadline(): number {
     return this.#start + suspicionMs(this.#confirmers.size, this.#expected, this.#minMs, this.#maxMs);
   }
 
-  /** Whether this is news: another than the accuser, for the first time, and still needed. */
+  /** Counts a confirmation; returns true if it is new, not from the accuser, and still needed. */
   confirm(from: string): boolean {
     if (this.#confirmers.size >= this.#expected) return false;
     if (from === this.#accuser || this.#confirmers.has(from)) return false;

@@ -20,16 +20,16 @@ function alive(node: string, incarnation: number, change: Partial<Alive> = {}): 
   return { type: 'alive', node, incarnation, address: address(2), meta, versions, ...change };
 }
 
-/** A machine named `me`, and what it told and queued since `take`. */
+/** Creates a state machine named `me`; `take` returns its notifications and queued messages since the last call. */
 function machine(membersMax = 10) {
-  const told: string[] = [];
+  const notified: string[] = [];
   const sent: SwimMessage[] = [];
-  const toOne: [string, SwimMessage][] = [];
+  const direct: [string, SwimMessage][] = [];
   const listener: SwimListener = {
-    memberJoined: ({ name }) => told.push(`join ${name}`),
-    memberLeft: ({ name, state }) => told.push(`${state} ${name}`),
-    memberUpdated: ({ name }) => told.push(`update ${name}`),
-    nameClaimed: ({ name }, { ip }) => told.push(`${ip} claims ${name}`),
+    memberJoined: ({ name }) => notified.push(`join ${name}`),
+    memberLeft: ({ name, state }) => notified.push(`${state} ${name}`),
+    memberUpdated: ({ name }) => notified.push(`update ${name}`),
+    nameClaimed: ({ name }, { ip }) => notified.push(`${ip} claims ${name}`),
   };
   const members = new MemberList(() => 0.5, membersMax);
   const swim = new Swim({
@@ -47,7 +47,7 @@ function machine(membersMax = 10) {
       },
     },
     listener,
-    tell: ({ ip }, message) => toOne.push([ip, message]),
+    sendTo: ({ ip }, message) => direct.push([ip, message]),
     accepts: (name) => name !== 'foreign',
   });
   swim.start(0);
@@ -55,13 +55,13 @@ function machine(membersMax = 10) {
     const member = members.get(name);
     return member && { state: member.state, incarnation: member.incarnation };
   };
-  const take = () => ({ told: told.splice(0), sent: sent.splice(0) });
+  const take = () => ({ notified: notified.splice(0), sent: sent.splice(0) });
   take();
-  return { swim, members, take, toOne, stateOf };
+  return { swim, members, take, direct, stateOf };
 }
 
-describe('what is said of others', () => {
-  it('is believed by incarnation: dead beats suspect beats alive, news beats all', () => {
+describe('a claim about another member', () => {
+  it('is ordered by incarnation; within one, dead overrides suspect overrides alive', () => {
     const { swim, stateOf, take } = machine();
     const states: unknown[] = [];
     const note = () => states.push(stateOf('a'));
@@ -92,19 +92,19 @@ describe('what is said of others', () => {
       { state: 'dead', incarnation: 4 },
       { state: 'alive', incarnation: 5 },
     ]);
-    const { told, sent } = take();
-    expect(told).toEqual(['join a', 'dead a', 'join a']);
+    const { notified, sent } = take();
+    expect(notified).toEqual(['join a', 'dead a', 'join a']);
     expect(sent.map(({ type }) => type)).toEqual(['alive', 'suspect', 'alive', 'dead', 'alive']);
   });
 
-  it('is nothing where the member is unknown', () => {
+  it('is ignored when the member is unknown', () => {
     const { swim, take, stateOf } = machine();
     swim.suspect({ type: 'suspect', node: 'a', incarnation: 1, from: 'b' }, 0);
     swim.dead({ type: 'dead', node: 'a', incarnation: 1, from: 'a' }, 0);
-    expect([take(), stateOf('a')]).toEqual([{ told: [], sent: [] }, undefined]);
+    expect([take(), stateOf('a')]).toEqual([{ notified: [], sent: [] }, undefined]);
   });
 
-  it('makes a suspect dead in time, and sooner the more members agree', () => {
+  it('makes a suspect dead after a timeout, sooner with more confirmations', () => {
     const deadlines = [0, 1, 2].map((confirmations) => {
       const { swim, stateOf } = machine();
       for (const name of ['a', 'b', 'c', 'd', 'e']) swim.alive(alive(name, 1), 0);
@@ -116,19 +116,19 @@ describe('what is said of others', () => {
       while (stateOf('a')?.state !== 'dead') swim.tick((at = swim.nextTickAt));
       return at - 100;
     });
-    // Four periods, six times as long without a word; two confirmations are wanted.
+    // Four periods, six times as long without confirmations; two are expected.
     expect(deadlines).toEqual([24_000, 11_381, 4000]);
     const { swim, take } = machine();
     swim.alive(alive('a', 1), 0);
     swim.suspect({ type: 'suspect', node: 'a', incarnation: 1, from: 'b' }, 0);
     swim.tick(3999);
-    expect(take().told).toEqual(['join a']);
+    expect(take().notified).toEqual(['join a']);
     swim.tick(4000);
-    expect(take().told).toEqual(['dead a']);
+    expect(take().notified).toEqual(['dead a']);
   });
 
-  it('is told to a suspect again and again while it has time to refute', () => {
-    const { swim, toOne } = machine();
+  it('is repeated to a suspect while it has time to refute', () => {
+    const { swim, direct } = machine();
     for (const name of ['a', 'b', 'c', 'd']) swim.alive(alive(name, 1), 0);
     swim.suspect({ type: 'suspect', node: 'a', incarnation: 1, from: 'b' }, 0);
     const times: number[] = [];
@@ -137,49 +137,49 @@ describe('what is said of others', () => {
       swim.tick(swim.nextTickAt);
     }
     expect(times).toEqual([2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22].map((seconds) => seconds * 1000));
-    expect(toOne.length).toBe(times.length);
-    expect(toOne[0]).toEqual(['10.0.0.2', { type: 'suspect', node: 'a', incarnation: 1, from: 'me' }]);
+    expect(direct.length).toBe(times.length);
+    expect(direct[0]).toEqual(['10.0.0.2', { type: 'suspect', node: 'a', incarnation: 1, from: 'me' }]);
     swim.alive(alive('a', 2), 22_500);
     expect(swim.nextTickAt).toBe(Infinity);
   });
 
-  it('tells of a new meta, and of a leave by the member itself', () => {
+  it('reports a new meta, and a leave by the member itself', () => {
     const { swim, take, stateOf } = machine();
     swim.alive(alive('a', 1), 0);
     swim.alive(alive('a', 2, { meta: new Uint8Array([9]) }), 0);
     swim.dead({ type: 'dead', node: 'a', incarnation: 2, from: 'a' }, 0);
-    expect(take().told).toEqual(['join a', 'update a', 'left a']);
+    expect(take().notified).toEqual(['join a', 'update a', 'left a']);
     expect(stateOf('a')).toEqual({ state: 'left', incarnation: 2 });
   });
 
-  it('does not take it to another address while it lives', () => {
+  it('does not move a live member to another address', () => {
     const { swim, take } = machine();
     const moved = { address: address(3) };
     swim.alive(alive('a', 1), 0);
     swim.alive(alive('a', 7, moved), 0);
     swim.suspect({ type: 'suspect', node: 'a', incarnation: 1, from: 'b' }, 0);
     swim.alive(alive('a', 7, moved), 0);
-    expect(take().told).toEqual(['join a', '10.0.0.3 claims a', '10.0.0.3 claims a']);
+    expect(take().notified).toEqual(['join a', '10.0.0.3 claims a', '10.0.0.3 claims a']);
   });
 
-  it('takes it to another address when it is dead, by news, and when it left', () => {
+  it('moves a dead member with a higher incarnation, and a member that left, to another address', () => {
     const { swim, take, members } = machine();
     const moved = { address: address(3) };
     swim.alive(alive('a', 1, moved), 0);
     swim.dead({ type: 'dead', node: 'a', incarnation: 1, from: 'b' }, 0);
     swim.alive(alive('a', 1), 0);
-    expect(take().told).toEqual(['join a', 'dead a']);
+    expect(take().notified).toEqual(['join a', 'dead a']);
     swim.alive(alive('a', 2), 0);
-    expect(take().told).toEqual(['join a']);
+    expect(take().notified).toEqual(['join a']);
     swim.dead({ type: 'dead', node: 'a', incarnation: 2, from: 'a' }, 0);
-    // Its own life is new: the incarnation need not be.
+    // A member that left may return with any incarnation.
     swim.alive(alive('a', 1, moved), 0);
-    expect(take().told).toEqual(['left a', 'join a']);
+    expect(take().notified).toEqual(['left a', 'join a']);
     expect(members.get('a')).toMatchObject({ address: address(3), incarnation: 1, state: 'alive' });
     expect([members.hasAddress(address(2)), members.hasAddress(address(3))]).toEqual([false, true]);
   });
 
-  it('is ignored from those who are not accepted, or make no sense', () => {
+  it('is ignored from members that are not accepted or are invalid', () => {
     const { swim, take } = machine();
     swim.alive(alive('foreign', 1), 0);
     swim.alive(alive('', 1), 0);
@@ -188,10 +188,10 @@ describe('what is said of others', () => {
     swim.alive(alive('a', 1, { versions: { ...versions, protocolMin: 0 } }), 0);
     swim.alive(alive('a', 1, { versions: { ...versions, protocolMax: 0 } }), 0);
     swim.alive(alive('a', 1, { versions: { ...versions, protocolMin: 4, protocolMax: 3 } }), 0);
-    expect(take()).toEqual({ told: [], sent: [] });
+    expect(take()).toEqual({ notified: [], sent: [] });
   });
 
-  it('fills the list no further than allowed: who is gone makes room, who lives does not', () => {
+  it('never exceeds the limit of members: evicts dead members, but not live ones', () => {
     const { swim, members } = machine(3);
     for (const name of ['a', 'b', 'c']) swim.alive(alive(name, 1), 0);
     expect([...members].map(({ name }) => name).toSorted()).toEqual(['a', 'b', 'me']);
@@ -201,20 +201,23 @@ describe('what is said of others', () => {
   });
 });
 
-describe('what is said of this node', () => {
+describe('a claim about this node', () => {
   it.each([
-    { said: { type: 'suspect', node: 'me', incarnation: 4, from: 'b' } as const },
-    { said: { type: 'dead', node: 'me', incarnation: 4, from: 'b' } as const },
-    { said: { type: 'dead', node: 'me', incarnation: 4, from: 'me' } as const },
-  ])('is refuted by a higher incarnation, and costs health: $said.type from $said.from', ({ said }) => {
-    const { swim, take } = machine();
-    if (said.type === 'suspect') swim.suspect(said, 0);
-    else swim.dead(said, 0);
-    expect(take()).toEqual({ told: [], sent: [alive('me', 5, { address: address(1) })] });
-    expect({ state: swim.me.state, score: swim.awareness.score }).toEqual({ state: 'alive', score: 1 });
-  });
+    { accusation: { type: 'suspect', node: 'me', incarnation: 4, from: 'b' } as const },
+    { accusation: { type: 'dead', node: 'me', incarnation: 4, from: 'b' } as const },
+    { accusation: { type: 'dead', node: 'me', incarnation: 4, from: 'me' } as const },
+  ])(
+    'is refuted by a higher incarnation, and raises the health score: $accusation.type from $accusation.from',
+    ({ accusation }) => {
+      const { swim, take } = machine();
+      if (accusation.type === 'suspect') swim.suspect(accusation, 0);
+      else swim.dead(accusation, 0);
+      expect(take()).toEqual({ notified: [], sent: [alive('me', 5, { address: address(1) })] });
+      expect({ state: swim.me.state, score: swim.awareness.score }).toEqual({ state: 'alive', score: 1 });
+    },
+  );
 
-  it('is refuted where it is from an older life, and ignored where it is true or old', () => {
+  it('is refuted if it is from before a restart, and ignored if it is correct or outdated', () => {
     const { swim, take } = machine();
     const mine = { address: address(1) };
     swim.alive(alive('me', 1, mine), 0);
@@ -228,31 +231,31 @@ describe('what is said of this node', () => {
     expect(take().sent).toEqual([alive('me', 9, mine)]);
   });
 
-  it('is told to the member that has missed the refutation, and to nobody else', () => {
-    const { swim, toOne, take } = machine();
+  it('is refuted again only to a member that missed the refutation', () => {
+    const { swim, direct, take } = machine();
     swim.alive(alive('b', 1), 0);
     swim.suspect({ type: 'suspect', node: 'me', incarnation: 1, from: 'b' }, 0, address(2));
-    expect([take().sent.at(-1), toOne]).toEqual([alive('me', 2, { address: address(1) }), []]);
+    expect([take().sent.at(-1), direct]).toEqual([alive('me', 2, { address: address(1) }), []]);
     swim.suspect({ type: 'suspect', node: 'me', incarnation: 1, from: 'b' }, 1, address(2));
     swim.dead({ type: 'dead', node: 'me', incarnation: 1, from: 'b' }, 1, address(2));
     swim.suspect({ type: 'suspect', node: 'me', incarnation: 1, from: 'b' }, 1, address(9));
     const refutation = ['10.0.0.2', alive('me', 2, { address: address(1) })];
-    expect([take().sent, toOne]).toEqual([[], [refutation, refutation]]);
+    expect([take().sent, direct]).toEqual([[], [refutation, refutation]]);
   });
 
-  it('is true once it leaves', () => {
+  it('is not refuted once it leaves', () => {
     const { swim, take } = machine();
     swim.leave(0, () => {});
     swim.alive(alive('me', 9, { address: address(1) }), 0);
     swim.suspect({ type: 'suspect', node: 'me', incarnation: 9, from: 'b' }, 0);
-    expect(take()).toEqual({ told: ['left me'], sent: [{ type: 'dead', node: 'me', incarnation: 1, from: 'me' }] });
+    expect(take()).toEqual({ notified: ['left me'], sent: [{ type: 'dead', node: 'me', incarnation: 1, from: 'me' }] });
   });
 });
 
 describe('a forged incarnation', () => {
   const forged = 2 ** 32 - 1;
 
-  it('is cut, so that the accused can always outbid it', () => {
+  it('is capped, so that the accused can always refute it', () => {
     const { swim, take } = machine();
     for (let step = 0; step < 70_000; step += 1)
       swim.suspect({ type: 'suspect', node: 'me', incarnation: forged, from: 'b' }, 0);
@@ -262,7 +265,7 @@ describe('a forged incarnation', () => {
     expect(swim.me.state).toBe('alive');
   });
 
-  it('is cut alike by those who hear it, so that the refutal counts', () => {
+  it('is capped alike by all receivers, so that the refutation counts', () => {
     const accused = machine();
     const witness = machine();
     witness.swim.alive(alive('me2', 1), 0);
@@ -274,11 +277,11 @@ describe('a forged incarnation', () => {
     expect(witness.stateOf('me2')).toEqual({ state: 'alive', incarnation: accused.swim.me.incarnation });
   });
 
-  it('of a member that is not known yet does not keep the member out', () => {
+  it('of an unknown member does not lock the member out', () => {
     const { swim, stateOf } = machine();
     swim.alive(alive('a', forged), 0);
     const believed = stateOf('a')?.incarnation ?? NaN;
-    // The member hears of it and outbids it step by step.
+    // The member receives it and exceeds it step by step.
     const joining = machine();
     for (let step = 0; step < 32; step += 1) {
       joining.swim.alive(alive('me', believed, { address: address(1), meta: new Uint8Array([7]) }), 0);

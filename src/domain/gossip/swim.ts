@@ -1,7 +1,7 @@
 import { Awareness } from './awareness.js';
 import type { BroadcastQueue } from './broadcast-queue.js';
 import { accusedIncarnation, aliveIncarnation, refutingIncarnation } from './incarnation.js';
-import { isGone, sameAddress, type MemberList, type SwimMember } from './member-list.js';
+import { isDeadOrLeft, sameAddress, type MemberList, type SwimMember } from './member-list.js';
 import type { Alive, Dead, GossipAddress, ProtocolVersions, PushPullMember, Suspect, SwimMessage } from './message.js';
 import { Suspicion } from './suspicion.js';
 import { suspicionMinMs, type GossipTiming } from './timing.js';
@@ -10,13 +10,13 @@ import type { MembershipWire } from './wire.js';
 const metaBytesMax = 512;
 const nameLengthMax = 256;
 
-/** Who is told what SWIM finds out. */
+/** Receives SWIM's membership changes. */
 export interface SwimListener {
-  /** New, or back from the dead. */
+  /** The member is new or alive again. */
   memberJoined(member: SwimMember, now: number): void;
-  /** Dead, or left: see its state. */
+  /** The member is dead or left, according to its state. */
   memberLeft(member: SwimMember, now: number): void;
-  /** Its meta changed. */
+  /** The member's meta changed. */
   memberUpdated(member: SwimMember): void;
   /** `other` claims the name of `existing`, which keeps it. */
   nameClaimed(existing: SwimMember, other: GossipAddress): void;
@@ -24,7 +24,7 @@ export interface SwimListener {
 
 interface SwimOptions {
   readonly members: MemberList;
-  /** Where its news go. */
+  /** The queue for membership messages. */
   readonly broadcasts: BroadcastQueue;
   readonly name: string;
   readonly address: GossipAddress;
@@ -33,15 +33,15 @@ interface SwimOptions {
   readonly timing: GossipTiming;
   readonly wire: Pick<MembershipWire, 'encodeSwim'>;
   readonly listener: SwimListener;
-  /** Sends one member a message, by itself. */
-  readonly tell: (to: GossipAddress, message: SwimMessage) => void;
-  /** Whether a member may be in the group of this node. */
+  /** Sends a message without gossip to one member. */
+  readonly sendTo: (to: GossipAddress, message: SwimMessage) => void;
+  /** Returns true if a member may be in this node's group. */
   readonly accepts: (name: string, meta: Uint8Array) => boolean;
 }
 
 /**
- * Who is alive, suspect, dead or left (SWIM §4.2), as memberlist 0.2.2 decides it. A member's incarnation grows by its own
- * word alone; among claims of one incarnation, dead beats suspect beats alive.
+ * Decides which members are alive, suspect, dead or left (SWIM §4.2), as memberlist 0.2.2 does. Only a member itself
+ * increases its incarnation; among claims with the same incarnation, dead overrides suspect overrides alive.
  */
 export class Swim {
   readonly members: MemberList;
@@ -50,7 +50,7 @@ export class Swim {
   readonly #timing: GossipTiming;
   readonly #wire: SwimOptions['wire'];
   readonly #listener: SwimListener;
-  readonly #tell: SwimOptions['tell'];
+  readonly #sendTo: SwimOptions['sendTo'];
   readonly #broadcasts: BroadcastQueue;
   readonly #accepts: SwimOptions['accepts'];
   readonly #suspicions = new Map<string, Suspicion>();
@@ -65,12 +65,12 @@ export class Swim {
     this.#timing = timing;
     this.#wire = wire;
     this.#listener = listener;
-    this.#tell = options.tell;
+    this.#sendTo = options.sendTo;
     this.me = { name, address, meta, versions, incarnation: 0, state: 'dead', stateChangedAt: 0 };
     this.members.add(this.me);
   }
 
-  /** This node itself becomes alive, and tells it. */
+  /** Makes this node alive and announces it. */
   start(now: number): void {
     this.me.incarnation = 1;
     this.me.state = 'alive';
@@ -79,39 +79,39 @@ export class Swim {
     this.#listener.memberJoined(this.me, now);
   }
 
-  /** When the next suspicion runs out, or is told to the suspect. */
+  /** The time at which the next suspicion times out or its suspect is reminded. */
   get nextTickAt(): number {
     let next = Infinity;
     for (const { deadline, remindAt } of this.#suspicions.values()) next = Math.min(next, deadline, remindAt);
     return next;
   }
 
-  /** Suspects that did not refute in time are dead; those that have time left are told again, as is not in memberlist. */
+  /** Declares suspects dead that did not refute in time; reminds the others, which memberlist does not do. */
   tick(now: number): void {
     for (const [name, suspicion] of this.#suspicions) {
       const member = this.members.get(name);
       if (suspicion.deadline <= now) {
         this.#suspicions.delete(name);
-        if (member?.state === 'suspect') this.#die(member, member.incarnation, this.me.name, now);
+        if (member?.state === 'suspect') this.#markDead(member, member.incarnation, this.me.name, now);
       } else if (suspicion.remindAt <= now) {
         suspicion.reminded(now);
-        if (member !== undefined) this.#tell(member.address, this.#suspicionOf(member));
+        if (member !== undefined) this.#sendTo(member.address, this.#suspicionOf(member));
       }
     }
   }
 
-  /** Whether a member, by its name and meta, must not come into this group. */
+  /** Returns true if a member with this name and meta must not join this group. */
   isForeign(name: string, meta: Uint8Array): boolean {
     const known = this.members.get(name);
     return (known === undefined || !sameBytes(known.meta, meta)) && known !== this.me && !this.#accepts(name, meta);
   }
 
-  /** A member is said to be alive. */
+  /** Handles an alive message. */
   alive(message: Alive, now: number): void {
     const { node, address, meta, versions } = message;
     if (node === this.me.name && this.#leaving) return;
     if (node === '' || node.length > nameLengthMax || meta.length > metaBytesMax || address.port === 0) return;
-    if (!understandEachOther(versions, this.me.versions)) return;
+    if (!areCompatible(versions, this.me.versions)) return;
     if (this.isForeign(node, meta)) return;
     const known = this.members.get(node);
     const incarnation = aliveIncarnation(message.incarnation, known?.incarnation);
@@ -125,20 +125,20 @@ export class Swim {
         state: 'dead',
         stateChangedAt: now,
       };
-      if (this.members.add(member)) this.#live(member, { ...message, incarnation }, now);
+      if (this.members.add(member)) this.#markAlive(member, { ...message, incarnation }, now);
       return;
     }
     const moves = !sameAddress(known.address, address);
-    if (moves && !isGone(known)) {
+    if (moves && !isDeadOrLeft(known)) {
       this.#listener.nameClaimed(known, address);
       return;
     }
-    if (known === this.me) this.#hearOfMe({ ...message, incarnation });
+    if (known === this.me) this.#receiveOwnAlive({ ...message, incarnation });
     else if (incarnation > known.incarnation || (moves && known.state === 'left'))
-      this.#live(known, { ...message, incarnation }, now);
+      this.#markAlive(known, { ...message, incarnation }, now);
   }
 
-  /** A member is said not to answer; by a packet from `sender`, where it came by one. */
+  /** Handles a suspect message; `sender` is the sender of its packet, if any. */
   suspect(message: Suspect, now: number, sender?: GossipAddress): void {
     const member = this.members.get(message.node);
     if (member === undefined || this.#isOutdated(message, member, sender)) return;
@@ -146,7 +146,7 @@ export class Swim {
     if (incarnation < member.incarnation) return;
     const suspicion = this.#suspicions.get(message.node);
     if (suspicion !== undefined) {
-      // Who is no member confirms nothing: names are invented for free.
+      // Only members can confirm: names can be invented.
       if (this.members.get(message.from) !== undefined && suspicion.confirm(message.from)) {
         this.#broadcast({ ...message, incarnation });
       }
@@ -164,20 +164,20 @@ export class Swim {
     this.#suspicions.set(member.name, this.#newSuspicion(message.from, now));
   }
 
-  /** A member is said to be dead, or says itself that it leaves; `sender` as above. */
+  /** Handles a dead message, which is a leave if it is from the member itself; `sender` as in `suspect`. */
   dead(message: Dead, now: number, sender?: GossipAddress): void {
     const member = this.members.get(message.node);
     if (member === undefined || this.#isOutdated(message, member, sender)) return;
     const incarnation = accusedIncarnation(message.incarnation, member.incarnation);
-    if (incarnation < member.incarnation || isGone(member)) return;
+    if (incarnation < member.incarnation || isDeadOrLeft(member)) return;
     if (member === this.me) {
       if (!this.#leaving) this.#refute(incarnation);
       return;
     }
-    this.#die(member, incarnation, message.from, now);
+    this.#markDead(member, incarnation, message.from, now);
   }
 
-  /** Takes in what the other side of a push/pull knows. The dead are only suspected: this side may know better. */
+  /** Merges the members of a push/pull. Dead members only become suspects: this side may have newer information. */
   merge(remote: readonly PushPullMember[], now: number): void {
     for (const { name: node, address, meta, incarnation, state, versions } of remote) {
       if (state === 'alive') this.alive({ type: 'alive', incarnation, node, address, meta, versions }, now);
@@ -186,7 +186,7 @@ export class Swim {
     }
   }
 
-  /** Tells the others a new meta of this node. */
+  /** Announces a new meta of this node. */
   update(meta: Uint8Array): void {
     this.me.incarnation = refutingIncarnation(this.me.incarnation, 0);
     this.me.meta = meta;
@@ -194,34 +194,35 @@ export class Swim {
     this.#listener.memberUpdated(this.me);
   }
 
-  /** Says goodbye. `onTold`: it was sent as often as it is to be. */
-  leave(now: number, onTold: () => void): void {
+  /** Announces that this node leaves; calls `onSent` once the message was sent often enough. */
+  leave(now: number, onSent: () => void): void {
     this.#leaving = true;
-    this.#die(this.me, this.me.incarnation, this.me.name, now, onTold);
+    this.#markDead(this.me, this.me.incarnation, this.me.name, now, onSent);
   }
 
-  /** Whether another member lives, as far as is known. */
+  /** True if another member is believed to be alive. */
   get hasOthers(): boolean {
-    for (const member of this.members) if (member !== this.me && !isGone(member)) return true;
+    for (const member of this.members) if (member !== this.me && !isDeadOrLeft(member)) return true;
     return false;
   }
 
-  #hearOfMe({ incarnation, meta, versions }: Alive): void {
+  #receiveOwnAlive({ incarnation, meta, versions }: Alive): void {
     if (incarnation < this.me.incarnation) return;
-    // After a restart the others may remember an older life of this node by the same incarnation.
+    // After a restart, other members may have old data of this node with the same incarnation.
     const same = sameBytes(meta, this.me.meta) && sameVersions(versions, this.me.versions);
     if (incarnation === this.me.incarnation && same) return;
     this.#refute(incarnation);
   }
 
   /**
-   * Whether the accused has refuted it since. What is told to everybody reaches nearly everybody: one in some ten thousand
-   * refutations misses a member, and that one would bury the accused. So this node, accused, tells the sender by itself.
+   * Returns true if the accused has already refuted the message. Gossip reaches nearly all members: about one in ten
+   * thousand refutations misses a member, which would then declare the accused dead. So if this node is the accused, it
+   * also refutes directly to the sender.
    */
   #isOutdated({ incarnation }: Suspect | Dead, member: SwimMember, sender: GossipAddress | undefined): boolean {
     if (incarnation >= member.incarnation) return false;
     if (member === this.me && !this.#leaving && sender !== undefined && this.members.hasAddress(sender))
-      this.#tell(sender, aliveOf(this.me));
+      this.#sendTo(sender, aliveOf(this.me));
     return true;
   }
 
@@ -231,8 +232,8 @@ export class Swim {
     this.#broadcast(aliveOf(this.me));
   }
 
-  #live(member: SwimMember, message: Alive, now: number): void {
-    const wasGone = isGone(member);
+  #markAlive(member: SwimMember, message: Alive, now: number): void {
+    const wasDeadOrLeft = isDeadOrLeft(member);
     const updated = !sameBytes(member.meta, message.meta);
     this.#suspicions.delete(member.name);
     this.#broadcast(message);
@@ -244,13 +245,13 @@ export class Swim {
       member.state = 'alive';
       member.stateChangedAt = now;
     }
-    if (wasGone) this.#listener.memberJoined(member, now);
+    if (wasDeadOrLeft) this.#listener.memberJoined(member, now);
     else if (updated) this.#listener.memberUpdated(member);
   }
 
-  #die(member: SwimMember, incarnation: number, from: string, now: number, onTold?: () => void): void {
+  #markDead(member: SwimMember, incarnation: number, from: string, now: number, onSent?: () => void): void {
     this.#suspicions.delete(member.name);
-    this.#broadcast({ type: 'dead', incarnation, node: member.name, from }, onTold);
+    this.#broadcast({ type: 'dead', incarnation, node: member.name, from }, onSent);
     member.incarnation = incarnation;
     member.state = from === member.name ? 'left' : 'dead';
     member.stateChangedAt = now;
@@ -259,7 +260,7 @@ export class Swim {
 
   #newSuspicion(accuser: string, now: number): Suspicion {
     const count = this.members.length;
-    // Two short of the multiplier, so that the shortest time is reached in time; none where too few could confirm.
+    // Two fewer than the multiplier, so that the minimum is reachable in time; none if too few members could confirm.
     const expected = this.#timing.suspicionMult - 2;
     const minMs = suspicionMinMs(this.#timing, count);
     const maxMs = this.#timing.suspicionMaxTimeoutMult * minMs;
@@ -270,8 +271,8 @@ export class Swim {
     return { type: 'suspect', incarnation, node: name, from: this.me.name };
   }
 
-  #broadcast(message: Extract<SwimMessage, { node: string }>, onTold?: () => void): void {
-    this.#broadcasts.queue(this.#wire.encodeSwim(message), message.node, onTold);
+  #broadcast(message: Extract<SwimMessage, { node: string }>, onSent?: () => void): void {
+    this.#broadcasts.queue(this.#wire.encodeSwim(message), message.node, onSent);
   }
 }
 
@@ -284,14 +285,14 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 /**
- * Otherwise it could not have joined, and is made up: it would, once in the list, have every push/pull refused.
- * A version of 0 is none.
+ * Returns true if two nodes support each other's versions. An incompatible member could not have joined and is forged:
+ * in the list, it would make every push/pull fail. Version 0 is not valid.
  */
-function understandEachOther(a: ProtocolVersions, b: ProtocolVersions): boolean {
-  return a.protocolMin > 0 && understands(a, b) && understands(b, a);
+function areCompatible(a: ProtocolVersions, b: ProtocolVersions): boolean {
+  return a.protocolMin > 0 && supports(a, b) && supports(b, a);
 }
 
-function understands(a: ProtocolVersions, b: ProtocolVersions): boolean {
+function supports(a: ProtocolVersions, b: ProtocolVersions): boolean {
   return (
     a.protocolMin <= b.protocol &&
     b.protocol <= a.protocolMax &&

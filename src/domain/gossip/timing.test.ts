@@ -9,8 +9,8 @@ import {
   wanTiming,
 } from './timing.js';
 
-// memberlist's util_test.go.
-describe('what grows with the group', () => {
+// From memberlist's util_test.go.
+describe('timing by group size', () => {
   it.each([
     { members: 5, ms: 3000 },
     { members: 10, ms: 3000 },
@@ -18,20 +18,20 @@ describe('what grows with the group', () => {
     { members: 100, ms: 6000 },
     { members: 500, ms: 8094 },
     { members: 1000, ms: 9000 },
-  ])('the shortest suspicion of $members members', ({ members, ms }) => {
+  ])('the minimum suspicion timeout with $members members', ({ members, ms }) => {
     expect(suspicionMinMs(localTiming, members)).toBe(ms);
   });
 
-  it('how often a message is passed on', () => {
+  it('the number of retransmissions', () => {
     expect([0, 1, 9, 99].map((members) => retransmitLimit(lanTiming, members))).toEqual([0, 4, 4, 8]);
   });
 
-  it('the time between exchanges of everything', () => {
+  it('the push/pull interval', () => {
     const times = [0, 32, 33, 64, 65, 128].map((members) => pushPullIntervalMs(wanTiming, members));
     expect(times).toEqual([60_000, 60_000, 120_000, 120_000, 180_000, 180_000]);
   });
 
-  it('the time that a query waits', () => {
+  it('the query timeout', () => {
     expect([1, 9, 10].map((members) => queryTimeoutMs(lanTiming, members))).toEqual([3200, 3200, 6400]);
   });
 });

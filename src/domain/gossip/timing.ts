@@ -1,25 +1,25 @@
-/** How often, how long and how many: memberlist's profiles. Times are in milliseconds. */
+/** The timing parameters of memberlist's profiles. Times are in milliseconds. */
 export interface GossipTiming {
-  /** Between two probes of a member (SWIM's protocol period). */
+  /** The time between two probes (SWIM's protocol period). */
   readonly probeIntervalMs: number;
-  /** Until a direct ping counts as unanswered and others are asked to ping too. */
+  /** The time after which a direct ping counts as unanswered and indirect pings are sent. */
   readonly probeTimeoutMs: number;
   readonly gossipIntervalMs: number;
-  /** How many members hear each round of gossip. */
+  /** The number of members that get each round of gossip. */
   readonly gossipNodes: number;
-  /** For so long a failed or left member still gets gossip, and can so refute its death. */
+  /** The time for which a failed or left member still gets gossip, so that it can refute its death. */
   readonly gossipToTheDeadMs: number;
-  /** Between two exchanges of everything with a random member; longer in groups of more than 32. */
+  /** The time between two push/pulls with a random member; longer in groups of more than 32. */
   readonly pushPullIntervalMs: number;
-  /** How many members are asked for an indirect ping. */
+  /** The number of members asked for an indirect ping. */
   readonly indirectChecks: number;
   readonly retransmitMult: number;
   readonly suspicionMult: number;
-  /** How much longer than the shortest the longest suspicion is (Lifeguard). */
+  /** The ratio of the maximum to the minimum suspicion timeout (Lifeguard). */
   readonly suspicionMaxTimeoutMult: number;
-  /** The worst health score is one less (Lifeguard). */
+  /** The health score stays below it (Lifeguard). */
   readonly awarenessMax: number;
-  /** The deadline of a stream: for the driver. */
+  /** The timeout of a stream, for the driver. */
   readonly streamTimeoutMs: number;
 }
 
@@ -62,13 +62,13 @@ export const localTiming: GossipTiming = {
   streamTimeoutMs: 1000,
 };
 
-/** Groups of more members exchange everything less often. */
+/** Larger groups use a longer push/pull interval. */
 const pushPullScaleThreshold = 32;
 
-/** Serf's: a query waits for this many rounds of gossip, times the digits of the group's size. */
+/** A query waits for this many gossip rounds, times the number of digits of the group's size, as in Serf. */
 const queryTimeoutRounds = 16;
 
-/** How often one message is passed on in a group of `memberCount`. */
+/** Returns how often one message is sent in a group of `memberCount`. */
 export function retransmitLimit(timing: GossipTiming, memberCount: number): number {
   return timing.retransmitMult * Math.ceil(Math.log10(memberCount + 1));
 }
@@ -79,7 +79,7 @@ export function pushPullIntervalMs(timing: GossipTiming, memberCount: number): n
   return (doublings + 1) * timing.pushPullIntervalMs;
 }
 
-/** The shortest suspicion in a group of `memberCount`: what is left when enough others suspect too. */
+/** Returns the minimum suspicion timeout in a group of `memberCount`, reached with enough confirmations. */
 export function suspicionMinMs(timing: GossipTiming, memberCount: number): number {
   const scale = Math.max(1, Math.log10(Math.max(1, memberCount)));
   return (timing.suspicionMult * Math.trunc(scale * 1000) * timing.probeIntervalMs) / 1000;

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { Coordinate } from './message.js';
 import { Vivaldi, distance } from './vivaldi.js';
 
-/** Numbers of [0, 1), the same sequence in each run. */
+/** Returns a generator of numbers in [0, 1), with the same sequence in each run. */
 function chance(): () => number {
   let state = 7;
   return () => {
@@ -14,7 +14,7 @@ function chance(): () => number {
 const far: Coordinate = { adjustment: 0, error: 1.5, height: 10e-6, vector: [0.3, 0, 0, 0, 0, 0, 0, 0] };
 
 describe('Vivaldi', () => {
-  // serf's performance_test.go: nodes on a line, 10 ms from one to the next.
+  // From serf's performance_test.go: nodes on a line, 10 ms apart.
   it('learns the distances of nodes on a line', () => {
     const random = chance();
     const nodes = Array.from({ length: 10 }, () => new Vivaldi(random));
@@ -42,14 +42,14 @@ describe('Vivaldi', () => {
     { what: 'other dimensions', other: { ...far, vector: [1, 2] }, seconds: 0.1 },
     { what: 'a negative time', other: far, seconds: -1 },
     { what: 'more than ten seconds', other: far, seconds: 10.1 },
-  ])('refuses $what', ({ other, seconds }) => {
+  ])('rejects $what', ({ other, seconds }) => {
     const vivaldi = new Vivaldi(chance());
     const before = vivaldi.coordinate;
     expect(vivaldi.update('other', other, seconds)).toBe(false);
     expect(vivaldi.coordinate).toBe(before);
   });
 
-  it('takes the median of the last three times', () => {
+  it('uses the median of the last three times', () => {
     const steady = new Vivaldi(chance());
     const disturbed = new Vivaldi(chance());
     for (const seconds of [0.1, 0.1, 0.1, 0.1]) steady.update('other', far, seconds);
@@ -57,7 +57,7 @@ describe('Vivaldi', () => {
     expect(disturbed.coordinate).toEqual(steady.coordinate);
   });
 
-  it('starts anew where a hostile coordinate drives it to infinity', () => {
+  it('starts over when a hostile coordinate drives it to infinity', () => {
     const vivaldi = new Vivaldi(chance());
     vivaldi.update('other', { ...far, height: 1e308, vector: far.vector.map(() => 1e308) }, 0.1);
     expect(Object.values(vivaldi.coordinate).flat().every(Number.isFinite)).toBe(true);

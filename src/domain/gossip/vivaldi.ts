@@ -18,7 +18,7 @@ const origin: Coordinate = {
   vector: new Array<number>(dimensions).fill(0),
 };
 
-/** The estimated round-trip time between two places, in seconds. */
+/** Returns the estimated round-trip time between two coordinates, in seconds. */
 export function distance(a: Coordinate, b: Coordinate): number {
   const raw = rawDistance(a, b);
   const adjusted = raw + a.adjustment + b.adjustment;
@@ -26,8 +26,8 @@ export function distance(a: Coordinate, b: Coordinate): number {
 }
 
 /**
- * This node's place in the space of round-trip times, moved a little by each measured ping: Vivaldi with height
- * (Dabek 2004), adjustment and median filter (Ledlie 2007), gravity (Lee 2010), as Serf has it.
+ * This node's coordinate in the space of round-trip times, updated by each measured ping: Vivaldi with height (Dabek
+ * 2004), adjustment and median filter (Ledlie 2007) and gravity (Lee 2010), as in Serf.
  */
 export class Vivaldi {
   readonly #random: () => number;
@@ -44,7 +44,10 @@ export class Vivaldi {
     return this.#coordinate;
   }
 
-  /** A ping to `node`, which says that it is at `other`, took so long. False: the values are senseless, and ignored. */
+  /**
+   * Updates the coordinate by a ping to `node`, which reported the coordinate `other`. Returns false, and ignores the
+   * values, if they are invalid.
+   */
   update(node: string, other: Coordinate, roundTripSeconds: number): boolean {
     if (other.vector.length !== dimensions || !allFinite(other)) return false;
     if (!(roundTripSeconds >= 0 && roundTripSeconds <= roundTripSecondsMax)) return false;
@@ -56,7 +59,7 @@ export class Vivaldi {
     return true;
   }
 
-  /** Drops what is kept of `node`. */
+  /** Drops the samples of `node`. */
   forget(node: string): void {
     this.#samples.delete(node);
   }
@@ -89,7 +92,7 @@ export class Vivaldi {
     this.#coordinate = this.#moved(this.#coordinate, force, origin);
   }
 
-  /** Away from `other`, where `force` is positive. */
+  /** Moves `from` away from `other` if `force` is positive, otherwise toward it. */
   #moved(from: Coordinate, force: number, other: Coordinate): Coordinate {
     const away = from.vector.map((each, index) => each - (other.vector[index] ?? 0));
     const apart = magnitude(away);
@@ -100,7 +103,7 @@ export class Vivaldi {
     return { ...from, vector, height };
   }
 
-  /** Where two places are one, they are driven apart in any direction. */
+  /** Returns a random direction, in which two equal coordinates are moved apart. */
   #randomUnit(): number[] {
     const direction = origin.vector.map(() => this.#random() - 0.5);
     const length = magnitude(direction);

@@ -5,9 +5,9 @@ import { parseBatch, storedBytes, type RecordBatch, type BatchChecksum } from '.
 import type { SparseIndex } from './sparse-index.js';
 
 /**
- * Reads the batches from an index entry on, in one read of about `bytesMax`, and gives each to `take`, verified and in
- * its place, until that returns false. The batches are views of one buffer. Resolves to what is wrong with the first
- * one that is not as it should be, or `undefined`. `end` is where the bytes end that readers may see.
+ * Reads the batches from an index entry on, in one read of about `bytesMax`, and passes each one, verified and in
+ * sequence, to `visit` until `visit` returns false. The batches are views of one buffer. Resolves to a description of
+ * the first bad batch, or `undefined`. `end` is the end of the bytes that readers may see.
  */
 export async function readRun(
   file: File,
@@ -15,21 +15,21 @@ export async function readRun(
   entryNumber: number,
   range: { bytesMax: number; end: Position },
   checksum: BatchChecksum,
-  take: (batch: RecordBatch, position: Position) => boolean,
+  visit: (batch: RecordBatch, position: Position) => boolean,
 ): Promise<string | undefined> {
   if (entryNumber < 0 || entryNumber >= index.count) return 'not in the index';
   const { position: start, offset, index: entryIndex } = index.entry(entryNumber);
   const wanted = index.readEnd(entryNumber, range.bytesMax, range.end) - start;
-  if (wanted <= 0) return 'the index points beyond the store';
+  if (wanted <= 0) return 'the index points past the end of the store';
   const bytes = await file.read(start, wanted);
-  let place: LogBoundary | undefined;
+  let boundary: LogBoundary | undefined;
   for (let at = 0; at < wanted;) {
     const batch = parseBatch(bytes, at, bytes.length, checksum);
     if (typeof batch === 'string') return batch;
-    const inPlace = place ? follows(batch, place) : batch.baseOffset === offset && batch.index === entryIndex;
-    if (!inPlace) return 'out of place';
-    if (!take(batch, (start + at) as Position)) return undefined;
-    place = boundaryAfter(batch);
+    const isNext = boundary ? follows(batch, boundary) : batch.baseOffset === offset && batch.index === entryIndex;
+    if (!isNext) return 'out of place';
+    if (!visit(batch, (start + at) as Position)) return undefined;
+    boundary = boundaryAfter(batch);
     at += storedBytes(batch);
   }
   return undefined;

@@ -4,7 +4,7 @@ export function readUint32(bytes: Uint8Array, at: number): number {
   return bytes[at] * 0x1000000 + ((bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]);
 }
 
-/** A uint64; beyond 2^53 - 1 the result is rounded and is therefore never a safe integer: check it. */
+/** Reads a uint64. A value above 2^53 - 1 is rounded, so the result is never a safe integer: check it. */
 export function readUint64(bytes: Uint8Array, at: number): number {
   return readUint32(bytes, at) * 0x100000000 + readUint32(bytes, at + 4);
 }

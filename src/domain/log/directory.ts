@@ -1,66 +1,67 @@
 /**
- * A directory of files: the seam under the log. `NodeDirectory` is the real one, `MemoryDirectory` serves tests and
- * embedding, `FaultyDirectory` drops, tears and fails what the test asks for. One contract suite runs against all.
+ * A directory of files: the port that the log stores its data through. `NodeDirectory` is the real one,
+ * `MemoryDirectory` is for tests and embedding, and `FaultyDirectory` drops, tears and fails the operations that a test
+ * selects. One contract suite runs against all three.
  *
- * Names are plain file names as `assertFileName` allows them. An operation that fails rejects with the cause; the
- * caller decides whether that is fatal (a failed write, sync or rename of the log or the hard state is never retried:
- * after a failed sync the kernel may have dropped the data and still answer the next sync with success).
+ * Names are plain file names that `assertFileName` allows. A failed operation rejects with the cause; the caller
+ * decides whether that is fatal. A failed write, sync or rename of the log or the hard state is never retried: after a
+ * failed sync, the kernel may have dropped the data and still report success for the next sync.
  */
 export interface Directory {
   /** Names of the files (not of subdirectories), sorted by code unit. */
   list(): Promise<string[]>;
   /**
-   * The subdirectory of that name, created when missing. This directory is synced either way, so that the entry is
-   * durable on return even if it was made by a process that died before its sync.
+   * Opens the subdirectory of that name and creates it when it is missing. Syncs this directory in both cases, so that
+   * the directory entry is durable on return even if a process that created it died before its sync.
    */
   subdirectory(name: string): Promise<Directory>;
   /**
-   * Creates an empty file for reading and writing; rejects with `FileExistsError` when the name is taken. The name is
+   * Creates an empty file for reading and writing; rejects with `FileExistsError` when the name is in use. The name is
    * durable only after `sync()` of this directory.
    */
   create(name: string): Promise<File>;
-  /** Opens an existing file for reading and writing; rejects with `FileNotFoundError` when there is none. */
+  /** Opens an existing file for reading and writing; rejects with `FileNotFoundError` when it does not exist. */
   open(name: string): Promise<File>;
   /**
-   * Renames a file within this directory, replacing the file `to` if there is one. Open handles follow their file.
-   * Durable only after `sync()`; atomic: after a crash `to` is the old file or the new one.
+   * Renames a file within this directory, replacing any file named `to`. Open handles follow their file. Durable only
+   * after `sync()`; atomic: after a crash, `to` is either the old file or the new one.
    */
   rename(from: string, to: string): Promise<void>;
   /** Deletes a file; open handles stay readable and writable until closed. Durable only after `sync()`. */
   remove(name: string): Promise<void>;
-  /** Makes creations, renames and removals in this directory durable; not the contents of the files. */
+  /** Makes creations, renames and removals in this directory durable, but not the contents of the files. */
   sync(): Promise<void>;
-  /** Bytes that an unprivileged process may still write to the file system under this directory. */
+  /** Returns the number of bytes that an unprivileged process may still write to this directory's file system. */
   freeBytes(): Promise<number>;
 }
 
 /**
- * An open file with positional reads and writes, in any number at a time. Two overlapping operations that are under
- * way together have no order; an operation begun after another resolved sees its effect. After `close()` was called
- * every operation but `close` rejects with `FileClosedError`.
+ * An open file with positional reads and writes, any number of them concurrently. Overlapping operations that run
+ * concurrently have no defined order; an operation that starts after another one resolved sees its effect. After
+ * `close()` is called, every operation except `close` rejects with `FileClosedError`.
  */
 export interface File {
-  /** The file's length in bytes now. */
+  /** Returns the file's current length in bytes. */
   size(): Promise<number>;
   /**
-   * Reads up to `length` bytes; fewer only at the end of the file, none at or beyond it. The result belongs to the
-   * caller and pins no memory beyond its own length.
+   * Reads up to `length` bytes: fewer only at the end of the file, none at or past it. The caller owns the result,
+   * which keeps no other memory alive.
    */
   read(position: number, length: number): Promise<Uint8Array>;
   /**
    * Writes all chunks back to back at `position`, looping over short writes; a gap before `position` reads as zeros.
-   * The chunks are the file's until the promise settles. Not durable before `sync()`; when it rejects, any part may
-   * have been written.
+   * The caller must not change the chunks until the promise settles. Not durable before `sync()`; when it rejects, any
+   * part may have been written.
    */
   write(position: number, chunks: readonly Uint8Array[]): Promise<void>;
   /**
-   * fdatasync: what was written, and the length that was set, before the call is durable when this resolves. When it
-   * rejects nothing is known about any of it, and calling again proves nothing.
+   * Calls fdatasync: when this resolves, everything written and the length set before the call are durable. When it
+   * rejects, the state of that data is unknown, and a second call proves nothing.
    */
   sync(): Promise<void>;
-  /** Cuts the file, or extends it with zeros, to `length` bytes. Durable only after `sync()`. */
+  /** Truncates the file to `length` bytes, or extends it to that length with zeros. Durable only after `sync()`. */
   truncate(length: number): Promise<void>;
-  /** Waits for the operations under way, then lets go of the file. Does not sync. Idempotent. */
+  /** Waits for the operations in flight, then closes the file. Does not sync. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -70,7 +71,7 @@ export class FileNotFoundError extends Error {
     readonly fileName: string,
     options?: ErrorOptions,
   ) {
-    super(`no file ${JSON.stringify(fileName)}`, options);
+    super(`file ${JSON.stringify(fileName)} does not exist`, options);
   }
 }
 
@@ -80,11 +81,11 @@ export class FileExistsError extends Error {
     readonly fileName: string,
     options?: ErrorOptions,
   ) {
-    super(`${JSON.stringify(fileName)} exists already`, options);
+    super(`file ${JSON.stringify(fileName)} already exists`, options);
   }
 }
 
-/** A file was used after it was closed: a mistake of the caller. */
+/** Thrown when a file is used after it was closed: a bug in the caller. */
 export class FileClosedError extends Error {
   override readonly name = 'FileClosedError';
   constructor(readonly fileName: string) {
@@ -92,18 +93,21 @@ export class FileClosedError extends Error {
   }
 }
 
-/** The directory was opened for reading only, so nothing in it may be changed. */
+/** Thrown when an operation would change a directory that was opened read-only. */
 export class ReadOnlyDirectoryError extends Error {
   override readonly name = 'ReadOnlyDirectoryError';
   constructor(
     readonly operation: string,
     readonly fileName: string,
   ) {
-    super(`cannot ${operation} ${JSON.stringify(fileName)}: the directory is open for reading only`);
+    super(`cannot ${operation} ${JSON.stringify(fileName)}: the directory is open read-only`);
   }
 }
 
-/** Whether an operation failed for want of space alone: by the system's code, which every `Directory` passes on. */
+/**
+ * Returns true if an operation failed only because the disk is full, judging by the system's error code, which every
+ * `Directory` passes on.
+ */
 export function isNoSpaceError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }
@@ -111,10 +115,13 @@ export function isNoSpaceError(error: unknown): boolean {
 const fileNamePattern = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$/;
 
 /**
- * Names are ASCII letters, digits, `_`, `-` and `.`, not beginning with `.` or `-`, up to 200 characters: neither a
- * path, nor hidden, nor changed by any file system's case or Unicode rules beyond what we choose ourselves.
+ * Checks that a name consists of up to 200 ASCII letters, digits, `_`, `-` and `.`, and does not start with `.` or `-`:
+ * such a name is no path, is not hidden, and is stored unchanged whatever the file system's Unicode rules.
  */
 export function assertFileName(name: string): void {
   if (!fileNamePattern.test(name))
-    throw new RangeError(`not a file name that may be used here: ${JSON.stringify(name)}`);
+    throw new RangeError(
+      `invalid file name ${JSON.stringify(name)}: expected up to 200 ASCII letters, digits, "_", "-" and ".", ` +
+        'starting with a letter, a digit or "_"',
+    );
 }

@@ -3,13 +3,13 @@ import { FileExistsError, FileNotFoundError, isNoSpaceError } from './directory.
 import { temporarySuffix } from './file-names.js';
 
 /**
- * Creates or replaces a file so that after a crash there is the old one, or none, or all of the new one: temporary
- * name, content, sync, rename, directory sync. Returns the open file. When it rejects for want of space
- * (`isNoSpaceError`) nothing has changed.
+ * Creates or replaces a file atomically: after a crash, either the old state or the complete new file is there. Writes
+ * under a temporary name, syncs, renames and syncs the directory. Returns the open file. When it rejects because the
+ * disk is full (`isNoSpaceError`), nothing has changed.
  */
 export async function createDurably(directory: Directory, name: string, content: readonly Uint8Array[]): Promise<File> {
   const temporaryName = `${name}${temporarySuffix}`;
-  const file = await createAfresh(directory, temporaryName);
+  const file = await createOrReplace(directory, temporaryName);
   try {
     await file.write(0, content);
     await file.sync();
@@ -28,8 +28,8 @@ export async function createDurably(directory: Directory, name: string, content:
   return file;
 }
 
-/** Creates a file in the place of one that a crash left under this name. */
-export async function createAfresh(directory: Directory, name: string): Promise<File> {
+/** Creates an empty file, replacing one that a crash left under this name. */
+export async function createOrReplace(directory: Directory, name: string): Promise<File> {
   try {
     return await directory.create(name);
   } catch (error) {
@@ -43,7 +43,7 @@ export async function writeDurably(directory: Directory, name: string, content: 
   await (await createDurably(directory, name, content)).close();
 }
 
-/** All bytes of a file, or `undefined` when there is none. */
+/** Returns all bytes of a file, or `undefined` when the file does not exist. */
 export async function readWhole(directory: Directory, name: string): Promise<Uint8Array | undefined> {
   const file = await openIfThere(directory, name);
   if (!file) return undefined;
@@ -63,7 +63,7 @@ export async function openIfThere(directory: Directory, name: string): Promise<F
   }
 }
 
-/** Not durable before the directory is synced. */
+/** Removes a file and returns whether it existed. Not durable until the directory is synced. */
 export async function removeIfThere(directory: Directory, name: string): Promise<boolean> {
   try {
     await directory.remove(name);

@@ -1,6 +1,6 @@
 import type { Index, Offset } from './offsets.js';
 
-/** The offset is below the log start, or at or beyond the high watermark (for a follow: beyond it). */
+/** The offset is below the log start, or at or past the high watermark (for a follow: past it). */
 export class OffsetOutOfRangeError extends Error {
   override readonly name = 'OffsetOutOfRangeError';
   constructor(
@@ -14,7 +14,7 @@ export class OffsetOutOfRangeError extends Error {
   }
 }
 
-/** The batch would not have got the base offset that the producer expected; nothing was appended. */
+/** The next offset is not the base offset that the producer expected; nothing was appended. */
 export class ExpectedOffsetMismatchError extends Error {
   override readonly name = 'ExpectedOffsetMismatchError';
   constructor(
@@ -25,31 +25,31 @@ export class ExpectedOffsetMismatchError extends Error {
   }
 }
 
-/** A record or batch over its limit; nothing was appended. */
+/** A record or batch exceeds its size limit; nothing was appended. */
 export class TooLargeError extends Error {
   override readonly name = 'TooLargeError';
   constructor(
     readonly what: 'record' | 'batch',
     readonly size: number,
     readonly limit: number,
-    /** Of the record in its batch, counted from 0. */
-    readonly place?: number,
+    /** The record's number in its batch, counted from 0. */
+    readonly recordNumber?: number,
   ) {
     super(
-      `${what}${place === undefined ? '' : ` ${place} of the batch`} has ${size} bytes, which is too large: the limit is ${limit} bytes`,
+      `${what}${recordNumber === undefined ? '' : ` ${recordNumber} of the batch`} has ${size} bytes, which is too large: the limit is ${limit} bytes`,
     );
   }
 }
 
-/** A batch of more records than a batch may have, however few bytes they are; nothing was appended. */
+/** A batch has more records than a batch may have, however small they are; nothing was appended. */
 export class TooManyRecordsError extends TooLargeError {
   constructor(limit: number) {
     super('batch', limit + 1, limit);
-    this.message = `batch has more than ${limit} records, which is the limit: append them as several batches`;
+    this.message = `batch has more than ${limit} records, which is the limit: split it into several batches`;
   }
 }
 
-/** Bytes from outside that are not what they must be (framing, counts, an empty batch, a missing field). */
+/** Input from outside is malformed (framing, counts, an empty batch, a missing field). */
 export class InvalidInputError extends Error {
   override readonly name = 'InvalidInputError';
 }
@@ -66,7 +66,7 @@ export class CorruptRangeError extends Error {
   }
 }
 
-/** The end of the log is damaged or missing on this node, so that nobody knows what an append would follow. */
+/** The end of the log is damaged or missing on this node, so it is unknown which entry an append would follow. */
 export class DamagedEndError extends CorruptRangeError {
   constructor(from: Offset, to: Offset, reason: string) {
     super(from, to, reason);
@@ -76,7 +76,7 @@ export class DamagedEndError extends CorruptRangeError {
   }
 }
 
-/** Below the disk reserve: appends are refused until space returns; reads go on. */
+/** Free disk space is below the reserve: appends are refused until space is freed; reads continue. */
 export class DiskReserveError extends Error {
   override readonly name = 'DiskReserveError';
   constructor(
@@ -84,12 +84,12 @@ export class DiskReserveError extends Error {
     readonly reserveBytes: number,
   ) {
     super(
-      `disk reserve reached: ${freeBytes} bytes free, ${reserveBytes} kept in reserve; appends resume when space returns`,
+      `disk reserve reached: ${freeBytes} bytes free, ${reserveBytes} reserved; appends resume when disk space is freed`,
     );
   }
 }
 
-/** The index is of an entry that the log does not hold, any more or yet. */
+/** The log no longer holds the entry with this index, or does not hold it yet. */
 export class IndexOutOfRangeError extends Error {
   override readonly name = 'IndexOutOfRangeError';
   constructor(
@@ -102,13 +102,16 @@ export class IndexOutOfRangeError extends Error {
 }
 
 /**
- * A write, sync, rename or removal of the log failed. What reached the disk is unknown, so the log refuses everything
- * but reads from then on; the process has to end and open it anew. Never retried (docs/guarantees.md, rule 4).
+ * A write, sync, rename or removal of the log failed. It is unknown what reached the disk, so the log refuses
+ * everything except reads until the process is restarted and opens the log again. Never retried (docs/guarantees.md,
+ * rule 4).
  */
 export class LogFailedError extends Error {
   override readonly name = 'LogFailedError';
   constructor(operation: string, cause: unknown) {
-    super(`the log failed in ${operation}; it takes no more writes until it is opened anew`, { cause });
+    super(`log operation ${operation} failed; writes are disabled until the log is reopened: restart the node`, {
+      cause,
+    });
   }
 }
 
@@ -119,7 +122,7 @@ export class LogClosedError extends Error {
   }
 }
 
-/** A file belongs to another log: these are not this node's data. The log does not open. */
+/** A file belongs to another log, so this is not this node's data. The log does not open. */
 export class ForeignLogError extends Error {
   override readonly name = 'ForeignLogError';
   constructor(
@@ -128,13 +131,13 @@ export class ForeignLogError extends Error {
     readonly expectedLogId: string,
   ) {
     super(
-      `${fileName} belongs to log ${foundLogId}, but this node keeps log ${expectedLogId}; ` +
+      `${fileName} belongs to log ${foundLogId}, but this node's log is ${expectedLogId}; ` +
         'start with the data directory of this cluster, or with an empty one to rejoin as a new member',
     );
   }
 }
 
-/** A file is of a format version that this release does not know. The log does not open. */
+/** A file has a format version that this release does not support. The log does not open. */
 export class UnsupportedFormatError extends Error {
   override readonly name = 'UnsupportedFormatError';
   constructor(
@@ -142,17 +145,17 @@ export class UnsupportedFormatError extends Error {
     readonly found: number,
     readonly supported: number,
   ) {
-    super(`${fileName} has format version ${found}, but this release reads version ${supported}`);
+    super(`${fileName} has format version ${found}, but this release supports only version ${supported}`);
   }
 }
 
-/** There are no segments where there were some before. The log does not open. */
+/** The log had segments before, but none are left. The log does not open. */
 export class MissingLogError extends Error {
   override readonly name = 'MissingLogError';
   constructor(readonly durableIndex: number) {
     super(
-      `the log's segments are gone, though this node had stored entries up to index ${durableIndex}; ` +
-        'restore them, or start with an empty data directory to rejoin as a new member',
+      `the log's segments are missing, but this node had stored entries up to index ${durableIndex}; ` +
+        'restore them from a backup, or start with an empty data directory to rejoin as a new member',
     );
   }
 }

@@ -16,7 +16,7 @@ function baseName(baseOffset: Offset): string {
 export const storeFileName = (baseOffset: Offset): string => `${baseName(baseOffset)}.store`;
 export const indexFileName = (baseOffset: Offset): string => `${baseName(baseOffset)}.index`;
 
-/** The base offset in a store's name, or `undefined` for any other name. */
+/** Returns the base offset in a store's file name, or `undefined` for any other name. */
 export function storeBaseOffset(fileName: string): Offset | undefined {
   const match = storePattern.exec(fileName);
   if (!match) return undefined;
@@ -24,7 +24,7 @@ export function storeBaseOffset(fileName: string): Offset | undefined {
   return Number.isSafeInteger(base) ? (base as Offset) : undefined;
 }
 
-/** A name for what is cut off a store's end that no file in `names` has. */
+/** Returns a name, not in `names`, for the file that saves the bytes cut off a store's end. */
 export function tornFileName(baseOffset: Offset, names: readonly string[]): string {
   const prefix = `${baseName(baseOffset)}.torn-`;
   const taken = names.filter((name) => name.startsWith(prefix)).map((name) => Number(tornPattern.exec(name)?.[1] ?? 0));

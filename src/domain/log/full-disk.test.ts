@@ -35,7 +35,7 @@ async function openOn(directory: FaultyDirectory): Promise<{ log: Log; notices: 
   return { log: await Log.open(directory, { logId, crc32c, segmentBytesMax: 700, onNotice }), notices };
 }
 
-/** Ten records of which two fit a segment; then another process fills the disk. */
+/** Appends ten records, two per segment; then another process fills the disk. */
 async function fullDisk(): Promise<{ directory: FaultyDirectory; log: Log; notices: LogNotice[] }> {
   const directory = FaultyDirectory.create();
   const { log, notices } = await openOn(directory);
@@ -54,8 +54,8 @@ async function readAll(log: Log): Promise<number[]> {
   return offsets;
 }
 
-describe('a disk that another process has filled', () => {
-  it('is where retention frees space, again and again', async () => {
+describe('a log on a full disk', () => {
+  it('frees space by retention, repeatedly', async () => {
     const { directory, log } = await fullDisk();
     await log.truncatePrefix(toOffset(2));
     expect(log.startOffset).toBe(2);
@@ -68,7 +68,7 @@ describe('a disk that another process has filled', () => {
     expect(await readAll((await openOn(directory)).log)).toEqual([8, 9, 10]);
   });
 
-  it('is no harm to a retention that finds not even its spare file: the next one does it', async () => {
+  it('skips retention when even the spare file is missing; a later retention succeeds', async () => {
     const { directory, log, notices } = await fullDisk();
     await directory.remove(logStartSpareFileName);
     directory.setFreeBytes(0);
@@ -82,7 +82,7 @@ describe('a disk that another process has filled', () => {
     await log.append([makeBatch(10)]);
   });
 
-  it.each(['all', 'none'] as const)('serves reads after a restart (unsynced writes kept: %s)', async (keep) => {
+  it.each(['all', 'none'] as const)('serves reads after a restart (unsynced writes that survive: %s)', async (keep) => {
     const { directory } = await fullDisk();
     const after = directory.afterCrash({ keep });
     after.setFreeBytes(0);
@@ -91,7 +91,7 @@ describe('a disk that another process has filled', () => {
     await log.close();
   });
 
-  it('cuts a torn tail without a copy of it, and keeps in memory an index that is missing', async () => {
+  it('cuts a torn tail without saving a copy, and keeps a rebuilt index in memory', async () => {
     const { directory, log } = await fullDisk();
     await log.close();
     const last = await directory.open(storeFileName(toOffset(8)));
@@ -106,7 +106,7 @@ describe('a disk that another process has filled', () => {
     await reopened.log.close();
   });
 
-  it('takes the hard state, which has its space since it was made', async () => {
+  it('still saves the hard state, whose space is preallocated', async () => {
     const directory = FaultyDirectory.create();
     const hardState = await HardStateFile.open(directory, crc32c);
     directory.setFreeBytes(0);

@@ -36,7 +36,7 @@ async function withSaved(...states: HardState[]): Promise<MemoryDirectory> {
 }
 
 describe('HardStateFile', () => {
-  it('begins with nothing, and says that it does', async () => {
+  it('starts with the initial state and reports that the file was created', async () => {
     const directory = new MemoryDirectory();
     const hardState = await HardStateFile.open(directory, crc32c);
     expect(hardState.current).toEqual(initial);
@@ -46,7 +46,7 @@ describe('HardStateFile', () => {
     expect([again.current, again.created, again.damage]).toEqual([initial, false, undefined]);
   });
 
-  it('gives back what was saved last, any number of times', async () => {
+  it('returns the state that was saved last, repeatedly', async () => {
     const directory = new MemoryDirectory();
     for (let term = 1; term <= 5; term++) {
       const hardState = await HardStateFile.open(directory, crc32c);
@@ -90,14 +90,14 @@ describe('HardStateFile', () => {
     for (let term = 1; term <= 4; term++) {
       await hardState.save(state(term, 0, 0));
       const after = await bytesOf(directory);
-      const stored = term % 2 === 1 ? 0 : 4096;
-      expect(after.subarray(stored, stored + 4096)).toEqual(before.subarray(stored, stored + 4096));
+      const unchanged = term % 2 === 1 ? 0 : 4096;
+      expect(after.subarray(unchanged, unchanged + 4096)).toEqual(before.subarray(unchanged, unchanged + 4096));
       expect(after).not.toEqual(before);
       before = after;
     }
   });
 
-  it('writes saves asked for at once in their order', async () => {
+  it('writes concurrent saves in call order', async () => {
     const directory = new MemoryDirectory();
     const hardState = await HardStateFile.open(directory, crc32c);
     await Promise.all([1, 2, 3, 4].map((term) => hardState.save(state(term, 0, term))));
@@ -108,11 +108,11 @@ describe('HardStateFile', () => {
   it.each([
     ['a fraction', state(1, 0.5, 1)],
     ['a negative vote', state(1, -1, 1)],
-    ['a vote beyond 2^53', state(1, 2 ** 53, 1)],
+    ['a vote above 2^53', state(1, 2 ** 53, 1)],
     ['an earlier term', state(4, 0, 9)],
     ['another vote in the same term', state(5, 2, 9)],
     ['a vote taken back', state(5, 0, 9)],
-  ])('refuses %s and goes on', async (_what, bad) => {
+  ])('rejects %s and accepts the next save', async (_what, bad) => {
     const hardState = await HardStateFile.open(new MemoryDirectory(), crc32c);
     await hardState.save(state(5, 1, 9));
     await expect(hardState.save(bad)).rejects.toBeInstanceOf(RangeError);
@@ -122,7 +122,7 @@ describe('HardStateFile', () => {
 });
 
 describe('HardStateFile on damaged files', () => {
-  it('falls back to the slot before when the newest is torn, and says so', async () => {
+  it('falls back to the previous slot when the newest is torn, and reports it', async () => {
     for (const flipped of [0, 5, 8, 20, 43]) {
       const directory = await withSaved(state(1, 1, 1), state(2, 2, 2));
       const [byte = 0] = (await bytesOf(directory)).subarray(flipped);
@@ -142,7 +142,7 @@ describe('HardStateFile on damaged files', () => {
     ['cut off in the first slot', (directory: Directory) => truncate(directory, 43)],
     ['all zeros', (directory: Directory) => overwrite(directory, 0, new Uint8Array(8192))],
     ['all garbage', (directory: Directory) => overwrite(directory, 0, new Uint8Array(8192).fill(0xa5))],
-  ])('refuses a file that is %s', async (_what, damage) => {
+  ])('rejects a file that is %s', async (_what, damage) => {
     const directory = await withSaved(state(1, 1, 1), state(2, 2, 2));
     await damage(directory);
     await expect(HardStateFile.open(directory, crc32c)).rejects.toMatchObject({
@@ -152,23 +152,25 @@ describe('HardStateFile on damaged files', () => {
     });
   });
 
-  it('does not take one slot for the other', async () => {
+  it('rejects a slot at the position of the other', async () => {
     const directory = await withSaved(state(1, 1, 1), state(2, 2, 2));
     const bytes = await bytesOf(directory);
     await overwrite(directory, 4096, bytes.subarray(0, 4096));
     const hardState = await HardStateFile.open(directory, crc32c);
     expect(hardState.current).toEqual(state(2, 2, 2));
-    expect(hardState.damage).toContain("the other slot's");
+    expect(hardState.damage).toContain('belongs in the other slot');
   });
 
-  it('refuses to go back to an old slot when a later version wrote the newer one', async () => {
+  it('rejects the file when a later version wrote the newer slot', async () => {
     const directory = await withSaved(state(1, 1, 1), state(2, 2, 2));
     const slot = (await bytesOf(directory)).slice(0, 44);
     const view = new DataView(slot.buffer);
     view.setUint16(4, 2);
     view.setUint32(40, crc32c(slot.subarray(0, 40)));
     await overwrite(directory, 0, slot);
-    await expect(HardStateFile.open(directory, crc32c)).rejects.toThrow(/version 2, and this program knows 1/);
+    await expect(HardStateFile.open(directory, crc32c)).rejects.toThrow(
+      /version 2, but this release supports only version 1/,
+    );
   });
 });
 
@@ -181,9 +183,9 @@ async function truncate(directory: Directory, length: number): Promise<void> {
 const states = [state(1, 0, 0), state(1, 1, 4), state(2, 2, 4), state(2, 2, 9), state(5, 0, 9), state(5, 3, 12)];
 
 interface Run {
-  /** What `save` (or `open`) has confirmed last. */
+  /** The state that `save` (or `open`) confirmed last. */
   durable: HardState | undefined;
-  /** What was on its way when the machine crashed. */
+  /** The state that was being saved when the machine crashed. */
   inFlight: HardState;
 }
 
@@ -214,7 +216,7 @@ describe('HardStateFile in a crash', () => {
     ...Array.from({ length: 20 }, (_, i) => ({ keep: 'random', seed: i + 1 }) as const),
   ] as const;
 
-  it('at any operation is at the state saved last or the one on its way: never older, never mixed', async () => {
+  it('at any operation leaves the last saved state or the one in flight: never older, never mixed', async () => {
     const counting = FaultyDirectory.create();
     await workload(counting);
     expect(counting.operations).toBeGreaterThan(15);
@@ -229,9 +231,9 @@ describe('HardStateFile in a crash', () => {
       }
   });
 
-  it('twice does not lose what the first restart acted on', async () => {
-    // A process killed between write and sync leaves its save in the page cache; the next one reads it and may vote
-    // by it, so it must be durable before it is given out.
+  it('after a restart does not lose the state that the restart read', async () => {
+    // A process killed between write and sync leaves its save in the page cache; the next process reads it and may vote
+    // by it, so it must be durable before `open` resolves.
     const counting = FaultyDirectory.create();
     await workload(counting);
     for (let crashAtOperation = 1; crashAtOperation <= counting.operations; crashAtOperation++) {
@@ -244,7 +246,7 @@ describe('HardStateFile in a crash', () => {
     }
   });
 
-  it('of a sync is final: no save succeeds after one failed', async () => {
+  it('rejects every save after a failed write or sync', async () => {
     for (const operation of ['write', 'sync'] as const) {
       const plan: FaultPlan = { faults: [{ operation, nth: 3, fileName: 'hard-state' }] };
       const directory = FaultyDirectory.create(plan);

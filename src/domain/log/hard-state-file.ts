@@ -1,19 +1,22 @@
 import type { Crc32c } from './checksum.js';
 import { FileNotFoundError, type Directory, type File } from './directory.js';
-import { createAfresh, openIfThere } from './durable-file.js';
+import { createOrReplace, openIfThere } from './durable-file.js';
 import { toIndex, toTerm, type Index, type Term } from './offsets.js';
 
-/** What a voter must never forget (Raft §5.1, figure 2: "persistent state"), with the commit index to start from. */
+/**
+ * The state that a voter must never lose (Raft §5.1, figure 2: "persistent state"), with the commit index to start
+ * from.
+ */
 export interface HardState {
   /** The latest term seen. */
   readonly term: Term;
-  /** The node voted for in `term`, by its number; 0 for none. */
+  /** The number of the node that got this node's vote in `term`; 0 for none. */
   readonly vote: number;
-  /** Everything up to this index is committed and was durable here when it was saved. */
+  /** Every entry up to this index is committed and was durable on this node when it was saved. */
   readonly commit: Index;
 }
 
-/** Neither slot of the hard state can be trusted: the node no longer knows how it voted and must not take part. */
+/** Neither hard-state slot is valid: the node no longer knows how it voted and must not join Raft. */
 export class CorruptHardStateError extends Error {
   override readonly name = 'CorruptHardStateError';
   constructor(
@@ -21,8 +24,8 @@ export class CorruptHardStateError extends Error {
     readonly reasons: readonly string[],
   ) {
     super(
-      `no valid slot in ${JSON.stringify(fileName)} (${reasons.join('; ')}): this node no longer knows its term and vote; ` +
-        `restore the file, or empty the data directory and rejoin as a new member`,
+      `${JSON.stringify(fileName)} has no valid slot (${reasons.join('; ')}), so this node has lost its term and vote; ` +
+        `restore the file from a backup, or start with an empty data directory to rejoin as a new member`,
     );
   }
 }
@@ -34,7 +37,7 @@ const magic = 0x474c4853; // "GLHS"
 const version = 1;
 const slotBytes = 44;
 const crcPosition = slotBytes - 4;
-/** Slots lie a page apart, so that no disk's sector (512 or 4,096 bytes) holds both and a torn write spares one. */
+/** Slots are a page apart: no disk sector (512 or 4,096 bytes) contains both, so a torn write damages only one. */
 const slotSpacing = 4096;
 const slotCount = 2;
 const fileBytes = slotCount * slotSpacing;
@@ -45,7 +48,7 @@ interface Slot {
 }
 
 /**
- * The hard state on disk, in two slots that are written in turn:
+ * The hard state on disk, in two slots that are written alternately:
  *
  * ```
  *      0  magic "GLHS"   4        slot 0 at 0, slot 1 at 4096; zeros up to 8192.
@@ -66,19 +69,19 @@ export class HardStateFile {
     private readonly file: File,
     private readonly crc32c: Crc32c,
     private slot: Slot,
-    /** True if there was no file: the node has no past, or has lost it. A caller with a log in hand must ask which. */
+    /** True if there was no file: the node is new or has lost its state. A caller that finds a log must tell which. */
     readonly created: boolean,
     /**
-     * Set when one slot was neither blank nor valid. After a crash during `save` that is the save that was torn; with
-     * no crash it is damage to the medium, and the state may be the one before the last.
+     * Set when one slot was neither blank nor valid. After a crash during `save`, that slot is the torn save; without a
+     * crash, the medium is damaged and the state may be the next-to-last one.
      */
     readonly damage: string | undefined,
   ) {}
 
   /**
-   * Reads the newest valid slot, or makes the file with term 0, vote 0, commit 0. What is returned is durable, even if
-   * the process that wrote it died before its sync. Rejects with `CorruptHardStateError` when there is a file without
-   * a valid slot.
+   * Reads the newest valid slot, or creates the file with term 0, vote 0, commit 0. The returned state is durable, even
+   * if the process that wrote it died before its sync. Rejects with `CorruptHardStateError` when the file exists but
+   * has no valid slot.
    */
   static async open(directory: Directory, crc32c: Crc32c): Promise<HardStateFile> {
     let file: File;
@@ -91,9 +94,9 @@ export class HardStateFile {
     }
     try {
       const { slot, damage } = await readNewest(file, crc32c);
-      // The sync of the process that wrote it may have failed: then the system takes for clean what never reached the
-      // disk, and a sync by itself would do nothing. In its own place: torn, it leaves the other slot, and nothing that
-      // was ever promised.
+      // The writer's sync may have failed: the kernel then treats pages as clean that never reached the disk, and a
+      // sync alone would do nothing. So the slot is rewritten in place. If that write is torn, the other slot remains,
+      // and no promise is broken.
       await file.write(slotPosition(slot.sequence), [encodeSlot(slot, crc32c)]);
       await file.sync();
       await directory.sync();
@@ -105,8 +108,8 @@ export class HardStateFile {
   }
 
   /**
-   * What the file holds, for looking at: nothing is written, so it need not be durable. Undefined: there is no file.
-   * Rejects with `CorruptHardStateError`.
+   * Reads the file for inspection. Writes nothing, so the returned state may not be durable. Resolves to `undefined`
+   * when there is no file. Rejects with `CorruptHardStateError`.
    */
   static async read(directory: Directory, crc32c: Crc32c): Promise<HardState | undefined> {
     const file = await openIfThere(directory, fileName);
@@ -118,15 +121,15 @@ export class HardStateFile {
     }
   }
 
-  /** The state that was last made durable. */
+  /** The last durable state. */
   get current(): HardState {
     return this.slot.state;
   }
 
   /**
-   * Durable when it resolves. Saves asked for at once are written in that order. The term never decreases and a vote
-   * never changes within its term (`RangeError`). After a failed save this one and all later ones reject with the
-   * cause: nobody knows what the disk holds, so the process must end.
+   * Writes the state, which is durable when this resolves. Concurrent saves are written in call order. The term must
+   * not decrease and a vote must not change within its term (`RangeError`). After a failed save, that save and all
+   * later ones reject with the cause: the state on disk is unknown, so the process must exit.
    */
   save(state: HardState): Promise<void> {
     const saved = this.#writing.then(() => this.#save(state));
@@ -134,7 +137,7 @@ export class HardStateFile {
     return saved;
   }
 
-  /** Waits for the saves under way. Idempotent. */
+  /** Waits for the saves in flight, then closes the file. Idempotent. */
   async close(): Promise<void> {
     await this.#writing;
     await this.file.close();
@@ -161,18 +164,20 @@ function assertFollows(previous: HardState, next: HardState): void {
     if (!Number.isSafeInteger(value) || value < 0)
       throw new RangeError(`hard state: ${name} must be a safe integer >= 0, not ${value}`);
   if (next.term < previous.term)
-    throw new RangeError(`hard state: term ${next.term} is before the saved term ${previous.term}`);
+    throw new RangeError(`hard state: term ${next.term} is lower than the saved term ${previous.term}`);
   if (next.term === previous.term && previous.vote !== 0 && next.vote !== previous.vote)
-    throw new RangeError(`hard state: the vote of term ${next.term} is for ${previous.vote}, not ${next.vote}`);
+    throw new RangeError(
+      `hard state: the vote in term ${next.term} was for ${previous.vote} and cannot change to ${next.vote}`,
+    );
 }
 
 const slotPosition = (sequence: number): number => ((sequence - 1) % slotCount) * slotSpacing;
 
-/** Written under another name, synced and renamed, so that the file is there whole or not at all. */
+/** Writes under a temporary name, syncs and renames, so that the file exists either complete or not at all. */
 async function createFile(directory: Directory, first: Slot, crc32c: Crc32c): Promise<File> {
-  const file = await createAfresh(directory, temporaryName);
+  const file = await createOrReplace(directory, temporaryName);
   try {
-    // Written whole, so that both slots have their space and a save never needs any.
+    // Allocates both slots, so that a save never needs more disk space.
     const bytes = new Uint8Array(fileBytes);
     bytes.set(encodeSlot(first, crc32c), slotPosition(first.sequence));
     await file.write(0, [bytes]);
@@ -194,10 +199,14 @@ async function readNewest(file: File, crc32c: Crc32c): Promise<{ slot: Slot; dam
     const found = decodeSlot(bytes.subarray(i * slotSpacing, i * slotSpacing + slotBytes), crc32c);
     if ('kind' in found) flaws.push({ ...found, reason: `slot ${i} ${found.reason}` });
     else if (slotPosition(found.sequence) === i * slotSpacing) slots.push(found);
-    else flaws.push({ kind: 'damaged', reason: `slot ${i} holds sequence ${found.sequence}, the other slot's` });
+    else
+      flaws.push({
+        kind: 'damaged',
+        reason: `slot ${i} holds sequence ${found.sequence}, which belongs in the other slot`,
+      });
   }
   const [slot] = slots.sort((a, b) => b.sequence - a.sequence);
-  // What a later version wrote may be newer than what this one can read.
+  // A slot written by a later version may be newer than the one this version can read.
   if (!slot || flaws.some(({ kind }) => kind === 'unknown version'))
     throw new CorruptHardStateError(
       fileName,
@@ -234,10 +243,13 @@ function decodeSlot(bytes: Uint8Array, crc32c: Crc32c): Slot | Flaw {
     return { kind: 'damaged', reason: 'fails its checksum' };
   const found = view.getUint16(4);
   if (found !== version)
-    return { kind: 'unknown version', reason: `has version ${found}, and this program knows ${version}` };
+    return {
+      kind: 'unknown version',
+      reason: `has version ${found}, but this release supports only version ${version}`,
+    };
   const number = (position: number): number => Number(view.getBigUint64(position));
   const [sequence, term, vote, commit] = [number(8), number(16), number(24), number(32)];
   if (![sequence, term, vote, commit].every(Number.isSafeInteger) || sequence === 0)
-    return { kind: 'damaged', reason: 'holds a number out of range' };
+    return { kind: 'damaged', reason: 'contains a number out of range' };
   return { sequence, state: { term: toTerm(term), vote, commit: toIndex(commit) } };
 }

@@ -6,9 +6,9 @@ interface CachedIndex {
   bytes: number;
 }
 
-/** Indexes of sealed segments, loaded on demand; the ones used last, up to a number of bytes. */
+/** An LRU cache of sealed segments' indexes, loaded on demand and bounded in bytes. */
 export class IndexCache {
-  /** In order of use. */
+  /** In order of use, least recent first. */
   readonly #cached = new Map<Segment, CachedIndex>();
   #bytes = 0;
 
@@ -17,7 +17,7 @@ export class IndexCache {
     private readonly load: (segment: Segment) => Promise<SparseIndex>,
   ) {}
 
-  /** Memory held. */
+  /** Memory used by the cached indexes. */
   get bytes(): number {
     return this.#bytes;
   }

@@ -8,14 +8,14 @@ import { sameBytes } from './store-header.js';
 import { SparseIndex, indexEntryBytes } from './sparse-index.js';
 
 /**
- * The index file of a sealed segment: its entries, then a footer that says what the whole store holds. A segment is
- * known as sealed by a footer that fits its store; everything in the file can be had from the store again.
- * See docs/storage-format.md.
+ * The contents of an index file's footer. The index file of a sealed segment holds the index entries, then a footer
+ * that describes the whole store. A segment counts as sealed if the footer matches its store; the file can always be
+ * rebuilt from the store. See docs/storage-format.md.
  */
 export interface SealedSegment {
   readonly base: LogBoundary;
   readonly end: LogBoundary;
-  /** Of the store, which ends with a whole batch. */
+  /** The length of the store, which ends with a complete batch. */
   readonly storeLength: Position;
   readonly maxTimeMs: EpochMs;
 }
@@ -40,7 +40,7 @@ export function encodeIndexFile(
   const { base, end } = sealed;
   const { storeLength, maxTimeMs } = sealed;
   [base.offset, base.index, base.term, end.offset, end.index, end.term, storeLength, maxTimeMs].forEach(
-    (number: number, place) => writeUint64(footer, 8 + logIdBytes + place * 8, number),
+    (number: number, i) => writeUint64(footer, 8 + logIdBytes + i * 8, number),
   );
   writeUint32(footer, countAt, index.count);
   writeUint32(footer, entriesCrcAt, crc32c(entries));
@@ -57,8 +57,8 @@ function decodeFooter(bytes: Uint8Array, { crc32c, logId }: BatchChecksum): Foot
   if (bytes.length !== indexFooterBytes) return 'short';
   if (readUint32(bytes, 0) !== magic || bytes[4] !== version) return 'no index footer';
   if (readUint32(bytes, crcAt) !== crc32c(bytes.subarray(0, crcAt)) >>> 0) return 'footer checksum mismatch';
-  if (!sameBytes(bytes.subarray(8, 8 + logIdBytes), logId)) return 'of another log';
-  const number = (place: number): number => readUint64(bytes, 8 + logIdBytes + place * 8);
+  if (!sameBytes(bytes.subarray(8, 8 + logIdBytes), logId)) return 'belongs to another log';
+  const number = (i: number): number => readUint64(bytes, 8 + logIdBytes + i * 8);
   return {
     base: { offset: number(0) as Offset, index: number(1) as Index, term: number(2) as Term },
     end: { offset: number(3) as Offset, index: number(4) as Index, term: number(5) as Term },
@@ -69,7 +69,7 @@ function decodeFooter(bytes: Uint8Array, { crc32c, logId }: BatchChecksum): Foot
   };
 }
 
-/** What the footer says of the segment, or why there is nothing to go by. Reads the footer only. */
+/** Reads the footer only. Returns its contents, or the reason why it cannot be used. */
 export async function readIndexFooter(
   directory: Directory,
   name: string,
@@ -82,13 +82,13 @@ export async function readIndexFooter(
     if (size < indexFooterBytes) return 'short';
     const footer = decodeFooter(await file.read(size - indexFooterBytes, indexFooterBytes), checksum);
     if (typeof footer === 'string') return footer;
-    return size === footer.count * indexEntryBytes + indexFooterBytes ? footer : 'length does not fit the footer';
+    return size === footer.count * indexEntryBytes + indexFooterBytes ? footer : 'length does not match the footer';
   } finally {
     await file.close();
   }
 }
 
-/** The whole index with every checksum verified, or what is wrong with it. */
+/** Reads the whole index and verifies every checksum. Returns the index, or the reason why it cannot be used. */
 export async function readIndexFile(
   directory: Directory,
   name: string,
@@ -101,7 +101,7 @@ export async function readIndexFile(
   if (entriesLength < 0) return 'short';
   const footer = decodeFooter(bytes.subarray(entriesLength), checksum);
   if (typeof footer === 'string') return footer;
-  if (entriesLength !== footer.count * indexEntryBytes) return 'length does not fit the footer';
+  if (entriesLength !== footer.count * indexEntryBytes) return 'length does not match the footer';
   const entries = bytes.subarray(0, entriesLength);
   if (checksum.crc32c(entries) >>> 0 !== footer.entriesCrc) return 'entries checksum mismatch';
   return { index: SparseIndex.decode(entries, footer.base.offset, footer.base.index, intervalBytes), sealed: footer };

@@ -1,9 +1,9 @@
-/** A caller broke a rule of this room: a bug, never an answer to what came from outside. */
+/** A caller broke a rule of this layer: a bug, never a response to input from outside. */
 export class InvariantError extends Error {
   override readonly name = 'InvariantError';
 }
 
-/** @param rule what holds; a function where it is checked too often for a text to be made each time */
+/** @param rule the rule that must hold; pass a function on hot paths, so that the text is built only on failure */
 export function invariant(condition: boolean, rule: string | (() => string)): asserts condition {
   if (!condition) throw new InvariantError(typeof rule === 'string' ? rule : rule());
 }

@@ -2,26 +2,26 @@ import type { Index, Offset, Term } from './offsets.js';
 import { toIndex, toOffset, toTerm } from './offsets.js';
 import type { BatchHeader, RecordBatch } from './record-batch.js';
 
-/** A cut between two batches: what the next one gets, and the term of the one before. */
+/** A boundary between two batches: the offset and index of the next batch, and the term of the previous one. */
 export interface LogBoundary {
   readonly offset: Offset;
   readonly index: Index;
-  /** Of the batch before the cut, 0 where there is none; the next batch's is not lower. */
+  /** The term of the batch before the boundary, 0 at the origin; the next batch's term is not lower. */
   readonly term: Term;
 }
 
-/** Where a log that never held anything begins. */
+/** The start of a log that has never held an entry. */
 export const logOrigin: LogBoundary = { offset: toOffset(0), index: toIndex(1), term: toTerm(0) };
 
-type PlacedBatch = Pick<RecordBatch | BatchHeader, 'baseOffset' | 'recordCount' | 'index' | 'term'>;
+type BatchBounds = Pick<RecordBatch | BatchHeader, 'baseOffset' | 'recordCount' | 'index' | 'term'>;
 
-export function boundaryAfter({ baseOffset, recordCount, index, term }: PlacedBatch): LogBoundary {
+export function boundaryAfter({ baseOffset, recordCount, index, term }: BatchBounds): LogBoundary {
   return { offset: (baseOffset + recordCount) as Offset, index: (index + 1) as Index, term };
 }
 
-/** Whether the batch is the one that comes next at `place`. */
-export function follows(batch: PlacedBatch, place: LogBoundary): boolean {
-  return batch.baseOffset === place.offset && batch.index === place.index && batch.term >= place.term;
+/** Returns true if the batch is the next one at `boundary`. */
+export function follows(batch: BatchBounds, boundary: LogBoundary): boolean {
+  return batch.baseOffset === boundary.offset && batch.index === boundary.index && batch.term >= boundary.term;
 }
 
 export function sameBoundary(a: LogBoundary, b: LogBoundary): boolean {

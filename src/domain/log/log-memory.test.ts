@@ -27,7 +27,7 @@ const makeBatch = (number: number): RecordBatch =>
 const makeBatches = (count: number): RecordBatch[] => Array.from({ length: count }, (_, number) => makeBatch(number));
 const everything = { until: toOffset(1e9), bytesMax: 1 };
 
-/** Counts what is open and what is read. */
+/** Counts open files and reads. */
 class CountingDirectory extends MemoryDirectory {
   openFiles = 0;
   reads = 0;
@@ -77,7 +77,7 @@ describe('a log of many segments', () => {
     for (let round = 0; round < 3; round++) {
       await Promise.all(Array.from({ length: 1500 }, (_, offset) => log.read(toOffset(offset), everything)));
       await new Promise(setImmediate);
-      // Besides: the active store and the note of the synced index.
+      // Plus the active store and the synced-index file.
       expect(directory.openFiles).toBeLessThanOrEqual(3 + 2);
       expect(log.indexCacheBytes).toBeLessThanOrEqual(6000);
       expect(log.indexCacheBytes).toBeGreaterThan(0);
@@ -89,7 +89,7 @@ describe('a log of many segments', () => {
     expect(directory.openFiles).toBe(0);
   });
 
-  it('takes one file read for a record, of an index interval, and few for a run', async () => {
+  it('reads one index interval for a record, and a run of batches in one file read', async () => {
     const directory = new CountingDirectory();
     const log = await Log.open(directory, { ...checksum, segmentBytesMax: 1 << 20 });
     await log.append(makeBatches(20_000));
@@ -111,7 +111,7 @@ describe('a log of many segments', () => {
     expect(new Set(run.map((batch) => batch.payload.buffer)).size).toBe(1);
   });
 
-  it('is read while it grows and shrinks', async () => {
+  it('serves reads while it grows and shrinks', async () => {
     const log = await Log.open(new MemoryDirectory(), options);
     await log.append(makeBatches(200));
     let reading = true;
@@ -137,7 +137,7 @@ describe('a log of many segments', () => {
 });
 
 describe('dumpSegment', () => {
-  it('shows the batches of a store and the bytes between that are none', async () => {
+  it('shows the batches of a store and the bad bytes between them', async () => {
     const directory = new MemoryDirectory();
     const log = await Log.open(directory, checksum);
     await log.append(makeBatches(4));

@@ -12,7 +12,7 @@ import { defaultRecordLimits, frameRecords } from './records.js';
 const logId = new Uint8Array(16).fill(3);
 const options = { logId, crc32c, segmentBytesMax: 600, segmentAgeMsMax: 50, indexIntervalBytes: 130, openStoresMax: 2 };
 
-/** The log as an array: batches in order of index, of which the first `startIndex - 1` may be gone. */
+/** The log as an array of batches in index order, of which the first `startIndex - 1` may have been dropped. */
 class Model {
   batches: RecordBatch[] = [];
   startIndex = 1;
@@ -89,7 +89,7 @@ class TruncateSuffix implements fc.AsyncCommand<Model, World> {
   async run(model: Model, { log }: World): Promise<void> {
     const from = Math.max(model.startIndex, model.batches.length + 1 - this.back);
     await log.truncateSuffix(toIndex(from));
-    // The term of what is before the start outlives the batches.
+    // The term before the start stays known after the batches are dropped.
     model.batches.length = from - 1;
     expect([log.endOffset, log.lastIndex]).toEqual([model.endOffset, from - 1]);
     expect(log.lastTerm).toBe(lastTerm(model));
@@ -112,7 +112,7 @@ class TruncatePrefix implements fc.AsyncCommand<Model, World> {
   toString = (): string => `truncatePrefix(${this.part})`;
 }
 
-/** The leader's log has other entries than the last `back` here, and has dropped all of them. */
+/** Resets the log as for a leader whose log differs in the last `back` entries and no longer has them. */
 class Reset implements fc.AsyncCommand<Model, World> {
   constructor(
     readonly back: number,
@@ -124,14 +124,14 @@ class Reset implements fc.AsyncCommand<Model, World> {
     model.term++;
     for (const recordCount of this.missed) model.make(recordCount, 1);
     model.startIndex = model.batches.length + 1;
-    const place = {
+    const boundary = {
       offset: toOffset(model.endOffset),
       index: toIndex(model.startIndex),
       term: toTerm(lastTerm(model)),
     };
-    await log.reset(place);
-    expect({ offset: log.startOffset, index: log.startIndex, term: log.lastTerm }).toEqual(place);
-    expect([log.endOffset, log.lastIndex, log.segments]).toEqual([place.offset, place.index - 1, 1]);
+    await log.reset(boundary);
+    expect({ offset: log.startOffset, index: log.startIndex, term: log.lastTerm }).toEqual(boundary);
+    expect([log.endOffset, log.lastIndex, log.segments]).toEqual([boundary.offset, boundary.index - 1, 1]);
   }
   toString = (): string => `reset(${this.back} back, ${JSON.stringify(this.missed)} missed)`;
 }
@@ -224,7 +224,7 @@ const commands = fc.commands(
 );
 
 describe('Log', () => {
-  it('behaves as an array of batches does (property)', async () => {
+  it('behaves like an array of batches (property)', async () => {
     await fc.assert(
       fc.asyncProperty(commands, async (cmds) => {
         const directory = new MemoryDirectory();

@@ -31,14 +31,14 @@ export interface OpenedLog {
   readonly activeFile: File;
   readonly quarantine: QuarantineList;
   readonly recovery: RecoveryReport;
-  /** What the note of the last synced index is to say now. */
+  /** The value to write to the synced-index file now. */
   readonly syncedIndex: Index;
 }
 
 /**
- * Opens the log in `directory`, or makes an empty one. Sealed segments cost a look at their header and footer; the
- * last segment is read through and decided upon by the table in recovery.ts. When it resolves all that it found is
- * durable, though the process that wrote it may have been killed before its sync.
+ * Opens the log in `directory`, or creates an empty one. Reads only the header and footer of sealed segments; scans the
+ * last segment and recovers it by the table in recovery.ts. When it resolves, everything that it found is durable, even
+ * if the process that wrote it was killed before its sync.
  */
 export async function openLog(directory: Directory, settings: LogSettings): Promise<OpenedLog> {
   return new LogOpening(directory, settings).run();
@@ -75,7 +75,7 @@ class LogOpening {
     }
 
     const segments: Segment[] = [];
-    for (let number = 0; number < stored.length - 1; number++) segments.push(await this.#openSealed(stored[number]));
+    for (let i = 0; i < stored.length - 1; i++) segments.push(await this.#openSealed(stored[i]));
     const { segment, file } = await this.#openLast(stored[stored.length - 1], names);
     segments.push(segment);
 
@@ -105,7 +105,7 @@ class LogOpening {
     };
   }
 
-  /** With a range in quarantine, such that opening anew quarantines it again. */
+  /** Returns an index such that, if a range is quarantined now, the next open quarantines it again. */
   #syncedIndex(segments: Segment[]): Index {
     const lastIndex = segments[segments.length - 1].end.index - 1;
     const damaged = this.#quarantine.ranges.map(({ fromIndex }) => fromIndex);
@@ -118,7 +118,7 @@ class LogOpening {
     return this.#opened(logOrigin, [segment], file);
   }
 
-  /** Has a store at any time, as `Log.reset` does. */
+  /** Completes a reset that a crash interrupted. The directory has a store at all times, as in `Log.reset`. */
   async #finishReset(start: LogBoundary, left: Offset): Promise<OpenedLog> {
     const { indexIntervalBytes, checksum } = this.settings;
     const { segment, file } = await Segment.create(this.directory, start, indexIntervalBytes, checksum);
@@ -130,7 +130,9 @@ class LogOpening {
     return this.#opened(start, [segment], file);
   }
 
-  /** What a crash left behind: files under temporary names, and segments below the log start. Returns the others. */
+  /**
+   * Removes what a crash left: temporary files, and segments below the log start. Returns the remaining base offsets.
+   */
   async #removeLeftovers(
     names: readonly string[],
     bases: readonly Offset[],
@@ -149,38 +151,38 @@ class LogOpening {
     return stored;
   }
 
-  /** A segment with another one after it: complete on disk before that one was made. */
+  /** Opens a segment that is not the last: it was complete on disk before the next one was created. */
   async #openSealed(base: Offset): Promise<Segment> {
     const storeName = storeFileName(base);
     const file = await this.directory.open(storeName);
     try {
       const size = await file.size();
-      const place = await this.#readHeader(file, storeName, base);
-      if (!place) return unreadable(base);
+      const boundary = await this.#readHeader(file, storeName, base);
+      if (!boundary) return unreadable(base);
       const sealed = await readIndexFooter(this.directory, indexFileName(base), this.settings.checksum);
-      if (typeof sealed !== 'string' && sameBoundary(sealed.base, place) && sealed.storeLength === size)
+      if (typeof sealed !== 'string' && sameBoundary(sealed.base, boundary) && sealed.storeLength === size)
         return Segment.sealed(sealed);
       const reason = typeof sealed === 'string' ? sealed : 'does not fit the store';
-      return await this.#rebuild(file, place, size, reason);
+      return await this.#rebuild(file, boundary, size, reason);
     } finally {
       await file.close();
     }
   }
 
-  async #rebuild(file: File, place: LogBoundary, size: number, reason: string): Promise<Segment> {
-    const segment = Segment.empty(place, this.settings.indexIntervalBytes);
+  async #rebuild(file: File, boundary: LogBoundary, size: number, reason: string): Promise<Segment> {
+    const segment = Segment.empty(boundary, this.settings.indexIntervalBytes);
     const scan = await this.#scan(file, segment, size);
     const badBytes = scan.faults.length > 0;
     const facts = { segment: 'sealed', badBytes, validAfter: false, durableFound: true, syncedKnown: false } as const;
     if (decideRecovery(facts).action === 'quarantine') {
-      // How much a sealed segment has lost at its end is known by where the next one begins.
+      // The base of the next segment shows how much a sealed segment has lost at its end.
       for (const fault of scan.faults)
         this.#addQuarantine(segment.storeName, fault.from, fault.to ?? fault.from, describeFault(fault));
       return segment;
     }
     const content = encodeIndexFile(segment.sealedState(), segment.index!, this.settings.checksum);
     const written = await ifSpace(() => writeDurably(this.directory, segment.indexName, content));
-    // On a full disk it stays in memory for as long as the log is open.
+    // On a full disk, the index stays in memory while the log is open.
     if (written) segment.index = undefined;
     this.#indexesRebuilt++;
     this.#notify({ kind: 'index rebuilt', fileName: segment.indexName, reason });
@@ -189,22 +191,22 @@ class LogOpening {
 
   async #openLast(base: Offset, names: readonly string[]): Promise<{ segment: Segment; file: File }> {
     const storeName = storeFileName(base);
-    // The segment is written to again: a footer that once sealed it would lie.
+    // The segment will grow again, so the footer that sealed it would be wrong.
     if (await removeIfThere(this.directory, indexFileName(base))) await this.directory.sync();
     const file = await this.directory.open(storeName);
     try {
       const size = await file.size();
-      const place = await this.#readHeader(file, storeName, base);
-      if (!place) return { segment: unreadable(base), file };
-      return { segment: await this.#recoverLast(file, place, size, names), file };
+      const boundary = await this.#readHeader(file, storeName, base);
+      if (!boundary) return { segment: unreadable(base), file };
+      return { segment: await this.#recoverLast(file, boundary, size, names), file };
     } catch (error) {
       await file.close().catch(() => undefined);
       throw error;
     }
   }
 
-  async #recoverLast(file: File, place: LogBoundary, size: number, names: readonly string[]): Promise<Segment> {
-    const segment = Segment.empty(place, this.settings.indexIntervalBytes);
+  async #recoverLast(file: File, boundary: LogBoundary, size: number, names: readonly string[]): Promise<Segment> {
+    const segment = Segment.empty(boundary, this.settings.indexIntervalBytes);
     const scan = await this.#scan(file, segment, size);
     const { faults } = scan;
     const badBytes = faults.length > 0;
@@ -216,9 +218,9 @@ class LogOpening {
       syncedKnown: this.#syncedKnown,
     });
     if (action === 'cut the torn tail') {
-      await this.#cutTornTail(segment.storeName, place.offset, file, faults[0].position, size, names);
-      // What was found after the bad bytes is gone with them.
-      return scan.end === faults[0].position ? segment : this.#recoverLast(file, place, faults[0].position, names);
+      await this.#cutTornTail(segment.storeName, boundary.offset, file, faults[0].position, size, names);
+      // Batches found after the bad bytes are removed with them.
+      return scan.end === faults[0].position ? segment : this.#recoverLast(file, boundary, faults[0].position, names);
     }
     if (action === 'quarantine' && badBytes) this.#quarantineFaults(segment, scan);
     else if (action === 'quarantine') this.#addQuarantine(segment.storeName, segment.end, undefined, found);
@@ -226,8 +228,8 @@ class LogOpening {
   }
 
   /**
-   * Keeps a copy of the torn bytes before they go, if there is space: they were never acknowledged, but somebody may
-   * want to look.
+   * Saves a copy of the torn bytes, if there is space, before cutting them: they were never acknowledged, but an
+   * operator may want to inspect them.
    */
   async #cutTornTail(
     storeName: string,
@@ -249,14 +251,16 @@ class LogOpening {
     this.#notify({ kind: 'torn tail cut', fileName: storeName, bytes: size - length, ...(stored && { keptAs }) });
   }
 
-  /** The place in the store's header; `undefined` when it is damaged or the file is misnamed. */
+  /**
+   * Returns the boundary in the store's header; `undefined` when the header is damaged or does not match the file name.
+   */
   async #readHeader(file: File, storeName: string, base: Offset): Promise<LogBoundary | undefined> {
-    const place = decodeStoreHeader(await file.read(0, storeHeaderBytes), storeName, this.settings.checksum);
-    return place?.offset === base ? place : undefined;
+    const boundary = decodeStoreHeader(await file.read(0, storeHeaderBytes), storeName, this.settings.checksum);
+    return boundary?.offset === base ? boundary : undefined;
   }
 
   async #scan(file: File, segment: Segment, size: number): Promise<StoreScan> {
-    const range = { from: firstBatchPosition, length: size, place: segment.base };
+    const range = { from: firstBatchPosition, length: size, boundary: segment.base };
     const visit = (header: BatchHeader, position: Segment['length'], afterFault: boolean): void =>
       segment.extend(header, position, batchHeaderBytes + header.payloadLength, afterFault);
     const scan = await scanStore(file, range, this.settings.checksum, visit);
@@ -268,7 +272,7 @@ class LogOpening {
     for (const fault of faults) this.#addQuarantine(segment.storeName, fault.from, fault.to, describeFault(fault));
   }
 
-  /** Without `to` nobody knows how much is lost: all up to the durable index at least. */
+  /** Without `to`, the extent of the loss is unknown: it is at least everything up to the durable index. */
   #addQuarantine(fileName: string, from: LogBoundary, to: LogBoundary | undefined, reason: string): void {
     const toIndex = Math.max(to?.index ?? this.#durableIndex + 1, from.index) as Index;
     const toOffset = Math.max(to?.offset ?? from.offset, from.offset) as Offset;
@@ -276,14 +280,14 @@ class LogOpening {
     if (this.#quarantine.add(range)) this.#notify({ kind: 'quarantined', fileName, ...range });
   }
 
-  /** Each segment must begin where the one before it, or the log, does. */
+  /** Checks that the first segment begins at the log start, and each other one where the previous one ends. */
   #checkJoints(start: LogBoundary, segments: Segment[]): void {
     let expected = start;
-    segments.forEach((segment, number) => {
-      if (segment.unreadable) expected = this.#placeUnreadable(segments, number, expected);
+    segments.forEach((segment, i) => {
+      if (segment.unreadable) expected = this.#boundUnreadable(segments, i, expected);
       else {
         if (!sameBoundary(segment.base, expected)) {
-          const reason = `between ${describeBoundary(expected)} and ${describeBoundary(segment.base)} the segments do not join`;
+          const reason = `entries are missing between ${describeBoundary(expected)} and ${describeBoundary(segment.base)}`;
           this.#addQuarantine(segment.storeName, expected, segment.base, reason);
         }
         expected = segment.end;
@@ -291,13 +295,13 @@ class LogOpening {
     });
   }
 
-  /** The places of a segment without a header follow from its neighbours and its name. Returns where it ends. */
-  #placeUnreadable(segments: Segment[], number: number, expected: LogBoundary): LogBoundary {
-    const { base, storeName } = segments[number];
-    const next = segments.at(number + 1);
+  /** Derives the boundaries of a segment without a valid header from its neighbors and its name. Returns its end. */
+  #boundUnreadable(segments: Segment[], i: number, expected: LogBoundary): LogBoundary {
+    const { base, storeName } = segments[i];
+    const next = segments.at(i + 1);
     const begin = { ...expected, offset: base.offset };
     const end = !next ? begin : next.unreadable ? { ...expected, offset: next.base.offset } : next.base;
-    segments[number] = Segment.unreadable(begin, end);
+    segments[i] = Segment.unreadable(begin, end);
     this.#addQuarantine(storeName, expected, next && end, `the header of ${storeName} is damaged`);
     return end;
   }
@@ -307,8 +311,9 @@ class LogOpening {
   }
 
   /**
-   * The process before this one may have ended over a failed sync. Then the system takes pages for clean that never
-   * reached the disk, and a sync by itself would say that all is well: what is not known to be synced is written anew.
+   * Makes what was found durable. The previous process may have ended because of a failed sync. The kernel then treats
+   * pages as clean that never reached the disk, and a sync alone would succeed without writing them: so everything not
+   * known to be synced is rewritten.
    */
   async #makeDurable(activeFile: File, segment: Segment): Promise<void> {
     if (this.#quarantine.atEnd(segment.base.index) === undefined) await this.#rewriteUnsynced(activeFile, segment);
@@ -326,7 +331,7 @@ class LogOpening {
   }
 }
 
-/** False when there was no space for it, and nothing has changed. */
+/** Runs the task; resolves to false if the disk was full and nothing changed. */
 async function ifSpace(task: () => Promise<void>): Promise<boolean> {
   try {
     await task();
@@ -338,6 +343,6 @@ async function ifSpace(task: () => Promise<void>): Promise<boolean> {
 }
 
 function unreadable(base: Offset): Segment {
-  const place = { ...logOrigin, offset: base };
-  return Segment.unreadable(place, place);
+  const boundary = { ...logOrigin, offset: base };
+  return Segment.unreadable(boundary, boundary);
 }

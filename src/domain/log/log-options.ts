@@ -5,20 +5,23 @@ import { batchPayloadBytesMax, logIdBytes, type BatchChecksum } from './record-b
 import type { LogNotice } from './recovery.js';
 
 export interface LogOptions {
-  /** 16 bytes; a directory that holds another log does not open. */
+  /** 16 bytes. Opening a directory that holds another log fails. */
   readonly logId: Uint8Array;
   readonly crc32c: Crc32c;
-  /** A segment with a record in it grows no further than this (default 128 MiB). Below 2 GiB. */
+  /** Maximum size of a segment that holds a record (default 128 MiB). Below 2 GiB. */
   readonly segmentBytesMax?: number;
-  /** A segment takes no batch this much newer than its first one, by append times (default: no limit). */
+  /**
+   * A batch whose append time is this much later than the segment's first batch starts a new segment (default: no
+   * limit).
+   */
   readonly segmentAgeMsMax?: number;
   /** Bytes of store per index entry (default 4 KiB). */
   readonly indexIntervalBytes?: number;
-  /** Memory for indexes of sealed segments (default 16 MiB); the one used last stays whatever its size. */
+  /** Memory for indexes of sealed segments (default 16 MiB); the most recently used index stays, whatever its size. */
   readonly indexCacheBytesMax?: number;
-  /** Store files kept open while nobody reads them (default 64). */
+  /** Maximum number of idle store files that stay open (default 64). */
   readonly openStoresMax?: number;
-  /** Entries up to this one are known to have been synced; without them the log is damaged, not torn (default 0). */
+  /** Entries up to this index are known to be synced; if they are missing, the log is damaged, not torn (default 0). */
   readonly durableIndex?: Index;
   readonly onNotice?: (notice: LogNotice) => void;
 }
@@ -28,15 +31,15 @@ export interface LogSettings extends Required<Omit<LogOptions, 'logId' | 'crc32c
   readonly durableIndex: number;
 }
 
-/** Positions within a segment, its last batch included, stay below 2^31. */
+/** The limit keeps positions within a segment, including its last batch, below 2^31. */
 const segmentBytesLimit = 2 ** 31 - 2 * batchPayloadBytesMax;
 
 export function logSettings(options: LogOptions): LogSettings {
   const { logId, crc32c, segmentBytesMax = 128 << 20 } = options;
-  invariant(logId.length === logIdBytes, `a log id has ${logIdBytes} bytes`);
+  invariant(logId.length === logIdBytes, `logId must have ${logIdBytes} bytes`);
   invariant(
     segmentBytesMax > 0 && segmentBytesMax <= segmentBytesLimit,
-    `segmentBytesMax is up to ${segmentBytesLimit}`,
+    `segmentBytesMax must be from 1 to ${segmentBytesLimit}`,
   );
   return {
     checksum: { crc32c, logId: logId.slice() },

@@ -16,10 +16,10 @@ import type { SparseIndex } from './sparse-index.js';
 import { firstBatchPosition } from './store-header.js';
 import { describeFault, scanStore, type StoreScan } from './store-scan.js';
 
-/** However much a caller asks for, one read takes no more of the disk and memory than about this. */
+/** The approximate limit of one read from disk, whatever the caller asks for. */
 const readBytesMax = 8 << 20;
 
-/** What stands in a store is not what should stand there. */
+/** A store does not contain the batch that was expected. */
 class ReadFault {
   constructor(
     readonly segment: Segment,
@@ -28,7 +28,7 @@ class ReadFault {
   ) {}
 }
 
-/** Where a suffix truncation cuts a segment, and what it needs to go on as the active one. */
+/** The point where a suffix truncation cuts a segment, and the state that the segment needs to become active again. */
 interface Cut {
   readonly position: Position;
   readonly end: LogBoundary;
@@ -38,9 +38,9 @@ interface Cut {
 }
 
 /**
- * The reading half of a log. Reads run beside the writer: each one takes what it needs of the segment list, reads, and
- * begins anew if the log was truncated meanwhile. Bad bytes are never returned: the segment is read through, what is
- * damaged in it is quarantined, and the read decides again.
+ * The read side of a log. Reads run concurrently with the writer: each one looks up its segment, reads, and starts over
+ * if the log was truncated in the meantime. Damaged bytes are never returned: the reader scans the segment, quarantines
+ * the damage, and retries the read.
  */
 export class LogReader {
   readonly stores: OpenStores;
@@ -79,7 +79,11 @@ export class LogReader {
       return true;
     });
     if (batches.length > 0 && batches[0].baseOffset <= from) return batches;
-    return new ReadFault(segment, { offset: from, index: segment.base.index }, fault ?? 'not where the index has it');
+    return new ReadFault(
+      segment,
+      { offset: from, index: segment.base.index },
+      fault ?? 'not at the position in the index',
+    );
   }
 
   readEntries(from: Index, until: Index, bytesMax: number): Promise<RecordBatch[]> {
@@ -104,7 +108,11 @@ export class LogReader {
       return true;
     });
     if (batches.length > 0 && batches[0].index === from) return batches;
-    return new ReadFault(segment, { offset: segment.base.offset, index: from }, fault ?? 'not where the index has it');
+    return new ReadFault(
+      segment,
+      { offset: segment.base.offset, index: from },
+      fault ?? 'not at the position in the index',
+    );
   }
 
   async termAt(index: Index): Promise<Term> {
@@ -131,7 +139,7 @@ export class LogReader {
     const before = index.floorTime(time);
     if (before < 0) return segment.base.offset;
     let found: Offset = index.entry(before).offset;
-    // Up to the next entry at least; where bytes are bad, what may be in them counts as found.
+    // Reads at least up to the next index entry. If bytes are damaged, the first offset in them is the answer.
     const fault = await this.#run(segment, index, before, 1, (batch) => {
       found = batch.baseOffset;
       if (batch.kind === BatchKind.records && batch.appendTimeMs >= time) return false;
@@ -142,7 +150,7 @@ export class LogReader {
     return found;
   }
 
-  /** The cut before entry `from` of the segment, whose entry `from - 1`, if it has one, is readable. */
+  /** Locates the cut before entry `from` of the segment, whose entry `from - 1`, if it has one, must be readable. */
   async locateCut(segment: Segment, from: Index): Promise<Cut> {
     const { base, end, length, maxTimeMs, unreadable } = segment;
     const index = unreadable ? Segment.empty(base, 1).index! : await this.#indexOf(segment);
@@ -162,7 +170,9 @@ export class LogReader {
         cut = { position: after, end: boundaryAfter(batch), maxTimeMs: toEpochMs(time), index, firstTimeMs };
         return false;
       });
-      return cut ?? new ReadFault(segment, { offset: base.offset, index: last }, fault ?? 'not where the index has it');
+      return (
+        cut ?? new ReadFault(segment, { offset: base.offset, index: last }, fault ?? 'not at the position in the index')
+      );
     });
   }
 
@@ -177,7 +187,7 @@ export class LogReader {
     await this.stores.close();
   }
 
-  /** Runs a read until nothing was truncated under it, and looks into what it found damaged. */
+  /** Repeats a read until the log was not truncated during it; scans the segment when the read found damage. */
   async #consistently<T>(read: () => Promise<T | ReadFault>): Promise<T> {
     for (let faults = 0; ;) {
       if (this.#closed) throw new LogClosedError();
@@ -203,11 +213,11 @@ export class LogReader {
     index: SparseIndex,
     entryNumber: number,
     bytesMax: number,
-    take: (batch: RecordBatch, position: Position) => boolean,
+    visit: (batch: RecordBatch, position: Position) => boolean,
   ): Promise<string | undefined> {
     const range = { bytesMax: Math.min(bytesMax, readBytesMax), end: segment.length };
     return this.stores.use(segment.storeName, (file) =>
-      readRun(file, index, entryNumber, range, this.settings.checksum, take),
+      readRun(file, index, entryNumber, range, this.settings.checksum, visit),
     );
   }
 
@@ -230,7 +240,7 @@ export class LogReader {
     return rebuilt.index;
   }
 
-  /** One look at a time into each segment. */
+  /** Runs at most one scan of each segment at a time. */
   #diagnose(segment: Segment): Promise<void> {
     let diagnosis = this.#diagnoses.get(segment);
     if (!diagnosis) {
@@ -240,7 +250,7 @@ export class LogReader {
     return diagnosis;
   }
 
-  /** Reads the segment through: quarantines what is damaged, and makes its index anew from what is not. */
+  /** Scans the segment, quarantines its damaged ranges, and rebuilds its index from the good batches. */
   async #lookInto(segment: Segment): Promise<void> {
     const { cuts } = this.list;
     const { length, end } = segment;
@@ -254,8 +264,8 @@ export class LogReader {
     else this.indexes.put(segment, index);
     for (const fault of scan.faults) {
       const { from, to = end } = fault;
-      const places = { from: from.offset, to: to.offset, fromIndex: from.index, toIndex: to.index };
-      const range = { ...places, reason: describeFault(fault) };
+      const bounds = { from: from.offset, to: to.offset, fromIndex: from.index, toIndex: to.index };
+      const range = { ...bounds, reason: describeFault(fault) };
       if (this.list.quarantine.add(range))
         this.settings.onNotice({ kind: 'damage found by a read', fileName: segment.storeName, ...range });
     }
@@ -265,7 +275,7 @@ export class LogReader {
     const { base, length, storeName } = segment;
     const { indexIntervalBytes, checksum } = this.settings;
     const rebuilt = Segment.empty(base, indexIntervalBytes);
-    const range = { from: firstBatchPosition, length, place: base };
+    const range = { from: firstBatchPosition, length, boundary: base };
     const scan = await this.stores.use(storeName, (file) =>
       scanStore(file, range, checksum, (header, position, afterFault) =>
         rebuilt.extend(header, position, batchHeaderBytes + header.payloadLength, afterFault),

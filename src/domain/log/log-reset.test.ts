@@ -10,13 +10,13 @@ import { verifyLog } from './inspect/verify.js';
 import { logOptions, makeBatch } from '../../../test/crash/workload.js';
 
 const until = toOffset(Number.MAX_SAFE_INTEGER);
-const place = (offset: number, index: number, term: number): LogBoundary => ({
+const boundary = (offset: number, index: number, term: number): LogBoundary => ({
   offset: toOffset(offset),
   index: toIndex(index),
   term: toTerm(term),
 });
 
-/** Batches 1 to `count` of three records each, several segments of them. */
+/** Opens a log with batches 1 to `count` of three records each, in several segments. */
 async function filled(directory: MemoryDirectory, count = 12): Promise<Log> {
   const log = await Log.open(directory, logOptions);
   for (let index = 1; index <= count; index++) await log.append([makeBatch(index, (index - 1) * 3, 3, 300, 0)]);
@@ -49,13 +49,13 @@ async function expectEmptyAt({ offset, index, term }: LogBoundary, log: Log): Pr
 
 describe('Log.reset', () => {
   it.each([
-    ['far beyond the end', place(1000, 500, 7)],
-    ['at the end, after control entries that this log lacks', place(36, 20, 3)],
-    ['within entries that conflict', place(10, 8, 3)],
-    ['with less records than the log has', place(2, 50, 3)],
-    ['under the name of a segment', place(9, 6, 3)],
-    ['where the log begins', place(0, 1, 0)],
-  ])('begins anew %s', async (_name, at) => {
+    ['far after the end', boundary(1000, 500, 7)],
+    ['at the end, after control entries that this log lacks', boundary(36, 20, 3)],
+    ['within entries that conflict', boundary(10, 8, 3)],
+    ['at an offset below the log end', boundary(2, 50, 3)],
+    ['under the name of a segment', boundary(9, 6, 3)],
+    ['where the log begins', boundary(0, 1, 0)],
+  ])('restarts the log %s', async (_name, at) => {
     const directory = new MemoryDirectory();
     let log = await filled(directory);
     await log.reset(at);
@@ -76,44 +76,44 @@ describe('Log.reset', () => {
     for await (const report of verifyLog(directory, logOptions)) expect(report.problems).toEqual([]);
   });
 
-  it('tells a read under way that what it reads is gone, or gives it', async () => {
+  it('serves a read in flight or rejects it as out of range', async () => {
     const directory = new MemoryDirectory();
     const log = await filled(directory);
     const read = log.read(toOffset(3), { until, bytesMax: 4000 }).then(
       (batches) => expect(batches[0].baseOffset).toBe(3),
       (error: unknown) => expect(error).toBeInstanceOf(OffsetOutOfRangeError),
     );
-    await Promise.all([read, log.reset(place(4, 40, 2))]);
+    await Promise.all([read, log.reset(boundary(4, 40, 2))]);
     await expect(log.read(toOffset(3), { until, bytesMax: 1 })).rejects.toThrow(OffsetOutOfRangeError);
   });
 
-  it('gives up what is damaged with the rest, also when the first store is gone', async () => {
+  it('drops damaged ranges with the rest, also when the first store is missing', async () => {
     const directory = new MemoryDirectory();
     await (await filled(directory)).close();
     const [first] = (await directory.list()).filter((name) => name.endsWith('.store'));
     await directory.remove(first);
     let log = await Log.open(directory, logOptions);
     expect(log.quarantined).toHaveLength(1);
-    await log.reset(place(2, 3, 2));
-    await expectEmptyAt(place(2, 3, 2), log);
+    await log.reset(boundary(2, 3, 2));
+    await expectEmptyAt(boundary(2, 3, 2), log);
     await log.close();
     log = await Log.open(directory, logOptions);
-    await expectEmptyAt(place(2, 3, 2), log);
+    await expectEmptyAt(boundary(2, 3, 2), log);
   });
 
-  it('goes on from a damaged end, and forgets it', async () => {
+  it('clears the damage at the end', async () => {
     const directory = new MemoryDirectory();
     await (await filled(directory)).close();
     let log = await Log.open(directory, { ...logOptions, durableIndex: toIndex(30) });
     expect(() => log.assertAppendable()).toThrow('appends are refused');
-    await log.reset(place(90, 41, 2));
+    await log.reset(boundary(90, 41, 2));
     log.assertAppendable();
     await log.close();
     log = await Log.open(directory, { ...logOptions, durableIndex: toIndex(40) });
-    await expectEmptyAt(place(90, 41, 2), log);
+    await expectEmptyAt(boundary(90, 41, 2), log);
   });
 
-  it('does not take a lost segment for a reset: something durable was beyond the log start', async () => {
+  it('does not mistake a lost segment for a reset when entries after the log start were durable', async () => {
     const directory = new MemoryDirectory();
     const log = await filled(directory);
     await log.truncatePrefix(toOffset(20));
@@ -131,11 +131,11 @@ describe('Log.reset', () => {
     expect(await directory.list()).toContain(old);
   });
 
-  it('refuses a place below the log start', async () => {
+  it('rejects a boundary below the log start', async () => {
     const directory = new MemoryDirectory();
     const log = await filled(directory);
     await log.truncatePrefix(toOffset(20));
-    await expect(log.reset(place(3, 2, 1))).rejects.toThrow(InvariantError);
+    await expect(log.reset(boundary(3, 2, 1))).rejects.toThrow(InvariantError);
     await log.append([makeBatch(13, 36, 1, 10, 0)]);
   });
 });

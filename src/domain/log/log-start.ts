@@ -14,22 +14,22 @@ const version = 1;
 const crcAt = 48;
 
 /**
- * The log start after a prefix truncation, durable before the segments below it go, so that a crash between two
- * removals leaves rubbish and not a hole. Replaced as a whole, by the spare file, which has its space already: retention
- * must work on a full disk. When it rejects for want of space (`isNoSpaceError`) nothing has changed.
+ * Writes the log start of a prefix truncation, before the segments below it are removed, so that a crash between two
+ * removals leaves leftover files instead of a gap. Replaces the file by the preallocated spare file: retention must
+ * work on a full disk. When it rejects because the disk is full (`isNoSpaceError`), nothing has changed.
  */
 export async function writeLogStart(
   directory: Directory,
-  place: LogBoundary,
+  boundary: LogBoundary,
   { crc32c, logId }: BatchChecksum,
 ): Promise<void> {
   const bytes = new Uint8Array(logStartBytes);
   writeUint32(bytes, 0, magic);
   bytes[4] = version;
   bytes.set(logId, 8);
-  writeUint64(bytes, 8 + logIdBytes, place.offset);
-  writeUint64(bytes, 16 + logIdBytes, place.index);
-  writeUint64(bytes, 24 + logIdBytes, place.term);
+  writeUint64(bytes, 8 + logIdBytes, boundary.offset);
+  writeUint64(bytes, 16 + logIdBytes, boundary.index);
+  writeUint64(bytes, 24 + logIdBytes, boundary.term);
   writeUint32(bytes, crcAt, crc32c(bytes.subarray(0, crcAt)));
   const spare =
     (await openIfThere(directory, logStartSpareFileName)) ?? (await directory.create(logStartSpareFileName));
@@ -44,7 +44,7 @@ export async function writeLogStart(
   await directory.sync();
 }
 
-/** Sets space aside for the next `writeLogStart`. False when there is none; to be tried again. */
+/** Reserves disk space for the next `writeLogStart`. Resolves to false when the disk is full; call again later. */
 export async function spareLogStart(directory: Directory): Promise<boolean> {
   let spare: File | undefined;
   try {
@@ -63,7 +63,7 @@ export async function spareLogStart(directory: Directory): Promise<boolean> {
   }
 }
 
-/** `undefined` when the log was never truncated; `'damaged'` when the record does not pass its checks. */
+/** Reads the log start: `undefined` when the log was never truncated; `'damaged'` when the file fails its checks. */
 export async function readLogStart(
   directory: Directory,
   checksum: BatchChecksum,
@@ -82,15 +82,16 @@ export async function readLogStart(
   };
 }
 
-/** Whether a store, with `next` the base offset of the one after it, lies wholly below the log start. */
+/** Returns true if a store is entirely below the log start; `next` is the base offset of the store after it. */
 export function liesBelow(start: LogBoundary, base: Offset, next: Offset | undefined): boolean {
   return base < start.offset && next !== undefined && next <= start.offset;
 }
 
 /**
- * Whether the last store is of the log that `Log.reset` gave up, because a crash came between the new log start and the
- * new segment: it is below the start, or has its name and begins before it (control batches take no offset). With
- * something durable beyond the start, the segment that began there is lost, and this one is all there is.
+ * Returns true if the last store belongs to the log that `Log.reset` discarded, because a crash happened between
+ * writing the new log start and creating the new segment. Such a store is below the start, or has the start's name but
+ * begins before it (control batches have no offset). If entries after the start are durable, the segment that began
+ * there is lost instead, and this store is all that remains.
  */
 export async function isLeftByReset(
   directory: Directory,

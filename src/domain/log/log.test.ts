@@ -10,7 +10,7 @@ import { BatchKind, sealBatch, type RecordBatch } from './record-batch.js';
 import { encodeRecord } from './record.js';
 import { defaultRecordLimits, frameRecords } from './records.js';
 
-const logId = Uint8Array.from({ length: 16 }, (_, place) => place + 1);
+const logId = Uint8Array.from({ length: 16 }, (_, i) => i + 1);
 const checksum = { crc32c, logId };
 const text = new TextEncoder();
 const untilEnd = toOffset(Number.MAX_SAFE_INTEGER);
@@ -23,8 +23,8 @@ class Writer {
 
   batch(count: number, options: { term?: number; time?: number; bytes?: number } = {}): RecordBatch {
     const { term = 1, time = 1000 + this.index, bytes = 20 } = options;
-    const records = Array.from({ length: count }, (_, place) =>
-      encodeRecord({ value: text.encode(`record ${this.offset + place} `.padEnd(bytes, '.')) }),
+    const records = Array.from({ length: count }, (_, i) =>
+      encodeRecord({ value: text.encode(`record ${this.offset + i} `.padEnd(bytes, '.')) }),
     );
     const batch = sealBatch(
       {
@@ -44,31 +44,31 @@ class Writer {
   }
 }
 
-/** Holds back the answer to one read of a file until it is let go. */
-class GatedDirectory extends MemoryDirectory {
-  #gate: Promise<void> | undefined;
+/** Holds back the result of one file read until it is released. */
+class PausedReadDirectory extends MemoryDirectory {
+  #pause: Promise<void> | undefined;
 
   holdNextRead(): () => void {
     let release = (): void => undefined;
-    this.#gate = new Promise((resolve) => (release = resolve));
+    this.#pause = new Promise((resolve) => (release = resolve));
     return release;
   }
 
   override async create(name: string): Promise<File> {
-    return this.#gated(await super.create(name));
+    return this.#pausable(await super.create(name));
   }
 
   override async open(name: string): Promise<File> {
-    return this.#gated(await super.open(name));
+    return this.#pausable(await super.open(name));
   }
 
-  #gated(file: File): File {
+  #pausable(file: File): File {
     const read = file.read.bind(file);
     file.read = async (position, length) => {
-      const gate = this.#gate;
-      this.#gate = undefined;
+      const pause = this.#pause;
+      this.#pause = undefined;
       const bytes = await read(position, length);
-      await gate;
+      await pause;
       return bytes;
     };
     return file;
@@ -99,7 +99,7 @@ const shape = ({ index, baseOffset, recordCount, term }: RecordBatch): number[] 
 ];
 
 describe('Log', () => {
-  it('is empty when it is new', async () => {
+  it('is empty when it is created', async () => {
     const log = await open(new MemoryDirectory());
     expect([log.startOffset, log.endOffset, log.startIndex, log.lastIndex, log.lastTerm]).toEqual([0, 0, 1, 0, 0]);
     expect(await log.read(toOffset(0), { until: untilEnd, bytesMax: 100 })).toEqual([]);
@@ -151,7 +151,7 @@ describe('Log', () => {
     expect(await read(5, 5, 1e6)).toEqual([]);
   });
 
-  it('rolls by age as the append times of the batches tell it', async () => {
+  it('rolls by age according to the append times of the batches', async () => {
     const writer = new Writer();
     const batches = [0, 10, 99, 100, 150, 250].map((time) => writer.batch(1, { time }));
     const segments = async (groups: RecordBatch[][]): Promise<string[]> => {
@@ -165,7 +165,7 @@ describe('Log', () => {
     expect(await segments(batches.map((batch) => [batch]))).toEqual(names);
   });
 
-  it('does not roll a segment without records, whose successor would take its name', async () => {
+  it('does not roll a segment without records, since the next one would have the same name', async () => {
     const directory = new MemoryDirectory();
     const log = await open(directory, { segmentBytesMax: 120, segmentAgeMsMax: 5 });
     const writer = new Writer();
@@ -176,7 +176,7 @@ describe('Log', () => {
     expect(log.segments).toBe(2);
   });
 
-  it('refuses batches that are not next, and calls that overlap', async () => {
+  it('rejects batches that are not next, and overlapping calls', async () => {
     const log = await open(new MemoryDirectory());
     const writer = new Writer();
     await log.append([writer.batch(2, { term: 3 })]);
@@ -202,7 +202,7 @@ describe('Log', () => {
     }
   });
 
-  it('knows the terms', async () => {
+  it('returns the term of an entry', async () => {
     const log = await open(new MemoryDirectory(), { segmentBytesMax: 300 });
     const writer = new Writer();
     const terms = [1, 1, 2, 2, 2, 5, 5, 7, 7, 7];
@@ -224,7 +224,7 @@ describe('Log', () => {
 
 describe('Log.truncateSuffix', () => {
   it.each([1, 2, 7, 13, 14, 15, 29, 30, 31])(
-    'drops entries from index %i on, and the log goes on from there',
+    'drops entries from index %i on, and the log continues from there',
     async (from) => {
       const directory = new MemoryDirectory();
       const options = { segmentBytesMax: 500, indexIntervalBytes: 150 };
@@ -236,8 +236,8 @@ describe('Log.truncateSuffix', () => {
       const stored = batches.slice(0, from - 1);
       const end = stored.reduce((sum, { recordCount }) => sum + recordCount, 0);
       expect([log.lastIndex, log.endOffset, log.lastTerm]).toEqual([from - 1, end, stored.at(-1)?.term ?? 0]);
-      const newestKept = stored.filter(({ recordCount }) => recordCount > 0).at(-1)?.appendTimeMs ?? 0;
-      expect(await log.offsetSince(toEpochMs(newestKept + 1))).toBe(end);
+      const newestStored = stored.filter(({ recordCount }) => recordCount > 0).at(-1)?.appendTimeMs ?? 0;
+      expect(await log.offsetSince(toEpochMs(newestStored + 1))).toBe(end);
 
       const again = new Writer(from, end);
       const added = Array.from({ length: 12 }, () => again.batch(2, { term: 9, time: 500 }));
@@ -253,7 +253,7 @@ describe('Log.truncateSuffix', () => {
     },
   );
 
-  it('regression: a cut into a sealed segment left the index entries beyond the cut', async () => {
+  it('regression: a cut into a sealed segment left the index entries after the cut', async () => {
     const log = await open(new MemoryDirectory(), { segmentBytesMax: 600, indexIntervalBytes: 100 });
     const writer = new Writer();
     await log.append([
@@ -271,8 +271,8 @@ describe('Log.truncateSuffix', () => {
     expect(log.lastIndex).toBe(3);
   });
 
-  it('makes a read that is under way begin anew, so that it never returns what was cut', async () => {
-    const directory = new GatedDirectory();
+  it('restarts a read in flight, so that it never returns dropped entries', async () => {
+    const directory = new PausedReadDirectory();
     const log = await Log.open(directory, { logId, crc32c });
     const writer = new Writer();
     await log.append([writer.batch(5), writer.batch(5)]);
@@ -318,7 +318,7 @@ describe('Log.truncatePrefix', () => {
     expect(all[0].baseOffset).toBe(log.startOffset);
   });
 
-  it('leaves a read under way its bytes, or tells it that they are gone', async () => {
+  it('serves a read in flight or rejects it as out of range', async () => {
     const log = await open(new MemoryDirectory(), { segmentBytesMax: 300, openStoresMax: 0 });
     const writer = new Writer();
     for (let n = 0; n < 20; n++) await log.append([writer.batch(2)]);
@@ -340,7 +340,7 @@ describe('Log.retain', () => {
     return log;
   };
 
-  it('by bytes drops the oldest segments until the rest fits', async () => {
+  it('drops the oldest segments until the rest fits the size limit', async () => {
     const log = await filled();
     await log.retain({ bytesMax: 1000, now: toEpochMs(0), upTo: toIndex(21) });
     expect(log.bytes).toBeLessThanOrEqual(1000);
@@ -349,7 +349,7 @@ describe('Log.retain', () => {
     expect(log.segments).toBe(1);
   });
 
-  it('by age drops segments whose newest record is too old', async () => {
+  it('drops segments whose newest record is too old', async () => {
     const log = await filled();
     await log.retain({ ageMsMax: 1000, now: toEpochMs(1900), upTo: toIndex(21) });
     const [oldest] = await readAll(log);
@@ -357,14 +357,14 @@ describe('Log.retain', () => {
     expect(oldest.appendTimeMs).toBeLessThanOrEqual(900);
   });
 
-  it('keeps what is not committed', async () => {
+  it('keeps uncommitted entries', async () => {
     const log = await filled();
     await log.retain({ bytesMax: 0, now: toEpochMs(0), upTo: toIndex(5) });
     expect(log.startOffset).toBeLessThanOrEqual(9);
     expect(log.startOffset).toBeGreaterThan(3);
   });
 
-  it('keeps what is not committed where it holds no record', async () => {
+  it('keeps uncommitted entries that hold no record', async () => {
     const log = await open(new MemoryDirectory(), { segmentBytesMax: 300 });
     const writer = new Writer();
     for (let n = 0; n < 4; n++) await log.append([writer.batch(2)]);

@@ -20,16 +20,19 @@ export type { LogOptions } from './log-options.js';
 
 export interface RetentionPolicy extends Retention {
   readonly now: EpochMs;
-  /** Drop no entry at or beyond this index: it may not be committed. Its offset says nothing: some hold no record. */
+  /**
+   * Keeps every entry at or after this index, because it may not be committed. An index, since some entries have no
+   * offset.
+   */
   readonly upTo: Index;
 }
 
 /**
- * The log: segments in order, of which the last one grows.
+ * A log: an ordered list of segments. Appends go to the last one.
  *
- * One writer calls `append`, `sync`, `truncatePrefix`, `truncateSuffix`, `reset`, `retain` and `close`, each after the
- * one before it settled; reads go on at any time beside them. After a write or sync failed, all of those but `close` reject
- * with `LogFailedError`, and the process should end.
+ * One writer calls `append`, `sync`, `truncatePrefix`, `truncateSuffix`, `reset`, `retain` and `close`, one at a time;
+ * reads may run concurrently. After a failed write or sync, all of them except `close` reject with `LogFailedError`,
+ * and the process should exit.
  */
 export class Log {
   readonly recovery: RecoveryReport;
@@ -37,7 +40,7 @@ export class Log {
   readonly #reader: LogReader;
   #activeFile: File;
   readonly #synced: SyncedIndexFile;
-  /** Something was written to the active store since its last sync. */
+  /** True if the active store was written to since its last sync. */
   #unsynced = false;
   #operation: string | undefined;
   #failure: LogFailedError | undefined;
@@ -58,9 +61,9 @@ export class Log {
   }
 
   /**
-   * Opens the log in `directory`, an empty one when there is nothing. Recovers by the table in recovery.ts; what was
-   * found and done is in `recovery`. When it resolves, all that the log holds is durable. Rejects with
-   * `ForeignLogError`, `UnsupportedFormatError`, `MissingLogError`, or the directory's error.
+   * Opens the log in `directory`, or creates an empty one. Recovers by the table in recovery.ts and reports the result
+   * in `recovery`. When it resolves, everything in the log is durable. Rejects with `ForeignLogError`,
+   * `UnsupportedFormatError`, `MissingLogError`, or the directory's error.
    */
   static async open(directory: Directory, options: LogOptions): Promise<Log> {
     const settings = logSettings(options);
@@ -75,32 +78,32 @@ export class Log {
     }
   }
 
-  /** The first offset kept. */
+  /** The first offset in the log. */
   get startOffset(): Offset {
     return this.#list.start.offset;
   }
 
-  /** One past the last record, written but not necessarily synced. */
+  /** The offset after the last record, which may not be synced yet. */
   get endOffset(): Offset {
     return this.#list.end.offset;
   }
 
-  /** The first index kept. */
+  /** The first index in the log. */
   get startIndex(): Index {
     return this.#list.start.index;
   }
 
-  /** Of the last batch; `startIndex - 1` when there is none. */
+  /** The index of the last batch; `startIndex - 1` when the log is empty. */
   get lastIndex(): Index {
     return this.#list.lastIndex;
   }
 
-  /** Of the last batch; 0 when there never was one. */
+  /** The term of the last batch; 0 when there never was one. */
   get lastTerm(): Term {
     return this.#list.end.term;
   }
 
-  /** Of all stores. */
+  /** The total size of all stores. */
   get bytes(): number {
     return this.#list.bytes;
   }
@@ -109,17 +112,17 @@ export class Log {
     return this.#list.segments.length;
   }
 
-  /** Ranges that are damaged or lost, as far as is known by now. */
+  /** The ranges known so far to be damaged or lost. */
   get quarantined(): readonly Quarantine[] {
     return this.#list.quarantine.ranges;
   }
 
-  /** Memory held by indexes of sealed segments. */
+  /** Memory used by the indexes of sealed segments. */
   get indexCacheBytes(): number {
     return this.#reader.indexes.bytes;
   }
 
-  /** Throws what `append` would reject with now, whatever the batches: the log failed, is closed, or its end is quarantined. */
+  /** Throws the error that any `append` would reject with now: the log failed, is closed, or its end is quarantined. */
   assertAppendable(): void {
     if (this.#failure) throw this.#failure;
     if (this.#closed) throw new LogClosedError();
@@ -127,20 +130,20 @@ export class Log {
   }
 
   /**
-   * Writes the batches at the end of the log, rolling segments as needed. Not durable before `sync()`, but readable at
-   * once. Each batch must be next in offset and index, with a term not lower than the one before. Rejects with
-   * `DamagedEndError`, having written nothing, while a range in or beyond the active segment is quarantined.
+   * Appends the batches, rolling segments as needed. They are readable at once but not durable before `sync()`. Each
+   * batch must have the next offset and index, and a term not lower than the previous one. Rejects with
+   * `DamagedEndError`, and writes nothing, while a range in or after the active segment is quarantined.
    */
   async append(batches: readonly RecordBatch[]): Promise<void> {
     this.#begin('append');
     this.assertAppendable();
-    let place = this.#list.end;
+    let boundary = this.#list.end;
     for (const batch of batches) {
       invariant(
-        follows(batch, place),
+        follows(batch, boundary),
         () => `batch ${batch.index} at offset ${batch.baseOffset} is not next in the log`,
       );
-      place = boundaryAfter(batch);
+      boundary = boundaryAfter(batch);
     }
     await this.#fatally('append', () => this.#append(batches));
   }
@@ -167,7 +170,7 @@ export class Log {
     }
   }
 
-  /** The active segment is whole on disk before there is a next one, and the next one before the seal. */
+  /** Syncs the active segment, then creates the next one, then writes the index file that seals the full one. */
   async #roll(): Promise<void> {
     const { indexIntervalBytes, checksum } = this.settings;
     const full = this.#list.active;
@@ -185,7 +188,7 @@ export class Log {
     this.#reader.stores.release(full.storeName);
   }
 
-  /** Makes all that was appended durable. */
+  /** Makes all appended batches durable. */
   async sync(): Promise<void> {
     this.#begin('sync');
     if (this.#failure) throw this.#failure;
@@ -203,9 +206,9 @@ export class Log {
   }
 
   /**
-   * Whole batches of records, verified and without gaps, the first of which holds `from`. Those that begin below
-   * `until`, about `bytesMax` bytes of them, at least one; none when `from` is at or beyond `until` or the log's end.
-   * Stops where a segment ends. The batches share one buffer, which belongs to the caller.
+   * Reads whole batches of records, verified and without gaps, starting with the one that contains `from`. Returns
+   * about `bytesMax` bytes of batches that begin below `until`, at least one batch; none when `from` is at or after
+   * `until` or the log's end. Stops at the end of a segment. The batches share one buffer, which the caller owns.
    * Rejects with `OffsetOutOfRangeError` and `CorruptRangeError`.
    */
   read(from: Offset, limits: { until: Offset; bytesMax: number }): Promise<RecordBatch[]> {
@@ -213,30 +216,30 @@ export class Log {
   }
 
   /**
-   * As `read`, by index, with the control batches. Rejects with `IndexOutOfRangeError` below `startIndex` or beyond
-   * `lastIndex + 1`, and with `CorruptRangeError`.
+   * Reads like `read`, but by index and including control batches. Rejects with `IndexOutOfRangeError` below
+   * `startIndex` or above `lastIndex + 1`, and with `CorruptRangeError`.
    */
   readEntries(from: Index, limits: { until: Index; bytesMax: number }): Promise<RecordBatch[]> {
     return this.#reader.readEntries(from, limits.until, limits.bytesMax);
   }
 
-  /** The term of an entry, or of the one before `startIndex`. Rejects as `readEntries` does. */
+  /** Returns the term of an entry, or of the entry before `startIndex`. Rejects as `readEntries` does. */
   termAt(index: Index): Promise<Term> {
     return this.#reader.termAt(index);
   }
 
   /**
-   * The first offset whose record was appended at or after `time`; the log's end when there is none. Append times may
-   * go back where the clock of a leader did: the answer is the first such record, not the last change.
+   * Returns the offset of the first record appended at or after `time`; the log's end when there is no such record.
+   * Append times may decrease when a leader's clock went back: the result is then still the first such record.
    */
   offsetSince(time: EpochMs): Promise<Offset> {
     return this.#reader.offsetSince(time);
   }
 
   /**
-   * Drops the leading segments that hold nothing at or beyond `before`; never the active one. The new log start is
-   * durable before the first file goes. Reads under way there finish, or reject with `OffsetOutOfRangeError`.
-   * Without the few bytes of space that the new log start takes nothing happens, and there is a notice.
+   * Drops the leading segments that hold nothing at or after `before`, but never the active one. The new log start is
+   * durable before the first file is removed. Reads in flight there finish, or reject with `OffsetOutOfRangeError`. If
+   * the disk has no space for the new log start (a few bytes), nothing is dropped and a notice is sent.
    */
   async truncatePrefix(before: Offset): Promise<void> {
     this.#beginChange('truncatePrefix');
@@ -246,7 +249,7 @@ export class Log {
     if (count > 0) await this.#dropFirst('truncatePrefix', count);
   }
 
-  /** Drops segments by size and age, the oldest first, as `truncatePrefix` does. */
+  /** Drops the oldest segments by size and age, in the same way as `truncatePrefix`. */
   async retain(policy: RetentionPolicy): Promise<void> {
     this.#beginChange('retain');
     const count = this.#list.countToDrop(policy);
@@ -270,9 +273,9 @@ export class Log {
   }
 
   /**
-   * Drops the entries from index `from` on, which must lie in `startIndex` to `lastIndex + 1`: for a conflict in Raft,
-   * or to accept the loss of what is quarantined. Quarantined entries right before `from` go as well: see `lastIndex`.
-   * A crash in between leaves a log that ends somewhere between here and where it ended.
+   * Drops the entries from index `from` on, which must be from `startIndex` to `lastIndex + 1`: after a conflict in
+   * Raft, or to accept the loss of quarantined entries. Also drops quarantined entries right before `from`; see
+   * `lastIndex` for the result. After a crash in between, the log ends somewhere between the new end and the old one.
    */
   async truncateSuffix(from: Index): Promise<void> {
     this.#beginChange('truncateSuffix');
@@ -280,18 +283,18 @@ export class Log {
     invariant(from >= this.startIndex && from <= this.lastIndex + 1, () => `index ${from} is in the log or next`);
     const first = list.firstUnreadableBefore(from);
     if (first > this.lastIndex && !list.quarantine.reaches(first)) return;
-    const stored = list.countBelow(first);
-    const segment = list.segments[stored - 1];
+    const remaining = list.countBelow(first);
+    const segment = list.segments[remaining - 1];
     const cut = await this.#reader.locateCut(segment, first);
     await this.#fatally('truncateSuffix', async () => {
       const wasSealed = segment !== list.active;
-      const dropped = list.dropLast(stored);
+      const dropped = list.dropLast(remaining);
       if (wasSealed) segment.reopen(cut.index, cut.firstTimeMs);
       segment.cut(cut.position, cut.end, cut.maxTimeMs);
       list.quarantine.cutFrom(first);
       list.cuts++;
       await this.#synced.lower((first - 1) as Index);
-      // The last one first, each removal durable before the next, so that a crash leaves no hole.
+      // Removes the last segment first and makes each removal durable before the next, so that a crash leaves no gap.
       for (const each of dropped.reverse()) {
         await this.#removeFiles(each);
         await this.directory.sync();
@@ -303,7 +306,7 @@ export class Log {
 
   async #cutStore(segment: Segment, wasSealed: boolean): Promise<void> {
     if (wasSealed) {
-      // Before the store changes: the seal would lie of one that grew back to the same length.
+      // Removed before the store changes: otherwise it would seem to seal a store that grew back to the same length.
       await removeIfThere(this.directory, segment.indexName);
       await this.directory.sync();
       this.#activeFile = await this.directory.open(segment.storeName);
@@ -314,7 +317,7 @@ export class Log {
     await this.#sync();
   }
 
-  /** The header of the log's first segment is damaged, and everything in it was given up. */
+  /** Recreates the log's first segment, whose header is damaged and whose entries are all dropped. */
   async #recreate(segment: Segment): Promise<void> {
     const { indexIntervalBytes, checksum } = this.settings;
     const created = await Segment.create(this.directory, this.#list.start, indexIntervalBytes, checksum);
@@ -325,23 +328,26 @@ export class Log {
   }
 
   /**
-   * Drops everything, what is quarantined included, and begins anew at `place`: for a follower whose leader no longer
-   * keeps what it lacks (Raft §7). `place` is one of the leader's log, beyond every entry known to be committed here;
-   * its term is that of entry `place.index - 1`. Durable when it resolves. Reads under way reject with
-   * `OffsetOutOfRangeError` or `IndexOutOfRangeError`. A crash in between leaves the new log, or the old one, of which
-   * entries at the end that `place` contradicts may be gone; the durable index that is given to `open` must not reach
-   * `place.index - 1` before this resolved.
+   * Drops everything, including quarantined ranges, and restarts the log at `boundary`: for a follower that needs
+   * entries its leader no longer has (Raft §7). `boundary` is a boundary of the leader's log, after every entry known
+   * to be committed here; its term is that of entry `boundary.index - 1`. Durable when it resolves. Reads in flight
+   * reject with `OffsetOutOfRangeError` or `IndexOutOfRangeError`. A crash in between leaves either the new log, or the
+   * old one, possibly without some entries at the end that conflict with `boundary`; the durable index passed to `open`
+   * must not reach `boundary.index - 1` until this has resolved.
    */
-  async reset(place: LogBoundary): Promise<void> {
+  async reset(boundary: LogBoundary): Promise<void> {
     this.#beginChange('reset');
-    invariant(place.index >= this.startIndex, `index ${place.index} is not below the log's first, ${this.startIndex}`);
+    invariant(
+      boundary.index >= this.startIndex,
+      `the index of a reset is not below the log's first index: ${boundary.index} >= ${this.startIndex}`,
+    );
     const { indexIntervalBytes, checksum } = this.settings;
     await this.#fatally('reset', async () => {
-      const old = this.#list.restart(Segment.empty(place, indexIntervalBytes));
-      await this.#dropContradicted(old, place);
-      await writeLogStart(this.directory, place, checksum);
-      // There is a store at any time: the new one is made, or takes the name of the last, before the old ones go.
-      const { segment, file } = await Segment.create(this.directory, place, indexIntervalBytes, checksum);
+      const old = this.#list.restart(Segment.empty(boundary, indexIntervalBytes));
+      await this.#dropConflicting(old, boundary);
+      await writeLogStart(this.directory, boundary, checksum);
+      // A store exists at all times: the new one is created, or replaces the last one, before the old ones are removed.
+      const { segment, file } = await Segment.create(this.directory, boundary, indexIntervalBytes, checksum);
       this.#list.replaceLast(segment);
       this.#activeFile = file;
       this.#unsynced = false;
@@ -357,14 +363,15 @@ export class Log {
   }
 
   /**
-   * Opening takes a last store below the log start, or of its name, for what a reset had not removed yet. So segments
-   * beyond it go first; they conflict with the leader's log, so nothing in them is committed.
+   * Removes the segments after the new log start. Opening treats a last store below the log start, or with its name, as
+   * a leftover of a reset, so later segments must be removed first. They conflict with the leader's log, so nothing in
+   * them is committed.
    */
-  async #dropContradicted(old: Segment[], place: LogBoundary): Promise<void> {
-    let stored = old.length;
-    while (stored > 1 && liesBeyond(old[stored - 1].base, place)) stored--;
-    const dropped = old.splice(stored);
-    const end = dropped.length > 0 ? Math.min(old[stored - 1].end.index, place.index) : place.index;
+  async #dropConflicting(old: Segment[], boundary: LogBoundary): Promise<void> {
+    let remaining = old.length;
+    while (remaining > 1 && startsAfter(old[remaining - 1].base, boundary)) remaining--;
+    const dropped = old.splice(remaining);
+    const end = dropped.length > 0 ? Math.min(old[remaining - 1].end.index, boundary.index) : boundary.index;
     await this.#synced.lower((end - 1) as Index);
     for (const segment of dropped.reverse()) {
       await this.#removeFiles(segment);
@@ -379,7 +386,7 @@ export class Log {
     await removeIfThere(this.directory, segment.indexName);
   }
 
-  /** Syncs, unless the log has failed, and lets go of the files. Reads under way reject. Idempotent. */
+  /** Syncs, unless the log has failed, and closes the files. Reads in flight reject. Idempotent. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#begin('close');
@@ -403,10 +410,13 @@ export class Log {
   }
 
   #begin(operation: string): void {
-    invariant(this.#operation === undefined, `${operation} began before ${this.#operation} settled: one writer`);
+    invariant(
+      this.#operation === undefined,
+      `one writer calls one operation at a time: ${operation} began before ${this.#operation} settled`,
+    );
   }
 
-  /** Whatever fails in here leaves the disk in a state that nobody knows. */
+  /** Runs a task whose failure leaves the disk in an unknown state, so it fails the log. */
   async #fatally(operation: string, task: () => Promise<void>): Promise<void> {
     this.#begin(operation);
     this.#operation = operation;
@@ -421,5 +431,5 @@ export class Log {
   }
 }
 
-const liesBeyond = (base: LogBoundary, place: LogBoundary): boolean =>
-  base.index >= place.index || base.offset > place.offset;
+const startsAfter = (base: LogBoundary, boundary: LogBoundary): boolean =>
+  base.index >= boundary.index || base.offset > boundary.offset;

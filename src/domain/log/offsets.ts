@@ -1,9 +1,9 @@
 declare const brand: unique symbol;
 type Branded<Name extends string> = number & { readonly [brand]: Name };
 
-/** Counts records from 0, dense: control entries take none. */
+/** Numbers records from 0 without gaps: control entries have no offset. */
 export type Offset = Branded<'Offset'>;
-/** Counts Raft entries; the first entry is 1, as in the Raft paper. */
+/** Numbers Raft entries from 1, as in the Raft paper. */
 export type Index = Branded<'Index'>;
 /** A byte position in a file. */
 export type Position = Branded<'Position'>;

@@ -3,18 +3,18 @@ import type { Directory, File } from './directory.js';
 interface OpenStore {
   readonly file: Promise<File>;
   users: number;
-  /** Held open by the writer. */
+  /** The writer keeps it open. */
   pinned: boolean;
-  /** Out of the list: closed by its last user. */
-  gone: boolean;
+  /** No longer in the map: its last user closes it. */
+  removed: boolean;
 }
 
 /**
- * The store files that are open: those in use, and of the others the ones used last, up to a number. A file is closed
- * only when nobody uses it, so a read that is under way outlives the removal of its segment.
+ * The open store files: those in use, and a bounded number of the most recently used idle ones. A file is closed only
+ * when it is idle, so a read in flight survives the removal of its segment.
  */
 export class OpenStores {
-  /** In order of use. */
+  /** In order of use, least recent first. */
   readonly #stores = new Map<string, OpenStore>();
 
   constructor(
@@ -31,25 +31,25 @@ export class OpenStores {
     }
   }
 
-  /** Takes over an open file, which has the name from now on, and keeps it open until `release`. */
+  /** Takes ownership of an open file under `name` and keeps it open until `release`. */
   adopt(name: string, file: File): void {
     this.forget(name);
-    this.#stores.set(name, { file: Promise.resolve(file), users: 0, pinned: true, gone: false });
+    this.#stores.set(name, { file: Promise.resolve(file), users: 0, pinned: true, removed: false });
   }
 
-  /** Undoes `adopt`: the file is now one of those that are open as long as they are used. */
+  /** Undoes `adopt`: the file may now be closed when it is idle. */
   release(name: string): void {
     const store = this.#stores.get(name);
     if (store) store.pinned = false;
     this.#closeIdle();
   }
 
-  /** The file was removed, or is opened anew: whoever uses it finishes, nobody gets it again. */
+  /** Drops a file that was removed or is reopened: operations in flight finish, later ones do not use it. */
   forget(name: string): void {
     const store = this.#stores.get(name);
     if (!store) return;
     this.#stores.delete(name);
-    store.gone = true;
+    store.removed = true;
     if (store.users === 0) void closeQuietly(store);
   }
 
@@ -64,7 +64,7 @@ export class OpenStores {
     let store = this.#stores.get(name);
     if (store) this.#stores.delete(name);
     else {
-      store = { file: this.directory.open(name), users: 0, pinned: false, gone: false };
+      store = { file: this.directory.open(name), users: 0, pinned: false, removed: false };
       store.file.catch(() => {
         if (this.#stores.get(name) === store) this.#stores.delete(name);
       });
@@ -76,7 +76,7 @@ export class OpenStores {
 
   #leave(store: OpenStore): void {
     store.users--;
-    if (store.gone && store.users === 0) void closeQuietly(store);
+    if (store.removed && store.users === 0) void closeQuietly(store);
     this.#closeIdle();
   }
 
@@ -93,7 +93,7 @@ export class OpenStores {
   }
 }
 
-/** What was written was synced before this; what closing reports changes nothing any more. */
+/** Ignores errors: all writes were synced before, so a failed close loses nothing. */
 async function closeQuietly({ file }: OpenStore): Promise<void> {
   await file.then((opened) => opened.close()).catch(() => undefined);
 }

@@ -3,9 +3,8 @@ import type { Index, Offset } from './offsets.js';
 import type { Quarantine } from './recovery.js';
 
 /**
- * The quarantined ranges of an open log. One that reaches into the active segment, or lies beyond the end, refuses
- * appends. One in a sealed segment does not: what follows it is in place, and whether it is known depends on whether
- * somebody read it since the log was opened.
+ * The quarantined ranges of an open log. A range that reaches into the active segment, or lies after the end, blocks
+ * appends. A range in a sealed segment does not: what follows it is intact, and it is found only when it is read.
  */
 export class QuarantineList {
   #ranges: Quarantine[] = [];
@@ -14,7 +13,7 @@ export class QuarantineList {
     return this.#ranges;
   }
 
-  /** False when it is known already. */
+  /** Adds a range; returns false if it was already covered. */
   add(range: Quarantine): boolean {
     const known = this.#ranges.some(
       ({ from, to, fromIndex, toIndex }) =>
@@ -24,7 +23,7 @@ export class QuarantineList {
     return !known;
   }
 
-  /** The range that refuses appends to a log whose active segment begins at the index. */
+  /** Returns the range that blocks appends to a log whose active segment begins at the index. */
   atEnd(activeIndex: Index): Quarantine | undefined {
     return this.#ranges.find(({ fromIndex, toIndex }) => fromIndex >= activeIndex || toIndex > activeIndex);
   }
@@ -44,17 +43,17 @@ export class QuarantineList {
     if (range) throw corrupt(range);
   }
 
-  /** The range that holds the index, if it is quarantined. */
+  /** Returns the range that contains the index, if it is quarantined. */
   atIndex(index: Index): Quarantine | undefined {
     return this.#ranges.find(({ fromIndex, toIndex }) => fromIndex <= index && index < toIndex);
   }
 
-  /** Whether a suffix truncation at the index would remove any of it. */
+  /** Returns true if a suffix truncation at the index would remove quarantined entries. */
   reaches(index: Index): boolean {
     return this.#ranges.some(({ fromIndex, toIndex }) => fromIndex >= index || toIndex > index);
   }
 
-  /** Forgets what a suffix truncation removed. */
+  /** Removes the ranges that a suffix truncation dropped. */
   cutFrom(index: Index): void {
     this.#ranges = this.#ranges.filter(({ fromIndex }) => fromIndex < index);
   }
@@ -63,7 +62,7 @@ export class QuarantineList {
     this.#ranges = [];
   }
 
-  /** Forgets what a prefix truncation removed. */
+  /** Removes the ranges that a prefix truncation dropped. */
   cutBelow(startIndex: Index): void {
     this.#ranges = this.#ranges.filter(({ toIndex }) => toIndex > startIndex);
   }

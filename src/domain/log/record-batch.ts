@@ -2,45 +2,45 @@ import { readUint32, readUint64, writeUint16, writeUint32, writeUint64 } from '.
 import type { Crc32c } from './checksum.js';
 import type { EpochMs, Index, Offset, Term } from './offsets.js';
 
-/** What a batch carries. Control kinds take an index but no offset (`recordCount` 0). */
+/** The content of a batch. Control kinds have an index but no offset (`recordCount` 0). */
 export const BatchKind = { records: 0, noop: 1, configuration: 2 } as const;
 export type BatchKind = (typeof BatchKind)[keyof typeof BatchKind];
 
 /**
- * Checked records that have no place in a log yet. `payload` is a run of length-delimited protobuf fields, tag 0x22
- * (field 4 of `golog.v1.RecordBatch`), one per record, with the server's fields absent: what goes to disk, to the
- * followers and to the readers as it is. The buffer is handed over: its giver must not touch it again.
+ * Validated records that have no offset yet. `payload` is a run of length-delimited protobuf fields, tag 0x22 (field 4
+ * of `golog.v1.RecordBatch`), one per record, without the server's fields; it goes unchanged to disk, to the followers
+ * and to the readers. The receiver owns the buffer: the caller must not touch it again.
  */
 export interface Records {
   readonly payload: Uint8Array;
   readonly count: number;
 }
 
-/** The place and content of a batch, before its header is made. */
+/** The position and content of a batch, before its header is built. */
 export interface BatchFields {
   readonly kind: BatchKind;
   readonly index: Index;
   readonly term: Term;
-  /** Offset of the first record; for a control batch the offset that the next record will get. */
+  /** The offset of the first record; in a control batch, the offset that the next record will get. */
   readonly baseOffset: Offset;
   readonly recordCount: number;
   readonly appendTimeMs: EpochMs;
   readonly payload: Uint8Array;
 }
 
-/** A batch with its place in the log: the unit of replication, durability and transfer, and one Raft entry. */
+/** A batch with its position in the log: the unit of replication, durability and transfer, and one Raft entry. */
 export interface RecordBatch extends BatchFields {
   /** The sealed header, CRC included, as stored. */
   readonly header: Uint8Array;
 }
 
-/** A header as it stands in front of a payload, its fields in range, its CRC not yet checked. */
+/** A parsed header whose fields are in range, but whose CRC is not checked yet. */
 export interface BatchHeader extends Omit<BatchFields, 'payload'> {
   readonly payloadLength: number;
   readonly crc: number;
 }
 
-/** What binds stored bytes to their log. One object serves a log for as long as it is open. */
+/** Binds stored bytes to their log. An open log uses one object throughout. */
 export interface BatchChecksum {
   readonly crc32c: Crc32c;
   /** 16 bytes, the same on every node of a cluster; never changed. */
@@ -50,7 +50,7 @@ export interface BatchChecksum {
 export const logIdBytes = 16;
 
 export const batchHeaderBytes = 52;
-/** Longer payloads are never written, and a header that claims one is not a header. */
+/** Longer payloads are never written; a header with a greater length is not valid. */
 export const batchPayloadBytesMax = 16 << 20;
 
 export const batchMagic = 0x474c4231; // 'GLB1'
@@ -58,15 +58,17 @@ const version = 1;
 const crcAt = 48;
 
 /**
- * Makes the header: see docs/storage-format.md. The CRC-32C runs over the log id, the header before the CRC, and the
+ * Builds the header: see docs/storage-format.md. The CRC-32C covers the log ID, the header before the CRC, and the
  * payload, so that a batch of another log never parses. Throws `RangeError` for fields that the format cannot hold.
  */
 export function sealBatch(fields: BatchFields, checksum: BatchChecksum): RecordBatch {
   const { kind, index, term, baseOffset, recordCount, appendTimeMs, payload } = fields;
   if (payload.length > batchPayloadBytesMax)
-    throw new RangeError(`a payload of ${payload.length} bytes is over the format's ${batchPayloadBytesMax}`);
+    throw new RangeError(
+      `the payload of a batch has ${payload.length} bytes; the limit of the format is ${batchPayloadBytesMax}`,
+    );
   if ((kind === BatchKind.records) !== recordCount > 0)
-    throw new RangeError(`a batch of kind ${kind} with ${recordCount} records`);
+    throw new RangeError(`a batch of kind ${kind} cannot have ${recordCount} records`);
   const header = new Uint8Array(batchHeaderBytes);
   writeUint32(header, 0, batchMagic);
   header[4] = version;
@@ -86,7 +88,7 @@ function batchCrc(header: Uint8Array, payload: Uint8Array, checksum: BatchChecks
   return checksum.crc32c(payload, checksum.crc32c(header.subarray(0, crcAt), logIdCrc(checksum))) >>> 0;
 }
 
-/** Kept by seal, because the call out costs about as much as the CRC of a small batch. */
+/** Cached, because the call into native code costs about as much as the CRC of a small batch. */
 const logIdCrcs = new WeakMap<BatchChecksum, number>();
 
 function logIdCrc(checksum: BatchChecksum): number {
@@ -95,7 +97,7 @@ function logIdCrc(checksum: BatchChecksum): number {
   return crc;
 }
 
-/** What is wrong with bytes that should be a batch. */
+/** The reason why bytes are not a valid batch. */
 export type BatchFault =
   | 'short header'
   | 'no batch magic'
@@ -106,8 +108,8 @@ export type BatchFault =
   | 'checksum mismatch';
 
 /**
- * Reads the 52 bytes at `position`; `end` (default: all of `bytes`) is where readable bytes stop. The payload need not
- * be there. The CRC is not checked: that is `parseBatch`.
+ * Parses the 52 header bytes at `position`; `end` (default: all of `bytes`) is the end of the readable bytes. The
+ * payload need not be present. Does not check the CRC: `parseBatch` does.
  */
 export function parseBatchHeader(bytes: Uint8Array, position: number, end = bytes.length): BatchHeader | BatchFault {
   if (end - position < batchHeaderBytes) return 'short header';
@@ -146,7 +148,7 @@ function isBatchKind(kind: number): kind is BatchKind {
   return kind <= BatchKind.configuration;
 }
 
-/** Whether the payload behind a parsed header, and the header itself, are what was sealed for this log. */
+/** Returns true if a parsed header and the payload after it match the CRC that was computed for this log. */
 export function batchIsIntact(
   header: BatchHeader,
   bytes: Uint8Array,
@@ -159,8 +161,8 @@ export function batchIsIntact(
 }
 
 /**
- * Reads and verifies the batch at `position`, or says what is wrong. Header and payload are views of `bytes`.
- * Its place in the log (index, offset, term) is the caller's to check against what comes before it.
+ * Parses and verifies the batch at `position`, or returns the reason why it is invalid. Header and payload are views of
+ * `bytes`. The caller checks index, offset and term against the previous batch.
  */
 export function parseBatch(
   bytes: Uint8Array,
@@ -187,7 +189,7 @@ export function parseBatch(
   };
 }
 
-/** Bytes that the batch takes in a store. */
+/** Returns the number of bytes that the batch takes up in a store. */
 export function storedBytes(batch: RecordBatch): number {
   return batch.header.length + batch.payload.length;
 }

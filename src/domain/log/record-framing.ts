@@ -8,7 +8,10 @@ export const storedRecordTag = 0x22;
 const firstServerField = 2;
 const lastServerField = 5;
 
-/** The wire types of the fields of `log.v1.Record`, by number: a reader that trusts them would lose its place. */
+/**
+ * The wire types of the fields of `log.v1.Record`, by number. Other types are rejected: a generated reader would
+ * misparse them.
+ */
 const wireTypes: readonly (number | undefined)[] = [
   undefined,
   WireType.bytes,
@@ -21,11 +24,11 @@ const wireTypes: readonly (number | undefined)[] = [
 ];
 
 /**
- * Checks the record from the reader's place to `end` and moves past it. True when its bytes can be stored as they
- * are; false when it is well-formed but must be written anew (server's fields, tags of more than one byte).
- * Throws `InvalidInputError` naming `place`.
+ * Validates the record from the cursor to `end` and moves past it. Returns true if its bytes can be stored unchanged;
+ * false if it is well-formed but must be rewritten (it has server fields, or tags longer than one byte). Throws
+ * `InvalidInputError` with `recordNumber` in its message.
  */
-export function recordFits(reader: WireReader, end: number, place: number): boolean {
+export function recordFits(reader: WireReader, end: number, recordNumber: number): boolean {
   const outerEnd = reader.end;
   reader.end = end;
   let fits = true;
@@ -34,10 +37,10 @@ export function recordFits(reader: WireReader, end: number, place: number): bool
     const tag = reader.tag();
     if (tag === RecordTag.value || tag === RecordTag.key) {
       const length = reader.length();
-      if (length === malformed) throw recordError(place, `the length of field ${tag >>> 3} reaches beyond it`);
+      if (length === malformed) throw recordError(recordNumber, `the length of field ${tag >>> 3} exceeds the record`);
       reader.at += length;
       if (!short) fits = false;
-    } else if (!checkRareField(reader, tag, place) || !short) {
+    } else if (!checkRareField(reader, tag, recordNumber) || !short) {
       fits = false;
     }
   }
@@ -45,25 +48,28 @@ export function recordFits(reader: WireReader, end: number, place: number): bool
   return fits;
 }
 
-/** False for a field that is not to be stored. */
-function checkRareField(reader: WireReader, tag: number, place: number): boolean {
-  if (tag === malformed) throw recordError(place, 'it has a malformed tag');
+/** Validates a field; returns false if it must not be stored. */
+function checkRareField(reader: WireReader, tag: number, recordNumber: number): boolean {
+  if (tag === malformed) throw recordError(recordNumber, 'it has a malformed tag');
   const field = tag >>> 3;
   if (tag === RecordTag.headers) {
-    checkHeader(reader, place);
+    checkHeader(reader, recordNumber);
     return true;
   }
   const expected = wireTypes.at(field);
   if (expected !== undefined && expected !== (tag & 7))
-    throw recordError(place, `field ${field} has wire type ${tag & 7}, expected ${expected}`);
-  if (reader.skip(tag) === malformed) throw recordError(place, `field ${field} is malformed or a group`);
+    throw recordError(recordNumber, `field ${field} has wire type ${tag & 7}, expected ${expected}`);
+  if (reader.skip(tag) === malformed) throw recordError(recordNumber, `field ${field} is malformed or a group`);
   return field < firstServerField || field > lastServerField;
 }
 
-/** An entry of the `headers` map: key (UTF-8) and value, nothing else: not every reader passes over unknown fields. */
-function checkHeader(reader: WireReader, place: number): void {
+/**
+ * Validates an entry of the `headers` map: a key (UTF-8) and a value, nothing else, since not every reader skips
+ * unknown fields.
+ */
+function checkHeader(reader: WireReader, recordNumber: number): void {
   const length = reader.length();
-  if (length === malformed) throw recordError(place, 'the length of a header reaches beyond it');
+  if (length === malformed) throw recordError(recordNumber, 'the length of a header exceeds the record');
   const recordEnd = reader.end;
   const end = reader.at + length;
   reader.end = end;
@@ -71,9 +77,9 @@ function checkHeader(reader: WireReader, place: number): void {
     const tag = reader.bytes[reader.at++];
     const fieldLength = reader.length();
     if ((tag !== HeaderTag.key && tag !== HeaderTag.value) || fieldLength === malformed)
-      throw recordError(place, 'a header is not an entry of a key and a value');
+      throw recordError(recordNumber, 'a header is malformed: expected a key and a value');
     if (tag === HeaderTag.key && !isUtf8(reader.bytes, reader.at, reader.at + fieldLength))
-      throw recordError(place, 'the name of a header is not UTF-8');
+      throw recordError(recordNumber, 'the name of a header is not UTF-8');
     reader.at += fieldLength;
   }
   reader.end = recordEnd;
@@ -95,7 +101,7 @@ function decodes(bytes: Uint8Array): boolean {
   }
 }
 
-/** Writes records into a payload one after the other, each checked, and as it is stored. */
+/** Writes records into a payload one after the other: validated, and as they are stored. */
 export class RecordFramer {
   /** Where the next record begins. */
   at = 0;
@@ -125,7 +131,7 @@ export class RecordFramer {
   }
 }
 
-/** Writes a checked record without the server's fields and with minimal tags; returns the position after it. */
+/** Writes a validated record without the server's fields and with minimal tags; returns the position after it. */
 function writeStripped(out: Uint8Array, outAt: number, bytes: Uint8Array, start: number, end: number): number {
   const reader = new WireReader(bytes, start, end);
   while (reader.at < end) {
@@ -148,6 +154,6 @@ function copyBytes(out: Uint8Array, outAt: number, bytes: Uint8Array, start: num
   return outAt + end - start;
 }
 
-function recordError(place: number, what: string): InvalidInputError {
-  return new InvalidInputError(`record ${place} of the batch: ${what}`);
+function recordError(recordNumber: number, what: string): InvalidInputError {
+  return new InvalidInputError(`record ${recordNumber} of the batch: ${what}`);
 }

@@ -2,8 +2,8 @@ import { InvalidInputError } from './errors.js';
 import { WireReader, malformed, varintBytes, writeVarint } from './wire-reader.js';
 
 /**
- * What a producer hands in and a consumer gets out. Its stored form is the protobuf encoding of `log.v1.Record` with
- * the server's own fields (2 to 5) left out, so that stored bytes pass from and to the wire untouched.
+ * A record as producers send it and consumers get it. Its stored form is the protobuf encoding of `log.v1.Record`
+ * without the server's fields (2 to 5), so that stored bytes pass from and to the wire unchanged.
  */
 export interface Record {
   readonly value: Uint8Array;
@@ -11,7 +11,7 @@ export interface Record {
   readonly headers?: ReadonlyMap<string, Uint8Array>;
 }
 
-/** Tags of the fields of `log.v1.Record` that a producer sets, and of the entries of its `headers` map. */
+/** The tags of the fields of `log.v1.Record` that a producer sets, and of the entries of its `headers` map. */
 export const RecordTag = { value: 0x0a, key: 0x32, headers: 0x3a } as const;
 export const HeaderTag = { key: 0x0a, value: 0x12 } as const;
 
@@ -19,7 +19,7 @@ const fieldsPerStep = 64;
 const utf8Encoder = new TextEncoder();
 const utf8Decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** The protobuf encoding of a `log.v1.Record`: value, key and headers, in that order, empty ones left out. */
+/** Returns the protobuf encoding of a `log.v1.Record`: value, key and headers, in that order, without empty ones. */
 export function encodeRecord(record: Record): Uint8Array {
   const entries: Uint8Array[] = [];
   for (const [name, value] of record.headers ?? []) {
@@ -34,8 +34,8 @@ export function encodeRecord(record: Record): Uint8Array {
 }
 
 /**
- * Reads a `log.v1.Record`; fields other than value, key and headers are passed over. `value` and `key` are views of
- * `bytes`. Throws `InvalidInputError`.
+ * Decodes a `log.v1.Record`; ignores fields other than value, key and headers. `value` and `key` are views of `bytes`.
+ * Throws `InvalidInputError`.
  */
 export function decodeRecord(bytes: Uint8Array): Record {
   const steps = decodeRecordInSteps(bytes);
@@ -45,7 +45,9 @@ export function decodeRecord(bytes: Uint8Array): Record {
   }
 }
 
-/** `decodeRecord`, which pauses after so many fields that it has not taken long: a record may have 500,000. */
+/**
+ * Decodes like `decodeRecord`, but yields after every few fields, to keep each step short: a record may have 500,000.
+ */
 export function* decodeRecordInSteps(bytes: Uint8Array): Generator<undefined, Record, void> {
   const reader = new WireReader(bytes, 0, bytes.length);
   let value: Uint8Array = noBytes;
@@ -64,7 +66,7 @@ export function* decodeRecordInSteps(bytes: Uint8Array): Generator<undefined, Re
 
 function decodeHeader(reader: WireReader, headers: Map<string, Uint8Array>): void {
   const length = reader.length();
-  if (length === malformed) throw new InvalidInputError('a length reaches beyond the record');
+  if (length === malformed) throw new InvalidInputError('a length exceeds the record');
   const recordEnd = reader.end;
   reader.end = reader.at + length;
   let name = '';
@@ -81,7 +83,7 @@ function decodeHeader(reader: WireReader, headers: Map<string, Uint8Array>): voi
 }
 
 function decodeText(bytes: Uint8Array): string {
-  // Short names are many, and the decoder takes a microsecond to begin.
+  // Most names are short, and each call of the decoder costs about a microsecond.
   if (bytes.length <= 16 && bytes.every((byte) => byte <= 0x7f)) return String.fromCharCode(...bytes);
   try {
     return utf8Decoder.decode(bytes);
@@ -92,7 +94,7 @@ function decodeText(bytes: Uint8Array): string {
 
 function fieldBytes(reader: WireReader): Uint8Array {
   const length = reader.length();
-  if (length === malformed) throw new InvalidInputError('a length reaches beyond the record');
+  if (length === malformed) throw new InvalidInputError('a length exceeds the record');
   return reader.bytes.subarray(reader.at, (reader.at += length));
 }
 
@@ -100,7 +102,7 @@ type Field = readonly [tag: number, bytes: Uint8Array];
 
 const noBytes: Uint8Array = new Uint8Array(0);
 
-/** Empty bytes are what a reader takes a missing field for; an empty entry of a map is an entry all the same. */
+/** Omits empty fields, since readers treat a missing field as empty; an empty map entry is still an entry. */
 function encodeFields(...fields: readonly Field[]): Uint8Array {
   const written = fields.filter(([tag, bytes]) => bytes.length > 0 || tag === RecordTag.headers);
   const total = written.reduce((sum, [, bytes]) => sum + 1 + varintBytes(bytes.length) + bytes.length, 0);

@@ -23,13 +23,13 @@ const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
 const concat = (...parts: Uint8Array[]): Uint8Array => Uint8Array.from(parts.flatMap((part) => [...part]));
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
-/** The records of a payload as any protobuf reader sees them. */
+/** Decodes the records of a payload with the generated code. */
 const read = (payload: Uint8Array): { value: Uint8Array; key: Uint8Array; headers: object; offset: bigint }[] =>
   fromBinary(RecordBatchSchema, payload).records;
 
 /**
- * The records of a request as the generated code sees them, or `undefined` where it cannot say: it refuses a malformed
- * append time, or loses its place in one, which is left out here unread.
+ * Decodes the records of a request with the generated code, or returns `undefined` when that is not comparable: it
+ * rejects or misparses a malformed append time, a field that is skipped here.
  */
 function readRequest(wire: Uint8Array): ReturnType<typeof read> | undefined {
   try {
@@ -78,7 +78,7 @@ describe('a batch of very many records', () => {
 });
 
 describe('takeRecords', () => {
-  it('passes the records through in the buffer in which they came', () => {
+  it('returns the records in the buffer of the request', () => {
     const message = create(AppendRequestSchema, {
       records: [{ value: text('a') }, { value: text('bc'), key: text('k') }],
     });
@@ -89,7 +89,7 @@ describe('takeRecords', () => {
     expect(read(records.payload).map(({ value }) => value)).toEqual([text('a'), text('bc')]);
   });
 
-  it('takes what any producer sends (property)', () => {
+  it('accepts what any producer sends (property)', () => {
     fc.assert(
       fc.property(
         fc.array(recordInit, { minLength: 1, maxLength: 8 }),
@@ -114,7 +114,7 @@ describe('takeRecords', () => {
     );
   });
 
-  it('takes a ProduceRequest', () => {
+  it('accepts a ProduceRequest', () => {
     const wire = toBinary(ProduceRequestSchema, create(ProduceRequestSchema, { record: { value: text('one') } }));
     expect(read(takeRecords(wire, limits).records.payload)[0].value).toEqual(text('one'));
   });
@@ -181,7 +181,7 @@ describe('takeRecords', () => {
 
   const good = field(0x0a, 1);
   it.each([
-    ['no record', bytes()],
+    ['has no record', bytes()],
     ['only an expected offset', bytes(0x10, 5)],
     ['record 1 of the batch', concat(request(good), bytes(0x0a, 5, 1))],
     ['record 1 of the batch', concat(request(good), bytes(0x0a))],
@@ -196,9 +196,9 @@ describe('takeRecords', () => {
     ['record 1 of the batch', request(good, bytes(0x41, 1, 2, 3))],
     ['record 1 of the batch', request(good, bytes(0x40, ...Array<number>(11).fill(0xff)))],
     ['record 1 of the batch', request(good, bytes(0xff))],
-    ['a header is not an entry', request(good, field(0x3a, 0x1a, 0))],
-    ['a header is not an entry', request(good, field(0x3a, 0x08, 1))],
-    ['a header is not an entry', request(good, field(0x3a, 0x0a, 3, 97))],
+    ['a header is malformed', request(good, field(0x3a, 0x1a, 0))],
+    ['a header is malformed', request(good, field(0x3a, 0x08, 1))],
+    ['a header is malformed', request(good, field(0x3a, 0x0a, 3, 97))],
     ['the name of a header is not UTF-8', request(good, field(0x3a, 0x0a, 2, 0xc3, 0x28))],
     ['the name of a header is not UTF-8', request(good, field(0x3a, 0x0a, 3, 0xed, 0xa0, 0x80))],
     ['expected_offset', concat(request(good), bytes(0x10, ...Array<number>(9).fill(0xff), 0x02))],
@@ -206,29 +206,29 @@ describe('takeRecords', () => {
     ['field 1 of the request has wire type 0', concat(request(good), bytes(0x08, 1))],
     ['field 3 of the request', concat(request(good), bytes(0x1b, 0x1c))],
     ['malformed tag', concat(request(good), bytes(0x00))],
-  ])('refuses, saying %s: case %#', (message, wire) => {
+  ])('rejects: %s, case %#', (message, wire) => {
     expect(() => takeRecords(wire.slice(), limits)).toThrow(InvalidInputError);
     expect(() => takeRecords(wire.slice(), limits)).toThrow(
-      message === 'only an expected offset' ? 'no record' : message,
+      message === 'only an expected offset' ? 'has no record' : message,
     );
   });
 
-  it('names the record that is too large, and the batch', () => {
+  it('rejects a record or batch that is too large, with its number', () => {
     const tight = { recordBytesMax: 10, batchBytesMax: 24 };
     const ten = field(0x0a, ...new Uint8Array(8));
     expect(takeRecords(request(ten, ten), tight).records.count).toBe(2);
     expect(() => takeRecords(request(ten, field(0x0a, ...new Uint8Array(9))), tight)).toThrow(
-      expect.objectContaining({ name: 'TooLargeError', what: 'record', size: 11, limit: 10, place: 1 }),
+      expect.objectContaining({ name: 'TooLargeError', what: 'record', size: 11, limit: 10, recordNumber: 1 }),
     );
     expect(() => takeRecords(request(ten, ten, bytes()), tight)).toThrow(new TooLargeError('batch', 26, 24));
   });
 
-  it('measures a record as it is stored, without the server fields', () => {
+  it('measures the stored size of a record, without the server fields', () => {
     const record = concat(field(0x0a, ...new Uint8Array(8)), bytes(0x10, 1));
     expect(takeRecords(request(record), { recordBytesMax: 10, batchBytesMax: 12 }).records.payload.length).toBe(12);
   });
 
-  it('stores nothing that a protobuf reader refuses, nor anything else than it reads (property)', () => {
+  it('stores exactly what a protobuf reader reads, and nothing it rejects (property)', () => {
     const wires = fc.oneof(
       fc.uint8Array({ maxLength: 40 }),
       fc.array(fc.uint8Array({ maxLength: 12 }), { maxLength: 3 }).map((records) => request(...records)),
@@ -271,7 +271,7 @@ describe('encodeRecord and decodeRecord', () => {
     );
   });
 
-  it('refuses malformed bytes', () => {
+  it('reject malformed bytes', () => {
     expect(() => decodeRecord(bytes(0x0a, 2, 1))).toThrow(InvalidInputError);
     expect(() => decodeRecord(field(0x3a, 0x0a, 1, 0xff))).toThrow(InvalidInputError);
   });
@@ -295,8 +295,8 @@ describe('frameRecords, forEachRecord and sliceBatch', () => {
 
   it('go over the records in order', () => {
     const seen: [number, Uint8Array][] = [];
-    forEachRecord(payload, (start, end, place) => seen.push([place, payload.slice(start, end)]));
-    expect(seen).toEqual(encoded.map((record, place) => [place, record]));
+    forEachRecord(payload, (start, end, recordNumber) => seen.push([recordNumber, payload.slice(start, end)]));
+    expect(seen).toEqual(encoded.map((record, recordNumber) => [recordNumber, record]));
     expect(() => forEachRecord(bytes(0x22, 5, 1), () => undefined)).toThrow(InvalidInputError);
     expect(() => frameRecords([], limits)).toThrow(InvalidInputError);
   });
@@ -309,7 +309,7 @@ describe('frameRecords, forEachRecord and sliceBatch', () => {
     [13, 9, 13, 1],
     [10, 1, 10, 1],
     [14, 5, 14, 0],
-  ])('cut from %i, at most %d, to %i with %i', (from, max, baseOffset, recordCount) => {
+  ])('cut a batch from %i, at most %d records, to base %i with %i records', (from, max, baseOffset, recordCount) => {
     const cut = sliceBatch(batch, toOffset(from), max);
     expect([cut.baseOffset, cut.recordCount]).toEqual([baseOffset, recordCount]);
     expect(cut.payload).toEqual(frameOrEmpty(encoded.slice(baseOffset - 10, baseOffset - 10 + recordCount)));

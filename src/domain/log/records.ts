@@ -6,9 +6,9 @@ import { RecordFramer, recordFits, storedRecordTag } from './record-framing.js';
 import { WireReader, malformed, varintBytes } from './wire-reader.js';
 
 export interface RecordLimits {
-  /** Most bytes of one encoded record. */
+  /** Maximum size of one encoded record. */
   readonly recordBytesMax: number;
-  /** Most bytes of a batch's payload, which holds a tag and a length for each record besides the record. */
+  /** Maximum size of a batch's payload, including a tag and a length for each record. */
   readonly batchBytesMax: number;
 }
 
@@ -21,17 +21,16 @@ export const batchRecordsMax = 65_536;
 
 export const defaultRecordLimits: RecordLimits = { recordBytesMax: 1 << 20, batchBytesMax: 1 << 20 };
 
-/** `golog.v1.AppendRequest` (and `log.v1.ProduceRequest`, whose one field is the first of these). */
+/** The tags of `golog.v1.AppendRequest` (and of `log.v1.ProduceRequest`, whose only field is `records`). */
 const RequestTag = { records: 0x0a, expectedOffset: 0x10 } as const;
 
 /**
- * Takes the records out of the wire bytes of a `golog.v1.AppendRequest`, or of a `log.v1.ProduceRequest`. The request
- * is handed over: as a rule the payload is a part of it, changed in place.
+ * Extracts the records from the wire bytes of a `golog.v1.AppendRequest` or a `log.v1.ProduceRequest`. Takes ownership
+ * of `request`: the payload is usually a view of it, modified in place.
  *
- * Everything that a protobuf reader could trip over later is refused here; the server's own fields are left out.
- * Unknown fields of a record are stored as they are, those of the request are dropped.
- * Throws `InvalidInputError` (framing, or no record at all), `TooLargeError`, naming the record's place, and
- * `TooManyRecordsError`.
+ * Rejects everything that a protobuf reader could fail on later, and drops the server's fields. Unknown fields of a
+ * record are stored unchanged, unknown fields of the request are dropped. Throws `InvalidInputError` (framing, or no
+ * record at all), `TooLargeError`, both with the record's number, and `TooManyRecordsError`.
  */
 export function takeRecords(
   request: Uint8Array,
@@ -41,8 +40,8 @@ export function takeRecords(
 }
 
 /**
- * The fast path: one run of clean records, whose tags become those of the stored form. `undefined`, with the request
- * as it was, when it is anything else.
+ * The fast path: a single run of clean records, whose tags are changed in place to those of the stored form. Returns
+ * `undefined`, and leaves the request unchanged, for any other request.
  */
 function takeRun(request: Uint8Array, limits: RecordLimits): ReturnType<typeof takeRecords> | undefined {
   const reader = new WireReader(request, 0, request.length);
@@ -69,7 +68,8 @@ function takeRun(request: Uint8Array, limits: RecordLimits): ReturnType<typeof t
     } else if (tag === RequestTag.expectedOffset) {
       reader.at = at + 1;
       expectedOffset = reader.uint64();
-      if (expectedOffset === undefined) throw new InvalidInputError('expected_offset is not a varint of 64 bits');
+      if (expectedOffset === undefined)
+        throw new InvalidInputError('expected_offset is malformed: expected a varint of up to 64 bits');
     } else {
       return restoreTags(request, runStart, runEnd);
     }
@@ -105,9 +105,12 @@ function takeScattered(request: Uint8Array, limits: RecordLimits): ReturnType<ty
       addRecord(framer, reader, reader.at + length, limits);
     } else if (tag === RequestTag.expectedOffset) {
       expectedOffset = reader.uint64();
-      if (expectedOffset === undefined) throw new InvalidInputError('expected_offset is not a varint of 64 bits');
+      if (expectedOffset === undefined)
+        throw new InvalidInputError('expected_offset is malformed: expected a varint of up to 64 bits');
     } else if (field === 1 || field === 2) {
-      throw new InvalidInputError(`field ${field} of the request has wire type ${tag & 7}`);
+      throw new InvalidInputError(
+        `field ${field} of the request has wire type ${tag & 7}, expected ${field === 1 ? 2 : 0}`,
+      );
     } else if (reader.skip(tag) === malformed) {
       throw new InvalidInputError(`field ${field} of the request is malformed`);
     }
@@ -133,7 +136,7 @@ export function takeRecord(request: Uint8Array, limits: RecordLimits): Records {
 }
 
 /**
- * Builds a payload from encoded `log.v1.Record` messages, checked and stripped as by `takeRecords`.
+ * Builds a payload from encoded `log.v1.Record` messages, validated and stripped as in `takeRecords`.
  * Throws `InvalidInputError`, `TooLargeError` and `TooManyRecordsError`.
  */
 export function frameRecords(encoded: readonly Uint8Array[], limits: RecordLimits): Records {
@@ -151,7 +154,7 @@ function addRecord(framer: RecordFramer, reader: WireReader, end: number, { reco
 }
 
 function framedBy({ payload, at, count }: RecordFramer, limits: RecordLimits): Records {
-  if (count === 0) throw new InvalidInputError('there is no record: a batch needs at least one');
+  if (count === 0) throw new InvalidInputError('the batch has no record: expected at least one');
   checkBatchSize(at, limits);
   return { payload: payload.subarray(0, at), count };
 }
@@ -160,18 +163,18 @@ function checkBatchSize(size: number, limits: RecordLimits): void {
   if (size > limits.batchBytesMax) throw new TooLargeError('batch', size, limits.batchBytesMax);
 }
 
-function recordTooLong(place: number): InvalidInputError {
-  return new InvalidInputError(`record ${place} of the batch: its length is malformed or reaches beyond the request`);
+function recordTooLong(recordNumber: number): InvalidInputError {
+  return new InvalidInputError(`record ${recordNumber} of the batch: its length is malformed or exceeds the request`);
 }
 
 /**
- * The bounds of each record of a payload, one after the other: `start` and `end` of its encoded `log.v1.Record`.
+ * Visits the records of a payload one after the other: `start` and `end` of its encoded `log.v1.Record`.
  * Throws as `forEachRecord`.
  */
 export class RecordCursor {
   start = 0;
   readonly #reader: WireReader;
-  #place = 0;
+  #recordNumber = 0;
 
   constructor(readonly payload: Uint8Array) {
     this.#reader = new WireReader(payload, 0, payload.length);
@@ -181,61 +184,67 @@ export class RecordCursor {
     return this.#reader.at;
   }
 
-  /** Moves to the next record, the first at first; false when there is none. */
+  /** Moves to the next record, at first to the first one; returns false after the last. */
   next(): boolean {
     if (this.#reader.at >= this.payload.length) return false;
-    this.start = nextRecord(this.#reader, this.#place);
-    this.#place += 1;
+    this.start = nextRecord(this.#reader, this.#recordNumber);
+    this.#recordNumber += 1;
     return true;
   }
 }
 
 /**
- * Calls `visit` for each record of a payload with the bounds of its encoded `log.v1.Record` and its place, from 0.
- * The payload must be one that was checked before; if it is not well framed all the same, throws `InvalidInputError`.
+ * Calls `visit` for each record of a validated payload with the bounds of its encoded `log.v1.Record` and its number,
+ * from 0. Throws `InvalidInputError` if the payload is not well framed.
  */
-export function forEachRecord(payload: Uint8Array, visit: (start: number, end: number, place: number) => void): void {
+export function forEachRecord(
+  payload: Uint8Array,
+  visit: (start: number, end: number, recordNumber: number) => void,
+): void {
   const reader = new WireReader(payload, 0, payload.length);
-  for (let place = 0; reader.at < payload.length; place++) {
-    const start = nextRecord(reader, place);
-    visit(start, reader.at, place);
+  for (let recordNumber = 0; reader.at < payload.length; recordNumber++) {
+    const start = nextRecord(reader, recordNumber);
+    visit(start, reader.at, recordNumber);
   }
 }
 
-/** The encoded `log.v1.Record`s of a payload that was checked before, as views of it. Throws as `forEachRecord`. */
+/** Yields the encoded `log.v1.Record`s of a validated payload as views of it. Throws as `forEachRecord` does. */
 export function* recordsOf(payload: Uint8Array): Generator<Uint8Array, void, void> {
   const reader = new WireReader(payload, 0, payload.length);
-  for (let place = 0; reader.at < payload.length; place++) {
-    const start = nextRecord(reader, place);
+  for (let recordNumber = 0; reader.at < payload.length; recordNumber++) {
+    const start = nextRecord(reader, recordNumber);
     yield payload.subarray(start, reader.at);
   }
 }
 
 /** Moves past one record and returns where its encoded message starts. */
-function nextRecord(reader: WireReader, place: number): number {
+function nextRecord(reader: WireReader, recordNumber: number): number {
   const tag = reader.bytes[reader.at++];
   const length = reader.length();
   if (tag !== storedRecordTag || length === malformed)
-    throw new InvalidInputError(`the payload is malformed at record ${place}`);
+    throw new InvalidInputError(`the payload is malformed at record ${recordNumber}`);
   const start = reader.at;
   reader.at = start + length;
   return start;
 }
 
-/** Moves past `count` records, the first of which is record `place`. A batch may have 500,000 short ones before it. */
-function skipRecords(reader: WireReader, place: number, count: number): void {
+/**
+ * Moves past `count` records, the first of which has number `recordNumber`. Fast, since it may skip 500,000 short
+ * records.
+ */
+function skipRecords(reader: WireReader, recordNumber: number, count: number): void {
   const { bytes } = reader;
   for (let skipped = 0; skipped < count; skipped++) {
     const length = bytes[reader.at + 1];
     const end = reader.at + 2 + length;
     if (length < 0x80 && bytes[reader.at] === storedRecordTag && end <= reader.end) reader.at = end;
-    else nextRecord(reader, place + skipped);
+    else nextRecord(reader, recordNumber + skipped);
   }
 }
 
 /**
- * The part of a record batch that starts at `fromOffset` (or at its base, if that is higher) and holds at most
- * `recordsMax` records. The payload is a view; the header is the whole batch's, so it no longer fits a cut one.
+ * Returns the part of a record batch that starts at `fromOffset` (or at its base, if that is higher) and has at most
+ * `recordsMax` records. The payload is a view; the header stays that of the whole batch and does not match the part.
  */
 export function sliceBatch(batch: RecordBatch, fromOffset: Offset, recordsMax: number): RecordBatch {
   const skipped = Math.min(Math.max(fromOffset - batch.baseOffset, 0), batch.recordCount);

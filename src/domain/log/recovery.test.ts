@@ -35,7 +35,7 @@ import {
 } from '../../../test/log/damage-bench.js';
 
 describe('the recovery table', () => {
-  it('has a row for every finding, and a finding for every row', () => {
+  it('has a row for every combination of findings, and uses every row', () => {
     const rows = new Set<unknown>();
     for (const segment of ['last', 'sealed'] as const)
       for (let bits = 0; bits < 16; bits++) {
@@ -47,7 +47,7 @@ describe('the recovery table', () => {
 });
 
 describe('the last segment', () => {
-  it('a clean end: goes on', async () => {
+  it('a clean end: continues', async () => {
     await fill(5);
     const log = await open();
     expect(log.recovery).toMatchObject({ torn: undefined, quarantined: [] });
@@ -63,8 +63,8 @@ describe('the last segment', () => {
       'a whole batch with a wrong bit',
       append(...flip(60)(Uint8Array.of(...makeBatch(5).header, ...makeBatch(5).payload))),
     ],
-    ['a batch of another place', append(...makeBatch(3).header, ...makeBatch(3).payload)],
-  ])('a torn tail (%s): cut, kept aside, and the log goes on', async (_name, edit) => {
+    ['a batch of another index', append(...makeBatch(3).header, ...makeBatch(3).payload)],
+  ])('a torn tail (%s): cut, saved to a file, and the log continues', async (_name, edit) => {
     await fill(5);
     const before = await bytesOf(store);
     await change(store, edit);
@@ -78,7 +78,7 @@ describe('the last segment', () => {
     expect(await readable(log)).toEqual(range(0, 12));
   });
 
-  it('keeps every torn tail under a name of its own', async () => {
+  it('saves every torn tail under a new name', async () => {
     await fill(5);
     for (const stored of ['.torn-1', '.torn-2', '.torn-3']) {
       await change(store, append(1, 2, 3));
@@ -89,7 +89,7 @@ describe('the last segment', () => {
   });
 
   it.each(['with', 'without'])(
-    'bad bytes with a valid batch after them, %s a note of the synced index: quarantined',
+    'bad bytes with a valid batch after them, %s a synced-index file: quarantined',
     async (note) => {
       await fill(6);
       if (note === 'without') await directory.remove(syncedIndexFileName);
@@ -118,13 +118,13 @@ describe('the last segment', () => {
     expect(await readable(log)).toEqual(range(0, 8));
   });
 
-  it.each(['the note', 'the caller'])(
-    'bad bytes at or below the durable index that %s has: quarantined',
-    async (who) => {
+  it.each(['the synced-index file', 'the caller'])(
+    'bad bytes at or below the durable index known from %s: quarantined',
+    async (source) => {
       await fill(4);
       await change(store, flip(position(3) + 60));
-      if (who === 'the caller') await directory.remove(syncedIndexFileName);
-      const log = await open(who === 'the caller' ? { durableIndex: toIndex(4) } : {});
+      if (source === 'the caller') await directory.remove(syncedIndexFileName);
+      const log = await open(source === 'the caller' ? { durableIndex: toIndex(4) } : {});
       expect(log.recovery.quarantined).toMatchObject([{ from: 6, to: 6, fromIndex: 4, toIndex: 5 }]);
       expect(log.endOffset).toBe(6);
       expect(await readable(log)).toEqual(range(0, 6));
@@ -148,7 +148,7 @@ describe('the last segment', () => {
     expect(await readable(log)).toEqual(range(0, 6));
   });
 
-  it('accepting the loss in the middle cuts from the bad bytes on', async () => {
+  it('accepting a loss in the middle cuts from the bad bytes on', async () => {
     await fill(6);
     await change(store, flip(position(2)));
     const log = await open();
@@ -158,7 +158,7 @@ describe('the last segment', () => {
     expect(await readable(log)).toEqual(range(0, 6));
   });
 
-  it('a damaged header: the segment is quarantined whole', async () => {
+  it('a damaged header: the whole segment is quarantined', async () => {
     await fill(5);
     await change(store, flip(3));
     const log = await open();
@@ -173,17 +173,17 @@ describe('the last segment', () => {
 });
 
 describe('sealed segments', () => {
-  /** 700 bytes a segment hold six batches: offsets 0, 12, 24, 36. */
+  /** A segment of 700 bytes holds six batches: offsets 0, 12, 24, 36. */
   const second = toOffset(12);
   beforeEach(() => fill(20));
 
-  it('are not read through', async () => {
+  it('are not scanned on open', async () => {
     const log = await open();
     expect(log.segments).toBe(4);
     expect(log.recovery.scannedBytes).toBe((await bytesOf(storeFileName(toOffset(36)))).length);
   });
 
-  it('that have gone bad are found when they are read: never served, the rest readable, appends go on', async () => {
+  it('with damage are found when they are read: never served, the rest readable, appends continue', async () => {
     await change(storeFileName(second), flip(position(2) + 80));
     const log = await open();
     expect(log.quarantined).toEqual([]);
@@ -200,7 +200,7 @@ describe('sealed segments', () => {
     expect(await readable(reopened)).toEqual([...range(0, 16), ...range(18, 44)]);
   });
 
-  it('whose damage is found on opening, for want of an index, refuse no appends either', async () => {
+  it('whose damage is found on open because the index is missing do not block appends either', async () => {
     await change(storeFileName(second), flip(position(2) + 80));
     await directory.remove(indexFileName(second));
     const log = await open();
@@ -210,7 +210,7 @@ describe('sealed segments', () => {
     expect(await readable(await open())).toEqual([...range(0, 16), ...range(18, 42)]);
   });
 
-  it('are one thing, the active segment another: damage there refuses appends before and after a restart', async () => {
+  it('differ from the active segment: damage there blocks appends before and after a restart', async () => {
     const log = await open();
     const file = await directory.open(storeFileName(toOffset(36)));
     const bytes = flip(position(0) + 80)(await file.read(0, 1e6));
@@ -222,7 +222,7 @@ describe('sealed segments', () => {
     await expect((await open()).append([makeBatch(20)])).rejects.toThrow(refused);
   });
 
-  it('whose damage is dropped by prefix truncation are whole again', async () => {
+  it('whose damage is dropped by prefix truncation are no longer quarantined', async () => {
     await change(store, flip(position(2) + 80));
     const log = await open();
     await expect(readAt(log, 4)).rejects.toThrow(CorruptRangeError);
@@ -231,14 +231,14 @@ describe('sealed segments', () => {
     expect(await readable(log)).toEqual(range(12, 42));
   });
 
-  it('that are shorter than their seal says: what is lost is quarantined', async () => {
+  it('that are shorter than their footer says: the loss is quarantined', async () => {
     await change(storeFileName(second), cutAt(position(4)));
     const log = await open();
     expect(log.quarantined).toMatchObject([{ from: 20, to: 24, fromIndex: 11, toIndex: 13 }]);
     expect(await readable(log)).toEqual([...range(0, 20), ...range(24, 40)]);
   });
 
-  it('with a damaged header are quarantined whole', async () => {
+  it('with a damaged header are quarantined as a whole', async () => {
     await change(storeFileName(second), flip(30));
     const log = await open();
     expect(log.quarantined).toMatchObject([{ from: 12, to: 24, fromIndex: 7, toIndex: 13 }]);
@@ -278,12 +278,12 @@ describe('an index', () => {
     ['short', cutAt(30)],
     ['empty', cutAt(0)],
     [
-      'padded with zeros (regression: zero padding of an unclean index read as entries)',
+      'padded with zeros (regression: zero padding of an unclean index was read as entries)',
       append(...new Uint8Array(4096)),
     ],
     ['all zeros', (bytes: Uint8Array) => bytes.fill(0)],
     ['wrong in its footer', (bytes: Uint8Array) => flip(bytes.length - 20)(bytes)],
-  ])('that is %s is made anew from the store', async (_name, edit) => {
+  ])('that is %s is rebuilt from the store', async (_name, edit) => {
     const good = await bytesOf(name);
     if (edit) await change(name, edit);
     else await directory.remove(name);
@@ -293,14 +293,14 @@ describe('an index', () => {
     expect(await readable(log)).toEqual(range(0, 40));
   });
 
-  it('that is wrong in an entry is found when it is loaded', async () => {
+  it('with a wrong entry is detected when it is loaded', async () => {
     await change(name, flip(11));
     const log = await open();
     expect(await readable(log)).toEqual(range(0, 40));
     expect(notices).toMatchObject([{ kind: 'index rebuilt', reason: 'entries checksum mismatch' }]);
   });
 
-  it('left beside the last segment by a crash does not survive', async () => {
+  it('that a crash left for the last segment is removed', async () => {
     const last = indexFileName(toOffset(36));
     await (await directory.create(last)).write(0, [new Uint8Array(500)]);
     await open();
@@ -309,7 +309,7 @@ describe('an index', () => {
 });
 
 describe('regression: an index that was full surfaced as EOF after the store was written', () => {
-  it('an index has room for as many entries as come', async () => {
+  it('an index grows with its entries', async () => {
     const log = await open({ segmentBytesMax: 1 << 20, indexIntervalBytes: 1 });
     for (let number = 0; number < 1000; number += 100) await log.append(range(number, number + 100).map(makeBatch));
     expect(log.segments).toBe(1);
@@ -318,7 +318,7 @@ describe('regression: an index that was full surfaced as EOF after the store was
 });
 
 describe('regression: reset deleted the directory and then listed it', () => {
-  it('a log emptied from either end goes on in its directory', async () => {
+  it('a log emptied from either end continues in its directory', async () => {
     await fill(20);
     const log = await open();
     await log.truncatePrefix(toOffset(40));
@@ -331,7 +331,7 @@ describe('regression: reset deleted the directory and then listed it', () => {
 });
 
 describe('what a crash leaves', () => {
-  it('files under temporary names go', async () => {
+  it('temporary files are removed', async () => {
     await fill(3);
     await directory.create('00000000000000000006.store.tmp');
     const log = await open();
@@ -339,7 +339,7 @@ describe('what a crash leaves', () => {
     expect(log.endOffset).toBe(6);
   });
 
-  it('segments below the log start go', async () => {
+  it('segments below the log start are removed', async () => {
     await fill(20);
     const stored = await bytesOf(store);
     let log = await open();
@@ -351,7 +351,7 @@ describe('what a crash leaves', () => {
     expect([log.startOffset, log.quarantined]).toEqual([24, []]);
   });
 
-  it('a damaged record of the log start is told, and the first segment is where the log starts', async () => {
+  it('a damaged log-start file is reported, and the log starts at the first segment', async () => {
     await fill(20);
     let log = await open();
     await log.truncatePrefix(toOffset(24));
@@ -363,15 +363,15 @@ describe('what a crash leaves', () => {
   });
 });
 
-describe('what is not this log', () => {
-  it('does not open when a store belongs to another log', async () => {
+describe('files of another log or format', () => {
+  it('do not open when a store belongs to another log', async () => {
     await fill(3);
     const other = { ...options, logId: new Uint8Array(16).fill(9) };
     await expect(Log.open(directory, other)).rejects.toThrow(ForeignLogError);
     expect((await open()).endOffset).toBe(6);
   });
 
-  it('does not open in a format of another version', async () => {
+  it('do not open with another format version', async () => {
     await fill(3);
     await change(store, (bytes) => {
       const header = encodeStoreHeader({ offset: toOffset(0), index: toIndex(1), term: toTerm(0) }, checksum);
@@ -383,14 +383,14 @@ describe('what is not this log', () => {
     await expect(open()).rejects.toThrow(UnsupportedFormatError);
   });
 
-  it('does not open empty where there were entries before', async () => {
+  it('do not open as an empty log where there were entries before', async () => {
     await expect(open({ durableIndex: toIndex(1) })).rejects.toThrow(MissingLogError);
     await fill(3);
     await directory.remove(store);
     await expect(open()).rejects.toThrow(MissingLogError);
   });
 
-  it('does not take a batch of another log for its own', async () => {
+  it('a batch of another log is cut as torn', async () => {
     await fill(3);
     const foreign = sealBatch({ ...makeBatch(3) }, { crc32c, logId: new Uint8Array(16).fill(9) });
     await change(store, append(...foreign.header, ...foreign.payload));

@@ -1,27 +1,31 @@
 import type { Index, Offset } from './offsets.js';
 
-/** Offsets and indexes, `to` and `toIndex` exclusive, that are lost or damaged on this node: never served. */
+/**
+ * A range of offsets and indexes, `to` and `toIndex` exclusive, that are lost or damaged on this node and never served.
+ */
 export interface Quarantine {
   readonly from: Offset;
-  /** As `from` when no offset is known to be lost, or when nobody knows how many are. */
+  /** Equal to `from` when no offset is known to be lost, or when the number of lost offsets is unknown. */
   readonly to: Offset;
   readonly fromIndex: Index;
   readonly toIndex: Index;
   readonly reason: string;
 }
 
-/** What opening found and did; `log.recovery`. */
+/** The findings and repairs of opening a log; see `Log.recovery`. */
 export interface RecoveryReport {
   readonly segments: number;
-  /** Bytes of stores that were read through. */
+  /** The number of store bytes that were scanned. */
   readonly scannedBytes: number;
-  /** Bytes cut off the end of the log as torn, and the name of the file that keeps them, if there was space for one. */
+  /**
+   * The size of the torn tail that was cut off, and the name of the file with a copy of it, if there was space for one.
+   */
   readonly torn: { readonly bytes: number; readonly fileName: string | undefined } | undefined;
   readonly quarantined: readonly Quarantine[];
   readonly indexesRebuilt: number;
 }
 
-/** Something that an operator should hear of. */
+/** An event that an operator should know about. */
 export type LogNotice =
   | { readonly kind: 'torn tail cut'; readonly fileName: string; readonly bytes: number; readonly keptAs?: string }
   | ({ readonly kind: 'quarantined'; readonly fileName: string } & Quarantine)
@@ -31,16 +35,16 @@ export type LogNotice =
   | { readonly kind: 'leftover removed'; readonly fileName: string }
   | { readonly kind: 'log start unknown'; readonly reason: string };
 
-/** What the scan of one segment found, in the terms of the decision table. */
+/** The findings of one segment's scan, as the inputs of the decision table. */
 export interface Findings {
-  /** Only the last segment may have an unsynced end. */
+  /** Only the last segment can have an unsynced end. */
   readonly segment: 'last' | 'sealed';
   readonly badBytes: boolean;
-  /** Whether a good batch stands behind bad bytes, or may stand there. */
+  /** True if a good batch follows bad bytes, or may follow them. */
   readonly validAfter: boolean;
-  /** Whether all that is known to have been synced was found before the first bad byte. */
+  /** True if everything known to be synced was found before the first bad byte. */
   readonly durableFound: boolean;
-  /** Whether it is known how far the log was synced, to the last moment: see synced-index.ts. */
+  /** True if it is known up to which index the log was synced: see synced-index.ts. */
   readonly syncedKnown: boolean;
 }
 
@@ -53,9 +57,9 @@ interface RecoveryRow {
 }
 
 /**
- * The first row that fits decides. What refuses to open at all (files of another log, segments that are gone) throws
- * before this. A disk may keep later pages of a write and lose earlier ones, so whole batches after bad bytes prove
- * corruption only when nothing says that all of it was still unsynced.
+ * The first matching row decides. Conditions that prevent opening (files of another log, missing segments) throw before
+ * this. A disk may keep later pages of a write and lose earlier ones, so whole batches after bad bytes prove corruption
+ * only when it is not known that all of them were unsynced.
  */
 export const recoveryTable: readonly RecoveryRow[] = [
   {
@@ -100,6 +104,6 @@ export function decideRecovery(findings: Findings): RecoveryRow {
   const row = recoveryTable.find(({ when }) =>
     (Object.keys(when) as (keyof Findings)[]).every((key) => when[key] === findings[key]),
   );
-  if (!row) throw new RangeError(`no row of the recovery table fits ${JSON.stringify(findings)}`);
+  if (!row) throw new RangeError(`no row of the recovery table matches ${JSON.stringify(findings)}`);
   return row;
 }

@@ -1,4 +1,4 @@
-/** How much of a log is kept. Without a bound nothing is removed. */
+/** Bounds on the size and age of a log. Without bounds, nothing is removed. */
 export interface Retention {
   /** The oldest segments are removed while the log has more bytes than this. */
   readonly bytesMax?: number;

@@ -3,11 +3,14 @@ import type { LogBoundary } from './log-boundary.js';
 import type { QuarantineList } from './quarantine.js';
 import type { Segment } from './segment.js';
 
-/** The segments of an open log, oldest first, as readers see them. The writer changes it, never across an `await`. */
+/**
+ * The segments of an open log, oldest first, as readers see them. Only the writer changes the list, never across an
+ * `await`.
+ */
 export class SegmentList {
-  /** Counts suffix truncations: what a read found while it changed may be gone. */
+  /** Counts suffix truncations: if it changed during a read, the batches read may have been dropped. */
   cuts = 0;
-  /** Counts prefix truncations: a read that failed while it changed may have lost its file. */
+  /** Counts prefix truncations: if it changed during a failed read, the file may have been removed. */
   drops = 0;
 
   constructor(
@@ -32,7 +35,7 @@ export class SegmentList {
     return this.segments.reduce((sum, { length }) => sum + length, 0);
   }
 
-  /** The segment that holds the offset, which is in the log. */
+  /** Returns the segment that contains the offset, which must be in the log. */
   ofOffset(offset: Offset): Segment {
     return this.#last(({ base }) => base.offset <= offset);
   }
@@ -41,12 +44,12 @@ export class SegmentList {
     return this.#last(({ base }) => base.index <= index);
   }
 
-  /** How many segments begin below the index; the first one always counts. */
+  /** Returns the number of segments that begin below the index; always counts the first one. */
   countBelow(index: Index): number {
     return this.segments.indexOf(this.#last(({ base }) => base.index < index)) + 1;
   }
 
-  /** `index`, or where the quarantined range right before it begins. */
+  /** Returns `index`, or the start of the quarantined ranges right before it. */
   firstUnreadableBefore(index: Index): Index {
     let first = index;
     for (;;) {
@@ -56,7 +59,7 @@ export class SegmentList {
     }
   }
 
-  /** How many leading segments a retention policy gives up. */
+  /** Returns the number of leading segments that a retention policy drops. */
   countToDrop(policy: { bytesMax?: number; ageMsMax?: number; now: EpochMs; upTo: Index }): number {
     const { bytesMax = Infinity, ageMsMax = Infinity, now, upTo } = policy;
     let bytes = this.bytes;
@@ -83,12 +86,12 @@ export class SegmentList {
     return dropped;
   }
 
-  /** Keeps the first `count` and returns the others. */
+  /** Keeps the first `count` segments and returns the others. */
   dropLast(count: number): Segment[] {
     return this.segments.splice(count);
   }
 
-  /** Begins anew with one empty segment; returns those of before. */
+  /** Replaces all segments by one empty segment; returns the old ones. */
   restart(segment: Segment): Segment[] {
     this.start = segment.base;
     this.quarantine.clear();
@@ -101,7 +104,10 @@ export class SegmentList {
     this.segments[this.segments.length - 1] = segment;
   }
 
-  /** The last segment for which the condition, true for some and then false for the rest, holds; else the first. */
+  /**
+   * Binary search: returns the last segment that meets the condition, or the first segment if none does. The condition
+   * must be true for a prefix of the list and false after it.
+   */
   #last(condition: (segment: Segment) => boolean): Segment {
     let low = 0;
     let high = this.segments.length;

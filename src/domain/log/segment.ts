@@ -10,26 +10,29 @@ import { SparseIndex } from './sparse-index.js';
 import { encodeStoreHeader, firstBatchPosition } from './store-header.js';
 
 /**
- * A store file and what is known of it. The last segment of a log is the active one: it grows, and its index is kept in
- * memory. The others are sealed: their index is in a file, and here only while it is needed.
+ * A store file and its metadata. The last segment of a log is the active one: it grows, and its index is in memory. The
+ * others are sealed: their index is in a file, and loaded only while it is needed.
  *
- *   base ──────────── end          places
+ *   base ──────────── end          log boundaries
  *   52 ─────────── length          positions of the bytes that readers may see
  */
 export class Segment {
   readonly storeName: string;
   readonly indexName: string;
-  /** Set while active, and for a damaged segment for as long as the log is open; else look in the log's cache. */
+  /**
+   * Set while the segment is active, and for a damaged segment while the log is open; otherwise see the log's index
+   * cache.
+   */
   index: SparseIndex | undefined;
   length: Position;
   end: LogBoundary;
   maxTimeMs: EpochMs;
-  /** The store's header is damaged: a stand-in that nothing is read from. */
+  /** True if the store's header is damaged: nothing is read from this segment. */
   readonly unreadable: boolean;
-  /** Append time of the first batch, which the segment's age counts from. */
+  /** The append time of the first batch; the segment's age counts from it. */
   #firstTimeMs: EpochMs | undefined;
 
-  /** `base.offset` is the name. */
+  /** The file names are derived from `base.offset`. */
   constructor(
     readonly base: LogBoundary,
     state: { length: Position; end: LogBoundary; maxTimeMs: EpochMs; index?: SparseIndex; unreadable?: boolean },
@@ -43,7 +46,7 @@ export class Segment {
     this.unreadable = state.unreadable ?? false;
   }
 
-  /** A new segment with its store durable on disk and empty but for the header. */
+  /** Creates a segment whose store is durable on disk and contains only the header. */
   static async create(
     directory: Directory,
     base: LogBoundary,
@@ -68,9 +71,9 @@ export class Segment {
   }
 
   /**
-   * Whether the batch goes into a new segment, after `length` bytes of this one, whose first batch is `first` if it
-   * has none in it yet. Depends on nothing but the limits and the batches themselves. A segment without records goes
-   * on, or the next one would get its name.
+   * Returns true if the batch must start a new segment, given `length` bytes in this one; `first` is the first batch of
+   * a segment that is still empty. Depends only on the limits and the batches. A segment without records never rolls,
+   * since the next one would have the same name.
    */
   mustRollFor(
     batch: RecordBatch,
@@ -84,7 +87,7 @@ export class Segment {
     return batch.appendTimeMs - firstTimeMs >= limits.segmentAgeMsMax;
   }
 
-  /** Takes note of the next batch, which stands in the store at `position`; `isolated` when bad bytes are before it. */
+  /** Records the next batch, stored at `position`; `isolated` means that bad bytes precede it. */
   extend(batch: RecordBatch | BatchHeader, position: Position, bytes: number, isolated = false): void {
     this.#firstTimeMs ??= batch.appendTimeMs;
     this.index?.note(batch, position, isolated);
@@ -93,7 +96,7 @@ export class Segment {
     this.end = boundaryAfter(batch);
   }
 
-  /** Forgets the batches from `position` on; `end` and `maxTimeMs` are those of what is before it. */
+  /** Drops the batches from `position` on; `end` and `maxTimeMs` are those of the remaining batches. */
   cut(position: Position, end: LogBoundary, maxTimeMs: EpochMs): void {
     this.index?.truncate(position, maxTimeMs);
     this.length = position;

@@ -12,18 +12,20 @@ export interface IndexEntry {
   readonly offset: Offset;
   readonly index: Index;
   readonly position: Position;
-  /** Highest append time of the segment's records up to and including this batch. */
+  /** The highest append time of the segment's records up to and including this batch. */
   readonly maxTimeMs: EpochMs;
 }
 
 /**
- * From offset, index and time to the position of a batch at or before it: an entry per `intervalBytes` of store, the
- * first batch always among them. It holds places where a batch begins and nothing else, so that the bytes between two
- * entries are always whole batches. A hint: what stands at the position is checked against the entry.
+ * Maps an offset, index or time to the position of a batch at or before it. Has one entry per `intervalBytes` of store,
+ * and always one for the first batch. Every entry points to the start of a batch, so the bytes between two entries are
+ * always whole batches. Entries are hints: readers check the batch at the position.
  */
 export class SparseIndex {
   #count = 0;
-  /** Relative to the base, so that 32 bits do: a segment is below 2 GiB, and a batch of 52 bytes takes one index. */
+  /**
+   * Relative to the base, so that 32 bits suffice: a segment is below 2 GiB, and each index takes at least 52 bytes.
+   */
   #offsets = new Uint32Array(entriesAtFirst);
   #indexes = new Uint32Array(entriesAtFirst);
   #positions = new Uint32Array(entriesAtFirst);
@@ -40,17 +42,17 @@ export class SparseIndex {
     return this.#count;
   }
 
-  /** Memory held. */
+  /** Memory used by the entries. */
   get bytes(): number {
     return this.#times.length * indexEntryBytes;
   }
 
-  /** Highest append time of the records noted so far, 0 without records. */
+  /** The highest append time of the records noted so far, 0 without records. */
   get maxTimeMs(): EpochMs {
     return this.#maxTimeMs as EpochMs;
   }
 
-  /** Notes the batch that was written at `position`; `force` makes an entry of it however near the last one is. */
+  /** Notes the batch written at `position`; `force` adds an entry for it however near the previous entry is. */
   note(batch: RecordBatch | BatchHeader, position: Position, force = false): void {
     if (batch.kind === BatchKind.records && batch.appendTimeMs > this.#maxTimeMs) this.#maxTimeMs = batch.appendTimeMs;
     const last = this.#count - 1;
@@ -69,30 +71,30 @@ export class SparseIndex {
   }
 
   #grow(): void {
-    const room = this.#times.length * 2;
+    const capacity = this.#times.length * 2;
     const grown = (from: Uint32Array): Uint32Array<ArrayBuffer> => {
-      const to = new Uint32Array(room);
+      const to = new Uint32Array(capacity);
       to.set(from);
       return to;
     };
     this.#offsets = grown(this.#offsets);
     this.#indexes = grown(this.#indexes);
     this.#positions = grown(this.#positions);
-    const times = new Float64Array(room);
+    const times = new Float64Array(capacity);
     times.set(this.#times);
     this.#times = times;
   }
 
-  entry(number: number): IndexEntry {
+  entry(i: number): IndexEntry {
     return {
-      offset: (this.baseOffset + this.#offsets[number]) as Offset,
-      index: (this.baseIndex + this.#indexes[number]) as Index,
-      position: this.#positions[number] as Position,
-      maxTimeMs: this.#times[number] as EpochMs,
+      offset: (this.baseOffset + this.#offsets[i]) as Offset,
+      index: (this.baseIndex + this.#indexes[i]) as Index,
+      position: this.#positions[i] as Position,
+      maxTimeMs: this.#times[i] as EpochMs,
     };
   }
 
-  /** Number of the last entry at or below the offset; -1 when there is none. */
+  /** Returns the number of the last entry at or below the offset, or -1. */
   floorOffset(offset: Offset): number {
     return floor(this.#offsets, this.#count, offset - this.baseOffset);
   }
@@ -101,54 +103,54 @@ export class SparseIndex {
     return floor(this.#indexes, this.#count, index - this.baseIndex);
   }
 
-  /** Number of the last entry before which, and in which, every record is older than `time`; -1 when there is none. */
+  /** Returns the number of the last entry such that every record up to its batch is older than `time`, or -1. */
   floorTime(time: EpochMs): number {
     return floor(this.#times, this.#count, time - 1);
   }
 
   /**
-   * Where to stop a read that begins at an entry: the last place within `bytesMax` where a batch begins, but at least
-   * the one after the entry. `end` is the end of the store.
+   * Returns where a read that begins at an entry stops: the position of the last entry within `bytesMax`, but at least
+   * that of the next entry. `end` is the end of the store.
    */
-  readEnd(number: number, bytesMax: number, end: Position): Position {
-    const start = this.#positions[number];
+  readEnd(i: number, bytesMax: number, end: Position): Position {
+    const start = this.#positions[i];
     if (end - start <= bytesMax) return end;
     const within = floor(this.#positions, this.#count, start + bytesMax);
-    const stop = Math.max(within, number + 1);
+    const stop = Math.max(within, i + 1);
     return stop < this.#count ? (Math.min(this.#positions[stop], end) as Position) : end;
   }
 
-  /** Forgets the batches at and after `position`; `maxTimeMs` is that of the records before it. */
+  /** Drops the batches at and after `position`; `maxTimeMs` is that of the remaining records. */
   truncate(position: Position, maxTimeMs: EpochMs): void {
     while (this.#count > 0 && this.#positions[this.#count - 1] >= position) this.#count--;
     this.#maxTimeMs = maxTimeMs;
   }
 
-  /** Takes over the entries of `other` from `position` on. */
+  /** Appends the entries of `other` from `position` on. */
   adopt(other: SparseIndex, position: Position): void {
-    for (let number = 0; number < other.#count; number++)
-      if (other.#positions[number] >= position)
+    for (let i = 0; i < other.#count; i++)
+      if (other.#positions[i] >= position)
         this.#push(
-          other.#offsets[number],
-          other.#indexes[number],
-          other.#positions[number],
-          Math.max(other.#times[number], this.#maxTimeMs),
+          other.#offsets[i],
+          other.#indexes[i],
+          other.#positions[i],
+          Math.max(other.#times[i], this.#maxTimeMs),
         );
     this.#maxTimeMs = Math.max(this.#maxTimeMs, other.#maxTimeMs);
   }
 
   encode(): Uint8Array {
     const bytes = new Uint8Array(this.#count * indexEntryBytes);
-    for (let number = 0, at = 0; number < this.#count; number++, at += indexEntryBytes) {
-      writeUint32(bytes, at, this.#offsets[number]);
-      writeUint32(bytes, at + 4, this.#indexes[number]);
-      writeUint32(bytes, at + 8, this.#positions[number]);
-      writeUint64(bytes, at + 12, this.#times[number]);
+    for (let i = 0, at = 0; i < this.#count; i++, at += indexEntryBytes) {
+      writeUint32(bytes, at, this.#offsets[i]);
+      writeUint32(bytes, at + 4, this.#indexes[i]);
+      writeUint32(bytes, at + 8, this.#positions[i]);
+      writeUint64(bytes, at + 12, this.#times[i]);
     }
     return bytes;
   }
 
-  /** Reads what `encode` made; its checksum is the caller's affair. */
+  /** Decodes the output of `encode`; the caller verifies the checksum. */
   static decode(bytes: Uint8Array, baseOffset: Offset, baseIndex: Index, intervalBytes: number): SparseIndex {
     const index = new SparseIndex(baseOffset, baseIndex, intervalBytes);
     for (let at = 0; at + indexEntryBytes <= bytes.length; at += indexEntryBytes)
@@ -163,7 +165,10 @@ export class SparseIndex {
   }
 }
 
-/** Number of the last of the first `count` values, which never decrease, that is at most `target`; else -1. */
+/**
+ * Binary search in the first `count` values, which never decrease: returns the number of the last one that is at most
+ * `target`, or -1.
+ */
 function floor(values: Uint32Array | Float64Array, count: number, target: number): number {
   let low = 0;
   let high = count;

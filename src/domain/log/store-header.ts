@@ -6,7 +6,7 @@ import type { LogBoundary } from './log-boundary.js';
 import { logIdBytes, type BatchChecksum } from './record-batch.js';
 
 export const storeHeaderBytes = 52;
-/** Where the first batch of a store is. */
+/** The position of a store's first batch. */
 export const firstBatchPosition = toPosition(storeHeaderBytes);
 
 const magic = 0x474c5331; // 'GLS1'
@@ -14,22 +14,25 @@ const version = 1;
 const logIdAt = 8;
 const crcAt = 48;
 
-/** See docs/storage-format.md. `place` is where the store's first batch belongs. */
-export function encodeStoreHeader(place: LogBoundary, { crc32c, logId }: BatchChecksum): Uint8Array {
+/**
+ * Encodes a store header: see docs/storage-format.md. `boundary` is the log boundary before the store's first batch.
+ */
+export function encodeStoreHeader(boundary: LogBoundary, { crc32c, logId }: BatchChecksum): Uint8Array {
   const bytes = new Uint8Array(storeHeaderBytes);
   writeUint32(bytes, 0, magic);
   bytes[4] = version;
   bytes.set(logId, logIdAt);
-  writeUint64(bytes, logIdAt + logIdBytes, place.offset);
-  writeUint64(bytes, logIdAt + logIdBytes + 8, place.index);
-  writeUint64(bytes, logIdAt + logIdBytes + 16, place.term);
+  writeUint64(bytes, logIdAt + logIdBytes, boundary.offset);
+  writeUint64(bytes, logIdAt + logIdBytes + 8, boundary.index);
+  writeUint64(bytes, logIdAt + logIdBytes + 16, boundary.term);
   writeUint32(bytes, crcAt, crc32c(bytes.subarray(0, crcAt)));
   return bytes;
 }
 
 /**
- * The place in a store's header, or `undefined` when the bytes are damaged. The CRC is not seeded with the log's id, so
- * that a foreign file is told from a damaged one: throws `ForeignLogError`, or `UnsupportedFormatError`.
+ * Returns the boundary in a store's header, or `undefined` when the bytes are damaged. The CRC is not seeded with the
+ * log ID, so that a foreign file can be distinguished from a damaged one: throws `ForeignLogError` or
+ * `UnsupportedFormatError`.
  */
 export function decodeStoreHeader(
   bytes: Uint8Array,
@@ -39,15 +42,15 @@ export function decodeStoreHeader(
   const header = readStoreHeader(bytes, fileName, checksum.crc32c);
   if (header && !sameBytes(header.logId, checksum.logId))
     throw new ForeignLogError(fileName, hex(header.logId), hex(checksum.logId));
-  return header?.place;
+  return header?.boundary;
 }
 
-/** As `decodeStoreHeader`, for a reader that takes the log's id from the file. */
+/** Decodes like `decodeStoreHeader`, but returns the log ID instead of checking it. */
 export function readStoreHeader(
   bytes: Uint8Array,
   fileName: string,
   crc32c: BatchChecksum['crc32c'],
-): { place: LogBoundary; logId: Uint8Array } | undefined {
+): { boundary: LogBoundary; logId: Uint8Array } | undefined {
   if (bytes.length < storeHeaderBytes || readUint32(bytes, 0) !== magic) return undefined;
   if (readUint32(bytes, crcAt) !== crc32c(bytes.subarray(0, crcAt)) >>> 0) return undefined;
   if (bytes[4] !== version) throw new UnsupportedFormatError(fileName, bytes[4], version);
@@ -56,7 +59,7 @@ export function readStoreHeader(
   const term = readUint64(bytes, logIdAt + logIdBytes + 16);
   if (![offset, index, term].every(Number.isSafeInteger)) return undefined;
   return {
-    place: { offset: offset as Offset, index: index as Index, term: term as Term },
+    boundary: { offset: offset as Offset, index: index as Index, term: term as Term },
     logId: bytes.slice(logIdAt, logIdAt + logIdBytes),
   };
 }

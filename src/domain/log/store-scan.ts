@@ -12,33 +12,35 @@ import {
   type BatchChecksum,
 } from './record-batch.js';
 
-/** Bytes of a store in which no batch that belongs there was found. */
+/** A range of bytes in a store without a valid next batch. */
 export interface StoreFault {
   readonly reason: BatchFault | 'out of place';
   readonly position: Position;
-  /** Where the next good batch begins, or the end of the store. May be `position`: whole batches are gone. */
+  /**
+   * The position of the next good batch, or the end of the store. Equal to `position` when whole batches are missing.
+   */
   readonly end: Position;
-  /** The place that the first bad batch should have. */
+  /** The boundary at which the first bad batch should begin. */
   readonly from: LogBoundary;
-  /** The place of the next good batch; `undefined` when there is none. */
+  /** The boundary at which the next good batch begins; `undefined` when there is no such batch. */
   readonly to: LogBoundary | undefined;
-  /** False when looking for a good batch was given up, so that there may be one beyond all the same. */
+  /** False if the search for a good batch was abandoned, so that there may still be one. */
   readonly searchedAll: boolean;
 }
 
 export interface StoreScan {
-  /** After the last good batch. */
+  /** The position after the last good batch. */
   readonly end: Position;
-  readonly place: LogBoundary;
+  readonly boundary: LogBoundary;
   readonly faults: readonly StoreFault[];
 }
 
 interface ScanRange {
   readonly from: Position;
-  /** Bytes of the store; what lies beyond is not looked at. */
+  /** The number of bytes to scan. */
   readonly length: number;
-  /** Of the first batch. */
-  readonly place: LogBoundary;
+  /** The boundary at which the first batch should begin. */
+  readonly boundary: LogBoundary;
 }
 
 export function describeFault({ reason, position, end }: StoreFault): string {
@@ -46,12 +48,16 @@ export function describeFault({ reason, position, end }: StoreFault): string {
 }
 
 const scanReadBytes = 1 << 20;
-/** Bytes checksummed in search of a good batch, before giving up: payloads may be full of what looks like headers. */
+/**
+ * The number of bytes to checksum in a search for a good batch before giving up: payloads may be full of lookalike
+ * headers.
+ */
 const searchBytesMax = 2 ** 31;
 
 /**
- * Goes through the batches of a store in order, verifying each checksum and place; `visit` gets each good one, with
- * `afterFault` for the first one behind bad bytes. Behind a bad batch it looks for the next good one, byte by byte.
+ * Scans the batches of a store in order and verifies the checksum and position of each. Passes each good batch to
+ * `visit`, with `afterFault` set for the first one after bad bytes. After a bad batch, searches for the next good one
+ * byte by byte.
  */
 export async function scanStore(
   file: File,
@@ -63,30 +69,30 @@ export async function scanStore(
   const faults: StoreFault[] = [];
   let position: number = range.from;
   let end = range.from;
-  let place = range.place;
+  let boundary = range.boundary;
   let afterFault = false;
   while (position < range.length) {
     const loaded = loadedBatchAt(window, position, checksum);
     const found = typeof loaded === 'number' ? await batchAt(window, position, checksum) : loaded;
-    if (typeof found !== 'string' && follows(found, place)) {
+    if (typeof found !== 'string' && follows(found, boundary)) {
       visit(found, position as Position, afterFault);
       position += batchHeaderBytes + found.payloadLength;
       end = position as Position;
-      place = boundaryAfter(found);
+      boundary = boundaryAfter(found);
       afterFault = false;
       continue;
     }
     const reason = typeof found === 'string' ? found : 'out of place';
-    const next = await findNextBatch(window, position, place, checksum);
+    const next = await findNextBatch(window, position, boundary, checksum);
     const at = position as Position;
     const { header } = next;
     const to = header && { offset: header.baseOffset, index: header.index, term: header.term };
     position = header ? next.position : range.length;
-    faults.push({ reason, position: at, end: position as Position, from: place, to, searchedAll: next.searchedAll });
-    if (to) place = to;
+    faults.push({ reason, position: at, end: position as Position, from: boundary, to, searchedAll: next.searchedAll });
+    if (to) boundary = to;
     afterFault = true;
   }
-  return { end, place, faults };
+  return { end, boundary, faults };
 }
 
 async function batchAt(
@@ -102,7 +108,7 @@ async function batchAt(
   }
 }
 
-/** The batch, or what is wrong with it, or how many bytes from `position` on must be loaded to tell. */
+/** Returns the batch, or its fault, or the number of bytes from `position` on that must be loaded to decide. */
 function loadedBatchAt(
   window: FileWindow,
   position: number,
@@ -119,11 +125,13 @@ function loadedBatchAt(
   return batchIsIntact(header, window.bytes, at, checksum) ? header : 'checksum mismatch';
 }
 
-/** The first intact batch from `position` on that may come, with batches missing before it, after `place`. */
+/**
+ * Finds the first intact batch from `position` on that may follow `boundary`, possibly with batches missing in between.
+ */
 async function findNextBatch(
   window: FileWindow,
   position: number,
-  place: LogBoundary,
+  boundary: LogBoundary,
   checksum: BatchChecksum,
 ): Promise<{ header: BatchHeader | undefined; position: number; searchedAll: boolean }> {
   let checked = 0;
@@ -139,7 +147,7 @@ async function findNextBatch(
       continue;
     }
     const header = parseBatchHeader(window.bytes, at);
-    if (typeof header === 'string' || !mayFollow(header, place)) continue;
+    if (typeof header === 'string' || !mayFollow(header, boundary)) continue;
     if (checked > searchBytesMax) return { header: undefined, position: window.length, searchedAll: false };
     checked += header.payloadLength;
     const found = await batchAt(window, candidate, checksum);
@@ -148,11 +156,11 @@ async function findNextBatch(
   return { header: undefined, position: window.length, searchedAll: true };
 }
 
-function mayFollow(header: BatchHeader, place: LogBoundary): boolean {
-  return header.index >= place.index && header.baseOffset >= place.offset && header.term >= place.term;
+function mayFollow(header: BatchHeader, boundary: LogBoundary): boolean {
+  return header.index >= boundary.index && header.baseOffset >= boundary.offset && header.term >= boundary.term;
 }
 
-/** Bytes from `at` to the next one that may begin a header; 0 when one begins here. */
+/** Returns the distance from `at` to the next possible header start; 0 if it is at `at`. */
 function distanceToMagic(bytes: Uint8Array, at: number): number {
   for (let next = at; ; next++) {
     next = bytes.indexOf(batchMagic >>> 24, next);
@@ -162,24 +170,29 @@ function distanceToMagic(bytes: Uint8Array, at: number): number {
   }
 }
 
-/** A part of a file in memory, moved forward as the scan goes. */
+/** A part of a file in memory, which moves forward with the scan. */
 class FileWindow {
   bytes: Uint8Array = new Uint8Array(0);
   #position = 0;
 
   constructor(
     private readonly file: File,
-    /** Less than said once the file turned out to be shorter. */
+    /** Reduced when the file turns out to be shorter. */
     public length: number,
   ) {}
 
-  /** Where in `bytes` the file's bytes from `position` are; -1 unless `count` of them, or all there are, are there. */
+  /**
+   * Returns where in `bytes` the file's bytes from `position` are; -1 unless `count` of them, or all up to the end, are
+   * loaded.
+   */
   locate(position: number, count: number): number {
     const at = position - this.#position;
     return at >= 0 && Math.min(count, this.length - position) <= this.bytes.length - at ? at : -1;
   }
 
-  /** After it `bytes` begins at `position`; it holds `count` bytes unless the file ends before. */
+  /**
+   * Loads at least `count` bytes from `position` on, fewer at the end of the file; `bytes` then begins at `position`.
+   */
   async load(position: number, count: number): Promise<void> {
     if (this.locate(position, count) === 0) return;
     const wanted = Math.min(Math.max(count, scanReadBytes), this.length - position);

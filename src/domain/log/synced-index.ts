@@ -13,9 +13,9 @@ const indexAt = 8 + logIdBytes;
 const crcAt = indexAt + 8;
 
 /**
- * A note of the last index known to be synced, written after each sync and not synced itself: it may lag, by a moment
- * when the process was killed and by what the kernel had not written yet when the power went, but it never leads. By it
- * recovery tells bytes that were acknowledged from bytes of which a crash kept some pages and not others.
+ * A file with the last index known to be synced, written after each sync but not synced itself. It may lag, slightly
+ * after a process crash and by unwritten pages after a power loss, but is never ahead. Recovery uses it to distinguish
+ * acknowledged bytes from a torn write, of which a crash kept only some pages.
  */
 export class SyncedIndexFile {
   #noted: number;
@@ -29,7 +29,7 @@ export class SyncedIndexFile {
     this.#noted = index;
   }
 
-  /** The index in the file; `undefined` when there is no file or it is damaged. */
+  /** Reads the index in the file; `undefined` when the file is missing or damaged. */
   static async read(directory: Directory, checksum: BatchChecksum): Promise<Index | undefined> {
     const file = await openIfThere(directory, syncedIndexFileName);
     if (!file) return undefined;
@@ -41,8 +41,8 @@ export class SyncedIndexFile {
   }
 
   /**
-   * Makes the note say `index`, durably. A file that is there is overwritten, so that no new space is needed; its name
-   * is durable once the directory is synced.
+   * Opens or creates the file and durably sets it to `index`. An existing file is overwritten, so that no disk space is
+   * needed; its name is durable once the directory is synced.
    */
   static async open(directory: Directory, index: Index, checksum: BatchChecksum): Promise<SyncedIndexFile> {
     const file = await openIfThere(directory, syncedIndexFileName);
@@ -65,7 +65,7 @@ export class SyncedIndexFile {
     }
   }
 
-  /** Everything up to `index` is synced. Does not wait; while one note is being written the next ones are left out. */
+  /** Records that everything up to `index` is synced. Does not wait; calls during a write in flight are skipped. */
   note(index: Index, onFailure: (cause: unknown) => void): void {
     if (this.#writing || index <= this.#noted) return;
     this.#noted = index;
@@ -75,7 +75,7 @@ export class SyncedIndexFile {
       .finally(() => (this.#writing = undefined));
   }
 
-  /** Before entries are cut: durably takes back what is beyond `index`. */
+  /** Durably lowers the synced index to at most `index`, before later entries are cut. */
   async lower(index: Index): Promise<void> {
     await this.#writing;
     if (index < this.#noted) await this.#writeDurably(index);

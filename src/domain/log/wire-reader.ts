@@ -1,7 +1,7 @@
-/** Protobuf wire types. Groups (3 and 4) are refused wherever they turn up. */
+/** Protobuf wire types. Groups (3 and 4) are always rejected. */
 export const WireType = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
-/** What `WireReader` returns in place of a number when the bytes are not a value that it accepts. */
+/** The value that `WireReader` returns instead of a number when the bytes are malformed. */
 export const malformed = -1;
 
 /**
@@ -15,7 +15,7 @@ export class WireReader {
     public end: number,
   ) {}
 
-  /** A varint below 2^31, in at most 5 bytes, overlong or not: a tag or a length. */
+  /** Reads a varint below 2^31 of at most 5 bytes, overlong or not: a tag or a length. */
   varint31(): number {
     const { bytes, end } = this;
     let at = this.at;
@@ -32,19 +32,19 @@ export class WireReader {
     return value;
   }
 
-  /** A length that lies inside the bytes; the cursor stands at the first byte it counts. */
+  /** Reads a length that fits the remaining bytes; the cursor is then at the first byte of the content. */
   length(): number {
     const length = this.varint31();
     return length > this.end - this.at ? malformed : length;
   }
 
-  /** A tag as `number << 3 | type`, with a field number of at least 1. */
+  /** Reads a tag as `number << 3 | type`, with a field number of at least 1. */
   tag(): number {
     const tag = this.varint31();
     return tag < 8 ? malformed : tag;
   }
 
-  /** A uint64 of up to 10 bytes, or `undefined`. */
+  /** Reads a uint64 of up to 10 bytes; `undefined` when it is malformed. */
   uint64(): bigint | undefined {
     let value = 0n;
     for (let shift = 0n; shift < 70n && this.at < this.end; shift += 7n) {
@@ -55,7 +55,7 @@ export class WireReader {
     return undefined;
   }
 
-  /** Moves past the value of a field; `malformed` when it does not fit, or is a group. */
+  /** Moves past the value of a field; returns `malformed` when it does not fit, or is a group. */
   skip(tag: number): number {
     switch (tag & 7) {
       case WireType.varint: {
@@ -81,12 +81,12 @@ export class WireReader {
   }
 }
 
-/** Bytes that `writeVarint` takes for `value`. */
+/** Returns the number of bytes that `writeVarint` writes for `value`. */
 export function varintBytes(value: number): number {
   return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x200000 ? 3 : value < 0x10000000 ? 4 : 5;
 }
 
-/** Writes a varint of up to 31 bits and returns the place after it. */
+/** Writes a varint of up to 31 bits and returns the position after it. */
 export function writeVarint(bytes: Uint8Array, at: number, value: number): number {
   while (value > 0x7f) {
     bytes[at++] = (value & 0x7f) | 0x80;

@@ -1,13 +1,13 @@
 import { campaign, poll } from './election.js';
 import { handleAppend, handleHeartbeat, handleSnapshot } from './follower.js';
-import { takeLead } from './leader.js';
+import { startLeading } from './leader.js';
 import type { Message } from './message.js';
 import { noNode } from './message.js';
 import type { Raft } from './raft.js';
 import { ProposalDroppedError } from './raft-errors.js';
 import { hex } from './raft-logger.js';
 
-/** The rules of a candidate (Raft §5.2) and of a pre-candidate (thesis §9.6). */
+/** Handles a message as a candidate (Raft §5.2) or a pre-candidate (thesis §9.6). */
 export function stepCandidate(raft: Raft, received: Message): void {
   switch (received.type) {
     case 'MsgProp':
@@ -45,9 +45,9 @@ function countVote(raft: Raft, received: Message): void {
   raft.logger.info(`${hex(raft.id)} has received ${granted} ${received.type} votes and ${rejected} vote rejections`);
   if (result === 'won') {
     if (raft.state === 'StatePreCandidate') campaign(raft, 'election');
-    else takeLead(raft);
+    else startLeading(raft);
   } else if (result === 'lost') {
-    // The answer to a pre-vote may carry a later term: stay in this one.
+    // A pre-vote response may carry a later term: stay in this one.
     raft.becomeFollower(raft.term, noNode);
   }
 }

@@ -25,7 +25,9 @@ export class ProtobufWriter {
   }
 }
 
-/** Walks the fields of a protobuf message. A field that is read in another wire type than it has is malformed. */
+/**
+ * Iterates over the fields of a protobuf message. Reading a field as another wire type throws the `malformed` error.
+ */
 export class ProtobufReader {
   field = 0;
   private wireType = 0;
@@ -36,7 +38,7 @@ export class ProtobufReader {
     private readonly malformed: (reason: string) => Error,
   ) {}
 
-  /** Moves to the next field; false at the end. The field must then be read or skipped. */
+  /** Moves to the next field; returns false at the end. The caller must then read or skip the field. */
   next(): boolean {
     if (this.position === this.data.length) return false;
     const tag = this.raw();
@@ -51,7 +53,7 @@ export class ProtobufReader {
     return this.raw();
   }
 
-  /** A view of the message's bytes. */
+  /** Returns a view of the message's bytes. */
   bytes(): Uint8Array {
     if (this.wireType !== 2) throw this.malformed(`field ${this.field} has wire type ${this.wireType}`);
     const length = this.raw();
@@ -71,30 +73,30 @@ export class ProtobufReader {
   private raw(): number {
     let value = 0;
     for (let scale = 1; ; scale *= 0x80) {
-      const byte = this.take();
+      const byte = this.nextByte();
       value += (byte & 0x7f) * scale;
-      if (!Number.isSafeInteger(value)) throw this.malformed('a number beyond 2^53-1');
+      if (!Number.isSafeInteger(value)) throw this.malformed('a number above 2^53-1');
       if (byte < 0x80) return value;
-      if (scale >= 2 ** 63) throw this.malformed('a number of more than ten bytes');
+      if (scale >= 2 ** 63) throw this.malformed('a number longer than ten bytes');
     }
   }
 
-  /** An unknown field may hold any 64-bit number: it is passed over without being read. */
+  /** Skips a varint without decoding it, since an unknown field may hold any 64-bit number. */
   private skipVarint(): void {
-    for (let count = 0; this.take() >= 0x80; count += 1) {
-      if (count === 9) throw this.malformed('a number of more than ten bytes');
+    for (let count = 0; this.nextByte() >= 0x80; count += 1) {
+      if (count === 9) throw this.malformed('a number longer than ten bytes');
     }
   }
 
-  private take(): number {
+  private nextByte(): number {
     const byte = this.data[this.position];
-    if (byte === undefined) throw this.malformed('it ends inside a field');
+    if (byte === undefined) throw this.malformed('truncated inside a field');
     this.position += 1;
     return byte;
   }
 
   private advance(bytes: number): void {
-    if (bytes > this.data.length - this.position) throw this.malformed('it ends inside a field');
+    if (bytes > this.data.length - this.position) throw this.malformed('truncated inside a field');
     this.position += bytes;
   }
 }

@@ -40,7 +40,7 @@ describe('the encoding of membership changes', () => {
     expect(encodeConfChange(confChangeV2({})).data).toEqual(Uint8Array.of(0x08, 0));
   });
 
-  it('takes no bytes for the change that leaves a joint configuration', () => {
+  it('is empty for the change that leaves a joint configuration', () => {
     const { type, data } = encodeConfChange(undefined);
     expect([type, data.length]).toEqual(['conf-change-v2', 0]);
     expect(decodeConfChange(type, data)).toEqual(confChangeV2({}));
@@ -53,7 +53,7 @@ describe('the encoding of membership changes', () => {
     });
   });
 
-  it('passes over unknown fields of every wire type', () => {
+  it('skips unknown fields of every wire type', () => {
     const unknown = [0x48, ...Array<number>(9).fill(0xff), 1, 0x49, ...bytes(8), 0x4a, 2, 1, 2, 0x4d, ...bytes(4)];
     expect(decodeConfChange('conf-change', Uint8Array.of(...unknown, 0x18, 3))).toEqual(confChange('add-node', 3));
   });
@@ -66,14 +66,14 @@ describe('the encoding of membership changes', () => {
     ['an unknown transition', [0x08, 3]],
     ['an unknown change', [0x12, 2, 0x08, 4]],
     ['a field in the wrong wire type', [0x0a, 0]],
-    ['a node id beyond 2^53-1', [0x12, 11, 0x10, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]],
+    ['a node ID above 2^53-1', [0x12, 11, 0x10, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]],
     ['an endless number', [0x08, ...Array<number>(12).fill(0x80)]],
-    ['an endless number passed over', [0x48, ...Array<number>(12).fill(0x80)]],
-  ])('refuses %s', (_, data) => {
+    ['an endless number in a skipped field', [0x48, ...Array<number>(12).fill(0x80)]],
+  ])('rejects %s', (_, data) => {
     expect(() => decodeConfChange('conf-change-v2', Uint8Array.from(data))).toThrow(MalformedConfChangeError);
   });
 
-  it('refuses a normal entry', () => {
+  it('rejects a normal entry', () => {
     expect(() => decodeConfChange('normal', Uint8Array.of())).toThrow(MalformedConfChangeError);
   });
 
@@ -97,7 +97,7 @@ describe('the encoding of membership changes', () => {
   });
 });
 
-describe('what a change asks for', () => {
+describe('a membership change', () => {
   it.each([
     ['auto', 0, false, false, true],
     ['auto', 1, false, false, false],
@@ -118,7 +118,7 @@ describe('what a change asks for', () => {
     );
   });
 
-  it('is put into words', () => {
+  it('is described in one line', () => {
     expect(describeConfChange(confChangeV2({}))).toBe('transition:ConfChangeTransitionAuto');
     expect(describeConfChange(confChangeV2({ changes: [add(4)] }))).toBe(
       'transition:ConfChangeTransitionAuto changes:{type:ConfChangeAddNode node_id:4}',

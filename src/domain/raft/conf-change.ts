@@ -8,9 +8,9 @@ const transitions = ['auto', 'joint-implicit', 'joint-explicit'] as const;
 export type ConfChangeType = (typeof changeTypes)[number];
 
 /**
- * How several changes take effect. `auto`: directly if there is at most one, else as `joint-implicit`.
- * `joint-implicit`: through a joint configuration that the leader leaves by itself. `joint-explicit`: through one that
- * stays until an empty change is proposed.
+ * The way in which several changes take effect. `auto`: directly if there is at most one, otherwise as `joint-implicit`.
+ * `joint-implicit`: through a joint configuration that the leader leaves automatically. `joint-explicit`: through a
+ * joint configuration that stays until an empty change is proposed.
  */
 export type ConfChangeTransition = (typeof transitions)[number];
 
@@ -19,7 +19,7 @@ export interface ConfChangeSingle {
   readonly nodeId: number;
 }
 
-/** One change of one member, taken directly (Raft thesis §4.1). `id` is carried for the proposer and never read. */
+/** One change of one member, applied directly (Raft thesis §4.1). `id` is for the proposer; Raft never reads it. */
 export interface ConfChange {
   readonly id?: number;
   readonly type: ConfChangeType;
@@ -27,7 +27,10 @@ export interface ConfChange {
   readonly context: Uint8Array;
 }
 
-/** Any number of changes, taken through joint consensus where needed (Raft §6). Without any, it leaves a joint one. */
+/**
+ * Any number of changes, applied through joint consensus where needed (Raft §6). An empty list leaves a joint
+ * configuration.
+ */
 export interface ConfChangeV2 {
   readonly transition: ConfChangeTransition;
   readonly changes: readonly ConfChangeSingle[];
@@ -41,7 +44,7 @@ export function confChange(type: ConfChangeType, nodeId: number, context: Uint8A
   return { type, nodeId, context };
 }
 
-/** Builds a change; what is left out is `auto`, no changes and no context. */
+/** Builds a change; the defaults are `auto`, no changes and no context. */
 export function confChangeV2(fields: Partial<ConfChangeV2>): ConfChangeV2 {
   return { transition: 'auto', changes: [], context: noContext, ...fields };
 }
@@ -50,7 +53,7 @@ export function isConfChangeV2(change: ConfChange | ConfChangeV2): change is Con
   return 'changes' in change;
 }
 
-/** The same change as a list of changes. */
+/** Converts either version to a list of changes. */
 export function asV2(change: ConfChange | ConfChangeV2): ConfChangeV2 {
   if (isConfChangeV2(change)) return change;
   return {
@@ -60,20 +63,23 @@ export function asV2(change: ConfChange | ConfChangeV2): ConfChangeV2 {
   };
 }
 
-/** Whether the change must enter a joint configuration (`ok`), and whether the leader then leaves it by itself. */
+/**
+ * Returns whether the change must enter a joint configuration (`ok`), and whether the leader then leaves it
+ * automatically.
+ */
 export function enterJoint(change: ConfChangeV2): { readonly autoLeave: boolean; readonly ok: boolean } {
   const ok = change.transition !== 'auto' || change.changes.length > 1;
   return { autoLeave: ok && change.transition !== 'joint-explicit', ok };
 }
 
-/** Whether the change is the one that leaves a joint configuration: it asks for nothing (its context may say why). */
+/** Returns true if the change leaves a joint configuration: it has no changes (it may have a context). */
 export function leaveJoint(change: ConfChangeV2): boolean {
   return change.transition === 'auto' && change.changes.length === 0;
 }
 
 /**
- * The change as the type and data of an entry, in etcd's protobuf encoding (raftpb.ConfChange, raftpb.ConfChangeV2).
- * `undefined` is the empty change that leaves a joint configuration, and takes no bytes.
+ * Encodes the change as the type and data of an entry, in etcd's protobuf encoding (raftpb.ConfChange,
+ * raftpb.ConfChangeV2). `undefined` is the empty change that leaves a joint configuration; its data is empty.
  */
 export function encodeConfChange(change: ConfChange | ConfChangeV2 | undefined): {
   readonly type: Exclude<EntryType, 'normal'>;
@@ -100,8 +106,8 @@ export function encodeConfChange(change: ConfChange | ConfChangeV2 | undefined):
 }
 
 /**
- * Reads the data of an entry of type `conf-change` or `conf-change-v2`. Fields may be absent or unknown; the result
- * holds views of `data` for its context. Throws `MalformedConfChangeError`.
+ * Decodes the data of an entry of type `conf-change` or `conf-change-v2`. Fields may be absent or unknown; the context
+ * of the result is a view of `data`. Throws `MalformedConfChangeError`.
  */
 export function decodeConfChange(type: EntryType, data: Uint8Array): ConfChange | ConfChangeV2 {
   switch (type) {
@@ -110,7 +116,7 @@ export function decodeConfChange(type: EntryType, data: Uint8Array): ConfChange 
     case 'conf-change-v2':
       return decodeV2(data);
     case 'normal':
-      throw new MalformedConfChangeError('a normal entry holds no membership change');
+      throw new MalformedConfChangeError('a normal entry is not a membership change');
   }
 }
 
@@ -128,7 +134,7 @@ const transitionNames: Record<ConfChangeTransition, string> = {
 };
 
 /**
- * One line for logs, each version in its own fields, such as `type:ConfChangeAddNode node_id:3` and
+ * Returns one line for logs, with the fields of its version, such as `type:ConfChangeAddNode node_id:3` and
  * `transition:ConfChangeTransitionAuto changes:{type:ConfChangeAddNode node_id:3}`.
  */
 export function describeConfChange(change: ConfChange | ConfChangeV2): string {
@@ -148,7 +154,9 @@ function describeSingle({ type, nodeId }: ConfChangeSingle): string {
   return `type:${changeNames[type]} node_id:${nodeId}`;
 }
 
-/** The bytes of an entry are no membership change this node knows: the log is damaged, or newer than the node. */
+/**
+ * The data of an entry is not a membership change that this node supports: the log is damaged, or newer than the node.
+ */
 export class MalformedConfChangeError extends Error {
   override readonly name = 'MalformedConfChangeError';
 }

@@ -35,7 +35,7 @@ describe('ConfChanger', () => {
     ['l1', 'removed all voters'],
     ['', 'removed all voters'],
     ['v1 v2', 'more than one voter changed without entering joint config'],
-  ])('an empty configuration refuses the simple change %j', (text, reason) => {
+  ])('an empty configuration rejects the simple change %j', (text, reason) => {
     const empty = { config: emptyConfState, progress: new Map() };
     expect(() => changer(empty).simple(changes(text))).toThrow(new InvalidConfChangeError(reason));
   });
@@ -46,7 +46,7 @@ describe('ConfChanger', () => {
     );
   });
 
-  it('knows which changes suit a joint configuration', () => {
+  it('rejects changes that do not suit a joint or a non-joint configuration', () => {
     const joint = restored({ voters: [1], votersOutgoing: [1, 2] });
     expect(() => changer(joint).simple(changes('l3'))).toThrow("can't apply simple config change in joint config");
     expect(() => changer(joint).enterJoint(false, [])).toThrow('config is already joint');
@@ -55,7 +55,7 @@ describe('ConfChanger', () => {
     expect(() => changer(restored({ voters: [1] })).enterJoint(false, changes('r1'))).toThrow('removed all voters');
   });
 
-  it('leaves what it started from as it was, when it succeeds and when it fails', () => {
+  it('leaves its input unchanged, on success and on failure', () => {
     const before = restored({ voters: [1, 2], learners: [3] });
     const text = describeConfig(before.config) + describeProgressMap(before.progress);
     changer(before).simple(changes('l2'));
@@ -64,7 +64,7 @@ describe('ConfChanger', () => {
     expect(describeConfig(before.config) + describeProgressMap(before.progress)).toBe(text);
   });
 
-  it('keeps the progress of a member whose role changes, and of an outgoing voter until it is out', () => {
+  it('keeps the progress of a member whose role changes, and of an outgoing voter until it is removed', () => {
     const before = restored({ voters: [1, 2] });
     before.progress.get(2)?.maybeUpdate(7);
     const joint = changer(before, 50).enterJoint(false, changes('r2 v3'));
@@ -76,7 +76,7 @@ describe('ConfChanger', () => {
     expect(demoted.progress.get(2)).toMatchObject({ match: 7, isLearner: true });
   });
 
-  it('refuses to start from a configuration that breaks the invariants', () => {
+  it('rejects an initial configuration that breaks the invariants', () => {
     const sound = restored({ voters: [1], learners: [2] });
     const broken: [Partial<ConfState>, string][] = [
       [{ voters: [1, 9] }, 'no progress for 9'],
@@ -99,7 +99,7 @@ const change = fc.record({
   nodeId,
 });
 
-/** Any state that a cluster can be in: disjoint roles, and the learners to be among the outgoing voters. */
+/** Any valid state of a cluster: disjoint roles, and `learnersNext` among the outgoing voters. */
 const anyState: fc.Arbitrary<ConfState> = fc
   .record({
     roles: fc.array(fc.constantFrom('none', 'voter', 'learner'), { minLength: 8, maxLength: 8 }),
@@ -109,16 +109,15 @@ const anyState: fc.Arbitrary<ConfState> = fc
     voter: fc.integer({ min: 0, max: 7 }),
   })
   .map(({ roles, outgoing, joint, autoLeave, voter }) => {
-    const roleOf = (place: number) => (place === voter ? 'voter' : roles[place]);
-    const members = (test: (place: number) => boolean) =>
-      [0, 1, 2, 3, 4, 5, 6, 7].filter(test).map((place) => place + 1);
-    const isOutgoing = (place: number) => joint && outgoing[place] === true;
+    const roleOf = (i: number) => (i === voter ? 'voter' : roles[i]);
+    const members = (test: (i: number) => boolean) => [0, 1, 2, 3, 4, 5, 6, 7].filter(test).map((i) => i + 1);
+    const isOutgoing = (i: number) => joint && outgoing[i] === true;
     const votersOutgoing = members(isOutgoing);
     return {
-      voters: members((place) => roleOf(place) === 'voter'),
+      voters: members((i) => roleOf(i) === 'voter'),
       votersOutgoing,
-      learners: members((place) => roleOf(place) === 'learner' && !isOutgoing(place)),
-      learnersNext: members((place) => roleOf(place) === 'learner' && isOutgoing(place)),
+      learners: members((i) => roleOf(i) === 'learner' && !isOutgoing(i)),
+      learnersNext: members((i) => roleOf(i) === 'learner' && isOutgoing(i)),
       autoLeave: votersOutgoing.length > 0 && autoLeave,
     };
   });
@@ -133,7 +132,7 @@ describe('membership changes', () => {
     );
   });
 
-  it(`reaches the same by one joint change as by simple ones (seed ${seed})`, () => {
+  it(`reaches the same configuration by one joint change as by simple ones (seed ${seed})`, () => {
     fc.assert(
       fc.property(anyState, fc.array(change, { maxLength: 6 }), (state, list) => {
         const start = restored({ voters: state.voters, learners: [...state.learners, ...state.learnersNext] });
@@ -143,7 +142,7 @@ describe('membership changes', () => {
           const from: Membership | undefined = simple;
           simple = from && attempt(() => changer(from).simple([each]));
         }
-        // One by one may pass through a configuration without voters, where all at once does not.
+        // Single changes may pass through a configuration without voters where one joint change does not.
         if (simple === undefined) return;
         expect(joint?.config).toEqual(simple.config);
         expect([...(joint?.progress.keys() ?? [])].sort()).toEqual([...simple.progress.keys()].sort());

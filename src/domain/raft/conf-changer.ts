@@ -4,12 +4,12 @@ import type { Inflights } from './inflights.js';
 import { Progress } from './progress.js';
 import type { Membership } from './progress-tracker.js';
 
-/** The change cannot be made to the configuration in force, which stays as it is. */
+/** The change is not valid for the current configuration, which stays unchanged. */
 export class InvalidConfChangeError extends Error {
   override readonly name = 'InvalidConfChangeError';
 }
 
-/** What a change starts from. */
+/** The state that a change starts from. */
 export interface ConfChangerOptions {
   readonly membership: Membership;
   /** A new member is first probed at this index: the last of the leader's log. */
@@ -18,13 +18,13 @@ export interface ConfChangerOptions {
 }
 
 /**
- * Computes configurations from membership changes (Raft §6, thesis §4.1 and §4.3). It changes nothing: each method
- * returns a new configuration with its progress, for `ProgressTracker.configure`. All throw `InvalidConfChangeError`.
+ * Computes configurations from membership changes (Raft §6, thesis §4.1 and §4.3) without side effects: each method
+ * returns a new configuration with its progress, for `ProgressTracker.configure`, or throws `InvalidConfChangeError`.
  */
 export class ConfChanger {
   constructor(private readonly from: ConfChangerOptions) {}
 
-  /** Changes that take effect directly: at most one voter comes or goes, so that old and new majorities overlap. */
+  /** Applies changes directly: they may add or remove at most one voter, so that old and new majorities overlap. */
   simple(changes: readonly ConfChangeSingle[]): Membership {
     const draft = this.draft();
     if (draft.isJoint) throw new InvalidConfChangeError("can't apply simple config change in joint config");
@@ -35,7 +35,10 @@ export class ConfChanger {
     return draft.finish();
   }
 
-  /** Makes the configuration joint: the voters of now become the outgoing ones, the changes apply to the incoming. */
+  /**
+   * Enters a joint configuration: the current voters become the outgoing ones, and the changes apply to the incoming
+   * ones.
+   */
   enterJoint(autoLeave: boolean, changes: readonly ConfChangeSingle[]): Membership {
     const draft = this.draft();
     if (draft.isJoint) throw new InvalidConfChangeError('config is already joint');
@@ -48,7 +51,7 @@ export class ConfChanger {
     return draft.finish();
   }
 
-  /** Ends a joint configuration: outgoing voters go, or become the learners they were to become. */
+  /** Leaves a joint configuration: outgoing voters are removed, or become learners as planned in `learnersNext`. */
   leaveJoint(): Membership {
     const draft = this.draft();
     if (!draft.isJoint) throw new InvalidConfChangeError("can't leave a non-joint config");
@@ -63,7 +66,7 @@ export class ConfChanger {
 }
 
 /**
- * The configuration that `state` describes, with fresh progress for all its members: for a node that starts, or
+ * Restores the configuration that `state` describes, with new progress for all its members, when a node starts or
  * installs a snapshot. Throws `InvalidConfChangeError` when no changes lead to such a state.
  */
 export function restoreMembership(state: ConfState, options: Omit<ConfChangerOptions, 'membership'>): Membership {
@@ -78,7 +81,7 @@ export function restoreMembership(state: ConfState, options: Omit<ConfChangerOpt
     ...singles('add-learner-node', state.learners),
     ...singles('add-learner-node', state.learnersNext),
   ];
-  // The outgoing voters first, one by one; one joint change then leads to what was joint with them.
+  // Adds the outgoing voters first, one by one; then one joint change leads to the incoming configuration.
   for (const change of outgoing.length === 0 ? incoming : outgoing) {
     membership = new ConfChanger({ ...options, membership }).simple([change]);
   }
@@ -86,7 +89,7 @@ export function restoreMembership(state: ConfState, options: Omit<ConfChangerOpt
   return new ConfChanger({ ...options, membership }).enterJoint(state.autoLeave, incoming);
 }
 
-/** A configuration in the making: sets instead of lists, and progress that may be written to. */
+/** A configuration under construction: sets instead of lists, and mutable progress. */
 class Draft {
   autoLeave: boolean;
   private readonly incoming: Set<number>;
@@ -109,10 +112,10 @@ class Draft {
     return this.outgoing.size > 0;
   }
 
-  /** How many voters are in only one of `voters` and the incoming half. */
+  /** Returns the number of voters that are in only one of `voters` and the incoming half. */
   incomingChanges(voters: readonly number[]): number {
-    const stored = voters.filter((id) => this.incoming.has(id)).length;
-    return voters.length - stored + (this.incoming.size - stored);
+    const unchanged = voters.filter((id) => this.incoming.has(id)).length;
+    return voters.length - unchanged + (this.incoming.size - unchanged);
   }
 
   splitVoters(): void {
@@ -132,7 +135,7 @@ class Draft {
     this.autoLeave = false;
   }
 
-  /** In order. Changes that are already so, and those of node 0, have no effect. */
+  /** Applies changes in order. Changes without effect, and changes of node 0, are ignored. */
   apply(changes: readonly ConfChangeSingle[]): void {
     for (const { type, nodeId } of changes) {
       if (nodeId === 0) continue;
@@ -177,7 +180,10 @@ class Draft {
     else progress.isLearner = false;
   }
 
-  /** An outgoing voter becomes a learner only once the joint configuration is left; until then it votes. */
+  /**
+   * Makes a member a learner. An outgoing voter becomes one only when the joint configuration is left; until then it
+   * votes.
+   */
   private makeLearner(id: number): void {
     const progress = this.progress.get(id);
     if (progress === undefined) {
@@ -199,7 +205,7 @@ class Draft {
     this.incoming.delete(id);
     this.learners.delete(id);
     this.learnersNext.delete(id);
-    // An outgoing voter still decides, so its progress still counts.
+    // An outgoing voter still votes, so its progress still counts.
     if (!this.outgoing.has(id)) this.progress.delete(id);
   }
 
@@ -211,7 +217,7 @@ class Draft {
         next: Math.max(lastIndex, 1),
         inflights: newInflights(),
         isLearner,
-        // A new member counts as active, lest check-quorum depose the leader before it could answer.
+        // A new member counts as active, so that check-quorum does not depose the leader before the member can answer.
         recentActive: true,
       }),
     );
@@ -225,8 +231,9 @@ class Draft {
 }
 
 /**
- * What holds of every configuration: each member has its progress; learners do not vote; who is to become a learner
- * is an outgoing voter and not yet one; and only a joint configuration has such, or is to be left automatically.
+ * Checks the invariants of a configuration: each member has progress; learners are not voters; every member of
+ * `learnersNext` is an outgoing voter and not yet a learner; and only a joint configuration has `learnersNext` or
+ * `autoLeave`.
  */
 function checkMembership({ config, progress }: Membership): void {
   const { voters, votersOutgoing, learners, learnersNext } = config;

@@ -1,9 +1,9 @@
 /**
- * Membership as it is stored in snapshots and handed to the storage (Raft §6). Lists are in ascending order.
+ * Membership as it is stored in snapshots and passed to the storage (Raft §6). Lists are in ascending order.
  *
- * While `votersOutgoing` is non-empty the configuration is joint: decisions take a majority of `voters` and one of
- * `votersOutgoing`. `learnersNext` are outgoing voters that become learners when the joint configuration is left;
- * with `autoLeave` the leader leaves it by itself.
+ * While `votersOutgoing` is not empty, the configuration is joint: decisions need a majority of `voters` and one of
+ * `votersOutgoing`. `learnersNext` are outgoing voters that become learners when the joint configuration is left; with
+ * `autoLeave`, the leader leaves it automatically.
  */
 export interface ConfState {
   readonly voters: readonly number[];
@@ -21,12 +21,12 @@ export const emptyConfState: ConfState = {
   autoLeave: false,
 };
 
-/** Builds a state; what is left out is empty. */
+/** Builds a state; omitted lists are empty. */
 export function confState(fields: Partial<ConfState>): ConfState {
   return { ...emptyConfState, ...fields };
 }
 
-/** Equal as sets of members: the order of the lists does not count. */
+/** Compares two states as sets of members, whatever the order of the lists. */
 export function confStatesEqual(a: ConfState, b: ConfState): boolean {
   return (
     a.autoLeave === b.autoLeave &&
@@ -41,5 +41,5 @@ function sameIds(a: readonly number[], b: readonly number[]): boolean {
   if (a.length !== b.length) return false;
   const left = a.toSorted((x, y) => x - y);
   const right = b.toSorted((x, y) => x - y);
-  return left.every((id, place) => id === right[place]);
+  return left.every((id, i) => id === right[i]);
 }

@@ -3,49 +3,51 @@ import { silentLogger } from './raft-logger.js';
 import type { Storage } from './storage.js';
 
 /**
- * How reads are linearized (thesis §6.4). `safe` asks a quorum for every read; `lease-based` trusts the clocks and
- * needs `checkQuorum`.
+ * The mode of linearizable reads (thesis §6.4). `safe` confirms every read with a quorum; `lease-based` relies on
+ * clocks and requires `checkQuorum`.
  */
 export type ReadOnlyOption = 'safe' | 'lease-based';
 
-/** No limit, wherever a size is one. */
+/** The value of a size limit that means no limit. */
 export const noLimit = Number.MAX_SAFE_INTEGER;
 
 export interface RaftConfig {
-  /** Positive, never reused by another node. */
+  /** A positive ID, never reused by another node. */
   readonly id: number;
-  /** Ticks without a leader until a follower campaigns; the real wait is drawn from [electionTick, 2·electionTick). */
+  /**
+   * Ticks without a leader until a follower campaigns; the actual timeout is drawn from [electionTick, 2·electionTick).
+   */
   readonly electionTick: number;
   /** Ticks between heartbeats of a leader; below `electionTick`. */
   readonly heartbeatTick: number;
   readonly storage: Storage;
-  /** A number of [0, n), the only source of chance. */
+  /** Returns a random integer in [0, n); the only source of randomness. */
   readonly random: (n: number) => number;
-  /** The last index that was applied before this start. */
+  /** The last index that was applied before this node started. */
   readonly applied?: number | undefined;
-  /** Storage work leaves as messages to the local threads instead of through `Ready` and `advance`. */
+  /** Sends storage work as messages to the local threads instead of through `Ready` and `advance`. */
   readonly asyncStorageWrites?: boolean | undefined;
-  /** Bytes of entries in one MsgApp; 0: one entry each. */
+  /** Maximum size of the entries in one MsgApp; 0 means one entry each. */
   readonly maxSizePerMsg?: number | undefined;
-  /** Bytes of committed entries that are out to be applied; 0 or nothing: as `maxSizePerMsg`. */
+  /** Maximum size of the committed entries that are being applied; defaults to `maxSizePerMsg`, also when 0. */
   readonly maxCommittedSizePerReady?: number | undefined;
-  /** Bytes of payload of a leader's uncommitted entries, above which proposals are dropped; 0: no limit. */
+  /** Maximum payload size of a leader's uncommitted entries, above which it drops proposals; 0 means no limit. */
   readonly maxUncommittedEntriesSize?: number | undefined;
-  /** MsgApp in flight to a follower. */
+  /** Maximum number of MsgApp messages in flight to a follower. */
   readonly maxInflightMsgs?: number | undefined;
-  /** Bytes in flight to a follower; 0: no limit. At least `maxSizePerMsg`. */
+  /** Maximum payload bytes in flight to a follower; 0 means no limit. At least `maxSizePerMsg`. */
   readonly maxInflightBytes?: number | undefined;
-  /** A leader that does not hear from a quorum for an election timeout steps down (thesis §6.2). */
+  /** A leader steps down when a quorum does not answer for an election timeout (thesis §6.2). */
   readonly checkQuorum?: boolean | undefined;
-  /** A candidate first asks whether it could win (thesis §9.6). */
+  /** A candidate first checks with a pre-vote whether it could win (thesis §9.6). */
   readonly preVote?: boolean | undefined;
   readonly readOnlyOption?: ReadOnlyOption | undefined;
   readonly logger?: RaftLogger | undefined;
   /** Followers drop proposals instead of sending them to the leader. */
   readonly disableProposalForwarding?: boolean | undefined;
-  /** Configuration changes enter the log unchecked. Not for the product. */
+  /** Appends configuration changes without checks. For tests only. */
   readonly disableConfChangeValidation?: boolean | undefined;
-  /** A leader that is removed or demoted steps down when it applies that change (thesis §4.2.2). */
+  /** A removed or demoted leader steps down when it applies that change (thesis §4.2.2). */
   readonly stepDownOnRemoval?: boolean | undefined;
 }
 
@@ -55,10 +57,10 @@ export class RaftConfigError extends Error {
 
 type Definite<T> = { readonly [K in keyof T]-?: Exclude<T[K], undefined> };
 
-/** A checked configuration: defaults filled in, every limit a number to compare with. */
+/** A validated configuration with all defaults filled in; every limit is a number to compare with. */
 export type CheckedConfig = Definite<RaftConfig>;
 
-/** Throws RaftConfigError. */
+/** Validates a configuration and fills in the defaults. Throws RaftConfigError. */
 export function checkConfig(config: RaftConfig): CheckedConfig {
   const refuseIf = (broken: boolean, rule: string): void => {
     if (broken) throw new RaftConfigError(rule);

@@ -4,17 +4,17 @@ import type { VoteTally } from './progress-tracker.js';
 import type { Raft } from './raft.js';
 import { hex } from './raft-logger.js';
 
-/** Why a node campaigns: asking first (thesis §9.6), for its timeout, or because the leader told it to (§3.10). */
+/** The reason for a campaign: a pre-vote (thesis §9.6), a timeout, or a leadership transfer (§3.10). */
 export type CampaignKind = 'pre-election' | 'election' | 'transfer';
 
-/** Marks the votes of a transfer, which are granted even within a leader's lease. */
+/** Marks the vote requests of a transfer, which are granted even within a leader's lease. */
 const transferContext = new TextEncoder().encode('CampaignTransfer');
 
 export function isTransferContext(context: Uint8Array | undefined): boolean {
-  return context?.length === transferContext.length && context.every((byte, place) => byte === transferContext[place]);
+  return context?.length === transferContext.length && context.every((byte, i) => byte === transferContext[i]);
 }
 
-/** Starts an election, if this node may. */
+/** Starts an election if this node may campaign. */
 export function campaignOnHup(raft: Raft, kind: CampaignKind): void {
   const own = hex(raft.id);
   if (raft.state === 'StateLeader') {
@@ -31,7 +31,7 @@ export function campaignOnHup(raft: Raft, kind: CampaignKind): void {
   }
 }
 
-/** Asks all voters for their votes (Raft §5.2). */
+/** Requests the votes of all voters (Raft §5.2). */
 export function campaign(raft: Raft, kind: CampaignKind): void {
   const asksFirst = kind === 'pre-election';
   if (asksFirst) raft.becomePreCandidate();
@@ -42,7 +42,7 @@ export function campaign(raft: Raft, kind: CampaignKind): void {
   const last = raft.log.lastEntryId;
   for (const to of raft.tracker.voterNodes()) {
     if (to === raft.id) {
-      // Its own vote counts when it is durable, like any other.
+      // Its own vote counts once it is durable, like any other.
       raft.send({ type: voteResponse(type), to, term });
       continue;
     }
@@ -53,7 +53,7 @@ export function campaign(raft: Raft, kind: CampaignKind): void {
   }
 }
 
-/** Takes in a vote for this node. */
+/** Records a vote response and returns the tally. */
 export function poll(raft: Raft, { from, type, reject }: Message): VoteTally {
   raft.logger.info(
     `${hex(raft.id)} received ${type}${reject ? ' rejection' : ''} from ${hex(from)} at term ${raft.term}`,
@@ -63,7 +63,7 @@ export function poll(raft: Raft, { from, type, reject }: Message): VoteTally {
 }
 
 /**
- * Grants or refuses a vote (Raft §5.2, §5.4.1). A learner votes too: whoever asks may know of a configuration where it
+ * Grants or rejects a vote (Raft §5.2, §5.4.1). A learner votes too: the candidate may know a configuration in which it
  * is a voter.
  */
 export function answerVoteRequest(raft: Raft, request: Message): void {
@@ -71,7 +71,7 @@ export function answerVoteRequest(raft: Raft, request: Message): void {
   const free =
     raft.vote === from ||
     (raft.vote === noNode && raft.lead === noNode) ||
-    // A pre-vote for a later term promises nothing.
+    // Granting a pre-vote for a later term is not a promise.
     (type === 'MsgPreVote' && term > raft.term);
   const granted = free && raft.log.isUpToDate({ term: request.logTerm, index: request.index });
   const last = raft.log.lastEntryId;
@@ -80,7 +80,8 @@ export function answerVoteRequest(raft: Raft, request: Message): void {
       `${granted ? 'cast' : 'rejected'} ${type} ${granted ? 'for' : 'from'} ${hex(from)} ` +
       `[logterm: ${request.logTerm}, index: ${request.index}] at term ${raft.term}`,
   );
-  // A pre-vote is granted in the term it asked for, which may not be this node's; refused in this node's own.
+  // A grant carries the term of the request, which may differ from this node's term; a rejection carries this node's
+  // term.
   raft.send({ type: voteResponse(type), to: from, term: granted ? term : raft.term, reject: !granted });
   if (granted && type === 'MsgVote') {
     raft.timers.electionElapsed = 0;
@@ -92,7 +93,7 @@ function voteResponse(type: MessageType): 'MsgVoteResp' | 'MsgPreVoteResp' {
   return type === 'MsgPreVote' ? 'MsgPreVoteResp' : 'MsgVoteResp';
 }
 
-/** A node that campaigns goes by a configuration no older than its committed entries. */
+/** A node campaigns only with a configuration that is not older than its committed entries. */
 function hasUnappliedConfChange({ log, config }: Raft): boolean {
   if (log.applied >= log.committed) return false;
   return log.some(log.applied + 1, log.committed + 1, config.maxCommittedSizePerReady, ({ type }) => type !== 'normal');

@@ -4,7 +4,7 @@ import { entriesSize, entry, entrySize, limitEntriesSize, payloadsSize } from '.
 const bytes = (length: number) => new Uint8Array(length);
 
 describe('entrySize', () => {
-  it('counts term and index always, type and data when they are there', () => {
+  it('always counts term and index, and counts type and data when present', () => {
     expect(entrySize(entry({ term: 1, index: 1 }))).toBe(4);
     expect(entrySize(entry({ term: 1, index: 1, type: 'conf-change-v2' }))).toBe(6);
     expect(entrySize(entry({ term: 1, index: 1, data: bytes(3) }))).toBe(9);
@@ -32,7 +32,7 @@ describe('limitEntriesSize', () => {
     expect(limitEntriesSize([], 0)).toHaveLength(0);
   });
 
-  it('is not the measure of payloads', () => {
+  it('does not count like payloadsSize', () => {
     expect(payloadsSize(entries)).toBe(30);
   });
 });

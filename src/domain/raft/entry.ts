@@ -1,11 +1,11 @@
 import type { RecordBatch } from '../log/record-batch.js';
 
-/** What an entry holds: a client's bytes, or a membership change of either encoding (`conf-change.ts`). */
+/** The content of an entry: a client's bytes, or a membership change in either encoding (`conf-change.ts`). */
 export type EntryType = 'normal' | 'conf-change' | 'conf-change-v2';
 
 /**
- * One slot of the replicated log (Raft §5.3). `index` counts from 1 without gaps; `term` never falls along the log.
- * `data` belongs to the entry from the moment it is proposed: nobody writes to it again.
+ * One entry of the replicated log (Raft §5.3). `index` counts from 1 without gaps; `term` never decreases along the
+ * log. `data` belongs to the entry once it is proposed and must not be modified.
  */
 export interface Entry {
   readonly term: number;
@@ -13,56 +13,56 @@ export interface Entry {
   readonly type: EntryType;
   readonly data: Uint8Array;
   /**
-   * The entry as the log stores and the peers pass it, made by the driver once the entry has its place. The core hands
-   * it along and never looks at it.
+   * The entry in the form that is stored and sent to peers, built by the driver once the entry has its index. The core
+   * passes it along unread.
    */
   batch?: RecordBatch;
   /**
-   * What was proposed, in the proposer's own terms: the core hands it from the proposal to the entry that it gives out
-   * for it, and never looks at it. It is neither stored nor sent.
+   * An object that identifies the proposal for the proposer. The core copies it from the proposal to the entry, unread;
+   * it is neither stored nor sent.
    */
   proposal?: object | undefined;
 }
 
 const noData = new Uint8Array(0);
 
-/** Builds an entry; what is left out is zero, `normal` and no data. */
+/** Builds an entry; the defaults are zero, `normal` and no data. */
 export function entry(fields: Partial<Entry>): Entry {
   return { term: 0, index: 0, type: 'normal', data: noData, ...fields };
 }
 
 /**
- * Bytes the entry takes as a protobuf message: the measure of every limit on a list of entries (message size,
- * committed size per ready). Term and index always count; the type counts unless it is `normal`, the data unless
- * there is none.
+ * Returns the size of the entry as a protobuf message, which every limit on a list of entries uses (message size,
+ * committed size per ready). Term and index always count; the type counts unless it is `normal`, the data unless it is
+ * empty.
  */
-export function entrySize(of: Entry): number {
-  const length = of.data.length;
-  const typeBytes = of.type === 'normal' ? 0 : 2;
+export function entrySize({ term, index, type, data }: Entry): number {
+  const length = data.length;
+  const typeBytes = type === 'normal' ? 0 : 2;
   const dataBytes = length === 0 ? 0 : 1 + varintBytes(length) + length;
-  return typeBytes + 1 + varintBytes(of.term) + 1 + varintBytes(of.index) + dataBytes;
+  return typeBytes + 1 + varintBytes(term) + 1 + varintBytes(index) + dataBytes;
 }
 
-/** Sum of `entrySize`. */
+/** Returns the sum of `entrySize`. */
 export function entriesSize(entries: readonly Entry[]): number {
   let bytes = 0;
   for (const each of entries) bytes += entrySize(each);
   return bytes;
 }
 
-/** Bytes of the data alone: what a leader counts against its uncommitted and in-flight limits. */
+/** Returns the size of the data alone, which counts toward a leader's uncommitted and in-flight limits. */
 export function payloadsSize(entries: readonly Entry[]): number {
   let bytes = 0;
   for (const each of entries) bytes += each.data.length;
   return bytes;
 }
 
-/** The longest prefix of `entries` whose `entrySize` sums to at most `bytesMax`, but never less than one entry. */
+/** Returns the longest prefix of `entries` whose `entrySize` sums to at most `bytesMax`, but at least one entry. */
 export function limitEntriesSize(entries: readonly Entry[], bytesMax: number): readonly Entry[] {
   let bytes = 0;
-  for (const [place, each] of entries.entries()) {
+  for (const [i, each] of entries.entries()) {
     bytes += entrySize(each);
-    if (bytes > bytesMax && place > 0) return entries.slice(0, place);
+    if (bytes > bytesMax && i > 0) return entries.slice(0, i);
   }
   return entries;
 }

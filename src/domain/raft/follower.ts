@@ -8,22 +8,22 @@ import { hex } from './raft-logger.js';
 import { readContext } from './read-index.js';
 import { emptySnapshot } from './snapshot.js';
 
-/** The rules of a follower (Raft §5.2, §5.3). */
+/** Handles a message as a follower (Raft §5.2, §5.3). */
 export function stepFollower(raft: Raft, received: Message): void {
   switch (received.type) {
     case 'MsgProp':
       forwardProposal(raft, received);
       break;
     case 'MsgApp':
-      heardFromLeader(raft, received);
+      noteLeader(raft, received);
       handleAppend(raft, received);
       break;
     case 'MsgHeartbeat':
-      heardFromLeader(raft, received);
+      noteLeader(raft, received);
       handleHeartbeat(raft, received);
       break;
     case 'MsgSnap':
-      heardFromLeader(raft, received);
+      noteLeader(raft, received);
       handleSnapshot(raft, received);
       break;
     case 'MsgTransferLeader':
@@ -35,7 +35,7 @@ export function stepFollower(raft: Raft, received: Message): void {
       else raft.send({ ...received, to: raft.lead });
       break;
     case 'MsgReadIndexResp':
-      takeReadIndex(raft, received);
+      handleReadIndexResponse(raft, received);
       break;
     case 'MsgForgetLeader':
       forgetLeader(raft);
@@ -44,14 +44,14 @@ export function stepFollower(raft: Raft, received: Message): void {
       raft.logger.info(
         `${hex(raft.id)} [term ${raft.term}] received MsgTimeoutNow from ${hex(received.from)} and starts an election to get leadership.`,
       );
-      // Nobody is cut off here: there is no need to ask first.
+      // The node is not partitioned, so it needs no pre-vote.
       campaignOnHup(raft, 'transfer');
       break;
     default:
   }
 }
 
-/** Appends what follows on this log, or says where it might (Raft figure 2, AppendEntries). */
+/** Appends entries that match this log, or rejects them with a hint (Raft figure 2, AppendEntries). */
 export function handleAppend(raft: Raft, received: Message): void {
   const { log } = raft;
   const { from: to, index } = received;
@@ -68,7 +68,7 @@ export function handleAppend(raft: Raft, received: Message): void {
     `${hex(raft.id)} [logterm: ${log.term(index) ?? 0}, index: ${index}] rejected MsgApp ` +
       `[logterm: ${received.logTerm}, index: ${index}] from ${hex(to)}`,
   );
-  // Entries here of later terms than the leader's at that place cannot match it: skip them all at once.
+  // Entries with a term above the leader's term at that index cannot match: skip them all at once.
   const hint = log.findConflictByTerm(Math.min(index, log.lastIndex), received.logTerm);
   raft.send({ type: 'MsgAppResp', to, index, reject: true, rejectHint: hint.index, logTerm: hint.term });
 }
@@ -78,7 +78,7 @@ export function handleHeartbeat(raft: Raft, received: Message): void {
   raft.send({ type: 'MsgHeartbeatResp', to: received.from, context: received.context });
 }
 
-/** Replaces log and configuration by the snapshot, if it is of use (Raft §7). */
+/** Replaces log and configuration by the snapshot, if it is newer than the committed log (Raft §7). */
 export function handleSnapshot(raft: Raft, received: Message): void {
   const snapshot = received.snapshot ?? emptySnapshot;
   const { index, term } = snapshot.metadata;
@@ -90,7 +90,7 @@ export function handleSnapshot(raft: Raft, received: Message): void {
   raft.send({ type: 'MsgAppResp', to: received.from, index: matched });
 }
 
-function heardFromLeader(raft: Raft, { from }: Message): void {
+function noteLeader(raft: Raft, { from }: Message): void {
   raft.timers.electionElapsed = 0;
   raft.lead = from;
 }
@@ -109,7 +109,7 @@ function forwardProposal(raft: Raft, received: Message): void {
   raft.send({ ...received, to: raft.lead });
 }
 
-function takeReadIndex(raft: Raft, received: Message): void {
+function handleReadIndexResponse(raft: Raft, received: Message): void {
   const count = received.entries.length;
   if (count === 1) {
     raft.readStates.push({ index: received.index, requestContext: readContext(received) });
@@ -122,7 +122,7 @@ function takeReadIndex(raft: Raft, received: Message): void {
 
 function forgetLeader(raft: Raft): void {
   if (raft.config.readOnlyOption === 'lease-based') {
-    // The leader serves reads because nobody votes against it for a timeout.
+    // The leader serves reads because no node votes for another one within a timeout.
     raft.logger.error('ignoring MsgForgetLeader due to ReadOnlyLeaseBased');
   } else if (raft.lead !== noNode) {
     raft.logger.info(`${hex(raft.id)} forgetting leader ${hex(raft.lead)} at term ${raft.term}`);

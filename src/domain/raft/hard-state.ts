@@ -1,6 +1,6 @@
 /**
- * What a node must have on disk before it answers (Raft §5.2, figure 2 "persistent state"). `vote` is the id voted
- * for in `term`, 0 for none. `commit` may lag behind on disk without harm.
+ * The state that a node must persist before it answers (Raft §5.2, figure 2 "persistent state"). `vote` is the ID voted
+ * for in `term`, 0 for none. `commit` on disk may safely lag.
  */
 export interface HardState {
   readonly term: number;

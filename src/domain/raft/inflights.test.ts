@@ -5,7 +5,7 @@ import { Inflights } from './inflights.js';
 const seed = 20_261_124;
 
 describe('Inflights', () => {
-  it('is full at its number of messages', () => {
+  it('is full at its maximum number of messages', () => {
     const inflights = new Inflights(2, 0);
     inflights.add(5, 1000);
     expect(inflights.full).toBe(false);
@@ -14,7 +14,7 @@ describe('Inflights', () => {
     expect(() => inflights.add(7, 0)).toThrow('full');
   });
 
-  it('is full once its bytes are reached, and takes the message that reaches them', () => {
+  it('is full once its bytes are reached, and accepts the message that reaches them', () => {
     const inflights = new Inflights(10, 100);
     inflights.add(1, 99);
     expect(inflights.full).toBe(false);
@@ -26,14 +26,14 @@ describe('Inflights', () => {
     expect(inflights.full).toBe(false);
   });
 
-  it('frees nothing for an answer below the window', () => {
+  it('frees nothing for an acknowledgement below the window', () => {
     const inflights = new Inflights(3, 0);
     inflights.add(5, 1);
     inflights.freeUpTo(4);
     expect(inflights.count).toBe(1);
   });
 
-  it('forgets its bytes on a reset', () => {
+  it('clears its bytes on a reset', () => {
     const inflights = new Inflights(3, 10);
     inflights.add(5, 10);
     inflights.reset();

@@ -1,25 +1,25 @@
-/** A log message under way: the index of its last entry and the bytes of its payloads. */
+/** A MsgApp in flight: the index of its last entry and the size of its payloads. */
 interface Inflight {
   readonly index: number;
   readonly bytes: number;
 }
 
-/** Slots that answered messages may occupy before the window is packed. */
-const answeredMax = 64;
+/** The number of slots that acknowledged messages may occupy before the window is compacted. */
+const ackedMax = 64;
 
 /**
- * The log messages sent to one follower and not yet answered: the window that bounds how far a leader pipelines
- * (Raft thesis §10.2.1). Indexes ascend in the order they were added.
+ * The MsgApp messages sent to one follower and not yet acknowledged: the window that bounds a leader's pipelining (Raft
+ * thesis §10.2.1). Indexes ascend in the order they were added.
  */
 export class Inflights {
   private window: Inflight[] = [];
-  /** Place of the oldest message under way; what lies before it has been answered. */
+  /** Position of the oldest message in flight; earlier ones are acknowledged. */
   private start = 0;
   private bytes = 0;
 
   /**
-   * `messagesMax` bounds the messages under way, `bytesMax` their payload bytes, 0 for no bound. A message may exceed
-   * the bytes, and is then the last until answers make room.
+   * `messagesMax` bounds the messages in flight, `bytesMax` their payload bytes, 0 for no bound. A message may exceed
+   * `bytesMax`; it is then the last one until acknowledgements free the window.
    */
   constructor(
     readonly messagesMax: number,
@@ -30,7 +30,7 @@ export class Inflights {
     return this.window.length - this.start;
   }
 
-  /** Payload bytes under way. */
+  /** Payload bytes in flight. */
   get payloadBytes(): number {
     return this.bytes;
   }
@@ -46,7 +46,7 @@ export class Inflights {
     this.bytes += bytes;
   }
 
-  /** Forgets every message whose last entry is at or below `index`: the follower has answered for them. */
+  /** Removes every message whose last entry is at or below `index`: the follower has acknowledged them. */
   freeUpTo(index: number): void {
     for (;;) {
       const oldest = this.window[this.start];
@@ -56,7 +56,7 @@ export class Inflights {
     }
     if (this.start === this.window.length) {
       this.reset();
-    } else if (this.start >= answeredMax && this.start * 2 >= this.window.length) {
+    } else if (this.start >= ackedMax && this.start * 2 >= this.window.length) {
       this.window = this.window.slice(this.start);
       this.start = 0;
     }
@@ -68,7 +68,7 @@ export class Inflights {
     this.bytes = 0;
   }
 
-  /** An independent copy. */
+  /** Returns an independent copy. */
   clone(): Inflights {
     const copy = new Inflights(this.messagesMax, this.bytesMax);
     copy.window = this.window.slice(this.start);

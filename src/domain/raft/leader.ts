@@ -16,8 +16,8 @@ type NewEntry = Pick<Entry, 'type' | 'data' | 'proposal'>;
 
 const emptyEntry: NewEntry = { type: 'normal', data: new Uint8Array(0) };
 
-/** A candidate has won: it leads, and appends an entry of its term, so that it can commit (Raft §5.4.2, §8). */
-export function takeLead(raft: Raft): void {
+/** Makes a candidate that won the leader, and appends an entry of its term, so that it can commit (Raft §5.4.2, §8). */
+export function startLeading(raft: Raft): void {
   raft.becomeLeader();
   const own = progressOf(raft, raft.id);
   if (own !== undefined) {
@@ -29,7 +29,7 @@ export function takeLead(raft: Raft): void {
   broadcastAppend(raft);
 }
 
-/** The rules of a leader (Raft §5.3). */
+/** Handles a message as the leader (Raft §5.3). */
 export function stepLeader(raft: Raft, received: Message): void {
   switch (received.type) {
     case 'MsgBeat':
@@ -56,17 +56,17 @@ export function stepLeader(raft: Raft, received: Message): void {
   switch (received.type) {
     case 'MsgAppResp':
       progress.recentActive = true;
-      if (received.reject) takeRejection(raft, received, progress);
-      else takeAcceptance(raft, received, progress);
+      if (received.reject) handleRejection(raft, received, progress);
+      else handleAcceptance(raft, received, progress);
       break;
     case 'MsgHeartbeatResp':
-      takeHeartbeatResponse(raft, received, progress);
+      handleHeartbeatResponse(raft, received, progress);
       break;
     case 'MsgSnapStatus':
-      takeSnapshotStatus(raft, received, progress);
+      handleSnapshotStatus(raft, received, progress);
       break;
     case 'MsgUnreachable':
-      // What was sent ahead is probably lost.
+      // Messages in flight are probably lost.
       if (progress.state === 'replicate') progress.becomeProbe();
       raft.logger.debug(
         `${hex(raft.id)} failed to send message to ${hex(received.from)} because it is unreachable [${describeProgress(progress)}]`,
@@ -79,7 +79,7 @@ export function stepLeader(raft: Raft, received: Message): void {
   }
 }
 
-/** Ends a joint configuration that is to be left by itself (thesis §4.3); tried anew whenever entries are applied. */
+/** Proposes to leave a joint configuration with `autoLeave` (thesis §4.3); repeated whenever entries are applied. */
 export function proposeLeavingJoint(raft: Raft): void {
   const { type, data } = encodeConfChange(undefined);
   const config = describeConfig(raft.tracker.config);
@@ -94,8 +94,8 @@ export function proposeLeavingJoint(raft: Raft): void {
 
 function propose(raft: Raft, entries: readonly Entry[]): void {
   if (entries.length === 0) panic(`${hex(raft.id)} stepped empty MsgProp`);
-  // Removed from the configuration while leading.
-  if (!raft.knows(raft.id)) throw new ProposalDroppedError();
+  // This node was removed from the configuration while it was the leader.
+  if (!raft.hasMember(raft.id)) throw new ProposalDroppedError();
   if (raft.leadTransferee !== noNode) {
     raft.logger.debug(
       `${hex(raft.id)} [term ${raft.term}] transfer leadership to ${hex(raft.leadTransferee)} is in progress; dropping proposal`,
@@ -103,12 +103,12 @@ function propose(raft: Raft, entries: readonly Entry[]): void {
     throw new ProposalDroppedError();
   }
   const first = raft.log.lastIndex + 1;
-  const checked = entries.map((entry, place) => checkProposal(raft, entry, first + place));
+  const checked = entries.map((entry, i) => checkProposal(raft, entry, first + i));
   if (!append(raft, checked)) throw new ProposalDroppedError();
   broadcastAppend(raft);
 }
 
-/** A configuration change that cannot be applied now gives way to an empty entry (thesis §4.1, §4.3). */
+/** Replaces a configuration change that cannot be applied now by an empty entry (thesis §4.1, §4.3). */
 function checkProposal(raft: Raft, entry: NewEntry, index: number): NewEntry {
   if (entry.type === 'normal') return entry;
   const change = decodeConfChange(entry.type, entry.data);
@@ -133,7 +133,7 @@ function checkProposal(raft: Raft, entry: NewEntry, index: number): NewEntry {
   return entry;
 }
 
-/** Appends to the leader's own log. False: that would be more uncommitted entries than are allowed. */
+/** Appends to the leader's own log; returns false if that would exceed the limit of uncommitted entries. */
 function append(raft: Raft, fresh: readonly NewEntry[]): boolean {
   const next = raft.log.lastIndex + 1;
   const entries = fresh.map(({ type, data, proposal }, i): Entry => ({
@@ -144,7 +144,7 @@ function append(raft: Raft, fresh: readonly NewEntry[]): boolean {
     proposal,
   }));
   const bytes = payloadsSize(entries);
-  // A first proposal of any size passes, and so does what has no payload: the core's own entries.
+  // The first proposal is accepted whatever its size, and so are entries without payload: the core's own.
   if (raft.uncommittedBytes > 0 && bytes > 0 && raft.uncommittedBytes + bytes > raft.config.maxUncommittedEntriesSize) {
     raft.logger.warning(
       `${hex(raft.id)} appending new entries to log would exceed uncommitted entry size limit; dropping proposal`,
@@ -152,7 +152,7 @@ function append(raft: Raft, fresh: readonly NewEntry[]): boolean {
     return false;
   }
   raft.uncommittedBytes += bytes;
-  // The leader counts itself once the entries are durable, by an answer to itself.
+  // The leader acknowledges the entries to itself once they are durable.
   raft.send({ type: 'MsgAppResp', to: raft.id, index: raft.log.append(entries) });
   return true;
 }
@@ -167,8 +167,11 @@ function checkQuorum(raft: Raft): void {
   });
 }
 
-/** The follower's log does not match before the entries sent: go back to where it might (Raft §5.3). */
-function takeRejection(raft: Raft, received: Message, progress: Progress): void {
+/**
+ * Handles a rejected append, whose previous entry the follower lacks: moves back to where the logs may match (Raft
+ * §5.3).
+ */
+function handleRejection(raft: Raft, received: Message, progress: Progress): void {
   const { from, index, rejectHint, logTerm } = received;
   raft.logger.debug(
     `${hex(raft.id)} received MsgAppResp(rejected, hint: (index ${rejectHint}, term ${logTerm})) from ${hex(from)} for index ${index}`,
@@ -180,9 +183,9 @@ function takeRejection(raft: Raft, received: Message, progress: Progress): void 
   sendAppend(raft, from, 'even-if-empty');
 }
 
-function takeAcceptance(raft: Raft, received: Message, progress: Progress): void {
+function handleAcceptance(raft: Raft, received: Message, progress: Progress): void {
   const { from, index } = received;
-  // An answer without news still ends a probe; with a snapshot under way it says nothing.
+  // A repeated acknowledgement still ends a probe; while a snapshot is in flight, it is ignored.
   const answersProbe = progress.match === index && progress.state === 'probe';
   if (!progress.maybeUpdate(index) && !answersProbe) return;
   resumeReplication(raft, from, index, progress);
@@ -195,7 +198,7 @@ function takeAcceptance(raft: Raft, received: Message, progress: Progress): void
     sendAppend(raft, from, 'even-if-empty');
   }
   if (isPeer) {
-    // The answer may have made room for several messages.
+    // The acknowledgement may have freed the window for several messages.
     while (sendAppend(raft, from, 'with-entries'));
   }
   if (from === raft.leadTransferee && progress.match === raft.log.lastIndex) {
@@ -210,7 +213,7 @@ function resumeReplication(raft: Raft, from: number, index: number, progress: Pr
       progress.becomeReplicate();
       break;
     case 'snapshot':
-      // By whatever snapshot, it has come so far that the log can serve it.
+      // The follower has caught up, by whatever snapshot, to where the log can serve it.
       if (progress.match + 1 < raft.log.firstIndex) break;
       raft.logger.debug(
         `${hex(raft.id)} recovered from needing snapshot, resumed sending replication messages to ${hex(from)} [${describeProgress(progress)}]`,
@@ -224,30 +227,30 @@ function resumeReplication(raft: Raft, from: number, index: number, progress: Pr
   }
 }
 
-function takeHeartbeatResponse(raft: Raft, received: Message, progress: Progress): void {
+function handleHeartbeatResponse(raft: Raft, received: Message, progress: Progress): void {
   progress.recentActive = true;
   progress.appendsPaused = false;
-  // The answer says that the follower is there: try again what may be lost. Also end a probe that nothing else would.
+  // The follower is reachable: resend what may be lost, and end a probe that nothing else would end.
   if (progress.match < raft.log.lastIndex || progress.state === 'probe') {
     sendAppend(raft, received.from, 'even-if-empty');
   }
   confirmReadBy(raft, received);
 }
 
-function takeSnapshotStatus(raft: Raft, received: Message, progress: Progress): void {
+function handleSnapshotStatus(raft: Raft, received: Message, progress: Progress): void {
   if (progress.state !== 'snapshot') return;
-  // A snapshot that failed must not be probed behind.
+  // After a failed snapshot, probing must not start after it.
   if (received.reject) progress.pendingSnapshot = 0;
   progress.becomeProbe();
   raft.logger.debug(
     `${hex(raft.id)} snapshot ${received.reject ? 'failed' : 'succeeded'}, resumed sending replication messages to ` +
       `${hex(received.from)} [${describeProgress(progress)}]`,
   );
-  // Sent: wait for the follower's answer. Failed: for a heartbeat's.
+  // After success, wait for the follower's response; after failure, for a heartbeat response.
   progress.appendsPaused = true;
 }
 
-/** Hands over to a voter as soon as it has the whole log (thesis §3.10). */
+/** Transfers leadership to a voter as soon as it has the whole log (thesis §3.10). */
 function transferTo(raft: Raft, transferee: number, progress: Progress): void {
   const { logger, term } = raft;
   const own = hex(raft.id);
@@ -272,7 +275,7 @@ function transferTo(raft: Raft, transferee: number, progress: Progress): void {
     return;
   }
   logger.info(`${own} [term ${term}] starts to transfer leadership to ${to}`);
-  // It has an election timeout from here on.
+  // The transfer must complete within an election timeout from now.
   raft.timers.electionElapsed = 0;
   raft.leadTransferee = transferee;
   if (progress.match === raft.log.lastIndex) {

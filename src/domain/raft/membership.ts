@@ -11,7 +11,7 @@ import { hex, panic } from './raft-logger.js';
 import { broadcastAppend, maybeCommit, sendAppend } from './replication.js';
 import type { Snapshot } from './snapshot.js';
 
-/** Applies a committed change (Raft §6). The leader proposed it only if it can be applied; else the core ends. */
+/** Applies a committed change (Raft §6). Throws if it is not valid, which the leader checked before proposing it. */
 export function applyConfChange(raft: Raft, change: ConfChangeV2): ConfState {
   const changer = new ConfChanger({
     membership: raft.tracker,
@@ -21,7 +21,7 @@ export function applyConfChange(raft: Raft, change: ConfChangeV2): ConfState {
   return switchTo(raft, changedMembership(changer, change));
 }
 
-/** Takes over a configuration as a storage or a snapshot has it. */
+/** Installs the configuration of a storage or a snapshot. */
 export function restoreConfiguration(raft: Raft, state: ConfState): void {
   const membership = restoreMembership(state, {
     lastIndex: raft.log.lastIndex,
@@ -33,7 +33,9 @@ export function restoreConfiguration(raft: Raft, state: ConfState): void {
   }
 }
 
-/** Replaces log and configuration by the snapshot (Raft §7). False: it is of no use here. */
+/**
+ * Replaces log and configuration by the snapshot (Raft §7); returns false if the snapshot is not needed or not usable.
+ */
 export function restoreSnapshot(raft: Raft, snapshot: Snapshot): boolean {
   const { log, logger } = raft;
   const { index, term, confState } = snapshot.metadata;
@@ -71,21 +73,21 @@ function switchTo(raft: Raft, membership: Membership): ConfState {
   const { tracker } = raft;
   tracker.configure(membership);
   raft.logger.info(`${hex(raft.id)} switched to configuration ${describeConfig(tracker.config)}`);
-  if (raft.state === 'StateLeader') adjustLead(raft);
+  if (raft.state === 'StateLeader') adjustLeadership(raft);
   return tracker.config;
 }
 
-function adjustLead(raft: Raft): void {
+function adjustLeadership(raft: Raft): void {
   const { tracker } = raft;
   const own = tracker.progress.get(raft.id);
   if (own === undefined || own.isLearner) {
-    // Removed or demoted, it leads on only until the change is committed, which is now (thesis §4.2.2).
+    // A removed or demoted leader leads only until the change is committed, which is now (thesis §4.2.2).
     if (raft.config.stepDownOnRemoval) raft.becomeFollower(raft.term, noNode);
     return;
   }
   if (tracker.config.voters.length === 0) return;
   if (maybeCommit(raft)) {
-    // The new quorum is easier to reach.
+    // The new quorum committed more entries.
     broadcastAppend(raft);
   } else {
     // New members need not wait for a heartbeat.

@@ -12,7 +12,7 @@ import { CompactedError, EntriesUnavailableError, SnapshotOutOfDateError } from 
 export class MemoryStorage implements Storage {
   #hardState = emptyHardState;
   #snapshot = emptySnapshot;
-  /** Of the entry that the first one follows. */
+  /** The index and term of the entry before the first one. */
   #before = { index: 0, term: 0 };
   #entries: Entry[] = [];
 
@@ -51,7 +51,7 @@ export class MemoryStorage implements Storage {
     this.#hardState = state;
   }
 
-  /** Replaces the log by the snapshot. Throws SnapshotOutOfDateError when it already has as new a one. */
+  /** Replaces the log by the snapshot. Throws SnapshotOutOfDateError when it has the same or a newer snapshot. */
   applySnapshot(snapshot: Snapshot): void {
     const { index, term } = snapshot.metadata;
     if (this.#snapshot.metadata.index >= index) throw new SnapshotOutOfDateError();
@@ -61,8 +61,8 @@ export class MemoryStorage implements Storage {
   }
 
   /**
-   * Makes the snapshot of the state as of `index`, an entry it has; `confState` as of there, or unchanged. The log stays:
-   * see `compact`. Throws SnapshotOutOfDateError.
+   * Creates a snapshot at `index`, an entry in the log; `confState` is the configuration at that index, or undefined if
+   * unchanged. Keeps the log: see `compact`. Throws SnapshotOutOfDateError.
    */
   createSnapshot(index: number, confState: ConfState | undefined, data: Uint8Array): Snapshot {
     const { metadata } = this.#snapshot;
@@ -74,7 +74,7 @@ export class MemoryStorage implements Storage {
     return this.#snapshot;
   }
 
-  /** Drops the entries up to and with `index`. Throws CompactedError and EntriesUnavailableError. */
+  /** Drops the entries up to and including `index`. Throws CompactedError and EntriesUnavailableError. */
   compact(index: number): void {
     if (index <= this.#before.index) throw new CompactedError();
     const term = this.term(index);
@@ -82,7 +82,7 @@ export class MemoryStorage implements Storage {
     this.#before = { index, term };
   }
 
-  /** Appends; entries that it already has from the first index on are replaced, compacted ones ignored. */
+  /** Appends entries; replaces existing entries from the first index on and ignores compacted ones. */
   append(entries: readonly Entry[]): void {
     const fresh = entries.filter(({ index }) => index >= this.firstIndex());
     const first = fresh[0];

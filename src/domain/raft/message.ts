@@ -1,12 +1,12 @@
 import type { Entry } from './entry.js';
 import type { Snapshot } from './snapshot.js';
 
-/** No node: an unset sender, vote or leader. Ids of nodes are positive. */
+/** Stands for no node: an unset sender, vote or leader. Node IDs are positive. */
 export const noNode = 0;
 
-/** The local thread that makes entries, hard state and snapshots durable, as an address of messages. */
+/** The message address of the local thread that makes entries, hard state and snapshots durable. */
 export const appendThread = Number.MAX_SAFE_INTEGER;
-/** The local thread that applies committed entries to the state machine, as an address of messages. */
+/** The message address of the local thread that applies committed entries to the state machine. */
 export const applyThread = Number.MAX_SAFE_INTEGER - 1;
 
 export type MessageType =
@@ -36,35 +36,35 @@ export type MessageType =
   | 'MsgForgetLeader';
 
 /**
- * Everything a core takes in or sends out, to peers and to the local storage threads. One shape for all types: what a
- * type does not use is zero, empty or undefined.
+ * A message between cores, or between a core and its local storage threads. All types have one shape: fields that a
+ * type does not use are zero, empty or undefined.
  */
 export interface Message {
   readonly type: MessageType;
   readonly to: number;
   readonly from: number;
-  /** 0: a local message, outside of any term. */
+  /** 0 means a local message, outside any term. */
   readonly term: number;
-  /** Of a MsgApp the term of the entry before the first, of a vote the term of the candidate's last entry. */
+  /** In a MsgApp, the term of the entry before the first; in a vote request, the term of the candidate's last entry. */
   readonly logTerm: number;
-  /** Of a MsgApp the index before the first entry, of a MsgAppResp the last index that matches. */
+  /** In a MsgApp, the index before the first entry; in a MsgAppResp, the last matching index. */
   readonly index: number;
   readonly entries: readonly Entry[];
   readonly commit: number;
-  /** Of a MsgStorageAppend alone: the vote to make durable. */
+  /** Only in a MsgStorageAppend: the vote to make durable. */
   readonly vote: number;
   readonly snapshot: Snapshot | undefined;
   readonly reject: boolean;
   readonly rejectHint: number;
   readonly context: Uint8Array | undefined;
-  /** Of the messages to local threads: what to deliver once the work of this message is done, in this order. */
+  /** In messages to local threads: the messages to deliver, in this order, once the work of this message is done. */
   readonly responses: readonly Message[];
 }
 
 const noEntries: readonly Entry[] = [];
 const noResponses: readonly Message[] = [];
 
-/** The message with these fields; the rest zero, empty or undefined. */
+/** Builds a message with these fields; the other fields are zero, empty or undefined. */
 export function message(fields: Partial<Message> & Pick<Message, 'type'>): Message {
   return {
     to: noNode,
@@ -107,17 +107,17 @@ const responseTypes: ReadonlySet<MessageType> = new Set<MessageType>([
   'MsgStorageApplyResp',
 ]);
 
-/** Whether a message of this type never comes from a peer. */
+/** Returns true if a message of this type never comes from a peer. */
 export function isLocalType(type: MessageType): boolean {
   return localTypes.has(type);
 }
 
-/** Whether a message of this type answers one that this node sent. */
+/** Returns true if a message of this type is a response to one that this node sent. */
 export function isResponseType(type: MessageType): boolean {
   return responseTypes.has(type);
 }
 
-/** Whether the id is a storage thread of this node and no peer. */
+/** Returns true if the ID is a storage thread of this node, not a peer. */
 export function isLocalThread(id: number): boolean {
   return id === appendThread || id === applyThread;
 }

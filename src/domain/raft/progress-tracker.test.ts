@@ -12,7 +12,7 @@ function tracker(state: Partial<ConfState>): ProgressTracker {
 }
 
 describe('ProgressTracker', () => {
-  it('visits members in ascending order of ids, however they came', () => {
+  it('visits members in ascending order of IDs, whatever the order of the input', () => {
     const visited: number[] = [];
     const members = tracker({ voters: [10, 2, 1], learners: [9, 3] });
     members.visit((id) => visited.push(id));
@@ -32,7 +32,7 @@ describe('ProgressTracker', () => {
     expect(new ProgressTracker(1, 0).committed()).toBe(unboundedIndex);
   });
 
-  it('is a singleton only with one voter and out of a joint configuration', () => {
+  it('is a singleton only with one voter and without a joint configuration', () => {
     expect(tracker({ voters: [1], learners: [2] }).isSingleton).toBe(true);
     expect(tracker({ voters: [1, 2] }).isSingleton).toBe(false);
     const joint = tracker({ voters: [1], votersOutgoing: [1] });

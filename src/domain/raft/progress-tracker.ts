@@ -6,7 +6,7 @@ import { describeProgress } from './progress.js';
 import type { VoteResult } from './quorum.js';
 import { committedIndex, voteResult } from './quorum.js';
 
-/** The progress of every member of a configuration, by id. */
+/** The progress of every member of a configuration, by ID. */
 export type ProgressMap = ReadonlyMap<number, Progress>;
 
 /** A configuration with the progress of exactly its members. Lists of `config` are in ascending order. */
@@ -15,21 +15,21 @@ export interface Membership {
   readonly progress: ProgressMap;
 }
 
-/** The votes for this node so far, of the voters alone. */
+/** The votes cast so far in this node's election, counting only voters. */
 export interface VoteTally {
   readonly granted: number;
   readonly rejected: number;
   readonly result: VoteResult;
 }
 
-/** The members as one node sees them: the configuration in force, each one's progress, and the votes of an election. */
+/** One node's view of the members: the current configuration, each member's progress, and the votes of an election. */
 export class ProgressTracker implements Membership {
   private membership: Membership = { config: emptyConfState, progress: new Map() };
-  /** Ids of all members, ascending: the order of every visit. */
+  /** The IDs of all members, ascending: the order of every visit. */
   private ids: readonly number[] = [];
   private readonly votesById = new Map<number, boolean>();
 
-  /** Bounds of each member's in-flight window: see `Inflights`. */
+  /** The bounds of each member's in-flight window: see `Inflights`. */
   constructor(
     readonly inflightMessagesMax: number,
     readonly inflightBytesMax: number,
@@ -47,18 +47,18 @@ export class ProgressTracker implements Membership {
     return this.votesById;
   }
 
-  /** Puts a configuration into force, as `ConfChanger` made it. Votes stay. */
+  /** Installs a configuration built by `ConfChanger`. Votes are kept. */
   configure(membership: Membership): void {
     this.membership = { config: membership.config, progress: membership.progress };
     this.ids = ascending(membership.progress.keys());
   }
 
-  /** An empty in-flight window with this tracker's bounds. */
+  /** Returns an empty in-flight window with this tracker's bounds. */
   newInflights(): Inflights {
     return new Inflights(this.inflightMessagesMax, this.inflightBytesMax);
   }
 
-  /** Visits every member in ascending order of ids. */
+  /** Visits every member in ascending order of IDs. */
   visit(callback: (id: number, progress: Progress) => void): void {
     for (const id of this.ids) {
       const progress = this.progress.get(id);
@@ -66,12 +66,12 @@ export class ProgressTracker implements Membership {
     }
   }
 
-  /** Voters of both halves, ascending, each once. */
+  /** Returns the voters of both halves, ascending and without duplicates. */
   voterNodes(): readonly number[] {
     return ascending(new Set([...this.config.voters, ...this.config.votersOutgoing]));
   }
 
-  /** Learners, ascending, without those that are still to become one. */
+  /** Returns the learners, ascending, without `learnersNext`. */
   learnerNodes(): readonly number[] {
     return this.config.learners;
   }
@@ -80,22 +80,22 @@ export class ProgressTracker implements Membership {
     return this.config.voters.includes(id) || this.config.votersOutgoing.includes(id);
   }
 
-  /** Whether one voter decides alone. */
+  /** True if the only voter decides alone. */
   get isSingleton(): boolean {
     return this.config.voters.length === 1 && this.config.votersOutgoing.length === 0;
   }
 
-  /** Whether the configuration is joint (Raft §6). */
+  /** True if the configuration is joint (Raft §6). */
   get isJoint(): boolean {
     return this.config.votersOutgoing.length > 0;
   }
 
-  /** The highest index that the quorum holds (Raft §5.3); `unboundedIndex` without voters. */
+  /** Returns the highest index that a quorum has (Raft §5.3); `unboundedIndex` without voters. */
   committed(): number {
     return committedIndex(this.config, (id) => this.progress.get(id)?.match);
   }
 
-  /** Whether a quorum has answered since `recentActive` was last cleared (thesis §6.2). */
+  /** Returns true if a quorum has answered since `recentActive` was last cleared (thesis §6.2). */
   quorumActive(): boolean {
     const active = new Map<number, boolean>();
     this.visit((id, progress) => {
@@ -108,7 +108,7 @@ export class ProgressTracker implements Membership {
     this.votesById.clear();
   }
 
-  /** Records the answer of `id`; only its first counts. */
+  /** Records the vote of `id`; only the first one counts. */
   recordVote(id: number, granted: boolean): void {
     if (!this.votesById.has(id)) this.votesById.set(id, granted);
   }
@@ -125,7 +125,7 @@ export class ProgressTracker implements Membership {
   }
 }
 
-/** One line for logs, such as `voters=(1 2)&&(1) learners=(3) learners_next=(4) autoleave`. */
+/** Returns one line for logs, such as `voters=(1 2)&&(1) learners=(3) learners_next=(4) autoleave`. */
 export function describeConfig(config: ConfState): string {
   let line = `voters=${describeIds(config.voters)}`;
   if (config.votersOutgoing.length > 0) line += `&&${describeIds(config.votersOutgoing)}`;
@@ -135,7 +135,7 @@ export function describeConfig(config: ConfState): string {
   return line;
 }
 
-/** A line per member in ascending order of ids, each ended by a newline, such as `1: StateProbe match=0 next=1`. */
+/** Returns a line per member in ascending order of IDs, each with a newline, such as `1: StateProbe match=0 next=1`. */
 export function describeProgressMap(progress: ProgressMap): string {
   const lines: string[] = [];
   for (const id of ascending(progress.keys())) {

@@ -8,7 +8,7 @@ function progress(match: number, next: number, inflights = new Inflights(2, 0)):
 
 describe('Progress', () => {
   describe('probing', () => {
-    it('pauses after an append with entries, and resumes on a decisive answer', () => {
+    it('pauses after an append with entries, and resumes on a decisive response', () => {
       const peer = progress(0, 11);
       peer.sentEntries(0, 0);
       expect(peer.paused).toBe(false);
@@ -69,14 +69,14 @@ describe('Progress', () => {
       expect(peer.next).toBe(after);
     });
 
-    it('takes a late acknowledgement as no news', () => {
+    it('ignores a late acknowledgement', () => {
       const peer = progress(5, 10);
       expect([peer.maybeUpdate(5), peer.maybeUpdate(4), peer.match]).toEqual([false, false, 5]);
     });
   });
 
   describe('waiting for a snapshot', () => {
-    it('sends nothing, and probes behind the snapshot afterwards', () => {
+    it('sends nothing, and then probes after the snapshot', () => {
       const peer = progress(1, 5);
       peer.becomeSnapshot(20);
       expect([peer.paused, peer.pendingSnapshot, peer.next]).toEqual([true, 20, 21]);
@@ -85,7 +85,7 @@ describe('Progress', () => {
       expect([peer.state, peer.next, peer.pendingSnapshot]).toEqual(['probe', 21, 0]);
     });
 
-    it('probes behind the match when the snapshot is older or has failed', () => {
+    it('probes after the match when the snapshot is older or has failed', () => {
       const newer = progress(30, 31);
       newer.becomeSnapshot(20);
       newer.becomeProbe();
@@ -103,10 +103,10 @@ describe('Progress', () => {
     expect(peer.canBumpCommit(3)).toBe(true);
     peer.recordSentCommit(3);
     expect([peer.canBumpCommit(3), peer.canBumpCommit(4)]).toEqual([false, true]);
-    // All it has is committed for it: more cannot help before it has more.
+    // Everything the member has is committed: a higher commit index has no effect until it has more.
     peer.recordSentCommit(5);
     expect(peer.canBumpCommit(9)).toBe(false);
-    // Entries sent anew may be lost with the commit index that went with them.
+    // Entries in flight may be lost, together with the commit index sent with them.
     peer.becomeReplicate();
     peer.sentEntries(4, 1);
     peer.recordSentCommit(9);
@@ -117,7 +117,7 @@ describe('Progress', () => {
     expect(peer.canBumpCommit(7)).toBe(true);
   });
 
-  it('keeps nothing but its role over a restart', () => {
+  it('keeps only its role over a restart', () => {
     const peer = new Progress({ match: 4, next: 9, inflights: new Inflights(2, 0), isLearner: true });
     peer.becomeReplicate();
     peer.sentEntries(3, 1);

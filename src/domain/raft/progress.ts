@@ -1,7 +1,7 @@
 import type { Inflights } from './inflights.js';
 
 /**
- * How a leader sends to a follower.
+ * The way a leader sends to a follower.
  *
  *     probe ──── an append is accepted ───▶ replicate
  *       ▲ ▲                                    │  │
@@ -9,8 +9,8 @@ import type { Inflights } from './inflights.js';
  *       │                                         ▼ (from probe as well)
  *       └── snapshot installed or failed ───── snapshot
  *
- * `probe`: where the logs meet is not known, so one append at a time. `replicate`: appends are pipelined up to the
- * in-flight window. `snapshot`: a snapshot is under way, nothing else is sent.
+ * `probe`: the matching index is unknown, so one append is sent at a time. `replicate`: appends are pipelined up to the
+ * in-flight window. `snapshot`: a snapshot is in flight, and nothing else is sent.
  */
 export type ProgressState = 'probe' | 'replicate' | 'snapshot';
 
@@ -23,26 +23,29 @@ export interface ProgressFields {
 }
 
 /**
- * What a leader knows of one member's log (Raft §5.3, `matchIndex` and `nextIndex` of figure 2; thesis §10.2 for
- * flow control).
+ * A leader's view of one member's log (Raft §5.3, `matchIndex` and `nextIndex` of figure 2; thesis §10.2 for flow
+ * control).
  *
- * Invariant: `match < next`, and of the entries between them some are under way in `replicate`, and none otherwise.
+ * Invariant: `match < next`; entries between them may be in flight only in `replicate`.
  */
 export class Progress {
-  /** The highest index known to be the same in both logs; 0 when nothing is known. */
+  /** The highest index up to which the logs are known to match; 0 when unknown. */
   match: number;
-  /** The index of the next entry to send. All before it have been sent or are known to be there. */
+  /** The index of the next entry to send. Earlier entries have been sent or are known to match. */
   next: number;
   state: ProgressState = 'probe';
-  /** In state `snapshot`, the index of the snapshot under way; else 0. */
+  /** In state `snapshot`, the index of the snapshot in flight; otherwise 0. */
   pendingSnapshot = 0;
-  /** Whether the member has answered since the leader last looked (check-quorum, thesis §6.2). */
+  /** True if the member has answered since the last check (check-quorum, thesis §6.2). */
   recentActive: boolean;
-  /** Whether appends wait for an answer: the probe is out, or the window is full. A heartbeat's answer resumes them. */
+  /**
+   * True if appends wait for a response: a probe is in flight, or the window is full. A heartbeat response resumes
+   * them.
+   */
   appendsPaused = false;
   isLearner: boolean;
   readonly inflights: Inflights;
-  /** The highest commit index sent, so far as the member can have taken it over. */
+  /** The highest commit index sent that the member can have applied to its log. */
   private commitSent = 0;
 
   constructor(fields: ProgressFields) {
@@ -57,7 +60,7 @@ export class Progress {
     return this.commitSent;
   }
 
-  /** An independent copy. */
+  /** Returns an independent copy. */
   clone(): Progress {
     const copy = new Progress({
       match: this.match,
@@ -73,7 +76,7 @@ export class Progress {
     return copy;
   }
 
-  /** Forgets all but whether it is a learner: a new term begins (Raft figure 2, "reinitialized after election"). */
+  /** Resets everything except `isLearner` for a new term (Raft figure 2, "reinitialized after election"). */
   restart(match: number, next: number): void {
     this.enter('probe');
     this.match = match;
@@ -83,7 +86,7 @@ export class Progress {
   }
 
   becomeProbe(): void {
-    // A snapshot that was under way may have arrived: then probing starts behind it.
+    // A snapshot in flight may have arrived: probing then starts after it.
     const next = Math.max(this.match, this.pendingSnapshot) + 1;
     this.enter('probe');
     this.moveNext(next);
@@ -102,7 +105,7 @@ export class Progress {
     this.commitSent = index;
   }
 
-  /** Records that an append of `count` entries and `bytes` of payload has been sent. Not in state `snapshot`. */
+  /** Records that an append of `count` entries and `bytes` of payload was sent. Not allowed in state `snapshot`. */
   sentEntries(count: number, bytes: number): void {
     switch (this.state) {
       case 'replicate':
@@ -110,7 +113,7 @@ export class Progress {
           this.next += count;
           this.inflights.add(this.next - 1, bytes);
         }
-        // An append into a full window is a probe: it pauses the flow until it is answered.
+        // An append into a full window is a probe: it pauses sending until it is answered.
         this.appendsPaused = this.inflights.full;
         break;
       case 'probe':
@@ -121,17 +124,17 @@ export class Progress {
     }
   }
 
-  /** Whether sending the commit index can move the member's own, going by what was sent before. */
+  /** Returns true if sending the commit index can advance the member's, given what was sent before. */
   canBumpCommit(commit: number): boolean {
     return commit > this.commitSent && this.commitSent < this.next - 1;
   }
 
-  /** Records that the commit index has been sent. */
+  /** Records that the commit index was sent. */
   recordSentCommit(commit: number): void {
     this.commitSent = commit;
   }
 
-  /** Takes in that the logs agree up to `index`. False when that is no news: the answer is late. */
+  /** Records that the logs match up to `index`. Returns false when that was already known: the response is late. */
   maybeUpdate(index: number): boolean {
     if (index <= this.match) return false;
     this.match = index;
@@ -141,8 +144,8 @@ export class Progress {
   }
 
   /**
-   * Takes in that an append after `rejected` did not fit, and that the logs may meet at `matchHint` (Raft §5.3, the
-   * faster way back). False when the rejection is late and says nothing.
+   * Records that an append after `rejected` was rejected, and that the logs may match at `matchHint` (Raft §5.3, the
+   * optimization). Returns false when the rejection is late.
    */
   maybeDecreaseTo(rejected: number, matchHint: number): boolean {
     if (this.state === 'replicate') {
@@ -150,14 +153,14 @@ export class Progress {
       this.moveNext(this.match + 1);
       return true;
     }
-    // One append is out at a time: an answer for another place answers an older one.
+    // Only one append is in flight: a rejection at another index is for an older one.
     if (this.next - 1 !== rejected) return false;
     this.moveNext(Math.max(Math.min(rejected, matchHint + 1), this.match + 1));
     this.appendsPaused = false;
     return true;
   }
 
-  /** Whether no entries may be sent for now. */
+  /** True if no entries may be sent for now. */
   get paused(): boolean {
     return this.state === 'snapshot' || this.appendsPaused;
   }
@@ -169,7 +172,7 @@ export class Progress {
     this.inflights.reset();
   }
 
-  /** Entries from `next` on are sent anew, and a commit index above them with them. */
+  /** Moves `next` back: later entries, and a commit index above them, are sent again. */
   private moveNext(next: number): void {
     this.next = next;
     this.commitSent = Math.min(this.commitSent, next - 1);
@@ -186,7 +189,7 @@ export function describeProgressState(state: ProgressState): string {
   return stateNames[state];
 }
 
-/** One line for logs and status, such as `StateReplicate match=11 next=14 inflight=2`. */
+/** Returns one line for logs and status, such as `StateReplicate match=11 next=14 inflight=2`. */
 export function describeProgress(progress: Progress): string {
   const { inflights } = progress;
   const words = [describeProgressState(progress.state), `match=${progress.match}`, `next=${progress.next}`];

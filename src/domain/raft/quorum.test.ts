@@ -20,7 +20,7 @@ function toMap<Value>(record: Record<string, Value>): Map<number, Value> {
   return new Map(Object.entries(record).map(([key, value]) => [Number(key), value]));
 }
 
-/** Committed by definition: the greatest index that more than half of the members have reached. */
+/** The committed index by definition: the greatest index that more than half of the members have reached. */
 function committedByCounting(members: readonly number[], indexes: ReadonlyMap<number, number>): number {
   if (members.length === 0) return unboundedIndex;
   for (let index = 12; index > 0; index -= 1) {
@@ -30,7 +30,7 @@ function committedByCounting(members: readonly number[], indexes: ReadonlyMap<nu
   return 0;
 }
 
-/** The outcome by definition: what all ways in which the missing votes can fall have in common. */
+/** The outcome by definition: the result that all completions of the missing votes have in common. */
 function voteByCompletion(halves: readonly (readonly number[])[], cast: ReadonlyMap<number, boolean>): VoteResult {
   const open = [...new Set(halves.flat())].filter((member) => !cast.has(member));
   const outcomes = new Set<boolean>();
@@ -43,7 +43,7 @@ function voteByCompletion(halves: readonly (readonly number[])[], cast: Readonly
 }
 
 describe('majority', () => {
-  it('takes more than half', () => {
+  it('needs more than half', () => {
     expect([1, 2, 3, 4, 5].map(majoritySize)).toEqual([1, 2, 2, 3, 3]);
   });
 
@@ -52,7 +52,7 @@ describe('majority', () => {
     expect(majorityVoteResult([], new Map())).toBe('won');
   });
 
-  it(`commits what the definition commits (seed ${seed})`, () => {
+  it(`commits according to the definition (seed ${seed})`, () => {
     fc.assert(
       fc.property(ids, acked, (members, indexes) => {
         expect(majorityCommittedIndex(members, (member) => indexes.get(member))).toBe(
@@ -74,7 +74,7 @@ describe('majority', () => {
 });
 
 describe('joint quorum', () => {
-  it(`commits what both majorities have (seed ${seed})`, () => {
+  it(`commits entries that both majorities have (seed ${seed})`, () => {
     fc.assert(
       fc.property(ids, ids, acked, (voters, votersOutgoing, indexes) => {
         const both = Math.min(committedByCounting(voters, indexes), committedByCounting(votersOutgoing, indexes));
@@ -84,7 +84,7 @@ describe('joint quorum', () => {
     );
   });
 
-  it(`agrees with the majority when its halves are one, or one is empty (seed ${seed})`, () => {
+  it(`agrees with the simple majority when its halves are equal, or one is empty (seed ${seed})`, () => {
     fc.assert(
       fc.property(ids, acked, votes, (voters, indexes, cast) => {
         const read = (member: number) => indexes.get(member);
@@ -97,14 +97,14 @@ describe('joint quorum', () => {
     );
   });
 
-  it(`is won and lost only when the definition says so (seed ${seed})`, () => {
+  it(`is won and lost only according to the definition (seed ${seed})`, () => {
     fc.assert(
       fc.property(ids, ids, votes, (voters, votersOutgoing, cast) => {
         const result = voteResult({ voters, votersOutgoing }, cast);
         const parts = [majorityVoteResult(voters, cast), majorityVoteResult(votersOutgoing, cast)];
         const expected = parts.includes('lost') ? 'lost' : parts.includes('pending') ? 'pending' : 'won';
         expect(result).toBe(expected);
-        // A sure outcome is sure: halves that share voters may be decided earlier than they are said to be.
+        // A decided outcome is final; halves that share voters may be decided earlier than `voteResult` reports.
         if (result !== 'pending') expect(voteByCompletion([voters, votersOutgoing], cast)).toBe(result);
       }),
       { seed, numRuns: 300 },

@@ -1,4 +1,6 @@
-/** The proposal was not taken: no leader, a transfer or a limit in the way. It may be tried again. */
+/**
+ * The proposal was dropped: there is no leader, a transfer is in progress, or a limit is reached. The caller may retry.
+ */
 export class ProposalDroppedError extends Error {
   override readonly name = 'ProposalDroppedError';
 
@@ -7,7 +9,7 @@ export class ProposalDroppedError extends Error {
   }
 }
 
-/** A message that only the node itself may make came from outside. */
+/** A message type that only the node itself may send came from outside. */
 export class LocalMessageError extends Error {
   override readonly name = 'LocalMessageError';
 
@@ -16,7 +18,7 @@ export class LocalMessageError extends Error {
   }
 }
 
-/** An answer came from a node that is not in the configuration. */
+/** A response came from a node that is not in the configuration. */
 export class PeerNotFoundError extends Error {
   override readonly name = 'PeerNotFoundError';
 

@@ -7,9 +7,9 @@ import { RaftLog } from './raft-log.js';
 import { RaftPanicError, silentLogger } from './raft-logger.js';
 import { CompactedError, EntriesUnavailableError, SnapshotOutOfDateError } from './storage.js';
 
-/** Entries of these terms, from `first` on. */
+/** Returns entries with these terms, from index `first` on. */
 function run(first: number, ...terms: number[]): Entry[] {
-  return terms.map((term, place) => entry({ term, index: first + place, data: Uint8Array.of(place) }));
+  return terms.map((term, i) => entry({ term, index: first + i, data: Uint8Array.of(i) }));
 }
 
 function logOf(stable: readonly Entry[], unstable: readonly Entry[], notes: string[] = []): RaftLog {
@@ -29,19 +29,19 @@ describe('the raft log', () => {
     { at: { index: 2, term: 1 }, sent: run(3, 2), last: 3, after: [1, 1, 2, 2] },
     { at: { index: 4, term: 1 }, sent: run(5, 3), last: undefined, after: [1, 1, 2, 2] },
     { at: { index: 9, term: 2 }, sent: [], last: undefined, after: [1, 1, 2, 2] },
-  ])('takes over what follows on an entry it has: %j', ({ at, sent, last, after }) => {
+  ])('appends entries that follow an entry it has: %j', ({ at, sent, last, after }) => {
     const log = logOf(run(1, 1, 1), run(3, 2, 2));
     expect(log.maybeAppend(at, sent, 0)).toBe(last);
     expect(terms(log)).toEqual(after);
   });
 
-  it('never replaces what is committed', () => {
+  it('never replaces committed entries', () => {
     const log = logOf(run(1, 1, 1), []);
     log.commitTo(2);
     expect(() => log.maybeAppend({ index: 1, term: 1 }, run(2, 2), 0)).toThrow(RaftPanicError);
   });
 
-  it('commits only what a message vouches for, and never backwards', () => {
+  it('commits only entries that a message covers, and never lowers the commit index', () => {
     const log = logOf(run(1, 1, 1, 1), []);
     log.maybeAppend({ index: 2, term: 1 }, [], 9);
     expect(log.committed).toBe(2);
@@ -56,7 +56,7 @@ describe('the raft log', () => {
     expect(log.findConflictByTerm(5, 0)).toEqual({ index: 0, term: 0 });
   });
 
-  it('writes an entry in progress anew when another takes its place', () => {
+  it('rewrites an entry in progress that is replaced', () => {
     const notes: string[] = [];
     const log = logOf([], run(1, 1, 1, 1), notes);
     log.unstable.acceptInProgress();
@@ -75,7 +75,7 @@ describe('the raft log', () => {
     ]);
   });
 
-  it('hands out to be applied what is committed, durable if it must be, and no more than the limit', () => {
+  it('returns committed entries to apply, only durable ones where required, up to the limit', () => {
     const storage = new MemoryStorage();
     storage.append(run(1, 1, 1));
     const size = entrySize(entry({ term: 1, index: 1, data: Uint8Array.of(0) }));
@@ -90,7 +90,7 @@ describe('the raft log', () => {
     expect(log.nextCommittedEntries(true).map(({ index }) => index)).toEqual([3]);
   });
 
-  it('reads across storage and what is unstable, up to a size', () => {
+  it('reads across stored and unstable entries, up to a size', () => {
     const log = logOf(run(1, 1, 1), run(3, 1, 1));
     const size = entrySize(entry({ term: 1, index: 1, data: Uint8Array.of(0) }));
     const read = (bytes: number): readonly number[] | undefined => log.entries(1, bytes)?.map(({ index }) => index);
@@ -101,8 +101,8 @@ describe('the raft log', () => {
   });
 });
 
-describe('the storage in memory', () => {
-  it('knows the term before its first entry, and nothing further back', () => {
+describe('MemoryStorage', () => {
+  it('returns the term before its first entry, and no earlier one', () => {
     const storage = new MemoryStorage();
     storage.append(run(1, 1, 2, 3));
     storage.compact(2);
@@ -114,7 +114,7 @@ describe('the storage in memory', () => {
     expect(() => storage.compact(2)).toThrow(CompactedError);
   });
 
-  it('replaces its end, ignores what is compacted, and leaves no gap', () => {
+  it('replaces its end, ignores compacted entries, and rejects a gap', () => {
     const storage = new MemoryStorage();
     storage.append(run(1, 1, 1, 1));
     storage.append(run(2, 2));
@@ -125,7 +125,7 @@ describe('the storage in memory', () => {
     expect(() => storage.append(run(9, 3))).toThrow(EntriesUnavailableError);
   });
 
-  it('takes no snapshot older than its own', () => {
+  it('rejects a snapshot that is not newer', () => {
     const storage = new MemoryStorage();
     storage.append(run(1, 1, 1));
     const made = storage.createSnapshot(2, undefined, new Uint8Array(0));

@@ -9,7 +9,7 @@ import { CompactedError, EntriesUnavailableError } from './storage.js';
 import { Unstable } from './unstable.js';
 
 /**
- * The log of one node (Raft §5.3): the storage, then what is unstable.
+ * The log of one node (Raft §5.3): the storage, then the unstable entries.
  *
  * Invariant: applied ≤ applying ≤ committed ≤ lastIndex.
  */
@@ -18,11 +18,11 @@ export class RaftLog {
   #committed: number;
   #applying: number;
   #applied: number;
-  /** Bytes handed out to be applied and not yet said to be. */
+  /** The size of the entries that are being applied. */
   #applyingBytes = 0;
   #applyingPaused = false;
 
-  /** `applyingBytesMax`: how much may be out to be applied; at least one entry is. */
+  /** `applyingBytesMax` bounds the size of the entries being applied, but always allows one entry. */
   constructor(
     private readonly storage: Storage,
     private readonly logger: RaftLogger,
@@ -40,7 +40,7 @@ export class RaftLog {
     return this.#committed;
   }
 
-  /** The highest index handed out to be applied. */
+  /** The highest index that was returned to be applied. */
   get applying(): number {
     return this.#applying;
   }
@@ -64,11 +64,11 @@ export class RaftLog {
     return { term, index };
   }
 
-  /** Undefined: compacted, or behind the end. */
+  /** Returns the term of an entry; undefined if it is compacted or past the end. */
   term(index: number): number | undefined {
     const unstable = this.unstable.term(index);
     if (unstable !== undefined) return unstable;
-    // The term of the entry before the first is known still: the first is matched by it.
+    // The term of the entry before the first is still known: appends of the first entry match against it.
     if (index + 1 < this.firstIndex || index > this.lastIndex) return undefined;
     try {
       return this.storage.term(index);
@@ -82,18 +82,21 @@ export class RaftLog {
     return this.term(id.index) === id.term;
   }
 
-  /** Whether a log that ends so may lead this one (Raft §5.4.1). */
+  /** Returns true if a log that ends with `theirs` is at least as up-to-date as this one (Raft §5.4.1). */
   isUpToDate(theirs: EntryId): boolean {
     const ours = this.lastEntryId;
     return theirs.term > ours.term || (theirs.term === ours.term && theirs.index >= ours.index);
   }
 
-  /** Entries from `index` on, up to `maxSize` but at least one if there is one. Undefined: compacted. */
+  /** Returns entries from `index` on, up to `maxSize` but at least one if there is one; undefined if compacted. */
   entries(index: number, maxSize: number): readonly Entry[] | undefined {
     return index > this.lastIndex ? [] : this.slice(index, this.lastIndex + 1, maxSize);
   }
 
-  /** Undefined: `lo` is compacted. Anything else that the log lacks is a broken log. */
+  /**
+   * Returns the entries of [lo, hi), up to `maxSize`; undefined if `lo` is compacted. Panics if another entry is
+   * missing.
+   */
   slice(lo: number, hi: number, maxSize: number): readonly Entry[] | undefined {
     if (lo > hi) panic(`invalid slice ${lo} > ${hi}`);
     if (lo < this.firstIndex) return undefined;
@@ -108,11 +111,11 @@ export class RaftLog {
     const rest = maxSize - entriesSize(stable);
     if (rest <= 0) return stable;
     const unstable = limitEntriesSize(this.unstable.slice(offset, hi), rest);
-    // The first entry passes any limit, but it is not the first here.
+    // A slice returns its first entry whatever the limit, but this one is not the first of the result.
     return entriesSize(unstable) > rest ? stable : [...stable, ...unstable];
   }
 
-  /** Whether the predicate holds for an entry of [lo, hi); reads `pageSize` bytes at a time. */
+  /** Returns true if the predicate holds for an entry of [lo, hi); reads `pageSize` bytes at a time. */
   some(lo: number, hi: number, pageSize: number, predicate: (entry: Entry) => boolean): boolean {
     for (let from = lo; from < hi;) {
       const page = this.slice(from, hi, pageSize) ?? [];
@@ -124,8 +127,8 @@ export class RaftLog {
   }
 
   /**
-   * Takes over what a leader sent (Raft figure 2, AppendEntries 2–5). Answers the last index that is now the same as
-   * the leader's, or undefined when the entry before does not match.
+   * Appends a leader's entries (Raft figure 2, AppendEntries 2–5). Returns the last index that now matches the leader's
+   * log, or undefined when the previous entry does not match.
    */
   maybeAppend(previous: EntryId, entries: readonly Entry[], leaderCommit: number): number | undefined {
     if (!this.matches(previous)) return undefined;
@@ -141,7 +144,7 @@ export class RaftLog {
     return last;
   }
 
-  /** Answers the last index. */
+  /** Appends entries and returns the last index. */
   append(entries: readonly Entry[]): number {
     const first = entries[0];
     if (first === undefined) return this.lastIndex;
@@ -153,8 +156,8 @@ export class RaftLog {
   }
 
   /**
-   * The last entry at or before `index` whose term is at most `term`: where a log with that term there can match at
-   * best (Raft §5.3, the faster way back). Term 0: the entry is not known here any more.
+   * Returns the last entry at or before `index` whose term is at most `term`: the highest possible match with a log
+   * that has that term at `index` (Raft §5.3, the optimization). Term 0 means that the entry is compacted.
    */
   findConflictByTerm(index: number, term: number): EntryId {
     for (let at = index; at > 0; at -= 1) {
@@ -165,14 +168,14 @@ export class RaftLog {
     return { term: 0, index: 0 };
   }
 
-  /** A leader commits only entries of its own term (Raft §5.4.2). */
+  /** Commits up to an entry of the leader's own term (Raft §5.4.2); returns whether the commit index advanced. */
   maybeCommit(at: EntryId): boolean {
     if (at.term === 0 || at.index <= this.#committed || !this.matches(at)) return false;
     this.commitTo(at.index);
     return true;
   }
 
-  /** Never decreases. */
+  /** Raises the commit index to `index`; never lowers it. */
   commitTo(index: number): void {
     if (index <= this.#committed) return;
     if (index > this.lastIndex) {
@@ -193,28 +196,30 @@ export class RaftLog {
     this.#applyingPaused = this.#applyingBytes >= this.applyingBytesMax;
   }
 
-  /** The entries up to `index`, of `bytes`, have been handed out to be applied. */
+  /** Records that the entries up to `index`, with a size of `bytes`, were returned to be applied. */
   acceptApplying(index: number, bytes: number, allowUnstable: boolean): void {
     if (index > this.#committed) {
       panic(`applying(${index}) is out of range [prevApplying(${this.#applying}), committed(${this.#committed})]`);
     }
     this.#applying = index;
     this.#applyingBytes += bytes;
-    // Less was handed out than could be: the next entry would not have fitted.
+    // Fewer entries were returned than are committed: the next one would have exceeded the limit.
     this.#applyingPaused =
       this.#applyingBytes >= this.applyingBytesMax || index < this.#maxAppliableIndex(allowUnstable);
   }
 
-  /** Committed entries to apply next; those that are not durable yet only with `allowUnstable`. */
+  /**
+   * Returns the committed entries to apply next; includes entries that are not durable yet only with `allowUnstable`.
+   */
   nextCommittedEntries(allowUnstable: boolean): readonly Entry[] {
     if (!this.hasNextCommittedEntries(allowUnstable)) return [];
-    const room = this.applyingBytesMax - this.#applyingBytes;
-    const entries = this.slice(this.#applying + 1, this.#maxAppliableIndex(allowUnstable) + 1, room);
+    const bytesLeft = this.applyingBytesMax - this.#applyingBytes;
+    const entries = this.slice(this.#applying + 1, this.#maxAppliableIndex(allowUnstable) + 1, bytesLeft);
     return entries ?? panic(`unexpected error when getting unapplied entries from ${this.#applying + 1}: compacted`);
   }
 
   hasNextCommittedEntries(allowUnstable: boolean): boolean {
-    // A snapshot is applied before the entries behind it.
+    // A snapshot is applied before the entries after it.
     if (this.#applyingPaused || this.unstable.snapshot !== undefined) return false;
     return this.#applying < this.#maxAppliableIndex(allowUnstable);
   }
@@ -232,7 +237,7 @@ export class RaftLog {
     this.unstable.stableTo(id);
   }
 
-  /** The snapshot takes the place of the whole log (Raft §7). */
+  /** Replaces the whole log by the snapshot (Raft §7). */
   restore(snapshot: Snapshot): void {
     const { index, term } = snapshot.metadata;
     this.logger.info(`log [${this.describe()}] starts to restore snapshot [index: ${index}, term: ${term}]`);
@@ -252,7 +257,7 @@ export class RaftLog {
     return allowUnstable ? this.#committed : Math.min(this.#committed, this.unstable.offset - 1);
   }
 
-  /** The first index where the entries differ from the log, or go on behind it. */
+  /** Returns the first index at which the entries differ from the log or extend it. */
   #conflict(entries: readonly Entry[]): number | undefined {
     const first = entries.find((entry) => !this.matches(entry));
     if (first !== undefined && first.index <= this.lastIndex) {

@@ -1,4 +1,4 @@
-/** Where the core says what it does; the texts are part of its observable behaviour. */
+/** The log of the core's actions. The texts are part of its observable behavior: etcd's scenarios compare them. */
 export interface RaftLogger {
   debug(message: string): void;
   info(message: string): void;
@@ -13,17 +13,17 @@ export const silentLogger: RaftLogger = {
   error: () => {},
 };
 
-/** The core found its own state broken, or its caller broke a rule: it must not go on. */
+/** The core's state is inconsistent, or its caller broke a rule: it must not continue. */
 export class RaftPanicError extends Error {
   override readonly name = 'RaftPanicError';
 }
 
-/** Ends the core with this text. */
+/** Throws RaftPanicError with this text. */
 export function panic(text: string): never {
   throw new RaftPanicError(text);
 }
 
-/** How ids are printed. */
+/** Formats an ID for log texts. */
 export function hex(id: number): string {
   return id.toString(16);
 }

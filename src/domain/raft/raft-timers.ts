@@ -1,13 +1,13 @@
 import type { CheckedConfig } from './config.js';
 
-/** The clocks of a node, in ticks (Raft §5.2). */
+/** The timers of a node, in ticks (Raft §5.2). */
 export class RaftTimers {
   readonly electionTimeout: number;
   readonly heartbeatTimeout: number;
-  /** Since the leader was heard of or the last campaign; on a leader since it last looked for its quorum. */
+  /** Ticks since the last message from the leader or the last campaign; on a leader, since its last quorum check. */
   electionElapsed = 0;
   heartbeatElapsed = 0;
-  /** In [electionTimeout, 2·electionTimeout), drawn anew in each term, so that votes are rarely split. */
+  /** In [electionTimeout, 2·electionTimeout), redrawn in each term, so that split votes are rare. */
   randomizedElectionTimeout: number;
   readonly #random: (n: number) => number;
 
@@ -28,7 +28,7 @@ export class RaftTimers {
     return this.electionElapsed >= this.randomizedElectionTimeout;
   }
 
-  /** Ticks for which a follower holds on to its leader; at most 0: it would vote for another. */
+  /** Remaining ticks of the leader's lease on a follower; when not positive, the follower may vote for another node. */
   get leaseTicks(): number {
     return this.electionTimeout - this.electionElapsed;
   }

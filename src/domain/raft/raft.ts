@@ -24,9 +24,9 @@ import type { Snapshot } from './snapshot.js';
 import { acceptTerm } from './term.js';
 
 /**
- * The consensus state machine of one node (Raft figure 2). What it wants done is in its outbox and its log; `RawNode`
- * makes a `Ready` of it. The rules of each role are in `follower.ts`, `candidate.ts` and `leader.ts`, which alone
- * write to the fields here.
+ * The consensus state machine of one node (Raft figure 2). Its output is in its outbox and its log; `RawNode` builds a
+ * `Ready` from it. The rules of each role are in `follower.ts`, `candidate.ts` and `leader.ts`; only they write to the
+ * fields here.
  *
  * Invariants: the term never decreases; at most one vote in a term; only a leader has a transferee.
  */
@@ -43,15 +43,15 @@ export class Raft {
   vote = noNode;
   lead = noNode;
   state: RaftState = 'StateFollower';
-  /** To whom a leader hands over; meanwhile it takes no proposals. */
+  /** The target of a leadership transfer in progress, during which the leader drops proposals; 0 for none. */
   leadTransferee = noNode;
-  /** A leader proposes no configuration change while it has not applied up to here (thesis §4.1). */
+  /** A leader proposes no configuration change until it has applied up to this index (thesis §4.1). */
   pendingConfIndex = 0;
-  /** Payload of a leader's uncommitted entries; an estimate that may be too low after an election. */
+  /** Payload size of a leader's uncommitted entries; an estimate that may be too low after an election. */
   uncommittedBytes = 0;
 
   messages: Message[] = [];
-  /** What may leave only when all that is unstable as of now is durable. */
+  /** Messages that may be sent only when everything that is unstable now is durable. */
   messagesAfterAppend: Message[] = [];
   readStates: ReadState[] = [];
 
@@ -85,12 +85,12 @@ export class Raft {
     return { term: this.term, vote: this.vote, commit: this.log.committed };
   }
 
-  /** Whether the configuration has this node. */
-  knows(id: number): boolean {
+  /** Returns true if the node is in the configuration. */
+  hasMember(id: number): boolean {
     return this.tracker.progress.has(id);
   }
 
-  /** Whether this node may campaign: a voter that is not about to replace its log. */
+  /** True if this node may campaign: it is a voter and is not about to replace its log by a snapshot. */
   get promotable(): boolean {
     const own = this.tracker.progress.get(this.id);
     return own !== undefined && !own.isLearner && !this.log.hasUnstableSnapshot;
@@ -101,7 +101,7 @@ export class Raft {
     else this.#tickElection();
   }
 
-  /** Takes in a message. Throws ProposalDroppedError. */
+  /** Handles a message. Throws ProposalDroppedError. */
   step(received: Message): void {
     if (!acceptTerm(this, received)) return;
     switch (received.type) {
@@ -128,7 +128,7 @@ export class Raft {
     }
   }
 
-  /** Queues a message, from this node and in its term unless it says otherwise. */
+  /** Queues a message; sender and term default to this node's. */
   send(fields: Parameters<typeof message>[0]): void {
     const from = fields.from || this.id;
     switch (fields.type) {
@@ -136,13 +136,13 @@ export class Raft {
       case 'MsgPreVote':
       case 'MsgVoteResp':
       case 'MsgPreVoteResp':
-        // A pre-vote is for a term that this node is not in.
+        // The term of a pre-vote is not this node's current term.
         if (!fields.term) panic(`term should be set when sending ${fields.type}`);
         this.#enqueue(message({ ...fields, from }));
         break;
       case 'MsgProp':
       case 'MsgReadIndex':
-        // Forwarded as if made where they arrive.
+        // Forwarded messages have no term, as if they came from the receiver itself.
         this.#enqueue(message({ ...fields, from, term: 0 }));
         break;
       default:
@@ -171,7 +171,7 @@ export class Raft {
     this.logger.info(`${hex(this.id)} became candidate at term ${this.term}`);
   }
 
-  /** Asks before it campaigns; term and vote stay (thesis §9.6). */
+  /** Starts a pre-vote; term and vote stay unchanged (thesis §9.6). */
   becomePreCandidate(): void {
     if (this.state === 'StateLeader') panic('invalid transition [leader -> pre-candidate]');
     this.tracker.resetVotes();
@@ -180,13 +180,13 @@ export class Raft {
     this.logger.info(`${hex(this.id)} became pre-candidate at term ${this.term}`);
   }
 
-  /** What is left of taking over a term: `leader.ts` appends its first entry. */
+  /** Changes the role only: `leader.ts` appends the first entry of the term. */
   becomeLeader(): void {
     if (this.state === 'StateFollower') panic('invalid transition [follower -> leader]');
     this.#reset(this.term);
     this.lead = this.id;
     this.state = 'StateLeader';
-    // Some uncommitted entry might be a configuration change: wait for all of them.
+    // An uncommitted entry may be a configuration change: wait for all of them.
     this.pendingConfIndex = this.log.lastIndex;
   }
 
@@ -198,7 +198,7 @@ export class Raft {
     this.timers.randomizedElectionTimeout = ticks;
   }
 
-  /** The snapshot is durable and applied, in whatever term. */
+  /** Records that the snapshot is durable and applied, whatever the term. */
   appliedSnapshot(snapshot: Snapshot): void {
     this.log.unstable.stableSnapshotTo(snapshot.metadata.index);
     this.#appliedTo(snapshot.metadata.index, 0);
@@ -241,16 +241,16 @@ export class Raft {
     if (timers.electionElapsed >= timers.electionTimeout) {
       timers.electionElapsed = 0;
       if (this.config.checkQuorum) this.step(message({ type: 'MsgCheckQuorum', from: this.id }));
-      // A transfer that takes longer has failed: lead on.
+      // A transfer that takes longer has failed: stay leader.
       this.leadTransferee = noNode;
     }
-    // A leader may have stepped down just now.
-    if (!this.#leads || timers.heartbeatElapsed < timers.heartbeatTimeout) return;
+    // The leader may have just stepped down.
+    if (!this.#isLeader || timers.heartbeatElapsed < timers.heartbeatTimeout) return;
     timers.heartbeatElapsed = 0;
     this.step(message({ type: 'MsgBeat', from: this.id }));
   }
 
-  get #leads(): boolean {
+  get #isLeader(): boolean {
     return this.state === 'StateLeader';
   }
 
@@ -271,7 +271,7 @@ export class Raft {
     this.tracker.visit((id, progress) => progress.restart(id === this.id ? lastIndex : 0, lastIndex + 1));
   }
 
-  /** Whatever promises that something is durable waits for it (Raft figure 2: "updated on stable storage before"). */
+  /** Delays every message that promises durability (Raft figure 2: "updated on stable storage before"). */
   #enqueue(queued: Message): void {
     switch (queued.type) {
       case 'MsgAppResp':

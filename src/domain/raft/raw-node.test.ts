@@ -11,7 +11,7 @@ import type { ReadState } from './ready.js';
 
 type Options = Partial<RaftConfig> & { readonly voters?: readonly number[] };
 
-/** One node, driven as its peers and its driver would. */
+/** One node with the roles of its peers and its driver. */
 class Driven {
   readonly notes: string[] = [];
   readonly storage = new MemoryStorage();
@@ -30,7 +30,7 @@ class Driven {
     this.raw = new RawNode({ ...fixed, storage: this.storage, applied: 1, logger, ...options });
   }
 
-  /** What it sends once all its work is done. */
+  /** Does all outstanding work and returns the messages sent. */
   sent(): readonly Message[] {
     const sent: Message[] = [];
     while (this.raw.hasReady()) {
@@ -80,7 +80,7 @@ describe('a raw node', () => {
     expect(() => new Driven(options)).toThrow(RaftConfigError);
   });
 
-  it('leads alone without a message', () => {
+  it('becomes the leader of a single-node group without messages', () => {
     const node = new Driven({ voters: [1] });
     node.raw.campaign();
     expect(node.sent()).toEqual([]);
@@ -88,7 +88,7 @@ describe('a raw node', () => {
     expect(node.raw.basicStatus().hardState.commit).toBe(2);
   });
 
-  it('takes no proposals during a transfer, and again when that takes an election timeout', () => {
+  it('drops proposals during a transfer, until it times out after an election timeout', () => {
     const node = new Driven().lead();
     node.raw.transferLeader(2);
     expect(() => node.raw.propose({ data: bytes(1) })).toThrow(ProposalDroppedError);
@@ -97,7 +97,7 @@ describe('a raw node', () => {
     node.raw.propose({ data: bytes(1) });
   });
 
-  it('drops proposals above the limit of uncommitted bytes, but never the first', () => {
+  it('drops proposals above the limit of uncommitted bytes, but not the first one', () => {
     const node = new Driven({ maxUncommittedEntriesSize: 10 }).lead();
     node.raw.propose({ data: bytes(20) });
     expect(() => node.raw.propose({ data: bytes(1) })).toThrow(ProposalDroppedError);
@@ -122,7 +122,7 @@ describe('a raw node', () => {
     expect(node.reads).toEqual([{ index: 2, requestContext: context }]);
   });
 
-  it('sends a follower with a full window probes only, one for each heartbeat answered', () => {
+  it('sends only probes to a follower with a full window, one per heartbeat response', () => {
     const node = new Driven({ maxInflightMsgs: 2 }).lead();
     node.raw.step(message({ type: 'MsgAppResp', from: 2, to: 1, term: node.term, index: 2 }));
     node.sent();
@@ -139,7 +139,7 @@ describe('a raw node', () => {
     }
   });
 
-  it('ignores acknowledgements of writes that an earlier term asked for', () => {
+  it('ignores acknowledgements of writes from an earlier term', () => {
     const node = new Driven({ asyncStorageWrites: true });
     const append = message({ type: 'MsgApp', from: 2, to: 1, logTerm: 1, index: 1, term: 2 });
     node.raw.step({ ...append, entries: [{ term: 2, index: 2, type: 'normal', data: bytes(1) }] });
@@ -155,13 +155,13 @@ describe('a raw node', () => {
     expect(node.raw.ready().messages.at(-1)?.responses.at(-1)).toMatchObject({ term: 3, index: 2, logTerm: 2 });
   });
 
-  it('steps down when it hears from no quorum for an election timeout', () => {
+  it('steps down when no quorum answers for an election timeout', () => {
     const node = new Driven({ checkQuorum: true }).lead();
     node.tick(5);
     expect(node.role).toBe('StateFollower');
   });
 
-  it('starts again where it was', () => {
+  it('restarts from its stored state', () => {
     const node = new Driven({ voters: [1] }).lead();
     const again = new RawNode({
       id: 1,

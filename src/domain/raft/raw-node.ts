@@ -23,8 +23,9 @@ import {
 } from './storage-messages.js';
 
 /**
- * One node of a Raft group, driven from outside: feed it ticks, messages and proposals; while `hasReady`, take a
- * `ready`, do what it asks for, and, without asynchronous storage writes, `advance`. Single-threaded and synchronous.
+ * One node of a Raft group, driven by its caller: feed it ticks, messages and proposals; while `hasReady`, call
+ * `ready`, do the work it describes, and call `advance` (not with asynchronous storage writes). Single-threaded and
+ * synchronous.
  */
 export class RawNode {
   readonly #raft: Raft;
@@ -33,7 +34,7 @@ export class RawNode {
   #lastHardState: HardState;
   #stepsOnAdvance: Message[] = [];
 
-  /** Starts from what the storage holds. Throws RaftConfigError. */
+  /** Starts from the state in the storage. Throws RaftConfigError. */
   constructor(config: RaftConfig) {
     this.#raft = new Raft(config);
     this.#asyncStorageWrites = this.#raft.config.asyncStorageWrites;
@@ -41,7 +42,7 @@ export class RawNode {
     this.#lastHardState = this.#raft.hardState;
   }
 
-  /** Time moves on by one tick: the clock of elections and heartbeats. */
+  /** Advances the clock of elections and heartbeats by one tick. */
   tick(): void {
     this.#raft.tick();
   }
@@ -51,7 +52,10 @@ export class RawNode {
     this.#raft.step(message({ type: 'MsgHup' }));
   }
 
-  /** Asks the group to append each `data`, in order. Throws ProposalDroppedError; no error is no promise of a commit. */
+  /**
+   * Proposes to append each `data`, in order. Throws ProposalDroppedError; without an error, a commit is still not
+   * certain.
+   */
   propose(...proposed: readonly Pick<Entry, 'data' | 'proposal'>[]): void {
     const entries = proposed.map(({ data, proposal }): Entry => ({
       term: 0,
@@ -64,7 +68,7 @@ export class RawNode {
   }
 
   /**
-   * Proposes a change of the configuration (Raft §6). A change that cannot be made now gives way to an empty entry, which
+   * Proposes a configuration change (Raft §6). A change that cannot be applied now is replaced by an empty entry, which
    * does not carry `proposal`. Throws ProposalDroppedError.
    */
   proposeConfChange(change: ConfChange | ConfChangeV2, proposal?: object): void {
@@ -73,30 +77,33 @@ export class RawNode {
   }
 
   /**
-   * Must be called for every configuration change in the committed entries that is not refused by whoever applies it,
-   * when it is applied. Answers the configuration from here on.
+   * Applies a committed configuration change and returns the new configuration. The caller must call it for every such
+   * change when it applies the entry, unless it rejects the change.
    */
   applyConfChange(change: ConfChange | ConfChangeV2): ConfState {
     return this.#raft.applyConfChange(asV2(change));
   }
 
-  /** Takes in a message of a peer or of a storage thread. Throws LocalMessageError, PeerNotFoundError, ProposalDroppedError. */
+  /**
+   * Handles a message of a peer or of a storage thread. Throws LocalMessageError, PeerNotFoundError,
+   * ProposalDroppedError.
+   */
   step(received: Message): void {
     if (isLocalType(received.type) && !isLocalThread(received.from)) throw new LocalMessageError();
-    if (isResponseType(received.type) && !isLocalThread(received.from) && !this.#raft.knows(received.from)) {
+    if (isResponseType(received.type) && !isLocalThread(received.from) && !this.#raft.hasMember(received.from)) {
       throw new PeerNotFoundError();
     }
     this.#raft.step(received);
   }
 
-  /** Takes the outstanding work; it counts as handed over. */
+  /** Returns the outstanding work and marks it as accepted. */
   ready(): Ready {
     const ready = this.readyWithoutAccept();
     this.acceptReady(ready);
     return ready;
   }
 
-  /** Looks at the outstanding work. Nothing may happen to the node between this and `acceptReady`. */
+  /** Returns the outstanding work without accepting it. The node must not be changed before `acceptReady`. */
   readyWithoutAccept(): Ready {
     const raft = this.#raft;
     const { softState, hardState } = raft;
@@ -137,7 +144,7 @@ export class RawNode {
     );
   }
 
-  /** Counts the work of `readyWithoutAccept` as handed over. */
+  /** Marks the work of `readyWithoutAccept` as accepted. */
   acceptReady(ready: Ready): void {
     const raft = this.#raft;
     if (ready.softState !== undefined) this.#lastSoftState = ready.softState;
@@ -158,7 +165,9 @@ export class RawNode {
     }
   }
 
-  /** The work of the last `ready` is done: durable, sent and applied. Not with asynchronous storage writes. */
+  /**
+   * Reports that the work of the last `ready` is done: durable, sent and applied. Not for asynchronous storage writes.
+   */
   advance(): void {
     if (this.#asyncStorageWrites) throw new Error('Advance must not be called when using AsyncStorageWrites');
     const steps = this.#stepsOnAdvance;
@@ -166,27 +175,30 @@ export class RawNode {
     for (const step of steps) this.#raft.step(step);
   }
 
-  /** With the progress of all members, where this node leads. Values are copies. */
+  /** Returns the status, on a leader with the progress of all members. Values are copies. */
   status(): Status {
     return statusOf(this.#raft);
   }
 
-  /** What this node knows of each member, where it leads; by ascending id. Not to be changed and not to be kept. */
+  /**
+   * Visits the progress of each member, by ascending ID; only on a leader. The callback must neither modify nor retain
+   * it.
+   */
   visitProgress(visit: (id: number, progress: Readonly<Progress>) => void): void {
     if (this.#raft.state === 'StateLeader') this.#raft.tracker.visit(visit);
   }
 
-  /** Of the last entry of the log, durable or not. */
+  /** The index of the last entry of the log, durable or not. */
   get lastIndex(): number {
     return this.#raft.log.lastIndex;
   }
 
-  /** The term of an entry; undefined where there is none, or it is no longer in memory. */
+  /** Returns the term of an entry; undefined when there is no such entry, or it is no longer in memory. */
   termAt(index: number): number | undefined {
     return this.#raft.log.term(index);
   }
 
-  /** Where this node leads, nothing counts any more that the member has acknowledged: it has lost entries. */
+  /** On a leader, discards the acknowledgements of a member that has lost entries. */
   forgetProgress(id: number): void {
     this.#raft.tracker.progress.get(id)?.restart(0, this.lastIndex + 1);
   }
@@ -195,39 +207,41 @@ export class RawNode {
     return basicStatusOf(this.#raft);
   }
 
-  /** Asks the leader to hand over to `transferee` (thesis §3.10). */
+  /** Asks the leader to transfer leadership to `transferee` (thesis §3.10). */
   transferLeader(transferee: number): void {
     this.#raft.step(message({ type: 'MsgTransferLeader', from: transferee }));
   }
 
-  /** Asks for a read (thesis §6.4): a ReadState with `requestContext` follows, unless it gets lost. */
+  /**
+   * Requests a linearizable read (thesis §6.4): a ReadState with `requestContext` follows, unless a message is lost.
+   */
   readIndex(requestContext: Uint8Array): void {
     this.#raft.step(
       message({ type: 'MsgReadIndex', entries: [{ term: 0, index: 0, type: 'normal', data: requestContext }] }),
     );
   }
 
-  /** A follower stops trusting its leader, so that it may vote before its timeout; not with lease-based reads. */
+  /** Makes a follower forget its leader, so that it may vote before its timeout; ignored with lease-based reads. */
   forgetLeader(): void {
     this.#raft.step(message({ type: 'MsgForgetLeader' }));
   }
 
-  /** The last send to `id` failed. */
+  /** Reports that the last send to `id` failed. */
   reportUnreachable(id: number): void {
     this.#raft.step(message({ type: 'MsgUnreachable', from: id }));
   }
 
-  /** How the last snapshot to `id` went; without a word nothing more is sent there. */
+  /** Reports the outcome of the last snapshot to `id`; until then, nothing more is sent there. */
   reportSnapshot(id: number, outcome: 'finish' | 'failure'): void {
     this.#raft.step(message({ type: 'MsgSnapStatus', from: id, reject: outcome === 'failure' }));
   }
 
-  /** Draws no new timeout; only for scenarios that need a known one. */
+  /** Sets the election timeout, for scenarios that need a known one. */
   setRandomizedElectionTimeout(ticks: number): void {
     this.#raft.setRandomizedElectionTimeout(ticks);
   }
 
-  /** With asynchronous writes an entry may be applied only where it is durable. */
+  /** With asynchronous writes, an entry may be applied only once it is durable. */
   get #appliesUnstable(): boolean {
     return !this.#asyncStorageWrites;
   }

@@ -5,11 +5,11 @@ import { broadcastHeartbeat } from './replication.js';
 import { readContext, ReadIndexQueue } from './read-index.js';
 import { voteResult } from './quorum.js';
 
-/** The reads that a leader has not answered (thesis §6.4). */
+/** The reads that a leader has not answered yet (thesis §6.4). */
 export interface PendingReads {
-  /** Waiting for a quorum to confirm that this node leads still. */
+  /** Reads that wait for a quorum to confirm that this node is still the leader. */
   readonly queue: ReadIndexQueue;
-  /** Waiting for this leader's first commit: until then it does not know what is committed. */
+  /** Reads that wait for this leader's first commit: until then, it does not know what is committed. */
   early: Message[];
   clear(): void;
 }
@@ -26,7 +26,7 @@ export function newPendingReads(): PendingReads {
   };
 }
 
-/** Takes a read in on the leader. */
+/** Handles a read request on the leader. */
 export function leadRead(raft: Raft, request: Message): void {
   if (raft.tracker.isSingleton) {
     answerRead(raft, request, raft.log.committed);
@@ -37,7 +37,7 @@ export function leadRead(raft: Raft, request: Message): void {
   }
 }
 
-/** The leader has committed an entry of its term: reads that waited for that go on. */
+/** Resumes the early reads once the leader has committed an entry of its term. */
 export function releaseEarlyReads(raft: Raft): void {
   if (raft.reads.early.length === 0 || !committedInTerm(raft)) return;
   const early = raft.reads.early;
@@ -45,7 +45,7 @@ export function releaseEarlyReads(raft: Raft): void {
   for (const request of early) confirmRead(raft, request);
 }
 
-/** A follower confirms, by its answer to a heartbeat, the read that the heartbeat carried. */
+/** Records a heartbeat response, which confirms the read whose context the heartbeat carried. */
 export function confirmReadBy(raft: Raft, response: Message): void {
   const { context } = response;
   if (raft.config.readOnlyOption !== 'safe' || context === undefined || context.length === 0) return;

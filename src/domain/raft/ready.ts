@@ -6,40 +6,41 @@ import type { Snapshot } from './snapshot.js';
 /** The role of a node (Raft figure 4; pre-candidates are thesis §9.6). */
 export type RaftState = 'StateFollower' | 'StateCandidate' | 'StateLeader' | 'StatePreCandidate';
 
-/** What is worth telling but need not be durable. */
+/** Volatile state that is useful to report. */
 export interface SoftState {
-  /** 0: unknown. */
+  /** 0 means unknown. */
   readonly lead: number;
   readonly raftState: RaftState;
 }
 
-/** The answer to a `readIndex`: whoever has applied up to `index` may serve the read of `requestContext`. */
+/** The result of a `readIndex`: once `index` is applied, the read of `requestContext` may be served. */
 export interface ReadState {
   readonly index: number;
   readonly requestContext: Uint8Array;
 }
 
 /**
- * The work a core asks for. Without asynchronous writes: first make `entries`, `hardState` and `snapshot` durable, then
- * send `messages`, apply `snapshot` and `committedEntries`, then `advance`. With them: hand every message to whom it is
- * addressed, at once and in order; the other fields repeat what the messages to the storage threads say.
+ * The outstanding work of a core. Without asynchronous writes: first make `entries`, `hardState` and `snapshot`
+ * durable, then send `messages`, apply `snapshot` and `committedEntries`, then call `advance`. With them: deliver every
+ * message to its address, at once and in order; the other fields repeat the contents of the messages to the storage
+ * threads.
  */
 export interface Ready {
-  /** Undefined: as in the last Ready. */
+  /** Undefined if unchanged since the last Ready. */
   readonly softState: SoftState | undefined;
-  /** Undefined: as in the last Ready. */
+  /** Undefined if unchanged since the last Ready. */
   readonly hardState: HardState | undefined;
   readonly readStates: readonly ReadState[];
-  /** To be appended; they replace what the storage has from the first index on. */
+  /** The entries to append; they replace stored entries from the first index on. */
   readonly entries: readonly Entry[];
-  /** To replace log and state before `entries` are appended. */
+  /** A snapshot that replaces log and state before `entries` are appended. */
   readonly snapshot: Snapshot | undefined;
   /**
-   * To be applied, in order. With asynchronous writes a later snapshot may be applied before these are: then skip what
-   * it covers, configuration changes too.
+   * The entries to apply, in order. With asynchronous writes, a later snapshot may be applied first: then skip the
+   * entries that it covers, including configuration changes.
    */
   readonly committedEntries: readonly Entry[];
   readonly messages: readonly Message[];
-  /** Whether this must be synced before it counts as durable; otherwise a write that a crash may lose is enough. */
+  /** True if this must be synced before it counts as durable; otherwise an unsynced write is enough. */
   readonly mustSync: boolean;
 }

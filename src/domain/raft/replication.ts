@@ -7,7 +7,7 @@ import type { Snapshot } from './snapshot.js';
 import { isEmptySnapshot } from './snapshot.js';
 import { SnapshotTemporarilyUnavailableError } from './storage.js';
 
-/** Sends everyone what they lack, or else the commit index. */
+/** Sends every member its missing entries, or else the commit index. */
 export function broadcastAppend(raft: Raft): void {
   raft.tracker.visit((id) => {
     if (id !== raft.id) sendAppend(raft, id, 'even-if-empty');
@@ -17,7 +17,7 @@ export function broadcastAppend(raft: Raft): void {
 export function broadcastHeartbeat(raft: Raft, context: Uint8Array | undefined): void {
   raft.tracker.visit((to, progress) => {
     if (to === raft.id) return;
-    // Behind what is known to match, the follower's log may differ from this one.
+    // After the known match, the follower's log may differ from this one.
     const commit = Math.min(progress.match, raft.log.committed);
     raft.send({ type: 'MsgHeartbeat', to, commit, context });
     progress.recordSentCommit(commit);
@@ -25,8 +25,8 @@ export function broadcastHeartbeat(raft: Raft, context: Uint8Array | undefined):
 }
 
 /**
- * Sends the follower the entries from its next one on, as many as one message takes, or a snapshot where they are
- * compacted. Answers whether it sent; without new entries it does so only `even-if-empty`, to tell the commit index.
+ * Sends the follower as many of its next entries as fit in one message, or a snapshot if they are compacted. Returns
+ * whether a message was sent; without new entries, sends one only with `even-if-empty`, for the commit index.
  */
 export function sendAppend(raft: Raft, to: number, when: 'even-if-empty' | 'with-entries'): boolean {
   const progress = raft.tracker.progress.get(to);
@@ -35,7 +35,7 @@ export function sendAppend(raft: Raft, to: number, when: 'even-if-empty' | 'with
   const logTerm = raft.log.term(index);
   if (logTerm === undefined) return sendSnapshot(raft, to, progress);
 
-  // With a full window an empty message is a probe: were all that fill it lost, nothing else would find that out.
+  // With a full window, an empty message is a probe: nothing else would detect that all messages in flight were lost.
   const throttled = progress.state === 'replicate' && progress.inflights.full;
   const entries = throttled ? [] : raft.log.entries(progress.next, raft.config.maxSizePerMsg);
   if (entries === undefined) return sendSnapshot(raft, to, progress);
@@ -48,7 +48,7 @@ export function sendAppend(raft: Raft, to: number, when: 'even-if-empty' | 'with
   return true;
 }
 
-/** Commits what a quorum has, of this term (Raft §5.3, §5.4.2). */
+/** Commits the entries of this term that a quorum has (Raft §5.3, §5.4.2). */
 export function maybeCommit(raft: Raft): boolean {
   return raft.log.maybeCommit({ term: raft.term, index: raft.tracker.committed() });
 }

@@ -10,7 +10,7 @@ import { LocalMessageError, PeerNotFoundError, ProposalDroppedError } from './ra
 import { RawNode } from './raw-node.js';
 import type { Snapshot } from './snapshot.js';
 
-/** A number of [0, n), the same sequence for the same seed. */
+/** Returns a generator of integers in [0, n), deterministic for a seed. */
 function randomOf(seed: number): (n: number) => number {
   let state = seed >>> 0;
   return (n) => {
@@ -21,8 +21,8 @@ function randomOf(seed: number): (n: number) => number {
   };
 }
 
-interface Weather {
-  /** Of a hundred messages. */
+interface NetworkFaults {
+  /** Per hundred messages. */
   lost: number;
   doubled: number;
 }
@@ -30,23 +30,23 @@ interface Weather {
 interface Options {
   readonly nodes: number;
   readonly asyncStorageWrites: boolean;
-  readonly guarded: boolean;
+  readonly preVoteAndCheckQuorum: boolean;
   readonly membership: boolean;
 }
 
-/** What every node of the group must agree on, checked as it happens. */
-class Witness {
+/** Checks the invariants that all nodes of the group must agree on. */
+class InvariantChecker {
   readonly #leaders = new Map<number, number>();
   readonly #chosen = new Map<number, string>();
   highestCommit = 0;
 
-  sawLeader(term: number, id: number): void {
+  recordLeader(term: number, id: number): void {
     const known = this.#leaders.get(term) ?? id;
     if (known !== id) throw new Error(`term ${term} has two leaders: ${known} and ${id}`);
     this.#leaders.set(term, id);
   }
 
-  sawCommitted({ index, term, data }: Entry): void {
+  recordCommitted({ index, term, data }: Entry): void {
     const text = `${term}:${data.join(',')}`;
     const known = this.#chosen.get(index) ?? text;
     if (known !== text) throw new Error(`index ${index} was committed as ${known} and as ${text}`);
@@ -77,7 +77,7 @@ class Host {
     this.raw = this.#start();
   }
 
-  /** What was not yet stored is lost. */
+  /** Loses everything that was not stored. */
   crash(): void {
     this.#appends = [];
     this.#applies = [];
@@ -94,7 +94,7 @@ class Host {
     }
   }
 
-  /** Takes one Ready; crashes before it is done, before it is sent, or not at all. */
+  /** Handles one Ready; may crash after storing it and before sending it. */
   handleReady(mayCrash: boolean): void {
     if (!this.raw.hasReady()) return;
     const ready = this.raw.ready();
@@ -135,7 +135,8 @@ class Host {
 
   compact(): void {
     const state = this.raw.status().config;
-    // The core must know, and the commit index be durable: it never starts behind its log.
+    // The core must know that the entries are applied, and the commit index must be durable: it must not start below
+    // the log.
     const isKnown = this.raw.basicStatus().applied === this.applied;
     const isDurable = this.storage.initialState().hardState.commit >= this.applied;
     if (!isKnown || !isDurable || this.applied < this.storage.firstIndex()) return;
@@ -145,7 +146,7 @@ class Host {
 
   #start(): RawNode {
     const { random, options } = this.group;
-    // The memory of a configuration is the snapshot's: what came after is applied anew.
+    // The snapshot holds the configuration: later changes are applied again.
     this.applied = this.storage.snapshot().metadata.index;
     return new RawNode({
       id: this.id,
@@ -158,10 +159,10 @@ class Host {
       maxSizePerMsg: 64,
       maxInflightMsgs: 3,
       maxCommittedSizePerReady: 100,
-      preVote: options.guarded,
-      checkQuorum: options.guarded,
-      // Who steps down may leave voters that do not know of the commit and cannot win without it: a leader hands over
-      // before it goes.
+      preVote: options.preVoteAndCheckQuorum,
+      checkQuorum: options.preVoteAndCheckQuorum,
+      // A leader that steps down may leave voters that do not know of the commit and cannot win without it. Real
+      // leaders transfer leadership before they are removed.
       stepDownOnRemoval: false,
     });
   }
@@ -176,8 +177,8 @@ class Host {
 
   #apply(entries: readonly Entry[]): void {
     for (const entry of entries) {
-      this.group.witness.sawCommitted(entry);
-      // A snapshot overtook what was under way to the apply thread.
+      this.group.invariants.recordCommitted(entry);
+      // A snapshot overtook entries in flight to the apply thread.
       if (this.group.options.asyncStorageWrites && entry.index <= this.applied) continue;
       expect(entry.index).toBe(this.applied + 1);
       this.applied = entry.index;
@@ -193,20 +194,20 @@ class Host {
 
 class Group {
   readonly random: (n: number) => number;
-  readonly witness = new Witness();
+  readonly invariants = new InvariantChecker();
   readonly hosts: Host[];
   readonly initialVoters: readonly number[];
-  weather: Weather = { lost: 15, doubled: 5 };
+  networkFaults: NetworkFaults = { lost: 15, doubled: 5 };
   #wire: Message[] = [];
   #reads = 0;
-  #cut = 0;
+  #isolated = 0;
 
   constructor(
     seed: number,
     readonly options: Options,
   ) {
     this.random = randomOf(seed);
-    const ids = Array.from({ length: options.nodes }, (_, place) => place + 1);
+    const ids = Array.from({ length: options.nodes }, (_, i) => i + 1);
     this.initialVoters = options.membership ? ids.slice(0, 3) : ids;
     this.hosts = ids.map((id) => new Host(id, this));
   }
@@ -227,22 +228,22 @@ class Group {
       this.#attempt(() => host.raw.propose({ data: Uint8Array.of(this.random(256), this.random(256)) }));
     else if (chance < 96) this.#read(host);
     else if (chance < 97) this.#rarely(host);
-    else if (chance < 98) this.#cut = this.random(3) === 0 ? 1 + this.random(this.options.nodes) : 0;
+    else if (chance < 98) this.#isolated = this.random(3) === 0 ? 1 + this.random(this.options.nodes) : 0;
     else if (chance < 99 && this.options.membership) this.#changeMembership(host);
-    this.#look();
+    this.#checkLeaders();
   }
 
-  /** The network is whole again and nobody crashes: answers whether the group commits what is proposed to it. */
+  /** Heals the network, stops the crashes, and returns whether the group commits new proposals. */
   recovers(): boolean {
-    this.weather = { lost: 0, doubled: 0 };
-    this.#cut = 0;
-    const before = this.witness.highestCommit;
+    this.networkFaults = { lost: 0, doubled: 0 };
+    this.#isolated = 0;
+    const before = this.invariants.highestCommit;
     for (let round = 0; round < 400; round += 1) {
-      // Who is out of the configuration may not know, and would disturb those who are in.
+      // A removed node may not know that it is removed, and would disturb the members.
       const members = this.#members();
       for (const host of this.hosts) if (members.includes(host.id)) host.raw.tick();
       this.#settle();
-      // A snapshot from before a member was added is of no use to it.
+      // A new member cannot use a snapshot from before it was added.
       if (round % 10 === 0) for (const host of this.hosts) host.compact();
       const leader = this.hosts.find(({ raw }) => raw.basicStatus().softState.raftState === 'StateLeader');
       if (leader !== undefined) this.#attempt(() => leader.raw.propose({ data: Uint8Array.of(1) }));
@@ -264,7 +265,7 @@ class Group {
       }
       while (this.#wire.length > 0) this.#deliverOne();
     }
-    this.#look();
+    this.#checkLeaders();
   }
 
   #members(): readonly number[] {
@@ -275,27 +276,27 @@ class Group {
 
   #deliverOne(): void {
     if (this.#wire.length === 0) return;
-    // Storage threads answer in order; the network does as it likes.
-    const place = this.random(4) === 0 ? this.random(this.#wire.length) : 0;
-    const chosen = this.#wire[place];
+    // Storage threads respond in order; the network may reorder messages.
+    const i = this.random(4) === 0 ? this.random(this.#wire.length) : 0;
+    const chosen = this.#wire[i];
     if (chosen === undefined) return;
     const isLocal = chosen.from === appendThread || chosen.from === applyThread || chosen.from === chosen.to;
-    const taken = isLocal ? this.#wire.findIndex(({ to, from }) => to === chosen.to && from === chosen.from) : place;
-    const [delivered] = this.#wire.splice(taken, 1);
+    const chosenIndex = isLocal ? this.#wire.findIndex(({ to, from }) => to === chosen.to && from === chosen.from) : i;
+    const [delivered] = this.#wire.splice(chosenIndex, 1);
     const receiver = this.hosts.find(({ id }) => id === delivered?.to);
     if (delivered === undefined || receiver === undefined) return;
     if (isLocal) {
       receiver.receive(delivered);
       return;
     }
-    const isCut = delivered.to === this.#cut || delivered.from === this.#cut;
-    const isLost = isCut || this.random(100) < this.weather.lost;
+    const isCut = delivered.to === this.#isolated || delivered.from === this.#isolated;
+    const isLost = isCut || this.random(100) < this.networkFaults.lost;
     if (delivered.type === 'MsgSnap') {
       const sender = this.hosts.find(({ id }) => id === delivered.from);
       sender?.raw.reportSnapshot(delivered.to, isLost ? 'failure' : 'finish');
     }
     if (isLost) return;
-    if (this.random(100) < this.weather.doubled) this.send(delivered);
+    if (this.random(100) < this.networkFaults.doubled) this.send(delivered);
     receiver.receive(delivered);
   }
 
@@ -309,7 +310,7 @@ class Group {
   }
 
   #crash(host: Host): void {
-    // Answers of its storage threads die with it.
+    // Responses of its storage threads are lost with it.
     this.#wire = this.#wire.filter(
       ({ to, from }) => to !== host.id || (from !== appendThread && from !== applyThread && from !== host.id),
     );
@@ -323,7 +324,7 @@ class Group {
       type: types[this.random(3)] ?? 'add-node',
       nodeId: this.#any().id,
     }));
-    // Voter 1 stays: a group of none is refused only when it is applied.
+    // Voter 1 stays: an empty group would be rejected only when the change is applied.
     const allowed = changes.filter(({ type, nodeId }) => nodeId !== 1 || type === 'add-node');
     const transition = allowed.length === 0 ? 'auto' : (transitions[this.random(4)] ?? 'auto');
     this.#attempt(() => host.raw.proposeConfChange(confChangeV2({ transition, changes: allowed })));
@@ -345,10 +346,10 @@ class Group {
     }
   }
 
-  #look(): void {
+  #checkLeaders(): void {
     for (const { raw, id } of this.hosts) {
       const { hardState, softState } = raw.basicStatus();
-      if (softState.raftState === 'StateLeader') this.witness.sawLeader(hardState.term, id);
+      if (softState.raftState === 'StateLeader') this.invariants.recordLeader(hardState.term, id);
     }
   }
 
@@ -359,28 +360,33 @@ class Group {
   }
 }
 
-const seedFromOutside = process.env['RAFT_SEED'];
+const seedFromEnvironment = process.env['RAFT_SEED'];
 const seeds =
-  seedFromOutside === undefined ? Array.from({ length: 8 }, (_, place) => 1 + place) : [Number(seedFromOutside)];
+  seedFromEnvironment === undefined ? Array.from({ length: 8 }, (_, i) => 1 + i) : [Number(seedFromEnvironment)];
 
 describe.each([false, true])('a group under message loss and crashes, asynchronous writes %s', (asyncStorageWrites) => {
-  it.each(seeds)('never has two leaders in a term nor two entries at an index, and recovers: RAFT_SEED=%i', (seed) => {
+  it.each(seeds)('never has two leaders in a term or two entries at an index, and recovers: RAFT_SEED=%i', (seed) => {
     const membership = seed % 2 === 0;
     const group = new Group(seed, {
       nodes: membership || seed % 3 === 0 ? 5 : 3,
       asyncStorageWrites,
-      guarded: seed % 4 < 2,
+      preVoteAndCheckQuorum: seed % 4 < 2,
       membership,
     });
     for (let step = 0; step < 6000; step += 1) group.chaos();
-    expect(group.witness.highestCommit).toBeGreaterThan(1);
+    expect(group.invariants.highestCommit).toBeGreaterThan(1);
     expect(group.recovers()).toBe(true);
   });
 });
 
 describe('a raw node', () => {
-  it('refuses messages that only it may make', () => {
-    const group = new Group(1, { nodes: 3, asyncStorageWrites: false, guarded: false, membership: false });
+  it('rejects messages that only the node itself may send', () => {
+    const group = new Group(1, {
+      nodes: 3,
+      asyncStorageWrites: false,
+      preVoteAndCheckQuorum: false,
+      membership: false,
+    });
     const raw = group.hosts[0]?.raw;
     expect(() => raw?.step(message({ type: 'MsgHup', from: 2 }))).toThrow(LocalMessageError);
     expect(() => raw?.step(message({ type: 'MsgAppResp', from: 9, term: 1 }))).toThrow(PeerNotFoundError);

@@ -19,7 +19,7 @@ export const emptySnapshot: Snapshot = {
   metadata: { confState: emptyConfState, index: 0, term: 0 },
 };
 
-/** Whether it covers nothing, that is, stands for the absence of a snapshot. */
+/** Returns true if the snapshot covers nothing, which stands for no snapshot. */
 export function isEmptySnapshot(snapshot: Snapshot): boolean {
   return snapshot.metadata.index === 0;
 }

@@ -9,13 +9,13 @@ export interface BasicStatus {
   readonly hardState: HardState;
   readonly softState: SoftState;
   readonly applied: number;
-  /** 0: none. */
+  /** 0 means none. */
   readonly leadTransferee: number;
 }
 
 export interface Status extends BasicStatus {
   readonly config: ConfState;
-  /** Empty but on a leader; ids ascending. */
+  /** By ascending ID; empty unless this node is the leader. */
   readonly progress: ReadonlyMap<number, Progress>;
 }
 

@@ -15,13 +15,13 @@ export function needsStorageAppend(raft: Raft, work: AppendWork): boolean {
   );
 }
 
-/** Whether the core must hear that the work is durable. */
+/** Returns true if the core needs an acknowledgement that the work is durable. */
 export function needsStorageAppendResponse(raft: Raft, work: AppendWork): boolean {
   return raft.log.unstable.length > 0 || work.snapshot !== undefined;
 }
 
 /**
- * The work for the append thread. Its responses are the messages that promise durability, and last the core's own
+ * Builds the work for the append thread. Its responses are the messages that promise durability, then the core's own
  * acknowledgement.
  */
 export function storageAppend(raft: Raft, work: AppendWork): Message {
@@ -41,12 +41,13 @@ export function storageAppend(raft: Raft, work: AppendWork): Message {
 }
 
 /**
- * Acknowledges the whole unstable log as of now, entries in progress included: appends are done in order.
+ * Builds the acknowledgement of the whole unstable log as of now, including entries in progress: appends are done in
+ * order.
  *
- * It carries the term, and is void in a later one. Else an acknowledgement might come late and find another entry of
- * the same id in its place: (t1, i) is handed out, then replaced by a leader of t2, which is then replaced by t1's
- * entries once more; the first write is overtaken by the second, and what is acknowledged is not what is on disk.
- * In one term entries are never replaced, so what was appended in it is what its last entry names.
+ * It carries the term and is ignored in a later term. Otherwise, a late acknowledgement might match another entry with
+ * the same ID: (t1, i) is being written, then replaced by a leader of t2, then replaced by t1's entries again; the
+ * second write overtakes the first, and the acknowledged entry is not the one on disk. Within one term, entries are
+ * never replaced, so the last entry's ID identifies everything appended in it.
  */
 export function storageAppendResponse(raft: Raft, work: AppendWork): Message {
   const last = raft.log.unstable.length > 0 ? raft.log.lastEntryId : undefined;
@@ -61,7 +62,7 @@ export function storageAppendResponse(raft: Raft, work: AppendWork): Message {
   });
 }
 
-/** The work for the apply thread; what is committed holds in every term, so no term is given. */
+/** Builds the work for the apply thread. It has no term, since committed entries are valid in every term. */
 export function storageApply(raft: Raft, entries: readonly Entry[]): Message {
   return message({
     type: 'MsgStorageApply',

@@ -3,7 +3,7 @@ import type { Entry } from './entry.js';
 import type { HardState } from './hard-state.js';
 import type { Snapshot } from './snapshot.js';
 
-/** The index is before the first entry kept: a snapshot covers it. */
+/** The index is before the first entry in the log: a snapshot covers it. */
 export class CompactedError extends Error {
   override readonly name = 'CompactedError';
 
@@ -12,7 +12,7 @@ export class CompactedError extends Error {
   }
 }
 
-/** The index is behind the last entry. */
+/** The index is after the last entry. */
 export class EntriesUnavailableError extends Error {
   override readonly name = 'EntriesUnavailableError';
 
@@ -21,7 +21,7 @@ export class EntriesUnavailableError extends Error {
   }
 }
 
-/** A snapshot is being made: ask again later. */
+/** A snapshot is being created: the caller must retry later. */
 export class SnapshotTemporarilyUnavailableError extends Error {
   override readonly name = 'SnapshotTemporarilyUnavailableError';
 
@@ -30,7 +30,7 @@ export class SnapshotTemporarilyUnavailableError extends Error {
   }
 }
 
-/** The snapshot is not newer than the one that the storage has. */
+/** The snapshot is not newer than the one in the storage. */
 export class SnapshotOutOfDateError extends Error {
   override readonly name = 'SnapshotOutOfDateError';
 
@@ -40,28 +40,29 @@ export class SnapshotOutOfDateError extends Error {
 }
 
 /**
- * What is durable, as the core reads it. Synchronous: the driver keeps in memory what the core may ask for. The core
- * never writes: the driver stores what `Ready` holds. Anything thrown but the named errors ends the core.
+ * The core's read access to the durable state. Synchronous: the driver keeps in memory what the core may read. The core
+ * never writes: the driver stores the contents of `Ready`. Any error other than the documented ones is fatal to the
+ * core.
  */
 export interface Storage {
-  /** Read once, when a core starts. */
+  /** Called once, when a core starts. */
   initialState(): { readonly hardState: HardState; readonly confState: ConfState };
   /**
-   * The entries of [lo, hi), cut to `maxSize` bytes by `entrySize` but never to none. Throws CompactedError and
-   * EntriesUnavailableError.
+   * Returns the entries of [lo, hi), limited to `maxSize` bytes by `entrySize`, but at least one. Throws CompactedError
+   * and EntriesUnavailableError.
    */
   entries(lo: number, hi: number, maxSize: number): readonly Entry[];
   /**
-   * The term of the entry at `index`, known for [firstIndex - 1, lastIndex]. Throws CompactedError and
+   * Returns the term of the entry at `index`, known for [firstIndex - 1, lastIndex]. Throws CompactedError and
    * EntriesUnavailableError.
    */
   term(index: number): number;
   lastIndex(): number;
   /**
-   * The first index that `entries` can serve; older ones are in the snapshot. Only entries that the core knows to be
-   * applied may be compacted, and only when the durable commit index covers them.
+   * Returns the first index that `entries` can serve; the snapshot covers older ones. The driver may compact only
+   * entries that the core knows to be applied and that the durable commit index covers.
    */
   firstIndex(): number;
-  /** The newest snapshot. Throws SnapshotTemporarilyUnavailableError when it is being made. */
+  /** Returns the newest snapshot. Throws SnapshotTemporarilyUnavailableError while it is being created. */
   snapshot(): Snapshot;
 }

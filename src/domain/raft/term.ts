@@ -5,12 +5,12 @@ import type { Raft } from './raft.js';
 import { hex } from './raft-logger.js';
 
 /**
- * Takes over a later term and answers or drops what is of an earlier one (Raft §5.1). Answers whether the message is
- * still to be handled.
+ * Adopts a later term, and answers or drops messages of an earlier one (Raft §5.1). Returns whether the message must
+ * still be handled.
  */
 export function acceptTerm(raft: Raft, received: Message): boolean {
   if (received.term === 0) return true;
-  if (received.term > raft.term) return takeOverTerm(raft, received);
+  if (received.term > raft.term) return acceptLaterTerm(raft, received);
   if (received.term < raft.term) {
     answerEarlierTerm(raft, received);
     return false;
@@ -18,7 +18,7 @@ export function acceptTerm(raft: Raft, received: Message): boolean {
   return true;
 }
 
-function takeOverTerm(raft: Raft, received: Message): boolean {
+function acceptLaterTerm(raft: Raft, received: Message): boolean {
   const { type, from, term } = received;
   const isVoteRequest = type === 'MsgVote' || type === 'MsgPreVote';
   if (isVoteRequest && !isTransferContext(received.context) && holdsLease(raft)) {
@@ -30,7 +30,8 @@ function takeOverTerm(raft: Raft, received: Message): boolean {
     );
     return false;
   }
-  // A pre-vote changes nobody's term; once granted, its term is that of the campaign to come. Refused, it is real.
+  // A pre-vote changes no term, and a granted response carries the term of the future campaign. A rejection carries a
+  // real term.
   if (type === 'MsgPreVote' || (type === 'MsgPreVoteResp' && !received.reject)) return true;
   raft.logger.info(
     `${hex(raft.id)} [term: ${raft.term}] received a ${type} message with higher term from ${hex(from)} [term: ${term}]`,
@@ -40,7 +41,7 @@ function takeOverTerm(raft: Raft, received: Message): boolean {
   return true;
 }
 
-/** Who hears from a leader lets nobody depose it (thesis §6.2, §4.2.3). */
+/** Returns true if this node has recently heard from a leader and must not help to depose it (thesis §6.2, §4.2.3). */
 function holdsLease(raft: Raft): boolean {
   return raft.config.checkQuorum && raft.lead !== noNode && raft.timers.leaseTicks > 0;
 }
@@ -49,11 +50,11 @@ function answerEarlierTerm(raft: Raft, received: Message): void {
   const { type, from, term } = received;
   const guarded = raft.config.checkQuorum || raft.config.preVote;
   if (guarded && (type === 'MsgHeartbeat' || type === 'MsgApp')) {
-    // A node that came back with a later term cannot win, because its votes are ignored, nor follow, because its term
-    // is ahead. The answer moves the leader to its term, and an election in that one includes it.
+    // A node that returns with a later term cannot win, because its vote requests are ignored, nor follow, because its
+    // term is later. The response moves the leader to the later term, whose election includes the node.
     raft.send({ type: 'MsgAppResp', to: from });
   } else if (type === 'MsgPreVote') {
-    // Unanswered, candidates that lack pre-vote on one side might wait for each other.
+    // Without a response, candidates with and without pre-vote could deadlock.
     const last = raft.log.lastEntryId;
     raft.logger.info(
       `${hex(raft.id)} [logterm: ${last.term}, index: ${last.index}, vote: ${hex(raft.vote)}] rejected ${type} from ${hex(from)} ` +

@@ -4,10 +4,10 @@ import type { RaftLogger } from './raft-logger.js';
 import type { Snapshot } from './snapshot.js';
 
 /**
- * The part of the log that the storage is not known to have: entries, and perhaps a snapshot before them. What was
- * handed out to be written is in progress until it is said to be stable.
+ * The part of the log that is not known to be in the storage: entries, and possibly a snapshot before them. Entries
+ * that are being written are in progress until they are reported stable.
  *
- *     storage …  │ snapshot? │ entries in progress │ entries to hand out
+ *     storage …  │ snapshot? │ entries in progress │ entries to write
  *                            ▲ offset              ▲ offsetInProgress
  */
 export class Unstable {
@@ -17,7 +17,7 @@ export class Unstable {
   #offset: number;
   #offsetInProgress: number;
 
-  /** `offset`: the index after the last that the storage has. */
+  /** `offset` is the index after the last one in the storage. */
   constructor(
     offset: number,
     private readonly logger: RaftLogger,
@@ -26,12 +26,12 @@ export class Unstable {
     this.#offsetInProgress = offset;
   }
 
-  /** The index of the first entry here, or of the one that would be. Entries from here on shadow the storage. */
+  /** The index of the first unstable entry, or of the next one to append. Entries from here on shadow the storage. */
   get offset(): number {
     return this.#offset;
   }
 
-  /** Entries before this index, and not before `offset`, are being written. */
+  /** Entries from `offset` up to this index (exclusive) are being written. */
   get offsetInProgress(): number {
     return this.#offsetInProgress;
   }
@@ -49,14 +49,14 @@ export class Unstable {
     return this.snapshot?.metadata.index;
   }
 
-  /** Undefined: not known here. */
+  /** Returns the term of an entry; undefined if it is not unstable. */
   term(index: number): number | undefined {
     if (index >= this.#offset) return this.#entries[index - this.#offset]?.term;
     const metadata = this.snapshot?.metadata;
     return metadata?.index === index ? metadata.term : undefined;
   }
 
-  /** The entries of [lo, hi), all of them here. */
+  /** Returns the entries of [lo, hi), all of which must be unstable. */
   slice(lo: number, hi: number): Entry[] {
     return this.#entries.slice(lo - this.#offset, hi - this.#offset);
   }
@@ -65,23 +65,23 @@ export class Unstable {
     return this.#offsetInProgress - this.#offset < this.#entries.length;
   }
 
-  /** What is not yet being written. */
+  /** Returns the entries that are not being written yet. */
   nextEntries(): Entry[] {
     return this.#entries.slice(this.#offsetInProgress - this.#offset);
   }
 
-  /** The snapshot, unless it is being written already. */
+  /** Returns the snapshot, unless it is being written already. */
   nextSnapshot(): Snapshot | undefined {
     return this.#snapshotInProgress ? undefined : this.snapshot;
   }
 
-  /** All that is here is being written from now on. */
+  /** Marks everything unstable as being written. */
   acceptInProgress(): void {
     this.#offsetInProgress = this.#offset + this.#entries.length;
     this.#snapshotInProgress = this.snapshot !== undefined;
   }
 
-  /** The storage has the log up to this entry; without effect where the entry is not, or no longer, here. */
+  /** Records that the storage has the log up to this entry; ignored if the entry is not, or no longer, unstable. */
   stableTo(id: EntryId): void {
     const term = this.term(id.index);
     if (term === undefined) {
@@ -89,7 +89,7 @@ export class Unstable {
     } else if (id.index < this.#offset) {
       this.logger.info(`entry at index ${id.index} matched unstable snapshot; ignoring`);
     } else if (term !== id.term) {
-      // Another leader's entries took the place of these while they were being written.
+      // Another leader's entries replaced these while they were being written.
       this.logger.info(
         `entry at (index,term)=(${id.index},${id.term}) mismatched with entry at (${id.index},${term}) in unstable log; ignoring`,
       );
@@ -100,14 +100,14 @@ export class Unstable {
     }
   }
 
-  /** The storage has the snapshot of this index; without effect if another one is here. */
+  /** Records that the storage has the snapshot of this index; ignored if the unstable snapshot is another one. */
   stableSnapshotTo(index: number): void {
     if (this.snapshot?.metadata.index !== index) return;
     this.snapshot = undefined;
     this.#snapshotInProgress = false;
   }
 
-  /** Forgets everything but this snapshot. */
+  /** Drops everything except this snapshot. */
   restore(snapshot: Snapshot): void {
     this.#offset = snapshot.metadata.index + 1;
     this.#offsetInProgress = this.#offset;
@@ -116,7 +116,7 @@ export class Unstable {
     this.#snapshotInProgress = false;
   }
 
-  /** The entries take the place of all from the first of their indexes on (Raft §5.3). */
+  /** Replaces all entries from the first of the new indexes on (Raft §5.3). */
   truncateAndAppend(entries: readonly Entry[]): void {
     const from = entries[0]?.index;
     if (from === undefined) return;
@@ -130,7 +130,7 @@ export class Unstable {
     } else {
       this.logger.info(`truncate the unstable entries before index ${from}`);
       this.#entries = [...this.slice(this.#offset, from), ...entries];
-      // What replaces an entry in progress has to be written itself.
+      // An entry that replaces one in progress must be written again.
       this.#offsetInProgress = Math.min(this.#offsetInProgress, from);
     }
   }

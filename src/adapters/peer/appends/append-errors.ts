@@ -30,7 +30,7 @@ export function appendErrorKind(error: unknown): Kind | undefined {
     return { case: 'expectedOffsetMismatch', value: { expected: BigInt(expected), actual: BigInt(actual) } };
   }
   if (error instanceof TooLargeError) {
-    const { what, size, limit, place } = error;
+    const { what, size, limit, recordNumber: place } = error;
     const value = { isRecord: what === 'record', size: BigInt(size), limit: BigInt(limit) };
     return { case: 'tooLarge', value: place === undefined ? value : { ...value, place } };
   }

@@ -9,7 +9,7 @@ import { logOptions, makeBatch } from '../../../../test/crash/workload.js';
 
 const checksum = { crc32c, logId: logOptions.logId };
 
-/** Entries 1 to `count`, every fifth a control batch; those from `from` on as another leader would have written them. */
+/** Returns entries 1 to `count`, every fifth a control batch; those from `from` on have another leader's term. */
 function history(count: number, from = Infinity): RecordBatch[] {
   let offset = 0;
   return Array.from({ length: count }, (_, number) => {
@@ -42,7 +42,7 @@ function compare(...logs: ComparedLog[]): Promise<LogComparison> {
 const range = (firstIndex: number, lastIndex: number) => ({ firstIndex, lastIndex });
 
 describe('compareLogs', () => {
-  it('finds logs the same that are cut into other segments, begin elsewhere, and lag', async () => {
+  it('finds no difference between logs with other segments, another start, or a lag', async () => {
     const all = history(60);
     const found = await compare(
       await stored(all, 60),
@@ -63,7 +63,7 @@ describe('compareLogs', () => {
     expect(found.records).toBe(payloads.filter(({ length }) => length > 0).length * 3);
   });
 
-  it('names the first entry that is committed and not the same, also where a third log lags', async () => {
+  it('reports the first committed entry that differs, also when a third log lags', async () => {
     const found = await compare(
       await stored(history(40), 38),
       await stored(history(10), 5),
@@ -92,7 +92,7 @@ describe('compareLogs', () => {
     );
   });
 
-  it('only tells of a conflict that is not committed', async () => {
+  it('only reports a conflict between uncommitted entries', async () => {
     const found = await compare(
       await stored(history(40), 40),
       await stored(history(30, 25), 24),
@@ -102,7 +102,7 @@ describe('compareLogs', () => {
     expect(found.extents.map(({ conflictsFrom }) => conflictsFrom)).toEqual([undefined, 25, undefined]);
   });
 
-  it('says when there is nothing in common, and nothing of a log without entries', async () => {
+  it('reports logs with nothing in common, and an empty log without extent', async () => {
     const empty = await stored([], 0);
     const found = await compare(await stored(history(10), 10), empty);
     expect(found).toMatchObject({ common: undefined, batches: 0, compared: 0, difference: undefined });
@@ -112,7 +112,7 @@ describe('compareLogs', () => {
     expect((await compare(await stored(history(10), 10), empty)).extents[1].firstIndex).toBe(undefined);
   });
 
-  it('stops at bytes that are damaged, and says so', async () => {
+  it('stops at damaged bytes and reports them', async () => {
     const damaged = await stored(history(20), 20);
     const [name] = (await damaged.directory.list()).filter((each) => each.endsWith('.store'));
     const file = await damaged.directory.open(name);

@@ -4,68 +4,68 @@ import { invariant } from '../invariant.js';
 import { parseBatchHeader, storedBytes, type RecordBatch, type BatchChecksum } from '../record-batch.js';
 import { readStoredBatches } from './stored-batches.js';
 
-/** One node's log, not open. */
+/** One node's log, which must not be open. */
 export interface ComparedLog {
   readonly directory: Directory;
-  /** Entries up to this one are committed, as far as the node knew. */
+  /** The highest index that the node knew to be committed. */
   readonly committedIndex: Index;
 }
 
 export interface CompareOptions {
   readonly checksum: BatchChecksum;
-  /** Whether two byte sequences are the same; called for each batch. */
+  /** Returns true if two byte sequences are equal; called for each batch. */
   readonly sameBytes: (a: Uint8Array, b: Uint8Array) => boolean;
-  /** Called as bytes of the stores, of all logs together, are done with. */
+  /** Called with the number of store bytes compared so far, in all logs together. */
   readonly onProgress?: (bytesDone: number) => void;
 }
 
-/** Entries of one index that are committed and not the same. */
+/** Committed entries that have the same index but differ. */
 export interface LogDifference {
   readonly index: Index;
-  /** What each log that has the entry as committed has there; `log` is its place in the list. */
+  /** The entry of each log in which it is committed; `log` is the log's position in the list. */
   readonly found: readonly {
     readonly log: number;
     readonly offset: Offset;
     readonly term: Term;
     readonly recordCount: number;
-    /** Of the payload. */
+    /** The size of the payload. */
     readonly bytes: number;
-    /** The batch's own, over header and payload. */
+    /** The stored CRC of the batch, over header and payload. */
     readonly crc32c: number;
   }[];
 }
 
-/** How far one log went along. */
+/** The range of entries that one log contributed. */
 export interface ComparedExtent {
-  /** Of the entries that it holds; `firstIndex` is `undefined` when there are none. */
+  /** The first index of the log; `undefined` when the log is empty. */
   readonly firstIndex: Index | undefined;
   readonly lastIndex: Index | undefined;
-  /** From here on its entries differ from what another log has; they are not committed here. */
+  /** From this index on, its uncommitted entries differ from those of another log. */
   readonly conflictsFrom: Index | undefined;
-  /** What ended the comparison of this log: bytes that are not its next batch. */
+  /** The fault that ended the comparison of this log: bytes that are not its next batch. */
   readonly stoppedBy: string | undefined;
 }
 
 export interface LogComparison {
-  /** The entries, by index, that all logs hold as committed; `undefined` when there are none. */
+  /** The entries that are committed in all logs; `undefined` when there are none. */
   readonly common: { readonly firstIndex: Index; readonly lastIndex: Index } | undefined;
-  /** Of the common entries. */
+  /** The number of common entries. */
   readonly batches: number;
   readonly records: number;
   readonly bytes: number;
-  /** CRC-32C of the common entries' payloads one after the other. */
+  /** The CRC-32C of the common entries' concatenated payloads. */
   readonly payloadCrc32c: number;
-  /** Entries that at least two logs hold as committed, the common ones included. */
+  /** The number of entries that are committed in at least two logs, including the common ones. */
   readonly compared: number;
-  /** The first one, at which the comparison ends. */
+  /** The first difference, which ends the comparison. */
   readonly difference: LogDifference | undefined;
   readonly extents: readonly ComparedExtent[];
 }
 
 /**
- * Compares the logs of a cluster's nodes entry by entry, header and payload, whatever segments they lie in. An entry
- * must be the same wherever it is held as committed; what a node holds beyond that may conflict, until Raft overwrites
- * it (§5.3), and is only told. Reads all logs side by side, about 1 MiB of each in memory.
+ * Compares the logs of a cluster's nodes entry by entry, header and payload, whatever their segments. An entry must be
+ * equal in all logs in which it is committed; uncommitted entries may conflict until Raft overwrites them (§5.3) and
+ * are only reported. Reads all logs in parallel, with about 1 MiB of each in memory.
  */
 export async function compareLogs(logs: readonly ComparedLog[], options: CompareOptions): Promise<LogComparison> {
   const cursors = logs.map((log) => new Cursor(log, options.checksum));
@@ -76,7 +76,7 @@ export async function compareLogs(logs: readonly ComparedLog[], options: Compare
   }
 }
 
-/** Allocates nothing for an entry: there are millions. */
+/** Allocates nothing per entry, since there may be millions. */
 async function compareAll(cursors: readonly Cursor[], options: CompareOptions): Promise<LogComparison> {
   const { checksum, sameBytes, onProgress } = options;
   let common: { firstIndex: Index; lastIndex: Index } | undefined;
@@ -126,7 +126,7 @@ async function compareAll(cursors: readonly Cursor[], options: CompareOptions): 
   return { common, ...sums, difference, extents: cursors.map((cursor) => cursor.extent) };
 }
 
-/** Of those at the lowest index, one that has it committed, else the first. */
+/** Returns a cursor at the lowest index, preferably one where that entry is committed. */
 function chooseReference(cursors: readonly Cursor[]): Cursor | undefined {
   let chosen: Cursor | undefined;
   for (const cursor of cursors) {
@@ -153,7 +153,7 @@ function describe(log: number, batch: RecordBatch): LogDifference['found'][numbe
   return { log, offset: baseOffset, term, recordCount, bytes: payload.length, crc32c: parsed.crc };
 }
 
-/** One log's next batch. */
+/** A cursor at the next batch of one log. */
 class Cursor {
   batch: RecordBatch | undefined;
   conflictsFrom: Index | undefined;

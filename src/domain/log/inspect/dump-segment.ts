@@ -12,7 +12,7 @@ import {
 import { firstBatchPosition, readStoreHeader, storeHeaderBytes } from '../store-header.js';
 import { describeFault, scanStore, type StoreFault } from '../store-scan.js';
 
-/** One batch of a store, or the bytes up to the next good one. */
+/** One batch of a store, or a range of bad bytes up to the next good batch. */
 export type DumpedBatch =
   | { readonly position: Position; readonly valid: true; readonly header: BatchHeader; readonly payload: Uint8Array }
   | { readonly position: Position; readonly valid: false; readonly end: Position; readonly reason: string };
@@ -26,8 +26,9 @@ export interface SegmentDump {
 }
 
 /**
- * Goes through one store file: first what its header says, then its batches in order, good or not. For people; it reads
- * each good batch twice, so as to hold no more than one in memory. With a damaged header the log's id must be given.
+ * Yields the contents of one store file: first its header, then its batches in order, good or bad. Meant for
+ * inspection: reads each good batch twice, so that only one is in memory. With a damaged header, the log ID must be
+ * given.
  */
 export async function* dumpSegment(
   directory: Directory,
@@ -38,10 +39,10 @@ export async function* dumpSegment(
   try {
     const bytes = await file.size();
     const header = readStoreHeader(await file.read(0, storeHeaderBytes), fileName, options.crc32c);
-    yield { fileName, base: header?.place, logId: header?.logId, bytes };
+    yield { fileName, base: header?.boundary, logId: header?.logId, bytes };
     const logId = options.logId ?? header?.logId;
     if (!logId) return;
-    yield* dumpBatches(file, bytes, header?.place, { crc32c: options.crc32c, logId });
+    yield* dumpBatches(file, bytes, header?.boundary, { crc32c: options.crc32c, logId });
   } finally {
     await file.close();
   }
@@ -54,10 +55,10 @@ async function* dumpBatches(
   checksum: BatchChecksum,
 ): AsyncGenerator<DumpedBatch, void> {
   const good: Position[] = [];
-  const place = base ?? logOrigin;
+  const boundary = base ?? logOrigin;
   const { faults } = await scanStore(
     file,
-    { from: firstBatchPosition, length, place },
+    { from: firstBatchPosition, length, boundary },
     checksum,
     (_header, position) => {
       good.push(position);

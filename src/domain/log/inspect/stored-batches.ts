@@ -16,9 +16,9 @@ import { SyncedIndexFile } from '../synced-index.js';
 const chunkBytes = 1 << 20;
 
 /**
- * All batches of a log that is not open, in order, changing nothing: about 1 MiB of them at a time, views of one
- * buffer. Ends at the first bytes that are not the next batch and returns what is wrong with them; `undefined` at a
- * clean end. Throws as `verifyLog` does, and `ForeignLogError`.
+ * Yields all batches of a log that is not open, in order, without changing it: about 1 MiB at a time, as views of one
+ * buffer. Ends at the first bytes that are not the next batch and returns the fault; `undefined` at a clean end. Throws
+ * as `verifyLog` does, and `ForeignLogError`.
  */
 export async function* readStoredBatches(
   directory: Directory,
@@ -27,7 +27,7 @@ export async function* readStoredBatches(
   const bases = (await directory.list()).map(storeBaseOffset).filter((base) => base !== undefined);
   const start = await readLogStart(directory, checksum);
   const durableIndex = (await SyncedIndexFile.read(directory, checksum)) ?? 0;
-  let place: LogBoundary | undefined;
+  let boundary: LogBoundary | undefined;
   for (const [number, base] of bases.entries()) {
     const next = bases.at(number + 1);
     if (start !== undefined && start !== 'damaged') {
@@ -39,13 +39,13 @@ export async function* readStoredBatches(
     try {
       const header = decodeStoreHeader(await file.read(0, storeHeaderBytes), name, checksum);
       if (!header) return `the header of ${name} is damaged`;
-      if (place && !follows({ ...header, baseOffset: header.offset, recordCount: 0 }, place))
-        return `${name} does not begin where the log before it ends`;
-      place = header;
+      if (boundary && !follows({ ...header, baseOffset: header.offset, recordCount: 0 }, boundary))
+        return `${name} does not begin where the previous segment ends`;
+      boundary = header;
       for (let position: number = firstBatchPosition; ;) {
-        const { batches, end, fault } = await readChunk(file, position, place, checksum);
+        const { batches, end, fault } = await readChunk(file, position, boundary, checksum);
         if (batches.length > 0) {
-          place = boundaryAfter(batches[batches.length - 1]);
+          boundary = boundaryAfter(batches[batches.length - 1]);
           yield batches;
         }
         if (fault !== undefined) return `${fault} at position ${end} of ${name}`;
@@ -59,7 +59,10 @@ export async function* readStoredBatches(
   return undefined;
 }
 
-/** The whole batches in the next chunk of a store, or the next batch where that is longer; none at its end. */
+/**
+ * Reads the whole batches in the next chunk of a store, or the next batch if it is longer than a chunk; none at the
+ * end.
+ */
 async function readChunk(
   file: File,
   position: number,
@@ -72,7 +75,7 @@ async function readChunk(
   const mayBeShort = bytes.length === chunkBytes;
   if (mayBeShort && firstBytes > bytes.length) bytes = await file.read(position, firstBytes);
   const batches: RecordBatch[] = [];
-  let place = first;
+  let boundary = first;
   let at = 0;
   while (at < bytes.length) {
     const batch = parseBatch(bytes, at, bytes.length, checksum);
@@ -80,9 +83,9 @@ async function readChunk(
       const cutOff = mayBeShort && at > 0 && (batch === 'short header' || batch === 'short payload');
       return { batches, end: position + at, fault: cutOff ? undefined : batch };
     }
-    if (!follows(batch, place)) return { batches, end: position + at, fault: 'out of place' };
+    if (!follows(batch, boundary)) return { batches, end: position + at, fault: 'out of place' };
     batches.push(batch);
-    place = boundaryAfter(batch);
+    boundary = boundaryAfter(batch);
     at += storedBytes(batch);
   }
   return { batches, end: position + at, fault: undefined };

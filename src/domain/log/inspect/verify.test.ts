@@ -45,7 +45,7 @@ describe('verifyLog', () => {
       }
   });
 
-  it('tells a torn end from damage, and a lost index from lost data', async () => {
+  it('distinguishes a torn end from damage, and a lost index from lost data', async () => {
     await fill(20);
     await change(storeFileName(toOffset(36)), append(1, 2, 3));
     await directory.remove(indexFileName(toOffset(12)));
@@ -54,7 +54,7 @@ describe('verifyLog', () => {
     expect(remarks).toHaveLength(2);
   });
 
-  it('tells a log that ends too early, by the note of the synced index', async () => {
+  it('detects a log that ends too early, by the synced index', async () => {
     await fill(5);
     await change(store, cutAt(position(4)));
     expect(await verify()).toMatchObject({ problems: ['a clean end below the durable index'] });
@@ -65,6 +65,6 @@ describe('verifyLog', () => {
   it('names a missing segment', async () => {
     await fill(20);
     await directory.remove(storeFileName(toOffset(12)));
-    expect((await verify()).problems).toEqual([expect.stringContaining('the log before it ends at offset 12')]);
+    expect((await verify()).problems).toEqual([expect.stringContaining('the previous segment ends at offset 12')]);
   });
 });

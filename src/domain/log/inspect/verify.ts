@@ -13,36 +13,36 @@ import { SyncedIndexFile } from '../synced-index.js';
 
 export interface VerifyOptions {
   readonly crc32c: Crc32c;
-  /** The log's identity; without it, that of the first store whose header is good. */
+  /** The log ID; defaults to that of the first store with a valid header. */
   readonly logId?: Uint8Array;
-  /** Called as bytes of stores are done with. */
+  /** Called after each segment. */
   readonly onProgress?: (bytesDone: number, bytesTotal: number) => void;
 }
 
-/** What the checks of one segment came to. */
+/** The result of checking one segment. */
 export interface SegmentReport {
   readonly fileName: string;
-  /** Of the store. */
+  /** The size of the store. */
   readonly bytes: number;
   readonly batches: number;
   readonly records: number;
-  /** Where the segment begins and ends as far as its batches are good; `undefined` when its header is not. */
+  /** The start and end of the segment's good batches; `undefined` when its header is damaged. */
   readonly base: LogBoundary | undefined;
   readonly end: LogBoundary | undefined;
   readonly isLast: boolean;
   readonly index: 'good' | 'not sealed' | 'damaged' | 'missing';
-  /** Bytes at the log's end that a crash tore and that were never synced: opening the log cuts them. */
+  /** The size of a torn, never synced tail at the log's end, which opening the log cuts off. */
   readonly tornBytes: number;
   readonly faults: readonly StoreFault[];
-  /** Everything that is wrong and means lost or doubtful data, in words. Empty: the segment is whole. */
+  /** Descriptions of all lost or suspect data. Empty if the segment is intact. */
   readonly problems: readonly string[];
-  /** What is out of order but costs nothing: opening the log repairs it. */
+  /** Descriptions of harmless irregularities, which opening the log repairs. */
   readonly remarks: readonly string[];
 }
 
 /**
- * Checks every checksum and the place of every batch of a log that is not open, changing nothing: a report for each
- * segment, oldest first. Throws `UnsupportedFormatError`, or the directory's error.
+ * Verifies the checksum and the position of every batch of a log that is not open, without changing it. Yields a report
+ * for each segment, oldest first. Throws `UnsupportedFormatError`, or the directory's error.
  */
 export async function* verifyLog(directory: Directory, options: VerifyOptions): AsyncGenerator<SegmentReport, void> {
   const names = await directory.list();
@@ -54,8 +54,7 @@ export async function* verifyLog(directory: Directory, options: VerifyOptions): 
   const synced = await SyncedIndexFile.read(directory, checksum);
   let expected = start === undefined ? logOrigin : start === 'damaged' ? undefined : start;
   const remarks = names.filter((name) => name.endsWith(temporarySuffix)).map((name) => `${name} was left by a crash`);
-  if (start === 'damaged')
-    remarks.push(`${logStartFileName} is damaged: where the log starts is taken from its first segment`);
+  if (start === 'damaged') remarks.push(`${logStartFileName} is damaged: using the first segment as the log start`);
   let bytesDone = 0;
   for (const [number, base] of bases.entries()) {
     const next = bases[number + 1];
@@ -66,7 +65,7 @@ export async function* verifyLog(directory: Directory, options: VerifyOptions): 
         continue;
       }
       if (isLast && (await isLeftByReset(directory, base, start, synced ?? 0, checksum))) {
-        remarks.push(`a crash ended a reset: opening the log begins it anew at ${describeBoundary(start)}`);
+        remarks.push(`a crash interrupted a reset: opening the log restarts it at ${describeBoundary(start)}`);
         yield emptySegment(base, start, remarks);
         return;
       }
@@ -79,7 +78,7 @@ export async function* verifyLog(directory: Directory, options: VerifyOptions): 
   }
 }
 
-/** Stands for the store that opening makes in place of the one that a reset left. */
+/** Reports the empty store with which opening replaces the one that a reset left. */
 function emptySegment(base: Offset, start: LogBoundary, remarks: string[]): SegmentReport {
   const found = {
     bytes: 0,
@@ -127,18 +126,18 @@ async function verifySegment(
     const problems: string[] = [];
     const bytes = await file.size();
     const header = readStoreHeader(await file.read(0, storeHeaderBytes), fileName, checksum.crc32c);
-    const place = header?.place;
+    const boundary = header?.boundary;
     if (!header) problems.push('the header is damaged');
     else if (!sameBytes(header.logId, checksum.logId)) problems.push(`the store belongs to log ${hex(header.logId)}`);
-    if (place && place.offset !== base) problems.push(`the header is that of ${storeFileName(place.offset)}`);
-    if (place && expected && !sameBoundary(place, expected))
+    if (boundary && boundary.offset !== base) problems.push(`the header belongs to ${storeFileName(boundary.offset)}`);
+    if (boundary && expected && !sameBoundary(boundary, expected))
       problems.push(
-        `begins at ${describeBoundary(place)}, but the log before it ends at ${describeBoundary(expected)}`,
+        `begins at ${describeBoundary(boundary)}, but the previous segment ends at ${describeBoundary(expected)}`,
       );
 
     let batches = 0;
     let records = 0;
-    const range = { from: firstBatchPosition, length: bytes, place: place ?? { ...logOrigin, offset: base } };
+    const range = { from: firstBatchPosition, length: bytes, boundary: boundary ?? { ...logOrigin, offset: base } };
     const scan = await scanStore(file, range, checksum, ({ recordCount }) => {
       batches++;
       records += recordCount;
@@ -147,22 +146,22 @@ async function verifySegment(
       segment: isLast ? 'last' : 'sealed',
       badBytes: scan.faults.length > 0,
       validAfter: scan.faults.some(({ to, searchedAll }) => to !== undefined || !searchedAll),
-      durableFound: (scan.faults.at(0)?.from ?? scan.place).index > (synced ?? 0),
+      durableFound: (scan.faults.at(0)?.from ?? scan.boundary).index > (synced ?? 0),
       syncedKnown: synced !== undefined,
     });
     const torn = action === 'cut the torn tail';
     if (torn) remarks.push(`${found}: ${scan.faults.map(describeFault).join('; ')}`);
     else if (action === 'quarantine')
       problems.push(...(scan.faults.length > 0 ? scan.faults.map(describeFault) : [found]));
-    const index = await verifyIndex(directory, base, isLast, place, scan, bytes, checksum, remarks);
-    const places = { base: place, end: place && scan.place };
+    const index = await verifyIndex(directory, base, isLast, boundary, scan, bytes, checksum, remarks);
+    const bounds = { base: boundary, end: boundary && scan.boundary };
     const tornBytes = torn ? bytes - scan.faults[0].position : 0;
     return {
       fileName,
       bytes,
       batches,
       records,
-      ...places,
+      ...bounds,
       isLast,
       index,
       tornBytes,
@@ -173,12 +172,12 @@ async function verifySegment(
   });
 }
 
-/** An index is never more than a remark: the store has everything that is in it. */
+/** Checks an index file. Its faults are only remarks: an index can be rebuilt from the store. */
 async function verifyIndex(
   directory: Directory,
   base: Offset,
   isLast: boolean,
-  place: LogBoundary | undefined,
+  boundary: LogBoundary | undefined,
   scan: StoreScan,
   storeBytes: number,
   checksum: BatchChecksum,
@@ -190,22 +189,22 @@ async function verifyIndex(
     if (!isLast) remarks.push(`${name} is missing`);
     return isLast ? 'not sealed' : 'missing';
   }
-  if (isLast) remarks.push(`${name} is there, though the segment is not sealed`);
-  const reason = typeof found === 'string' ? found : sealMismatch(found.sealed, place, scan, storeBytes);
+  if (isLast) remarks.push(`${name} exists, but the segment is not sealed`);
+  const reason = typeof found === 'string' ? found : sealMismatch(found.sealed, boundary, scan, storeBytes);
   if (reason !== undefined) remarks.push(`${name}: ${reason}`);
   return reason === undefined ? 'good' : 'damaged';
 }
 
 function sealMismatch(
   sealed: SealedSegment,
-  place: LogBoundary | undefined,
+  boundary: LogBoundary | undefined,
   scan: StoreScan,
   storeBytes: number,
 ): string | undefined {
-  if (place && !sameBoundary(sealed.base, place)) return 'does not begin where the store begins';
+  if (boundary && !sameBoundary(sealed.base, boundary)) return 'does not begin where the store begins';
   if (sealed.storeLength !== storeBytes)
-    return `is for a store of ${sealed.storeLength} bytes, which has ${storeBytes}`;
-  return sameBoundary(sealed.end, scan.place) ? undefined : 'does not end where the store ends';
+    return `does not match the store: expected ${sealed.storeLength} bytes, found ${storeBytes}`;
+  return sameBoundary(sealed.end, scan.boundary) ? undefined : 'does not end where the store ends';
 }
 
 async function withFile<T>(directory: Directory, name: string, task: (file: File) => Promise<T>): Promise<T> {
