@@ -12,7 +12,7 @@ describe('a node that crashes before it has its first snapshot', () => {
     const retention = (name: string) => (name === 'n1' ? { bytesMax: 4 << 20 } : {});
     const group = await Group.of(names, { segmentBytesMax: 1 << 20, retention });
     // Changes of the membership stand at the beginning.
-    await group.join('n4', 'uuid-4');
+    await group.start('n4');
     const { node } = await group.leader();
     await group.until(() => node.leadership.configuration.confState.voters.length === 4);
     await group.settled((await group.leader()).cluster.removeMember('n4', forever));
@@ -23,7 +23,7 @@ describe('a node that crashes before it has its first snapshot', () => {
     await group.until(() => log.startOffset > 1);
     // It loses power after it was let in, and before the first message came.
     for (const id of [1, 2, 3]) group.network.cut(id, 5);
-    await group.join('n5', 'uuid-5');
+    await group.start('n5');
     await group.crash('n5');
     await leads(group, 'n2');
     group.network.heal();
@@ -33,7 +33,7 @@ describe('a node that crashes before it has its first snapshot', () => {
     expect(group.get('n5').node.leadership.configuration).toEqual(group.get('n2').node.leadership.configuration);
     // Whichever it follows.
     await leads(group, 'n1');
-    await group.join('n6', 'uuid-6');
+    await group.start('n6');
     await group.until(() => group.get('n6').node.highWatermark === 12);
     expect(group.get('n6').node.leadership.configuration).toEqual(group.get('n1').node.leadership.configuration);
   }, 60_000);
@@ -45,8 +45,8 @@ describe('a node that crashes while it takes a snapshot', () => {
     const lagging = group.follower().member.name;
     await group.leader();
     await group.stop(lagging);
-    await group.join('n4', 'uuid-4');
-    await group.join('n5', 'uuid-5');
+    await group.start('n4');
+    await group.start('n5');
     const leader = await group.leader();
     await group.until(() => leader.node.leadership.configuration.confState.voters.length === 5);
     await group.settled(leader.cluster.removeMember('n4', forever));
@@ -68,8 +68,7 @@ describe('a node that was just let in', () => {
 });
 
 async function historyOf(group: Group, name: string): Promise<unknown> {
-  const { stored } = await ConfigurationFile.open(group.disk(name).raft, crc32c);
-  return stored?.history;
+  return (await group.storedConfiguration(name))?.history;
 }
 
 async function leads(group: Group, name: string): Promise<void> {

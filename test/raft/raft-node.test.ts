@@ -4,7 +4,7 @@ import { OutcomeUnknownError, UnavailableError } from '../../src/application/err
 import { DiskReserveError, ExpectedOffsetMismatchError } from '../../src/domain/log/errors.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
 import { message } from '../../src/domain/raft/message.js';
-import { batchAfter, Group, records, valuesOf } from './group.js';
+import { batchAfter, emptyDisk, Group, records, uuidOf, valuesOf } from './group.js';
 
 const names = ['n1', 'n2', 'n3'];
 const forever = new AbortController().signal;
@@ -287,14 +287,14 @@ describe('membership', () => {
     const group = await Group.of(['n1']);
     const first = group.get('n1');
     await group.settled(first.node.propose(records('a')));
-    await group.join('n2', 'uuid-2');
+    await group.start('n2');
     await group.until(() => first.node.leadership.configuration.confState.voters.length === 2);
     const receipt = await group.settled(first.node.propose(records('b')));
     expect(receipt.syncedOn).toEqual(['n1', 'n2']);
     await group.until(() => group.get('n2').node.highWatermark === 2);
     expect(await valuesOf(group.get('n2'))).toEqual(['a', 'b']);
     // An answer that got lost is asked for again.
-    const answer = await group.ask('n2', 'uuid-2');
+    const answer = await group.ask('n2', uuidOf('n2'));
     expect(answer).toMatchObject({ kind: 'joined', id: 2 });
   });
 
@@ -307,7 +307,7 @@ describe('membership', () => {
     };
     await fill(0);
     await group.until(() => leader.log.startOffset > 1);
-    await group.join('n4', 'uuid-4');
+    await group.start('n4');
     await group.until(() => group.get('n4').node.highWatermark === 12);
     await group.until(() => leader.node.leadership.configuration.confState.voters.length === 4);
     await fill(12);
@@ -327,7 +327,7 @@ describe('membership', () => {
     const lagging = group.follower().member;
     for (const { member } of group.running.values())
       if (member.id !== lagging.id) group.network.cut(member.id, lagging.id);
-    await group.join('n4', 'uuid-4');
+    await group.start('n4');
     await group.until(() => leader.node.leadership.configuration.confState.voters.length === 4);
     await group.settled(leader.cluster.transferLeadership('n4', forever));
     await group.stop(leader.member.name);
@@ -353,12 +353,13 @@ describe('membership', () => {
     const victim = group.follower().member.name;
     await group.settled((await group.leader()).node.propose(records('a')));
     await group.stop(victim);
-    const refused = await group.ask(victim, 'another disk');
+    const disk = emptyDisk(uuidOf(victim, 1));
+    const refused = await group.ask(victim, disk.uuid);
     expect(refused).toMatchObject({ kind: 'retry' });
     await group.until(() => false, 11_000).catch(() => undefined);
     // The first answer gets lost.
-    expect(await group.ask(victim, 'another disk')).toMatchObject({ kind: 'joined', id: 4 });
-    await group.join(victim, 'another disk');
+    expect(await group.ask(victim, disk.uuid)).toMatchObject({ kind: 'joined', id: 4 });
+    await group.start(victim, { disk });
     const { node } = await group.leader();
     await group.until(
       () =>

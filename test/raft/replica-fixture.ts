@@ -23,7 +23,7 @@ import { storedBytes } from '../../src/domain/log/record-batch.js';
 import { decodeRecord } from '../../src/domain/log/record.js';
 import { forEachRecord } from '../../src/domain/log/records.js';
 import { MemoryLogger } from '../adapters/grpc/fixture.js';
-import { dataDirectoryOf, Group, type GroupMember, memberOf, records } from './group.js';
+import { dataDirectoryOf, Group, type GroupMember, memberOf, records, uuidOf } from './group.js';
 
 /** The members of a group, as replicas reach them: those that run, and neither are cut off nor hang. */
 export class MemoryUplink implements ReplicaUplink {
@@ -146,7 +146,7 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
       ...{ name: 'r1', rpcAddr: 'r1:8400', httpAddr: '', version: '', startJoinAddrs: [] },
       ...{ diskReserveBytes: reserveBytes, retention, ...(segmentBytesMax !== undefined && { segmentBytesMax }) },
     },
-    directory: dataDirectoryOf('uuid-of-r1', disk),
+    directory: dataDirectoryOf(uuidOf('r1'), disk),
     gossip: group.gossip.node({ name: 'r1', tags: new Map() }),
     gates: {
       commitLog: { open: (service) => (answering.service = service) },
