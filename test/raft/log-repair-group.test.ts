@@ -71,12 +71,12 @@ describe('a follower whose log was damaged while it was stopped', () => {
 describe('what a member gives to one that repairs its log', () => {
   it('is committed and applied, and no more', async () => {
     const { leader } = await groupWith(5);
-    const desk = new CommittedEntries(leader);
-    const end = desk.logEnd(9, 0);
+    const handler = new CommittedEntries(leader);
+    const end = handler.logEnd(9, 0);
     expect(end).toMatchObject({ leads: true, startIndex: 1, commitIndex: leader.log.lastIndex });
     const read = async (from: number, until: number): Promise<number[]> => {
       const indexes: number[] = [];
-      for await (const run of desk.read(from, until)) indexes.push(...run.map(({ index }) => index));
+      for await (const run of handler.read(from, until)) indexes.push(...run.map(({ index }) => index));
       return indexes;
     };
     expect(await read(2, end.commitIndex + 1)).toEqual([2, 3, 4, 5, 6].slice(0, end.commitIndex - 1));
@@ -104,7 +104,9 @@ describe('a node under repair', () => {
     await expect(service.read({ offset: toOffset(3) }, { signal: forever })).rejects.toBeInstanceOf(UnavailableError);
     await expect(service.read('latest', { signal: forever })).rejects.toBeInstanceOf(UnavailableError);
     await expect(service.append(records('a'))).rejects.toBeInstanceOf(UnavailableError);
-    expect((await damaged.status()).problem).toMatch(/damaged and under repair, until then it takes no part: it waits/);
+    expect((await damaged.status()).problem).toMatch(
+      /damaged; it does not take part until the log is repaired: it waits/,
+    );
     const following = service.follow({ offset: toOffset(2) }, { signal: forever });
     expect((await following.next()).value.batches).toHaveLength(1);
     const more = following.next();
@@ -122,9 +124,9 @@ describe('damage that a reader finds', () => {
     const directory = new MemoryDirectory();
     const log = await Log.open(directory, { logId, crc32c });
     const clock = new ManualClock();
-    const told: object[] = [];
+    const logged: object[] = [];
     const ignore = (): void => undefined;
-    const logger = { debug: ignore, info: ignore, warn: ignore, error: (fields: object) => told.push(fields) };
+    const logger = { debug: ignore, info: ignore, warn: ignore, error: (fields: object) => logged.push(fields) };
     const watched = { quarantined: log.quarantined, assertAppendable: () => undefined };
     const stop = watchDamage({
       log: watched,
@@ -132,7 +134,7 @@ describe('damage that a reader finds', () => {
       id: 1,
       clock,
       logger,
-      onFatal: (error) => told.push({ error }),
+      onFatal: (error) => logged.push({ error }),
     });
     const passes = async (): Promise<void> => {
       clock.advance(1_000);
@@ -145,7 +147,7 @@ describe('damage that a reader finds', () => {
     await passes();
     await passes();
     expect(configuration.stored?.damagedFrom).toBe(5);
-    expect(told).toEqual([{ damagedFrom: 5 }]);
+    expect(logged).toEqual([{ damagedFrom: 5 }]);
     await stop();
   });
 

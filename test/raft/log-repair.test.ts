@@ -290,14 +290,14 @@ describe('what a repair waits for', () => {
   it('is a leader of its term or a later one, and entries that are committed up to the end of its log', async () => {
     const { peers, repair, ended, step, log } = await damagedNode(kinds[1]);
     const lastIndex = log.lastIndex;
-    expect(repair!.progress).toContain('no leader answers (n2: n2 is away; n3: n3 is away)');
+    expect(repair!.progress).toContain('no leader answered (n2: n2 is away; n3: n3 is away)');
     const end = { term: 2, leads: true, startIndex: 1, commitIndex: 43, lastIndex: 44 };
     peers.ends.set(3, { ...end, term: 0 });
     await step();
-    expect(repair!.progress).toContain('no leader answers');
+    expect(repair!.progress).toContain('no leader answered');
     peers.ends.set(3, end);
     await step();
-    expect(repair!.progress).toContain('nobody has committed entry 44 yet');
+    expect(repair!.progress).toContain('no member has committed entry 44 yet');
     // Until there is somebody to read from nothing goes.
     expect(log.lastIndex).toBe(lastIndex);
     expect(ended()).toBe(false);
@@ -313,7 +313,7 @@ describe('what a repair waits for', () => {
     const end = { term: 2, leads: false, startIndex: 1, commitIndex: 35, lastIndex: 44 };
     peers.ends.set(3, end);
     await step();
-    expect(repair!.progress).toContain('no leader answers');
+    expect(repair!.progress).toContain('no leader answered');
     peers.ends.set(3, { ...end, commitIndex: 36 });
     await step();
     expect(ended()).toBe(true);
@@ -325,7 +325,7 @@ describe('what a repair waits for', () => {
     peers.ends.set(3, end);
     await step();
     expect(ended()).toBe(false);
-    expect(repair!.progress).toMatch(/nobody keeps entry \d+ any more .* rejoin as a new member/);
+    expect(repair!.progress).toMatch(/no member still stores entry \d+ .* rejoin as a new member/);
   });
 
   it('ends for damage in sealed segments when nobody can help, and the next start tries again', async () => {

@@ -124,8 +124,8 @@ describe('three nodes', () => {
     await group.settled(leader.node.giveUpLeadership());
     expect(leader.node.leadership.isLeader).toBe(false);
     const before = group.clock.now();
-    const heir = await group.leader();
-    expect(heir.member.name).not.toBe(leader.member.name);
+    const transferee = await group.leader();
+    expect(transferee.member.name).not.toBe(leader.member.name);
     expect(group.clock.now() - before).toBeLessThan(500);
   });
 
@@ -373,16 +373,18 @@ describe('membership', () => {
   it('says why it refuses', async () => {
     const group = await groupOfThree();
     const { cluster } = await group.leader();
-    await expect(cluster.removeMember('n9', forever)).rejects.toThrow('n9 is no member; there are n1, n2, n3');
-    await expect(cluster.addMember({ name: 'n1', rpcAddr: 'x:1' }, forever)).rejects.toThrow('n1 is a member already');
-    await expect(cluster.promoteMember('n1', forever)).rejects.toThrow('n1 votes already');
+    await expect(cluster.removeMember('n9', forever)).rejects.toThrow(
+      'n9 is not a member of the cluster; its members are n1, n2, n3',
+    );
+    await expect(cluster.addMember({ name: 'n1', rpcAddr: 'x:1' }, forever)).rejects.toThrow('n1 is already a member');
+    await expect(cluster.promoteMember('n1', forever)).rejects.toThrow('n1 is already a voter');
   });
 
   it('passes a change on to the leader once, and not from node to node', async () => {
     const group = await groupOfThree();
     const leader = await group.leader();
     const { cluster } = group.follower();
-    await expect(cluster.removeMember('n9', forever)).rejects.toThrow('n9 is no member');
+    await expect(cluster.removeMember('n9', forever)).rejects.toThrow('n9 is not a member');
     const { rpcAddr: leaderAddr } = leader.member;
     const { forwarded } = cluster;
     for (const change of [
@@ -393,6 +395,6 @@ describe('membership', () => {
     ])
       await expect(change).rejects.toMatchObject({ name: 'UnavailableError', leaderAddr });
     expect(await forwarded.status({ signal: forever })).toMatchObject({ answeredBy: group.follower().member.name });
-    await expect(leader.cluster.forwarded.removeMember('n9', forever)).rejects.toThrow('n9 is no member');
+    await expect(leader.cluster.forwarded.removeMember('n9', forever)).rejects.toThrow('n9 is not a member');
   });
 });

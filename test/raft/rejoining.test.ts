@@ -141,7 +141,7 @@ describe('a node that is a member', () => {
     const joiner = { name, uuid: 'another', rpcAddr: '', bootstrapExpect: 0, clusterId: foreign };
     expect(await cluster.admit(joiner)).toMatchObject({
       kind: 'refused',
-      reason: expect.stringContaining('keeps the log of another cluster'),
+      reason: expect.stringContaining('has the log of another cluster'),
     });
     const configuration = encodeTransfer({ configuration: emptyConfiguration, offset: 0, contacts: [] });
     const ask = async () => ({ kind: 'joined', clusterId: logId, id: 0, configuration }) as const;
@@ -159,7 +159,10 @@ async function startMoved(group: Group, name: string) {
 
 describe('a node with the UUID of a member', () => {
   const claim = (name: string, as: { readonly name?: string; readonly rpcAddr?: string }) => ({
-    ...{ name, uuid: uuidOf(name), rpcAddr: `${name}:8400`, bootstrapExpect: 0 },
+    name,
+    uuid: uuidOf(name),
+    rpcAddr: `${name}:8400`,
+    bootstrapExpect: 0,
     ...as,
   });
 
@@ -185,10 +188,10 @@ describe('a node with the UUID of a member', () => {
   it('does not take the address of another that is alive there', async () => {
     const group = await Group.of(names);
     const { cluster, member } = await group.leader();
-    const [gone, other] = names.filter((name) => name !== member.name);
-    await group.crash(gone);
+    const [crashed, other] = names.filter((name) => name !== member.name);
+    await group.crash(crashed);
     for (const rpcAddr of [`${other}:8400`, member.rpcAddr])
-      for (const joiner of [claim(gone, { rpcAddr }), claim('n9', { rpcAddr })])
+      for (const joiner of [claim(crashed, { rpcAddr }), claim('n9', { rpcAddr })])
         expect(await group.settled(cluster.admit(joiner))).toMatchObject({
           kind: 'retry',
           reason: expect.stringContaining(`${rpcAddr} is the address of the member`),
@@ -202,13 +205,17 @@ describe('a node with the UUID of a member', () => {
       const twin = claim(member.name, { rpcAddr: 'elsewhere:1' });
       expect(await group.settled(cluster.admit(twin))).toMatchObject({ kind: 'retry', aliveAt: member.rpcAddr });
       await group.settled(cluster.admit(twin));
-      const told = lines.filter(({ fields }) => JSON.stringify(fields).includes('elsewhere:1'));
-      expect(told.map(({ message }) => message)).toEqual([
+      const logged = lines.filter(({ fields }) => JSON.stringify(fields).includes('elsewhere:1'));
+      expect(logged.map(({ message }) => message)).toEqual([
         'a node was not admitted to the cluster',
         'another node has the UUID of a member that is alive: one of the two data directories is a copy',
       ]);
-      expect(told[0].fields).toMatchObject({
-        ...{ audit: 'join', subject: 'anonymous', name: member.name, uuid: twin.uuid, rpcAddr: 'elsewhere:1' },
+      expect(logged[0].fields).toMatchObject({
+        audit: 'join',
+        subject: 'anonymous',
+        name: member.name,
+        uuid: twin.uuid,
+        rpcAddr: 'elsewhere:1',
         decision: 'deferred',
       });
     }

@@ -72,7 +72,7 @@ async function expectMended(group: Group, leader: GroupMember, running: RunningR
 
 describe('a replica whose log went through three terms, with damage', () => {
   /** Positions as shares of the list of stores, and of the store. */
-  const places: readonly (readonly [string, readonly (readonly [number, number])[]])[] = [
+  const cases: readonly (readonly [string, readonly (readonly [number, number])[]])[] = [
     ['in the header of the first segment', [[0, 0]]],
     ['at the first entry', [[0, 0.001]]],
     ['two terms back', [[0.2, 0.5]]],
@@ -90,7 +90,7 @@ describe('a replica whose log went through three terms, with damage', () => {
     ],
   ];
 
-  it.each(places)('%s, has all of it again', async (_, damage) => {
+  it.each(cases)('%s, has all of it again', async (_, damage) => {
     const { group, leader } = await threeTerms();
     const disk = newDisk();
     await (await replicaOf(group, leader, { disk, ...options })).stop();

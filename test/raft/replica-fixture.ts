@@ -137,14 +137,20 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
   const { sources } = settings;
   const configuration = await ConfigurationFile.open(disk.raft, crc32c);
   if (configuration.stored === undefined) {
-    const contacts = (sources ?? []).map((name, place) => memberOf(name, place + 1));
+    const contacts = (sources ?? []).map((name, i) => memberOf(name, i + 1));
     await configuration.write({ id: 0, contacts, history: [], replica: true });
   }
   if (sources !== undefined) for (const name of names) if (!sources.includes(name)) uplink.cutOff.add(name);
   const started = await startFollowing({
     settings: {
-      ...{ name: 'r1', rpcAddr: 'r1:8400', httpAddr: '', version: '', startJoinAddrs: [] },
-      ...{ diskReserveBytes: reserveBytes, retention, ...(segmentBytesMax !== undefined && { segmentBytesMax }) },
+      name: 'r1',
+      rpcAddr: 'r1:8400',
+      httpAddr: '',
+      version: '',
+      startJoinAddrs: [],
+      diskReserveBytes: reserveBytes,
+      retention,
+      ...(segmentBytesMax !== undefined && { segmentBytesMax }),
     },
     directory: dataDirectoryOf(uuidOf('r1'), disk),
     gossip: group.gossip.node({ name: 'r1', tags: new Map() }),
@@ -153,7 +159,10 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
       cluster: { open: () => undefined },
     },
     peerService: { setJoinHandler: () => undefined, setEntries: () => undefined, setReplicas: () => undefined },
-    ...{ crc32c, clock, logger, signal: forever },
+    crc32c,
+    clock,
+    logger,
+    signal: forever,
     random: (n) => Math.floor(random() * n),
     onFatal: (error) => fatal.push(error),
     uplink: () => uplink,

@@ -114,7 +114,7 @@ describe('golog serve --replica', () => {
     await stop(member);
     const replica = await start('r1', { replica: true }, first.directory);
     expect((await replica.log.info(forever)).highWatermark).toBe(2);
-    await expect(replica.log.append(records('c'))).rejects.toThrow('there is no leader now');
+    await expect(replica.log.append(records('c'))).rejects.toThrow('the cluster has no leader');
     const again = await start('n1', { 'rpc-port': member.rpcAddr.split(':').at(-1) }, member.directory);
     await again.log.append(records('c'));
     await reaches(replica, 2);

@@ -32,7 +32,8 @@ describe('a replica whose machine loses power', () => {
     const open = async (): Promise<RunningReplica> =>
       startReplica(group, {
         disk: { raft: await disk.subdirectory('raft'), log: await disk.subdirectory('log') },
-        ...{ sources: names, segmentBytesMax: 1024 },
+        sources: names,
+        segmentBytesMax: 1024,
       });
     let shown = 0;
     let crashes = 0;
@@ -89,7 +90,7 @@ describe('a replica that its source cannot go on with', () => {
     const { group, leader } = await groupWith(5);
     const running = await startReplica(group, { sources: names });
     running.uplink.garble = (batches) => batches.slice(1);
-    await group.until(() => running.logger.lines.some(({ fields }) => /out of place/.test(JSON.stringify(fields))));
+    await group.until(() => running.logger.lines.some(({ fields }) => /out of order/.test(JSON.stringify(fields))));
     running.uplink.garble = (batches) => batches;
     await group.until(caughtUp(running, leader));
     expect(running.fatal).toEqual([]);
@@ -106,7 +107,7 @@ describe('a replica that its source cannot go on with', () => {
     const next = await other.leader();
     await produce(other, next, 9);
     const running = await startReplica(other, { disk, sources: names });
-    await other.until(() => running.logger.lines.some(({ fields }) => /of term/.test(JSON.stringify(fields))));
+    await other.until(() => running.logger.lines.some(({ fields }) => /at the source, but term/.test(JSON.stringify(fields))));
     expect(running.log.endOffset).toBe(3);
   });
 });

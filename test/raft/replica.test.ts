@@ -101,7 +101,7 @@ describe('what takes the leader, asked of a replica', () => {
     await expect(group.settled(appending)).rejects.toBeInstanceOf(OutcomeUnknownError);
     await expect(running.service.append(records('a'))).rejects.toBeInstanceOf(UnavailableError);
     const alone = await startReplica(group, { sources: [] });
-    await expect(alone.service.append(records('a'))).rejects.toThrow('there is no leader now');
+    await expect(alone.service.append(records('a'))).rejects.toThrow('the cluster has no leader');
   });
 
   it('waits for what was acknowledged anywhere: linearizable reads', async () => {
@@ -117,15 +117,15 @@ describe('what takes the leader, asked of a replica', () => {
     const running = await replicaOf(group, leader);
     const status = await running.cluster.status({ signal: forever });
     expect(status).toMatchObject({ answeredBy: leader.member.name, leader: leader.member.name });
-    const heir = names.find((name) => name !== leader.member.name);
-    expect(await group.settled(running.cluster.transferLeadership(heir, forever))).toBe(heir);
-    await group.until(() => running.replica.leader?.name === heir);
-    expect(running.replica.servers().filter(({ isLeader }) => isLeader)).toMatchObject([{ id: heir }]);
+    const transferee = names.find((name) => name !== leader.member.name);
+    expect(await group.settled(running.cluster.transferLeadership(transferee, forever))).toBe(transferee);
+    await group.until(() => running.replica.leader?.name === transferee);
+    expect(running.replica.servers().filter(({ isLeader }) => isLeader)).toMatchObject([{ id: transferee }]);
     for (const name of names) running.uplink.cutOff.add(name);
     const own = await running.cluster.status({ signal: forever });
     expect(own).toMatchObject({ answeredBy: 'r1', highWatermark: 2 });
     expect(own.problem).toMatch(/r1 is a replica.* 0 records behind/);
-    expect(await running.cluster.admit()).toMatchObject({ kind: 'retry', leaderAddr: `${heir}:8400` });
+    expect(await running.cluster.admit()).toMatchObject({ kind: 'retry', leaderAddr: `${transferee}:8400` });
   });
 });
 

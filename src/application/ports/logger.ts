@@ -1,4 +1,4 @@
-/** Structured logging; pino has this shape. Values from outside go into `fields`, never into `message`. */
+/** Structured logging, in the shape of pino. Values from outside go into `fields`, never into `message`. */
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;

@@ -4,10 +4,10 @@ import { entry } from '../../domain/raft/entry.js';
 import { FollowerDiskGuard } from './follower-disk-guard.js';
 
 describe('a follower whose disk is full', () => {
-  it('takes no entries until there is space, and says once that it begins and that it ends', () => {
+  it('accepts no entries until there is space, and logs once that this starts and that it ends', () => {
     let isFull = false;
-    const told: string[] = [];
-    const tell = (_: object, message: string) => void told.push(message);
+    const logged: string[] = [];
+    const log = (_: object, message: string) => void logged.push(message);
     const guard = new FollowerDiskGuard(
       {
         refresh: () => undefined,
@@ -15,17 +15,17 @@ describe('a follower whose disk is full', () => {
           if (isFull) throw new DiskReserveError(10, bytes);
         },
       },
-      { debug: tell, info: tell, warn: tell, error: tell },
+      { debug: log, info: log, warn: log, error: log },
     );
     const entries = [entry({ data: new Uint8Array(3) })];
     expect(guard.admits(entries)).toBe(true);
     isFull = true;
     expect([guard.admits(entries), guard.admits(entries)]).toEqual([false, false]);
-    // A heartbeat's worth, and the entry that begins a term, need no space to speak of.
+    // A heartbeat, and the entry that starts a term, need almost no space.
     expect(guard.admits([entry({})])).toBe(true);
     isFull = false;
     expect([guard.admits(entries), guard.admits(entries)]).toEqual([true, true]);
-    expect(told).toEqual([
+    expect(logged).toEqual([
       'the disk is full: takes no entries, and falls behind',
       'the disk has space: takes entries again',
     ]);
