@@ -11,15 +11,15 @@ import { Group, logId, records, uuidOf, valuesOf } from './group.js';
 const forever = new AbortController().signal;
 const names = ['n1', 'n2', 'n3'];
 
-/** Takes `name` out, and goes on without it. */
+/** Removes the member `name`, and appends without it. */
 async function removed(group: Group, name: string): Promise<void> {
   const { node, cluster } = await group.leader();
   await group.settled(cluster.removeMember(name, forever));
   await group.settled(node.propose(records('without it')));
 }
 
-describe('a node that was taken out', () => {
-  it('comes back as a new member, with the log that it has but for what nobody else has', async () => {
+describe('a node that was removed', () => {
+  it('comes back as a new member, with its log except for entries that no other node has', async () => {
     const group = await Group.of(names);
     const old = await group.leader();
     const { name } = old.member;
@@ -50,7 +50,7 @@ describe('a node that was taken out', () => {
     expect(back.node.leadership.configuration.confState.voters).not.toContain(old.member.id);
   });
 
-  it('asks until there is a leader to let it in, where it has read in its log that it is out', async () => {
+  it('asks until a leader admits it, if it has read in its log that it was removed', async () => {
     const group = await Group.of(names);
     await group.leader();
     const { name } = group.follower().member;
@@ -65,7 +65,7 @@ describe('a node that was taken out', () => {
   });
 });
 
-describe('a leader that takes long to answer', () => {
+describe('a leader that is slow to answer', () => {
   const slow = (group: Group, ms: number): JoinTransport => ({
     ask: async (address, ...request) => {
       const { joinTransport } = group.network;
@@ -75,7 +75,7 @@ describe('a leader that takes long to answer', () => {
     },
   });
 
-  it('is waited for where another node names it', async () => {
+  it('is waited for if another node names it', async () => {
     const group = await Group.of(names);
     await group.leader();
     const { name } = group.follower().member;
@@ -84,7 +84,7 @@ describe('a leader that takes long to answer', () => {
     expect((await group.start(name, { joinTransport: slow(group, 8_000) })).member.id).toBe(4);
   });
 
-  it('is not waited for any longer than ten seconds', async () => {
+  it('is waited for at most ten seconds', async () => {
     const group = await Group.of(names);
     await group.leader();
     const { name, id } = group.follower().member;
@@ -96,7 +96,7 @@ describe('a leader that takes long to answer', () => {
 });
 
 describe('a node that leaves', () => {
-  it('asks again where leadership could not be handed over at once', async () => {
+  it('asks again if leadership could not be transferred at once', async () => {
     const group = await Group.of(names);
     const { cluster, member } = await group.leader();
     const others = names.filter((name) => name !== member.name).map((name) => group.get(name));
@@ -108,7 +108,7 @@ describe('a node that leaves', () => {
       expect(node.leadership.configuration.members.map(({ name }) => name)).not.toContain(member.name);
   });
 
-  it('says after three seconds why it is a member still', async () => {
+  it('rejects after three seconds with the reason why it is still a member', async () => {
     const group = await Group.of(names);
     const { cluster, member } = await group.leader();
     for (const name of names) if (name !== member.name) await group.stop(name);
@@ -120,7 +120,7 @@ describe('a node that leaves', () => {
 });
 
 describe('a node that is a member', () => {
-  it('goes on as it was, with an answer and without', async () => {
+  it('keeps its id, with an answer and without', async () => {
     const group = await Group.of(names);
     const { name, id } = (await group.leader()).member;
     await group.stop(name);
@@ -130,7 +130,7 @@ describe('a node that is a member', () => {
     expect((await group.start(name)).member.id).toBe(id);
   });
 
-  it('is not let into another cluster, nor back to an id that it had before', async () => {
+  it('is not admitted to another cluster, and does not return to an id that it had before', async () => {
     const group = await Group.of(names);
     const { name, id } = (await group.leader()).member;
     await group.stop(name);
@@ -166,7 +166,7 @@ describe('a node with the UUID of a member', () => {
     ...as,
   });
 
-  it.each(['the leader', 'a follower'])('does not take the seat of %s, which goes on', async (seat) => {
+  it.each(['the leader', 'a follower'])('does not replace %s, which continues', async (seat) => {
     const group = await Group.of(names);
     const leader = await group.leader();
     const { name, rpcAddr } = seat === 'the leader' ? leader.member : group.follower().member;
@@ -179,13 +179,13 @@ describe('a node with the UUID of a member', () => {
         clusterId: logId,
         reason: expect.stringContaining(`start it with --node-name ${name}`),
       });
-    // As that member, where it is: it changes nothing.
+    // A claim that matches the member changes nothing.
     expect(await answers({})).toMatchObject({ kind: 'joined' });
     expect(leader.node.leadership.configuration).toBe(before);
     await group.settled(leader.node.propose(records('goes on')));
   });
 
-  it('does not take the address of another that is alive there', async () => {
+  it('does not take the address of another live member', async () => {
     const group = await Group.of(names);
     const { cluster, member } = await group.leader();
     const [crashed, other] = names.filter((name) => name !== member.name);
@@ -198,7 +198,7 @@ describe('a node with the UUID of a member', () => {
         });
   });
 
-  it('is heard of by the member itself, whether it leads or not, and audited', async () => {
+  it('is detected by the member itself, whether it leads or not, and audited', async () => {
     const group = await Group.of(names);
     await group.leader();
     for (const { cluster, member, lines } of group.running.values()) {
@@ -221,7 +221,7 @@ describe('a node with the UUID of a member', () => {
     }
   });
 
-  it('waits while the member answers, and is admitted where it is now when that one has ended', async () => {
+  it('waits while the member answers, and is admitted at its new address once the member has ended', async () => {
     const group = await Group.of(names);
     await group.leader();
     const { member, log } = group.follower();
@@ -239,7 +239,7 @@ describe('a node with the UUID of a member', () => {
     );
   });
 
-  it('waits while the member answers without a leader, too', async () => {
+  it('waits while the member answers, even without a leader', async () => {
     const group = await Group.of(names);
     const { name } = (await group.leader()).member;
     for (const other of names.filter((each) => each !== name)) await group.crash(other);
@@ -254,7 +254,7 @@ describe('a node with the UUID of a member', () => {
     expect((await starting).member.id).toBe(left);
   });
 
-  it('keeps the name of the member for as long as that is one', async () => {
+  it('must use the name of the member until the member is removed', async () => {
     const group = await Group.of(names);
     await group.leader();
     const { name } = group.follower().member;

@@ -25,19 +25,19 @@ import { forEachRecord } from '../../src/domain/log/records.js';
 import { MemoryLogger } from '../adapters/grpc/fixture.js';
 import { dataDirectoryOf, Group, type GroupMember, memberOf, records, uuidOf } from './group.js';
 
-/** The members of a group, as replicas reach them: those that run, and neither are cut off nor hang. */
+/** The members of a group as replicas reach them: those that run and are neither cut off nor hanging. */
 export class MemoryUplink implements ReplicaUplink {
   readonly cutOff = new Set<string>();
-  /** They take calls and say nothing. */
+  /** Names of members that accept calls and never answer. */
   readonly hanging = new Set<string>();
-  /** Whom a call of `follow` was made to, in order. */
+  /** The members that `follow` was called on, in order. */
   readonly followed: string[] = [];
-  /** Bytes that sources have given out. */
+  /** Bytes that sources have sent. */
   givenBytes = 0;
-  /** What a source says of itself, where it is to lie. */
+  /** Changes a source's status, for a source that lies. */
   disguise: (status: SourceStatus) => SourceStatus = (status) => status;
 
-  /** What comes of what a source sends, where it is to go wrong. */
+  /** Changes the updates of a source, for a source that misbehaves. */
   garble: (batches: SourceNews['batches']) => SourceNews['batches'] = (batches) => batches;
 
   constructor(private readonly group: Group) {}
@@ -107,13 +107,13 @@ export interface RunningReplica {
   readonly uplink: MemoryUplink;
   readonly logger: MemoryLogger;
   readonly fatal: unknown[];
-  /** As the node's end: everything is durable and closed. */
+  /** Stops the replica as its node does: everything is durable and closed. */
   stop(): Promise<void>;
 }
 
 export interface ReplicaSettings {
   readonly disk?: ReplicaDisk;
-  /** Those that it reaches; a new one knows of nobody else. */
+  /** The members that it reaches; a new replica knows no others. */
   readonly sources?: readonly string[];
   readonly retention?: Retention;
   readonly segmentBytesMax?: number;
@@ -219,7 +219,7 @@ export async function valuesAt({ service, log, replica }: RunningReplica): Promi
   return values;
 }
 
-/** A replica that has all that the leader has. */
+/** Returns a replica that has everything that the leader has. */
 export async function replicaOf(
   group: Group,
   leader: GroupMember,
