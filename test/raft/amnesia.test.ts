@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
+import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { AmnesiacError } from '../../src/application/join/amnesia.js';
+import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { Group, type GroupDisk, type GroupMember, records, unanswered, valuesOf } from './group.js';
 
 const names = ['n1', 'n2', 'n3'];
@@ -66,6 +68,12 @@ describe('a follower whose directory was restored from an older copy', () => {
   it('keeps its id if only its hard state and configuration were restored, and votes for the leader of its term', async () => {
     const { group, leader, follower, copy } = await rolledBack();
     const { name, id } = follower;
+    // The copy is from before the node voted in the term.
+    const { current } = await HardStateFile.open(copy.raft, crc32c);
+    await copy.raft.remove('hard-state');
+    const older = await HardStateFile.open(copy.raft, crc32c);
+    await older.save({ ...current, vote: 0 });
+    await older.close();
     await group.putBack(name, { raft: copy.raft });
     const { term } = leader.node.leadership.status.hardState;
     const { member, started } = await group.start(name);
