@@ -195,7 +195,7 @@ describe('CommitLogService', () => {
       appended.push(service.append(records(`${tick}`)));
     }
     const offsets = (await Promise.all(appended)).map(({ baseOffset }) => baseOffset);
-    expect(offsets).toEqual(offsets.map((_, place) => place));
+    expect(offsets).toEqual(offsets.map((_, i) => i));
   });
 
   it('says of an append whose sync failed that the outcome is unknown, and refuses all that come after it', async () => {

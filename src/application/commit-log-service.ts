@@ -8,20 +8,20 @@ import { UnavailableError } from './errors.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from './ports/consensus.js';
 
 const bytesMaxDefault = 1024 * 1024;
-/** However much a caller asks for, one result holds no more than about this. */
+/** One result holds no more than about this, however much a caller asks for. */
 const bytesMaxLimit = 4 * 1024 * 1024;
 
-/** What all that follow ask for at a time, shared among them, but for the least that is worth a read. */
+/** What all followers together ask for at a time, except that each asks for at least a worthwhile amount. */
 const followBytesInAll = 2 * 1024 * 1024;
 const followBytesMin = 64 * 1024;
 
-/** The bytes that a batch is taken to have until a larger one was read. */
+/** The size that a batch is assumed to have until a larger one was read. */
 const batchBytesUsual = 1024 * 1024;
 
-/** Append by consensus; read what is committed from this node's own log. */
+/** Appends through consensus; reads committed records from this node's own log. */
 export class CommitLogService implements CommitLog {
   #followers = 0;
-  /** The last attempt to learn what is committed found no leader. */
+  /** Whether the last attempt to learn the committed end found no leader. */
   #recoveryFailed = false;
   /** However little is asked for, a read is of one batch at least. */
   #batchBytesMax = batchBytesUsual;
@@ -37,9 +37,9 @@ export class CommitLogService implements CommitLog {
 
   async read(from: ReadFrom, options: ReadOptions): Promise<ReadResult> {
     await this.#awaitReadable(from, options);
-    const offset = await this.#place(from);
+    const offset = await this.#offsetOf(from);
     const { result, storedBytes } = await this.#reserveAndRead(offset, options);
-    // What was cut off is let go.
+    // What was cut off is not held any more.
     options.memory?.correct(payloadBytes(result) - storedBytes);
     return result;
   }
@@ -48,7 +48,7 @@ export class CommitLogService implements CommitLog {
     this.#followers += 1;
     try {
       await this.#awaitReadable(from, options);
-      let next = await this.#place(from);
+      let next = await this.#offsetOf(from);
       let ahead: Promise<Reading> | undefined;
       for (;;) {
         const { result, storedBytes } = await (ahead ?? this.#reserveAndRead(next, this.#shared(options)));
@@ -57,7 +57,7 @@ export class CommitLogService implements CommitLog {
         if (last !== undefined) {
           next = endOf(last);
           if (next < this.consensus.highWatermark) {
-            // Read while this result is sent. A consumer that leaves never asks for it, nor for its failure.
+            // Read while this result is sent. A consumer that leaves never asks for it, or for its failure.
             ahead = this.#readAhead(next, this.#shared(options));
             ahead?.catch(() => undefined);
           }
@@ -91,7 +91,7 @@ export class CommitLogService implements CommitLog {
     return this.consensus.servers();
   }
 
-  /** For one result of a follow: the more there are that follow, the less each holds. */
+  /** Returns the options for one result of a follow: the more followers there are, the smaller each result. */
   #shared(options: ReadOptions): ReadOptions {
     const share = Math.max(followBytesMin, Math.min(bytesMaxDefault, followBytesInAll / this.#followers));
     return { ...options, maxBytes: Math.min(options.maxBytes ?? share, share) };
@@ -137,8 +137,8 @@ export class CommitLogService implements CommitLog {
   }
 
   /**
-   * So that no result names a watermark that is behind one shown before (I7). What is below the watermark is committed
-   * for certain and needs no leader: where none is found, it is served all the same.
+   * Waits so that no result names an older watermark than one shown before (I7). Records below the watermark are
+   * certainly committed and need no leader: they are served even if no leader is found.
    */
   async #awaitRecovery(isBelowWatermark: boolean, signal: AbortSignal): Promise<void> {
     if (isBelowWatermark && this.#recoveryFailed) return;
@@ -152,7 +152,7 @@ export class CommitLogService implements CommitLog {
     }
   }
 
-  async #place(from: ReadFrom): Promise<Offset> {
+  async #offsetOf(from: ReadFrom): Promise<Offset> {
     const { startOffset } = this.log;
     const { highWatermark } = this.consensus;
     if (from === 'earliest') return startOffset;
@@ -198,17 +198,17 @@ function endOf(batch: RecordBatch): Offset {
   return toOffset(batch.baseOffset + batch.recordCount);
 }
 
-/** The batches cut to begin at `offset` and to hold at most `recordsMax` records in all. */
+/** Returns the batches cut to begin at `offset` and to hold at most `recordsMax` records in all. */
 function cut(batches: readonly RecordBatch[], offset: Offset, recordsMax: number): RecordBatch[] {
   const result: RecordBatch[] = [];
-  let room = recordsMax;
+  let remaining = recordsMax;
   for (const batch of batches) {
-    if (room <= 0) break;
+    if (remaining <= 0) break;
     const from = toOffset(Math.max(offset, batch.baseOffset));
-    const whole = from === batch.baseOffset && batch.recordCount <= room;
-    const part = whole ? batch : sliceBatch(batch, from, room);
+    const whole = from === batch.baseOffset && batch.recordCount <= remaining;
+    const part = whole ? batch : sliceBatch(batch, from, remaining);
     result.push(part);
-    room -= part.recordCount;
+    remaining -= part.recordCount;
   }
   return result;
 }

@@ -17,7 +17,7 @@ import {
   UnavailableError,
 } from './errors.js';
 
-/** gRPC's canonical code names, as far as golog answers with them. */
+/** gRPC's canonical code names that golog answers with. */
 export type StatusCode =
   | 'CANCELLED'
   | 'INVALID_ARGUMENT'
@@ -32,7 +32,7 @@ export type StatusCode =
   | 'PERMISSION_DENIED'
   | 'DATA_LOSS';
 
-/** What a caller is told about an error, whatever the transport. */
+/** The answer to a caller about an error, on every transport. */
 export interface Status {
   readonly code: StatusCode;
   /** The status of the JSON routes; Connect derives its own from the code. */
@@ -41,9 +41,9 @@ export interface Status {
   readonly message: string;
   /** The error's data by name, as strings; goes into ErrorInfo metadata and into problem+json members. */
   readonly details: Readonly<Record<string, string>>;
-  /** Set where trying again can help. */
+  /** Set if trying again can help. */
   readonly retryAfterSeconds?: number;
-  /** Host and port of the leader, where known and where it can help. */
+  /** HOST:PORT of the leader, if it is known and can help. */
   readonly leaderAddr?: string;
 }
 
@@ -52,9 +52,9 @@ function details(fields: object): Record<string, string> {
 }
 
 /**
- * The one place where domain and application errors become what a caller sees. An abort keeps its
- * meaning: a `TimeoutError` is the deadline, an `UnavailableError` as abort reason is a shutdown, else the caller left.
- * What is not in the closed union is a bug here: INTERNAL, with nothing of it in the message.
+ * Maps domain and application errors to what a caller sees, for all transports. An abort keeps its
+ * meaning: a `TimeoutError` is the deadline, an `UnavailableError` as abort reason is a shutdown, anything else means
+ * that the caller left. An unknown error is a bug here: it becomes INTERNAL, and its message is not shown.
  */
 export function statusOf(error: unknown): Status {
   if (error instanceof OffsetOutOfRangeError) {
@@ -152,5 +152,10 @@ export function statusOf(error: unknown): Status {
   if (error instanceof DOMException && error.name === 'AbortError') {
     return { code: 'CANCELLED', httpStatus: 499, message: 'the caller cancelled the call', details: {} };
   }
-  return { code: 'INTERNAL', httpStatus: 500, message: 'internal error; the log of this node says more', details: {} };
+  return {
+    code: 'INTERNAL',
+    httpStatus: 500,
+    message: 'internal error; the log of this node says more',
+    details: {},
+  };
 }

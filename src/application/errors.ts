@@ -1,4 +1,4 @@
-/** This node cannot take the call now; the caller may retry, at the leader if one is named. Nothing was appended. */
+/** This node cannot serve the call now; the caller may retry, at the leader if one is named. Nothing was appended. */
 export class UnavailableError extends Error {
   override readonly name = 'UnavailableError';
   constructor(
@@ -9,7 +9,7 @@ export class UnavailableError extends Error {
   }
 }
 
-/** Leadership was lost, or the log closed, after the append began: it may or may not be in the log. */
+/** Leadership was lost or the log closed after the append began: it may or may not be in the log. */
 export class OutcomeUnknownError extends Error {
   override readonly name = 'OutcomeUnknownError';
 }
@@ -25,7 +25,7 @@ export class OverloadedError extends Error {
   }
 }
 
-/** The caller's certificate does not let it do this, by the policy or by its kind. */
+/** The caller's certificate does not permit the action, by the policy or by its kind. */
 export class PermissionDeniedError extends Error {
   override readonly name = 'PermissionDeniedError';
   constructor(
@@ -37,7 +37,7 @@ export class PermissionDeniedError extends Error {
   }
 }
 
-/** The caller has shown no certificate, and those without may not do this. */
+/** The caller has no certificate, and callers without one may not do this. */
 export class UnauthenticatedError extends Error {
   override readonly name = 'UnauthenticatedError';
   constructor(
@@ -45,6 +45,6 @@ export class UnauthenticatedError extends Error {
     readonly action: string,
     readonly object: string,
   ) {
-    super(`a client certificate is needed: ${JSON.stringify(subject)} may not ${action} ${object}`);
+    super(`a client certificate is required: ${JSON.stringify(subject)} may not ${action} ${object}`);
   }
 }

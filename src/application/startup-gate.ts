@@ -4,7 +4,9 @@ import { UnavailableError } from './errors.js';
 import type { AppendReceipt, ProposeOptions, Server } from './ports/consensus.js';
 import type { Records } from '../domain/log/record-batch.js';
 
-/** What stands behind a listener that is open before the node is: refuses as retryable, then passes on. */
+/**
+ * Serves a listener that opens before the node is ready: refuses calls as retryable until `open`, then forwards them.
+ */
 class Gate<T> {
   #target: T | undefined;
 

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SerfGossip } from '../adapters/serf/index.js';
-import { mayMeet } from '../application/join/gossip-tags.js';
+import { mayGossip } from '../application/join/gossip-tags.js';
 import type { Clock } from '../application/ports/clock.js';
 import type { DataDirectory } from '../application/ports/data-directory.js';
 import type { Gossip } from '../application/ports/gossip.js';
@@ -33,7 +33,7 @@ export function nodeGossip(config: Config, directory: DataDirectory, clock: Cloc
     ...files,
     tags: new Map(),
     timing: timings[config['gossip-profile']],
-    accepts: mayMeet,
+    accepts: mayGossip,
     clock,
     logger,
   });

@@ -134,10 +134,12 @@ describe('a node', () => {
         client.removeMember({ name }),
         client.transferLeadership({ name }),
       ])
-        await expect(call).rejects.toThrow(/invalid_argument.*is no member name/);
+        await expect(call).rejects.toThrow(/invalid_argument.*is not a valid member name/);
     }
     for (const rpcAddr of hostileAddresses)
-      await expect(client.addMember({ name: 'n2', rpcAddr })).rejects.toThrow(/invalid_argument.*is no address/);
+      await expect(client.addMember({ name: 'n2', rpcAddr })).rejects.toThrow(
+        /invalid_argument.*is not a valid address/,
+      );
   });
 
   it('makes no server of one that gossips', async () => {

@@ -7,7 +7,7 @@ interface Rule {
   readonly action: Action;
 }
 
-/** An authorizer, and a way to give it other rules. */
+/** An authorizer, and a way to replace its rules. */
 export interface AuthorizerUnderTest {
   readonly authorizer: Authorizer;
   readonly setRules: (rules: readonly Rule[]) => Promise<void>;
@@ -15,17 +15,17 @@ export interface AuthorizerUnderTest {
 
 const rootMayProduce: Rule = { subject: 'root', object: '*', action: 'produce' };
 
-/** What every `Authorizer` promises. */
+/** The contract of every `Authorizer`. */
 export function authorizerContract(name: string, make: (rules: readonly Rule[]) => Promise<AuthorizerUnderTest>): void {
   describe(`${name} as an Authorizer`, () => {
-    it('allows what a rule says, and says which', async () => {
+    it('allows what a rule allows, and names the rule', async () => {
       const { authorizer } = await make([rootMayProduce]);
       const { allowed, because } = authorizer.decide('root', '*', 'produce');
       expect(allowed).toBe(true);
       expect(because).toMatch(/root.*produce/);
     });
 
-    it('denies all that no rule says: another subject, object or action, and names that look like patterns', async () => {
+    it('denies everything that no rule allows: another subject, object or action, and names that look like patterns', async () => {
       const { authorizer } = await make([rootMayProduce]);
       for (const action of actions) expect(authorizer.decide('nobody', '*', action).allowed).toBe(false);
       for (const action of ['consume', 'admin', 'observe'] as const)
@@ -35,26 +35,26 @@ export function authorizerContract(name: string, make: (rules: readonly Rule[]) 
         expect(authorizer.decide(subject, '*', 'produce').allowed).toBe(false);
     });
 
-    it('denies everything where there are no rules, the empty subject too', async () => {
+    it('denies everything if there are no rules, also for the empty subject', async () => {
       const { authorizer } = await make([]);
       for (const subject of ['root', ''])
         for (const action of actions)
           for (const object of ['*', '']) expect(authorizer.decide(subject, object, action).allowed).toBe(false);
     });
 
-    it('decides anew after a change, and tells who listens', async () => {
+    it('applies a change, and notifies its listeners', async () => {
       const { authorizer, setRules } = await make([rootMayProduce]);
-      let told = 0;
+      let notified = 0;
       const stop = authorizer.onChange(() => {
-        told += authorizer.decide('root', '*', 'produce').allowed ? 100 : 1;
+        notified += authorizer.decide('root', '*', 'produce').allowed ? 100 : 1;
       });
       expect(authorizer.decide('root', '*', 'produce').allowed).toBe(true);
       await setRules([]);
-      expect(told).toBe(1);
+      expect(notified).toBe(1);
       expect(authorizer.decide('root', '*', 'produce').allowed).toBe(false);
       stop();
       await setRules([rootMayProduce]);
-      expect(told).toBe(1);
+      expect(notified).toBe(1);
       expect(authorizer.decide('root', '*', 'produce').allowed).toBe(true);
     });
   });

@@ -20,7 +20,7 @@ export interface DirectoryUnderTest {
   readonly dispose: () => Promise<void>;
 }
 
-/** What every `Directory` must do. `make` gives an empty one for each test. */
+/** The contract of every `Directory`. `make` returns an empty one for each test. */
 export function describeDirectory(name: string, make: () => Promise<DirectoryUnderTest>): void {
   describe(`${name} as a Directory`, () => {
     let directory: Directory;
@@ -36,7 +36,7 @@ export function describeDirectory(name: string, make: () => Promise<DirectoryUnd
 }
 
 function describeNames(directory: () => Directory): void {
-  it('begins empty', async () => {
+  it('starts empty', async () => {
     expect(await directory().list()).toEqual([]);
   });
 
@@ -99,7 +99,7 @@ function describeNames(directory: () => Directory): void {
     expect(await directory().list()).toEqual(['from']);
   });
 
-  it('renames a file to its own name as if nothing had been asked', async () => {
+  it('does nothing when a file is renamed to its own name', async () => {
     const file = await directory().create('same');
     await file.write(0, [text('kept')]);
     await directory().rename('same', 'same');
@@ -132,7 +132,7 @@ function describeNames(directory: () => Directory): void {
     expect(await (await one.subdirectory('deeper')).list()).toEqual(['file']);
   });
 
-  it('syncs, and says how much may still be written', async () => {
+  it('syncs, and reports the free space', async () => {
     await directory().sync();
     const free = await directory().freeBytes();
     expect(Number.isSafeInteger(free)).toBe(true);
@@ -147,7 +147,7 @@ function describeFiles(directory: () => Directory): void {
   });
   afterEach(() => file.close());
 
-  it('begins as an empty file', async () => {
+  it('starts as an empty file', async () => {
     expect(await file.size()).toBe(0);
     expect(await contents(file)).toEqual([]);
   });
@@ -158,7 +158,7 @@ function describeFiles(directory: () => Directory): void {
     expect(await contents(file)).toEqual([...text('abXYef')]);
   });
 
-  it('writes the part that a view shows, and nothing for nothing', async () => {
+  it('writes the part that a view covers, and nothing for an empty view', async () => {
     await file.write(0, [text('0123456789').subarray(3, 6)]);
     await file.write(0, []);
     await file.write(100, [new Uint8Array(0)]);
@@ -172,7 +172,7 @@ function describeFiles(directory: () => Directory): void {
     expect(await contents(file)).toEqual(expected);
   });
 
-  it('takes its chunks as they are at the call and leaves them alone', async () => {
+  it('writes its chunks as they are at the call, and does not modify them', async () => {
     const chunk = bytes(1, 2, 3);
     await file.write(0, [chunk]);
     chunk.fill(9);
@@ -184,7 +184,7 @@ function describeFiles(directory: () => Directory): void {
     expect(await contents(file)).toEqual([0, 0, 0, 0, 0, 1]);
   });
 
-  it('reads fewer bytes only at the end, and none beyond it', async () => {
+  it('reads fewer bytes only at the end, and none after it', async () => {
     await file.write(0, [text('0123456789')]);
     expect([...(await file.read(7, 3))]).toEqual([...text('789')]);
     expect([...(await file.read(7, 100))]).toEqual([...text('789')]);
@@ -193,7 +193,7 @@ function describeFiles(directory: () => Directory): void {
     expect(await file.read(3, 0)).toHaveLength(0);
   });
 
-  it('hands over what it reads: plain bytes, their own memory, no more than they need', async () => {
+  it('returns plain bytes in memory of their own, no larger than needed', async () => {
     await file.write(0, [text('0123456789')]);
     for (const length of [3, 100]) {
       const read = await file.read(2, length);
@@ -204,7 +204,7 @@ function describeFiles(directory: () => Directory): void {
     expect(await contents(file)).toEqual([...text('0123456789')]);
   });
 
-  it('refuses a position or length that is none', async () => {
+  it('rejects an invalid position or length', async () => {
     for (const bad of [-1, 0.5, NaN, Infinity, 2 ** 53]) {
       await expect(file.read(bad, 1)).rejects.toBeInstanceOf(RangeError);
       await expect(file.read(0, bad)).rejects.toBeInstanceOf(RangeError);
@@ -214,7 +214,7 @@ function describeFiles(directory: () => Directory): void {
     expect(await file.size()).toBe(0);
   });
 
-  it('truncates, and what was cut does not come back', async () => {
+  it('truncates, and removed bytes do not come back', async () => {
     await file.write(0, [text('0123456789')]);
     await file.truncate(4);
     expect(await file.size()).toBe(4);
@@ -252,7 +252,7 @@ function describeFiles(directory: () => Directory): void {
     for (const operation of after) await expect(operation).rejects.toBeInstanceOf(FileClosedError);
   });
 
-  it('finishes what is under way before it closes', async () => {
+  it('finishes operations in progress before it closes', async () => {
     const page = new Uint8Array(64 * 1024).fill(7);
     const writes = Array.from({ length: 20 }, (_, i) => file.write(i * page.length, [page]));
     const reads = [file.read(0, page.length), file.sync()];

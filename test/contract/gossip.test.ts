@@ -28,7 +28,7 @@ describeGossip('SerfGossip', () => {
     new SerfGossip({ bindAddr: addr, timing: fast, clock: systemClock, logger, ...options });
 });
 
-it('MemoryGossip takes those that are cut off for failed until it heals', async () => {
+it('MemoryGossip reports nodes that are cut off as failed until it heals', async () => {
   const network = new MemoryGossipNetwork(systemClock);
   const [a, b, c] = ['a', 'b', 'c'].map((name) => network.node({ name, tags: new Map() }));
   if (!a || !b || !c) throw new Error('unreachable');

@@ -8,12 +8,12 @@ type Tags = ReadonlyMap<string, string>;
 export interface GossipNodeOptions {
   readonly name: string;
   readonly tags: Tags;
-  /** Where an earlier node of that name was. */
+  /** The address of an earlier node of that name. */
   readonly addr?: string;
   readonly accepts?: (own: Tags, other: Tags) => boolean;
 }
 
-/** What every `Gossip` does, over a network of its own for each test. */
+/** The contract of every `Gossip`, over a separate network for each test. */
 export function describeGossip(title: string, newNetwork: () => (options: GossipNodeOptions) => Gossip): void {
   describe(title, () => {
     const nodes: Gossip[] = [];
@@ -67,7 +67,7 @@ export function describeGossip(title: string, newNetwork: () => (options: Gossip
       expect(c.members()[0]).toEqual({ name: 'a', addr: addrA, tags: new Map([['role', 'a']]), status: 'alive' });
     });
 
-    it('counts those who answer a join, and rejects when nobody does', async () => {
+    it('counts the nodes that answer a join, and rejects when none does', async () => {
       const [, addrA] = await start('a');
       const [gone, addrGone] = await start('gone');
       await gone.close();
@@ -86,7 +86,7 @@ export function describeGossip(title: string, newNetwork: () => (options: Gossip
       expect(seenBy(b)).toBe('b alive');
     });
 
-    it('tells of new tags, and of each change, until nobody wants to hear it', async () => {
+    it('reports new tags and each change until its listener is removed', async () => {
       const [a, addrA] = await start('a');
       const [b] = await start('b');
       let [changesOfA, changesOfB] = [0, 0];
@@ -105,7 +105,7 @@ export function describeGossip(title: string, newNetwork: () => (options: Gossip
       expect(changesOfB).toBe(beforeB);
     });
 
-    it('takes tags before it starts, and at most 512 bytes of them', async () => {
+    it('accepts tags before it starts, and at most 512 bytes of them', async () => {
       const node = create('a');
       const large = new Map([['role', 'x'.repeat(503)]]);
       expect(() => create('b', { tags: large })).toThrow(RangeError);
@@ -122,7 +122,7 @@ export function describeGossip(title: string, newNetwork: () => (options: Gossip
       expect(node.members()[0]?.tags).toEqual(fitting);
     });
 
-    it('has left after a goodbye, and failed without one, and is alive when it comes back', async () => {
+    it('has left after an announcement, has failed without one, and is alive when it comes back', async () => {
       const [a, addrA] = await start('a');
       const [b, addrB] = await start('b');
       const [c, addrC] = await start('c');
@@ -143,7 +143,7 @@ export function describeGossip(title: string, newNetwork: () => (options: Gossip
       await until(a, 'a alive, b alive, c alive');
     });
 
-    it('leaves at once when it is alone, and takes no part after that', async () => {
+    it('leaves at once when it is alone, and does not take part after that', async () => {
       const node = create('a');
       await node.leave();
       await node.start();
@@ -156,7 +156,7 @@ export function describeGossip(title: string, newNetwork: () => (options: Gossip
       await expect(closed.start()).rejects.toBeInstanceOf(UnavailableError);
     });
 
-    it('does not meet those who do not belong to it', async () => {
+    it('does not exchange state with nodes that it does not accept', async () => {
       const accepts = (own: Tags, other: Tags): boolean => own.get('cluster') === other.get('cluster');
       const tagsOf = (cluster: string): Tags => new Map([['cluster', cluster]]);
       const [a, addrA] = await start('a', { tags: tagsOf('one'), accepts });

@@ -22,24 +22,24 @@ import { confState } from '../../src/domain/raft/conf-state.js';
 import type { Entry } from '../../src/domain/raft/entry.js';
 import { message, type Message } from '../../src/domain/raft/message.js';
 
-/** The links of one node, and where the others reach it. */
+/** The links of one node, and its address. */
 export interface NodeUnderTest {
   readonly rpcAddr: string;
   readonly transport: PeerTransport;
   setJoinHandler(desk: JoinHandler): void;
-  /** Bytes that wait for that member, wherever they wait in this process. */
+  /** Bytes queued for that member anywhere in this process. */
   waitingBytes(to: number): number;
-  /** Ends the node as a crash does; `node` may be called for its name again, which gives it its address again. */
+  /** Ends the node as a crash does; `node` may be called again for its name, which gives the same address. */
   stop(): Promise<void>;
 }
 
 export interface NetworkUnderTest {
   node(name: string, checksum: BatchChecksum): Promise<NodeUnderTest>;
   readonly joinTransport: JoinTransport;
-  /** Nothing goes to the node, or comes from it, until `heal`. */
+  /** Drops everything to and from the node until `heal`. */
   cut(name: string): void;
   heal(): void;
-  /** The node takes nothing in until `resume`. */
+  /** The node reads nothing until `resume`. */
   stall(name: string): void;
   resume(name: string): void;
   close(): Promise<void>;
@@ -50,8 +50,8 @@ const limits = { recordBytesMax: 16 << 20, batchBytesMax: 16 << 20 };
 
 export function entryAt(index: number, payloadBytes: number, by = checksum): Entry {
   const { payload } = recordsOf(payloadBytes);
-  const place = { index: toIndex(index), term: toTerm(2), baseOffset: toOffset(index), appendTimeMs: toEpochMs(5) };
-  return entryOfBatch(sealBatch({ kind: BatchKind.records, recordCount: 1, payload, ...place }, by));
+  const position = { index: toIndex(index), term: toTerm(2), baseOffset: toOffset(index), appendTimeMs: toEpochMs(5) };
+  return entryOfBatch(sealBatch({ kind: BatchKind.records, recordCount: 1, payload, ...position }, by));
 }
 
 /** One record: `log.v1.Record { value }`. */
@@ -64,7 +64,7 @@ function recordsOf(valueBytes: number): Records {
   return frameRecords([Buffer.concat([Uint8Array.from(head), Buffer.alloc(valueBytes, 0x61)])], limits);
 }
 
-/** Whom a joiner, or a follower behind the log start, is told of. */
+/** The members that a joiner, or a follower whose log ends before the log start, is told about. */
 const transfer = encodeTransfer({ configuration: emptyConfiguration, offset: 0, contacts: [] });
 
 const receipt: AppendReceipt = {
@@ -108,7 +108,7 @@ const beat = (commit: number): Message => message({ type: 'MsgHeartbeat', from: 
 const append = (...entries: Entry[]): Message =>
   message({ type: 'MsgApp', from: 1, to: 2, term: 2, logTerm: 2, index: entries[0].index - 1, entries });
 
-/** What every `PeerTransport` and its `JoinTransport` must do. `make` gives an empty network for each test. */
+/** The contract of every `PeerTransport` and its `JoinTransport`. `make` returns an empty network for each test. */
 export function describePeerTransport(name: string, make: () => Promise<NetworkUnderTest>): void {
   describe(`${name} as a PeerTransport`, () => {
     let network: NetworkUnderTest;
@@ -155,7 +155,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
       await network.close();
     });
 
-    it('answers a member that it does not know yet where that says it is', async () => {
+    it('answers an unknown member at the address that it names', async () => {
       const seven = await network.node('seven', checksum);
       const atSeven = new Receiver();
       seven.transport.start({ id: 7, rpcAddr: seven.rpcAddr }, atSeven);
@@ -190,7 +190,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
       expect(atTwo.messages.map(({ entries }) => entries.length)).toEqual([1, 0]);
     });
 
-    it('brings every field, and entries of its own', async () => {
+    it('delivers every field, and copies of the entries', async () => {
       const entries = [entryAt(7, 10), entryAt(8, 0)];
       const full = {
         confState: confState({
@@ -233,19 +233,19 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
       await until(() => atTwo.messages.length === sent.length);
       for (const each of sent) expect(plain(atTwo.ofType(each.type)[0])).toEqual(plain(each));
       const [received] = atTwo.ofType('MsgApp');
-      for (const [place, entry] of received.entries.entries()) {
-        expect(entry).not.toBe(entries[place]);
+      for (const [i, entry] of received.entries.entries()) {
+        expect(entry).not.toBe(entries[i]);
         expect(entry.batch?.index).toBe(entry.index);
       }
     });
 
-    it('brings 8 MiB in a message, and control messages meanwhile', async () => {
+    it('delivers 8 MiB in a message, and control messages in the meantime', async () => {
       one.transport.send([append(entryAt(1, 8 << 20)), beat(1)]);
       await until(() => atTwo.messages.length === 2);
       expect(atTwo.ofType('MsgApp')[0].entries[0].data.length).toBeGreaterThan(8 << 20);
     });
 
-    it('tells of a cut, and goes on after it', async () => {
+    it('reports a cut, and continues after it', async () => {
       network.cut('two');
       await until(() => {
         one.transport.send([beat(1), append(entryAt(1, 10))]);
@@ -256,7 +256,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
       await connect();
     });
 
-    it('tells of a member that it has no link to', async () => {
+    it('reports a member that it has no link to', async () => {
       one.transport.send([{ ...beat(1), to: 5 }]);
       expect(atOne.lost).toEqual([]);
       await until(() => atOne.lost.includes(5));
@@ -265,7 +265,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
       await until(() => atOne.lost.includes(2));
     });
 
-    it('drops what a stalled receiver cannot take, and holds no more than the bound', async () => {
+    it('drops what a stalled receiver cannot read, and queues no more than the bound', async () => {
       network.stall('two');
       for (let n = 1; n <= 64; n++) {
         one.transport.send([append(entryAt(n, 1 << 20))]);
@@ -282,7 +282,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
       expect(one.transport.unansweredMs(7)).toBe(Infinity);
       await two.stop();
       await until(() => one.transport.unansweredMs(2) > 0);
-      // Another member at the address is no answer.
+      // Another member at the address does not count.
       await startTwo(3);
       atOne.lost.length = 0;
       await until(() => {
@@ -328,7 +328,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
       const forward = (records = recordsOf(3), options: ProposeOptions = {}): Promise<AppendReceipt> =>
         one.transport.append(2, records, options);
 
-      it('are made there in order, and answered', async () => {
+      it('are made at the leader in order, and answered', async () => {
         const sizes = Array.from({ length: 50 }, (_, n) => n + 1);
         const answers = sizes.map((size) => forward(recordsOf(size), { expectedOffset: toOffset(size) }));
         expect(await Promise.all(answers)).toEqual(sizes.map(() => receipt));
@@ -357,7 +357,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
         expect({ ...(found as Error) }).toEqual({ ...error });
       });
 
-      it('are of unknown outcome when the link breaks', async () => {
+      it('have an unknown outcome when the link breaks', async () => {
         atTwo.answer = () => new Promise(() => undefined);
         const answer = forward();
         answer.catch(() => undefined);
@@ -366,7 +366,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
         await expect(answer).rejects.toBeInstanceOf(OutcomeUnknownError);
       });
 
-      it('are refused as not begun where there is no link', async () => {
+      it('are rejected as not started if there is no link', async () => {
         await expect(one.transport.append(5, recordsOf(1), {})).rejects.toBeInstanceOf(UnavailableError);
         await two.stop();
         await until(() => {
@@ -431,7 +431,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
         expect(asked).toEqual([joiner]);
       });
 
-      it('is unavailable where nobody answers, and ends at an abort', async () => {
+      it('is unavailable if no node answers, and ends at an abort', async () => {
         two.setJoinHandler({ admit: () => new Promise(() => undefined) });
         const controller = new AbortController();
         const answer = network.joinTransport.ask(two.rpcAddr, joiner, controller.signal);

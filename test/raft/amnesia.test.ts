@@ -1,9 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { AmnesiacError } from '../../src/application/join/amnesia.js';
-import { ConfigurationFile } from '../../src/application/configuration/configuration-file.js';
 import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
-import { Group, type GroupMember, records, rejoin, valuesOf } from './group.js';
+import { Group, type GroupDisk, type GroupMember, records, unanswered, valuesOf } from './group.js';
 
 const names = ['n1', 'n2', 'n3'];
 const forever = new AbortController().signal;
@@ -14,7 +13,7 @@ async function produce(group: Group, { node }: GroupMember, from: number, until:
 
 const upTo = (count: number): string[] => Array.from({ length: count }, (_, i) => `value ${i}`);
 
-/** Everybody has all, and nobody else is in the cluster. */
+/** Expects that every node has all values, and that no other node is in the cluster. */
 async function expectWhole(group: Group, count: number): Promise<void> {
   const leader = await group.leader();
   await group.until(() => {
@@ -28,12 +27,12 @@ async function expectWhole(group: Group, count: number): Promise<void> {
   }
 }
 
-/** A group whose follower `name` was stopped after 40 values, with a copy of its disk as of the first 10. */
+/** Returns a group with a follower that was stopped after 40 values, and a copy of its disk as of the first 10. */
 async function rolledBack(): Promise<{
   group: Group;
   leader: GroupMember;
   follower: GroupMember['member'];
-  copy: Awaited<ReturnType<Group['copyDisk']>>;
+  copy: GroupDisk;
 }> {
   const group = await Group.of(names);
   const leader = await group.leader();
@@ -47,65 +46,64 @@ async function rolledBack(): Promise<{
   return { group, leader, follower: member, copy };
 }
 
-async function keptBy(group: Group, name: string) {
-  return (await ConfigurationFile.open(group.disk(name).raft, crc32c)).stored;
-}
-
-describe('a follower whose directory was put back from an older copy', () => {
+describe('a follower whose directory was restored from an older copy', () => {
   const parts = [
     ['all of it', ({ raft, log }) => ({ raft, log })],
     ['only its log', ({ log }) => ({ log })],
-  ] satisfies [string, (copy: Awaited<ReturnType<Group['copyDisk']>>) => Parameters<Group['putBack']>[1]][];
+  ] satisfies [string, (copy: GroupDisk) => Parameters<Group['putBack']>[1]][];
 
-  it.each(parts)('(%s) is admitted again under a new Raft id, and is a voter like the others', async (what, part) => {
+  it.each(parts)('is admitted again under a new Raft id, and becomes a voter (%s)', async (what, part) => {
     const { group, leader, follower, copy } = await rolledBack();
     const { name, id } = follower;
     await group.putBack(name, part(copy));
     await produce(group, leader, 40, 50);
-    const { id: after } = await rejoin(group, name);
-    await group.start(name);
+    const { member } = await group.start(name);
     await produce(group, leader, 50, 60);
     await expectWhole(group, 60);
-    if (what === 'all of it') expect(after).toBe(4);
-    // A log that ends before what its node noted to be committed is repaired, under the id that it had.
-    else expect([id, 4]).toContain(after);
+    if (what === 'all of it') expect(member.id).toBe(4);
+    // A log that ends before the saved commit index is repaired, under the old id.
+    else expect([id, 4]).toContain(member.id);
   });
 
-  it('with only its hard state and configuration put back goes on as it was, with no vote in the term of the leader', async () => {
+  it('keeps its id if only its hard state and configuration were restored, and votes for the leader of its term', async () => {
     const { group, leader, follower, copy } = await rolledBack();
     const { name, id } = follower;
+    // The copy is from before the node voted in the term.
+    const { current } = await HardStateFile.open(copy.raft, crc32c);
+    await copy.raft.remove('hard-state');
+    const older = await HardStateFile.open(copy.raft, crc32c);
+    await older.save({ ...current, vote: 0 });
+    await older.close();
     await group.putBack(name, { raft: copy.raft });
     const { term } = leader.node.leadership.status.hardState;
-    expect(await rejoin(group, name)).toEqual({ answered: true, id });
-    const { current } = await HardStateFile.open(group.disk(name).raft, crc32c);
-    expect(current).toMatchObject({ term, vote: expect.any(Number) });
-    expect(current.vote).not.toBe(0);
-    await group.start(name);
+    const { member, started } = await group.start(name);
+    expect(member.id).toBe(id);
+    // A follower that only receives heartbeats votes for no node: this one asked the leader before it started.
+    expect(started.hardState.current).toMatchObject({ term, vote: leader.member.id });
     await produce(group, leader, 40, 50);
     await expectWhole(group, 50);
   });
 
-  it('that was started without a word from the leader says nothing more once it hears from it, and asks at its next start', async () => {
+  it('withdraws once it hears from the leader, if it started without an answer, and asks at its next start', async () => {
     const { group, leader, follower, copy } = await rolledBack();
     const { name, id } = follower;
     await group.putBack(name, copy);
-    const back = await group.start(name, { hears: 'nobody' });
+    const back = await group.start(name, { joinTransport: unanswered });
     await group.until(() => back.fatal.length > 0);
     expect(back.fatal).toEqual([expect.any(AmnesiacError)]);
     expect(back.node.leadership.configuration.members.map((member) => member.id)).toContain(id);
-    expect(await keptBy(group, name)).toMatchObject({ id, amnesiac: true });
+    expect(await group.storedConfiguration(name)).toMatchObject({ id, amnesiac: true });
     await group.crash(name);
     await produce(group, leader, 40, 45);
-    expect(await rejoin(group, name)).toEqual({ answered: true, id: 4 });
-    expect((await keptBy(group, name))?.amnesiac).toBeUndefined();
-    await group.start(name);
+    expect((await group.start(name)).member.id).toBe(4);
+    expect((await group.storedConfiguration(name))?.amnesiac).toBeUndefined();
     await expectWhole(group, 45);
   });
 
-  it('gives no vote under the id that it had, whatever becomes of the leader', async () => {
+  it('gives no vote under its old id, even if the leader is lost', async () => {
     const { group, leader, follower, copy } = await rolledBack();
     await group.putBack(follower.name, copy);
-    const back = await group.start(follower.name, { hears: 'nobody' });
+    const back = await group.start(follower.name, { joinTransport: unanswered });
     await group.until(() => back.fatal.length > 0);
     await group.crash(leader.member.name);
     const [left] = [...group.running.values()].filter((each) => each !== back);
@@ -114,16 +112,15 @@ describe('a follower whose directory was put back from an older copy', () => {
     await group.until(() => group.clock.now() - began > 20_000);
     expect(left.node.leadership.isLeader).toBe(false);
     expect(back.node.leadership.isLeader).toBe(false);
-    // The one that lost nothing makes a majority again.
+    // The node that lost nothing completes a majority again.
     await group.start(leader.member.name);
     await group.crash(follower.name);
     await group.leader();
-    expect(await rejoin(group, follower.name)).toEqual({ answered: true, id: 4 });
-    await group.start(follower.name);
+    expect((await group.start(follower.name)).member.id).toBe(4);
     await expectWhole(group, 40);
   });
 
-  it('is not believed to have what it acknowledged, for commits to come', async () => {
+  it('no longer counts for commits with what it acknowledged', async () => {
     const { group, leader, follower, copy } = await rolledBack();
     await group.putBack(follower.name, copy);
     const matchOf = (id: number): number | undefined => {
@@ -134,27 +131,29 @@ describe('a follower whose directory was put back from an older copy', () => {
       return found;
     };
     expect(matchOf(follower.id)).toBeGreaterThan(40);
-    await rejoin(group, follower.name);
+    const starting = group.start(follower.name);
+    await group.until(() => leader.node.leadership.configuration.confState.learners.includes(4));
     expect(matchOf(follower.id)).toBe(0);
     expect(leader.node.leadership.configuration.confState).toMatchObject({ voters: [1, 2, 3], learners: [4] });
+    await starting;
   });
 
-  it('asks again and again while there is no quorum to admit it, and takes no part meanwhile', async () => {
+  it('keeps asking while there is no quorum to admit it, and does not take part in the meantime', async () => {
     const { group, leader, follower, copy } = await rolledBack();
     const other = names.find((name) => name !== follower.name && name !== leader.member.name);
     if (other === undefined) throw new Error('there are three');
     await group.putBack(follower.name, copy);
     await group.crash(other);
-    const admitted = rejoin(group, follower.name);
+    const starting = group.start(follower.name);
     await group.until(() => leader.node.leadership.leaderId === 0);
-    expect(await keptBy(group, follower.name)).toMatchObject({ amnesiac: true });
+    expect(await group.storedConfiguration(follower.name)).toMatchObject({ amnesiac: true });
+    expect(group.running.has(follower.name)).toBe(false);
     await group.start(other);
-    expect(await admitted).toEqual({ answered: true, id: expect.any(Number) });
-    await group.start(follower.name);
+    expect((await starting).member.id).toBeGreaterThan(3);
     await expectWhole(group, 40);
   });
 
-  it('is admitted once, however often it asks, and once more where it is put back again', async () => {
+  it('is admitted once, however often it asks, and again if it is restored again', async () => {
     const { group, leader, follower, copy } = await rolledBack();
     const { name, id: forgotAs } = follower;
     const joiner = { name, uuid: follower.uuid, rpcAddr: follower.rpcAddr, bootstrapExpect: 0, forgotAs };
@@ -164,80 +163,75 @@ describe('a follower whose directory was put back from an older copy', () => {
     expect(leader.node.leadership.configuration.confState).toMatchObject({ voters: [1, 2, 3], learners: [5] });
     expect(leader.node.leadership.configuration.members.at(-1)).toMatchObject({ id: 5, replaces: forgotAs });
     await group.putBack(name, copy);
-    expect(await rejoin(group, name)).toMatchObject({ id: 5 });
-    await group.start(name);
+    expect((await group.start(name)).member.id).toBe(5);
     await expectWhole(group, 40);
   });
 
-  it('is no member that only lags, was the leader, or is asked about by a leader of an earlier term', async () => {
+  it('is not one that only lags, was the leader, or gets an answer from a leader of an earlier term', async () => {
     const group = await Group.of(names);
     const old = await group.leader();
     await produce(group, old, 0, 10);
     await group.stop(old.member.name);
     const next = await group.leader();
     await produce(group, next, 10, 30);
-    expect(await rejoin(group, old.member.name)).toEqual({ answered: true, id: old.member.id });
-    await group.start(old.member.name);
+    expect((await group.start(old.member.name)).member.id).toBe(old.member.id);
     await expectWhole(group, 30);
     const stale = next.cluster;
     const answer = await group.settled(stale.admit({ ...old.member, bootstrapExpect: 0 }));
-    if (answer.kind !== 'joined' || answer.view === undefined) throw new Error('the leader says what it knows');
+    if (answer.kind !== 'joined' || answer.view === undefined)
+      throw new Error("expected an admission with the leader's view");
     await group.stop(old.member.name);
     const view = { ...answer.view, term: answer.view.term - 1, acknowledged: { index: 1_000, term: 1 } };
-    const transport = { ask: async () => ({ ...answer, view }) };
-    expect(await rejoin(group, old.member.name, { transport })).toEqual({ answered: true, id: old.member.id });
+    const joinTransport = { ask: async () => ({ ...answer, view }) };
+    expect((await group.start(old.member.name, { joinTransport })).member.id).toBe(old.member.id);
+    await expectWhole(group, 30);
   });
 });
 
-describe('a copy from before the node had its Raft id of now', () => {
-  it('takes that id for no new one, whoever leads since', async () => {
+describe('a copy from before the node had its current Raft id', () => {
+  it('does not reuse that id, whichever node leads', async () => {
     const { group, leader, follower, copy } = await rolledBack();
     const { name } = follower;
     await group.putBack(name, copy);
-    expect(await rejoin(group, name)).toEqual({ answered: true, id: 4 });
-    await group.start(name);
+    expect((await group.start(name)).member.id).toBe(4);
     await expectWhole(group, 40);
     await group.stop(name);
     await group.putBack(name, copy);
-    expect(await rejoin(group, name)).toEqual({ answered: true, id: 5 });
-    await group.start(name);
+    expect((await group.start(name)).member.id).toBe(5);
     await expectWhole(group, 40);
     await group.stop(name);
-    // The next leader has heard no acknowledgement of it at all.
+    // The next leader has received no acknowledgement of it.
     await group.settled(leader.cluster.transferLeadership(undefined, forever));
     await group.leader();
     await group.putBack(name, copy);
-    expect(await rejoin(group, name)).toEqual({ answered: true, id: 6 });
-    await group.start(name);
+    expect((await group.start(name)).member.id).toBe(6);
     await expectWhole(group, 40);
   });
 });
 
-describe('the directory of a leader, put back from an older copy after others elected another one', () => {
-  it('ends as a voter with all that the others have', async () => {
+describe('the directory of a leader, restored from an older copy after the others elected a new leader', () => {
+  it('becomes a voter with everything that the others have', async () => {
     const group = await Group.of(names);
     const old = await group.leader();
     await produce(group, old, 0, 5);
     const copy = await group.copyDisk(old.member.name);
     await produce(group, old, 5, 20);
-    // Killed: one that stops in good order acknowledges entries to the next leader, which knows then.
+    // It is killed: a node that stops gracefully acknowledges entries to the next leader.
     await group.crash(old.member.name);
     const next = await group.leader();
     await produce(group, next, 20, 30);
     await group.putBack(old.member.name, copy);
-    await rejoin(group, old.member.name);
     await group.start(old.member.name);
     await produce(group, next, 30, 40);
     await expectWhole(group, 40);
-    // Once it has acknowledged to the new leader, that one knows.
+    // Once it has acknowledged to the new leader, that leader detects the loss.
     await group.stop(old.member.name);
     await group.putBack(old.member.name, copy);
-    expect(await rejoin(group, old.member.name)).toEqual({ answered: true, id: 4 });
-    await group.start(old.member.name);
+    expect((await group.start(old.member.name)).member.id).toBe(4);
     await expectWhole(group, 40);
   });
 
-  it('with an end that nobody else has, longer than what it acknowledged since, is found out by the terms', async () => {
+  it('is detected by the terms if its log ends with unshared entries and is longer than what it acknowledged since', async () => {
     const group = await Group.of(names);
     const old = await group.leader();
     const { name, id } = old.member;
@@ -257,14 +251,13 @@ describe('the directory of a leader, put back from an older copy after others el
     await group.until(() => old.node.highWatermark === 8);
     await group.stop(name);
     await group.putBack(name, copy);
-    const back = await group.start(name, { hears: 'nobody' });
+    const back = await group.start(name, { joinTransport: unanswered });
     await group.until(() => back.fatal.length > 0 || back.node.highWatermark >= 8);
     const [error] = back.fatal;
     if (!(error instanceof AmnesiacError)) throw error;
     expect(error.lastIndex).toBeGreaterThan(error.acknowledged);
     await group.crash(name);
-    expect(await rejoin(group, name)).toEqual({ answered: true, id: 4 });
-    await group.start(name);
+    expect((await group.start(name)).member.id).toBe(4);
     await expectWhole(group, 8);
     await group.settled(next.cluster.transferLeadership(name, forever));
   });

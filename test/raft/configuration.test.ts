@@ -8,11 +8,11 @@ const forever = new AbortController().signal;
 const names = ['n1', 'n2', 'n3'];
 
 describe('a node that crashes before it has its first snapshot', () => {
-  it('lets a node in that is to follow now one that keeps the beginning of the log, now one that does not', async () => {
+  it('can follow a leader that stores the start of the log, and then one that does not', async () => {
     const retention = (name: string) => (name === 'n1' ? { bytesMax: 4 << 20 } : {});
     const group = await Group.of(names, { segmentBytesMax: 1 << 20, retention });
-    // Changes of the membership stand at the beginning.
-    await group.join('n4', 'uuid-4');
+    // The first entries include configuration changes.
+    await group.start('n4');
     const { node } = await group.leader();
     await group.until(() => node.leadership.configuration.confState.voters.length === 4);
     await group.settled((await group.leader()).cluster.removeMember('n4', forever));
@@ -21,9 +21,9 @@ describe('a node that crashes before it has its first snapshot', () => {
     const { log } = group.get('n1');
     for (let i = 0; i < 12; i++) await group.settled(group.get('n1').node.propose(records('x'.repeat(900_000))));
     await group.until(() => log.startOffset > 1);
-    // It loses power after it was let in, and before the first message came.
+    // It loses power after its admission, before the first message arrives.
     for (const id of [1, 2, 3]) group.network.cut(id, 5);
-    await group.join('n5', 'uuid-5');
+    await group.start('n5');
     await group.crash('n5');
     await leads(group, 'n2');
     group.network.heal();
@@ -31,22 +31,22 @@ describe('a node that crashes before it has its first snapshot', () => {
     await group.until(() => group.get('n5').node.highWatermark === 12);
     expect(group.get('n5').fatal).toEqual([]);
     expect(group.get('n5').node.leadership.configuration).toEqual(group.get('n2').node.leadership.configuration);
-    // Whichever it follows.
+    // It can follow either leader.
     await leads(group, 'n1');
-    await group.join('n6', 'uuid-6');
+    await group.start('n6');
     await group.until(() => group.get('n6').node.highWatermark === 12);
     expect(group.get('n6').node.leadership.configuration).toEqual(group.get('n1').node.leadership.configuration);
   }, 60_000);
 });
 
 describe('a node that crashes while it takes a snapshot', () => {
-  it('goes by the configuration of the snapshot only when its log is there', async () => {
+  it('uses the configuration of the snapshot only once its log is stored', async () => {
     const group = await Group.of(names);
     const lagging = group.follower().member.name;
     await group.leader();
     await group.stop(lagging);
-    await group.join('n4', 'uuid-4');
-    await group.join('n5', 'uuid-5');
+    await group.start('n4');
+    await group.start('n5');
     const leader = await group.leader();
     await group.until(() => leader.node.leadership.configuration.confState.voters.length === 5);
     await group.settled(leader.cluster.removeMember('n4', forever));
@@ -59,8 +59,8 @@ describe('a node that crashes while it takes a snapshot', () => {
   });
 });
 
-describe('a node that was just let in', () => {
-  it('finds the members where they are now, not where they were when the cluster began', () => {
+describe('a node that was just admitted', () => {
+  it('reaches the members at their current addresses, not at those of the first configuration', () => {
     const [first, moved] = [memberOf('n1', 1), { ...memberOf('n1', 1), rpcAddr: 'n1:9400' }];
     const stored = { id: 2, contacts: [moved, memberOf('n2', 2)], history: [firstConfiguration(first)] };
     expect(peersOf({ stored, current: firstConfiguration(first) }, 2)).toEqual([moved]);
@@ -68,8 +68,7 @@ describe('a node that was just let in', () => {
 });
 
 async function historyOf(group: Group, name: string): Promise<unknown> {
-  const { stored } = await ConfigurationFile.open(group.disk(name).raft, crc32c);
-  return stored?.history;
+  return (await group.storedConfiguration(name))?.history;
 }
 
 async function leads(group: Group, name: string): Promise<void> {

@@ -12,20 +12,17 @@ import {
   type Member,
 } from '../../src/application/configuration/configuration.js';
 import { ConfigurationFile } from '../../src/application/configuration/configuration-file.js';
-import { parseTransfer } from '../../src/application/configuration/configuration-json.js';
 import { UnavailableError } from '../../src/application/errors.js';
 import { startMember } from '../../src/application/node/start-member.js';
 import type { StartedNode } from '../../src/application/node/started-node.js';
 import type { DataDirectory } from '../../src/application/ports/data-directory.js';
 import type { JoinAnswer, JoinTransport } from '../../src/application/ports/join-transport.js';
 import type { ReplicaHandler } from '../../src/application/ports/replica-uplink.js';
-import type { Logger } from '../../src/application/ports/logger.js';
+import type { Gossip } from '../../src/application/ports/gossip.js';
 import type { RaftNode } from '../../src/application/raft/raft-node.js';
 import { defaultTiming } from '../../src/application/raft/raft-options.js';
 import type { Retention } from '../../src/domain/log/retention.js';
-import { rejoinCluster } from '../../src/application/join/rejoin-cluster.js';
-import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
-import { Log } from '../../src/domain/log/log.js';
+import type { Log } from '../../src/domain/log/log.js';
 import { toEpochMs, toIndex, toOffset, toTerm } from '../../src/domain/log/offsets.js';
 import { BatchKind, type Records, sealBatch } from '../../src/domain/log/record-batch.js';
 import type { Entry } from '../../src/domain/raft/entry.js';
@@ -35,12 +32,13 @@ import { defaultRecordLimits, forEachRecord, frameRecords } from '../../src/doma
 import { decodeRecord } from '../../src/domain/log/record.js';
 import { type LogLine, RecordingLogger } from '../logging/recording-logger.js';
 
-const unanswered: JoinTransport = { ask: () => Promise.reject(new UnavailableError('nobody answers')) };
-const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+/** Reaches no node. */
+export const unanswered: JoinTransport = { ask: () => Promise.reject(new UnavailableError('nobody answers')) };
 export const logId = new Uint8Array(16).fill(7);
 
 export interface GroupMember {
   readonly started: StartedNode;
+  readonly gossip: Gossip;
   readonly member: Member;
   readonly node: RaftNode;
   readonly cluster: ClusterService;
@@ -48,18 +46,26 @@ export interface GroupMember {
   readonly replicas: ReplicaHandler;
   readonly log: Log;
   readonly fatal: unknown[];
-  /** What it has logged. */
+  /** The lines that it has logged. */
   readonly lines: readonly LogLine[];
 }
 
 /** A data directory of a node. */
-interface GroupDisk {
+export interface GroupDisk {
   readonly uuid: string;
   readonly raft: MemoryDirectory;
   readonly log: MemoryDirectory;
 }
 
-/** A group of nodes in one process, on memory, a manual clock and a memory network. Printed seeds repeat a run. */
+export interface StartOptions {
+  /** The data directory to start from; by default the node's own, or an empty one if it has none. */
+  readonly disk?: GroupDisk;
+  readonly joinTransport?: JoinTransport;
+  /** What the node says about itself that differs from its name, its address or the log on its disk. */
+  readonly claims?: { readonly name?: string; readonly rpcAddr?: string; readonly clusterId?: Uint8Array };
+}
+
+/** A group of nodes in one process, on memory directories, a manual clock and a memory network. */
 export class Group {
   readonly clock = new ManualClock();
   readonly network = new MemoryPeerNetwork(this.clock);
@@ -71,46 +77,35 @@ export class Group {
   constructor(
     private readonly options: {
       segmentBytesMax?: number;
-      /** Of all nodes, or of the one of that name. */
+      /** For all nodes, or by node name. */
       retention?: Retention | ((name: string) => Retention);
     } = {},
   ) {}
 
-  /** A group that begins with these voters, and no leader yet. */
+  /** Starts a group whose data directories already name these voters. It has no leader yet. */
   static async of(names: readonly string[], options: ConstructorParameters<typeof Group>[0] = {}): Promise<Group> {
     const group = new Group(options);
-    const members = names.map((name, place) => memberOf(name, place + 1));
-    for (const { id, name } of members) {
+    const members = names.map((name, i) => memberOf(name, i + 1));
+    for (const { id, name, uuid } of members) {
       const first = { ...firstConfiguration(members[0]), members, lastId: members.length };
       const history = [{ ...first, confState: { ...first.confState, voters: members.map((each) => each.id) } }];
-      await group.format(name, { id, contacts: [], history });
+      const disk = emptyDisk(uuid);
+      const configuration = await ConfigurationFile.open(disk.raft, crc32c);
+      await configuration.write({ id, contacts: [], history });
+      group.#disks.set(name, disk);
     }
     for (const name of names) await group.start(name);
     return group;
   }
 
-  /** A fresh disk of a node that is in the cluster. */
-  async format(name: string, stored: StoredConfiguration, uuid = memberOf(name, stored.id).uuid): Promise<void> {
-    const disk = { uuid, raft: new MemoryDirectory(), log: new MemoryDirectory() };
-    this.#disks.set(name, disk);
-    const file = await ConfigurationFile.open(disk.raft, crc32c);
-    await file.write(stored);
+  /** Copies what the node's disk holds now. */
+  copyDisk(name: string): Promise<GroupDisk> {
+    return copyOfDisk(this.disk(name));
   }
 
-  /** What is on the disk of the node now, to be put back later. */
-  async copyDisk(name: string): Promise<{ readonly raft: MemoryDirectory; readonly log: MemoryDirectory }> {
-    const { raft, log } = this.disk(name);
-    return { raft: await copyOf(raft), log: await copyOf(log) };
-  }
-
-  /** Puts an older copy back, of one directory or of both; the node is stopped. */
-  async putBack(
-    name: string,
-    copy: { readonly raft?: MemoryDirectory; readonly log?: MemoryDirectory },
-  ): Promise<void> {
-    const disk = this.disk(name);
-    const [raft, log] = [await copyOf(copy.raft ?? disk.raft), await copyOf(copy.log ?? disk.log)];
-    this.#disks.set(name, { ...disk, raft, log });
+  /** Restores an older copy of one directory or both. The node is stopped. */
+  async putBack(name: string, copy: Partial<Pick<GroupDisk, 'raft' | 'log'>>): Promise<void> {
+    this.#disks.set(name, await copyOfDisk({ ...this.disk(name), ...copy }));
   }
 
   disk(name: string): GroupDisk {
@@ -119,15 +114,26 @@ export class Group {
     return disk;
   }
 
+  /** The configuration that the node's disk holds. */
+  async storedConfiguration(name: string): Promise<StoredConfiguration | undefined> {
+    const { stored } = await ConfigurationFile.open(this.disk(name).raft, crc32c);
+    return stored;
+  }
+
   /**
-   * As a process does: a node that was in the cluster says that it is back, and one whose log is damaged repairs it.
-   * One that `hears` nobody gets no answer when it asks whether it is a member.
+   * Starts the node as its process does: a new node finds the others by gossip and joins them, a former member rejoins,
+   * and a damaged log is repaired. Resolves when the node runs Raft.
    */
-  async start(name: string, { hears = 'others' }: { hears?: 'others' | 'nobody' } = {}): Promise<GroupMember> {
+  async start(name: string, startOptions: StartOptions = {}): Promise<GroupMember> {
     const { clock, network, options } = this;
-    const { rpcAddr } = memberOf(name, 0);
-    const disk = this.disk(name);
+    const { claims = {}, joinTransport = network.joinTransport } = startOptions;
+    const { rpcAddr = memberOf(name, 0).rpcAddr, clusterId } = claims;
+    const disk = startOptions.disk ?? this.#disks.get(name) ?? emptyDisk(uuidOf(name));
+    if (!this.running.has(name)) this.#disks.set(name, disk);
     const { uuid } = disk;
+    const isNew = (await disk.raft.list()).length === 0;
+    const gossip = this.gossip.node({ name, tags: new Map() });
+    const startJoinAddrs = isNew ? [...this.running.values()].map(({ started }) => started.gossipAddr) : [];
     const fatal: unknown[] = [];
     const logger = new RecordingLogger();
     const { lines } = logger;
@@ -139,13 +145,21 @@ export class Group {
     const answering: { service?: CommitLog; replicas?: ReplicaHandler } = {};
     const starting = startMember({
       settings: {
-        ...{ name, rpcAddr, httpAddr: '', version: '', startJoinAddrs: [], bootstrap: false, bootstrapExpect: 0 },
-        ...{ diskReserveBytes: 0, deadMemberTimeoutMs: 0, timing: defaultTiming },
+        name: claims.name ?? name,
+        rpcAddr,
+        httpAddr: '',
+        version: '',
+        startJoinAddrs,
+        bootstrap: false,
+        bootstrapExpect: 0,
+        diskReserveBytes: 0,
+        deadMemberTimeoutMs: 0,
+        timing: defaultTiming,
         retention: typeof retention === 'function' ? retention(name) : retention,
         ...(segmentBytesMax !== undefined && { segmentBytesMax }),
       },
       directory: dataDirectoryOf(uuid, disk),
-      gossip: this.gossip.node({ name, tags: new Map() }),
+      gossip,
       gates: {
         commitLog: { open: (service) => (answering.service = service) },
         cluster: { open: (cluster) => serve({ cluster }) },
@@ -155,11 +169,15 @@ export class Group {
         setEntries: (entries) => serve({ entries }),
         setReplicas: (replicas) => (answering.replicas = replicas),
       },
-      ...{ crc32c, clock, signal: new AbortController().signal },
+      crc32c,
+      clock,
+      signal: new AbortController().signal,
       logger,
       random: (n) => Math.floor(random() * n),
       onFatal: (error) => fatal.push(error),
-      joinTransport: hears === 'nobody' ? unanswered : network.joinTransport,
+      joinTransport: {
+        ask: (to, joiner, signal) => joinTransport.ask(to, { ...joiner, ...(clusterId && { clusterId }) }, signal),
+      },
       peerTransport: () => network.join(rpcAddr, logId),
       entrySource: (id) => network.entrySource(id),
     });
@@ -170,55 +188,46 @@ export class Group {
     if (raft === undefined || service === undefined || replicas === undefined)
       throw new Error(`${name} does not run Raft`);
     const { node, cluster } = raft;
-    const member = { ...memberOf(name, node.leadership.status.id), uuid };
-    const running = { started, member, node, cluster, service, replicas, log: started.log, fatal, lines };
+    const member = { id: node.leadership.status.id, name: claims.name ?? name, uuid, rpcAddr };
+    const running = { started, gossip, member, node, cluster, service, replicas, log: started.log, fatal, lines };
     this.running.set(name, running);
+    this.#disks.set(name, disk);
     return running;
   }
 
-  /** What the leader answers to a node that wants to be let in. */
+  /** Asks the leader to admit a node, and returns its answer. */
   async ask(name: string, uuid: string): Promise<JoinAnswer> {
     const { member } = await this.leader();
     const joiner = { name, uuid, rpcAddr: memberOf(name, 0).rpcAddr, bootstrapExpect: 0 };
     return this.settled(this.network.joinTransport.ask(member.rpcAddr, joiner, new AbortController().signal));
   }
 
-  /** Has a node with a fresh disk let in, and starts it. */
-  async join(name: string, uuid: string): Promise<void> {
-    const answer = await this.ask(name, uuid);
-    if (answer.kind !== 'joined') throw new Error(`${answer.kind}: ${JSON.stringify(answer)}`);
-    const { configuration, contacts } = parseTransfer(answer.configuration);
-    await this.format(name, { id: answer.id, contacts, history: [configuration] }, uuid);
-    await this.start(name);
-  }
-
-  /** As SIGTERM. */
+  /** Stops the node as SIGTERM does. */
   async stop(name: string): Promise<void> {
-    const { started } = this.get(name);
-    const { member } = this.get(name);
+    const { started, member } = this.get(name);
     await this.settled(started.close());
     this.network.serve(member.rpcAddr, {});
     this.running.delete(name);
   }
 
-  /** As `kill -9`: what the node wrote stays, and it ends nothing in good order. */
+  /** Stops the node as `kill -9` does: what it wrote stays, and it finishes nothing. */
   async crash(name: string): Promise<void> {
-    const disk = this.#disks.get(name);
-    const copies = disk && { ...disk, raft: await copyOf(disk.raft), log: await copyOf(disk.log) };
-    const { member } = this.get(name);
+    const { member, gossip } = this.get(name);
+    const left = await this.copyDisk(name);
     this.network.join(member.rpcAddr, logId);
     this.network.serve(member.rpcAddr, {});
-    if (copies) this.#disks.set(name, copies);
+    await gossip.close();
+    this.#disks.set(name, left);
     this.running.delete(name);
   }
 
   get(name: string): GroupMember {
     const found = this.running.get(name);
-    if (found === undefined) throw new Error(`${name} does not run`);
+    if (found === undefined) throw new Error(`${name} is not running`);
     return found;
   }
 
-  /** Lets time pass until the condition holds. */
+  /** Advances the clock until the condition holds. */
   async until(holds: () => boolean, msMax = 60_000): Promise<void> {
     for (let ms = 0; !holds(); ms += 10) {
       if (ms > msMax) throw new Error(`not within ${msMax} ms: ${holds.toString()}`);
@@ -228,7 +237,7 @@ export class Group {
     await turn();
   }
 
-  /** Lets time pass until the promise settles. */
+  /** Advances the clock until the promise settles. */
   async settled<T>(promise: Promise<T>): Promise<T> {
     let done = false;
     const mark = (): void => {
@@ -246,52 +255,29 @@ export class Group {
     };
     await this.until(() => leading() !== undefined);
     const found = leading();
-    if (found === undefined) throw new Error('the leader is gone');
+    if (found === undefined) throw new Error('there is no longer a leader');
     return found;
   }
 
   follower(): GroupMember {
     const found = [...this.running.values()].find(({ node }) => !node.leadership.isLeader);
-    if (found === undefined) throw new Error('nobody follows');
+    if (found === undefined) throw new Error('no running node follows');
     return found;
   }
 }
 
-/** What the node `name` does before it is started again: see `rejoinCluster`. */
-export async function rejoin(
-  group: Group,
-  name: string,
-  options: {
-    readonly clusterId?: Uint8Array;
-    readonly transport?: JoinTransport;
-    /** What it says of itself that is not as it was. */
-    readonly as?: { readonly name?: string; readonly rpcAddr?: string };
-  } = {},
-): Promise<{ readonly answered: boolean; readonly id: number | undefined }> {
-  const disk = group.disk(name);
-  const configuration = await ConfigurationFile.open(disk.raft, crc32c);
-  const { stored } = configuration;
-  if (stored === undefined) throw new Error(`${name} is in no cluster`);
-  const hardState = await HardStateFile.open(disk.raft, crc32c);
-  const log = await Log.open(disk.log, { logId, crc32c, durableIndex: hardState.current.commit });
-  const { transport = group.network.joinTransport, clusterId = logId } = options;
-  const { signal } = new AbortController();
-  const answered = await group.settled(
-    rejoinCluster({
-      ...{ configuration, stored, log, hardState, transport, clock: group.clock, logger: silent, signal },
-      addresses: () => [...group.running.keys()].map((each) => `${each}:8400`),
-      joiner: { name, uuid: `uuid-of-${name}`, rpcAddr: `${name}:8400`, bootstrapExpect: 0, clusterId, ...options.as },
-    }),
-  );
-  await log.close();
-  await hardState.close();
-  return { answered, id: configuration.stored?.id };
-}
-
-/** The data directory of a node whose log has the id of all logs of a group. */
+/** The data directory of a node; its log has the id that all logs of a group have. */
 export function dataDirectoryOf(nodeId: string, { raft, log }: Pick<DataDirectory, 'raft' | 'log'>): DataDirectory {
   const [adoptLogId, close] = [(): Promise<void> => Promise.resolve(), (): Promise<void> => Promise.resolve()];
   return { path: undefined, nodeId, logId, adoptLogId, raft, log, close };
+}
+
+export function emptyDisk(uuid: string): GroupDisk {
+  return { uuid, raft: new MemoryDirectory(), log: new MemoryDirectory() };
+}
+
+async function copyOfDisk({ uuid, raft, log }: GroupDisk): Promise<GroupDisk> {
+  return { uuid, raft: await copyOf(raft), log: await copyOf(log) };
 }
 
 async function copyOf(directory: MemoryDirectory): Promise<MemoryDirectory> {
@@ -303,7 +289,7 @@ async function copyOf(directory: MemoryDirectory): Promise<MemoryDirectory> {
   return copy;
 }
 
-/** The entry that a leader of this term would begin with behind the node's log. */
+/** The entry that a leader of this term would append first to the node's log. */
 export function batchAfter({ node, log }: GroupMember, term: number): Entry {
   return entryOfBatch(
     sealBatch(
@@ -322,10 +308,16 @@ export function batchAfter({ node, log }: GroupMember, term: number): Entry {
 }
 
 export function memberOf(name: string, id: number): Member {
-  return { id, name, uuid: `uuid-of-${name}`, rpcAddr: `${name}:8400` };
+  return { id, name, uuid: uuidOf(name), rpcAddr: `${name}:8400` };
 }
 
-/** A macrotask: everything that is ready by now runs. */
+/** The UUID of a data directory of the node: each number gives another directory. */
+export function uuidOf(name: string, disk = 0): string {
+  const hex = Array.from(name, (letter) => letter.charCodeAt(0).toString(16)).join('');
+  return `00000000-0000-4000-8000-${hex.padStart(8, '0').slice(-8)}${disk.toString(16).padStart(4, '0')}`;
+}
+
+/** Lets everything that is ready run. */
 async function turn(): Promise<void> {
   for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
 }

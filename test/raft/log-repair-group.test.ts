@@ -34,7 +34,7 @@ async function groupWith(values: number): Promise<{ group: Group; leader: GroupM
 }
 
 describe('a follower whose log was damaged while it was stopped', () => {
-  it('has the log of the others again, and counts for a quorum', async () => {
+  it('has the same log as the others again, and counts for a quorum', async () => {
     const { group, leader } = await groupWith(20);
     const { member } = group.follower();
     await group.until(() => group.get(member.name).node.highWatermark === 20);
@@ -52,14 +52,14 @@ describe('a follower whose log was damaged while it was stopped', () => {
     expect(back.fatal).toEqual([]);
   });
 
-  it('is not left waiting by a leader of a term before its own', async () => {
+  it('does not wait in vain for a leader of an earlier term than its own', async () => {
     const { group, leader } = await groupWith(5);
     const { member } = group.follower();
     await group.stop(member.name);
     const { raft, log } = group.disk(member.name);
     const hardState = await HardStateFile.open(raft, crc32c);
     const { term } = leader.node.leadership.status.hardState;
-    // It voted for somebody who never led.
+    // It voted for a candidate that never led.
     await hardState.save({ ...hardState.current, term: toTerm(term + 3), vote: 0 });
     await flip(log, (size) => size - 10);
     const back = await group.start(member.name);
@@ -69,15 +69,15 @@ describe('a follower whose log was damaged while it was stopped', () => {
   });
 });
 
-describe('what a member gives to one that repairs its log', () => {
-  it('is committed and applied, and no more', async () => {
+describe('what a member serves to a member that repairs its log', () => {
+  it('is limited to committed and applied entries', async () => {
     const { leader } = await groupWith(5);
-    const desk = new CommittedEntries(leader);
-    const end = desk.logEnd(9, 0);
+    const handler = new CommittedEntries(leader);
+    const end = handler.logEnd(9, 0);
     expect(end).toMatchObject({ leads: true, startIndex: 1, commitIndex: leader.log.lastIndex });
     const read = async (from: number, until: number): Promise<number[]> => {
       const indexes: number[] = [];
-      for await (const run of desk.read(from, until)) indexes.push(...run.map(({ index }) => index));
+      for await (const run of handler.read(from, until)) indexes.push(...run.map(({ index }) => index));
       return indexes;
     };
     expect(await read(2, end.commitIndex + 1)).toEqual([2, 3, 4, 5, 6].slice(0, end.commitIndex - 1));
@@ -87,7 +87,7 @@ describe('what a member gives to one that repairs its log', () => {
 });
 
 describe('a node under repair', () => {
-  it('serves what it can read, refuses the rest as retryable, and says what is the matter', async () => {
+  it('serves what it can read, refuses the rest as retryable, and reports the problem', async () => {
     const { group } = await groupWith(5);
     const { log, member, node } = group.follower();
     await group.until(() => node.highWatermark === 5);
@@ -105,7 +105,9 @@ describe('a node under repair', () => {
     await expect(service.read({ offset: toOffset(3) }, { signal: forever })).rejects.toBeInstanceOf(UnavailableError);
     await expect(service.read('latest', { signal: forever })).rejects.toBeInstanceOf(UnavailableError);
     await expect(service.append(records('a'))).rejects.toBeInstanceOf(UnavailableError);
-    expect((await damaged.status()).problem).toMatch(/damaged and under repair, until then it takes no part: it waits/);
+    expect((await damaged.status()).problem).toMatch(
+      /damaged; it does not take part until the log is repaired: it waits/,
+    );
     const following = service.follow({ offset: toOffset(2) }, { signal: forever });
     expect((await following.next()).value.batches).toHaveLength(1);
     const more = following.next();
@@ -115,7 +117,7 @@ describe('a node under repair', () => {
 });
 
 describe('damage that a reader finds', () => {
-  it('is noted for the next start, once', async () => {
+  it('is noted once, for the next start', async () => {
     const { group } = await groupWith(1);
     const { node } = group.follower();
     const configuration = await ConfigurationFile.open(new MemoryDirectory(), crc32c);
@@ -150,7 +152,7 @@ describe('damage that a reader finds', () => {
     await stop();
   });
 
-  it('ends the node where it takes no more entries: as a leader it would lead on and refuse every append', async () => {
+  it('ends the node if it prevents appends: as a leader the node would keep leading and refuse every append', async () => {
     const { group, leader } = await groupWith(5);
     const configuration = await ConfigurationFile.open(group.disk(leader.member.name).raft, crc32c);
     const fatal: unknown[] = [];

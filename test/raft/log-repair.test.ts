@@ -30,9 +30,9 @@ function run(count: number, generationOf: (index: number) => number): RecordBatc
   return batches;
 }
 
-/** What the cluster has committed: a leader of term 2 follows on entry 30. */
+/** The entries that the cluster has committed: a leader of term 2 continues after entry 30. */
 const truth = run(44, (index) => (index > 30 ? 1 : 0));
-/** What the node acknowledged, of which 31 to 36 came from the leader before and were never committed. */
+/** The entries that the node acknowledged; 31 to 36 came from the previous leader and were never committed. */
 const acknowledged = run(36, () => 0);
 const committedAtNode = 20;
 
@@ -42,7 +42,7 @@ const configuration = { index: 0, confState: confState({ voters: [1, 2, 3] }), m
 const identity = ({ header, payload }: RecordBatch): string =>
   `${Buffer.from(header).toString('hex')} ${Buffer.from(payload).toString('hex')}`;
 
-/** The other two members; `ends` are by id. */
+/** The other two members; `ends` is by id. */
 class Peers implements EntrySource {
   readonly ends = new Map<number, LogEnd>();
   readonly reads: string[] = [];
@@ -79,7 +79,7 @@ interface Opened {
   readonly clock: ManualClock;
 }
 
-/** As a node starts. Reads of `scrub` find what damage there is. */
+/** Prepares a repair as a starting node does. Reading `scrub` finds existing damage. */
 async function open(disk: FaultyDirectory, source: EntrySource = new Peers(), scrub = false): Promise<Opened> {
   const raft = await disk.subdirectory('raft');
   const directory = await disk.subdirectory('log');
@@ -94,7 +94,7 @@ async function open(disk: FaultyDirectory, source: EntrySource = new Peers(), sc
   return { ...files, repair, clock };
 }
 
-/** All that can be read, by index. */
+/** Returns all readable entries, by index. */
 async function readAll(log: Log): Promise<Map<number, string>> {
   const found = new Map<number, string>();
   for (let from: number = log.startIndex; from <= log.lastIndex; from++)
@@ -107,7 +107,7 @@ async function readAll(log: Log): Promise<Map<number, string>> {
   return found;
 }
 
-/** A disk of a node that was stopped in good order. */
+/** Returns the disk of a node that was shut down properly. */
 async function whole(): Promise<FaultyDirectory> {
   const disk = FaultyDirectory.create();
   const raft = await disk.subdirectory('raft');
@@ -123,7 +123,7 @@ async function whole(): Promise<FaultyDirectory> {
   return disk;
 }
 
-/** The stores by name, and where each of their batches begins. */
+/** Returns the stores by name, and the positions of their batches. */
 async function stores(disk: FaultyDirectory): Promise<{ name: string; size: number }[]> {
   const directory = await disk.subdirectory('log');
   const names = (await directory.list()).filter((name) => name.endsWith('.store')).sort();
@@ -160,7 +160,7 @@ const damages: Record<string, (disk: FaultyDirectory) => Promise<void>> = {
 const kinds = Object.keys(damages);
 const isSealed = (kind: string): boolean => kind.includes('sealed');
 
-/** Lets the repair wait for peers that are away for longer than it may; they come back for one that goes on. */
+/** Makes the repair wait for peers that are away longer than it may wait; they return for a repair that continues. */
 async function givesUp({ repair, clock }: Opened, peers: Peers): Promise<boolean> {
   const ends = new Map(peers.ends);
   peers.ends.clear();
@@ -187,7 +187,7 @@ async function expectRepaired({ log, configuration: file }: Opened): Promise<voi
 }
 
 describe('a member with a damaged log', () => {
-  it.each(kinds)('replaces %s by what the cluster has committed', async (kind) => {
+  it.each(kinds)('replaces %s with what the cluster has committed', async (kind) => {
     const disk = await whole();
     await damages[kind](disk);
     const peers = new Peers();
@@ -221,7 +221,7 @@ describe('a member with a damaged log', () => {
           try {
             if (next.repair && !(await givesUp(next, peers))) await expectRepaired(next);
             else {
-              // It is done, or nothing was cut yet.
+              // The repair is done, or nothing was removed yet.
               expect(next.configuration.stored?.repairing).toBeUndefined();
               expect(isDamaged(next.log)).toBe(false);
               expect(next.log.lastIndex).toBeGreaterThanOrEqual(acknowledged.length);
@@ -235,7 +235,7 @@ describe('a member with a damaged log', () => {
     60_000,
   );
 
-  it.each(kinds)('takes nothing for durable that a failed sync has lost: %s', async (kind) => {
+  it.each(kinds)('treats nothing as durable that a failed sync has lost: %s', async (kind) => {
     for (let nth = 1; ; nth++) {
       const disk = await whole();
       await damages[kind](disk);
@@ -246,7 +246,7 @@ describe('a member with a damaged log', () => {
         () => true,
       );
       if (!failed) return expect(nth).toBeGreaterThan(1);
-      // The process ends, and what it wrote is still in the page cache.
+      // The process ends, and its writes are still in the page cache.
       const survivor = disk.afterCrash({ keep: 'all' });
       const next = await open(survivor);
       await next.repair!.run(forever);
@@ -257,7 +257,7 @@ describe('a member with a damaged log', () => {
     }
   });
 
-  it('serves what is committed below the damage meanwhile', async () => {
+  it('serves what is committed before the damage in the meantime', async () => {
     const disk = await whole();
     await damages[kinds[1]](disk);
     const { repair } = await open(disk);
@@ -265,7 +265,7 @@ describe('a member with a damaged log', () => {
   });
 });
 
-describe('what a repair waits for', () => {
+describe('a repair', () => {
   async function damagedNode(
     kind = kinds[0],
   ): Promise<Opened & { peers: Peers; ended: () => boolean; step(): Promise<void> }> {
@@ -287,18 +287,18 @@ describe('what a repair waits for', () => {
     return { ...node, peers, ended: () => ended, step };
   }
 
-  it('is a leader of its term or a later one, and entries that are committed up to the end of its log', async () => {
+  it('waits for a leader of its term or a later one, and for entries committed up to the end of its log', async () => {
     const { peers, repair, ended, step, log } = await damagedNode(kinds[1]);
     const lastIndex = log.lastIndex;
-    expect(repair!.progress).toContain('no leader answers (n2: n2 is away; n3: n3 is away)');
+    expect(repair!.progress).toContain('no leader answered (n2: n2 is away; n3: n3 is away)');
     const end = { term: 2, leads: true, startIndex: 1, commitIndex: 43, lastIndex: 44 };
     peers.ends.set(3, { ...end, term: 0 });
     await step();
-    expect(repair!.progress).toContain('no leader answers');
+    expect(repair!.progress).toContain('no leader answered');
     peers.ends.set(3, end);
     await step();
-    expect(repair!.progress).toContain('nobody has committed entry 44 yet');
-    // Until there is somebody to read from nothing goes.
+    expect(repair!.progress).toContain('no member has committed entry 44 yet');
+    // Nothing is removed until there is a member to read from.
     expect(log.lastIndex).toBe(lastIndex);
     expect(ended()).toBe(false);
     peers.tell(3, undefined);
@@ -308,27 +308,27 @@ describe('what a repair waits for', () => {
     expect(log.lastIndex).toBe(44);
   });
 
-  it('is no leader where the end of the log can be read, but somebody who has committed so far', async () => {
+  it('waits for no leader if the end of the log is readable, but for a member that has committed that much', async () => {
     const { peers, repair, ended, step } = await damagedNode();
     const end = { term: 2, leads: false, startIndex: 1, commitIndex: 35, lastIndex: 44 };
     peers.ends.set(3, end);
     await step();
-    expect(repair!.progress).toContain('no leader answers');
+    expect(repair!.progress).toContain('no leader answered');
     peers.ends.set(3, { ...end, commitIndex: 36 });
     await step();
     expect(ended()).toBe(true);
   });
 
-  it('is nothing any more where its entries are gone, and it says how to go on', async () => {
+  it('cannot succeed if its entries are no longer stored, and says what to do', async () => {
     const { peers, repair, ended, step } = await damagedNode();
     const end = { term: 2, leads: true, startIndex: 35, commitIndex: 44, lastIndex: 44 };
     peers.ends.set(3, end);
     await step();
     expect(ended()).toBe(false);
-    expect(repair!.progress).toMatch(/nobody keeps entry \d+ any more .* rejoin as a new member/);
+    expect(repair!.progress).toMatch(/no member still stores entry \d+ .* rejoin as a new member/);
   });
 
-  it('ends for damage in sealed segments when nobody can help, and the next start tries again', async () => {
+  it('ends for damage in sealed segments when no member can help, and the next start tries again', async () => {
     const { ended, step, configuration: file, log } = await damagedNode('a zeroed block in a sealed segment');
     for (let i = 0; i < 4 && !ended(); i++) await step();
     expect(ended()).toBe(true);
@@ -337,7 +337,7 @@ describe('what a repair waits for', () => {
     expect(file.stored?.damagedFrom).toBeGreaterThan(1);
   });
 
-  it('ends at once on a stop, and goes on at the next start', async () => {
+  it('ends at once on a stop, and continues at the next start', async () => {
     const disk = await whole();
     await damages[kinds[0]](disk);
     const stop = new AbortController();
@@ -355,7 +355,7 @@ describe('what a repair waits for', () => {
     await expectRepaired(again);
   });
 
-  it('does not take what is not next, and asks another member', async () => {
+  it('accepts only the next entries, and asks another member otherwise', async () => {
     const disk = await whole();
     await damages[kinds[0]](disk);
     const peers = new Peers();
@@ -367,7 +367,7 @@ describe('what a repair waits for', () => {
     expect(peers.reads.map((read) => read.slice(-2))).toEqual(['n2', 'n3']);
   });
 
-  it('is not first a start that reads the damage, which would end each time', async () => {
+  it('finds the damage itself, where reading it later would end every start', async () => {
     const disk = await whole();
     // An entry of a sealed segment that is not known to be committed here.
     const raft = await disk.subdirectory('raft');
@@ -379,7 +379,7 @@ describe('what a repair waits for', () => {
     await expectRepaired(node);
   });
 
-  it('is nothing in a group of one', async () => {
+  it('is not made in a group of one', async () => {
     const disk = await whole();
     await damages[kinds[0]](disk);
     const raft = await disk.subdirectory('raft');

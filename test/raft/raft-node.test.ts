@@ -4,7 +4,7 @@ import { OutcomeUnknownError, UnavailableError } from '../../src/application/err
 import { DiskReserveError, ExpectedOffsetMismatchError } from '../../src/domain/log/errors.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
 import { message } from '../../src/domain/raft/message.js';
-import { batchAfter, Group, records, valuesOf } from './group.js';
+import { batchAfter, emptyDisk, Group, records, uuidOf, valuesOf } from './group.js';
 
 const names = ['n1', 'n2', 'n3'];
 const forever = new AbortController().signal;
@@ -16,7 +16,7 @@ async function groupOfThree(options: Parameters<typeof Group.of>[1] = {}): Promi
 }
 
 describe('a group of one', () => {
-  it('leads when it has started, and keeps what it acknowledged over a restart', async () => {
+  it('leads when it has started, and has what it acknowledged after a restart', async () => {
     const group = await Group.of(['n1']);
     const { node } = group.get('n1');
     expect(node.leadership.isLeader).toBe(true);
@@ -32,7 +32,7 @@ describe('a group of one', () => {
 });
 
 describe('three nodes', () => {
-  it('replicate, and name those that are known to hold a batch', async () => {
+  it('replicate, and name the nodes that are known to hold a batch', async () => {
     const group = await groupOfThree();
     const leader = await group.leader();
     const receipt = await group.settled(leader.node.propose(records('a')));
@@ -44,7 +44,7 @@ describe('three nodes', () => {
     }
   });
 
-  it('take appends at a follower, in the order of the calls', async () => {
+  it('accept appends at a follower, in the order of the calls', async () => {
     const group = await groupOfThree();
     const { node } = group.follower();
     const receipts = await group.settled(
@@ -53,7 +53,7 @@ describe('three nodes', () => {
     expect(receipts.map(({ baseOffset }) => baseOffset)).toEqual(Array.from({ length: 50 }, (_, i) => i));
   });
 
-  it('go on without the leader, and bring it up to date when it returns', async () => {
+  it('continue without the leader, and bring it up to date when it returns', async () => {
     const group = await groupOfThree();
     const first = await group.leader();
     await group.settled(first.node.propose(records('a')));
@@ -65,7 +65,7 @@ describe('three nodes', () => {
     expect(await valuesOf(back)).toEqual(['a', 'b']);
   });
 
-  it('tell an append whose leader was cut off that its outcome is unknown, and never keep it', async () => {
+  it('report the outcome of an append as unknown when its leader is cut off, and never store it', async () => {
     const group = await groupOfThree();
     const old = await group.leader();
     await group.settled(old.node.propose(records('a')));
@@ -86,7 +86,7 @@ describe('three nodes', () => {
     expect(old.fatal).toEqual([]);
   });
 
-  it('refuse at once, as retryable, while there is no leader', async () => {
+  it('refuse appends at once, as retryable, while there is no leader', async () => {
     const group = await groupOfThree();
     const leader = await group.leader();
     for (const name of names) if (name !== leader.member.name) await group.stop(name);
@@ -98,7 +98,7 @@ describe('three nodes', () => {
     );
   });
 
-  it('serve a linearizable read at a follower only when it has what was acknowledged before', async () => {
+  it('serve a linearizable read at a follower only once it has everything acknowledged before', async () => {
     const group = await groupOfThree();
     const leader = await group.leader();
     await group.settled(leader.node.propose(records('a')));
@@ -107,7 +107,7 @@ describe('three nodes', () => {
     expect((await group.settled(read)).highWatermark).toBe(1);
   });
 
-  it('check an expected offset, and answer a miss only with what is committed', async () => {
+  it('check an expected offset, and answer a mismatch only with committed offsets', async () => {
     const group = await groupOfThree();
     const { node } = await group.leader();
     await group.settled(node.propose(records('a'), { expectedOffset: toOffset(0) }));
@@ -118,18 +118,18 @@ describe('three nodes', () => {
     await expect(group.settled(missed)).rejects.toBeInstanceOf(ExpectedOffsetMismatchError);
   });
 
-  it('hand leadership over before a graceful stop', async () => {
+  it('transfer leadership before a graceful stop', async () => {
     const group = await groupOfThree();
     const leader = await group.leader();
     await group.settled(leader.node.giveUpLeadership());
     expect(leader.node.leadership.isLeader).toBe(false);
     const before = group.clock.now();
-    const heir = await group.leader();
-    expect(heir.member.name).not.toBe(leader.member.name);
+    const transferee = await group.leader();
+    expect(transferee.member.name).not.toBe(leader.member.name);
     expect(group.clock.now() - before).toBeLessThan(500);
   });
 
-  it('pass leadership on when the disk of the leader is full, and refuse appends when every disk is', async () => {
+  it('transfer leadership when the disk of the leader is full, and refuse appends when every disk is', async () => {
     const group = await groupOfThree();
     const full = new Set<string>();
     for (const name of group.running.keys()) {
@@ -137,7 +137,7 @@ describe('three nodes', () => {
       const freeBytes = log.freeBytes.bind(log);
       log.freeBytes = () => (full.has(name) ? Promise.resolve(0) : freeBytes());
     }
-    /** Appends until it is not told to try again. */
+    /** Appends until the answer is not retryable. */
     const append = async (value: string): Promise<unknown> => {
       for (;;) {
         const { node } = await group.leader();
@@ -164,7 +164,7 @@ describe('three nodes', () => {
     expect(await valuesOf(await group.leader())).toEqual(['a', 'c']);
   });
 
-  it('bring a follower up to date from stored segments when the tail in memory no longer reaches it', async () => {
+  it('bring a follower up to date from stored segments when memory no longer holds its next entry', async () => {
     const group = await groupOfThree({ segmentBytesMax: 8 << 20 });
     const { member } = group.follower();
     await group.stop(member.name);
@@ -182,7 +182,7 @@ describe('three nodes', () => {
     ]);
   }, 60_000);
 
-  it('begin anew a follower that lacks what the leader no longer keeps', async () => {
+  it('reset a follower that lacks entries that the leader no longer stores', async () => {
     const group = await groupOfThree({ segmentBytesMax: 1 << 20, retention: { bytesMax: 4 << 20 } });
     const { member } = group.follower();
     await group.settled((await group.leader()).node.propose(records('old')));
@@ -195,7 +195,7 @@ describe('three nodes', () => {
     await group.until(() => back.node.highWatermark === 61);
     expect(back.log.startOffset).toBeGreaterThan(1);
     expect((await valuesOf(back)).at(-1)?.split(' ')[0]).toBe('59');
-    // What it became survives a restart.
+    // Its new log survives a restart.
     await group.stop(member.name);
     const again = await group.start(member.name);
     await group.until(() => again.node.highWatermark === 61);
@@ -204,7 +204,7 @@ describe('three nodes', () => {
 });
 
 describe('a driver', () => {
-  it('sends nothing of a leadership that ended before its last entries had their place', async () => {
+  it('sends nothing of a leadership that ended before its last entries were assigned', async () => {
     const group = await groupOfThree();
     const old = await group.leader();
     const { term } = old.node.leadership.status.hardState;
@@ -230,7 +230,7 @@ describe('a driver', () => {
     await expect(group.settled(lost)).rejects.toBeInstanceOf(UnavailableError);
   });
 
-  it('shows no reader a watermark that is behind what it showed before a restart', async () => {
+  it('shows no reader a lower watermark than before a restart', async () => {
     const group = await groupOfThree();
     const leader = await group.leader();
     await group.settled(leader.node.propose(records('a', 'b')));
@@ -243,7 +243,7 @@ describe('a driver', () => {
     expect(batches).toHaveLength(1);
   });
 
-  it('names no watermark that is behind what it named before a restart', async () => {
+  it('reports no lower watermark than before a restart', async () => {
     const group = await groupOfThree();
     const leader = await group.leader();
     const { name } = group.follower().member;
@@ -264,7 +264,7 @@ describe('a driver', () => {
     }
   });
 
-  it('serves what it knows to be committed after a restart without a leader, and no end of the log', async () => {
+  it('serves records known to be committed after a restart without a leader, but not the end of the log', async () => {
     const group = await groupOfThree();
     const leader = await group.leader();
     const { name } = group.follower().member;
@@ -282,23 +282,23 @@ describe('a driver', () => {
   });
 });
 
-describe('membership', () => {
-  it('lets a node in as a learner and promotes it when it has caught up', async () => {
+describe('configuration changes', () => {
+  it('admit a node as a learner and promote it when it has caught up', async () => {
     const group = await Group.of(['n1']);
     const first = group.get('n1');
     await group.settled(first.node.propose(records('a')));
-    await group.join('n2', 'uuid-2');
+    await group.start('n2');
     await group.until(() => first.node.leadership.configuration.confState.voters.length === 2);
     const receipt = await group.settled(first.node.propose(records('b')));
     expect(receipt.syncedOn).toEqual(['n1', 'n2']);
     await group.until(() => group.get('n2').node.highWatermark === 2);
     expect(await valuesOf(group.get('n2'))).toEqual(['a', 'b']);
-    // An answer that got lost is asked for again.
-    const answer = await group.ask('n2', 'uuid-2');
+    // A node asks again if the answer got lost.
+    const answer = await group.ask('n2', uuidOf('n2'));
     expect(answer).toMatchObject({ kind: 'joined', id: 2 });
   });
 
-  it('lets a node in after the beginning of the log is gone', async () => {
+  it('admit a node after the first segments were removed', async () => {
     const group = await groupOfThree({ segmentBytesMax: 1 << 20, retention: { bytesMax: 4 << 20 } });
     const leader = await group.leader();
     const fill = async (from: number): Promise<void> => {
@@ -307,7 +307,7 @@ describe('membership', () => {
     };
     await fill(0);
     await group.until(() => leader.log.startOffset > 1);
-    await group.join('n4', 'uuid-4');
+    await group.start('n4');
     await group.until(() => group.get('n4').node.highWatermark === 12);
     await group.until(() => leader.node.leadership.configuration.confState.voters.length === 4);
     await fill(12);
@@ -321,24 +321,24 @@ describe('membership', () => {
     ]);
   }, 60_000);
 
-  it('lets a member that lags answer those that it does not know yet', async () => {
+  it('let a lagging member answer members that it does not know yet', async () => {
     const group = await groupOfThree();
     const leader = await group.leader();
     const lagging = group.follower().member;
     for (const { member } of group.running.values())
       if (member.id !== lagging.id) group.network.cut(member.id, lagging.id);
-    await group.join('n4', 'uuid-4');
+    await group.start('n4');
     await group.until(() => leader.node.leadership.configuration.confState.voters.length === 4);
     await group.settled(leader.cluster.transferLeadership('n4', forever));
     await group.stop(leader.member.name);
-    // Of four voters three are left, and the third one has never heard of the one that leads.
+    // Three of the four voters are left, and the third one does not know the leader yet.
     group.network.heal();
     const now = await group.leader();
     await group.settled(now.node.propose(records('a')));
     await group.until(() => group.get(lagging.name).node.highWatermark === 1);
   });
 
-  it('removes a member, the leader among them', async () => {
+  it('remove a member, even the leader', async () => {
     const group = await groupOfThree();
     const leader = await group.leader();
     await group.settled(leader.cluster.removeMember(leader.member.name, forever));
@@ -348,17 +348,18 @@ describe('membership', () => {
     await group.settled(next.node.propose(records('a')));
   });
 
-  it('takes a node with a wiped disk for a new member, in the place of the one it was', async () => {
+  it('admit a node with a wiped disk as a new member that replaces its former self', async () => {
     const group = await groupOfThree();
     const victim = group.follower().member.name;
     await group.settled((await group.leader()).node.propose(records('a')));
     await group.stop(victim);
-    const refused = await group.ask(victim, 'another disk');
+    const disk = emptyDisk(uuidOf(victim, 1));
+    const refused = await group.ask(victim, disk.uuid);
     expect(refused).toMatchObject({ kind: 'retry' });
     await group.until(() => false, 11_000).catch(() => undefined);
     // The first answer gets lost.
-    expect(await group.ask(victim, 'another disk')).toMatchObject({ kind: 'joined', id: 4 });
-    await group.join(victim, 'another disk');
+    expect(await group.ask(victim, disk.uuid)).toMatchObject({ kind: 'joined', id: 4 });
+    await group.start(victim, { disk });
     const { node } = await group.leader();
     await group.until(
       () =>
@@ -369,19 +370,21 @@ describe('membership', () => {
     expect(node.leadership.configuration.confState.votersOutgoing).toEqual([]);
   });
 
-  it('says why it refuses', async () => {
+  it('are refused with a reason', async () => {
     const group = await groupOfThree();
     const { cluster } = await group.leader();
-    await expect(cluster.removeMember('n9', forever)).rejects.toThrow('n9 is no member; there are n1, n2, n3');
-    await expect(cluster.addMember({ name: 'n1', rpcAddr: 'x:1' }, forever)).rejects.toThrow('n1 is a member already');
-    await expect(cluster.promoteMember('n1', forever)).rejects.toThrow('n1 votes already');
+    await expect(cluster.removeMember('n9', forever)).rejects.toThrow(
+      'n9 is not a member of the cluster; its members are n1, n2, n3',
+    );
+    await expect(cluster.addMember({ name: 'n1', rpcAddr: 'x:1' }, forever)).rejects.toThrow('n1 is already a member');
+    await expect(cluster.promoteMember('n1', forever)).rejects.toThrow('n1 is already a voter');
   });
 
-  it('passes a change on to the leader once, and not from node to node', async () => {
+  it('are forwarded to the leader once, and not from node to node', async () => {
     const group = await groupOfThree();
     const leader = await group.leader();
     const { cluster } = group.follower();
-    await expect(cluster.removeMember('n9', forever)).rejects.toThrow('n9 is no member');
+    await expect(cluster.removeMember('n9', forever)).rejects.toThrow('n9 is not a member');
     const { rpcAddr: leaderAddr } = leader.member;
     const { forwarded } = cluster;
     for (const change of [
@@ -392,6 +395,6 @@ describe('membership', () => {
     ])
       await expect(change).rejects.toMatchObject({ name: 'UnavailableError', leaderAddr });
     expect(await forwarded.status({ signal: forever })).toMatchObject({ answeredBy: group.follower().member.name });
-    await expect(leader.cluster.forwarded.removeMember('n9', forever)).rejects.toThrow('n9 is no member');
+    await expect(leader.cluster.forwarded.removeMember('n9', forever)).rejects.toThrow('n9 is not a member');
   });
 });

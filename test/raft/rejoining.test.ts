@@ -1,27 +1,25 @@
 import { describe, expect, it } from '@jest/globals';
-import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { emptyConfiguration, peersOf } from '../../src/application/configuration/configuration.js';
-import { ConfigurationFile } from '../../src/application/configuration/configuration-file.js';
 import { encodeTransfer } from '../../src/application/configuration/configuration-json.js';
 import { UnavailableError } from '../../src/application/errors.js';
 import { JoinRefusedError } from '../../src/application/join/join-cluster.js';
 import { leaveCluster } from '../../src/application/join/leave-cluster.js';
 import { pause } from '../../src/application/waiting/pause.js';
 import type { JoinTransport } from '../../src/application/ports/join-transport.js';
-import { Group, logId, records, rejoin, valuesOf } from './group.js';
+import { Group, logId, records, uuidOf, valuesOf } from './group.js';
 
 const forever = new AbortController().signal;
 const names = ['n1', 'n2', 'n3'];
 
-/** Takes `name` out, and goes on without it. */
+/** Removes the member `name`, and appends without it. */
 async function removed(group: Group, name: string): Promise<void> {
   const { node, cluster } = await group.leader();
   await group.settled(cluster.removeMember(name, forever));
   await group.settled(node.propose(records('without it')));
 }
 
-describe('a node that was taken out', () => {
-  it('comes back as a new member, with the log that it has but for what nobody else has', async () => {
+describe('a node that was removed', () => {
+  it('comes back as a new member, with its log except for entries that no other node has', async () => {
     const group = await Group.of(names);
     const old = await group.leader();
     const { name } = old.member;
@@ -35,19 +33,24 @@ describe('a node that was taken out', () => {
     group.network.heal();
     await removed(group, name);
 
-    expect(await rejoin(group, name)).toEqual({ answered: true, id: 4 });
-    expect(await rejoin(group, name)).toEqual({ answered: true, id: 4 });
-    const { current, stored } = await ConfigurationFile.open(group.disk(name).raft, crc32c);
+    // It is admitted, and crashes before it has received a message under its new id.
+    for (const id of [1, 2, 3]) group.network.cut(id, 4);
+    expect((await group.start(name)).member.id).toBe(4);
+    const stored = await group.storedConfiguration(name);
+    const current = stored?.history.at(-1) ?? emptyConfiguration;
     expect(current.members.map(({ id }) => id)).toEqual([1, 2, 3]);
-    expect(peersOf({ current, stored }, 4).map(({ uuid }) => uuid)).not.toContain(`uuid-of-${name}`);
+    expect(peersOf({ current, stored }, 4).map(({ uuid }) => uuid)).not.toContain(old.member.uuid);
+    await group.crash(name);
+    group.network.heal();
     const back = await group.start(name);
+    expect(back.member.id).toBe(4);
     await group.until(() => back.node.highWatermark === 2);
     expect(await valuesOf(back)).toEqual(['before', 'without it']);
     await group.until(() => back.node.leadership.configuration.confState.voters.includes(4));
     expect(back.node.leadership.configuration.confState.voters).not.toContain(old.member.id);
   });
 
-  it('asks until there is a leader to let it in, where it has read in its log that it is out', async () => {
+  it('asks until a leader admits it, if it has read in its log that it was removed', async () => {
     const group = await Group.of(names);
     await group.leader();
     const { name } = group.follower().member;
@@ -56,42 +59,44 @@ describe('a node that was taken out', () => {
     await removed(group, name);
     await group.until(() => left.node.leadership.configuration.members.length === 2);
     for (const each of names) await group.stop(each);
-    const asked = rejoin(group, name);
+    const starting = group.start(name);
     for (const each of others) await group.start(each);
-    expect(await asked).toEqual({ answered: true, id: 4 });
+    expect((await starting).member.id).toBe(4);
   });
 });
 
-describe('a leader that takes long to answer', () => {
+describe('a leader that is slow to answer', () => {
   const slow = (group: Group, ms: number): JoinTransport => ({
     ask: async (address, ...request) => {
       const { joinTransport } = group.network;
-      const isLeader = group.get(address.split(':')[0] ?? '').node.leadership.isLeader;
-      if (isLeader) await pause(group.clock, ms, forever);
+      const asked = [...group.running.values()].find(({ member }) => member.rpcAddr === address);
+      if (asked?.node.leadership.isLeader) await pause(group.clock, ms, forever);
       return joinTransport.ask(address, ...request);
     },
   });
 
-  it('is waited for where another node names it', async () => {
+  it('is waited for if another node names it', async () => {
     const group = await Group.of(names);
     await group.leader();
     const { name } = group.follower().member;
     await group.stop(name);
     await removed(group, name);
-    expect(await rejoin(group, name, { transport: slow(group, 8_000) })).toEqual({ answered: true, id: 4 });
+    expect((await group.start(name, { joinTransport: slow(group, 8_000) })).member.id).toBe(4);
   });
 
-  it('is not waited for any longer than ten seconds', async () => {
+  it('is waited for at most ten seconds', async () => {
     const group = await Group.of(names);
     await group.leader();
     const { name, id } = group.follower().member;
     await group.stop(name);
-    expect(await rejoin(group, name, { transport: slow(group, 12_000) })).toEqual({ answered: false, id });
+    const began = group.clock.now();
+    expect((await group.start(name, { joinTransport: slow(group, 12_000) })).member.id).toBe(id);
+    expect(group.clock.now() - began).toBeLessThan(12_000);
   });
 });
 
 describe('a node that leaves', () => {
-  it('asks again where leadership could not be handed over at once', async () => {
+  it('asks again if leadership could not be transferred at once', async () => {
     const group = await Group.of(names);
     const { cluster, member } = await group.leader();
     const others = names.filter((name) => name !== member.name).map((name) => group.get(name));
@@ -103,7 +108,7 @@ describe('a node that leaves', () => {
       expect(node.leadership.configuration.members.map(({ name }) => name)).not.toContain(member.name);
   });
 
-  it('says after three seconds why it is a member still', async () => {
+  it('rejects after three seconds with the reason why it is still a member', async () => {
     const group = await Group.of(names);
     const { cluster, member } = await group.leader();
     for (const name of names) if (name !== member.name) await group.stop(name);
@@ -115,41 +120,53 @@ describe('a node that leaves', () => {
 });
 
 describe('a node that is a member', () => {
-  it('goes on as it was, with an answer and without', async () => {
+  it('keeps its id, with an answer and without', async () => {
     const group = await Group.of(names);
     const { name, id } = (await group.leader()).member;
     await group.stop(name);
     await group.leader();
-    expect(await rejoin(group, name)).toEqual({ answered: true, id });
+    expect((await group.start(name)).member.id).toBe(id);
     for (const each of [...group.running.keys()]) await group.stop(each);
-    expect(await rejoin(group, name)).toEqual({ answered: false, id });
+    expect((await group.start(name)).member.id).toBe(id);
   });
 
-  it('is not let into another cluster, nor back to an id that it had before', async () => {
+  it('is not admitted to another cluster, and does not return to an id that it had before', async () => {
     const group = await Group.of(names);
     const { name, id } = (await group.leader()).member;
     await group.stop(name);
     const { cluster } = await group.leader();
     const foreign = new Uint8Array(16).fill(8);
-    expect(await rejoin(group, name, { clusterId: foreign })).toEqual({ answered: false, id });
+    expect((await group.start(name, { claims: { clusterId: foreign } })).member.id).toBe(id);
+    await group.stop(name);
     const joiner = { name, uuid: 'another', rpcAddr: '', bootstrapExpect: 0, clusterId: foreign };
     expect(await cluster.admit(joiner)).toMatchObject({
       kind: 'refused',
-      reason: expect.stringContaining('keeps the log of another cluster'),
+      reason: expect.stringContaining('has the log of another cluster'),
     });
     const configuration = encodeTransfer({ configuration: emptyConfiguration, offset: 0, contacts: [] });
     const ask = async () => ({ kind: 'joined', clusterId: logId, id: 0, configuration }) as const;
-    expect(await rejoin(group, name, { transport: { ask } })).toEqual({ answered: true, id });
+    expect((await group.start(name, { joinTransport: { ask } })).member.id).toBe(id);
   });
 });
 
+/** Starts a second process from a copy of the running node's directory, at another address. */
+async function startMoved(group: Group, name: string) {
+  let started = false;
+  const disk = await group.copyDisk(name);
+  const starting = group.start(name, { disk, claims: { rpcAddr: 'moved:8400' } }).finally(() => (started = true));
+  return { starting, isStarted: () => started };
+}
+
 describe('a node with the UUID of a member', () => {
   const claim = (name: string, as: { readonly name?: string; readonly rpcAddr?: string }) => ({
-    ...{ name, uuid: `uuid-of-${name}`, rpcAddr: `${name}:8400`, bootstrapExpect: 0 },
+    name,
+    uuid: uuidOf(name),
+    rpcAddr: `${name}:8400`,
+    bootstrapExpect: 0,
     ...as,
   });
 
-  it.each(['the leader', 'a follower'])('does not take the seat of %s, which goes on', async (seat) => {
+  it.each(['the leader', 'a follower'])('does not replace %s, which continues', async (seat) => {
     const group = await Group.of(names);
     const leader = await group.leader();
     const { name, rpcAddr } = seat === 'the leader' ? leader.member : group.follower().member;
@@ -162,83 +179,87 @@ describe('a node with the UUID of a member', () => {
         clusterId: logId,
         reason: expect.stringContaining(`start it with --node-name ${name}`),
       });
-    // As that member, where it is: it changes nothing.
+    // A claim that matches the member changes nothing.
     expect(await answers({})).toMatchObject({ kind: 'joined' });
     expect(leader.node.leadership.configuration).toBe(before);
     await group.settled(leader.node.propose(records('goes on')));
   });
 
-  it('does not take the address of another that is alive there', async () => {
+  it('does not take the address of another live member', async () => {
     const group = await Group.of(names);
     const { cluster, member } = await group.leader();
-    const [gone, other] = names.filter((name) => name !== member.name);
-    await group.crash(gone);
+    const [crashed, other] = names.filter((name) => name !== member.name);
+    await group.crash(crashed);
     for (const rpcAddr of [`${other}:8400`, member.rpcAddr])
-      for (const joiner of [claim(gone, { rpcAddr }), claim('n9', { rpcAddr })])
+      for (const joiner of [claim(crashed, { rpcAddr }), claim('n9', { rpcAddr })])
         expect(await group.settled(cluster.admit(joiner))).toMatchObject({
           kind: 'retry',
           reason: expect.stringContaining(`${rpcAddr} is the address of the member`),
         });
   });
 
-  it('is heard of by the member itself, whether it leads or not, and audited', async () => {
+  it('is detected by the member itself, whether it leads or not, and audited', async () => {
     const group = await Group.of(names);
     await group.leader();
     for (const { cluster, member, lines } of group.running.values()) {
       const twin = claim(member.name, { rpcAddr: 'elsewhere:1' });
       expect(await group.settled(cluster.admit(twin))).toMatchObject({ kind: 'retry', aliveAt: member.rpcAddr });
       await group.settled(cluster.admit(twin));
-      const told = lines.filter(({ fields }) => JSON.stringify(fields).includes('elsewhere:1'));
-      expect(told.map(({ event }) => event)).toEqual(['join_deferred', 'data_directory_copied']);
-      expect(told[0].fields).toMatchObject({
-        ...{ audit: 'join', subject: 'anonymous', name: member.name, uuid: twin.uuid, rpcAddr: 'elsewhere:1' },
+      const logged = lines.filter(({ fields }) => JSON.stringify(fields).includes('elsewhere:1'));
+      expect(logged.map(({ event }) => event)).toEqual(['join_deferred', 'data_directory_copied']);
+      expect(logged[0].fields).toMatchObject({
+        audit: 'join',
+        subject: 'anonymous',
+        name: member.name,
+        uuid: twin.uuid,
+        rpcAddr: 'elsewhere:1',
         decision: 'deferred',
       });
     }
   });
 
-  it('waits while the member answers, and is admitted where it is now when that one has ended', async () => {
+  it('waits while the member answers, and is admitted at its new address once the member has ended', async () => {
     const group = await Group.of(names);
     await group.leader();
-    const { name, id } = group.follower().member;
-    let settled = false;
-    const back = rejoin(group, name, { as: { rpcAddr: 'moved:8400' } }).finally(() => (settled = true));
+    const { member, log } = group.follower();
+    const { name, id } = member;
+    await group.until(() => [...group.running.values()].every((each) => each.log.lastIndex === log.lastIndex));
+    const { starting, isStarted } = await startMoved(group, name);
     const began = group.clock.now();
     await group.until(() => group.clock.now() - began > 20_000);
-    expect(settled).toBe(false);
+    expect(isStarted()).toBe(false);
     await group.crash(name);
-    expect(await back).toEqual({ answered: true, id });
+    expect((await starting).member.id).toBe(id);
     const { node } = await group.leader();
     expect(node.leadership.configuration.members).toContainEqual(
       expect.objectContaining({ id, name, rpcAddr: 'moved:8400' }),
     );
   });
 
-  it('waits while the member answers without a leader, too', async () => {
+  it('waits while the member answers, even without a leader', async () => {
     const group = await Group.of(names);
     const { name } = (await group.leader()).member;
     for (const other of names.filter((each) => each !== name)) await group.crash(other);
     await group.until(() => !group.get(name).node.leadership.isLeader);
     const left = group.get(name).member.id;
-    let settled = false;
-    const back = rejoin(group, name, { as: { rpcAddr: 'moved:8400' } }).finally(() => (settled = true));
+    const { starting, isStarted } = await startMoved(group, name);
     const began = group.clock.now();
     await group.until(() => group.clock.now() - began > 20_000);
-    expect(settled).toBe(false);
+    expect(isStarted()).toBe(false);
     await group.crash(name);
-    // Its vote may be the one that is missing.
-    expect(await back).toEqual({ answered: false, id: left });
+    // The cluster may lack only its vote.
+    expect((await starting).member.id).toBe(left);
   });
 
-  it('keeps the name of the member for as long as that is one', async () => {
+  it('must use the name of the member until the member is removed', async () => {
     const group = await Group.of(names);
     await group.leader();
     const { name } = group.follower().member;
     await group.stop(name);
     await group.leader();
-    await expect(rejoin(group, name, { as: { name: 'n9' } })).rejects.toThrow(JoinRefusedError);
+    await expect(group.start(name, { claims: { name: 'n9' } })).rejects.toThrow(JoinRefusedError);
     await removed(group, name);
-    expect(await rejoin(group, name, { as: { name: 'n9' } })).toEqual({ answered: true, id: 4 });
+    expect((await group.start(name, { claims: { name: 'n9' } })).member.id).toBe(4);
     const { node } = await group.leader();
     expect(node.leadership.configuration.members).toContainEqual(expect.objectContaining({ id: 4, name: 'n9' }));
   });

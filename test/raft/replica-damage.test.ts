@@ -20,7 +20,7 @@ import {
 const segmentBytesMax = 512 << 10;
 const options = { segmentBytesMax };
 
-/** A log of three terms, of which each takes several of the chunks that a source gives out. */
+/** A log of three terms, each of which takes several chunks to send. */
 async function threeTerms(settings: ConstructorParameters<typeof Group>[0] = {}): Promise<{
   group: Group;
   leader: GroupMember;
@@ -46,7 +46,7 @@ async function storesOf(log: MemoryDirectory): Promise<string[]> {
   return (await log.list()).filter((name) => name.endsWith('.store')).sort();
 }
 
-/** Has the whole log read, and notes what is found as the watch of a running node does. */
+/** Reads the whole log, and notes damage as the watch of a running node does. */
 async function noteDamage(group: Group, disk: ReturnType<typeof newDisk>): Promise<void> {
   const running = await startReplica(group, { disk, sources: [], ...options });
   const { log } = running;
@@ -71,8 +71,8 @@ async function expectMended(group: Group, leader: GroupMember, running: RunningR
 }
 
 describe('a replica whose log went through three terms, with damage', () => {
-  /** Positions as shares of the list of stores, and of the store. */
-  const places: readonly (readonly [string, readonly (readonly [number, number])[]])[] = [
+  /** Positions as fractions of the list of stores, and of the store. */
+  const cases: readonly (readonly [string, readonly (readonly [number, number])[]])[] = [
     ['in the header of the first segment', [[0, 0]]],
     ['at the first entry', [[0, 0.001]]],
     ['two terms back', [[0.2, 0.5]]],
@@ -81,7 +81,7 @@ describe('a replica whose log went through three terms, with damage', () => {
     ['in the last segment', [[1, 0.3]]],
     ['at the very end', [[1, 0.999]]],
     [
-      'in three places at once',
+      'at three positions at once',
       [
         [0.1, 0.5],
         [0.5, 0.2],
@@ -90,7 +90,7 @@ describe('a replica whose log went through three terms, with damage', () => {
     ],
   ];
 
-  it.each(places)('%s, has all of it again', async (_, damage) => {
+  it.each(cases)('%s, gets everything back', async (_, damage) => {
     const { group, leader } = await threeTerms();
     const disk = newDisk();
     await (await replicaOf(group, leader, { disk, ...options })).stop();
@@ -108,7 +108,7 @@ describe('a replica whose log went through three terms, with damage', () => {
     await expectMended(group, leader, again);
   });
 
-  it('and stopped while it comes again, goes on at the next start', async () => {
+  it('continues at the next start if it is stopped while it fetches entries', async () => {
     const { group, leader } = await threeTerms();
     const disk = newDisk();
     await (await replicaOf(group, leader, { disk, ...options })).stop();
@@ -127,7 +127,7 @@ describe('a replica whose log went through three terms, with damage', () => {
     await expectMended(group, leader, await startReplica(group, { disk, sources: names, ...options }));
   });
 
-  it('of which the source keeps only a later part, begins again there', async () => {
+  it('starts again at the log start of the source if the source no longer stores the damaged part', async () => {
     const { group, leader } = await threeTerms({ segmentBytesMax, retention: { bytesMax: 2 << 20 } });
     await group.until(() => [...group.running.values()].every(({ log }) => log.startOffset > 0));
     const disk = newDisk();

@@ -22,22 +22,22 @@ import { toOffset } from '../../src/domain/log/offsets.js';
 import { storedBytes } from '../../src/domain/log/record-batch.js';
 import { decodeRecord } from '../../src/domain/log/record.js';
 import { forEachRecord } from '../../src/domain/log/records.js';
-import { dataDirectoryOf, Group, type GroupMember, memberOf, records } from './group.js';
 import { RecordingLogger } from '../logging/recording-logger.js';
+import { dataDirectoryOf, Group, type GroupMember, memberOf, records, uuidOf } from './group.js';
 
-/** The members of a group, as replicas reach them: those that run, and neither are cut off nor hang. */
+/** The members of a group as replicas reach them: those that run and are neither cut off nor hanging. */
 export class MemoryUplink implements ReplicaUplink {
   readonly cutOff = new Set<string>();
-  /** They take calls and say nothing. */
+  /** Names of members that accept calls and never answer. */
   readonly hanging = new Set<string>();
-  /** Whom a call of `follow` was made to, in order. */
+  /** The members that `follow` was called on, in order. */
   readonly followed: string[] = [];
-  /** Bytes that sources have given out. */
+  /** Bytes that sources have sent. */
   givenBytes = 0;
-  /** What a source says of itself, where it is to lie. */
+  /** Changes a source's status, for a source that lies. */
   disguise: (status: SourceStatus) => SourceStatus = (status) => status;
 
-  /** What comes of what a source sends, where it is to go wrong. */
+  /** Changes the updates of a source, for a source that misbehaves. */
   garble: (batches: SourceNews['batches']) => SourceNews['batches'] = (batches) => batches;
 
   constructor(private readonly group: Group) {}
@@ -107,13 +107,13 @@ export interface RunningReplica {
   readonly uplink: MemoryUplink;
   readonly logger: RecordingLogger;
   readonly fatal: unknown[];
-  /** As the node's end: everything is durable and closed. */
+  /** Stops the replica as its node does: everything is durable and closed. */
   stop(): Promise<void>;
 }
 
 export interface ReplicaSettings {
   readonly disk?: ReplicaDisk;
-  /** Those that it reaches; a new one knows of nobody else. */
+  /** The members that it reaches; a new replica knows no others. */
   readonly sources?: readonly string[];
   readonly retention?: Retention;
   readonly segmentBytesMax?: number;
@@ -137,23 +137,32 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
   const { sources } = settings;
   const configuration = await ConfigurationFile.open(disk.raft, crc32c);
   if (configuration.stored === undefined) {
-    const contacts = (sources ?? []).map((name, place) => memberOf(name, place + 1));
+    const contacts = (sources ?? []).map((name, i) => memberOf(name, i + 1));
     await configuration.write({ id: 0, contacts, history: [], replica: true });
   }
   if (sources !== undefined) for (const name of names) if (!sources.includes(name)) uplink.cutOff.add(name);
   const started = await startFollowing({
     settings: {
-      ...{ name: 'r1', rpcAddr: 'r1:8400', httpAddr: '', version: '', startJoinAddrs: [] },
-      ...{ diskReserveBytes: reserveBytes, retention, ...(segmentBytesMax !== undefined && { segmentBytesMax }) },
+      name: 'r1',
+      rpcAddr: 'r1:8400',
+      httpAddr: '',
+      version: '',
+      startJoinAddrs: [],
+      diskReserveBytes: reserveBytes,
+      retention,
+      ...(segmentBytesMax !== undefined && { segmentBytesMax }),
     },
-    directory: dataDirectoryOf('uuid-of-r1', disk),
+    directory: dataDirectoryOf(uuidOf('r1'), disk),
     gossip: group.gossip.node({ name: 'r1', tags: new Map() }),
     gates: {
       commitLog: { open: (service) => (answering.service = service) },
       cluster: { open: () => undefined },
     },
     peerService: { setJoinHandler: () => undefined, setEntries: () => undefined, setReplicas: () => undefined },
-    ...{ crc32c, clock, logger, signal: forever },
+    crc32c,
+    clock,
+    logger,
+    signal: forever,
     random: (n) => Math.floor(random() * n),
     onFatal: (error) => fatal.push(error),
     uplink: () => uplink,
@@ -210,7 +219,7 @@ export async function valuesAt({ service, log, replica }: RunningReplica): Promi
   return values;
 }
 
-/** A replica that has all that the leader has. */
+/** Returns a replica that has everything that the leader has. */
 export async function replicaOf(
   group: Group,
   leader: GroupMember,

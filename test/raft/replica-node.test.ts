@@ -87,7 +87,7 @@ const reaches = ({ log }: Running, offset: number): Promise<unknown> =>
   log.read({ offset: toOffset(offset) }, { signal: AbortSignal.timeout(10_000), notBeforeOffset: toOffset(offset) });
 
 describe('golog serve --replica', () => {
-  it('keeps the log of the cluster that it is told of, serves it, and forwards the rest', async () => {
+  it('follows the log of its cluster, serves it, and forwards the rest', async () => {
     const member = await start('n1');
     for (let i = 0; i < 20; i++) await member.log.append(records(`value ${i}`));
     const replica = await start('r1', { replica: true, 'start-join-addrs': member.gossipAddr });
@@ -105,7 +105,7 @@ describe('golog serve --replica', () => {
     expect(replica.log.servers()).toEqual([{ id: 'n1', rpcAddr: member.rpcAddr, isLeader: true }]);
   });
 
-  it('serves what it has while nobody is there, and goes on when somebody is, at the address that it noted', async () => {
+  it('serves what it has while no member runs, and continues when one does, at the address that it stored', async () => {
     const member = await start('n1');
     await member.log.append(records('a', 'b'));
     const first = await start('r1', { replica: true, 'start-join-addrs': member.gossipAddr });
@@ -114,14 +114,14 @@ describe('golog serve --replica', () => {
     await stop(member);
     const replica = await start('r1', { replica: true }, first.directory);
     expect((await replica.log.info(forever)).highWatermark).toBe(2);
-    await expect(replica.log.append(records('c'))).rejects.toThrow('there is no leader now');
+    await expect(replica.log.append(records('c'))).rejects.toThrow('the cluster has no leader');
     const again = await start('n1', { 'rpc-port': member.rpcAddr.split(':').at(-1) }, member.directory);
     await again.log.append(records('c'));
     await reaches(replica, 2);
     expect(await storesOf(replica.directory.log)).toEqual(await storesOf(again.directory.log));
   });
 
-  it('waits for a member to learn from, and ends when it is told to meanwhile', async () => {
+  it('waits for a member to follow, and stops if told to in the meantime', async () => {
     const prepared = await prepare('r1', { replica: true, 'start-join-addrs': '127.0.0.1:1' }, memoryDataDirectory());
     const starting = prepared.node.start();
     const ended = expect(starting).rejects.toMatchObject({ name: 'AbortError' });
@@ -131,7 +131,7 @@ describe('golog serve --replica', () => {
     await ended;
   });
 
-  it('does not begin from a member’s data, and a member not from a replica’s', async () => {
+  it('does not start from a member’s data, and a member does not start from a replica’s', async () => {
     const member = await start('n1');
     const replica = await start('r1', { replica: true, 'start-join-addrs': member.gossipAddr });
     await stop(replica);
@@ -140,7 +140,7 @@ describe('golog serve --replica', () => {
     await expect(start('r1', {}, replica.directory)).rejects.toThrow(/start it with --replica/);
   });
 
-  it('begins no cluster', () => {
+  it('bootstraps no cluster', () => {
     for (const [option, value] of [['bootstrap', true] as const, ['bootstrap-expect', 3] as const]) {
       const flags = new Map<string, unknown>([
         ['replica', true],

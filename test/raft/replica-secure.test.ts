@@ -22,8 +22,8 @@ async function start(set: CertificateSet, pair: string, flags: Record<string, st
   return node;
 }
 
-describe('a replica where only certificates of nodes are let in', () => {
-  it('follows, forwards appends and asks for barriers with its own', async () => {
+describe('a replica of a cluster that admits only node certificates', () => {
+  it('follows, forwards appends and asks for barriers with its own certificate', async () => {
     const set = await CertificateSet.own('n1', 'r1');
     endings.push(() => set.remove());
     const member = await start(set, 'node-n1');
@@ -40,7 +40,7 @@ describe('a replica where only certificates of nodes are let in', () => {
     expect([...member.logger.audit(), ...replica.logger.audit()]).toEqual([]);
   });
 
-  it('is not let in with the certificate of another node', async () => {
+  it('is not admitted with the certificate of another node', async () => {
     const set = await CertificateSet.own('n1', 'n2');
     endings.push(() => set.remove());
     const member = await start(set, 'node-n1');

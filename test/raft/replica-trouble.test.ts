@@ -25,14 +25,15 @@ import {
 describe('a replica whose machine loses power', () => {
   const seed = Number(process.env['REPLICA_SEED'] ?? 20_261_123);
 
-  it(`has all that it showed before, each time (REPLICA_SEED=${seed})`, async () => {
+  it(`has everything that it showed before, each time (REPLICA_SEED=${seed})`, async () => {
     const random = seededRandom(seed);
     const { group, leader } = await groupWith(5);
     let disk = FaultyDirectory.create({}, random);
     const open = async (): Promise<RunningReplica> =>
       startReplica(group, {
         disk: { raft: await disk.subdirectory('raft'), log: await disk.subdirectory('log') },
-        ...{ sources: names, segmentBytesMax: 1024 },
+        sources: names,
+        segmentBytesMax: 1024,
       });
     let shown = 0;
     let crashes = 0;
@@ -59,8 +60,8 @@ describe('a replica whose machine loses power', () => {
   });
 });
 
-describe('a replica that its source cannot go on with', () => {
-  it('begins anew at the log start of the source, and says so', async () => {
+describe('a replica that its source cannot continue', () => {
+  it('starts again at the log start of the source, and logs it', async () => {
     const options = { segmentBytesMax: 4096, retention: { bytesMax: 8192 } };
     const { group, leader } = await groupWith(3, options);
     const disk = newDisk();
@@ -85,11 +86,11 @@ describe('a replica that its source cannot go on with', () => {
     await group.until(caughtUp(running, leader));
   });
 
-  it('takes nothing that is out of place, and asks another one', async () => {
+  it('accepts nothing out of order, and asks another source', async () => {
     const { group, leader } = await groupWith(5);
     const running = await startReplica(group, { sources: names });
     running.uplink.garble = (batches) => batches.slice(1);
-    await group.until(() => running.logger.lines.some(({ fields }) => /out of place/.test(JSON.stringify(fields))));
+    await group.until(() => running.logger.lines.some(({ fields }) => /out of order/.test(JSON.stringify(fields))));
     running.uplink.garble = (batches) => batches;
     await group.until(caughtUp(running, leader));
     expect(running.fatal).toEqual([]);
@@ -106,7 +107,9 @@ describe('a replica that its source cannot go on with', () => {
     const next = await other.leader();
     await produce(other, next, 9);
     const running = await startReplica(other, { disk, sources: names });
-    await other.until(() => running.logger.lines.some(({ fields }) => /of term/.test(JSON.stringify(fields))));
+    await other.until(() =>
+      running.logger.lines.some(({ fields }) => /at the source, but term/.test(JSON.stringify(fields))),
+    );
     expect(running.log.endOffset).toBe(3);
   });
 });
@@ -129,7 +132,7 @@ describe('a replica with damage in a sealed segment, found by a reader', () => {
     return disk;
   }
 
-  it('has it mended after its next start', async () => {
+  it('has it repaired after its next start', async () => {
     const { group, leader } = await groupWith(200, options);
     const disk = await damaged(group, leader);
     const running = await startReplica(group, { disk, sources: names, ...options });
@@ -140,7 +143,7 @@ describe('a replica with damage in a sealed segment, found by a reader', () => {
     expect((await ConfigurationFile.open(disk.raft, crc32c)).stored?.damagedFrom).toBeUndefined();
   });
 
-  it('keeps the rest where its source does not have it any more', async () => {
+  it('keeps the rest if its source no longer stores the damaged part', async () => {
     const retention = { bytesMax: 8192 };
     const { group, leader } = await groupWith(200, { ...options, retention });
     const disk = await damaged(group, leader);
@@ -153,8 +156,8 @@ describe('a replica with damage in a sealed segment, found by a reader', () => {
   });
 });
 
-describe('what a replica may cost', () => {
-  it('is bounded at the source: a slow one is given no more than it takes', async () => {
+describe('the cost of a replica', () => {
+  it('is bounded at the source: a slow replica is sent no more than it consumes', async () => {
     const { group, leader } = await groupWith(0);
     const big = 'x'.repeat(300_000);
     for (let i = 0; i < 100; i++) await group.settled(leader.node.propose(records(big)));
@@ -178,7 +181,7 @@ describe('what a replica may cost', () => {
     expect((await valuesAt(running)).at(-1)).toBe('value 299');
   });
 
-  it('is not the disk reserve: it takes entries again when there is space', async () => {
+  it('excludes the disk reserve: it accepts entries again when there is space', async () => {
     const { group, leader } = await groupWith(5);
     const disk = newDisk();
     let freeBytes = 10;
@@ -191,7 +194,7 @@ describe('what a replica may cost', () => {
   });
 });
 
-/** The directory with syncs of files that wait while it is held. */
+/** The directory, whose file syncs wait while it is held. */
 function stall(inner: MemoryDirectory): { directory: Directory; hold(): void; release(): void } {
   let held: Promise<void> = Promise.resolve();
   let release = (): void => undefined;

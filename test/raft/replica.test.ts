@@ -17,7 +17,7 @@ import {
 } from './replica-fixture.js';
 
 describe('a replica', () => {
-  it('has the stores of a member, byte for byte, and goes on as the log grows', async () => {
+  it('has the stores of a member, byte for byte, and follows as the log grows', async () => {
     const options = { segmentBytesMax: 4096 };
     const { group, leader } = await groupWith(100, options);
     const disk = newDisk();
@@ -32,7 +32,7 @@ describe('a replica', () => {
     expect(running.fatal).toEqual([]);
   });
 
-  it('wakes those that follow it', async () => {
+  it('wakes its followers', async () => {
     const { group, leader } = await groupWith(1);
     const running = await replicaOf(group, leader);
     const following = running.service.follow('latest', { signal: forever });
@@ -58,7 +58,7 @@ describe('a replica', () => {
     expect(firsts.size).toBeGreaterThan(1);
   });
 
-  it('hears from its source while nothing happens, and stays with it', async () => {
+  it('gets signs of life from its source while nothing happens, and stays with it', async () => {
     const { group, leader } = await groupWith(1);
     const { replica, uplink } = await replicaOf(group, leader);
     const since = group.clock.now();
@@ -68,7 +68,7 @@ describe('a replica', () => {
     expect(uplink.followed).toHaveLength(1);
   });
 
-  it('is no member, and counts for no quorum', async () => {
+  it('is not a member, and counts for no quorum', async () => {
     const { group, leader } = await groupWith(3);
     const running = await replicaOf(group, leader);
     const follower = [...group.running.keys()].filter((name) => name !== leader.member.name);
@@ -82,7 +82,7 @@ describe('a replica', () => {
   });
 });
 
-describe('what takes the leader, asked of a replica', () => {
+describe('a call to a replica that needs the leader', () => {
   it('is forwarded: appends', async () => {
     const { group, leader } = await groupWith(2);
     const running = await replicaOf(group, leader);
@@ -93,7 +93,7 @@ describe('what takes the leader, asked of a replica', () => {
     await expect(group.settled(stale)).rejects.toThrow(/expected/);
   });
 
-  it('is refused where there is no leader, and of unknown outcome where the link breaks', async () => {
+  it('is refused if there is no leader, and has an unknown outcome if the link breaks', async () => {
     const { group, leader } = await groupWith(2);
     const running = await replicaOf(group, leader);
     const appending = running.service.append(records('a'));
@@ -101,10 +101,10 @@ describe('what takes the leader, asked of a replica', () => {
     await expect(group.settled(appending)).rejects.toBeInstanceOf(OutcomeUnknownError);
     await expect(running.service.append(records('a'))).rejects.toBeInstanceOf(UnavailableError);
     const alone = await startReplica(group, { sources: [] });
-    await expect(alone.service.append(records('a'))).rejects.toThrow('there is no leader now');
+    await expect(alone.service.append(records('a'))).rejects.toThrow('the cluster has no leader');
   });
 
-  it('waits for what was acknowledged anywhere: linearizable reads', async () => {
+  it('waits for everything acknowledged on any node: linearizable reads', async () => {
     const { group, leader } = await groupWith(2);
     const running = await replicaOf(group, leader);
     await produce(group, leader, 5, 2);
@@ -112,25 +112,25 @@ describe('what takes the leader, asked of a replica', () => {
     expect((await group.settled(read)).batches).toHaveLength(1);
   });
 
-  it('is forwarded: the administration, and else it answers as it sees it', async () => {
+  it('is forwarded: administration; without a leader, it answers with its own view', async () => {
     const { group, leader } = await groupWith(2);
     const running = await replicaOf(group, leader);
     const status = await running.cluster.status({ signal: forever });
     expect(status).toMatchObject({ answeredBy: leader.member.name, leader: leader.member.name });
-    const heir = names.find((name) => name !== leader.member.name);
-    expect(await group.settled(running.cluster.transferLeadership(heir, forever))).toBe(heir);
-    await group.until(() => running.replica.leader?.name === heir);
-    expect(running.replica.servers().filter(({ isLeader }) => isLeader)).toMatchObject([{ id: heir }]);
+    const transferee = names.find((name) => name !== leader.member.name);
+    expect(await group.settled(running.cluster.transferLeadership(transferee, forever))).toBe(transferee);
+    await group.until(() => running.replica.leader?.name === transferee);
+    expect(running.replica.servers().filter(({ isLeader }) => isLeader)).toMatchObject([{ id: transferee }]);
     for (const name of names) running.uplink.cutOff.add(name);
     const own = await running.cluster.status({ signal: forever });
     expect(own).toMatchObject({ answeredBy: 'r1', highWatermark: 2 });
     expect(own.problem).toMatch(/r1 is a replica.* 0 records behind/);
-    expect(await running.cluster.admit()).toMatchObject({ kind: 'retry', leaderAddr: `${heir}:8400` });
+    expect(await running.cluster.admit()).toMatchObject({ kind: 'retry', leaderAddr: `${transferee}:8400` });
   });
 });
 
 describe('a replica that loses its source', () => {
-  it('goes on with another one at once', async () => {
+  it('follows another one at once', async () => {
     const { group, leader } = await groupWith(5);
     const running = await replicaOf(group, leader);
     const first = running.replica.source?.name ?? '';
@@ -141,7 +141,7 @@ describe('a replica that loses its source', () => {
     expect(await valuesAt(running)).toEqual(await valuesOf(leader));
   });
 
-  it('does so as well where it only says nothing', async () => {
+  it('follows another one if the source is only silent', async () => {
     const { group, leader } = await groupWith(5);
     const running = await replicaOf(group, leader);
     const first = running.replica.source?.name ?? '';
@@ -151,7 +151,7 @@ describe('a replica that loses its source', () => {
     expect(running.replica.source?.name).not.toBe(first);
   });
 
-  it('and finds one that is cut off from the leader, leaves that one', async () => {
+  it('leaves a source that is cut off from the leader', async () => {
     const { group, leader } = await groupWith(5);
     const lonely = group.follower();
     const running = await replicaOf(group, leader, { sources: [lonely.member.name] });
@@ -168,14 +168,14 @@ describe('a replica that loses its source', () => {
     expect(again.replica.source?.name).not.toBe(lonely.member.name);
   });
 
-  it('says that it lags, waits longer each time, and comes back when a member does', async () => {
+  it('reports that it lags, waits longer each time, and follows again when a member returns', async () => {
     const { group, leader } = await groupWith(5);
     const running = await replicaOf(group, leader);
     for (const name of names) running.uplink.cutOff.add(name);
     await produce(group, leader, 1, 5);
     await group.until(() => (running.replica.lag.heardMsAgo ?? 0) > 30_000);
     expect(running.replica.source).toBeUndefined();
-    // A round each few seconds by then.
+    // By then a round starts every few seconds.
     const asked = running.logger.fieldsOf('replica_source_lost').length;
     expect(asked).toBeLessThan(80);
     expect(running.logger.fieldsOf('no_replica_source')).toHaveLength(1);
@@ -185,7 +185,7 @@ describe('a replica that loses its source', () => {
   });
 });
 
-describe('a replica whose source was removed from the cluster and runs on', () => {
+describe('a replica whose source was removed from the cluster and still runs', () => {
   it('follows another member', async () => {
     const { group, leader } = await groupWith(10);
     const removed = group.follower().member.name;
@@ -199,7 +199,7 @@ describe('a replica whose source was removed from the cluster and runs on', () =
 });
 
 describe('a replica that starts again', () => {
-  it('shows all that it showed before, without anybody, and goes on from there', async () => {
+  it('shows everything that it showed before, without any member, and continues from there', async () => {
     const { group, leader } = await groupWith(20);
     const disk = newDisk();
     const first = await replicaOf(group, leader, { disk });
@@ -210,14 +210,14 @@ describe('a replica that starts again', () => {
     expect((await alone.service.info(forever)).highWatermark).toBe(20);
     expect(alone.replica.servers().map(({ id }) => id)).toEqual(names);
     await alone.stop();
-    // From the contacts that it has noted.
+    // From the contacts that it has stored.
     const again = await startReplica(group, { disk });
     await group.until(caughtUp(again, leader));
     expect(await valuesAt(again)).toEqual(await valuesOf(leader));
     expect(await storesOf(disk.log)).toEqual(await storesOf(group.disk(leader.member.name).log));
   });
 
-  it('after damage has the damaged part come anew, and shows nothing less meanwhile', async () => {
+  it('fetches a damaged part again, and shows no less in the meantime', async () => {
     const { group, leader } = await groupWith(20);
     const disk = newDisk();
     await (await replicaOf(group, leader, { disk })).stop();
@@ -232,7 +232,7 @@ describe('a replica that starts again', () => {
     expect(await storesOf(disk.log)).toEqual(await storesOf(group.disk(leader.member.name).log));
   });
 
-  it('after damage, and without a source, says so to who asks for the end', async () => {
+  it('tells callers that ask for the end that it is damaged, while it has no source', async () => {
     const { group, leader } = await groupWith(20);
     const disk = newDisk();
     await (await replicaOf(group, leader, { disk })).stop();

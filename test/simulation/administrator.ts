@@ -9,7 +9,7 @@ import { InvariantError, type World } from './world.js';
 const patienceMs = 5_000;
 const votersMin = 3;
 
-/** An operator who moves leadership and members about, at any node. */
+/** An operator that moves leadership and members, through any node. */
 export class Administrator implements Administration {
   #stopped = false;
 
@@ -24,10 +24,10 @@ export class Administrator implements Administration {
   }
 
   transferLeadership(): void {
-    const heir = this.chance.percent(50) ? undefined : this.chance.pick(this.machines).name;
+    const transferee = this.chance.percent(50) ? undefined : this.chance.pick(this.machines).name;
     this.#ask(
-      `hand over to ${heir ?? 'anybody'}`,
-      (cluster, signal) => cluster.transferLeadership(heir, signal),
+      `transfer leadership to ${transferee ?? 'anybody'}`,
+      (cluster, signal) => cluster.transferLeadership(transferee, signal),
       () => this.world.mark('leadership transferred'),
     );
   }
@@ -74,12 +74,12 @@ export class Administrator implements Administration {
     );
   }
 
-  /** A disk is lost: never a second one before the first is made good, which nobody could survive. */
+  /** Loses a disk, but never a second one before the first is replaced: no cluster could survive that. */
   #replace(configuration: Configuration): void {
     const whole = this.#whole(configuration);
     if (whole.length === 0) return;
     const { name } = this.chance.pick(configuration.members);
-    // One that rot has come over is the only one that may be lost.
+    // A rotten disk is the only one that may be lost.
     const rotten = this.machines.find(({ rot }) => rot.isThere);
     this.world.mark('disk lost');
     (rotten ?? this.machines.find((machine) => machine.name === name))?.wipe();
@@ -100,7 +100,7 @@ export class Administrator implements Administration {
     return isWhole && members.length >= votersMin ? found : [];
   }
 
-  /** Those that were removed, whether or not anybody was told so: an id that was given out comes back no more. */
+  /** Returns the removed members, whether or not any process knows: a Raft id is never reused. */
   #retireRemoved({ members, lastId }: Configuration): void {
     for (const machine of this.machines) {
       const id = machine.node?.leadership.status.id ?? Infinity;
@@ -108,20 +108,20 @@ export class Administrator implements Administration {
     }
   }
 
-  /** One that was removed is given up, or comes back with what it has. */
+  /** Gives a removed member up, or starts it again with the data that it has. */
   #goesOn(machine: Machine): void {
     if (this.chance.percent(50)) machine.retire();
     else machine.kill('all');
   }
 
-  /** As whoever leads the highest term has it. */
+  /** Returns the view of the leader of the highest term. */
   #newest(): Configuration | undefined {
     const leaders = this.machines.flatMap(({ node }) => (node?.leadership.isLeader === true ? [node.leadership] : []));
     leaders.sort((a, b) => b.status.hardState.term - a.status.hardState.term);
     return leaders[0]?.configuration;
   }
 
-  /** At any machine; an answer that no operator may get ends the run. */
+  /** Calls any machine; an answer that no operator may get ends the run. */
   #ask<T>(what: string, act: (cluster: Cluster, signal: AbortSignal) => Promise<T>, onDone: () => void): void {
     const { process, cluster, name } = this.chance.pick(this.machines.filter(({ inUse }) => inUse));
     if (process === undefined || cluster === undefined) return;

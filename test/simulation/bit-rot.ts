@@ -7,19 +7,19 @@ import type { Witness } from './witness.js';
 import type { World } from './world.js';
 
 const sectorBytes = 512;
-/** Of a slot of the hard state: see docs/storage-format.md. */
+/** Bytes of a hard-state slot: see docs/storage-format.md. */
 const slots = { positions: [0, 4096], magic: 0x474c4853, commitAt: 32 } as const;
 
 /**
  * Bytes of a log that change by themselves, on one machine.
  *
- * How much of it a cluster must survive: rot comes over a machine only while all members have all that they ever had, so
- * that each committed entry is whole at one member at least (a majority has it, and one disk is hit), and those that are
- * left can elect a leader. That machine may be hit again and again; another one not before the stores of the first are
- * whole again. A disk that is lost counts in the same way. What lies beyond the commit index that the hard state on disk
- * names may look like a torn write, and is cut off as one, though the node may have acknowledged it: nothing tells them
- * apart. A leader that counts on it then ends the node with each heartbeat. So there only what another leader's entries
- * have taken the place of is hit.
+ * A cluster must survive this much: a machine rots only while all members have everything that they ever had, so that
+ * each committed entry is intact on at least one member (a majority has it, and one disk is hit) and the others can
+ * elect a leader. That machine may be hit again; another one only when the stores of the first are intact again. A lost
+ * disk counts in the same way. Bytes after the commit index in the hard state on disk may look like a torn write, and
+ * are cut off as one, though the node may have acknowledged them: the two cannot be told apart. A leader that counts on
+ * them then ends the node with each heartbeat. So in that range, only entries that another leader's entries have
+ * replaced are hit.
  */
 export class BitRot {
   constructor(
@@ -29,7 +29,7 @@ export class BitRot {
     private readonly witness: Witness,
   ) {}
 
-  /** `members`: all of the cluster, where each one of them is whole but for rot. */
+  /** @param members all members of the cluster, each intact except for rot */
   async strike(members: readonly Machine[]): Promise<void> {
     const rotten: Machine[] = [];
     for (const machine of this.machines) if (!(await machine.rot.look())) rotten.push(machine);
@@ -39,7 +39,7 @@ export class BitRot {
     if (what === 0) await this.#hitFile(target, logStartFileName);
     else if (what === 1) await this.#hitIndex(target);
     else {
-      // Often while nothing runs there, so that opening finds it.
+      // Often while no process runs there, so that opening finds the damage.
       if (this.chance.percent(30)) target.kill(this.chance.pick(['all', 'random'] as const));
       await this.#hitStore(target);
     }
@@ -67,10 +67,10 @@ export class BitRot {
     if (stores.length === 0) return;
     const store = chance.percent(50) ? stores[stores.length - 1] : chance.pick(stores);
     const { name, length, ranges } = store;
-    const place = chance.percent(60)
+    const i = chance.percent(60)
       ? chance.below(ranges.length)
       : chance.between(Math.max(0, ranges.length - 4), ranges.length - 1);
-    const range = ranges[place];
+    const range = ranges[i];
     let from = chance.between(range.from, range.to - 1);
     let to = from + 1;
     const how = chance.below(20);
@@ -95,7 +95,7 @@ export class BitRot {
     return 1 << this.chance.below(8);
   }
 
-  /** Whether rot from this entry on is told from a torn write, or takes away nothing that counts. */
+  /** Whether rot from this entry on can be told from a torn write, or removes nothing that counts. */
   async #mayLose(machine: Machine, first: number): Promise<boolean> {
     if (first <= (await durableCommit(machine))) return true;
     const own = await machine.rot.entries(true);
@@ -111,7 +111,7 @@ export class BitRot {
   }
 }
 
-/** The commit index that a hard state on disk names whatever a crash does: that of the older slot. */
+/** Returns the commit index that the hard state on disk names even after a crash: that of the older slot. */
 async function durableCommit(machine: Machine): Promise<number> {
   const raft = await machine.disk.root.subdirectory('raft');
   if (!(await raft.list()).includes('hard-state')) return 0;

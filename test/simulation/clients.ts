@@ -27,14 +27,14 @@ export interface ClientSurroundings {
   readonly history: History;
   readonly shown: Shown;
   readonly machines: readonly Machine[];
-  /** Of the milliseconds between two calls, the most. */
+  /** Most milliseconds between two calls. */
   readonly thinkMsMax: number;
 }
 
 const textEncoder = new TextEncoder();
 const patienceMs = 4_000;
 
-/** What all clients have: a name, chance, and a way to a machine. */
+/** The common part of all clients: a name, randomness, and a connection to a machine. */
 class Client {
   stopped = false;
   connections = 0;
@@ -56,19 +56,19 @@ class Client {
     return this.around.world.sleep(1 + this.chance.below(this.around.thinkMsMax));
   }
 
-  /** Runs the client; what it throws ends the run. */
+  /** Runs the client; an error that it throws ends the run. */
   protected go(life: () => Promise<void>): void {
     life().catch((error: unknown) => this.around.world.fail(error));
   }
 
-  /** Something that no client may be told. */
+  /** Fails the run with an error that no client may get. */
   protected refuseAnswer(what: string, error: unknown): never {
     if (error instanceof InvariantError) throw error;
-    throw new InvariantError('errors', `${this.name} was told of ${what}: ${describeError(error)}`);
+    throw new InvariantError('errors', `${this.name} got ${what}: ${describeError(error)}`);
   }
 }
 
-/** Appends batches that nobody else appends, several at a time over one connection. */
+/** Appends batches that no other client appends, several at a time over one connection. */
 export class Producer extends Client {
   #batches = 0;
 
@@ -95,7 +95,7 @@ export class Producer extends Client {
     }
   }
 
-  /** One append, recorded. */
+  /** Makes and records one append. */
   async append(connection: Connection, expectedOffset?: number, again?: AppendCall): Promise<AppendCall> {
     const { history, world, witness } = this.around;
     const order = this.#batches++;
@@ -128,7 +128,7 @@ export class Producer extends Client {
     return call;
   }
 
-  /** An append that was sent once more: what is known of it now. */
+  /** Records what is now known about an append that was sent again. */
   #settleAgain(first: AppendCall, { outcome, endMs }: AppendCall): AppendOutcome {
     if (outcome.kind === 'acknowledged') {
       first.outcome = outcome;
@@ -161,8 +161,8 @@ export class Producer extends Client {
 
   #records(order: number): Records {
     const count = this.chance.between(1, 3);
-    const encoded = Array.from({ length: count }, (_, place) => {
-      const text = `${this.name}/${order}/${place}/`;
+    const encoded = Array.from({ length: count }, (_, i) => {
+      const text = `${this.name}/${order}/${i}/`;
       return encodeRecord({ value: textEncoder.encode(text.padEnd(text.length + this.chance.below(300), 'x')) });
     });
     return frameRecords(encoded, defaultRecordLimits);
@@ -173,7 +173,7 @@ function recordsOf({ payload, keys }: AppendCall): Records {
   return { payload: payload.slice(), count: keys.length };
 }
 
-/** Says where each batch must go, and sends it again when it was not told what became of it. */
+/** Expects an offset for each batch, and sends the batch again when its outcome is unknown. */
 export class CarefulProducer extends Producer {
   override start(): void {
     this.go(async () => {
@@ -205,7 +205,7 @@ export class CarefulProducer extends Producer {
   }
 }
 
-/** Reads here and there, locally and linearizably. */
+/** Reads at different machines, locally and linearizably. */
 export class Reader extends Client {
   start(): void {
     this.go(async () => {
@@ -259,7 +259,7 @@ export class Reader extends Client {
 
 /** Follows the log from its start, at one machine and then at another. */
 export class Follower extends Client {
-  /** The next offset it is to see. */
+  /** The next offset that it expects. */
   next = 0;
   #follows = 0;
 
@@ -297,18 +297,15 @@ export class Follower extends Client {
     const { witness } = this.around;
     const own = ++this.#follows;
     for await (const result of follow({ offset: toOffset(this.next) }, { signal })) {
-      // The client went elsewhere while this process was paused.
+      // The client connected elsewhere while this process was paused.
       if (own !== this.#follows) return;
       const { baseOffset, keys } = recordsRead(result);
-      if (keys.length === 0) throw new InvariantError('I5', `${this.name} was given nothing`);
+      if (keys.length === 0) throw new InvariantError('I5', `${this.name} got an empty result`);
       if (baseOffset !== this.next)
-        throw new InvariantError('I5', `${this.name} was to see offset ${this.next}, and saw ${baseOffset}`);
-      for (const [place, key] of keys.entries())
-        if (witness.records[baseOffset + place] !== key)
-          throw new InvariantError(
-            'I6',
-            `${this.name} saw a record at offset ${baseOffset + place} that is not committed`,
-          );
+        throw new InvariantError('I5', `${this.name} expected offset ${this.next}, and got ${baseOffset}`);
+      for (const [i, key] of keys.entries())
+        if (witness.records[baseOffset + i] !== key)
+          throw new InvariantError('I6', `${this.name} saw a record at offset ${baseOffset + i} that is not committed`);
       this.next += keys.length;
     }
   }
@@ -319,13 +316,13 @@ function isForeseenByReader(error: unknown, { machine }: Connection): boolean {
     (error instanceof CorruptRangeError && machine.rot.isThere) ||
     error instanceof UnavailableError ||
     error instanceof OffsetOutOfRangeError ||
-    // Only of a node that was asked to stop.
+    // Expected only from a node that was asked to stop.
     error instanceof LogClosedError ||
     (error instanceof DOMException && error.name === 'AbortError')
   );
 }
 
-/** The records of a result; throws where they are not dense. */
+/** Returns the records of a result; throws if their offsets have gaps. */
 function recordsRead({ batches }: ReadResult): { baseOffset: number; keys: string[] } {
   const keys: string[] = [];
   const baseOffset = batches[0]?.baseOffset ?? 0;

@@ -6,15 +6,17 @@ import type { World } from './world.js';
 export type Answer<T> =
   | { readonly kind: 'value'; readonly value: T }
   | { readonly kind: 'error'; readonly error: unknown }
-  /** Nobody listens there: the call was never made. */
+  /** No process listens there: the call was never made. */
   | { readonly kind: 'refused' }
-  /** The connection broke or the client's patience ended, with the call under way. */
+  /** The connection broke or the client timed out while the call was in flight. */
   | { readonly kind: 'lost' };
 
-/** A client's connection to the process that runs on a machine now. Calls arrive in the order in which they are made. */
+/**
+ * A client's connection to the process that runs on a machine now. Calls arrive in the order in which they are made.
+ */
 export class Connection {
   readonly process: SimulatedProcess | undefined;
-  /** The disk of that process; the machine may have another by the time an answer arrives. */
+  /** The disk of that process; the machine may have another one when a response arrives. */
   readonly uuid: string;
   #lastArrivalMs = 0;
   #lastAnswerMs = 0;
@@ -33,7 +35,7 @@ export class Connection {
     return this.process?.alive === true;
   }
 
-  /** `act` runs in the machine's process; its signal aborts when the client's patience ends. */
+  /** Runs `act` in the machine's process; its signal aborts when the client times out. */
   call<T>(
     what: string,
     patienceMs: number,
@@ -56,7 +58,7 @@ export class Connection {
         resolve({ kind: begun ? 'lost' : 'refused' });
       };
       const stopWaiting = world.schedule(patienceMs, `${label} takes too long`, () => {
-        // It may be on its way, or held by a paused process.
+        // The call may be in flight, or held by a paused process.
         begun = true;
         process.enter('cancel', () => patience.abort());
         lose();

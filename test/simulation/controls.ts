@@ -5,14 +5,16 @@ import { message, type Message } from '../../src/domain/raft/message.js';
 import type { FaultKind } from './faults.js';
 import type { Run } from './run.js';
 
-/** A known bug, made from outside: a sweep that does not find it proves nothing (docs/guarantees.md). */
+/**
+ * A known bug, planted from outside: a sweep that does not find it proves nothing (docs/guarantees.md).
+ */
 export interface Control {
   readonly name: string;
-  /** The faults that bring it out. */
+  /** The faults that expose it. */
   readonly faults: readonly FaultKind[];
-  /** The invariants that it breaks, whichever is seen first. */
+  /** The invariants that it breaks; any of them may be seen first. */
   readonly breaks: readonly string[];
-  /** Nodes cut off what is damaged, and take part at once. */
+  /** Whether nodes cut off damage and take part at once. */
   readonly forgetsDamage?: boolean;
   readonly prepare?: (run: Run) => void;
   readonly tamper?: (options: RaftNodeOptions) => RaftNodeOptions;
@@ -56,7 +58,7 @@ export const controls: readonly Control[] = [
     name: 'read by lease after a pause',
     faults: ['pause'],
     breaks: ['I8'],
-    // A leader that asks nobody: as one whose lease ran out while it did not run.
+    // A leader that confirms reads without asking its peers, like one whose lease expired while it was paused.
     tamperNode: (node) => {
       const ask = node.readBarrier.bind(node);
       node.readBarrier = (signal) => (node.leadership.isLeader ? Promise.resolve(node.highWatermark) : ask(signal));
@@ -70,7 +72,7 @@ export const controls: readonly Control[] = [
     tamper: (options) => ({
       ...options,
       hardState: withoutVote(options.hardState),
-      // Timeouts that are nearly the same make for elections with several candidates.
+      // Nearly equal timeouts cause elections with several candidates.
       random: (n) => options.random(n === options.timing.electionTicks ? 2 : n),
     }),
   },
@@ -82,7 +84,7 @@ export const controls: readonly Control[] = [
   },
 ];
 
-/** What the follower would say when it had the entries on its disk, said as soon as they come. */
+/** Sends the response that the follower owes after its disk write as soon as the entries arrive. */
 function acknowledgeAtOnce(run: Run, { from, to, term, entries }: Message, sender: string, receiver: string): void {
   const last = entries.at(-1);
   const leader = run.machines.find(({ name }) => name === sender);
@@ -94,7 +96,7 @@ function acknowledgeAtOnce(run: Run, { from, to, term, entries }: Message, sende
   });
 }
 
-/** The process knows its vote, the disk does not. */
+/** Keeps the vote in memory and off the disk. */
 function withoutVote(hardState: HardStateFile): HardStateFile {
   const save = hardState.save.bind(hardState);
   let { vote, term } = hardState.current;

@@ -1,4 +1,4 @@
-/** What a sweep must have seen: a simulator that never gets there proves nothing. */
+/** What a sweep must have seen: a simulator that never reaches these states proves nothing. */
 export const requiredMarks: readonly string[] = [
   'conflicting suffix truncated',
   'follower reset by snapshot',

@@ -5,19 +5,21 @@ import { decodeStoreHeader, firstBatchPosition } from '../../src/domain/log/stor
 import type { SimulatedDisk } from './simulated-disk.js';
 import { scanStores, storedRanges, type StoredRange } from './stored-entries.js';
 
-/** Bytes of a store that went bad. */
+/** The rotten bytes of a store. */
 interface Damage {
   readonly store: string;
-  /** By position: what was there, and what is there now. */
+  /** By position: the original byte, and the byte there now. */
   readonly bytes: ReadonlyMap<number, { readonly was: number; readonly is: number }>;
-  /** The entries that lie there, `to` exclusive. */
+  /** The entries at those bytes, `to` exclusive. */
   readonly from: number;
   readonly to: number;
 }
 
-/** What rot has done to the stores of one machine's disk, and is still there as far as is known. */
+/** The rot in the stores of one machine's disk that is not known to be repaired. */
 export class DiskRot {
-  /** The log is being repaired, or was when the last process there ended: what was cut off may not be back. */
+  /**
+   * Whether the log is being repaired, or was when the last process there ended: removed entries may still be missing.
+   */
   repairing = false;
   #damages: Damage[] = [];
 
@@ -26,7 +28,7 @@ export class DiskRot {
     private readonly checksum: BatchChecksum,
   ) {}
 
-  /** As of the last look: some of what was stored here may be gone. */
+  /** As of the last check: some entries stored here may have been removed since. */
   get isThere(): boolean {
     return this.repairing || this.#damages.length > 0;
   }
@@ -36,13 +38,13 @@ export class DiskRot {
     return Math.min(...this.#damages.map(({ from }) => from));
   }
 
-  /** The disk is another one. */
+  /** The disk was replaced. */
   forget(): void {
     this.repairing = false;
     this.#damages = [];
   }
 
-  /** The entries of each store, the oldest first, with those that rot hit. */
+  /** Returns the entries of each store, oldest first, including those that rot hit. */
   async stores(): Promise<{ name: string; length: number; ranges: StoredRange[] }[]> {
     const log = await this.disk.root.subdirectory('log');
     const found: { name: string; length: number; ranges: StoredRange[] }[] = [];
@@ -59,30 +61,30 @@ export class DiskRot {
     return found;
   }
 
-  /** Flips the bits of `mask`, or all that are set. Returns whether anything has changed. */
+  /** Flips the bits of `mask`, or clears all bits. Returns whether anything has changed. */
   async strike(name: string, from: number, to: number, mask: number | 'zeros'): Promise<boolean> {
     const log = await this.disk.root.subdirectory('log');
     const file = await log.open(name);
     const before = await file.read(from, to - from);
     const bytes = new Map<number, { was: number; is: number }>();
     const ranges = (await this.stores()).find((store) => store.name === name)?.ranges ?? [];
-    for (const [place, was] of before.entries()) {
+    for (const [i, was] of before.entries()) {
       const flipped = mask === 'zeros' ? was : mask;
       if (flipped === 0) continue;
-      log.corrupt(name, from + place, flipped);
-      bytes.set(from + place, { was, is: was ^ flipped });
+      log.corrupt(name, from + i, flipped);
+      bytes.set(from + i, { was, is: was ^ flipped });
     }
     const hit = from < firstBatchPosition ? ranges : ranges.filter((each) => each.from < to && from < each.to);
     const [first] = hit;
     const last = hit.at(-1);
     if (bytes.size === 0 || first === undefined || last === undefined) return bytes.size > 0;
-    // Without its header a store is lost, with all that will be in it.
+    // A store without its header is lost, with everything that it would hold.
     const end = from < firstBatchPosition ? Infinity : last.index + 1;
     this.#damages.push({ store: name, bytes, from: first.index, to: end });
     return true;
   }
 
-  /** Looks whether all stores are whole again: repaired, or cut off, or gone with retention. */
+  /** Checks whether all stores are intact again: repaired, cut off, or removed by retention. */
   async look(): Promise<boolean> {
     if (!this.isThere) return true;
     const log = await this.disk.root.subdirectory('log');
@@ -95,7 +97,7 @@ export class DiskRot {
     return !this.repairing;
   }
 
-  /** The store as it was, as far as it is still as it was when rot came over it. */
+  /** Returns the store without the rot, as far as the rotten bytes are still there. */
   readonly restored = (name: string, bytes: Uint8Array): Uint8Array | undefined => {
     const hits = this.#damages.filter(({ store }) => store === name);
     if (hits.length === 0) return undefined;
@@ -105,14 +107,14 @@ export class DiskRot {
     return copy;
   };
 
-  /** All entries that the stores hold, with what rot hit as it was before. */
+  /** Returns all entries of the stores, with rotten ones restored. */
   async entries(verified: boolean): ReturnType<typeof scanStores> {
     return scanStores(await this.disk.root.subdirectory('log'), this.checksum, verified, this.restored);
   }
 
   /**
-   * Whether the range is one that rot hit. Behind rot in the last store, opening gives up with it what a crash has torn
-   * there, and one that reaches beyond the log's end may be longer.
+   * Whether rot hit the range. After rot in the last store, opening also drops what a crash has torn there, and a range
+   * that extends past the log's end may be longer.
    */
   async explains({ fromIndex, toIndex }: Quarantine, lastIndex: number): Promise<boolean> {
     const last = (await this.stores()).at(-1)?.name;

@@ -1,10 +1,10 @@
-/** Something that happens at a moment of virtual time; of two at one moment the one that was set first comes first. */
+/** An event at a moment of virtual time; of two at the same moment, the one scheduled first comes first. */
 export interface SimulatedEvent {
   readonly atMs: number;
   readonly sequence: number;
-  /** In words, for the trace and for the hash of a run. */
+  /** A description for the trace and for the hash of a run. */
   readonly label: string;
-  /** Undefined once the event was cancelled. */
+  /** Undefined once the event was canceled. */
   act: (() => void) | undefined;
 }
 

@@ -4,7 +4,7 @@ import { diskReserveBytes, type Machine } from './machine.js';
 import type { Network } from './network.js';
 import type { World } from './world.js';
 
-/** What can go wrong, or be asked for, at any time: see the faults in docs/guarantees.md. */
+/** What can go wrong or be requested at any time: see the faults in docs/guarantees.md. */
 const faultKinds = [
   'kill',
   'power cut',
@@ -25,31 +25,31 @@ const faultKinds = [
   'membership',
   'membership',
 ] as const;
-/** What a run may have besides those: drawn apart from them. */
+/** Additional faults of a run, drawn independently. */
 const besides = ['bit rot'] as const;
 export type FaultKind = (typeof faultKinds | typeof besides)[number];
 const isFaultKind = (name: string): name is FaultKind => [...faultKinds, ...besides].some((kind) => kind === name);
 
-/** Throws `RangeError` for what is no kind of fault. */
+/** Throws `RangeError` for an unknown kind of fault. */
 export function faultKind(name: string): FaultKind {
   if (!isFaultKind(name)) throw new RangeError(`there is no fault ${JSON.stringify(name)}`);
   return name;
 }
 
-/** Of a hundred runs, those in which disks rot. */
+/** Percentage of runs in which disks rot. */
 const rotPercent = 35;
 
-/** Asked for through the administration of the cluster. */
+/** Requests made through the administration of the cluster. */
 export interface Administration {
   transferLeadership(): void;
   changeMembership(): void;
-  /** All members, where each is a voter with all that it ever had, but for what rot does; else none. */
+  /** Returns all members if each is a voter with everything that it ever had, except for rot; otherwise none. */
   wholeMembers(): readonly Machine[];
 }
 
-/** Lets things go wrong, alone and together, with quiet times between. */
+/** Injects faults, alone and together, with quiet times in between. */
 export class Faults {
-  /** What this run is about. */
+  /** The kinds of faults of this run. */
   readonly kinds: readonly FaultKind[];
   #on = true;
   readonly #ends = new Set<() => void>();
@@ -67,7 +67,9 @@ export class Faults {
     this.kinds = only ?? this.#draw(count, also);
   }
 
-  /** Rot as often as half of the others together, up to a point: it does nothing while the cluster is not whole. */
+  /**
+   * Draws rot as often as half of the others together, up to a limit: it does nothing while the cluster is not intact.
+   */
   #draw(count: number, also: readonly FaultKind[]): FaultKind[] {
     const drawn = this.chance.shuffled<FaultKind>(faultKinds).slice(0, count);
     const rots = this.world.chance.fork('rot').percent(rotPercent);
@@ -80,7 +82,7 @@ export class Faults {
     this.#next();
   }
 
-  /** Everything is whole again, and nothing goes wrong any more. */
+  /** Repairs everything and injects no more faults. */
   heal(): void {
     this.#on = false;
     for (const end of this.#ends) end();
@@ -180,7 +182,7 @@ export class Faults {
         machine.stop();
         return;
       case 'move':
-        // A majority that moves at once finds nobody who knows where it is, and elects nobody.
+        // Members of a majority that moves at once cannot find each other, and elect no leader.
         if (!machines.some(({ isMoving }) => isMoving)) machine.move();
         return;
       case 'transfer':
@@ -195,7 +197,7 @@ export class Faults {
     }
   }
 
-  /** Whoever leads, as often as not. */
+  /** Picks the leader half of the time. */
   #target(): Machine {
     const leaders = this.machines.filter(({ node }) => node?.leadership.isLeader === true);
     return this.chance.pick(leaders.length > 0 && this.chance.percent(50) ? leaders : this.#inUse());
@@ -205,7 +207,10 @@ export class Faults {
     return this.machines.filter(({ inUse }) => inUse);
   }
 
-  /** The next ones that give their vote go down right after, and come back at once, while the election goes on. */
+  /**
+   * Makes the next voters crash right after they have given their vote, and restarts them at once, while the election
+   * is in progress.
+   */
   #crashAtVotes(count: number): void {
     let left = count;
     this.network.onVote = (voter) => {
@@ -222,7 +227,7 @@ export class Faults {
     if (this.chance.percent(70)) this.#target().kill('all');
   }
 
-  /** Now and then a machine that goes down is not started again for a while. */
+  /** Sometimes leaves a crashed machine down for a while. */
   #stayDown(machine: Machine, goDown: () => void): void {
     if (this.chance.percent(40)) {
       machine.supervised = false;

@@ -1,17 +1,17 @@
 import type { Witness } from './witness.js';
 import { InvariantError } from './world.js';
 
-/** What became of an append, as its client knows. */
+/** The outcome of an append, as its client knows it. */
 export type AppendOutcome =
   | { readonly kind: 'acknowledged'; readonly baseOffset: number; readonly recordCount: number }
-  /** It is not in the log and never will be. */
+  /** The append is not in the log and never will be. */
   | { readonly kind: 'not appended'; readonly reason: string }
   | { readonly kind: 'unknown'; readonly reason: string };
 
 export interface AppendCall {
   readonly client: string;
   readonly connection: string;
-  /** Counts the appends of this client over one connection, in the order in which it sent them. */
+  /** The sequence number of the append among those of this client over one connection, in the order of sending. */
   readonly order: number;
   readonly keys: readonly string[];
   readonly payload: Uint8Array;
@@ -28,46 +28,47 @@ export interface ReadCall {
   readonly endMs: number;
   readonly highWatermark: number;
   readonly logStartOffset: number;
-  /** Offset of the first record. */
+  /** The offset of the first record. */
   readonly baseOffset: number;
   readonly keys: readonly string[];
 }
 
-/** Everything that clients asked for and were told. */
+/** Everything that clients requested and received. */
 export class History {
   readonly appends: AppendCall[] = [];
   readonly reads: ReadCall[] = [];
 
-  /** Holds the whole history against what was committed in the end. Throws `InvariantError`. */
+  /** Checks the whole history against what was committed in the end. Throws `InvariantError`. */
   check({ records }: Witness): void {
-    const placesOf = new Map<string, number[]>();
+    const offsetsOf = new Map<string, number[]>();
     for (const [offset, key] of records.entries()) {
-      const places = placesOf.get(key);
-      if (places) places.push(offset);
-      else placesOf.set(key, [offset]);
+      const offsets = offsetsOf.get(key);
+      if (offsets) offsets.push(offset);
+      else offsetsOf.set(key, [offset]);
     }
-    this.#checkAppends(placesOf);
+    this.#checkAppends(offsetsOf);
     this.#checkPhantoms(records);
     this.#checkOrder();
     for (const read of this.reads) checkRead(read, records);
     this.#checkLinearizable();
   }
 
-  #checkAppends(placesOf: ReadonlyMap<string, readonly number[]>): void {
+  #checkAppends(offsetsOf: ReadonlyMap<string, readonly number[]>): void {
     for (const { keys, outcome, client, order } of this.appends) {
-      for (const [place, key] of keys.entries()) {
-        const places = placesOf.get(key) ?? [];
-        const what = `record ${place} of append ${order} of ${client}`;
-        if (places.length > 1) throw new InvariantError('I2', `${what} is in the log at offsets ${places.join(', ')}`);
-        if (outcome.kind === 'acknowledged' && places[0] !== outcome.baseOffset + place)
+      for (const [i, key] of keys.entries()) {
+        const offsets = offsetsOf.get(key) ?? [];
+        const what = `record ${i} of append ${order} of ${client}`;
+        if (offsets.length > 1)
+          throw new InvariantError('I2', `${what} is in the log at offsets ${offsets.join(', ')}`);
+        if (outcome.kind === 'acknowledged' && offsets[0] !== outcome.baseOffset + i)
           throw new InvariantError(
             'I1',
-            `${what} was acknowledged at offset ${outcome.baseOffset + place} and is at ${places[0] ?? 'none'}`,
+            `${what} was acknowledged at offset ${outcome.baseOffset + i} and is at ${offsets[0] ?? 'none'}`,
           );
-        if (outcome.kind === 'not appended' && places.length > 0)
+        if (outcome.kind === 'not appended' && offsets.length > 0)
           throw new InvariantError(
             'I3',
-            `${what} was reported as not appended (${outcome.reason}) and is at offset ${places[0]}`,
+            `${what} was reported as not appended (${outcome.reason}) and is at offset ${offsets[0]}`,
           );
       }
     }
@@ -76,10 +77,10 @@ export class History {
   #checkPhantoms(records: readonly string[]): void {
     const sent = new Set(this.appends.flatMap(({ keys }) => keys));
     for (const [offset, key] of records.entries())
-      if (!sent.has(key)) throw new InvariantError('I6', `offset ${offset} holds a record that nobody sent`);
+      if (!sent.has(key)) throw new InvariantError('I6', `offset ${offset} holds a record that no client sent`);
   }
 
-  /** I4: among the acknowledged appends of one connection. */
+  /** Checks I4 among the acknowledged appends of one connection. */
   #checkOrder(): void {
     const last = new Map<string, { order: number; offset: number }>();
     const inOrder = [...this.appends].sort((a, b) => a.order - b.order);
@@ -119,9 +120,9 @@ export class History {
 
 function checkRead({ baseOffset, keys, highWatermark, client, from }: ReadCall, records: readonly string[]): void {
   if (baseOffset + keys.length > highWatermark)
-    throw new InvariantError('I6', `${client} read at ${from} beyond the watermark ${highWatermark}`);
-  for (const [place, key] of keys.entries()) {
-    const offset = baseOffset + place;
+    throw new InvariantError('I6', `${client} read at ${from} past the watermark ${highWatermark}`);
+  for (const [i, key] of keys.entries()) {
+    const offset = baseOffset + i;
     if (records[offset] !== key)
       throw new InvariantError('I6', `${client} read at ${from} a record at offset ${offset} that is not in the log`);
   }

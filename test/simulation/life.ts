@@ -25,21 +25,21 @@ import { StoreMirror } from './store-mirror.js';
 import type { Witness } from './witness.js';
 import { InvariantError, type World } from './world.js';
 
-/** All machines of a run share these. */
+/** Shared by all machines of a run. */
 export interface Surroundings {
   readonly world: World;
   readonly network: Network;
   readonly witness: Witness;
   readonly checksum: BatchChecksum;
-  /** Changes what a process is built of: how negative controls get their bug. */
+  /** Changes the parts that a process is built from: this is how negative controls plant their bug. */
   readonly tamper: (options: RaftNodeOptions) => RaftNodeOptions;
-  /** Nodes run Raft without a repair. */
+  /** Whether nodes run Raft without a repair. */
   readonly forgetsDamage: boolean;
-  /** Changes what a process serves with. */
+  /** Changes the services of a process. */
   readonly tamperNode: (node: RaftNode) => RaftNode;
 }
 
-/** What a process runs on. */
+/** The environment of a process. */
 export interface LifeOptions {
   readonly around: Surroundings;
   readonly process: SimulatedProcess;
@@ -51,11 +51,11 @@ export interface LifeOptions {
   readonly settings: MemberSettings;
   readonly isReplica: boolean;
   readonly onFatal: (error: unknown) => void;
-  /** Told as which member the node is about to run Raft. */
+  /** Called with the member id under which the node is about to run Raft. */
   readonly onRaft: (options: RaftNodeOptions) => void;
 }
 
-/** One life of the program on a machine: what ships, started over what is simulated. */
+/** One life of the program on a machine: the shipped code, started on simulated parts. */
 export class Life {
   readonly stopping = new AbortController();
   readonly process: SimulatedProcess;
@@ -88,7 +88,7 @@ export class Life {
     this.started = await this.#starting;
   }
 
-  /** As a process does that is asked to end. */
+  /** Stops as a process does that is asked to end. */
   async stop(): Promise<void> {
     this.stopping.abort();
     const started = await this.#starting?.catch(() => undefined);
@@ -106,7 +106,7 @@ export class Life {
         path: undefined,
         nodeId: uuid,
         logId: checksum.logId,
-        // All clusters of a run have the same log: two of them would be told from one by what they commit.
+        // All clusters of a run have the same log id: a second one shows by what it commits.
         adoptLogId: () => Promise.resolve(),
         raft: await root.subdirectory('raft'),
         log: await root.subdirectory('log'),
@@ -118,9 +118,9 @@ export class Life {
         cluster: { open: (cluster) => (listener.cluster = cluster) },
       },
       peerService: {
-        setJoinHandler: (desk) => (listener.joinHandler = desk),
-        setEntries: (desk) => (listener.entries = desk),
-        setReplicas: (desk) => (listener.replicas = desk),
+        setJoinHandler: (handler) => (listener.joinHandler = handler),
+        setEntries: (handler) => (listener.entries = handler),
+        setReplicas: (handler) => (listener.replicas = handler),
       },
       crc32c,
       clock: process.clock,
@@ -147,7 +147,7 @@ export class Life {
     });
     this.member = member.work;
     if (member.work.raft === undefined && member.work.repair === undefined)
-      throw new InvariantError('start', `${settings.name} is damaged and has nobody to repair it`);
+      throw new InvariantError('start', `${settings.name} is damaged and has no peer to repair it`);
     return member;
   }
 
@@ -166,7 +166,7 @@ export class Life {
     for (const range of log.recovery.quarantined) {
       world.mark('quarantined at open');
       if (!(await rot.explains(range, log.lastIndex)))
-        throw new InvariantError('I11', `quarantined, and never damaged: ${JSON.stringify(range)}`);
+        throw new InvariantError('I11', `quarantined but never damaged: ${JSON.stringify(range)}`);
     }
     this.#hidesItsEnd = log.quarantined.some(({ toIndex: to }) => to > log.lastIndex);
     if (around.forgetsDamage) await forgetDamage(log, world);
@@ -175,7 +175,7 @@ export class Life {
     return log;
   }
 
-  /** What stands where Raft will, while the log is repaired; then Raft. */
+  /** The stand-in for Raft while the log is repaired; then Raft. */
   #serve(service: CommitLog): void {
     const { rot, isReplica } = this.options;
     this.service = service;
@@ -224,7 +224,7 @@ export class Life {
   }
 }
 
-/** A negative control: what is damaged is cut off, and the node goes on as if that had never been there. */
+/** A negative control: cuts off the damage and starts Raft as if it had never been there. */
 async function forgetDamage(log: Log, world: World): Promise<void> {
   const from = Math.min(...log.quarantined.map(({ fromIndex }) => fromIndex));
   if (from === Infinity) return;

@@ -24,17 +24,17 @@ export const electionTimeoutMs = 2 * timing.tickMs * timing.electionTicks;
 
 export const diskReserveBytes = 64 * 1024;
 
-/** What a machine whose disk knows of no cluster does first: a member begins one, or joins one. */
+/** How a machine with an empty disk starts: a member bootstraps a cluster or joins one. */
 export type Beginning =
   | { readonly kind: 'bootstrap' }
-  /** It begins a cluster with others that wait as well, so many in all. */
+  /** It bootstraps a cluster with other waiting nodes; their total number. */
   | { readonly kind: 'bootstrap-expect'; readonly nodes: number }
   | { readonly kind: 'join' }
-  /** It is no member, and follows those. */
+  /** It is a replica that follows those members. */
   | { readonly kind: 'replica' };
 
 export interface MachineSettings extends Pick<MemberSettings, 'segmentBytesMax' | 'retention' | 'deadMemberTimeoutMs'> {
-  /** Where other nodes may be found now. */
+  /** Returns the addresses at which other nodes may be found now. */
   readonly addresses: () => readonly string[];
 }
 
@@ -44,15 +44,15 @@ export class Machine implements Watched {
   readonly rot: DiskRot;
   address: string;
   uuid: string;
-  /** Started again by itself after it died; off while a fault wants it dead. */
+  /** Whether it restarts by itself after its process died; off while a fault keeps it down. */
   supervised = true;
-  /** Belongs to the cluster, or is to. */
+  /** Whether it belongs to the cluster, or is about to. */
   inUse = true;
   #lives = 0;
   #disks = 1;
   #moves = 0;
   #isMoving = false;
-  /** As which member the node on this disk last ran Raft. */
+  /** The member id under which the node on this disk last ran Raft. */
   #id: number | undefined;
   #life: Life | undefined;
   readonly #chance: Chance;
@@ -94,12 +94,12 @@ export class Machine implements Watched {
     return this.process && this.#life?.mirror;
   }
 
-  /** Of the process that runs now, as soon as it is open. */
+  /** The log of the process that runs now, once it is open. */
   get log(): Log | undefined {
     return this.process && this.#life?.log;
   }
 
-  /** How far the repair of its log is. */
+  /** The progress of the repair of its log. */
   get repair(): string | undefined {
     return this.process && this.#life?.member?.repair;
   }
@@ -108,7 +108,7 @@ export class Machine implements Watched {
     return this.process && this.#life?.highWatermark;
   }
 
-  /** The log's directory, to be read past the clock. */
+  /** The log's directory, for reads that take no virtual time. */
   async rawLog(): Promise<FaultyDirectory> {
     return this.disk.root.subdirectory('log');
   }
@@ -122,7 +122,14 @@ export class Machine implements Watched {
     const process = new SimulatedProcess(world, `${name}.${this.#lives}`, skewMs);
     const listener: Listener = { machine: name, address, process, self: 0, heard: new Map() };
     const life: Life = new Life({
-      ...{ around, process, listener, chance: this.#chance, disk, rot, uuid, isReplica },
+      around,
+      process,
+      listener,
+      chance: this.#chance,
+      disk,
+      rot,
+      uuid,
+      isReplica,
       settings: this.#memberSettings(),
       onFatal: (error) => this.#failed(life, error),
       onRaft: (options) => this.#runsRaft(options),
@@ -134,7 +141,7 @@ export class Machine implements Watched {
     });
   }
 
-  /** SIGKILL; for `keep` other than `all` the power went, too. */
+  /** Sends SIGKILL; for `keep` other than `all` the machine also loses power. */
   kill(keep: AfterCrashOptions['keep'], restartMs = this.#chance.between(50, 1_500)): void {
     if (this.process === undefined) return;
     if (this.repair !== undefined) this.around.world.mark('crash during a repair');
@@ -144,7 +151,7 @@ export class Machine implements Watched {
     this.#restartAfter(restartMs);
   }
 
-  /** The machine comes back with an empty disk, under the same name: a node that is new. */
+  /** Restarts the machine with an empty disk, under the same name: it is a new node. */
   wipe(): void {
     this.around.world.note(`${this.name} loses its disk`);
     this.process?.end();
@@ -154,13 +161,13 @@ export class Machine implements Watched {
     this.uuid = uuidOf(this.name, this.#disks);
     this.#id = undefined;
     this.#isMoving = false;
-    // One that was to begin the cluster must not do so again, where it is cut off from the others.
+    // A machine that bootstrapped the cluster must not do so again while it is cut off from the others.
     if (this.beginning.kind === 'bootstrap') this.beginning = { kind: 'join' };
     this.around.witness.forget(this.name);
     this.#restartAfter(1_000);
   }
 
-  /** The machine comes back at another address, with all that it has. */
+  /** Restarts the machine at another address, with its disk. */
   move(): void {
     if (this.process === undefined) return;
     this.#moves += 1;
@@ -171,12 +178,12 @@ export class Machine implements Watched {
     else this.kill('all');
   }
 
-  /** It is at another address, and no configuration says so yet. */
+  /** Whether it is at an address that no configuration names yet. */
   get isMoving(): boolean {
     return this.#isMoving;
   }
 
-  /** The machine comes back at the address that others know. */
+  /** Restarts the machine at the address that the others know. */
   moveTo(address: string): void {
     this.address = address;
     this.#isMoving = false;
@@ -184,7 +191,7 @@ export class Machine implements Watched {
     this.kill('all');
   }
 
-  /** Looks whether the cluster knows where it has moved to. */
+  /** Checks whether the cluster knows the machine's new address. */
   noteMove(): void {
     if (!this.#isMoving) return;
     const isKnown = this.node?.leadership.configuration.members.some(
@@ -195,13 +202,13 @@ export class Machine implements Watched {
     this.around.world.mark('moved');
   }
 
-  /** The machine is out of the cluster, and may come back as a new one. */
+  /** Takes the removed machine down; it may come back as a new node. */
   retire(): void {
     this.inUse = false;
     this.wipe();
   }
 
-  /** SIGTERM: the node hands over, closes, and the process ends. */
+  /** Sends SIGTERM: the node transfers leadership and closes, and the process ends. */
   stop(): void {
     const life = this.#life;
     if (life === undefined || !life.process.alive || life.stopping.signal.aborted) return;
@@ -216,7 +223,7 @@ export class Machine implements Watched {
       },
       (error: unknown) => this.#failedToStart(life, error),
     );
-    // As the service manager does with one that does not end.
+    // Kills a process that does not end, as a service manager does.
     life.process.schedule(15_000, 'is not waited for any longer', end);
   }
 
@@ -224,8 +231,16 @@ export class Machine implements Watched {
     const { name, address: rpcAddr, beginning, settings } = this;
     const { segmentBytesMax, retention, deadMemberTimeoutMs, addresses } = settings;
     return {
-      ...{ name, rpcAddr, httpAddr: '', version: '0', startJoinAddrs: addresses(), diskReserveBytes, timing },
-      ...{ retention, deadMemberTimeoutMs, ...(segmentBytesMax !== undefined && { segmentBytesMax }) },
+      name,
+      rpcAddr,
+      httpAddr: '',
+      version: '0',
+      startJoinAddrs: addresses(),
+      diskReserveBytes,
+      timing,
+      retention,
+      deadMemberTimeoutMs,
+      ...(segmentBytesMax !== undefined && { segmentBytesMax }),
       bootstrap: beginning.kind === 'bootstrap',
       bootstrapExpect: beginning.kind === 'bootstrap-expect' ? beginning.nodes : 0,
     };
@@ -246,13 +261,13 @@ export class Machine implements Watched {
     const { world } = this.around;
     world.note(`${life.process.name} has a fatal error: ${describeError(error)}`);
     world.mark('fatal');
-    // The whole machine: after a failed sync its page cache says of lost data that it is there.
+    // Crashes the whole machine: after a failed sync its page cache shows data as written that is lost.
     life.process.schedule(1, 'exits', () => this.kill(this.#chance.percent(50) ? 'all' : 'random'));
     if (!this.#isForeseen(error))
       world.fail(new InvariantError('fatal', `${life.process.name}: ${describeError(error)}`));
   }
 
-  /** What a disk that fails, is full, or rots does to a log, and to what stands on it. */
+  /** Whether the error comes from a disk that fails, is full, or rots. */
   #isForeseen(error: unknown): boolean {
     for (let each = error; each instanceof Error; each = each.cause) {
       if ('code' in each && (each.code === 'EIO' || each.code === 'ENOSPC')) return true;

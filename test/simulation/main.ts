@@ -7,12 +7,12 @@ import { isCaught, playJob, sweep, type Job, type Outcome } from './sweep.js';
 
 const usage =
   'usage: [SIM_SEED=N] npm run sim -- [--seeds N | --minutes M] [--seed FIRST] [--nodes 3|5] [--control NAME] [--also FAULT]';
-/** Fewer than this prove nothing by what they did not see. */
+/** With fewer seeds, a state that was never seen proves nothing. */
 const seedsForCoverage = 100;
-/** A control that is not caught in this many seeds is not caught. */
+/** A control that is not caught in this many seeds counts as not caught. */
 const seedsForControl = 40;
 const traceLines = 50;
-/** After this many there is enough to look at. */
+/** After this many failures there is enough to look at. */
 const failuresMax = 10;
 
 function numberOption(value: string | undefined): number | undefined {
@@ -42,7 +42,7 @@ function corpus(): Job[] {
   });
 }
 
-/** The seeds of the corpus, then those asked for; without an end while there is time. */
+/** Yields the seeds of the corpus, then those requested; endless while there is time. */
 function* jobsOf(first: number, count: number, untilMs: number, shape: Omit<Job, 'seed'>): Generator<Job> {
   for (const job of corpus()) yield { ...shape, ...job };
   for (let seed = first; seed < first + count && Date.now() < untilMs; seed++) yield { seed, ...shape };
@@ -65,7 +65,7 @@ async function sweepSeeds(
 }
 
 async function findsControl(name: string, first: number): Promise<boolean> {
-  const jobs = Array.from({ length: seedsForControl }, (_, place): Job => ({ seed: first + place, control: name }));
+  const jobs = Array.from({ length: seedsForControl }, (_, i): Job => ({ seed: first + i, control: name }));
   let caught: Outcome | undefined;
   await sweep(jobs, (outcome) => {
     if (isCaught(outcome)) caught ??= outcome;
@@ -76,7 +76,7 @@ async function findsControl(name: string, first: number): Promise<boolean> {
   return caught !== undefined;
 }
 
-/** The same seed must be the same run. */
+/** Checks that the same seed gives the same run. */
 async function repeats(seed: number): Promise<boolean> {
   const [once, again] = [await playJob({ seed }), await playJob({ seed })];
   if (once.hash === again.hash) return true;

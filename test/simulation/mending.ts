@@ -3,16 +3,16 @@ import { toIndex } from '../../src/domain/log/offsets.js';
 import type { Machine } from './machine.js';
 import { InvariantError, type World } from './world.js';
 
-/** A repair of sealed segments waits so long for help, and the node has to start and to come back. */
+/** A repair of sealed segments waits this long for help, and the node must start and rejoin. */
 const patienceMs = 25_000;
-/** What a reader finds is noted within this. */
+/** Damage that a reader finds is noted within this time. */
 const notedMs = 2_000;
 const triesMax = 3;
 
 /**
- * What an operator does about damage (docs/storage-format.md): has the log read through, starts the node again where
- * something was found, and empties it where nobody keeps any more what it lacks. Ends when every member's stores are
- * whole. Throws `InvariantError` where they do not become so.
+ * Does what an operator does about damage (docs/storage-format.md): has the whole log read, restarts a node where damage was
+ * found, and empties its directory if no member still stores what it lacks. Ends when every member's stores are intact.
+ * Throws `InvariantError` if they do not become so.
  */
 export async function mend(world: World, members: () => readonly Machine[]): Promise<void> {
   const rotten = async (): Promise<Machine[]> => {
@@ -23,7 +23,7 @@ export async function mend(world: World, members: () => readonly Machine[]): Pro
   const serve = (machine: Machine) => (): boolean => machine.node !== undefined || hopeless(machine);
   for (const machine of await rotten()) {
     world.note(`${machine.name} is mended`);
-    // A crash that was to come may come in the middle of it.
+    // A scheduled crash may hit in the middle of it.
     for (let tries = 0; tries < triesMax && !(await machine.rot.look()); tries++) {
       await world.run(world.nowMs + patienceMs, serve(machine));
       await readThrough(world, machine);
@@ -43,15 +43,15 @@ export async function mend(world: World, members: () => readonly Machine[]): Pro
         `${machine.name} is damaged from entry ${from} on and not repaired, though ${keeper.name} keeps that ` +
           `(${machine.repair ?? 'it serves'})`,
       );
-    world.mark('emptied, since nobody keeps what is damaged');
+    world.mark('emptied, since no member stores what is damaged');
     machine.wipe();
     await world.run(world.nowMs + patienceMs, () => machine.node !== undefined);
   }
 }
 
-const hopeless = (machine: Machine): boolean => machine.repair?.startsWith('nobody keeps') === true;
+const hopeless = (machine: Machine): boolean => machine.repair?.startsWith('no member still stores') === true;
 
-/** Reads every entry, so that what is damaged is found. */
+/** Reads every entry, so that damage is found. */
 async function readThrough(world: World, machine: Machine): Promise<void> {
   const { log, node } = machine;
   if (log === undefined || node === undefined) return;

@@ -3,12 +3,12 @@ import { parseBatch, storedBytes, type RecordBatch, type BatchChecksum } from '.
 import type { Message } from '../../src/domain/raft/message.js';
 import { InvariantError } from './world.js';
 
-/** The message as it is at the other end of a wire: nothing of it is shared with the one that was sent. */
+/** Returns the message as the receiver gets it: it shares nothing with the sent one. */
 export function copyMessage(sent: Message, checksum: BatchChecksum): Message {
   return {
     ...sent,
     entries: sent.entries.map((entry) => {
-      // A read carries its context so.
+      // A read carries its context in this field.
       if (sent.type === 'MsgReadIndex' || sent.type === 'MsgReadIndexResp')
         return { ...entry, data: entry.data.slice() };
       if (entry.batch === undefined)
@@ -24,7 +24,7 @@ export function copyMessage(sent: Message, checksum: BatchChecksum): Message {
   };
 }
 
-/** Through its stored bytes, verified: in a buffer of its own. */
+/** Copies a batch through its stored bytes, verified, into a buffer of its own. */
 export function copyBatch(batch: RecordBatch, checksum: BatchChecksum): RecordBatch {
   const bytes = new Uint8Array(storedBytes(batch));
   bytes.set(batch.header);
@@ -34,7 +34,7 @@ export function copyBatch(batch: RecordBatch, checksum: BatchChecksum): RecordBa
   return copy;
 }
 
-/** In a few words, for the trace. */
+/** Describes the message for the trace. */
 export function describeMessage({ type, term, index, logTerm, entries, commit, reject }: Message): string {
   const last = entries.at(-1);
   const range = last === undefined ? '' : ` +${entries[0]?.index}..${last.index}`;

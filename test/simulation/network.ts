@@ -11,15 +11,15 @@ import type { SimulatedGossip } from './simulated-gossip.js';
 import type { SimulatedProcess } from './simulated-process.js';
 import type { World } from './world.js';
 
-/** How the network behaves now. */
+/** The current behavior of the network. */
 export interface NetworkWeather {
   delayMsMin: number;
   delayMsMax: number;
-  /** Of a hundred messages, lost without those behind them. */
+  /** Percentage of messages that are lost, without the ones after them. */
   lostPercent: number;
-  /** Of a hundred messages, those at which the link breaks, and all that is under way in its lane is lost. */
+  /** Percentage of messages at which the link breaks, and everything in flight in its lane is lost. */
   breakPercent: number;
-  /** Of a hundred messages, those that come a second time, later, as if sent again over a new link. */
+  /** Percentage of messages that arrive a second time, later, as if sent again over a new link. */
   repeatPercent: number;
 }
 
@@ -39,7 +39,7 @@ export interface Listener {
   readonly process: SimulatedProcess;
   /** Raft id; 0 while it is in no cluster. */
   self: number;
-  /** Where those live that sent it a message, by Raft id. */
+  /** Addresses of the nodes that have sent it a message, by Raft id. */
   readonly heard: Map<number, string>;
   receiver?: PeerReceiver;
   cluster?: Cluster;
@@ -50,22 +50,22 @@ export interface Listener {
 }
 
 interface Lane {
-  /** Of the connection: what was sent over an earlier one never arrives. */
+  /** The epoch of the connection: whatever was sent over an earlier one never arrives. */
   epoch: number;
   lastArrivalMs: number;
 }
 
-/** What a negative control does to a message that arrives; undefined: it is swallowed. */
+/** Changes an arriving message for a negative control; undefined drops the message. */
 export type MessageFilter = (message: Message, from: string, to: string) => Message | undefined;
 
 /** All links between machines, by name. */
 export class Network {
   readonly weather: NetworkWeather = { ...fairWeather };
-  /** Sees every message that arrives, before its receiver. */
+  /** Called with every message that arrives, before its receiver. */
   filter: MessageFilter = (message) => message;
-  /** Sees every message that is sent. */
+  /** Called with every message that is sent. */
   onSend: (message: Message, from: string) => void = () => undefined;
-  /** Sees who gives its vote. */
+  /** Called when a node gives its vote. */
   onVote: (voter: string) => void = () => undefined;
   readonly #listeners = new Map<string, Listener>();
   readonly #lanes = new Map<string, Lane>();
@@ -81,13 +81,13 @@ export class Network {
     this.#listeners.set(listener.address, listener);
   }
 
-  /** Nobody, where the process there has ended. */
+  /** Undefined if the process there has ended. */
   listener(address: string): Listener | undefined {
     const listener = this.#listeners.get(address);
     return listener?.process.alive === true ? listener : undefined;
   }
 
-  /** From now on nothing goes from one machine to the other; the way back is not touched. */
+  /** Drops everything from one machine to the other from now on; the opposite direction is not affected. */
   cut(from: string, to: string): void {
     this.#cuts.add(`${from}>${to}`);
   }
@@ -110,7 +110,10 @@ export class Network {
     return delayMsMin + this.chance.fraction() * (delayMsMax - delayMsMin);
   }
 
-  /** Carries a Raft message to whoever listens at the address; `onLost` may be called, late, when it does not arrive. */
+  /**
+   * Carries a Raft message to the process that listens at the address. Calls `onLost`, possibly late, if it does not
+   * arrive.
+   */
   send(from: Listener, address: string, message: Message, onLost: () => void): void {
     this.onSend(message, from.machine);
     if (message.type === 'MsgVoteResp' && !message.reject) this.onVote(from.machine);
@@ -130,8 +133,8 @@ export class Network {
   }
 
   /**
-   * Has `deliver` happen in the process that listens at the address, in the order of the lane; or calls `onLost`, in no
-   * process, once a moment. Not both.
+   * Runs `deliver` in the process that listens at the address, in the order of the lane; or calls `onLost`, in no
+   * process, after a moment. Never both.
    */
   carry(
     from: Listener,

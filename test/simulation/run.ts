@@ -18,12 +18,12 @@ import { InvariantError, World } from './world.js';
 
 export interface RunOptions {
   readonly seed: number;
-  /** Voters at the beginning; by default the seed chooses. */
+  /** Number of founding voters; by default the seed chooses. */
   readonly nodes?: number;
-  /** A known bug, to see that it is found. */
+  /** A known bug, to check that it is found. */
   readonly control?: Control;
   readonly faults?: readonly FaultKind[];
-  /** Besides those that the seed chooses. */
+  /** Faults in addition to those that the seed chooses. */
   readonly also?: readonly FaultKind[];
   readonly hostileMs?: number;
 }
@@ -44,14 +44,14 @@ const spareMachines = 2;
 const compareEveryMs = 10_000;
 const lookForMovesMs = 3_000;
 
-/** Everything there is in one run. */
+/** Everything in one run. */
 class Run {
   readonly world: World;
   readonly witness = new Witness();
   readonly history = new History();
   readonly network: Network;
   readonly machines: readonly Machine[];
-  readonly #checksum: BatchChecksum = { crc32c, logId: Uint8Array.from({ length: 16 }, (_, place) => 0x51 + place) };
+  readonly #checksum: BatchChecksum = { crc32c, logId: Uint8Array.from({ length: 16 }, (_, i) => 0x51 + i) };
   readonly #administrator: Administrator;
   readonly #producers: Producer[] = [];
   readonly #readers: (Reader | Follower)[] = [];
@@ -79,14 +79,14 @@ class Run {
       addresses: () => this.machines.filter(({ inUse }) => inUse).map(({ address }) => address),
     };
     const grown = chance.percent(40);
-    const founders = Array.from({ length: voters }, (_, place) => {
+    const founders = Array.from({ length: voters }, (_, i) => {
       const beginning: Beginning = !grown
         ? { kind: 'bootstrap-expect', nodes: voters }
-        : { kind: place === 0 ? 'bootstrap' : 'join' };
-      return new Machine(`n${place + 1}`, around, beginning, settings);
+        : { kind: i === 0 ? 'bootstrap' : 'join' };
+      return new Machine(`n${i + 1}`, around, beginning, settings);
     });
-    const spares = Array.from({ length: spareMachines }, (_, place) => {
-      const spare = new Machine(`s${place + 1}`, around, { kind: 'join' }, settings);
+    const spares = Array.from({ length: spareMachines }, (_, i) => {
+      const spare = new Machine(`s${i + 1}`, around, { kind: 'join' }, settings);
       spare.inUse = false;
       return spare;
     });
@@ -150,7 +150,7 @@ class Run {
     for (const client of [...this.#producers, ...this.#readers]) client.start();
   }
 
-  /** I10: something that was asked for after the healing is acknowledged within ten election timeouts. */
+  /** Checks I10: an append made after the healing is acknowledged within ten election timeouts. */
   async #progress(): Promise<void> {
     const { world } = this;
     const healedMs = world.nowMs;
@@ -158,8 +158,7 @@ class Run {
     let next = before;
     const done = (): boolean => {
       const { appends } = this.history;
-      for (let place = next; place < appends.length; place++)
-        if (appends[place].outcome.kind === 'acknowledged') return true;
+      for (let i = next; i < appends.length; i++) if (appends[i].outcome.kind === 'acknowledged') return true;
       next = before;
       return false;
     };
@@ -170,16 +169,16 @@ class Run {
         'I10',
         `nothing was acknowledged for ${10 * electionTimeoutMs} ms after everything healed`,
       );
-    // A while of peace, with all its clients.
+    // A time without faults, with all clients.
     await world.run(world.nowMs + 1_000);
   }
 
-  /** All members show the same end of the log. */
+  /** Checks that all members show the same end of the log. */
   async #converge(): Promise<void> {
     const { world, witness } = this;
     const lagging = (): Machine[] =>
       this.#copies().filter(({ highWatermark }) => highWatermark !== witness.highWatermark);
-    // What was under way ends.
+    // Lets operations in flight end.
     await world.run(world.nowMs + 5_000);
     await world.run(world.nowMs + 10 * electionTimeoutMs, () => lagging().length === 0);
     const late = lagging();
@@ -190,7 +189,7 @@ class Run {
       );
   }
 
-  /** Those that the most advanced node holds for members. */
+  /** Returns the members according to the most advanced node. */
   #members(): Machine[] {
     const uuids = new Set(this.#newest().members.map(({ uuid }) => uuid));
     return this.machines.filter(({ uuid }) => uuids.has(uuid));
@@ -203,8 +202,8 @@ class Run {
   }
 
   /**
-   * What an operator does where a move was not noted, or one that was taken back: others answer a member only where the
-   * configuration says it is.
+   * Does what an operator does if a move was not recorded, or was reverted: the others answer a member only at the
+   * address that the configuration names.
    */
   #watchAddresses(): void {
     this.world.schedule(lookForMovesMs, 'addresses are looked at', () => {
@@ -221,7 +220,7 @@ class Run {
     return [...this.#members(), ...this.machines.filter(({ isReplica }) => isReplica)];
   }
 
-  /** Every store holds, byte for byte, what was committed, as far as its node showed it. */
+  /** Checks that every store holds, byte for byte, what was committed, as far as its node showed it. */
   async #compareStores(final: boolean): Promise<void> {
     const { witness } = this;
     for (const machine of final ? this.#copies() : this.machines) {
@@ -234,13 +233,13 @@ class Run {
       for (let index = mirror.firstIndex; ; index++) {
         const committed = witness.committed[index];
         if (committed === undefined || committed.baseOffset + committed.recordCount > highWatermark) break;
-        // At the watermark itself it may not be known to be committed here.
+        // The entry at the watermark may not be known to be committed here.
         if (committed.recordCount === 0 && committed.baseOffset === highWatermark) continue;
         const found = byIndex.get(index);
         if (found === undefined || !sameEntry(found, committed))
           throw new InvariantError(
             'I9',
-            `the store of ${machine.name} holds ${found === undefined ? 'nothing' : describeEntry(found)} in place of ${describeEntry(committed)}`,
+            `the store of ${machine.name} holds ${found === undefined ? 'nothing' : describeEntry(found)} instead of ${describeEntry(committed)}`,
           );
       }
     }
@@ -257,7 +256,7 @@ class Run {
 
 export type { Run };
 
-/** Plays one seed to its end. */
+/** Runs one seed to its end. */
 export async function play(options: RunOptions): Promise<RunResult> {
   const run = new Run(options);
   const { world, history } = run;

@@ -3,18 +3,18 @@ import { FaultyDirectory, type AfterCrashOptions } from '../../src/adapters/memo
 import type { Chance } from './chance.js';
 import type { SimulatedProcess } from './simulated-process.js';
 
-/** How the disk of a machine behaves now. */
+/** The current behavior of a machine's disk. */
 export interface DiskWeather {
   /** Every operation takes this many times as long. */
   slowness: number;
-  /** A sync answers without having done anything: never in a disk that is to be trusted. */
+  /** A sync reports success without doing anything; never on a disk that is to be trusted. */
   syncsNothing: boolean;
 }
 
-/** Milliseconds that each operation takes, from and to. */
+/** Range of milliseconds that each operation takes. */
 const latencies = { look: [0.005, 0.05], write: [0.02, 0.4], sync: [0.3, 4] } as const;
 
-/** Operations begun and not yet done: what a kill finds in the middle. */
+/** Operations in flight, which a kill can interrupt. */
 type InFlight = () => void;
 
 /**
@@ -27,17 +27,17 @@ export class SimulatedDisk {
   #freeBytes = Infinity;
   readonly #inFlight = new Set<InFlight>();
   #armed: { on: RegExp; operations: number; crash: (during: string) => void } | undefined;
-  /** The last thing that a process asked of it. */
+  /** The last operation that a process requested. */
   #lastLabel = '';
 
   constructor(private readonly chance: Chance) {}
 
-  /** What is on the disk, as programs see it now, without a wait: for the checks. */
+  /** The content of the disk as programs see it now, without delay: for the checks. */
   get root(): FaultyDirectory {
     return this.#root;
   }
 
-  /** The root directory as a process has it. */
+  /** Returns the root directory for a process. */
   directoryFor(process: SimulatedProcess): Directory {
     return new SimulatedDirectory(this, process, this.#root);
   }
@@ -47,17 +47,17 @@ export class SimulatedDisk {
     this.#root.setFreeBytes(Math.min(bytes, Number.MAX_SAFE_INTEGER / 2));
   }
 
-  /** The next sync of a file fails, and what was written before it is lost. */
+  /** Makes the next sync of a file fail; data written before it is lost. */
   failNextSync(): void {
     this.#root.inject({ operation: 'sync' });
   }
 
-  /** Calls `crash` while that many of the writes and syncs that match are under way, from now on. */
+  /** Calls `crash` once that many matching writes and syncs have been in flight from now on. */
   armCrash(on: RegExp, operations: number, crash: (during: string) => void): void {
     this.#armed = { on, operations, crash };
   }
 
-  /** The process died, and for `keep` other than `all` the machine with it. */
+  /** Called when the process died, and, for `keep` other than `all`, the machine with it. */
   crash(keep: AfterCrashOptions['keep']): void {
     if (keep === 'all') for (const half of this.#inFlight) if (this.chance.percent(30)) half();
     this.#inFlight.clear();
@@ -66,13 +66,13 @@ export class SimulatedDisk {
     if (this.#freeBytes !== Infinity) this.setFreeBytes(this.#freeBytes);
   }
 
-  /** Everything on it is gone. */
+  /** Erases the disk. */
   wipe(): void {
     this.#inFlight.clear();
     this.#root = FaultyDirectory.create();
   }
 
-  /** Does `act` after its time, in the process; `half` is what a kill in between may leave. */
+  /** Runs `act` in the process after its delay; `half` is what a kill in between may leave. */
   perform<T>(
     process: SimulatedProcess,
     kind: keyof typeof latencies,
@@ -102,7 +102,7 @@ export class SimulatedDisk {
     process.schedule(ms * this.chance.fraction(), `crashes during ${during}`, () => armed.crash(during));
   }
 
-  /** A prefix of the chunks, cut anywhere. */
+  /** Returns a prefix of the chunks, cut at any byte. */
   part(chunks: readonly Uint8Array[]): Uint8Array[] {
     let room = this.chance.below(chunks.reduce((sum, chunk) => sum + chunk.length, 0) + 1);
     return chunks.flatMap((chunk) => {
@@ -113,7 +113,7 @@ export class SimulatedDisk {
   }
 }
 
-/** What was being written, for the coverage marks. */
+/** Names what was being written, for the coverage marks. */
 function wordsFor(label: string, afterHardState: boolean): string {
   if (label.includes('hard-state')) return 'the write of the hard state';
   if (label.startsWith('truncate')) return 'the cut of a conflicting suffix';

@@ -9,12 +9,12 @@ import type { Listener } from './network.js';
 import type { SimulatedTransport } from './simulated-transport.js';
 import { InvariantError } from './world.js';
 
-/** As the adapter waits for the end of a log. */
+/** How long to wait for the end of a log, as in the adapter. */
 const answerMs = 3_000;
-/** Entries in one answer, at most: few, so that much can happen in the middle of a repair. */
+/** Most entries in one response: few, so that much can happen during a repair. */
 const entriesMax = 8;
 
-/** The logs of the other members, over the simulated network: one call for each few entries. */
+/** Reads the logs of the other members over the simulated network: one call per few entries. */
 export class SimulatedEntrySource implements EntrySource {
   constructor(
     private readonly transport: SimulatedTransport,
@@ -59,13 +59,13 @@ export class SimulatedEntrySource implements EntrySource {
     }
   }
 
-  /** Whatever keeps an answer away is as good as none. */
+  /** Treats any failure as a missing answer. */
   async #ask<T>(peer: Peer, what: string, act: (to: Listener) => Promise<T | undefined>): Promise<T> {
     try {
       const answer = await this.transport.call(peer.rpcAddr, what, (to) =>
         to.self === peer.id ? act(to) : Promise.resolve(undefined),
       );
-      if (answer === undefined) throw new UnavailableError(`nobody gives entries at ${peer.rpcAddr}`);
+      if (answer === undefined) throw new UnavailableError(`no member serves entries at ${peer.rpcAddr}`);
       return answer;
     } catch (error) {
       if (error instanceof InvariantError) throw error;

@@ -3,19 +3,19 @@ import type { Gossip, GossipMember } from '../../src/application/ports/gossip.js
 import type { Listener, Network } from './network.js';
 import type { SimulatedTransport } from './simulated-transport.js';
 
-const tellEveryMs = 1_000;
-/** A node of which nothing new was heard for so long counts as failed. */
+const spreadEveryMs = 1_000;
+/** A node without news for this long counts as failed. */
 const failedMs = 5_000;
 
-/** What is known of a node; of two, the one that was said later is the newer. */
+/** What is known about a node; the later update wins. */
 interface Rumor extends Pick<GossipMember, 'name' | 'addr' | 'tags'> {
-  readonly saidMs: number;
+  readonly updatedMs: number;
   readonly left: boolean;
 }
 
 /**
- * Gossip over the simulated network, with its delays, losses and cuts: each node tells all that it knows to everybody of
- * whom it knows, once a second.
+ * Gossip over the simulated network, with its delays, losses and cuts: each node sends all it knows to every node that
+ * it knows, once a second.
  */
 export class SimulatedGossip implements Gossip {
   readonly former = [];
@@ -40,9 +40,11 @@ export class SimulatedGossip implements Gossip {
   members(): readonly GossipMember[] {
     const { nowMs } = this.own.process.world;
     const byName = [...this.#rumors.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-    return byName.map(({ name, addr, tags, saidMs, left }) => ({
-      ...{ name, addr, tags },
-      status: left ? 'left' : nowMs - saidMs < failedMs || name === this.own.machine ? 'alive' : 'failed',
+    return byName.map(({ name, addr, tags, updatedMs, left }) => ({
+      name,
+      addr,
+      tags,
+      status: left ? 'left' : nowMs - updatedMs < failedMs || name === this.own.machine ? 'alive' : 'failed',
     }));
   }
 
@@ -59,7 +61,7 @@ export class SimulatedGossip implements Gossip {
 
   setTags(tags: ReadonlyMap<string, string>): void {
     this.#tags = new Map(tags);
-    if (this.own.gossip === this) this.#tell();
+    if (this.own.gossip === this) this.#spread();
   }
 
   onChange(): () => void {
@@ -68,7 +70,7 @@ export class SimulatedGossip implements Gossip {
 
   async leave(): Promise<void> {
     this.#left = true;
-    this.#tell();
+    this.#spread();
   }
 
   async close(): Promise<void> {
@@ -78,7 +80,8 @@ export class SimulatedGossip implements Gossip {
   hear(rumors: readonly Rumor[]): void {
     for (const rumor of rumors) {
       const known = this.#rumors.get(rumor.name);
-      if (rumor.name !== this.own.machine && rumor.saidMs > (known?.saidMs ?? -1)) this.#rumors.set(rumor.name, rumor);
+      if (rumor.name !== this.own.machine && rumor.updatedMs > (known?.updatedMs ?? -1))
+        this.#rumors.set(rumor.name, rumor);
     }
   }
 
@@ -93,18 +96,18 @@ export class SimulatedGossip implements Gossip {
 
   #saySelf(): void {
     const { machine: name, address: addr, process } = this.own;
-    this.#rumors.set(name, { name, addr, tags: this.#tags, saidMs: process.world.nowMs, left: this.#left });
+    this.#rumors.set(name, { name, addr, tags: this.#tags, updatedMs: process.world.nowMs, left: this.#left });
   }
 
   #waitToTell(): void {
-    this.own.process.schedule(tellEveryMs, 'gossips', () => {
+    this.own.process.schedule(spreadEveryMs, 'gossips', () => {
       if (this.#closed) return;
-      this.#tell();
+      this.#spread();
       this.#waitToTell();
     });
   }
 
-  #tell(): void {
+  #spread(): void {
     this.#saySelf();
     const rumors = this.#all();
     for (const { name, addr } of rumors)

@@ -5,8 +5,8 @@ import type { World } from './world.js';
 const epochMs = 1_700_000_000_000;
 
 /**
- * One life of a program on a machine. Everything that reaches it does so as an event through `schedule`: a process that
- * has ended never hears of it, a paused one hears of it late, in order.
+ * One life of a program on a machine. Everything reaches it as an event through `schedule`: a process that has ended
+ * never gets it, a paused one gets it late, in order.
  */
 export class SimulatedProcess {
   #alive = true;
@@ -16,9 +16,9 @@ export class SimulatedProcess {
 
   constructor(
     readonly world: World,
-    /** Which machine, and which of its lives, such as `n2.1`. */
+    /** The machine and the number of its life, such as `n2.1`. */
     readonly name: string,
-    /** How far its wall clock is ahead of the world's; may be below 0. */
+    /** Milliseconds by which its wall clock is ahead of the world's; may be negative. */
     private readonly skewMs: number,
   ) {}
 
@@ -36,7 +36,7 @@ export class SimulatedProcess {
     soon: (callback) => void this.schedule(0, 'soon', callback),
   };
 
-  /** Has `act` happen in this process, `delayMs` from now. Returns what takes it back. */
+  /** Schedules `act` in this process, `delayMs` from now. Returns a function that cancels it. */
   schedule(delayMs: number, label: string, act: () => void): () => void {
     let cancelled = false;
     const cancel = this.world.schedule(delayMs, `${this.name} ${label}`, () =>
@@ -50,20 +50,22 @@ export class SimulatedProcess {
     };
   }
 
-  /** Has `act` happen in this process as a part of the event under way: never, or later, as its state is. */
+  /**
+   * Runs `act` in this process as a part of the current event; later if the process is paused, never if it has ended.
+   */
   enter(label: string, act: () => void): void {
     if (!this.#alive) return;
     if (this.#paused) this.#held.push({ label, act: () => this.enter(label, act) });
     else act();
   }
 
-  /** Calls `act` when the process ends, unless the returned function is called before. */
+  /** Calls `act` when the process ends, unless the returned function is called first. */
   whenEnded(act: () => void): () => void {
     this.#afterEnd.add(act);
     return () => void this.#afterEnd.delete(act);
   }
 
-  /** SIGKILL: nothing it began has an effect from here on, but what its operating system does. */
+  /** SIGKILL: nothing that it has started takes effect from here on, except through its operating system. */
   end(): void {
     this.#alive = false;
     this.#held = [];
@@ -76,7 +78,7 @@ export class SimulatedProcess {
     this.#paused = true;
   }
 
-  /** SIGCONT: what was held back happens now. */
+  /** SIGCONT: events that were held back happen now. */
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;

@@ -7,16 +7,16 @@ import type { Records } from '../../src/domain/log/record-batch.js';
 import type { Message } from '../../src/domain/raft/message.js';
 import type { Listener, Network } from './network.js';
 
-/** How often a call that waits looks whether its link is still there. */
+/** How often a waiting call checks whether its link still exists. */
 const keepaliveMs = 2_000;
 
 /** The links of one process. */
 export class SimulatedTransport implements PeerTransport, JoinTransport {
   #peers = new Map<number, string>();
   #closed = false;
-  /** Peers once, and no more. */
+  /** Former peers, which were removed. */
   readonly #removed = new Set<number>();
-  readonly #toldLost = new Set<number>();
+  readonly #reportedLost = new Set<number>();
 
   constructor(
     private readonly network: Network,
@@ -38,7 +38,7 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
     if (this.#closed) return;
     for (const message of messages) {
       const address = this.#addressOf(message.to);
-      const onLost = (): void => this.#tellLost(message.to);
+      const onLost = (): void => this.#reportLost(message.to);
       if (address === undefined) onLost();
       else this.network.send(this.own, address, message, onLost);
     }
@@ -80,7 +80,7 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
     }
   }
 
-  /** Known at once here, and since ever. */
+  /** Known at once here, with no memory of earlier times. */
   unansweredMs(id: number): number {
     const address = this.#peers.get(id);
     const to = address === undefined ? undefined : this.network.listener(address);
@@ -93,22 +93,25 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
     this.#closed = true;
   }
 
-  /** Of a peer, or of a stranger that spoke to this node. */
+  /** Returns the address of a peer, or of an unknown node that has sent this node something. */
   #addressOf(id: number): string | undefined {
     return this.#peers.get(id) ?? (this.#removed.has(id) ? undefined : this.own.heard.get(id));
   }
 
-  /** Once in a while, and in this process, as a link that is down says it. */
-  #tellLost(id: number): void {
-    if (this.#toldLost.has(id)) return;
-    this.#toldLost.add(id);
+  /** Reports losses at intervals, in this process, as a broken link does. */
+  #reportLost(id: number): void {
+    if (this.#reportedLost.has(id)) return;
+    this.#reportedLost.add(id);
     this.own.process.schedule(this.network.delayMs(), `unreachable ${id}`, () => {
-      this.#toldLost.delete(id);
+      this.#reportedLost.delete(id);
       if (!this.#closed) this.own.receiver?.unreachable(id);
     });
   }
 
-  /** There and back. What cannot have begun is `UnavailableError`; of the rest nobody knows. */
+  /**
+   * Makes a call to a process and back. Rejects with `UnavailableError` if the call cannot have started, otherwise with
+   * an unknown outcome.
+   */
   call<T>(address: string | undefined, what: string, act: (to: Listener) => Promise<T> | undefined): Promise<T> {
     const { network, own } = this;
     const to = address === undefined ? undefined : network.listener(address);
@@ -133,7 +136,8 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
       stopWaiting.push(to.process.whenEnded(() => own.process.schedule(network.delayMs(), 'reset', lost)));
       const begin = (there: Listener): void => {
         const begun = act(there);
-        if (begun === undefined) answer(there, () => reject(new UnavailableError('nobody serves this here yet')));
+        if (begun === undefined)
+          answer(there, () => reject(new UnavailableError('this node does not serve this call yet')));
         else
           begun.then(
             (value) => answer(there, () => resolve(value)),

@@ -11,7 +11,7 @@ import type { Listener } from './network.js';
 import type { SimulatedTransport } from './simulated-transport.js';
 import { InvariantError } from './world.js';
 
-/** The members, as a replica reaches them over the simulated network: one call for each piece of news. */
+/** Reaches the members from a replica over the simulated network: one call per update. */
 export class SimulatedUplink implements ReplicaUplink {
   constructor(
     private readonly transport: SimulatedTransport,
@@ -32,7 +32,7 @@ export class SimulatedUplink implements ReplicaUplink {
         yield { ...value, batches: value.batches.map((batch) => copyBatch(batch, this.checksum)) };
       }
     } finally {
-      // The member learns of it when it writes next.
+      // The member notices when it writes the next update.
       void this.#ask(source, 'end of news', async () => ended.abort()).catch(() => undefined);
     }
   }
@@ -53,7 +53,7 @@ export class SimulatedUplink implements ReplicaUplink {
     return this.transport.close();
   }
 
-  /** Whatever keeps an answer away is as good as none. */
+  /** Treats any failure as a missing answer. */
   async #ask<T>({ rpcAddr }: Contact, what: string, act: (to: Listener) => Promise<T> | undefined): Promise<T> {
     try {
       return await this.transport.call(rpcAddr, what, act);

@@ -6,12 +6,12 @@ import { isCaught, playJob } from './sweep.js';
 const again = (seed: number): string => `SIM_SEED=${seed} npm run sim`;
 
 describe('a cluster in the simulator', () => {
-  it.each([1, 2])(`keeps its invariants through what seed %i does to it`, async (seed) => {
+  it.each([1, 2])(`keeps its invariants under the faults of seed %i`, async (seed) => {
     const { failure } = await playJob({ seed });
     expect(failure && `${failure.detail}\n${again(seed)}`).toBeUndefined();
   });
 
-  it('does the same again with the same seed, and something else with another', async () => {
+  it('repeats the run of a seed, and differs for another seed', async () => {
     const hostileMs = 8_000;
     const [once, twice] = [await play({ seed: 5, hostileMs }), await play({ seed: 5, hostileMs })];
     expect(twice.hash).toBe(once.hash);
@@ -20,7 +20,9 @@ describe('a cluster in the simulator', () => {
   });
 });
 
-/** Some take much to show, such as two candidates of a term and a restart between them: these begin where it is near. */
+/**
+ * Some bugs need a rare sequence, such as two candidates of a term and a restart between them: these start close to it.
+ */
 const firstSeeds = new Map([
   ['forget the vote', 11],
   ['skip the log-matching check', 3],

@@ -1,13 +1,13 @@
 import type { Log } from '../../src/domain/log/log.js';
 import { storedEntry, type StoredEntry } from './stored-entries.js';
 
-/** What one process has in its log, followed from outside: what `Log` holds and never waits for a disk. */
+/** The log of one process, followed from outside: what `Log` holds, without waiting for a disk. */
 export class StoreMirror {
   #entries: StoredEntry[];
   #firstIndex: number;
-  /** Where the log begins. */
+  /** The start of the log. */
   startOffset: number;
-  /** Files are being dropped: some of what is still counted here may be gone. */
+  /** Whether files are being removed: some entries still counted here may no longer exist. */
   dropping = false;
 
   constructor(entries: readonly StoredEntry[], log: Log) {
@@ -28,7 +28,7 @@ export class StoreMirror {
     return this.#entries[index - this.#firstIndex];
   }
 
-  /** Learns of all that is done to the log from here on. */
+  /** Observes all changes to the log from here on. */
   watch(log: Log, onCut: (from: number, lastIndex: number) => void, onReset: () => void): void {
     const { append, truncateSuffix, truncatePrefix, retain, reset } = {
       append: log.append.bind(log),
@@ -56,12 +56,12 @@ export class StoreMirror {
       await retain(policy);
       this.#forgetBefore(log);
     };
-    log.reset = async (place) => {
+    log.reset = async (boundary) => {
       onReset();
       this.#entries = [];
-      this.#firstIndex = place.index;
-      this.startOffset = place.offset;
-      await reset(place);
+      this.#firstIndex = boundary.index;
+      this.startOffset = boundary.offset;
+      await reset(boundary);
     };
   }
 

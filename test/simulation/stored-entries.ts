@@ -11,7 +11,7 @@ import {
 import { forEachRecord } from '../../src/domain/log/records.js';
 import { storeHeaderBytes } from '../../src/domain/log/store-header.js';
 
-/** What the checks need to know of a batch in a store. */
+/** The fields of a stored batch that the checks need. */
 export interface StoredEntry {
   readonly index: number;
   readonly term: number;
@@ -37,7 +37,7 @@ export const sameEntry = (a: StoredEntry, b: StoredEntry): boolean =>
 export const describeEntry = ({ index, term, baseOffset, recordCount, crc }: StoredEntry): string =>
   `entry ${index} of term ${term} at offset ${baseOffset} (${recordCount} records, crc ${crc.toString(16)})`;
 
-/** The records of a payload, each as a string that stands for its bytes. */
+/** Returns the records of a payload, each as a string that stands for its bytes. */
 export function recordKeys(payload: Uint8Array): string[] {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
   const keys: string[] = [];
@@ -45,14 +45,14 @@ export function recordKeys(payload: Uint8Array): string[] {
   return keys;
 }
 
-/** Where an entry lies in a store, `to` exclusive. */
+/** The byte range of an entry in a store, `to` exclusive. */
 export interface StoredRange {
   readonly index: number;
   readonly from: number;
   readonly to: number;
 }
 
-/** The intact batches of a store, as it is or as it was before rot came over it, up to the first that is not. */
+/** Returns the intact batches of a store, up to the first damaged one; with rot undone if asked. */
 export function storedRanges(bytes: Uint8Array, checksum: BatchChecksum, before?: Uint8Array): StoredRange[] {
   const ranges: StoredRange[] = [];
   for (let at = storeHeaderBytes; at < bytes.length;) {
@@ -65,7 +65,7 @@ export function storedRanges(bytes: Uint8Array, checksum: BatchChecksum, before?
   return ranges;
 }
 
-/** Of the batch that ends within the bytes; with a seal, of one that is intact. */
+/** Reads the batch that ends within the bytes; with a checksum, only an intact one. */
 function headerAt(bytes: Uint8Array, at: number, checksum: BatchChecksum | undefined): BatchHeader | undefined {
   const header = parseBatchHeader(bytes, at);
   if (typeof header === 'string' || at + batchHeaderBytes + header.payloadLength > bytes.length) return undefined;
@@ -73,9 +73,9 @@ function headerAt(bytes: Uint8Array, at: number, checksum: BatchChecksum | undef
 }
 
 /**
- * All entries in the stores of a log directory, in order, as far as each store goes without a gap. With `verified`
- * checksums are checked. `restored` gives a store as it was before rot came over it: what is not intact any more is
- * taken from there. Reads past the clock.
+ * Returns all entries in the stores of a log directory, in order, as far as each store goes without a gap. `verified`
+ * checks checksums. `restored` gives a store as it was before it rotted: entries that are no longer intact are read
+ * from there. Takes no virtual time.
  */
 export async function scanStores(
   directory: FaultyDirectory,

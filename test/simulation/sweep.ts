@@ -4,17 +4,17 @@ import { controls } from './controls.js';
 import { faultKind } from './faults.js';
 import { play, type RunOptions } from './run.js';
 
-/** A run to be played in another process: what of `RunOptions` can be sent there. */
+/** A run for another process: the part of `RunOptions` that can be sent there. */
 export interface Job {
   readonly seed: number;
   readonly nodes?: number;
-  /** Kinds of faults, besides those that the seed chooses. */
+  /** Kinds of faults in addition to those that the seed chooses. */
   readonly also?: readonly string[];
-  /** Name of a negative control. */
+  /** The name of a negative control. */
   readonly control?: string;
 }
 
-/** A `RunResult` as it comes back. */
+/** A `RunResult` as it is sent back. */
 export interface Outcome {
   readonly job: Job;
   readonly hash: string;
@@ -38,13 +38,13 @@ export async function playJob(job: Job): Promise<Outcome> {
   return { job, hash, events, virtualMs, acknowledged, marks: [...marks], ...(failure && { failure }) };
 }
 
-/** Whether the control's bug was found for what it is, and not by a check that has nothing to do with it. */
+/** Whether the control's bug was found by its invariant, and not by an unrelated check. */
 export function isCaught({ job, failure }: Outcome): boolean {
   const control = controls.find(({ name }) => name === job.control);
   return failure !== undefined && control?.breaks.includes(failure.invariant) === true;
 }
 
-/** Plays the jobs in as many processes as there are cores, two at most; ends early where `onOutcome` says so. */
+/** Runs the jobs in as many processes as there are cores, two at most; ends early if `onOutcome` says so. */
 export async function sweep(jobs: Iterable<Job>, onOutcome: (outcome: Outcome) => boolean): Promise<void> {
   const waiting = jobs[Symbol.iterator]();
   let ended = false;

@@ -3,26 +3,26 @@ import { describeEntry, recordKeys, sameEntry, type StoredEntry } from './stored
 import type { StoreMirror } from './store-mirror.js';
 import { InvariantError } from './world.js';
 
-/** What the witness watches of a machine: across all lives of its disk. */
+/** What the witness watches of a machine, across all lives of its disk. */
 export interface Watched {
   readonly name: string;
-  /** Of the process that runs there now; undefined while none serves. */
+  /** The state of the process that runs there now; undefined while none serves. */
   readonly highWatermark: number | undefined;
   readonly mirror: StoreMirror | undefined;
-  /** It commits nothing itself. */
+  /** Whether it is a replica, which commits nothing itself. */
   readonly isReplica?: boolean;
 }
 
 interface Seen {
   watermark: number;
   mirror: StoreMirror | undefined;
-  /** Up to this entry the mirror was compared. */
+  /** The last entry up to which the mirror was compared. */
   checkedIndex: number;
 }
 
-/** Sees everything, at any time, and knows what must hold (docs/guarantees.md, I1 to I9). */
+/** Sees everything at any time, and checks the invariants (docs/guarantees.md, I1 to I9). */
 export class Witness {
-  /** By index, from 1: what was committed anywhere. */
+  /** By index, from 1: what was committed on any node. */
   readonly committed: StoredEntry[] = [];
   /** By offset: the record that was committed there. */
   readonly records: string[] = [];
@@ -40,7 +40,7 @@ export class Witness {
     return Math.max(0, ...this.#leaders.keys());
   }
 
-  /** After every event. */
+  /** Called after every event. */
   look(machines: readonly Watched[]): void {
     for (const machine of machines) {
       const { highWatermark, mirror } = machine;
@@ -50,7 +50,7 @@ export class Witness {
         this.#seen.set(machine.name, (seen = { watermark: 0, mirror: undefined, checkedIndex: 0 }));
       if (seen.watermark === highWatermark && seen.mirror === mirror) continue;
       const isNewLife = seen.mirror !== mirror;
-      // A process that starts may know less for a while: then it answers nobody (see `Shown`).
+      // A starting process may know less for a while; it answers no call then (see `Shown`).
       if (highWatermark < seen.watermark && !isNewLife)
         throw new InvariantError(
           'I7',
@@ -68,7 +68,7 @@ export class Witness {
     this.#seen.delete(name);
   }
 
-  /** At most one leader a term, and one vote of each node. */
+  /** Checks that each term has at most one leader, and that each node votes once. */
   sent(message: Message): void {
     const { type, term, from, to } = message;
     if (type === 'MsgApp' || type === 'MsgHeartbeat' || type === 'MsgSnap') {
@@ -84,7 +84,7 @@ export class Witness {
     }
   }
 
-  /** Entries from `from` on are about to be cut from the log of a machine. */
+  /** Called when entries from `from` on are about to be removed from the log of a machine. */
   cutting(name: string, from: number): void {
     const seen = this.#seen.get(name);
     if (seen !== undefined && from <= seen.checkedIndex)
@@ -94,18 +94,18 @@ export class Witness {
       );
   }
 
-  /** An append was acknowledged: its records must be committed there. */
+  /** Checks an acknowledged append: its records must be committed there. */
   acknowledged(baseOffset: number, keys: readonly string[], by: string): void {
-    for (const [place, key] of keys.entries()) {
-      const found = this.records[baseOffset + place];
+    for (const [i, key] of keys.entries()) {
+      const found = this.records[baseOffset + i];
       if (found !== key) {
         const what = found === undefined ? 'nothing is committed there' : 'another record is committed there';
-        throw new InvariantError('I1', `${by} acknowledged a record at offset ${baseOffset + place}, but ${what}`);
+        throw new InvariantError('I1', `${by} acknowledged a record at offset ${baseOffset + i}, but ${what}`);
       }
     }
   }
 
-  /** Everything a machine shows as committed must be what was committed there before, or come right behind it. */
+  /** Checks that everything a machine shows as committed was committed there before, or directly follows it. */
   #compare(machine: Watched, mirror: StoreMirror, seen: Seen): void {
     const { name } = machine;
     let shown = mirror.startOffset;
@@ -131,9 +131,12 @@ export class Witness {
   #commit({ name, isReplica = false }: Watched, entry: StoredEntry | undefined): void {
     if (entry === undefined) return;
     const known = this.committed[entry.index];
-    // Members that no longer keep what comes before a record may have shown the record only.
+    // Members that no longer store the preceding entry may have shown only the record.
     if (known === undefined && isReplica && this.committed.length <= entry.index)
-      throw new InvariantError('I6', `${name} is a replica and shows ${describeEntry(entry)}, which nobody committed`);
+      throw new InvariantError(
+        'I6',
+        `${name} is a replica and shows ${describeEntry(entry)}, which no member committed`,
+      );
     if (known !== undefined) {
       if (sameEntry(known, entry)) return;
       throw new InvariantError(
@@ -143,11 +146,11 @@ export class Witness {
     }
     const previous = this.committed[entry.index - 1];
     if (previous !== undefined && previous.baseOffset + previous.recordCount !== entry.baseOffset)
-      throw new InvariantError('I2', `${name} committed ${describeEntry(entry)} behind ${describeEntry(previous)}`);
+      throw new InvariantError('I2', `${name} committed ${describeEntry(entry)} after ${describeEntry(previous)}`);
     this.committed[entry.index] = entry;
     if (entry.recordCount === 0) return;
-    for (const [place, key] of recordKeys(entry.payload).entries()) {
-      const offset = entry.baseOffset + place;
+    for (const [i, key] of recordKeys(entry.payload).entries()) {
+      const offset = entry.baseOffset + i;
       const found = this.records[offset];
       if (found !== undefined && found !== key) throw new InvariantError('I2', `offset ${offset} has two records`);
       this.records[offset] = key;

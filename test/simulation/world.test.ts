@@ -15,7 +15,7 @@ function worldWith(seed = 1): { world: World; process: SimulatedProcess; disk: S
 }
 
 describe('a world', () => {
-  it('has events happen by time, then in the order in which they were set', async () => {
+  it('runs events by time, then in the order in which they were scheduled', async () => {
     const { world } = worldWith();
     const seen: string[] = [];
     const say = (atMs: number, word: string): (() => void) => world.schedule(atMs, word, () => seen.push(word));
@@ -31,7 +31,7 @@ describe('a world', () => {
     expect(seen).toEqual(['first', 'second', 'late']);
   });
 
-  it('lets promises come to rest before the next event', async () => {
+  it('lets promises settle before the next event', async () => {
     const { world } = worldWith();
     const seen: string[] = [];
     world.schedule(1, 'a', () => {
@@ -52,7 +52,7 @@ describe('a world', () => {
     await expect(world.run(5)).rejects.toThrow('first');
   });
 
-  it('gives each subsystem chance of its own', () => {
+  it('gives each subsystem its own randomness', () => {
     const draw = (chance: Chance): number[] => Array.from({ length: 5 }, () => chance.below(1000));
     const chance = new Chance(7);
     const disk = draw(chance.fork('disk'));
@@ -63,7 +63,7 @@ describe('a world', () => {
 });
 
 describe('a process', () => {
-  it('hears late, in order, of what happens while it is paused', async () => {
+  it('gets late, in order, the events that happen while it is paused', async () => {
     const { world, process } = worldWith();
     const seen: string[] = [];
     process.clock.after(10, () => seen.push(`timer at ${world.nowMs}`));
@@ -78,7 +78,7 @@ describe('a process', () => {
     expect(seen).toEqual(['timer at 100', 'message at 100']);
   });
 
-  it('hears of nothing after its end', async () => {
+  it('gets no event after its end', async () => {
     const { world, process } = worldWith();
     const seen: string[] = [];
     process.clock.after(10, () => seen.push('timer'));
@@ -93,7 +93,7 @@ describe('a process', () => {
 describe('a simulated disk', () => {
   const bytes = Uint8Array.of(1, 2, 3);
 
-  it('takes virtual time, and has its effect at the end of it', async () => {
+  it('takes virtual time, and takes effect at the end of it', async () => {
     const { world, process, disk } = worldWith();
     let written = false;
     const directory = disk.directoryFor(process);
@@ -112,7 +112,7 @@ describe('a simulated disk', () => {
     expect(await (await disk.root.open('a')).read(0, 10)).toEqual(bytes);
   });
 
-  it('forgets at a power cut what was not synced, and does nothing for a process that has ended', async () => {
+  it('loses unsynced data at a power cut, and does nothing for a process that has ended', async () => {
     const { world, process, disk } = worldWith();
     const directory = disk.directoryFor(process);
     let went = '';
@@ -135,7 +135,7 @@ describe('a simulated disk', () => {
     expect(await (await disk.root.open('a')).size()).toBe(0);
   });
 
-  it('keeps at a kill what was written, and perhaps a part of what was being written', async () => {
+  it('keeps written data at a kill, and perhaps a part of a write in flight', async () => {
     const lengths = new Set<number>();
     for (let seed = 1; seed <= 60; seed++) {
       const { world, process, disk } = worldWith(seed);
@@ -154,7 +154,7 @@ describe('a simulated disk', () => {
     expect([...lengths].sort()).toEqual([3, 4, 5, 6]);
   });
 
-  it('is empty after it was wiped', async () => {
+  it('is empty after a wipe', async () => {
     const { world, process, disk } = worldWith();
     void disk.directoryFor(process).create('a');
     await world.run(10);

@@ -14,12 +14,12 @@ export class InvariantError extends Error {
   }
 }
 
-/** Rejections that nobody handles show only in a turn of the event loop: there is one after this many events. */
+/** Unhandled rejections show only in a turn of the event loop: there is one after this many events. */
 const eventsPerLoopTurn = 500;
 
 /**
- * Resolves when every promise that can go on without another event has gone on: ticks come after all microtasks. That
- * costs a tenth of a turn of the event loop.
+ * Resolves when every promise that needs no further event has settled: ticks come after all microtasks. Costs a tenth
+ * of a turn of the event loop.
  */
 function rest(): Promise<void> {
   return new Promise((resolve) => process.nextTick(resolve));
@@ -30,12 +30,12 @@ function loopTurn(): Promise<void> {
 }
 
 /**
- * Virtual time and all that happens in it, from one seed. One event at a time: the next one begins when the promises
- * that the last one set going have come to rest. Nothing in here waits for anything outside, so this is deterministic.
+ * Virtual time and all events in it, from one seed. One event at a time: the next one starts when the promises of the
+ * last one have settled. Nothing here waits for anything outside, so a run is deterministic.
  */
 export class World {
   readonly chance: Chance;
-  /** How often each thing worth covering was seen. */
+  /** How often each coverage mark was seen. */
   readonly marks = new Map<string, number>();
   #nowMs = 0;
   #sequence = 0;
@@ -50,7 +50,7 @@ export class World {
     this.chance = new Chance(seed);
   }
 
-  /** Virtual milliseconds since the world began. */
+  /** Virtual milliseconds since the start. */
   get nowMs(): number {
     return this.#nowMs;
   }
@@ -59,12 +59,12 @@ export class World {
     return this.#events;
   }
 
-  /** Of everything that has happened, in order. */
+  /** The hash of all events so far, in order. */
   get hash(): string {
     return (this.#hash >>> 0).toString(16).padStart(8, '0');
   }
 
-  /** The last things that happened, the newest last. */
+  /** The latest events, the newest last. */
   get trace(): readonly string[] {
     return this.#trace;
   }
@@ -78,18 +78,18 @@ export class World {
     this.marks.set(name, (this.marks.get(name) ?? 0) + 1);
   }
 
-  /** Says what happened, beyond the event itself. */
+  /** Adds a detail to the trace, besides the event itself. */
   note(text: string): void {
     this.#mix(text);
     this.#remember(text);
   }
 
-  /** Ends the run with this error, once the event under way is over. */
+  /** Ends the run with this error after the current event. */
   fail(error: unknown): void {
     this.#failure ??= error instanceof Error ? error : new Error(String(error));
   }
 
-  /** Has `act` happen `delayMs` from now. Returns what takes it back. */
+  /** Schedules `act` in `delayMs`. Returns a function that cancels it. */
   schedule(delayMs: number, label: string, act: () => void): () => void {
     const event: SimulatedEvent = {
       atMs: this.#nowMs + Math.max(0, delayMs),
@@ -107,7 +107,7 @@ export class World {
     return new Promise((resolve) => this.schedule(ms, 'sleep', resolve));
   }
 
-  /** Lets time pass up to `untilMs`, or until `done` says so after an event. Throws what ended the run. */
+  /** Runs events up to `untilMs`, or until `done` returns true after an event. Throws the error that ended the run. */
   async run(untilMs: number, done: () => boolean = () => false): Promise<void> {
     for (let next = this.#heap.first; next && next.atMs <= untilMs; next = this.#heap.first) {
       this.#heap.pop();

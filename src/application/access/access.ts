@@ -2,22 +2,22 @@ import { PermissionDeniedError, UnauthenticatedError } from '../errors.js';
 import { type Action, type Authorizer, type Decision, theLog } from '../ports/authorizer.js';
 import type { Logger } from '../ports/logger.js';
 
-/** Who calls, as the connection proves it. */
+/** The caller, as the connection proves it. */
 export interface Caller {
-  /** Common name or SAN URI of a verified certificate; `anonymous` where there is none. */
+  /** Common name or SAN URI of a verified certificate; `anonymous` without one. */
   readonly subject: string;
   readonly certified: boolean;
   /**
-   * Set where the caller may be a peer: the names of the nodes that its certificate is good for, none where it names
-   * none, or where there is no TLS and a peer proves nothing.
+   * Set if the caller may be a peer: the node names that its certificate is valid for. Empty if the certificate names
+   * no nodes, or if there is no TLS and a peer proves nothing.
    */
   readonly node?: { readonly cluster?: string; readonly names: readonly string[] };
 }
 
-/** Whoever calls without TLS. */
+/** Any caller without TLS. */
 export const anonymous: Caller = { subject: 'anonymous', certified: false, node: { names: [] } };
 
-/** What a call needs: an action, or nothing but a connection, or a node's certificate. */
+/** What a call requires: an action, only a connection, or a node's certificate. */
 export type Need = Action | 'nothing' | 'node';
 
 const needs: Readonly<Record<string, Readonly<Record<string, Need>>>> = {
@@ -58,7 +58,7 @@ const needs: Readonly<Record<string, Readonly<Record<string, Need>>>> = {
   'grpc.reflection.v1alpha.ServerReflection': { ServerReflectionInfo: 'nothing' },
 };
 
-/** The JSON routes and pages: `METHOD /path`. */
+/** The JSON routes and pages, by `METHOD /path`. */
 const routeNeeds: Readonly<Record<string, Need>> = {
   'POST /': 'produce',
   'GET /': 'consume',
@@ -71,7 +71,10 @@ const routeNeeds: Readonly<Record<string, Need>> = {
   'HEAD /readyz': 'nothing',
 };
 
-/** By `/package.Service/Method` and `METHOD /path`. What is not in it nobody may call: a test finds what is missing. */
+/**
+ * The requirement of each call, by `/package.Service/Method` or `METHOD /path`. A call that is missing here is denied
+ * to everyone; a test finds missing ones.
+ */
 export const needOfCall: ReadonlyMap<string, Need> = new Map([
   ...Object.entries(needs).flatMap(([service, methods]) =>
     Object.entries(methods).map(([method, need]): [string, Need] => [`/${service}/${method}`, need]),
@@ -80,8 +83,8 @@ export const needOfCall: ReadonlyMap<string, Need> = new Map([
 ]);
 
 /**
- * Who may produce or consume may also look: clients find the leader and the end of the log that way, and the original's
- * policy, which knows no `observe`, lets them.
+ * The actions that imply each action. A caller that may produce or consume may also observe: clients find the leader
+ * and the end of the log that way, and the original's policy, which has no `observe`, allows it.
  */
 const implying: Readonly<Record<Action, readonly Action[]>> = {
   produce: ['produce'],
@@ -90,28 +93,28 @@ const implying: Readonly<Record<Action, readonly Action[]>> = {
   observe: ['observe', 'consume', 'produce'],
 };
 
-/** Whether the authorizer lets the subject act on the log, by the action itself or by one that implies it. */
+/** Decides whether the authorizer lets the subject act on the log, by the action itself or by one that implies it. */
 export function decideAction(authorizer: Authorizer, subject: string, action: Action, object = theLog): Decision {
   const decisions = implying[action].map((each) => authorizer.decide(subject, object, each));
   return decisions.find(({ allowed }) => allowed) ?? decisions[0];
 }
 
-/** A stream that goes on only as long as its caller may have it. */
+/** A stream that continues only while its caller is permitted to have it. */
 export interface WatchedCall {
   readonly caller: Caller;
   readonly call: string;
-  /** Called once, when the caller may not have it any more. */
+  /** Called once, when the caller is no longer permitted. */
   readonly end: (reason: PermissionDeniedError) => void;
 }
 
-/** The one place that lets calls in, on every transport. Each denial and each admin action is a line in the log. */
+/** Authorizes every call, on every transport. Logs each denial and each admin action. */
 export class Access {
   readonly #watched = new Set<WatchedCall>();
 
   constructor(
     private readonly authorizer: Authorizer,
     private readonly logger: Logger,
-    /** There is no TLS and no ACL: nothing is asked, and what administers is still told. */
+    /** Whether there is no TLS and no ACL: every call is allowed, and admin actions are still logged. */
     private readonly open = false,
   ) {
     authorizer.onChange(() => {
@@ -119,7 +122,7 @@ export class Access {
     });
   }
 
-  /** Whether the caller may make the calls between nodes: by its certificate, or where nobody proves anything. */
+  /** Whether the caller may make the calls between nodes: by its certificate, or because no caller proves anything. */
   mayBePeer(caller: Caller): boolean {
     return caller.node !== undefined && (caller.certified || this.open);
   }
@@ -130,8 +133,8 @@ export class Access {
   }
 
   /**
-   * Returns when the caller may make the call, a key of `needOfCall`. A node's certificate may administer what another
-   * node has let in and forwards.
+   * Returns if the caller may make the call, a key of `needOfCall`. A node's certificate may administer what another
+   * node has admitted and forwards.
    *
    * @throws UnauthenticatedError, PermissionDeniedError
    */
@@ -157,17 +160,19 @@ export class Access {
     throw refusal(caller, need);
   }
 
-  /** Ends the call, which was admitted, once its caller may not make it any more; until the returned function is called. */
+  /**
+   * Ends the call, which was admitted, once its caller is no longer permitted; until the returned function is called.
+   */
   watch(call: WatchedCall): () => void {
     this.#watched.add(call);
     return () => this.#watched.delete(call);
   }
 
   #denial(caller: Caller, call: string, need: Need | 'unknown', forwarded: boolean): string | undefined {
-    if (need === 'unknown') return 'no action is known for the call';
+    if (need === 'unknown') return 'this call has no entry in the access table';
     if (need === 'nothing') return undefined;
     const isPeer = this.mayBePeer(caller);
-    if (need === 'node') return isPeer ? undefined : 'only nodes may: there is no certificate of one';
+    if (need === 'node') return isPeer ? undefined : 'this call needs a node certificate';
     if (forwarded && caller.certified && isPeer && call.startsWith('/golog.v1.ClusterService/')) return undefined;
     const { allowed, because } = decideAction(this.authorizer, caller.subject, need);
     return allowed ? undefined : because;

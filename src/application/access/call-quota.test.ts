@@ -6,19 +6,19 @@ import { OverloadedError } from '../errors.js';
 const root: Caller = { subject: 'root', certified: true };
 
 describe('a quota of calls', () => {
-  it('counts who has a certificate by name, others by address', () => {
+  it('counts callers with a certificate by name, others by address', () => {
     const quota = new CallQuota({ callsMax: 100, callsPerClientMax: 2 });
     for (let call = 0; call < 2; call += 1) {
       quota.begin(root, `10.0.0.${call}`);
       quota.begin(anonymous, '10.0.0.1');
     }
-    expect(() => quota.begin(root, '10.0.0.9')).toThrow(new OverloadedError('calls under way of one client', 2));
+    expect(() => quota.begin(root, '10.0.0.9')).toThrow(new OverloadedError('calls in flight per client', 2));
     expect(() => quota.begin(anonymous, '10.0.0.1')).toThrow(OverloadedError);
     quota.begin(anonymous, '10.0.0.2');
     quota.begin({ subject: '10.0.0.1', certified: true }, '10.0.0.1');
   });
 
-  it('takes another once one is over, which may be said twice', () => {
+  it('admits another call once one has ended, even if its end is reported twice', () => {
     const quota = new CallQuota({ callsMax: 100, callsPerClientMax: 2 });
     const end = quota.begin(root, undefined);
     quota.begin(root, undefined);
@@ -28,10 +28,10 @@ describe('a quota of calls', () => {
     expect(() => quota.begin(root, undefined)).toThrow(OverloadedError);
   });
 
-  it('bounds the calls of all together', () => {
+  it('bounds the calls of all clients together', () => {
     const quota = new CallQuota({ callsMax: 3, callsPerClientMax: 2 });
     const ends = ['a', 'b', 'c'].map((address) => quota.begin(anonymous, address));
-    expect(() => quota.begin(anonymous, 'd')).toThrow(new OverloadedError('calls under way', 3));
+    expect(() => quota.begin(anonymous, 'd')).toThrow(new OverloadedError('calls in flight', 3));
     for (const end of ends) end();
     quota.begin(anonymous, 'd');
   });

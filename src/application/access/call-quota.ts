@@ -2,9 +2,9 @@ import type { Caller } from './access.js';
 import { OverloadedError } from '../errors.js';
 
 export interface CallQuotaOptions {
-  /** Calls under way, of everybody. */
+  /** Calls in flight of all clients. */
   readonly callsMax: number;
-  /** Of one identity; of one address, where callers have no certificate. */
+  /** Calls in flight per identity, or per address for callers without a certificate. */
   readonly callsPerClientMax: number;
 }
 
@@ -14,11 +14,11 @@ export function clientOf({ certified, subject }: Caller, address: string | undef
 }
 
 /**
- * How many calls, streams among them, may be under way: whatever a call costs in memory, this bounds it. One for all
- * transports of a node.
+ * Bounds the calls in flight, streams included, and with them the memory that calls use. All transports of a node share
+ * one.
  */
 export class CallQuota {
-  readonly #underWay = new Map<string, number>();
+  readonly #inFlight = new Map<string, number>();
   #calls = 0;
 
   constructor(private readonly options: CallQuotaOptions) {}
@@ -28,26 +28,26 @@ export class CallQuota {
   }
 
   /**
-   * Counts a call until the returned function is called, which may be more than once.
+   * Counts a call until the returned function is called; calling that again has no effect.
    *
-   * @throws OverloadedError when there are too many; it is not counted
+   * @throws OverloadedError when there are too many; the call is not counted
    */
   begin(caller: Caller, address: string | undefined): () => void {
     const { callsMax, callsPerClientMax } = this.options;
     const client = clientOf(caller, address);
-    const ofClient = this.#underWay.get(client) ?? 0;
-    if (ofClient >= callsPerClientMax) throw new OverloadedError('calls under way of one client', callsPerClientMax);
-    if (this.#calls >= callsMax) throw new OverloadedError('calls under way', callsMax);
-    this.#underWay.set(client, ofClient + 1);
+    const ofClient = this.#inFlight.get(client) ?? 0;
+    if (ofClient >= callsPerClientMax) throw new OverloadedError('calls in flight per client', callsPerClientMax);
+    if (this.#calls >= callsMax) throw new OverloadedError('calls in flight', callsMax);
+    this.#inFlight.set(client, ofClient + 1);
     this.#calls += 1;
     let over = false;
     return () => {
       if (over) return;
       over = true;
       this.#calls -= 1;
-      const left = (this.#underWay.get(client) ?? 1) - 1;
-      if (left === 0) this.#underWay.delete(client);
-      else this.#underWay.set(client, left);
+      const left = (this.#inFlight.get(client) ?? 1) - 1;
+      if (left === 0) this.#inFlight.delete(client);
+      else this.#inFlight.set(client, left);
     };
   }
 }

@@ -17,9 +17,9 @@ import { objectionTo, type SeatState } from './seat-claim.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 
 const promoteEveryMs = 250;
-/** A member of which nothing was heard for this long may be replaced by a node of its name. */
+/** A member that has been silent for this long may be replaced by a node of the same name. */
 const silentMs = 10_000;
-/** A member whose link broke may be dialled again within this; after it, nobody answers as the member at its address. */
+/** A broken link to a member may be dialed again within this time; after it, no process counts as answering there. */
 const answeringMs = 3_000;
 
 export interface ClusterServiceOptions {
@@ -34,11 +34,11 @@ export interface ClusterServiceOptions {
 }
 
 /**
- * The administration of the cluster, at any node: what only a leader can do is passed on to it. The leader also
- * promotes learners once they have caught up, and lets in who asks to join.
+ * Administers the cluster at any node: a node that does not lead forwards what only a leader can do. The leader also
+ * promotes learners once they have caught up, and admits nodes that ask to join.
  */
 export class ClusterService implements Cluster, JoinHandler {
-  /** Where this node does not lead its calls reject with `UnavailableError`, which names the leader. */
+  /** On a node that does not lead, its calls reject with `UnavailableError`, which names the leader. */
   readonly forwarded: Cluster = {
     status: ({ signal }) => this.status({ signal, local: true }),
     addMember: (member, signal) => this.#asLeader(() => this.addMember(member, signal)),
@@ -48,7 +48,7 @@ export class ClusterService implements Cluster, JoinHandler {
   };
   readonly #stopPromoting: () => Promise<void>;
   readonly #joins: JoinAudit;
-  /** The commit index of the last look: a learner that has it has caught up. */
+  /** The commit index at the previous check: a learner that has it has caught up. */
   #commitBefore = Infinity;
 
   constructor(private readonly options: ClusterServiceOptions) {
@@ -84,7 +84,7 @@ export class ClusterService implements Cluster, JoinHandler {
   ): Promise<void> {
     const { leadership } = this.options;
     if (!leadership.isLeader) return this.#leader().addMember({ name, rpcAddr }, signal);
-    if (this.#find(name) !== undefined) throw new MembershipError(`${name} is a member already`);
+    if (this.#find(name) !== undefined) throw new MembershipError(`${name} is already a member of the cluster`);
     const id = leadership.configuration.lastId + 1;
     await unlessAborted(
       signal,
@@ -97,9 +97,11 @@ export class ClusterService implements Cluster, JoinHandler {
     if (!leadership.isLeader) return this.#leader().promoteMember(name, signal);
     const member = this.#findOrThrow(name);
     if (!leadership.configuration.confState.learners.includes(member.id))
-      throw new MembershipError(`${name} votes already`);
+      throw new MembershipError(`${name} is already a voter`);
     if (!this.#hasCaughtUp(member.id, leadership.status.hardState.commit))
-      throw new MembershipError(`${name} has not caught up: it would hold up every append`);
+      throw new MembershipError(
+        `${name} has not caught up yet: as a voter it would delay every append; retry when its lag is small`,
+      );
     await unlessAborted(signal, this.#promote(member));
   }
 
@@ -108,9 +110,10 @@ export class ClusterService implements Cluster, JoinHandler {
     if (!leadership.isLeader) return this.#leader().removeMember(name, signal);
     const member = this.#findOrThrow(name);
     const { voters } = leadership.configuration.confState;
-    if (voters.length === 1 && voters[0] === member.id) throw new MembershipError(`${name} is the only voter`);
+    if (voters.length === 1 && voters[0] === member.id)
+      throw new MembershipError(`${name} is the only voter and cannot be removed: add another member first`);
     if (member.id === leadership.status.id) {
-      // A leader that removes itself may leave a group that cannot elect: another one does it.
+      // A leader that removes itself may leave a group that cannot elect, so another leader removes it.
       await this.transferLeadership(undefined, signal);
       return this.#leader().removeMember(name, signal);
     }
@@ -122,26 +125,26 @@ export class ClusterService implements Cluster, JoinHandler {
     if (!leadership.isLeader) return this.#leader().transferLeadership(name, signal);
     const { voters } = leadership.configuration.confState;
     const id = name === undefined ? leadership.transferee() : this.#findOrThrow(name).id;
-    if (id === undefined && voters.length > 1) throw new UnavailableError('no other voter is heard from now');
-    if (id === undefined) throw new MembershipError('there is no other voter that could lead');
-    if (!voters.includes(id)) throw new MembershipError(`${name} does not vote`);
+    if (id === undefined && voters.length > 1) throw new UnavailableError('no other voter is reachable');
+    if (id === undefined) throw new MembershipError('there is no other voter to transfer leadership to');
+    if (!voters.includes(id)) throw new MembershipError(`${name} is not a voter, so it cannot lead`);
     if (id !== leadership.status.id) await unlessAborted(signal, leadership.transferTo(id));
     return this.#nameOf(id);
   }
 
   /**
-   * Admits a node as a learner, in place of a member of its name whose disk is gone if that is silent; or again as the
-   * member whose UUID it has: see `objectionTo`. Every decision is audited.
+   * Admits a node: as a learner if it is new (in place of a member of the same name that has a different disk, if that
+   * member is silent), or as the member whose UUID it has (see `objectionTo`). Audits every decision.
    */
   async admit(joiner: Joiner, origin?: JoinOrigin): Promise<JoinAnswer> {
     const { leadership, self, clusterId } = this.options;
     const { configuration } = leadership;
-    // This process is alive, whoever leads.
+    // This process is alive as that member, whether it leads or not.
     const isTwin = joiner.uuid === self.uuid && joiner.rpcAddr !== self.rpcAddr;
     const objection = isTwin ? objectionTo(joiner, self, { clusterId, isAlive: true, isAlone: false }) : undefined;
     if (objection === undefined && !leadership.isLeader) {
       const leaderAddr = leadership.notLeading().leaderAddr;
-      return { kind: 'retry', reason: 'the node asked does not lead', ...(leaderAddr !== undefined && { leaderAddr }) };
+      return { kind: 'retry', reason: 'this node is not the leader', ...(leaderAddr !== undefined && { leaderAddr }) };
     }
     const answer = objection ?? (await this.#answer(joiner));
     this.#joins.record(joiner, origin, answer, answer.kind === 'joined' && leadership.configuration !== configuration);
@@ -155,7 +158,7 @@ export class ClusterService implements Cluster, JoinHandler {
       if (error instanceof MembershipError) return { kind: 'refused', reason: error.message };
       if (!(error instanceof UnavailableError))
         this.options.logger.warn('join_failed', { error, joiner }, 'could not admit a node');
-      return { kind: 'retry', reason: error instanceof Error ? error.message : 'it failed' };
+      return { kind: 'retry', reason: error instanceof Error ? error.message : 'internal error' };
     }
   }
 
@@ -167,29 +170,31 @@ export class ClusterService implements Cluster, JoinHandler {
     const { name, uuid, rpcAddr, clusterId: stored, forgotAs } = joiner;
     const { leadership, clusterId } = this.options;
     if (stored !== undefined && describeClusterId(stored) !== describeClusterId(clusterId))
-      throw new MembershipError(`${name} keeps the log of another cluster, ${describeClusterId(stored)}`);
+      throw new MembershipError(
+        `${name} has the log of another cluster, ${describeClusterId(stored)}: start it with an empty data directory to join this one`,
+      );
     const { members, lastId } = leadership.configuration;
-    // The newest: it may be admitted again already, and keep the id before that until it is promoted.
+    // The newest: a member that was admitted again keeps its previous id until the new one is promoted.
     const owner = members.findLast((member) => member.uuid === uuid);
     const objection = owner && objectionTo(joiner, owner, this.#seatOf(owner, joiner));
     if (objection !== undefined) return objection;
     const neighbor = members.find((member) => member.rpcAddr === rpcAddr && member.uuid !== uuid);
     if (neighbor !== undefined && this.#answers(neighbor))
-      throw new UnavailableError(`${rpcAddr} is the address of the member ${neighbor.name}, which is alive there`);
+      throw new UnavailableError(`${rpcAddr} is the address of the member ${neighbor.name}, which is alive`);
     const known = owner ?? members.find((member) => member.name === name && member.uuid === '');
     let id = known?.id ?? lastId + 1;
     if (known === undefined) {
       const namesake = this.#find(name);
-      // It may have died a moment ago, and this is the one that takes its place.
+      // The member may have died a moment ago, and this node may be its replacement.
       if (namesake !== undefined && this.#isHeard(namesake.id))
         throw new UnavailableError(
-          `another node of the name ${name} is a living member of this cluster, at ${namesake.rpcAddr}: ` +
-            'if it is not the one that this node replaces, give this one another --node-name',
+          `another node named ${name} is an active member of this cluster, at ${namesake.rpcAddr}: ` +
+            'unless this node is to replace it, start this node with another --node-name',
         );
       const replaces = namesake === undefined ? {} : { replaces: namesake.id };
       await this.#change([{ type: 'add-learner-node', nodeId: id }], [{ id, name, uuid, rpcAddr, ...replaces }]);
     } else if (members.some((member) => member.name === name && member.id !== id && member.id !== known.replaces)) {
-      throw new MembershipError(`another member has the name ${name}`);
+      throw new MembershipError(`another member is already named ${name}`);
     } else if (known.uuid !== uuid || known.rpcAddr !== rpcAddr || known.name !== name) {
       await this.#change([{ type: 'update-node', nodeId: id }], [{ ...known, name, uuid, rpcAddr }]);
     }
@@ -204,18 +209,19 @@ export class ClusterService implements Cluster, JoinHandler {
   }
 
   /**
-   * Gives a member that has lost what it acknowledged another Raft id, under which it has promised nothing: as a learner,
-   * which takes the place of the member that it was once it has caught up. Until then its old id votes for nobody and
-   * acknowledges nothing, and still counts for the size of a majority.
+   * Gives a member that has lost acknowledged entries a new Raft id, under which it has promised nothing. The new id
+   * starts as a learner and replaces the old one once it has caught up. Until then the old id neither votes nor
+   * acknowledges, but still counts toward the size of a majority.
    */
   async #admitAgain(known: Member): Promise<number> {
     const { leadership, logger } = this.options;
-    if (known.id === leadership.status.id) throw new MembershipError(`${known.name} is this node, and it leads`);
+    if (known.id === leadership.status.id)
+      throw new MembershipError(`${known.name} is this node, which leads and has lost no entries`);
     leadership.acknowledgements.forget(known.id);
     const { confState, lastId } = leadership.configuration;
     const id = lastId + 1;
     const changes: ConfChangeSingle[] = [{ type: 'add-learner-node', nodeId: id }];
-    // One that does not vote has no place to keep.
+    // A member that does not vote keeps no old id.
     const isVoter = confState.voters.includes(known.id);
     if (!isVoter) changes.push({ type: 'remove-node', nodeId: known.id });
     await this.#change(changes, [isVoter ? { ...known, id, replaces: known.id } : { ...known, id }]);
@@ -227,7 +233,7 @@ export class ClusterService implements Cluster, JoinHandler {
     return id;
   }
 
-  /** One at a time: a change waits for the one before. */
+  /** Promotes one learner per call: a change waits for the previous one. */
   async #promoteOne(): Promise<void> {
     const { leadership, logger } = this.options;
     if (!leadership.isLeader) return;
@@ -277,7 +283,9 @@ export class ClusterService implements Cluster, JoinHandler {
     return { clusterId, isAlive: !isSelf && this.#answers(member), isAlone };
   }
 
-  /** Whether a process answers, or may just be dialled again, as the member at its address. */
+  /**
+   * Whether a process answers as the member at its address, or its link broke so recently that it may be dialed again.
+   */
   #answers({ id }: Member): boolean {
     const { leadership, transport } = this.options;
     return id === leadership.status.id || transport.unansweredMs(id) < answeringMs;
@@ -294,7 +302,7 @@ export class ClusterService implements Cluster, JoinHandler {
 
   #leader(): Cluster {
     const { leadership, transport } = this.options;
-    if (leadership.leaderId === 0) throw new UnavailableError('there is no leader now');
+    if (leadership.leaderId === 0) throw new UnavailableError('the cluster has no leader');
     return transport.clusterOf(leadership.leaderId);
   }
 
@@ -306,7 +314,7 @@ export class ClusterService implements Cluster, JoinHandler {
     const member = this.#find(name);
     if (member === undefined) {
       const names = this.options.leadership.configuration.members.map((each) => each.name);
-      throw new MembershipError(`${name} is no member; there are ${names.join(', ')}`);
+      throw new MembershipError(`${name} is not a member of the cluster; its members are ${names.join(', ')}`);
     }
     return member;
   }

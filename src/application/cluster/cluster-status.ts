@@ -67,10 +67,10 @@ function roleOf(leadership: Leadership, id: number): MemberRole {
   return voters.includes(id) || votersOutgoing.includes(id) ? 'voter' : 'learner';
 }
 
-/** Why nothing commits, if nothing does. */
+/** Returns why nothing commits; undefined when entries commit. */
 function problemOf(leadership: Leadership, members: readonly MemberStatus[]): string | undefined {
   if (!leadership.configuration.members.some(({ id }) => id === leadership.status.id))
-    return 'this node is not, or not yet, a member of the cluster';
+    return 'this node is not a member of the cluster, or has not been added yet';
   const { voters } = leadership.configuration.confState;
   const voting = members.filter(({ id }) => voters.includes(id));
   const need = majoritySize(voters.length);
@@ -78,7 +78,9 @@ function problemOf(leadership: Leadership, members: readonly MemberStatus[]): st
     ({ state, heardMsAgo = Infinity }) => state !== 'self' && heardMsAgo > leadership.electionTimeoutMs,
   );
   const causes = silent.map(({ name, heardMsAgo }) =>
-    heardMsAgo === undefined ? `${name} not heard of` : `${name} unreachable for ${Math.round(heardMsAgo / 1000)} s`,
+    heardMsAgo === undefined
+      ? `${name} never heard from`
+      : `${name} unreachable for ${Math.round(heardMsAgo / 1000)} s`,
   );
   if (leadership.leaderId === 0) {
     const reachable = voting.length - silent.length;

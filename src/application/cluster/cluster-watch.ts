@@ -6,9 +6,9 @@ import type { Clock } from '../ports/clock.js';
 const lookMs = 250;
 
 /**
- * The cluster's status at once, then again on every change, looked for each 250 ms. How long a member has not been
- * heard from counts by the second: every look would be news otherwise. While the leader cannot be asked, this node's own
- * view. Ends by throwing the signal's reason; costs one timer.
+ * Yields the cluster's status at once, then again after every change, checked every 250 ms. The time since a member was
+ * last heard from counts in whole seconds; otherwise every check would differ. While the leader cannot be reached,
+ * yields this node's own view. Ends by throwing the signal's reason. Costs one timer.
  */
 export async function* watchCluster(
   cluster: Cluster,

@@ -14,7 +14,7 @@ const secondsMs = 1_000;
 
 type Status = GossipMember['status'];
 
-/** n1 leads n2 and n3, and l4, which learns. */
+/** A cluster of the leader n1, the voters n2 and n3, and the learner l4. */
 class Cluster {
   readonly states = new Map<string, MemberState>();
   readonly statuses = new Map<string, Status>();
@@ -50,25 +50,37 @@ class Cluster {
   #gossip(): GossipMember[] {
     return this.#names().map((name) => {
       const tags: NodeTags = {
-        ...{ role: 'node', uuid: uuidOf(name), rpcAddr: `${name}:8400`, httpAddr: '', version: '0' },
+        role: 'node',
+        uuid: uuidOf(name),
+        rpcAddr: `${name}:8400`,
+        httpAddr: '',
+        version: '0',
         clusterId: name === this.foreign ? uuidOf('another') : clusterId,
       };
       return {
-        ...{ name, addr: `${name}:8401`, tags: encodeNodeTags(tags) },
+        name,
+        addr: `${name}:8401`,
+        tags: encodeNodeTags(tags),
         status: this.statuses.get(name) ?? 'alive',
       };
     });
   }
 
   #status(): ClusterStatus {
-    const members = this.#names().map((name, place): MemberStatus => {
+    const members = this.#names().map((name, i): MemberStatus => {
       const role = name === 'n1' ? 'leader' : name.startsWith('l') ? 'learner' : 'voter';
       const state = this.states.get(name) ?? (name === 'n1' ? 'self' : 'replicating');
-      return { id: place + 1, name, uuid: uuidOf(name), rpcAddr: `${name}:8400`, role, state };
+      return { id: i + 1, name, uuid: uuidOf(name), rpcAddr: `${name}:8400`, role, state };
     });
     return {
-      ...{ clusterId, answeredBy: 'n1', leader: 'n1', members },
-      ...{ term: toTerm(1), commitIndex: toIndex(1), lastIndex: toIndex(1), highWatermark: toOffset(0) },
+      clusterId,
+      answeredBy: 'n1',
+      leader: 'n1',
+      members,
+      term: toTerm(1),
+      commitIndex: toIndex(1),
+      lastIndex: toIndex(1),
+      highWatermark: toOffset(0),
     };
   }
 
@@ -80,7 +92,7 @@ class Cluster {
 }
 
 describe('reconcile', () => {
-  it('takes out a member that was silent for the timeout, and not before', async () => {
+  it('removes a member after it was silent for the timeout, and not before', async () => {
     const cluster = new Cluster(60 * secondsMs);
     cluster.states.set('n3', 'unreachable');
     cluster.statuses.set('n3', 'failed');
@@ -92,9 +104,9 @@ describe('reconcile', () => {
   });
 
   it.each([
-    ['the leader hears from it', 'replicating', 'failed'],
-    ['the others hear of it by gossip', 'unreachable', 'alive'],
-  ] as const)('keeps a member for ever while %s', async (_, state, status) => {
+    ['the leader receives messages from it', 'replicating', 'failed'],
+    ['gossip reports it as alive', 'unreachable', 'alive'],
+  ] as const)('never removes a member while %s', async (_, state, status) => {
     const cluster = new Cluster(10 * secondsMs);
     cluster.states.set('n3', state);
     cluster.statuses.set('n3', status);
@@ -103,7 +115,7 @@ describe('reconcile', () => {
     await cluster.stop();
   });
 
-  it('counts anew when the member was heard of, and after an election', async () => {
+  it('restarts the timeout when the member is heard from, and after an election', async () => {
     const cluster = new Cluster(10 * secondsMs);
     cluster.states.set('n3', 'unreachable');
     cluster.statuses.set('n3', 'failed');
@@ -120,7 +132,7 @@ describe('reconcile', () => {
     await cluster.stop();
   });
 
-  it('takes nobody out while the others would be without a majority that is well', async () => {
+  it('removes no member while the remaining voters would lack a healthy majority', async () => {
     const cluster = new Cluster(10 * secondsMs);
     for (const name of ['n2', 'n3']) {
       cluster.states.set(name, 'unreachable');
@@ -134,7 +146,7 @@ describe('reconcile', () => {
     await cluster.stop();
   });
 
-  it('takes nobody out on failure alone where the timeout is 0', async () => {
+  it('does not remove a failed member when the timeout is 0', async () => {
     const cluster = new Cluster(0);
     cluster.states.set('n3', 'unreachable');
     cluster.statuses.set('n3', 'failed');
@@ -143,13 +155,13 @@ describe('reconcile', () => {
     await cluster.stop();
   });
 
-  it('takes out a member that left, once its links have been gone for ten seconds as well', async () => {
+  it('removes a member that left, once its links have also been broken for ten seconds', async () => {
     const cluster = new Cluster(3_600 * secondsMs);
     cluster.statuses.set('n3', 'left');
     await cluster.pass(20 * secondsMs);
     expect(cluster.removed).toEqual([]);
     cluster.states.set('n3', 'unreachable');
-    // It may be the one that is about to come back.
+    // It may be about to come back.
     await cluster.pass(9 * secondsMs);
     expect(cluster.removed).toEqual([]);
     await cluster.pass(secondsMs);
@@ -157,7 +169,7 @@ describe('reconcile', () => {
     await cluster.stop();
   });
 
-  it('does not believe what is said in the name of another cluster', async () => {
+  it('ignores gossip that comes from another cluster', async () => {
     const cluster = new Cluster(3_600 * secondsMs);
     cluster.foreign = 'n3';
     cluster.states.set('n3', 'unreachable');

@@ -9,9 +9,9 @@ import { repeat } from '../waiting/repeat.js';
 import { withDeadline } from '../waiting/with-deadline.js';
 
 const everyMs = 1_000;
-/** Who has left is silent for so long, or it has come back and is about to be heard of. */
+/** A member that left must be silent for this long, since it may have come back without the leader knowing yet. */
 const leftMs = 10_000;
-/** A change of the membership that takes longer than this has no quorum now. */
+/** A configuration change that takes longer than this has no quorum now. */
 const changeMsMax = 10_000;
 
 export interface DeadMemberRemovalOptions {
@@ -20,18 +20,18 @@ export interface DeadMemberRemovalOptions {
   /** The cluster as this node sees it. */
   readonly status: () => ClusterStatus;
   readonly isLeader: () => boolean;
-  /** A member of which nothing was heard for so long is taken out; 0: never. */
+  /** Removes a member that has been silent for this long; 0: never. */
   readonly deadMemberTimeoutMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /**
- * The leader's comparison of the gossip with the configuration, once a second, so that an event that was missed makes
- * no difference. It takes a member out that the leader has no link to and that has left, which is for good, or of
- * which nobody has heard for the timeout, not even by gossip. Never if the others would be without a majority that is well: a
- * failure by itself takes no vote away. Nobody is let in here: a node that joins asks for it itself, since it has to
- * know its Raft id before it can take part. Returns how to stop it.
+ * Compares gossip with the configuration once a second while this node leads, so that a missed event makes no
+ * difference. Removes a member to which the leader has no link and that either left for good or was silent for the
+ * timeout, in gossip as well. Never removes a member if the remaining voters would lack a healthy majority: a failure
+ * alone takes no vote away. Does not add members: a node asks to join by itself, since it must know its Raft id first.
+ * Returns a function that stops it.
  */
 export function removeDeadMembers(options: DeadMemberRemovalOptions): () => Promise<void> {
   const silence = new Map<number, number>();
@@ -43,7 +43,7 @@ export function removeDeadMembers(options: DeadMemberRemovalOptions): () => Prom
   );
 }
 
-/** @param silence for how many milliseconds a member was silent, as this leader has seen it, by id */
+/** @param silence for how many milliseconds each member has been silent, as seen by this leader, by id */
 async function reconcileOnce(options: DeadMemberRemovalOptions, silence: Map<number, number>): Promise<void> {
   if (!options.isLeader()) {
     silence.clear();
@@ -52,10 +52,10 @@ async function reconcileOnce(options: DeadMemberRemovalOptions, silence: Map<num
   const { members, clusterId } = options.status();
   const nodes = gossipNodes(options.gossip.members()).filter((node) => node.clusterId === clusterId);
   noteSilence(members, nodes, silence);
-  const gone = members.find(
-    (member) => isGone(member, nodes, silence, options.deadMemberTimeoutMs) && othersAreWell(members, member),
+  const dead = members.find(
+    (member) => isDead(member, nodes, silence, options.deadMemberTimeoutMs) && othersAreHealthy(members, member),
   );
-  if (gone !== undefined) await remove(options, gone, silence.get(gone.id) ?? 0);
+  if (dead !== undefined) await remove(options, dead, silence.get(dead.id) ?? 0);
 }
 
 function noteSilence(
@@ -71,7 +71,7 @@ function noteSilence(
   }
 }
 
-function isGone(
+function isDead(
   { id, uuid, state }: MemberStatus,
   nodes: readonly GossipNode[],
   silence: ReadonlyMap<number, number>,
@@ -83,11 +83,11 @@ function isGone(
   return (node?.status === 'left' && silentMs >= leftMs) || (timeoutMs > 0 && silentMs >= timeoutMs);
 }
 
-/** Of the voters that stay, a majority is heard from. */
-function othersAreWell(members: readonly MemberStatus[], without: MemberStatus): boolean {
+/** Whether a majority of the remaining voters is healthy. */
+function othersAreHealthy(members: readonly MemberStatus[], without: MemberStatus): boolean {
   const voters = members.filter(({ id, role }) => id !== without.id && role !== 'learner');
-  const well = voters.filter(({ state }) => state === 'self' || state === 'replicating');
-  return voters.length > 0 && well.length >= majoritySize(voters.length);
+  const healthy = voters.filter(({ state }) => state === 'self' || state === 'replicating');
+  return voters.length > 0 && healthy.length >= majoritySize(voters.length);
 }
 
 async function remove(options: DeadMemberRemovalOptions, { name }: MemberStatus, silentMs: number): Promise<void> {

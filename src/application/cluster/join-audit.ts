@@ -3,25 +3,25 @@ import type { Clock } from '../ports/clock.js';
 import type { JoinAnswer, Joiner, JoinOrigin } from '../ports/join-transport.js';
 import type { Logger } from '../ports/logger.js';
 
-/** The same question with the same answer is a line once in this time: whoever waits asks four times a second. */
+/** The same request with the same answer is logged once in this time: a waiting node asks four times a second. */
 const everyMs = 60_000;
 const kindsMax = 1_000;
 
-interface Told {
+interface LoggedDecision {
   readonly at: EpochMs;
   repeated: number;
 }
 
-/** The audit of joins: which node asked, by which certificate, from where, and what the leader decided. */
+/** Audits joins: which node asked, with which certificate, from which address, and what the leader decided. */
 export class JoinAudit {
-  readonly #told = new Map<string, Told>();
+  readonly #logged = new Map<string, LoggedDecision>();
 
   constructor(
     private readonly clock: Clock,
     private readonly logger: Logger,
   ) {}
 
-  /** @param changed the answer changed the membership; such a line is never left out */
+  /** @param changed whether the answer changed the configuration; such a line is always logged */
   record(joiner: Joiner, origin: JoinOrigin | undefined, answer: JoinAnswer, changed: boolean): void {
     const { name, uuid, rpcAddr } = joiner;
     const subject = origin?.subject ?? 'anonymous';
@@ -30,7 +30,14 @@ export class JoinAudit {
     const repeated = this.#repeatedOf(JSON.stringify([subject, name, uuid, rpcAddr, decision, reason]), changed);
     if (repeated === undefined) return;
     const fields = {
-      ...{ audit: 'join', subject, action: 'node', name, uuid, rpcAddr, decision, changed },
+      audit: 'join',
+      subject,
+      action: 'node',
+      name,
+      uuid,
+      rpcAddr,
+      decision,
+      changed,
       ...(origin?.address !== undefined && { address: origin.address }),
       ...(answer.kind === 'joined' && { memberId: answer.id }),
       ...(reason !== undefined && { reason }),
@@ -47,21 +54,21 @@ export class JoinAudit {
       );
   }
 
-  /** How often the same was left out since its last line; undefined where it is left out again. */
+  /** Returns how many equal lines were dropped since the last logged one; undefined if this line is to be dropped. */
   #repeatedOf(kind: string, always: boolean): number | undefined {
     const at = this.clock.now();
-    const told = this.#told.get(kind);
-    if (!always && told !== undefined && at - told.at < everyMs) {
-      told.repeated += 1;
+    const logged = this.#logged.get(kind);
+    if (!always && logged !== undefined && at - logged.at < everyMs) {
+      logged.repeated += 1;
       return undefined;
     }
-    if (this.#told.size >= kindsMax) this.#forget(at);
-    if (this.#told.size < kindsMax || told !== undefined) this.#told.set(kind, { at, repeated: 0 });
-    return told?.repeated ?? 0;
+    if (this.#logged.size >= kindsMax) this.#forget(at);
+    if (this.#logged.size < kindsMax || logged !== undefined) this.#logged.set(kind, { at, repeated: 0 });
+    return logged?.repeated ?? 0;
   }
 
   #forget(now: EpochMs): void {
-    for (const [kind, { at }] of this.#told) if (now - at >= everyMs) this.#told.delete(kind);
+    for (const [kind, { at }] of this.#logged) if (now - at >= everyMs) this.#logged.delete(kind);
   }
 }
 

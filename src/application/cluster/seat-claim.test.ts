@@ -7,7 +7,7 @@ const claim = (name: string, rpcAddr: string) => ({ name, uuid: 'its-uuid', rpcA
 
 describe('a node with the UUID of a member', () => {
   it.each([
-    // name, address, a process answers as the member, it is the only member and asks itself; the answer
+    // name, address, whether a process answers as the member, whether it is the only member and asks itself; the answer
     ['n1', 'here:1', true, false, undefined],
     ['n1', 'here:1', false, false, undefined],
     ['n1', 'elsewhere:1', false, false, undefined],
@@ -23,7 +23,7 @@ describe('a node with the UUID of a member', () => {
     else expect(objection).toMatchObject(answer);
   });
 
-  it('is told what to do', () => {
+  it('gets an answer that says what to do', () => {
     const state = { clusterId, isAlive: true, isAlone: false };
     expect(objectionTo(claim('n9', 'elsewhere:1'), member, state)).toMatchObject({
       reason:

@@ -3,16 +3,16 @@ import type { JoinAnswer, Joiner } from '../ports/join-transport.js';
 
 export interface SeatState {
   readonly clusterId: Uint8Array;
-  /** A process answers as the member at its address. */
+  /** Whether a process answers as the member at its address. */
   readonly isAlive: boolean;
-  /** The member is the only one, and asks itself: nobody else knows it by its name. */
+  /** Whether the member is the only one and asks itself: no other member knows its name. */
   readonly isAlone: boolean;
 }
 
 /**
- * What a node is told that has the UUID of a member and may not be that member as it stands; undefined where it may. A
- * member keeps its name. It may come back at its address at once, and at another one when nothing answers as the member
- * at its address: until then the two could be a data directory and its copy.
+ * Returns the answer to a node that has the UUID of a member and may not act as that member as it is; undefined if it
+ * may. A member keeps its name. It may come back at its address at once, and at another address when no process answers
+ * as the member at the previous one: until then, one of the two data directories could be a copy.
  */
 export function objectionTo(
   { name, uuid, rpcAddr }: Joiner,

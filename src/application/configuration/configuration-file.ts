@@ -5,7 +5,7 @@ import { InvalidInputError } from '../../domain/log/errors.js';
 import { emptyConfiguration, type Configuration, type StoredConfiguration } from './configuration.js';
 import { parseStoredConfiguration } from './configuration-json.js';
 
-/** The file of the configuration is not what was written: the node no longer knows who its cluster is. */
+/** The configuration file is corrupt: the node no longer knows its cluster. */
 export class CorruptConfigurationError extends Error {
   override readonly name = 'CorruptConfigurationError';
   constructor(reason: string) {
@@ -20,15 +20,15 @@ const fileName = 'snapshot';
 const magic = 0x474c534e; // 'GLSN'
 const version = 1;
 const headerBytes = 12;
-const nothingKept: StoredConfiguration = { id: 0, contacts: [], history: [] };
+const nothingStored: StoredConfiguration = { id: 0, contacts: [], history: [] };
 
 /**
- * The configurations that the log went through, as far back as the log is kept: the driver needs the one as of its
- * start, and a follower behind the log start the one as of there. And the one that the cluster began with: a node that
- * joins is given it, since it may follow a leader that keeps all of the log, whatever the one that let it in keeps.
+ * The configurations in force along the log, as far back as the log is stored. The driver needs the one as of the log
+ * start, and a follower whose log ends before the log start needs the one as of there. Also keeps the cluster's first
+ * configuration: a joining node receives it, since it may later follow a leader that stores the whole log.
  *
- * The file: magic `GLSN`, version (4 bytes each,
- * big-endian), CRC-32C of what follows, JSON. It is replaced as a whole.
+ * The file holds the magic `GLSN`, the version (4 bytes each, big-endian), the CRC-32C of the rest, and JSON. It is
+ * replaced as a whole.
  */
 export class ConfigurationFile {
   #stored: StoredConfiguration | undefined;
@@ -48,17 +48,17 @@ export class ConfigurationFile {
     return new ConfigurationFile(directory, crc32c, bytes && decodeFile(bytes, crc32c));
   }
 
-  /** Undefined: the node is in no cluster yet. */
+  /** Undefined while the node is in no cluster. */
   get stored(): StoredConfiguration | undefined {
     return this.#stored;
   }
 
-  /** The newest. */
+  /** The newest configuration. */
   get current(): Configuration {
     return this.#stored?.history.at(-1) ?? emptyConfiguration;
   }
 
-  /** As of the entry at `index`. */
+  /** Returns the configuration as of the entry at `index`. */
   at(index: number): Configuration {
     return this.#stored?.history.findLast((each) => each.index <= index) ?? emptyConfiguration;
   }
@@ -69,32 +69,32 @@ export class ConfigurationFile {
   }
 
   /**
-   * Adds the newest, and forgets those that only entries before `startIndex` went by, but for the first of all. Durable
-   * when it resolves.
+   * Adds the newest configuration and drops those that applied only to entries before `startIndex`, except for the
+   * first of all. Durable when it resolves.
    */
   add(configuration: Configuration, startIndex: number): Promise<void> {
-    return this.#change((stored = nothingKept) => {
+    return this.#change((stored = nothingStored) => {
       const older = stored.history.filter(({ index }) => index < configuration.index);
       const needed = older.findLastIndex(({ index }) => index < startIndex);
-      const history = older.filter(({ index }, place) => index === 0 || place >= needed);
+      const history = older.filter(({ index }, i) => index === 0 || i >= needed);
       return { ...stored, history: [...history, configuration] };
     });
   }
 
-  /** Replaces what is known of damage to the log. Durable when it resolves. */
+  /** Replaces the note about damage to the log. Durable when it resolves. */
   noteDamage(damage: Pick<StoredConfiguration, 'damagedFrom' | 'repairing'>): Promise<void> {
-    return this.#change((stored = nothingKept) => {
+    return this.#change((stored = nothingStored) => {
       const { id, contacts, history, replica, amnesiac } = stored;
-      return { ...{ id, contacts, history }, ...(replica && { replica }), ...(amnesiac && { amnesiac }), ...damage };
+      return { id, contacts, history, ...(replica && { replica }), ...(amnesiac && { amnesiac }), ...damage };
     });
   }
 
   /** Notes that this node has lost entries that it acknowledged under its id. Durable when it resolves. */
   noteAmnesia(): Promise<void> {
-    return this.#change((stored = nothingKept) => ({ ...stored, amnesiac: true }));
+    return this.#change((stored = nothingStored) => ({ ...stored, amnesiac: true }));
   }
 
-  /** One change after the other: each is made to what the one before it left. */
+  /** Makes one change at a time: each is applied to the result of the previous one. */
   #change(change: (stored: StoredConfiguration | undefined) => StoredConfiguration): Promise<void> {
     const written = this.#writing.then(() => this.#write(change(this.#stored)));
     this.#writing = written.catch(() => undefined);
@@ -115,15 +115,15 @@ export class ConfigurationFile {
 function decodeFile(bytes: Uint8Array, crc32c: Crc32c): StoredConfiguration {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < headerBytes || view.getUint32(0) !== magic)
-    throw new CorruptConfigurationError('is not such a file');
+    throw new CorruptConfigurationError('is not a configuration file');
   const json = bytes.subarray(headerBytes);
   if (view.getUint32(8) !== crc32c(json) >>> 0) throw new CorruptConfigurationError('fails its checksum');
   if (view.getUint32(4) !== version)
-    throw new CorruptConfigurationError(`has version ${view.getUint32(4)}, and this program knows ${version}`);
+    throw new CorruptConfigurationError(`has version ${view.getUint32(4)}, expected ${version}`);
   try {
     return parseStoredConfiguration(json);
   } catch (cause) {
     if (!(cause instanceof InvalidInputError)) throw cause;
-    throw new CorruptConfigurationError(`is not what this program writes: ${cause.message}`);
+    throw new CorruptConfigurationError(`has unexpected contents: ${cause.message}`);
   }
 }

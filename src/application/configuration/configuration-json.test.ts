@@ -12,15 +12,21 @@ const transfer = {
 const bytesOf = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 
 describe('the JSON of a configuration', () => {
-  it('is read as it was written', () => {
+  it('is read back as it was written', () => {
     expect(parseTransfer(encodeTransfer(transfer))).toEqual(transfer);
     const stored: StoredConfiguration = {
-      ...{ id: 1, contacts: [member], history: [transfer.configuration], replica: true },
-      ...{ damagedFrom: 3, repairing: { until: 9, cutFrom: 4 } },
+      id: 1,
+      contacts: [member],
+      history: [transfer.configuration],
+      replica: true,
+      damagedFrom: 3,
+      repairing: { until: 9, cutFrom: 4 },
     };
     expect(parseStoredConfiguration(bytesOf(stored))).toEqual(stored);
     expect(parseStoredConfiguration(bytesOf({ id: 0, contacts: [], history: [] }))).toEqual({
-      ...{ id: 0, contacts: [], history: [] },
+      id: 0,
+      contacts: [],
+      history: [],
     });
   });
 
@@ -28,17 +34,17 @@ describe('the JSON of a configuration', () => {
     ['null', null],
     ['a list', []],
     ['an offset below 0', { ...transfer, offset: -1 }],
-    ['an offset beyond 2^53', { ...transfer, offset: 2 ** 53 }],
+    ['an offset above 2^53', { ...transfer, offset: 2 ** 53 }],
     ['no configuration', { ...transfer, configuration: undefined }],
     ['contacts of text', { ...transfer, contacts: 'n1' }],
     ['a member that is null', { ...transfer, contacts: [null] }],
     ['a member without an address', { ...transfer, contacts: [{ ...member, rpcAddr: undefined }] }],
-    ['voters that are no numbers', { ...transfer, configuration: { ...transfer.configuration, confState: {} } }],
-  ])('is refused with %s', (_, value) => {
+    ['voters that are not numbers', { ...transfer, configuration: { ...transfer.configuration, confState: {} } }],
+  ])('is rejected with %s', (_, value) => {
     expect(() => parseTransfer(bytesOf(value))).toThrow(InvalidInputError);
   });
 
-  it('is refused where it is none', () => {
+  it('is rejected where it is not JSON or has the wrong types', () => {
     expect(() => parseChangeContext(Uint8Array.of(0x7b))).toThrow(InvalidInputError);
     expect(() => parseChangeContext(Uint8Array.of(0xff))).toThrow(InvalidInputError);
     expect(() => parseChangeContext(bytesOf({ nonce: 1, members: 'n1' }))).toThrow(InvalidInputError);

@@ -10,8 +10,8 @@ import type {
 } from './configuration.js';
 
 /**
- * The JSON of configurations, from a file or from a peer. Each of these throws `InvalidInputError` where it is not what
- * was written; fields that nobody knows are left out.
+ * Parses the JSON of a configuration, from a file or from a peer. Like the other parsers here, throws
+ * `InvalidInputError` for anything that these functions do not write, and ignores unknown fields.
  */
 export function parseStoredConfiguration(json: Uint8Array): StoredConfiguration {
   const { id, contacts, replica, amnesiac, history, damagedFrom, repairing } = objectOf(json);
@@ -40,7 +40,7 @@ export function parseTransfer(json: Uint8Array): ConfigurationTransfer {
 }
 
 export function encodeChangeContext({ members }: ChangeContext): Uint8Array {
-  // Version 0.1 wants a nonce, and knew its own change by it; 0 is nobody's.
+  // Version 0.1 expects a nonce and recognized its own change by it; no node uses 0.
   return new TextEncoder().encode(JSON.stringify({ nonce: 0, members }));
 }
 
@@ -50,8 +50,8 @@ export function parseChangeContext(json: Uint8Array): ChangeContext {
 }
 
 /**
- * Without a context (the change by which a leader leaves a joint configuration) nobody is added. Throws
- * `InvalidInputError`.
+ * Returns the context of a change. A change without one (the change by which a leader leaves a joint configuration)
+ * adds no member. Throws `InvalidInputError`.
  */
 export function decodeChangeContext({ context }: ConfChange | ConfChangeV2): ChangeContext {
   if (context.length === 0) return { members: [] };
@@ -63,7 +63,7 @@ function objectOf(json: Uint8Array): Record<string, unknown> {
     return fieldsOf(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json)));
   } catch (cause) {
     if (cause instanceof InvalidInputError) throw cause;
-    throw new InvalidInputError('a configuration is not JSON', { cause });
+    throw new InvalidInputError('the configuration is not valid JSON', { cause });
   }
 }
 
@@ -130,5 +130,5 @@ function booleanOf(value: unknown): boolean {
 }
 
 function wrong(expected: string, value: unknown): InvalidInputError {
-  return new InvalidInputError(`a configuration has ${typeof value} where ${expected} belongs`);
+  return new InvalidInputError(`invalid configuration: expected ${expected}, got ${typeof value}`);
 }

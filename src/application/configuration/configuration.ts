@@ -5,25 +5,25 @@ import { emptyConfState } from '../../domain/raft/conf-state.js';
 
 /** A node of the cluster. */
 export interface Member {
-  /** Its Raft id, given out in the log and never again. */
+  /** Its Raft id, assigned through the log and never reused. */
   readonly id: number;
   readonly name: string;
   /** UUID of its data directory; empty until it has joined. */
   readonly uuid: string;
   /** HOST:PORT of its gRPC. */
   readonly rpcAddr: string;
-  /** The member of the same name whose disk is gone, and whose place it takes when it is promoted. */
+  /** The id of the member that it replaces when it is promoted: the same name or UUID under an earlier id. */
   readonly replaces?: number;
 }
 
-/** Who is in the cluster as of an index of the log. */
+/** The members of the cluster as of an index of the log. */
 export interface Configuration {
-  /** The last entry that it takes in; 0: as the cluster began. */
+  /** The index of the last entry that it covers; 0: the cluster's first configuration. */
   readonly index: number;
   readonly confState: ConfState;
-  /** All that `confState` names, and nobody else; by id, ascending. */
+  /** Exactly the members that `confState` names; by id, ascending. */
   readonly members: readonly Member[];
-  /** The highest id ever given out. */
+  /** The highest id ever assigned. */
   readonly lastId: number;
 }
 
@@ -34,39 +34,42 @@ export function firstConfiguration(member: Member): Configuration {
   return { index: 0, confState: { ...emptyConfState, voters: [member.id] }, members: [member], lastId: member.id };
 }
 
-/** Whether nobody else has a vote, nor had one in a change that is under way. */
+/** Whether this member is the only voter, also in the outgoing half of a joint configuration. */
 export function isOnlyVoter({ confState }: Pick<Configuration, 'confState'>, id: number): boolean {
   const { voters, votersOutgoing } = confState;
   return voters.length === 1 && voters[0] === id && votersOutgoing.length === 0;
 }
 
-/** What a node keeps in `raft/snapshot`. */
+/** The contents of `raft/snapshot`. */
 export interface StoredConfiguration {
   /** This node's own Raft id. */
   readonly id: number;
-  /** Who was in the cluster when this node joined: whom it may hear from before it has read so in the log. */
+  /** The members when this node joined: it accepts their messages before it has read about them in the log. */
   readonly contacts: readonly Member[];
-  /** It is a replica: no member, and it never will be. Its id is 0, and its history empty. */
+  /** This node is a replica, which never becomes a member. Its id is 0, and its history is empty. */
   readonly replica?: true;
-  /** By index, ascending: as the cluster began, and all from the one as of the entry before the log start. */
+  /**
+   * By index, ascending: the cluster's first configuration, and all from the one as of the entry before the log start.
+   */
   readonly history: readonly Configuration[];
   /**
-   * It acknowledged, under `id`, entries that it no longer has. It takes no part under that id any more, and asks to be
+   * The node lacks entries that it acknowledged under `id`. It no longer takes part under that id, and asks to be
    * admitted under another one.
    */
   readonly amnesiac?: true;
-  /** From this entry on the log was found damaged, and nobody has repaired it yet: the next start does. */
+  /** The first entry that was found damaged and is not repaired yet; the next start repairs it. */
   readonly damagedFrom?: number;
   /**
-   * What this node acknowledged, all of it before entry `until`, may be missing in its log: until that is fetched again
-   * from the peers, the node takes no part. Entries from `cutFrom` on go before that; left out once they are gone.
+   * Entries before `until` that this node acknowledged may be missing from its log: the node takes no part until it has
+   * fetched them from its peers. Entries from `cutFrom` on are removed before that; the field is absent once they are
+   * removed.
    */
   readonly repairing?: { readonly until: number; readonly cutFrom?: number };
 }
 
 /**
- * The other members, by id, ascending; those that it was told of on joining as well, while it has not read in the log
- * that it is a member itself.
+ * Returns the other members, by id, ascending. Includes the contacts that this node received on joining until it has
+ * read in the log that it is a member.
  */
 export function peersOf(
   { stored, current }: { readonly stored: StoredConfiguration | undefined; readonly current: Configuration },
@@ -74,21 +77,21 @@ export function peersOf(
 ): readonly Member[] {
   const isMember = current.members.some((member) => member.id === id);
   const contacts = isMember ? [] : (stored?.contacts ?? []);
-  // They are of a later time than a configuration that does not have this node.
+  // The contacts are newer than a configuration that does not name this node.
   const known = new Map([...current.members, ...contacts].map((member) => [member.id, member]));
   const self = known.get(id);
-  // It may have been a member under another id before.
+  // The node may have been a member under another id.
   const others = [...known.values()].filter((member) => member !== self && member.uuid !== self?.uuid);
   return others.sort((a, b) => a.id - b.id);
 }
 
-/** What the context of a configuration change says to those who apply it. */
+/** The context of a configuration change: data for the nodes that apply it. */
 export interface ChangeContext {
-  /** Members that are added, or whose name, UUID or address changes. */
+  /** Members that are added or whose name, UUID or address changes. */
   readonly members: readonly Member[];
 }
 
-/** The configuration after a change that says `context`, and whose effect on the votes is `confState`. */
+/** Returns the configuration after a change with this context, whose effect on the votes is `confState`. */
 export function configurationAfter(
   before: Configuration,
   index: number,
@@ -113,10 +116,10 @@ export function configurationAfter(
   };
 }
 
-/** What a joining node is told, and what the snapshot for a follower behind the log start carries. */
+/** What a joining node receives, and what the snapshot for a follower whose log ends before the log start carries. */
 export interface ConfigurationTransfer {
   readonly configuration: Configuration;
-  /** The first offset behind the configuration's index; 0 for a joining node. */
+  /** The first offset after the configuration's index; 0 for a joining node. */
   readonly offset: number;
   readonly contacts: readonly Member[];
 }

@@ -6,19 +6,19 @@ import type { StoredConfiguration } from '../configuration/configuration.js';
 import type { LeaderView } from '../ports/join-transport.js';
 
 /**
- * A node has lost entries that it once acknowledged, as when its data directory was replaced by an older copy. It may
- * not take part under its Raft id any more: what it promised under that id counts for commits and elections.
+ * A node has lost entries that it acknowledged, for example because its data directory was replaced by an older copy.
+ * It may no longer take part under its Raft id: what it promised under that id counts for commits and elections.
  */
 export class AmnesiacError extends Error {
   override readonly name = 'AmnesiacError';
   constructor(
-    /** The entry. */
+    /** The index of the entry. */
     readonly acknowledged: number,
     readonly lastIndex: number,
   ) {
     super(
-      `this node acknowledged entry ${acknowledged}, and its log, which ends at ${lastIndex}, does not have it: ` +
-        'its data directory is an older copy, or lost files; start the node again and it joins under a new Raft id',
+      `this node acknowledged entry ${acknowledged}, but its log, which ends at ${lastIndex}, lacks that entry: ` +
+        'its data directory is an older copy or lost files. Restart the node: it then joins under a new Raft id',
     );
   }
 }
@@ -30,16 +30,16 @@ export interface OwnState {
 }
 
 /**
- * Whether the node, which takes no part yet and is member `id` for that leader, lacks what it acknowledged to it. What a
- * repair of the log is to fetch does not count as lost. A leader of a term before the node's own proves nothing: a later
- * one may have replaced what the node acknowledged.
+ * Whether the node, which does not take part yet and is member `id` for that leader, lacks entries that it acknowledged
+ * to the leader. Entries that a repair of the log will fetch do not count as lost. A leader of an earlier term than the
+ * node's own proves nothing: a later leader may have replaced the acknowledged entries.
  */
 export async function hasForgotten(
   { log, hardState, stored }: OwnState,
   id: number,
   { term, acknowledged, votes }: LeaderView,
 ): Promise<boolean> {
-  // It took part under an id that it does not know.
+  // It took part under an id that its disk does not know.
   if (id > stored.id && (votes || acknowledged.index > 0)) return true;
   if (term < hardState.current.term) return false;
   if (log.quarantined.length > 0 || stored.repairing !== undefined || stored.damagedFrom !== undefined) return false;

@@ -5,29 +5,32 @@ import { pause } from '../waiting/pause.js';
 import type { JoinAnswer, JoinTransport } from '../ports/join-transport.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 
-/** A member that hears of no leader in this time goes on: it may be the others that wait for it. */
+/** A member that finds no leader within this time starts anyway: the other members may be waiting for it. */
 const answerMs = 1_000;
-/** A leader that is named may have to commit a change before it answers. */
+/** A leader that another node names may have to commit a change before it answers. */
 const leaderAnswerMs = 10_000;
-/** A node that was told that another process is the member asks again this often … */
+/** How often a node asks again while another process is the member … */
 const askEveryMs = 250;
-/** … and says so this often. */
-const sayEveryMs = 60_000;
-/** It goes on when it has not been told so for this long: a cluster without a leader may be waiting for its vote. */
+/** … and how often it logs that. */
+const logEveryMs = 60_000;
+/**
+ * The node starts when no answer has named another process for this long: a cluster without a leader may need its vote.
+ */
 const heldMs = 10_000;
 
-/** What asking every address once came to; `held`: a process answers as the member that this node is. */
+/** The result of asking every address once; `held`: another process answers as this member. */
 export type Round =
   | JoinedAsMember
   | { readonly kind: 'held'; readonly aliveAt: string; readonly reason: string }
   | { readonly kind: 'unanswered'; readonly reason: string };
 
 /**
- * Asks each address once whether this node may take its seat again, and waits for no more than a moment where no leader is
- * known. While a process answers as the member at another address, it asks on. Rejects with `JoinRefusedError` or with the
+ * Asks each address once whether this node may act as its member again, and waits only briefly if no leader is known.
+ * Keeps asking while a process answers as the member at another address. Rejects with `JoinRefusedError` or with the
  * signal's reason.
  *
- * @param formerAddr where the member was last; a process that answers there as the member needs no leader to say so
+ * @param formerAddr the member's last known address; a process that answers there as the member needs no leader to say
+ * so
  */
 export async function askForSeat(options: JoiningOptions, formerAddr: string | undefined): Promise<Round> {
   const { clock, logger, signal } = options;
@@ -42,7 +45,7 @@ export async function askForSeat(options: JoiningOptions, formerAddr: string | u
     const round = await askOnce({ ...options, addresses });
     if (round.kind === 'held') {
       heldAt = clock.now();
-      if (heldAt - throttle.loggedAt >= sayEveryMs) {
+      if (heldAt - throttle.loggedAt >= logEveryMs) {
         throttle.loggedAt = heldAt;
         logger.warn(
           'member_running_elsewhere',
@@ -66,7 +69,7 @@ async function askOnce(options: JoiningOptions): Promise<Round> {
   let cancel = endIn(answerMs);
   let leaderIsNamed = false;
   let held: Round | undefined;
-  const heed = (answer: JoinAnswer): void => {
+  const noteAnswer = (answer: JoinAnswer): void => {
     if (answer.kind === 'refused' && isSameCluster(answer.clusterId, joiner.clusterId))
       ending.abort(new JoinRefusedError(`the cluster refuses this node: ${answer.reason}`));
     if (answer.kind !== 'retry') return;
@@ -82,7 +85,7 @@ async function askOnce(options: JoiningOptions): Promise<Round> {
   const transport: JoinTransport = {
     ask: async (...request) => {
       const answer = await options.transport.ask(...request);
-      heed(answer);
+      noteAnswer(answer);
       return answer;
     },
   };

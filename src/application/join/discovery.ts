@@ -7,7 +7,7 @@ import { unlessAborted } from '../waiting/unless-aborted.js';
 
 export interface DiscoveryOptions {
   readonly gossip: Gossip;
-  /** HOST:PORT of the gossip of nodes to begin with. */
+  /** HOST:PORT of the gossip of nodes to contact first. */
   readonly startJoinAddrs: readonly string[];
   readonly tags: NodeTags;
   readonly clock: Clock;
@@ -15,7 +15,7 @@ export interface DiscoveryOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
-/** How a node finds the others, and they find it: by gossip. */
+/** Finds the other nodes, and makes this node known to them, through gossip. */
 export class Discovery {
   readonly #closing = new AbortController();
   readonly #joining: Promise<void>;
@@ -44,14 +44,14 @@ export class Discovery {
     return new Discovery(options, await options.gossip.start());
   }
 
-  /** Has the others know which cluster this node is in. */
+  /** Announces the cluster that this node is in. */
   enter(clusterId: string): void {
     if (this.#tags.clusterId === clusterId) return;
     this.#tags = { ...this.#tags, clusterId };
     this.options.gossip.setTags(encodeNodeTags(this.#tags));
   }
 
-  /** The other nodes that are alive and may take part in Raft, but for those of another cluster. */
+  /** Returns the other live nodes that may take part in Raft, without those of another cluster. */
   nodes(): GossipNode[] {
     const { clusterId, uuid } = this.#tags;
     return gossipNodes(this.options.gossip.members()).filter(
@@ -63,7 +63,7 @@ export class Discovery {
     );
   }
 
-  /** Whether the given addresses lead to a cluster: known once each was asked, or else after `msMax`. */
+  /** Whether the given addresses lead to a cluster. Resolves once each was asked, or after `msMax`. */
   async findsCluster(msMax: number, signal: AbortSignal): Promise<boolean> {
     let cancel = (): void => undefined;
     const late = new Promise<void>((resolve) => (cancel = this.options.clock.after(msMax, resolve)));
@@ -71,12 +71,12 @@ export class Discovery {
     return this.nodes().some(({ clusterId }) => clusterId !== undefined);
   }
 
-  /** Says goodbye. */
+  /** Tells the others that this node leaves. */
   leave(): Promise<void> {
     return this.options.gossip.leave();
   }
 
-  /** Ends without a goodbye. Idempotent. */
+  /** Ends without telling the others. Idempotent. */
   async close(): Promise<void> {
     this.#closing.abort();
     await this.options.gossip.close();

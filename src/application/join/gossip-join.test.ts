@@ -5,15 +5,15 @@ import { keepInGossip } from './gossip-join.js';
 import type { Gossip, GossipMember } from '../ports/gossip.js';
 import { RecordingLogger } from '../../../test/logging/recording-logger.js';
 
-/** A node that is being kept in a gossip, and whom it asked. */
-class Kept {
+/** A node that joins the gossip, and the addresses that it asked. */
+class JoiningNode {
   readonly clock = new ManualClock();
   readonly logger = new RecordingLogger();
   others = 0;
   answering: string[] = [];
   #asked: string[] = [];
   readonly #stop = new AbortController();
-  readonly #stored: Promise<void>;
+  readonly #joining: Promise<void>;
 
   constructor(addrs: readonly string[], former: readonly string[]) {
     const gossip: Pick<Gossip, 'former' | 'members' | 'join'> = {
@@ -25,7 +25,7 @@ class Kept {
         return Promise.reject(new UnavailableError(`nobody answers at ${addr}`));
       },
     };
-    this.#stored = keepInGossip({
+    this.#joining = keepInGossip({
       gossip,
       addrs,
       clock: this.clock,
@@ -35,7 +35,7 @@ class Kept {
     });
   }
 
-  /** Whom it asks in this time; a round takes 5 s at most. */
+  /** Returns the addresses asked within this time; a round takes 5 s at most. */
   async asks(ms = 5_000): Promise<string> {
     for (let passed = 0; passed <= ms; passed += 250) {
       await new Promise((resolve) => setImmediate(resolve));
@@ -46,46 +46,46 @@ class Kept {
 
   end(): Promise<void> {
     this.#stop.abort();
-    return this.#stored;
+    return this.#joining;
   }
 }
 
 const member: GossipMember = { name: '', addr: '', tags: new Map(), status: 'alive' };
 
-describe('a node is kept in the gossip', () => {
-  it('by asking each address until it has answered, and all again when nobody is left', async () => {
-    const stored = new Kept(['a:1', 'b:1'], []);
-    expect(await stored.asks(0)).toBe('a:1 b:1');
-    stored.answering = ['a:1'];
-    stored.others = 1;
-    expect(await stored.asks(250)).toBe('a:1 b:1');
-    expect(await stored.asks(500)).toBe('b:1');
-    stored.answering = ['a:1', 'b:1'];
-    expect(await stored.asks()).toBe('b:1');
-    expect(await stored.asks(60_000)).toBe('');
-    stored.others = 0;
-    expect(await stored.asks()).toMatch(/^a:1 b:1/);
-    await stored.end();
+describe('a node stays in the gossip', () => {
+  it('by asking each address until it answers, and all of them again when no other node is left', async () => {
+    const joining = new JoiningNode(['a:1', 'b:1'], []);
+    expect(await joining.asks(0)).toBe('a:1 b:1');
+    joining.answering = ['a:1'];
+    joining.others = 1;
+    expect(await joining.asks(250)).toBe('a:1 b:1');
+    expect(await joining.asks(500)).toBe('b:1');
+    joining.answering = ['a:1', 'b:1'];
+    expect(await joining.asks()).toBe('b:1');
+    expect(await joining.asks(60_000)).toBe('');
+    joining.others = 0;
+    expect(await joining.asks()).toMatch(/^a:1 b:1/);
+    await joining.end();
   });
 
-  it('by asking those of before in turn, while nobody is there', async () => {
-    const stored = new Kept([], ['a:1', 'b:1', 'c:1', 'd:1']);
-    expect(await stored.asks(0)).toBe('a:1 b:1 c:1');
-    expect(await stored.asks(250)).toBe('d:1 a:1 b:1');
-    stored.others = 1;
-    expect(await stored.asks(60_000)).toBe('');
-    stored.others = 0;
-    expect(await stored.asks()).toMatch(/^c:1 d:1 a:1/);
-    await stored.end();
+  it('by asking former members in turn, while no other node is there', async () => {
+    const joining = new JoiningNode([], ['a:1', 'b:1', 'c:1', 'd:1']);
+    expect(await joining.asks(0)).toBe('a:1 b:1 c:1');
+    expect(await joining.asks(250)).toBe('d:1 a:1 b:1');
+    joining.others = 1;
+    expect(await joining.asks(60_000)).toBe('');
+    joining.others = 0;
+    expect(await joining.asks()).toMatch(/^c:1 d:1 a:1/);
+    await joining.end();
   });
 
-  it('with a word to the operator once a minute', async () => {
-    const stored = new Kept(['a:1'], []);
-    await stored.asks(50_000);
+  it('with a warning to the operator once a minute', async () => {
+    const joining = new JoiningNode(['a:1'], []);
+    await joining.asks(50_000);
     const isolated = { addresses: ['a:1'], formerAddresses: [], reasons: ['nobody answers at a:1'] };
-    expect(stored.logger.fieldsOf('gossip_isolated')).toEqual([isolated]);
-    await stored.asks(20_000);
-    expect(stored.logger.events('warn')).toEqual(['gossip_isolated', 'gossip_isolated']);
-    await stored.end();
+    expect(joining.logger.fieldsOf('gossip_isolated')).toEqual([isolated]);
+    await joining.asks(20_000);
+    expect(joining.logger.events('warn')).toEqual(['gossip_isolated', 'gossip_isolated']);
+    await joining.end();
   });
 });

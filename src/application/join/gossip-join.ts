@@ -8,25 +8,24 @@ import { LogThrottle } from '../waiting/log-throttle.js';
 
 const firstPauseMs = 250;
 const longestPauseMs = 5_000;
-/** Of those that were there before, so many are asked at once. */
+/** How many former members are asked at once. */
 const formerMax = 3;
 
 export interface GossipJoiningOptions {
   readonly gossip: Pick<Gossip, 'former' | 'members' | 'join'>;
-  /** HOST:PORT of the gossip of nodes to begin with; this node's own may be among them. */
+  /** HOST:PORT of the gossip of nodes to contact first; this node's own address may be among them. */
   readonly addrs: readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
   readonly signal: AbortSignal;
-  /** Told when each of the addresses has been asked once more, and has answered or not. */
+  /** Called when each address has been asked once more, whether it answered or not. */
   readonly onRound: () => void;
 }
 
 /**
- * Sees to it that this node is in the gossip of the others, until the signal aborts: asks each of the given addresses
- * until it has answered once, with pauses that double up to some seconds, and all of them again whenever nobody else is
- * left, as after a partition that lasted longer than the failed are remembered; then those that were there before as
- * well, in turn. Resolves on abort.
+ * Keeps this node in the gossip until the signal aborts. Asks each of the given addresses until it has answered once,
+ * with pauses that double up to a few seconds. Asks all of them again, and former members in turn, whenever no other
+ * node is left, for example after a partition that outlasted the memory of failed members. Resolves on abort.
  */
 export async function keepInGossip(options: GossipJoiningOptions): Promise<void> {
   const { gossip, addrs, clock, logger, signal, onRound } = options;

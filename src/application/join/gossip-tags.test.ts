@@ -14,14 +14,14 @@ const nodeOf = (name: string, more: Readonly<Record<string, string>> = {}): unkn
     0,
   );
 
-describe('what a member says of itself by gossip', () => {
-  it('makes it a node of golog where all of it could be true', () => {
+describe('the gossip tags of a member', () => {
+  it('describe a golog node when all of them are valid', () => {
     expect(nodeOf('n1')).toMatchObject({ name: 'n1', rpcAddr: '10.0.0.1:8400', version: '0.1.0' });
     expect(nodeOf('n1', { role: 'replica', http_addr: '' })).toMatchObject({ role: 'replica', httpAddr: '' });
   });
 
   it.each(['', '../n1', 'n1/..', 'n\u00001', 'n1\n', '__proto__', 'x'.repeat(300), '\u001b[2J', 'ä'])(
-    'makes it none with the name %j',
+    'are rejected with the name %j',
     (name) => {
       expect(nodeOf(name)).toBeUndefined();
     },
@@ -36,7 +36,7 @@ describe('what a member says of itself by gossip', () => {
     ['http_addr', 'javascript:alert(1)'],
     ['cluster', 'mine'],
     ['version', '0.1\u001b[31m'],
-  ])('makes it none with the tag %s=%j', (tag, value) => {
+  ])('are rejected with %s=%j', (tag, value) => {
     expect(nodeOf('n1', { [tag]: value })).toBeUndefined();
   });
 });

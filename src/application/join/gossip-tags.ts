@@ -1,7 +1,7 @@
 import { isMemberName, isRpcAddr, isUuid } from '../configuration/member-names.js';
 import type { GossipMember } from '../ports/gossip.js';
 
-/** What a golog node says of itself by gossip, as Serf tags. */
+/** What a golog node publishes about itself in gossip, as Serf tags. */
 export interface NodeTags {
   /** `node`: takes part in Raft, or wants to; `replica`: only reads. */
   readonly role: 'node' | 'replica';
@@ -11,13 +11,13 @@ export interface NodeTags {
   readonly rpcAddr: string;
   /** HOST:PORT of Connect, gRPC-Web and JSON. */
   readonly httpAddr: string;
-  /** UUID of the log that it keeps; undefined while it is in no cluster. */
+  /** UUID of the log that it stores; undefined while it is in no cluster. */
   readonly clusterId?: string;
-  /** Of golog. */
+  /** The golog version. */
   readonly version: string;
 }
 
-/** Serf allows 512 bytes in all, with the names: 128 a name, so the names of the tags are short. */
+/** Encodes the tags. Serf allows 512 bytes in all, including the tag names, so these are short. */
 export function encodeNodeTags(tags: NodeTags): ReadonlyMap<string, string> {
   const { role, uuid, rpcAddr, httpAddr, clusterId, version } = tags;
   return new Map([
@@ -30,7 +30,7 @@ export function encodeNodeTags(tags: NodeTags): ReadonlyMap<string, string> {
   ]);
 }
 
-/** Undefined: it is no golog node, such as an agent of Serf's, or says what no node of golog would. */
+/** Returns undefined for a member that is not a golog node (such as a plain Serf agent) or whose tags are invalid. */
 export function decodeNodeTags(tags: ReadonlyMap<string, string>): NodeTags | undefined {
   const role = tags.get('role');
   const uuid = tags.get('id');
@@ -51,16 +51,19 @@ export function decodeNodeTags(tags: ReadonlyMap<string, string>): NodeTags | un
   };
 }
 
-/** Whether two members may know each other: not those of two clusters. Whoever is in none, agents included, may. */
-export function mayMeet(one: ReadonlyMap<string, string>, other: ReadonlyMap<string, string>): boolean {
+/**
+ * Whether two members may gossip with each other: members of two clusters may not. A member of no cluster, such as a
+ * plain Serf agent, may.
+ */
+export function mayGossip(one: ReadonlyMap<string, string>, other: ReadonlyMap<string, string>): boolean {
   const [ours, theirs] = [one.get('cluster'), other.get('cluster')];
   return ours === undefined || theirs === undefined || ours === theirs;
 }
 
-/** A golog node as gossip knows it. */
+/** A golog node as seen through gossip. */
 export type GossipNode = NodeTags & Pick<GossipMember, 'name' | 'addr' | 'status'>;
 
-/** The golog nodes among the members; one of a name that no node of golog can have is none. */
+/** Returns the golog nodes among the members, without members whose name is not a valid node name. */
 export function gossipNodes(members: readonly GossipMember[]): GossipNode[] {
   return members.flatMap(({ name, addr, status, tags }) => {
     const node = decodeNodeTags(tags);

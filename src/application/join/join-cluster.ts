@@ -7,12 +7,12 @@ import type { JoinAnswer, Joiner, JoinTransport, LeaderView } from '../ports/joi
 import type { Logger } from '../ports/logger.js';
 
 const askEveryMs = 250;
-/** What goes on without an answer is said this often. */
-const sayEveryMs = 60_000;
+/** How often an unsuccessful wait is logged. */
+const logEveryMs = 60_000;
 
 export interface JoiningOptions {
   readonly transport: JoinTransport;
-  /** HOST:PORT of the gRPC of nodes that may know the cluster, as far as is known now. */
+  /** HOST:PORT of the gRPC of nodes that may know the cluster, as currently known. */
   readonly addresses: () => readonly string[];
   readonly joiner: Joiner;
   readonly clock: Clock;
@@ -20,30 +20,30 @@ export interface JoiningOptions {
   readonly signal: AbortSignal;
 }
 
-/** A node may not be in the cluster as it stands; the message is for its operator. */
+/** The cluster refuses this node as it is; the message tells the operator what to do. */
 export class JoinRefusedError extends Error {
   override readonly name = 'JoinRefusedError';
 }
 
-/** What joining came to: membership in a cluster, or the word to begin one. */
+/** The result of joining: membership in a cluster, or the decision to bootstrap one. */
 export type Joined = JoinedAsMember | { readonly kind: 'bootstrap' };
 
 export interface JoinedAsMember {
   readonly kind: 'member';
   readonly clusterId: Uint8Array;
   readonly stored: StoredConfiguration;
-  /** What the leader says of itself, and of this node as the member that it is. */
+  /** What the leader reports about itself and about this node as a member. */
   readonly view?: LeaderView;
 }
 
 /**
- * Asks the given nodes, for ever, to be let into their cluster, and those that they name as the leader. With
- * `bootstrapExpect` N, once N nodes that are in no cluster know of each other, the one with the lowest UUID begins the
- * cluster, and the others join it. Rejects with `JoinRefusedError`, or with the signal's reason.
+ * Asks the given nodes, and the leaders that they name, to admit this node, until one does. With `bootstrapExpect` N,
+ * once N nodes that are in no cluster know each other, the node with the lowest UUID bootstraps the cluster, and the
+ * others join it. Rejects with `JoinRefusedError` or with the signal's reason.
  */
 export async function joinCluster(options: JoiningOptions): Promise<Joined> {
   const { joiner, clock, logger, signal } = options;
-  let saidAt = -Infinity;
+  let loggedAt = -Infinity;
   for (;;) {
     const addresses = options.addresses();
     const answers = await Promise.all(addresses.map((address) => askFollowing(options, address)));
@@ -52,8 +52,8 @@ export async function joinCluster(options: JoiningOptions): Promise<Joined> {
       if (answer.kind === 'joined') return memberOf(answer);
     }
     if (beginsCluster(joiner, answers)) return { kind: 'bootstrap' };
-    if (clock.now() - saidAt >= sayEveryMs) {
-      saidAt = clock.now();
+    if (clock.now() - loggedAt >= logEveryMs) {
+      loggedAt = clock.now();
       const reasons = answers.map((answer, i) => `${addresses[i]}: ${describe(answer)}`);
       if (addresses.length === 0) logger.info('no_node_known', {}, 'no other node is known yet');
       else logger.info('waiting_to_join', { reasons }, 'waiting to join a cluster');
@@ -62,7 +62,10 @@ export async function joinCluster(options: JoiningOptions): Promise<Joined> {
   }
 }
 
-/** Asks each of the given nodes once: what the first that lets it in says. `UnavailableError` where none does. */
+/**
+ * Asks each of the given nodes once and returns the first admission. Rejects with `UnavailableError` if no node admits
+ * it.
+ */
 export async function askToJoin(options: JoiningOptions): Promise<JoinedAsMember> {
   const asked = options.addresses().map(async (address) => {
     const answer = await askFollowing(options, address);
@@ -110,7 +113,7 @@ function describe(answer: JoinAnswer): string {
     case 'joined':
       return 'joined';
     case 'waiting':
-      return `${answer.joiner.name} waits as well`;
+      return `${answer.joiner.name} is waiting too`;
     case 'retry':
     case 'refused':
       return answer.reason;

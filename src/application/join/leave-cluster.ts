@@ -4,21 +4,20 @@ import { pause } from '../waiting/pause.js';
 import type { Clock } from '../ports/clock.js';
 import { withDeadline } from '../waiting/with-deadline.js';
 
-/** Without a quorum a node cannot leave, and a stop must end. */
+/** Without a quorum a node cannot leave, and stopping must not wait for one. */
 const leaveMsMax = 3_000;
 const askEveryMs = 100;
 
 export interface LeavingOptions {
   readonly cluster: Pick<Cluster, 'removeMember'>;
-  /** Of the node that leaves. */
+  /** The name of the node that leaves. */
   readonly name: string;
   readonly clock: Clock;
 }
 
 /**
- * Has the cluster take a node out that is about to stop. One that leads hands leadership over first, and for a moment
- * there may be no leader: so it asks again, within three seconds. Rejects with the reason why the node is a member
- * still.
+ * Has the cluster remove a node that is about to stop. A leader transfers leadership first, and for a moment there may
+ * be no leader, so this asks again for up to three seconds. Rejects with the reason why the node is still a member.
  */
 export async function leaveCluster({ cluster, name, clock }: LeavingOptions): Promise<void> {
   let reason: Error | undefined;
@@ -35,7 +34,7 @@ export async function leaveCluster({ cluster, name, clock }: LeavingOptions): Pr
       }
     });
   } catch (error) {
-    // The deadline says less than the last refusal.
+    // The last refusal says more than the deadline.
     throw error instanceof UnavailableError && reason !== undefined ? reason : error;
   }
 }

@@ -8,7 +8,7 @@ import { joinCluster, type Joined, type JoiningOptions } from './join-cluster.js
 import { pause } from '../waiting/pause.js';
 import type { LeaderView } from '../ports/join-transport.js';
 
-/** Between answers that leave an amnesiac its id. */
+/** The pause between answers that leave an amnesiac node its old id. */
 const askAgainMs = 1_000;
 
 export interface RejoiningOptions extends JoiningOptions {
@@ -19,13 +19,13 @@ export interface RejoiningOptions extends JoiningOptions {
 }
 
 /**
- * Makes a node that was a member one again, before it takes part: the cluster is told its address, and where the node
- * was removed meanwhile, because it left or was silent for too long, it is admitted under a new Raft id. It keeps its
- * log, term and vote: an id that is new has promised nothing, and what that log has after the point where it meets the
- * leader's is replaced as any follower's is (Raft §5.3). So is a node admitted that lacks what it acknowledged to the
- * leader. One that knows that it was removed or is amnesiac asks for ever, as does one that goes by another name than
- * the member. While a process answers as the member at another address, the node waits: its data directory may be a copy.
- * Resolves with whether a leader has answered. Rejects as `joinCluster`.
+ * Makes a former member a member again before it takes part: tells the cluster its address; if the node was removed in
+ * the meantime, because it left or was silent for too long, the cluster admits it under a new Raft id. The node keeps
+ * its log, term and vote: a new id has promised nothing, and whatever in its log differs from the leader's is replaced
+ * as on any follower (Raft §5.3). A node that lacks entries that it acknowledged to the leader is also admitted under a
+ * new id. A node that knows that it was removed or is amnesiac keeps asking, as does one whose name differs from the
+ * member's. While another process answers as the member at another address, the node waits: its data directory may be a
+ * copy. Resolves with whether a leader answered. Rejects as `joinCluster`.
  */
 export async function rejoinCluster(options: RejoiningOptions): Promise<boolean> {
   const { configuration, stored, logger } = options;
@@ -39,13 +39,13 @@ export async function rejoinCluster(options: RejoiningOptions): Promise<boolean>
       { memberId: told.id, acknowledgedIndex: view.acknowledged.index, lastIndex: options.log.lastIndex },
       'this node lost entries that it had acknowledged; rejoining under a new Raft id',
     );
-    // First of all: whatever becomes of this process, it says nothing more under that id.
+    // First of all: even if this process crashes, the node must not act under the old id again.
     await configuration.write({ ...stored, id: told.id, amnesiac: true });
     joined = await joinUnderNewId(options, told.id);
   }
   await adoptTerm(options.hardState, joined.view);
   const { id, contacts } = joined.stored;
-  // Ids are given out in order: one that is lower is of a leader that has not applied what it has.
+  // Ids are assigned in ascending order: a lower id comes from a leader that has not applied all of its log.
   if (id > stored.id) {
     const { amnesiac: _, ...rest } = stored;
     await configuration.write({ ...rest, id, contacts });
@@ -58,7 +58,7 @@ export async function rejoinCluster(options: RejoiningOptions): Promise<boolean>
   return true;
 }
 
-/** Asks in the way that what this node knows of itself calls for. */
+/** Asks in the way that matches what this node knows about itself. */
 function askAsMember(options: RejoiningOptions): Promise<Round | Joined> {
   const { configuration, stored, joiner, logger } = options;
   if (stored.amnesiac) return joinUnderNewId(options, stored.id);
@@ -80,7 +80,7 @@ function askAsMember(options: RejoiningOptions): Promise<Round | Joined> {
   return wasRemoved || isRenamed ? joinCluster(options) : askForSeat(options, known?.rpcAddr);
 }
 
-/** Asks until some leader gives this node another id than the one that it forgot under. */
+/** Asks until a leader assigns an id other than the one under which this node lost entries. */
 async function joinUnderNewId(options: RejoiningOptions, forgotAs: number): Promise<Joined> {
   const { joiner, clock, logger, signal } = options;
   logger.info(
@@ -95,7 +95,9 @@ async function joinUnderNewId(options: RejoiningOptions, forgotAs: number): Prom
   }
 }
 
-/** No vote in a term that has its leader: what this node has forgotten may have been another one. */
+/**
+ * Rules out a vote in a term that already has a leader: this node may have forgotten its vote for another candidate.
+ */
 async function adoptTerm(hardState: RejoiningOptions['hardState'], view: LeaderView | undefined): Promise<void> {
   const { term, vote, commit } = hardState.current;
   if (view === undefined || view.term < term || (view.term === term && vote !== 0)) return;

@@ -7,16 +7,16 @@ import { rejoinCluster } from '../join/rejoin-cluster.js';
 import type { NodeContext, NodeStorage } from './node-context.js';
 import type { MemberDependencies } from './node-dependencies.js';
 
-/** The nodes that a bootstrapping one is given have this long to say that they are in a cluster. */
+/** How long a bootstrapping node waits for the given nodes to say that they are in a cluster. */
 const bootstrapLookMs = 2_000;
 
 /**
- * Has a new node be in a cluster: the one that it joins, or one that it begins. Waits for other nodes for ever, where it
- * needs them.
+ * Puts a new node into a cluster: joins an existing one, or bootstraps one. Waits for other nodes as long as it needs
+ * them.
  */
 export async function enterCluster(deps: MemberDependencies, context: NodeContext): Promise<void> {
   const { configuration, hardState, discovery } = context;
-  // It has voted, so it was in a cluster: on no account may it begin another one with that log.
+  // The node has voted, so it was in a cluster: it must not bootstrap another one with that log.
   if (hardState.current.term > 0) throw new CorruptConfigurationError('is missing');
   const joined: Joined = (await beginsCluster(deps, context)) ? { kind: 'bootstrap' } : await join(deps, context);
   if (joined.kind === 'member') {
@@ -31,8 +31,8 @@ export async function enterCluster(deps: MemberDependencies, context: NodeContex
 }
 
 /**
- * Has a node that was a member before be one again, in the cluster that its data directory names: see `rejoinCluster`.
- * Resolves with whether the cluster knows this node by its name and address now.
+ * Makes a former member a member again, in the cluster that its data directory names: see `rejoinCluster`. Resolves
+ * with whether the cluster now knows this node's name and address.
  */
 export async function reenterCluster(
   deps: MemberDependencies,
@@ -46,8 +46,8 @@ export async function reenterCluster(
 }
 
 /**
- * Tells the cluster the name and address of this node where they have changed, as soon as there is a leader. Resolves
- * when it has, and when the signal aborts.
+ * Reports a changed name or address of this node to the cluster as soon as there is a leader. Resolves when it has, or
+ * when the signal aborts.
  */
 export async function announceMove(
   deps: MemberDependencies,
@@ -80,7 +80,7 @@ export async function announceMove(
   }
 }
 
-/** How a node that was a member tells its cluster that it is there, and where. */
+/** Returns the options with which a former member announces itself and its address to its cluster. */
 function rejoining(deps: MemberDependencies, context: NodeContext, signal: AbortSignal): JoiningOptions {
   const { joinTransport: transport, directory, clock, logger } = deps;
   const { self, discovery } = context;
@@ -92,19 +92,21 @@ function rejoining(deps: MemberDependencies, context: NodeContext, signal: Abort
   return { transport, addresses, joiner, clock, logger, signal };
 }
 
-/** HOST:PORT of the gRPC of the other members, as far as this node's own disk says. */
+/** Returns HOST:PORT of the gRPC of the other members that this node's disk names. */
 function otherMemberAddrs({ configuration: { stored, current }, self }: NodeContext): string[] {
   const known = [...(stored?.contacts ?? []), ...current.members];
   return known.filter(({ uuid }) => uuid !== self.uuid).map(({ rpcAddr }) => rpcAddr);
 }
 
-/** Whether the node begins a cluster without asking for one: `--bootstrap`, or nothing that leads to other nodes. */
+/**
+ * Whether the node bootstraps a cluster without asking for one: `--bootstrap`, or nothing that leads to other nodes.
+ */
 async function beginsCluster(deps: MemberDependencies, { discovery }: NodeContext): Promise<boolean> {
   const { bootstrap, bootstrapExpect, startJoinAddrs } = deps.settings;
   const hasAddrs = startJoinAddrs.length > 0;
   if (!bootstrap) return !hasAddrs && bootstrapExpect <= 1;
   if (!hasAddrs || !(await discovery.findsCluster(bootstrapLookMs, deps.signal))) return true;
-  // A node that was to begin the cluster and lost its disk since must not begin another one beside it.
+  // A node that bootstrapped the cluster and then lost its disk must not bootstrap a second cluster.
   deps.logger.warn('bootstrap_ignored', {}, 'a cluster exists already; ignoring --bootstrap and joining it');
   return false;
 }
@@ -112,7 +114,7 @@ async function beginsCluster(deps: MemberDependencies, { discovery }: NodeContex
 function join(deps: MemberDependencies, { self, discovery }: NodeContext): Promise<Joined> {
   const { joinTransport: transport, peerService, settings, clock, logger, signal } = deps;
   const joiner: Joiner = { ...self, bootstrapExpect: settings.bootstrapExpect };
-  // Nodes that wait for each other have to know of it.
+  // Waiting nodes must be able to find each other.
   peerService.setJoinHandler({ admit: () => Promise.resolve({ kind: 'waiting', joiner }) });
   const addresses = (): string[] => discovery.nodes().map(({ rpcAddr }) => rpcAddr);
   return joinCluster({ transport, addresses, joiner, clock, logger, signal });

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { closingOnFailure, inOrder } from './in-order.js';
 
 describe('steps in order', () => {
-  it('go on after one that fails, and reject with the first failure', async () => {
+  it('continue after a failed step, and reject with the first failure', async () => {
     const done: string[] = [];
     const step = (name: string, error?: Error) => async (): Promise<void> => {
       await Promise.resolve();
@@ -16,7 +16,7 @@ describe('steps in order', () => {
 });
 
 describe('a start that fails', () => {
-  it('closes what it has opened, the last first, and rejects with its own failure', async () => {
+  it('closes what it has opened in reverse order, and rejects with its own failure', async () => {
     const closed: string[] = [];
     const failing = closingOnFailure<never>(async (opened) => {
       opened.push({ close: () => void closed.push('first') });
@@ -28,7 +28,7 @@ describe('a start that fails', () => {
     expect(closed).toEqual(['last', 'first']);
   });
 
-  it('leaves open what a start that resolves has opened', async () => {
+  it('closes nothing when it succeeds', async () => {
     const closed: string[] = [];
     const started = await closingOnFailure(async (opened) => {
       opened.push({ close: () => void closed.push('file') });

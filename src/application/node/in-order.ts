@@ -1,4 +1,4 @@
-/** Runs all steps, one after the other, even those after one that fails. Rejects with the first failure. */
+/** Runs all steps one after the other, even after one fails. Rejects with the first failure. */
 export async function inOrder(...steps: (() => unknown)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const step of steps) {
@@ -15,13 +15,13 @@ export interface Closeable {
   close(): Promise<void> | void;
 }
 
-/** Runs `start`. Where it rejects, what it has pushed to `opened` is closed first, the last one first. */
+/** Runs `start`. If it rejects, first closes whatever it has pushed to `opened`, in reverse order. */
 export async function closingOnFailure<Started>(start: (opened: Closeable[]) => Promise<Started>): Promise<Started> {
   const opened: Closeable[] = [];
   try {
     return await start(opened);
   } catch (error) {
-    // The failure of the start says more than one of closing after it.
+    // The start's own failure matters more than one from closing.
     await inOrder(...opened.reverse().map((each) => () => each.close())).catch(() => undefined);
     throw error;
   }

@@ -9,23 +9,23 @@ import type { Closeable } from './in-order.js';
 import { logNotice } from './log-notices.js';
 import type { NodeDependencies } from './node-dependencies.js';
 
-/** What a node has before it is in its cluster: what its disk says of it, and how it finds the others. */
+/** What a node has before it is in its cluster: the state on its disk, and discovery of the other nodes. */
 export interface NodeContext {
   readonly self: { readonly name: string; readonly uuid: string; readonly rpcAddr: string };
   readonly configuration: ConfigurationFile;
   readonly hardState: HardStateFile;
   readonly discovery: Discovery;
-  /** Whatever is opened is added here, to be closed where the start fails. */
+  /** Everything that is opened is added here, to be closed if the start fails. */
   readonly opened: Closeable[];
 }
 
-/** The log of a node that is in a cluster, and the space on its disk. */
+/** The log of a node that is in a cluster, and the guard of its disk space. */
 export interface NodeStorage {
   readonly log: Log;
   readonly diskReserve: DiskReserve;
 }
 
-/** Opens what stands before the log. Rejects with `WrongRoleError` where the data directory is one of the other role. */
+/** Opens everything but the log. Rejects with `WrongRoleError` if the data directory belongs to the other role. */
 export async function openContext(
   deps: NodeDependencies,
   role: 'node' | 'replica',
@@ -52,7 +52,7 @@ export async function openContext(
   return { self: { name, uuid, rpcAddr }, configuration, hardState, discovery, opened };
 }
 
-/** Opens the log of the node's cluster, and sees how much space is left for it. */
+/** Opens the log of the node's cluster and checks the free disk space. */
 export async function openStorage(deps: NodeDependencies, context: NodeContext): Promise<NodeStorage> {
   const { settings, directory, crc32c, clock, logger } = deps;
   const { openLog = (folder, options) => Log.open(folder, options) } = deps;

@@ -15,7 +15,7 @@ import type { ReplicaHandler, ReplicaUplink } from '../ports/replica-uplink.js';
 import type { RaftNode } from '../raft/raft-node.js';
 import type { RaftTiming } from '../raft/raft-options.js';
 
-/** What a node is told by its operator, be it a member or a replica. */
+/** The operator's settings for a node, whether a member or a replica. */
 export interface NodeSettings {
   readonly name: string;
   /** HOST:PORT where its peers reach it. */
@@ -24,9 +24,9 @@ export interface NodeSettings {
   readonly httpAddr: string;
   /** The version of golog. */
   readonly version: string;
-  /** HOST:PORT of the gossip of nodes to begin with. */
+  /** HOST:PORT of the gossip of nodes to contact first. */
   readonly startJoinAddrs: readonly string[];
-  /** Space on the disk that appends leave free. */
+  /** Disk space that appends leave free, in bytes. */
   readonly diskReserveBytes: number;
   readonly retention: Retention;
   /** See `LogOptions`. */
@@ -35,32 +35,32 @@ export interface NodeSettings {
 }
 
 export interface MemberSettings extends NodeSettings {
-  /** Begin a cluster of one, unless `startJoinAddrs` lead to a cluster. */
+  /** Bootstraps a cluster of one, unless `startJoinAddrs` lead to a cluster. */
   readonly bootstrap: boolean;
-  /** Begin a cluster with this many nodes that wait for each other; 0: join one. */
+  /** Bootstraps a cluster with this many nodes that wait for each other; 0: joins one. */
   readonly bootstrapExpect: number;
   readonly timing: RaftTiming;
-  /** A member that is silent for so long is removed; 0: never. */
+  /** Removes a member that is silent for this long; 0: never. */
   readonly deadMemberTimeoutMs: number;
 }
 
-/** Receives the calls of clients from the first moment on, and is told who answers them, again when that changes. */
+/** Accepts client calls from the start on; `open` sets, or replaces, the service that answers them. */
 export interface StartupGates {
   readonly commitLog: { open(commitLog: CommitLog): void };
   readonly cluster: { open(cluster: Cluster): void };
 }
 
-/** Receives the calls of other nodes from the first moment on, and is told who answers them. */
+/** Accepts the calls of other nodes from the start on; the setters name what answers them. */
 export interface PeerService {
   /** Answers nodes that want to join. */
-  setJoinHandler(desk: JoinHandler): void;
+  setJoinHandler(handler: JoinHandler): void;
   /** Answers members that repair their logs. */
-  setEntries(desk: EntryHandler): void;
+  setEntries(handler: EntryHandler): void;
   /** Answers replicas. */
-  setReplicas(desk: ReplicaHandler): void;
+  setReplicas(handler: ReplicaHandler): void;
 }
 
-/** What a node needs from outside, be it a member or a replica. */
+/** What a node needs from outside, whether a member or a replica. */
 export interface NodeDependencies {
   readonly settings: NodeSettings;
   readonly directory: DataDirectory;
@@ -72,13 +72,13 @@ export interface NodeDependencies {
   /** A random integer of [0, n). */
   readonly random: (n: number) => number;
   readonly logger: Logger;
-  /** Called once when this node may not go on; the process must end. */
+  /** Called once when this node must stop; the process must end. */
   readonly onFatal: (error: unknown) => void;
-  /** Aborts when the node is to stop: a start in progress rejects then. */
+  /** Aborts when the node is to stop: a start in progress then rejects. */
   readonly signal: AbortSignal;
-  /** Throws where peers have no way to prove who they are; called where the node's directory names other members. */
+  /** Throws if peers have no way to prove who they are; called if the node's directory names other members. */
   readonly assertPeersProve?: () => void;
-  /** Opens the log (default: `Log.open`). A simulation looks at what is opened, and damages it. */
+  /** Opens the log (default: `Log.open`). A simulation wraps it to inspect and damage what is opened. */
   readonly openLog?: typeof Log.open;
 }
 
@@ -89,11 +89,11 @@ export interface MemberDependencies extends NodeDependencies {
   readonly peerTransport: (checksum: BatchChecksum) => PeerTransport;
   /** Reads the logs of the other members, as the member with this Raft id. */
   readonly entrySource: (id: number, checksum: BatchChecksum) => EntrySource;
-  /** Starts the Raft driver (default: `RaftNode.start`). A simulation puts known bugs in. */
+  /** Starts the Raft driver (default: `RaftNode.start`). A simulation uses it to plant known bugs. */
   readonly startRaft?: typeof RaftNode.start;
 }
 
 export interface ReplicaDependencies extends NodeDependencies {
-  /** Reaches the members. The seal has an empty log id while the node knows of no cluster. */
+  /** Connects to the members. The checksum's log id is empty while the node knows no cluster. */
   readonly uplink: (checksum: BatchChecksum) => ReplicaUplink;
 }

@@ -17,7 +17,7 @@ import type { MemberDependencies, NodeDependencies } from './node-dependencies.j
 export interface MemberContext extends NodeContext, NodeStorage {
   /** Its Raft id. */
   readonly id: number;
-  /** The cluster knows this node by its name and address. */
+  /** Whether the cluster knows this node's name and address. */
   readonly isKnown: boolean;
 }
 
@@ -25,11 +25,11 @@ export interface MemberContext extends NodeContext, NodeStorage {
 export interface RunningRaft {
   readonly node: RaftNode;
   readonly cluster: ClusterService;
-  /** Ends what is done besides Raft. */
+  /** Ends everything but Raft. */
   stop(): Promise<void>;
 }
 
-/** Starts Raft, and what stands on it: the services, what other nodes are given, and what a leader looks after. */
+/** Starts Raft and what builds on it: the services, what other nodes may read, and the leader's duties. */
 export async function runRaft(deps: MemberDependencies, member: MemberContext): Promise<RunningRaft> {
   const { settings, directory, gossip, peerService, clock, logger, onFatal, random, crc32c } = deps;
   const { startRaft = (options) => RaftNode.start(options) } = deps;
@@ -80,7 +80,7 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
   return { node, cluster, stop };
 }
 
-/** From here on calls of clients are answered. */
+/** Opens the gates: from now on, client calls are answered. */
 export function openGates(
   { gates }: NodeDependencies,
   { log }: NodeStorage,

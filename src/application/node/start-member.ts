@@ -13,14 +13,14 @@ import { type ClusterWork, StartedNode } from './started-node.js';
 export interface MemberWork extends ClusterWork {
   /** Undefined while the log is damaged. */
   readonly raft: RunningRaft | undefined;
-  /** How far the repair of the log is; undefined while there is none. */
+  /** The progress of the log's repair; undefined while there is none. */
   readonly repair: string | undefined;
 }
 
 /**
- * Starts a member of the cluster: the one that its data directory knows, or the one that it joins, or a new one. A member
- * whose log is damaged serves what it can while the log is repaired from its peers, and runs Raft after that. Resolves
- * when it serves; waits for its cluster for ever. Where it rejects, what it opened is closed.
+ * Starts a member of the cluster that its data directory names, or joins or bootstraps one. A member whose log is
+ * damaged serves what it can while the log is repaired from its peers, and runs Raft after that. Resolves when it
+ * serves; waits for its cluster without a time limit. If it rejects, what it opened is closed.
  */
 export function startMember(deps: MemberDependencies): Promise<StartedNode<MemberWork>> {
   return closingOnFailure(async (opened) => {
@@ -59,7 +59,7 @@ function raftWork(deps: MemberDependencies, { self }: MemberContext, raft: Runni
   };
 }
 
-/** Serves what can be read of a damaged log, and runs Raft once the log is repaired. */
+/** Serves the readable part of a damaged log, and runs Raft once the log is repaired. */
 function damagedWork(deps: MemberDependencies, member: MemberContext, repair: LogRepair | undefined): MemberWork {
   const { log, id, self, diskReserve } = member;
   const configuration = member.configuration.current;

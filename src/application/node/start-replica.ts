@@ -18,9 +18,9 @@ export interface ReplicaWork extends ClusterWork {
 }
 
 /**
- * Starts a replica, which is no member: it learns from the first member that answers whose log to keep, and follows the
- * cluster from then on. Resolves when it serves; waits for that member for ever. Where it rejects, what it opened is
- * closed.
+ * Starts a replica, which is not a member: it learns its cluster from the first member that answers, and follows that
+ * cluster from then on. Resolves when it serves; waits for that member without a time limit. If it rejects, what it
+ * opened is closed.
  */
 export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<ReplicaWork>> {
   return closingOnFailure(async (opened) => {
@@ -35,7 +35,16 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
     const clusterId = directory.logId;
     const uplink = deps.uplink({ crc32c, logId: clusterId });
     const replica = await Replica.start({
-      ...{ log, hardState, configuration, diskReserve, uplink, clusterId, clock, random, logger, onFatal },
+      log,
+      hardState,
+      configuration,
+      diskReserve,
+      uplink,
+      clusterId,
+      clock,
+      random,
+      logger,
+      onFatal,
       sources: () => knownMembers(context),
       retention: settings.retention,
     });
@@ -46,7 +55,7 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
     return new StartedNode(context, storage, {
       consensus: replica,
       cluster,
-      // No quorum counts it: that it goes is nobody's business but the gossip's.
+      // No quorum counts a replica, so only gossip needs to know that it leaves.
       leave: () => Promise.resolve(),
       settle: () => Promise.resolve(),
       stop: () => stopWatching(),
@@ -54,7 +63,7 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
   });
 }
 
-/** Has a new replica know its cluster. */
+/** Finds the cluster of a new replica and stores it. */
 async function findCluster(deps: ReplicaDependencies, context: NodeContext): Promise<void> {
   const { directory, crc32c, clock, logger, signal } = deps;
   const { configuration, hardState, discovery } = context;
@@ -69,7 +78,7 @@ async function findCluster(deps: ReplicaDependencies, context: NodeContext): Pro
   logger.info('replica_joined', { members: members.map(({ name }) => name) }, 'became a replica of the cluster');
 }
 
-/** Those that the last source has told of, and those that gossip knows. */
+/** Returns the members that the last source named, and those known through gossip. */
 function knownMembers({ configuration: { stored }, discovery }: NodeContext): readonly Contact[] {
   const contacts: readonly Contact[] = stored?.contacts ?? [];
   const others = discovery.nodes().filter((node) => contacts.every(({ rpcAddr }) => rpcAddr !== node.rpcAddr));

@@ -4,15 +4,15 @@ import type { Consensus } from '../ports/consensus.js';
 import { inOrder } from './in-order.js';
 import type { NodeContext, NodeStorage } from './node-context.js';
 
-/** What a node does in its cluster: what differs between a member and a replica. */
+/** What a node does in its cluster: the part that differs between a member and a replica. */
 export interface ClusterWork {
-  /** What answers now: for a member with a damaged log, that is Raft once the log is repaired. */
+  /** Answers calls now; for a member with a damaged log, this becomes Raft once the log is repaired. */
   readonly consensus: Consensus;
-  /** Leaves the cluster for good, as far as that can be done now; does not reject. */
+  /** Leaves the cluster for good, as far as possible now; does not reject. */
   leave(): Promise<void>;
-  /** Ends what could still replace the consensus. */
+  /** Ends whatever could still replace the consensus. */
   settle(): Promise<void>;
-  /** Ends what is done besides the consensus. */
+  /** Ends everything but the consensus. */
   stop(): Promise<void>;
 }
 
@@ -37,17 +37,16 @@ export class StartedNode<Work extends ClusterWork = ClusterWork> {
     return this.work.consensus;
   }
 
-  /** Leaves the cluster and the gossip for good. To be called before `close`. */
+  /** Leaves the cluster and the gossip for good. Call it before `close`. */
   async leave(): Promise<void> {
     await this.work.leave();
     await this.context.discovery.leave();
   }
 
   /**
-   * Transfers leadership, ends what the node does for its cluster, and closes its files, which are durable then.
-   * `closeListeners` runs while the links to the peers close: they are calls as well, and the log stays readable until
-   * both have ended. A step that fails keeps none of the others from being made; the first failure is what this rejects
-   * with.
+   * Transfers leadership, ends the node's work for its cluster, and closes its files, which are then durable.
+   * `closeListeners` runs while the links to the peers close: those are calls too, and the log stays readable until
+   * both have ended. A failed step does not keep the others from running; this rejects with the first failure.
    */
   close(closeListeners: () => Promise<unknown> = () => Promise.resolve()): Promise<void> {
     const { context, work, log, hardState } = this;
@@ -63,7 +62,7 @@ export class StartedNode<Work extends ClusterWork = ClusterWork> {
   }
 }
 
-/** Waits for all, also where one fails. */
+/** Waits for all tasks, even if one fails. */
 async function inParallel(...tasks: Promise<unknown>[]): Promise<void> {
   await Promise.allSettled(tasks);
   await Promise.all(tasks);

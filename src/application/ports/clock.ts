@@ -6,7 +6,9 @@ export interface Clock {
   now(): EpochMs;
   /** Calls `callback` once after `ms` of monotonic time, unless the returned function is called first. */
   after(ms: number, callback: () => void): () => void;
-  /** Calls `callback` once, after what has already arrived was taken in: for one piece of work instead of many. */
+  /**
+   * Calls `callback` once, after everything that has already arrived was read: to do one piece of work instead of many.
+   */
   soon(callback: () => void): void;
 }
 

@@ -4,8 +4,9 @@ import type { GossipMember } from './gossip.js';
 export type MemberRole = 'leader' | 'voter' | 'learner';
 
 /**
- * How a leader's copy to a member goes: `probing` for where the logs meet, `replicating`, `catching-up` from stored
- * segments, or `unreachable` when nothing was heard for an election timeout. `unknown` where the node asked leads not.
+ * The state of a leader's replication to a member: `probing` for the last entry that the logs share, `replicating`,
+ * `catching-up` from stored segments, or `unreachable` after an election timeout without a message. `unknown` if the
+ * node asked does not lead.
  */
 export type MemberState = 'self' | 'probing' | 'replicating' | 'catching-up' | 'unreachable' | 'unknown';
 
@@ -18,27 +19,27 @@ export interface MemberStatus {
   readonly rpcAddr: string;
   readonly role: MemberRole;
   readonly state: MemberState;
-  /** The last index known to be on the member's disk; undefined where the node asked does not lead. */
+  /** The last index known to be on the member's disk; undefined if the node asked does not lead. */
   readonly matchIndex?: Index;
-  /** Entries between that and the leader's last. */
+  /** Entries between `matchIndex` and the leader's last. */
   readonly lagEntries?: number;
-  /** Since the member was last heard from; undefined: never, or the node asked does not lead. */
+  /** Milliseconds since the member was last heard from; undefined: never, or the node asked does not lead. */
   readonly heardMsAgo?: number;
 }
 
-/** A `GossipMember` for whoever asks. */
+/** A `GossipMember` in the form that callers see. */
 export interface GossipView extends Omit<GossipMember, 'tags'> {
   readonly tags: Readonly<Record<string, string>>;
 }
 
 /** The cluster as one node sees it. */
 export interface ClusterStatus {
-  /** UUID of the log that the cluster keeps. */
+  /** UUID of the log that the cluster stores. */
   readonly clusterId: string;
   /** Name of the node that answers. */
   readonly answeredBy: string;
   readonly term: Term;
-  /** Name of the leader, as far as is known. */
+  /** Name of the leader, if known. */
   readonly leader?: string;
   readonly commitIndex: Index;
   readonly lastIndex: Index;
@@ -47,36 +48,39 @@ export interface ClusterStatus {
   readonly members: readonly MemberStatus[];
   /** Why nothing commits, for an operator, such as "n2 unreachable for 8 s; 1 of 3 voters synced, need 2". */
   readonly problem?: string;
-  /** By name, ascending; undefined where the node asked is in no gossip. */
+  /** By name, ascending; undefined if the node asked uses no gossip. */
   readonly gossip?: readonly GossipView[];
 }
 
-/** A change of the membership that cannot be, as the cluster is: the message says why. Nothing was changed. */
+/** The cluster does not permit this configuration change now; the message says why. Nothing was changed. */
 export class MembershipError extends Error {
   override readonly name = 'MembershipError';
 }
 
 /**
- * Administration of the cluster: the inbound port of `golog.v1.ClusterService`. Each call may be made at any node. They
- * reject with `UnavailableError` (no leader; retryable), `MembershipError`, `OutcomeUnknownError`, or the signal's reason.
+ * Administration of the cluster: the inbound port of `golog.v1.ClusterService`. Every node accepts each call. Calls
+ * reject with `UnavailableError` (no leader; retryable), `MembershipError`, `OutcomeUnknownError`, or the signal's
+ * reason.
  */
 export interface Cluster {
-  /** As the leader sees it; as this node does where there is no leader, or `local` is asked for. */
+  /** Returns the leader's view of the cluster, or this node's own if there is no leader or `local` is set. */
   status(options: { readonly signal: AbortSignal; readonly local?: boolean }): Promise<ClusterStatus>;
   /**
-   * Registers a node as a learner; it is promoted when it has caught up. It must be started with
+   * Registers a node as a learner; it is promoted when it has caught up. The node must be started with
    * `--start-join-addrs`. Resolves when the change is committed.
    */
   addMember(member: { readonly name: string; readonly rpcAddr: string }, signal: AbortSignal): Promise<void>;
-  /** Makes a learner a voter. `MembershipError` while it lags. */
+  /** Makes a learner a voter. Rejects with `MembershipError` while it lags. */
   promoteMember(name: string, signal: AbortSignal): Promise<void>;
-  /** Takes a member out; the leader hands over first if it is the one. Resolves when the change is committed. */
+  /**
+   * Removes a member; a leader that is to be removed transfers leadership first. Resolves when the change is committed.
+   */
   removeMember(name: string, signal: AbortSignal): Promise<void>;
-  /** Hands leadership to a voter (default: the most advanced other one). Resolves with its name when it leads. */
+  /** Transfers leadership to a voter (default: the most advanced other one). Resolves with its name when it leads. */
   transferLeadership(name: string | undefined, signal: AbortSignal): Promise<string>;
   /**
-   * The same for a call that a peer has forwarded: it goes no further, so that two nodes that each take the other for the
-   * leader do not pass it to and fro. Left out where nothing is ever forwarded.
+   * The same for a call that a peer has forwarded: it is not forwarded again, so that two nodes that each consider the
+   * other the leader do not forward it back and forth. Left out if nothing is ever forwarded.
    */
   readonly forwarded?: Cluster;
 }

@@ -9,9 +9,9 @@ export type ReadFrom =
 
 export interface ReadOptions {
   readonly signal: AbortSignal;
-  /** Most records in one result; without it no limit but `maxBytes`. */
+  /** Most records in one result; without it only `maxBytes` limits the result. */
   readonly maxRecords?: number;
-  /** Most payload bytes in one result (default 1 MiB); a first record larger than this comes all the same. */
+  /** Most payload bytes in one result (default 1 MiB); a larger first record is returned anyway. */
   readonly maxBytes?: number;
   readonly linearizable?: boolean;
   /** Wait until this offset is readable here, or until the signal aborts. */
@@ -41,27 +41,27 @@ export interface LogInfo {
   readonly segments: number;
 }
 
-/** What the transports serve: the inbound port of the application. */
+/** The service that the transports offer: the inbound port of the application. */
 export interface CommitLog {
   /** See `Consensus.propose`. */
   append(records: Records, options?: ProposeOptions): Promise<AppendReceipt>;
   /**
-   * Committed batches from a place on. At the high watermark: no batches. Rejects with `OffsetOutOfRangeError` below
-   * the log start or beyond the watermark, `CorruptRangeError` when the range is quarantined.
+   * Returns committed batches from a position on; none at the high watermark. Rejects with `OffsetOutOfRangeError`
+   * below the log start or above the watermark, `CorruptRangeError` when the range is quarantined.
    */
   read(from: ReadFrom, options: ReadOptions): Promise<ReadResult>;
   /**
-   * `read`, again and again, waiting at the log's end for the watermark to move; results are never empty. Ends by
-   * throwing the signal's reason. Back-pressure is the generator's own, but for one result that is read ahead. Results
-   * are smaller the more callers follow, so that many readers hold no more than a few.
+   * Reads repeatedly, waiting at the log's end for the watermark to move; results are never empty. Ends by throwing the
+   * signal's reason. The generator provides back-pressure, except for one result that is read ahead. The more callers
+   * follow, the smaller each result, so that many readers hold no more memory than a few.
    */
   follow(from: ReadFrom, options: ReadOptions): AsyncGenerator<ReadResult, never, void>;
   /**
-   * How the log stands at this node. Its watermark never goes back, restarts included: a node that has just started waits
-   * until it has heard from a leader. Rejects as `Consensus.recovered`.
+   * Returns the state of the log at this node. Its watermark never decreases, not even across restarts: a node that has
+   * just started waits until it has heard from a leader. Rejects as `Consensus.recovered`.
    */
   info(signal: AbortSignal): Promise<LogInfo>;
-  /** What the node knows at this moment: after a restart the watermark may be behind what was shown before. */
+  /** Returns what the node knows right now: after a restart the watermark may be lower than one shown before. */
   infoNow(): LogInfo;
   servers(): readonly Server[];
 }

@@ -1,7 +1,7 @@
 import type { Index, Offset, Term } from '../../domain/log/offsets.js';
 import type { Records } from '../../domain/log/record-batch.js';
 
-/** What an acknowledgement rests on. */
+/** The evidence for an acknowledgement. */
 export interface AppendReceipt {
   readonly baseOffset: Offset;
   readonly recordCount: number;
@@ -14,7 +14,7 @@ export interface AppendReceipt {
 export interface ProposeOptions {
   /** Append only at this base offset, else `ExpectedOffsetMismatchError`. */
   readonly expectedOffset?: Offset;
-  /** Looked at before the batch is accepted; an accepted batch cannot be taken back. */
+  /** Checked before the batch is accepted; an accepted batch cannot be withdrawn. */
   readonly signal?: AbortSignal;
 }
 
@@ -36,18 +36,21 @@ export interface Consensus {
   readonly highWatermark: Offset;
   /** Resolves once `highWatermark > offset`; rejects with the signal's reason on abort. Costs nothing while waiting. */
   waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void>;
-  /** A watermark that covers every append acknowledged, anywhere, before the call (Raft thesis §6.4). */
+  /** Returns a watermark that covers every append acknowledged, on any node, before the call (Raft thesis §6.4). */
   readBarrier(signal: AbortSignal): Promise<Offset>;
   /**
-   * Resolves when the watermark covers all that this node ever showed: a node that has just started knows what is
-   * committed only once it has heard from a leader. Rejects as `readBarrier`.
+   * Resolves when the watermark covers everything that this node ever showed: a node that has just started learns what
+   * is committed only from a leader. Rejects as `readBarrier`.
    */
   recovered(signal: AbortSignal): Promise<void>;
   /** The members of the cluster. */
   servers(): readonly Server[];
-  /** Gives up leadership, where that takes more than this node: before the listeners close, since it takes messages. */
+  /**
+   * Transfers leadership to another node, if there is one. Called before the listeners close, since it exchanges
+   * messages.
+   */
   giveUpLeadership(): Promise<void>;
-  /** Takes no new proposals, lets the accepted ones end, and leaves everything durable. */
+  /** Accepts no new proposals, lets the accepted ones end, and leaves everything durable. */
   close(): Promise<void>;
 }
 

@@ -1,19 +1,19 @@
 import type { Directory } from '../../domain/log/directory.js';
 
-/** Where one node keeps everything; no other process has it open. */
+/** The data of one node; no other process has it open. */
 export interface DataDirectory {
-  /** Where it is on disk, for what keeps files of its own there; undefined in memory. */
+  /** Its path on disk, for adapters with files of their own; undefined in memory. */
   readonly path: string | undefined;
   /** UUID of this node's disk: a wiped disk is a new node. */
   readonly nodeId: string;
-  /** Identity of the log, 16 bytes: the same on every node that keeps it, sealed into each batch. */
+  /** Identity of the log, 16 bytes: the same on every node that stores it, and covered by each batch's checksum. */
   readonly logId: Uint8Array;
-  /** Makes this the log's identity, durably: for a node that joins a cluster. There must be no data yet. */
+  /** Durably adopts the log id of the cluster that this node joins. The directory must not hold data yet. */
   adoptLogId(logId: Uint8Array): Promise<void>;
   readonly raft: Directory;
-  /** The segments of the one log there is today. */
+  /** The segments of the only log. */
   readonly log: Directory;
-  /** Gives the directory up. Idempotent. */
+  /** Releases the directory. Idempotent. */
   close(): Promise<void>;
 }
 

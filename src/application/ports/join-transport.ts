@@ -1,38 +1,38 @@
-/** What a node that wants to be in a cluster says of itself. */
+/** A node that asks to be admitted to a cluster, as it describes itself. */
 export interface Joiner {
   readonly name: string;
   /** UUID of its data directory: a wiped disk is a new node. */
   readonly uuid: string;
   /** HOST:PORT where its peers reach it. */
   readonly rpcAddr: string;
-  /** `--bootstrap-expect`; 0 where it was not given. */
+  /** `--bootstrap-expect`; 0 if it was not given. */
   readonly bootstrapExpect: number;
-  /** Of the log that it keeps already, as the member that it was: 16 bytes. */
+  /** The id of the log that it already has as a former member: 16 bytes. */
   readonly clusterId?: Uint8Array;
-  /** The Raft id under which it acknowledged entries that it no longer has: it asks for another one. */
+  /** The Raft id under which it acknowledged entries that it no longer has: it asks for another id. */
   readonly forgotAs?: number;
 }
 
 /** The last entry that a member has acknowledged to its leader. */
 export interface Acknowledged {
-  /** 0: none. */
+  /** 0: no entry. */
   readonly index: number;
-  /** Of that entry; 0: the leader does not know it. */
+  /** The term of that entry; 0: the leader does not know it. */
   readonly term: number;
 }
 
-/** What a leader says of itself, and of the member that asks. */
+/** What a leader reports about itself and about the member that asks. */
 export interface LeaderView {
   readonly term: number;
   readonly leaderId: number;
-  /** By the member, under the Raft id that it is told, in this term. */
+  /** The last entry that the member acknowledged in this term, under the Raft id that the answer assigns. */
   readonly acknowledged: Acknowledged;
   /** Whether the member votes under that id. */
   readonly votes: boolean;
 }
 
 export type JoinAnswer =
-  /** It is a member now, under this Raft id. `configuration` is opaque here: see `decodeConfiguration`. */
+  /** The node is now a member, under this Raft id. `configuration` is opaque here: see `parseTransfer`. */
   | {
       readonly kind: 'joined';
       readonly clusterId: Uint8Array;
@@ -43,29 +43,32 @@ export type JoinAnswer =
   /** The node asked is in no cluster either. */
   | { readonly kind: 'waiting'; readonly joiner: Joiner }
   /**
-   * Not now: ask again, at the leader where it is named. `aliveAt` is HOST:PORT where a process answers as the member
-   * that the joiner says it is: until it ends, the joiner may not take part.
+   * Not now: ask again, at the leader if one is named. `aliveAt` is HOST:PORT where another process answers as the
+   * member that the joiner claims to be: until that process ends, the joiner may not take part.
    */
   | { readonly kind: 'retry'; readonly reason: string; readonly leaderAddr?: string; readonly aliveAt?: string }
-  /** Never as it stands, such as under another name than the member's; with the cluster whose leader says so for good. */
+  /**
+   * Not as the node is, for example because its name differs from the member's; `clusterId` is set if the answer is
+   * final.
+   */
   | { readonly kind: 'refused'; readonly reason: string; readonly clusterId?: Uint8Array };
 
-/** Where a question comes from, as the connection proves it. */
+/** The origin of a request, as the connection proves it. */
 export interface JoinOrigin {
-  /** Of the caller's certificate; `anonymous` without one. */
+  /** The subject of the caller's certificate; `anonymous` without one. */
   readonly subject: string;
   /** The address that the connection comes from. */
   readonly address?: string;
 }
 
-/** Asks a node at an address to be let into its cluster. Rejects with `UnavailableError` when nobody answers there. */
+/** Asks a node at an address for admission to its cluster. Rejects with `UnavailableError` if no node answers there. */
 export interface JoinTransport {
   ask(rpcAddr: string, joiner: Joiner, signal: AbortSignal): Promise<JoinAnswer>;
 }
 
 export const JoinTransport = Symbol('JoinTransport');
 
-/** Who answers them: a member of a cluster, or a node that waits itself. Must not reject. */
+/** Answers joiners: a member of a cluster, or a node that is itself waiting for one. Must not reject. */
 export interface JoinHandler {
   admit(joiner: Joiner, origin?: JoinOrigin): Promise<JoinAnswer>;
 }

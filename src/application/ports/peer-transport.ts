@@ -3,56 +3,59 @@ import type { Message } from '../../domain/raft/message.js';
 import type { Cluster } from './cluster.js';
 import type { AppendReceipt, ProposeOptions } from './consensus.js';
 
-/** A member as the others reach it. */
+/** A member as its peers reach it. */
 export interface Peer {
   /** Its Raft id. */
   readonly id: number;
   /** HOST:PORT of its gRPC. */
   readonly rpcAddr: string;
-  /** Its `--node-name`, where it is known. */
+  /** Its `--node-name`, if known. */
   readonly name?: string;
 }
 
-/** What a node does with what its peers send. */
+/** Handles what peers send to this node. */
 export interface PeerReceiver {
-  /** A Raft message to this node, in the order of its lane. Must not throw. */
+  /** Handles a Raft message to this node; messages arrive in the order of their lane. Must not throw. */
   receive(message: Message): void;
-  /** What was sent to the member may not have arrived: it has no link, or no room was left. Told at least once a loss. */
+  /**
+   * Reports that messages to the member may be lost, because it has no link or its queue is full. Called at least once
+   * per loss.
+   */
   unreachable(id: number): void;
-  /** An append that a follower took and sends here, once: it is not forwarded again. As `Consensus.propose`. */
+  /** Appends what a follower has forwarded to this node; never forwards it again. As `Consensus.propose`. */
   appendForwarded(records: Records, options: ProposeOptions): Promise<AppendReceipt>;
 }
 
 /**
  * Links to the other members of the cluster. A message arrives at most once, in order with the others of its lane to
- * the same member, or not at all: Raft needs no more. Control messages (votes, heartbeats, answers) and
- * bulk messages (appends and snapshots) take separate lanes, so that no heartbeat waits behind data.
+ * the same member, or not at all: Raft needs no more. Control messages (votes, heartbeats, responses) and bulk messages
+ * (appends and snapshots) use separate lanes, so that no heartbeat waits for data.
  */
 export interface PeerTransport {
-  /** Begins to deliver to `receiver`, for `self`. Called once, before all others. */
+  /** Starts delivering to `receiver`, for `self`. Called once, before all other methods. */
   start(self: Peer, receiver: PeerReceiver): void;
   /**
-   * Who there is besides this node, replacing what was said before: links to others are closed. But a member that is not
-   * among them, has sent this node something and was not removed is answered where it says that it is: a node that lags
-   * does not know yet who leads, or votes, today (Raft §6: servers take requests of those not in their configuration).
+   * Sets the peers, replacing the previous ones: links to others are closed. A member outside the set that has sent
+   * this node something and was not removed is still answered at the address that it names: a lagging node does not
+   * know yet which node leads or votes (Raft §6: servers accept requests from servers outside their configuration).
    */
   setPeers(peers: readonly Peer[]): void;
   /**
-   * Sends each message to its `to`. Never waits and never throws: what has no link or no room is dropped, and the
-   * receiver hears `unreachable`. Every entry of a MsgApp has its `batch`.
+   * Sends each message to its `to`. Never waits and never throws: a message without a link or queue space is dropped,
+   * and `unreachable` is called. Every entry of a MsgApp has its `batch`.
    */
   send(messages: readonly Message[]): void;
   /**
-   * Has a member append, as the leader. Calls to one member begin there in the order of these calls. Rejects as
-   * `Consensus.propose`: with `UnavailableError` where the call cannot have begun, with `OutcomeUnknownError` where the
+   * Appends at a member, as the leader. Calls to one member start there in the order of these calls. Rejects as
+   * `Consensus.propose`: with `UnavailableError` if the call cannot have started, with `OutcomeUnknownError` if the
    * link broke after it was sent.
    */
   append(to: number, records: Records, options: ProposeOptions): Promise<AppendReceipt>;
-  /** The cluster as a member sees it, and its administration there. */
+  /** Returns the cluster as a member sees it, and its administration at that member. */
   clusterOf(to: number): Cluster;
   /**
-   * For how many milliseconds no process has answered as the member where it is said to be: 0 while one does. Counted
-   * from when the member was first said to be there; Infinity where there is no link to it.
+   * Returns for how many milliseconds no process has answered as the member at its address: 0 while one does. Counted
+   * from when the member was first set as a peer; Infinity without a link to it.
    */
   unansweredMs(id: number): number;
   /** Closes all links. Idempotent. */

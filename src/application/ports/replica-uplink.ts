@@ -5,56 +5,56 @@ import type { Cluster } from './cluster.js';
 import type { Member } from '../configuration/configuration.js';
 import type { AppendReceipt, ProposeOptions } from './consensus.js';
 
-/** Where a member may answer. */
+/** An address at which a member may answer. */
 export interface Contact {
-  /** Its `--node-name`, where it is known: what answers is to be that node. */
+  /** Its `--node-name`, if known: the node that answers must have that name. */
   readonly name?: string;
   /** HOST:PORT of its gRPC. */
   readonly rpcAddr: string;
 }
 
-/** What a member tells a replica of itself and of its cluster. */
+/** What a member tells a replica about itself and its cluster. */
 export interface SourceStatus {
   /** The log id: 16 bytes. */
   readonly clusterId: Uint8Array;
-  /** Where its log begins: below that it keeps nothing. */
+  /** The start of its log: entries before it are not stored. */
   readonly start: LogBoundary;
   /** Its own Raft id. */
   readonly id: number;
-  /** 0: it knows of no leader. */
+  /** 0: it knows no leader. */
   readonly leaderId: number;
   readonly members: readonly Member[];
   /** Ids of the members that do not vote. */
   readonly learners: readonly number[];
 }
 
-/** What a source sends: entries, or, where there are none, a sign of life. */
+/** An update from a source: entries, or, if there are none, a sign of life. */
 export interface SourceNews {
   /** In order and without gaps; committed, and durable at the source. */
   readonly batches: readonly RecordBatch[];
-  /** The source's own, at least as far as the batches go. */
+  /** The source's own watermark, at least as high as the end of the batches. */
   readonly highWatermark: Offset;
-  /** Comes first, and again when it has changed. */
+  /** Sent first, and again when it has changed. */
   readonly status?: SourceStatus;
 }
 
-/** The entry that a replica asks for first, and the term of the one before it: 0 where it has none. */
+/** The first entry that a replica asks for, and the term of the entry before it: 0 if the replica has none. */
 export interface FollowFrom {
   readonly index: Index;
   readonly term: Term;
 }
 
-/** The log of a replica and that of a source differ in an entry that both have. */
+/** The logs of a replica and of a source differ in an entry that both have. */
 export class OtherHistoryError extends Error {
   override readonly name = 'OtherHistoryError';
 }
 
-/** Who answers replicas at a member. */
+/** Answers replicas at a member. */
 export interface ReplicaHandler {
   /**
-   * Committed entries from `from` on, without end; something at least once a second, and a status first of all. The next
-   * is read when the one before was taken. Throws, after the status, `IndexOutOfRangeError` where the entries are not
-   * kept any more, `OtherHistoryError` where the entry before is another one here, `CorruptRangeError` where they are
+   * Yields committed entries from `from` on, without end: a status first, and something at least once a second. Reads
+   * the next update when the previous one was consumed. Throws, after the status, `IndexOutOfRangeError` if the entries
+   * are no longer stored, `OtherHistoryError` if the entry before `from` differs here, `CorruptRangeError` if they are
    * damaged. Ends when the signal aborts.
    */
   follow(from: FollowFrom, signal: AbortSignal): AsyncIterable<SourceNews>;
@@ -62,18 +62,18 @@ export interface ReplicaHandler {
   readBarrier(signal: AbortSignal): Promise<Offset>;
 }
 
-/** The members, as a replica reaches them: it calls, and is never called. */
+/** Reaches the members from a replica, which calls and is never called. */
 export interface ReplicaUplink {
   /**
-   * As `ReplicaHandler.follow`, with the checksums verified; whatever keeps it away or breaks it off is
-   * `UnavailableError`, damage on the way `InvalidInputError`. Places are the caller's to check.
+   * As `ReplicaHandler.follow`, with the checksums verified. A failed or broken connection is `UnavailableError`, data
+   * damaged in transit `InvalidInputError`. The caller checks the positions.
    */
   follow(source: Contact, from: FollowFrom, signal: AbortSignal): AsyncIterable<SourceNews>;
   /** As `Consensus.readBarrier`, at any member. */
   readBarrier(source: Contact, signal: AbortSignal): Promise<Offset>;
   /** As `PeerTransport.append`. */
   append(leader: Member, records: Records, options: ProposeOptions): Promise<AppendReceipt>;
-  /** The cluster as a member sees it, and its administration there. */
+  /** Returns the cluster as a member sees it, and its administration at that member. */
   clusterOf(member: Contact): Cluster;
   /** Closes the connections. Idempotent. */
   close(): Promise<void>;

@@ -14,11 +14,11 @@ export interface AcknowledgementsOptions {
   readonly id: number;
 }
 
-/** What members have acknowledged to their leader, and whether they still have it: this node's side of it. */
+/** Tracks, on this node, what members have acknowledged to their leader and whether they still have it. */
 export class Acknowledgements {
   constructor(private readonly options: AcknowledgementsOptions) {}
 
-  /** As the leader that this node is says it; undefined: it is none. */
+  /** Returns this node's view as the leader; undefined if it does not lead. */
   async viewOf(member: number): Promise<LeaderView | undefined> {
     const { core, log, configuration, id: leaderId } = this.options;
     const { hardState, softState } = core.basicStatus();
@@ -29,29 +29,32 @@ export class Acknowledgements {
     return { term: hardState.term, leaderId, acknowledged: { index, term }, votes };
   }
 
-  /** The member has lost entries: none that it acknowledged to this leader counts for a commit any more. */
+  /** The member has lost entries: what it acknowledged to this leader no longer counts for commits. */
   forget(member: number): void {
     this.options.core.forgetProgress(member);
   }
 
-  /** The heartbeat with what its receiver has acknowledged: the receiver may know better. */
+  /**
+   * Returns the heartbeat with the last entry that its receiver has acknowledged, so that the receiver can contradict
+   * it.
+   */
   addTo(heartbeat: Message): Message {
     const index = this.#matchOf(heartbeat.to);
     return index === 0 ? heartbeat : { ...heartbeat, index, logTerm: this.options.core.termAt(index) ?? 0 };
   }
 
   /**
-   * Set where a leader's message says that this node acknowledged what it does not have. The core itself would end with
-   * a failed assertion, or commit what it has in place of what it had.
+   * Returns an error if a leader's message says that this node acknowledged an entry that it does not have. The core
+   * itself would fail an assertion, or commit a different entry in its place.
    */
   contradiction({ type, term, index, logTerm, commit }: Message): AmnesiacError | undefined {
     const { core } = this.options;
     const { hardState } = core.basicStatus();
     if (type !== 'MsgHeartbeat' || term < hardState.term) return undefined;
-    // A leader of an earlier release tells the commit index alone.
+    // A leader of an earlier release sends only the commit index.
     const acknowledged = Math.max(index, commit);
     if (acknowledged > core.lastIndex) return new AmnesiacError(acknowledged, core.lastIndex);
-    // What is committed here is what was committed everywhere.
+    // A committed entry is the same on every node.
     if (index <= hardState.commit || logTerm === 0) return undefined;
     const own = core.termAt(index);
     return own === undefined || own === logTerm ? undefined : new AmnesiacError(index, core.lastIndex);

@@ -24,15 +24,15 @@ export interface AppendAdmissionOptions {
   readonly watermark: Watermark;
 }
 
-/** Decides whether a leader accepts an append: memory for it, disk space, the expected offset. */
+/** Decides whether a leader accepts an append: by memory, disk space and the expected offset. */
 export class AppendAdmission {
-  /** Bytes of the appends that wait for a look at the disk; later appends wait behind them. */
+  /** Bytes of the appends that wait for a check of the disk; later appends wait for them. */
   #waitingBytes = 0;
   #look: Promise<void> | undefined;
 
   constructor(private readonly options: AppendAdmissionOptions) {}
 
-  /** Whether nothing waits for a look at the disk. */
+  /** Whether no append waits for a check of the disk. */
   get isEmpty(): boolean {
     return this.#waitingBytes === 0;
   }
@@ -50,11 +50,11 @@ export class AppendAdmission {
       this.#waitingBytes -= records.payload.length;
       loop.assertLeading();
     }
-    // No await from here to the proposal: offsets are given in the order of the calls.
+    // No await from here to the proposal: offsets are assigned in the order of the calls.
     signal?.throwIfAborted();
     const nextOffset = proposals.nextOffset(sealer.endOffset);
     if (expectedOffset !== undefined && expectedOffset !== nextOffset) {
-      // What a caller is told of the log must be there to stay: another leader may cut an end that is not committed.
+      // The caller must learn only of entries that stay: another leader may truncate uncommitted ones.
       await this.#waitUntilCommitted(nextOffset);
       throw new ExpectedOffsetMismatchError(expectedOffset, nextOffset);
     }
@@ -64,7 +64,7 @@ export class AppendAdmission {
     return proposals.append(records);
   }
 
-  /** Resolves when all before the offset is committed; rejects when this node no longer leads. */
+  /** Resolves when everything before the offset is committed; rejects when this node no longer leads. */
   async #waitUntilCommitted(endOffset: Offset): Promise<void> {
     const { loop, watermark } = this.options;
     const { term } = loop;

@@ -15,7 +15,7 @@ import type { Proposals } from './proposals.js';
 import type { RaftLoop } from './raft-loop.js';
 import type { Watermark } from '../storage/watermark.js';
 
-/** Of applied entries kept in memory for followers that lag a little. */
+/** Bytes of applied entries held in memory for followers that lag a little. */
 const tailBytesMax = 16 * 1024 * 1024;
 
 export interface ApplierOptions {
@@ -32,12 +32,13 @@ export interface ApplierOptions {
 }
 
 /**
- * The apply thread: what is committed, and durable here, moves the high watermark and answers those who wait for it.
- * All of it happens at once, but for a change of the membership, which is on disk before the next entry is applied.
+ * The apply thread: committed and locally durable entries move the high watermark and answer the callers that wait for
+ * them. Everything happens synchronously, except that a configuration change is on disk before the next entry is
+ * applied.
  */
 export class Applier {
   #queue: Message[] = [];
-  /** In the first work of the queue. */
+  /** The position in the first work of the queue. */
   #next = 0;
   #waiting = false;
   #applied: number;
@@ -61,7 +62,7 @@ export class Applier {
     return this.options.watermark.value;
   }
 
-  /** Does what a MsgStorageApply asks for, after what came before it. */
+  /** Does what a MsgStorageApply asks for, after all earlier work. */
   accept(work: Message): void {
     this.#queue.push(work);
     this.#run();
@@ -80,7 +81,7 @@ export class Applier {
       const syncedOn = this.#syncedOn();
       while (this.#next < work.entries.length) {
         const entry = work.entries[this.#next++];
-        // A snapshot may have come before it.
+        // A snapshot may already cover it.
         if (entry.index <= this.#applied) continue;
         if (entry.type !== 'normal') {
           void this.#applyChange(entry, syncedOn);
@@ -109,7 +110,7 @@ export class Applier {
       const change = decodeConfChange(entry.type, entry.data);
       const confState = loop.core.applyConfChange(change);
       const context = decodeChangeContext(change);
-      // A later one may be on disk already, of a snapshot that a crash came before.
+      // A later configuration may be on disk already, from a snapshot that a crash interrupted.
       const before = configuration.at(entry.index - 1);
       const next = configurationAfter(before, entry.index, change, context, confState);
       await configuration.add(next, log.startIndex);
@@ -134,11 +135,11 @@ export class Applier {
     return isOnlyVoter(this.options.configuration.current, this.options.id);
   }
 
-  /** The names of the members that are known to hold an entry on disk, this node first: as of now. */
+  /** Returns the current names of the members known to hold an entry on disk, this node first. */
   #syncedOn(): (index: number) => readonly string[] {
     let others: readonly { name: string; match: number }[] | undefined;
     return (index) => {
-      // Only a leader has anybody who waits to know.
+      // Only a leader has callers that wait for this.
       others ??= this.#others();
       return [this.options.self.name, ...others.filter(({ match }) => match >= index).map(({ name }) => name)];
     };

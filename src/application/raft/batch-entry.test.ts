@@ -35,7 +35,7 @@ describe('an entry and its batch', () => {
     expect(entryOfBatch(batch)).not.toBe(entry);
   });
 
-  it.each([[[]], [[0, 1]], [[3]]])('refuses a configuration of %j', (payload) => {
+  it.each([[[]], [[0, 1]], [[3]]])('rejects a configuration of %j', (payload) => {
     const batch = sealed(BatchKind.configuration, Uint8Array.from(payload));
     expect(() => entryOfBatch(batch)).toThrow(InvalidInputError);
   });

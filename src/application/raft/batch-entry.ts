@@ -9,8 +9,8 @@ const changeTypes: readonly (EntryType | undefined)[] = [undefined, 'conf-change
 const noBytes = new Uint8Array(0);
 
 /**
- * The Raft entry that a stored batch is, new at each call: its data is a view of the batch's payload, and its `batch`
- * the batch. Throws `InvalidInputError` for a configuration batch without a known type byte.
+ * Returns the Raft entry of a stored batch, a new object at each call: its data is a view of the batch's payload, and
+ * its `batch` is the batch. Throws `InvalidInputError` for a configuration batch without a known type byte.
  */
 export function entryOfBatch(batch: RecordBatch): Entry {
   const { index, term, kind, payload } = batch;
@@ -21,19 +21,20 @@ export function entryOfBatch(batch: RecordBatch): Entry {
       return { term, index, type: 'normal', data: noBytes, batch };
     case BatchKind.configuration: {
       const type = changeTypes[payload[0]];
-      if (type === undefined) throw new InvalidInputError(`batch ${index} holds a membership change of no known type`);
+      if (type === undefined)
+        throw new InvalidInputError(`batch ${index} holds a configuration change of unknown type ${payload[0]}`);
       return { term, index, type, data: payload.subarray(1), batch };
     }
   }
 }
 
-/** The batch of an entry that the core has given out. */
+/** Returns the batch of an entry that the core has given out. */
 export function batchOf({ batch, index }: Entry): RecordBatch {
   invariant(batch !== undefined, () => `entry ${index} has its batch`);
   return batch;
 }
 
-/** The other way: what a batch must hold so that `entryOfBatch` gives this entry. Data of a normal entry is not copied. */
+/** Returns what a batch must hold so that `entryOfBatch` returns this entry. Data of a normal entry is not copied. */
 export function batchContentOf(entry: Pick<Entry, 'type' | 'data'>): { kind: BatchKind; payload: Uint8Array } {
   const { type, data } = entry;
   if (type === 'normal')

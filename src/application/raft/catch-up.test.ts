@@ -20,7 +20,9 @@ function batch(index: number): RecordBatch {
   };
 }
 
-/** A log of a thousand batches of 1 MiB, and a follower that has the first and acknowledges what it is told to. */
+/**
+ * A log of a thousand batches of 1 MiB, and a follower that has the first and acknowledges what the test tells it to.
+ */
 class Pair {
   readonly sent: Message[] = [];
   readonly #catchUp: CatchUp;
@@ -36,9 +38,13 @@ class Pair {
   constructor() {
     this.#catchUp = new CatchUp({
       log: this.#log,
-      ...{ from: 1, to: 2, term: 1, match: 1, commit: () => 1000 },
+      from: 1,
+      to: 2,
+      term: 1,
+      match: 1,
+      commit: () => 1000,
       send: (sent) => this.sent.push(sent),
-      snapshot: () => Promise.reject(new Error('the follower is not behind the log start')),
+      snapshot: () => Promise.reject(new Error('the follower needs no snapshot')),
       onFailure: (error) => expect(error).toBeUndefined(),
     });
   }
@@ -48,13 +54,13 @@ class Pair {
     this.#catchUp.tick();
   }
 
-  /** The follower has all that was sent. */
+  /** The follower acknowledges everything sent. */
   acknowledge(): void {
     const index = this.#lastSent();
-    this.#catchUp.takeResponse(message({ type: 'MsgAppResp', from: 2, to: 1, term: 1, index }));
+    this.#catchUp.handleResponse(message({ type: 'MsgAppResp', from: 2, to: 1, term: 1, index }));
   }
 
-  /** What is sent until nothing more is, the follower answering at once. */
+  /** Sums what is sent until nothing more is, while the follower acknowledges at once. */
   async bytesUntilQuiet(): Promise<number> {
     const before = this.sent.length;
     for (let last = -1; last !== this.#lastSent(); this.acknowledge()) {
@@ -77,7 +83,7 @@ function bytesOf(entries: Message['entries']): number {
   return entries.reduce((sum, each) => sum + (each.batch === undefined ? 0 : storedBytes(each.batch)), 0);
 }
 
-/** Everything that only waits for promises has gone on. */
+/** Lets everything that only waits for promises run. */
 function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
@@ -86,7 +92,7 @@ describe('CatchUp', () => {
   let pair: Pair;
   afterEach(() => pair.stop());
 
-  it('sends a window ahead of the acknowledgements, and no more', async () => {
+  it('sends one window ahead of the acknowledgements', async () => {
     pair = new Pair();
     await settled();
     const bytes = pair.sent.reduce((sum, { entries }) => sum + bytesOf(entries), 0);
@@ -100,10 +106,10 @@ describe('CatchUp', () => {
   });
 
   it.each([
-    ['when they are little', 1, 0, 2 * batchBytes],
+    ['when they are small', 1, 0, 2 * batchBytes],
     ['at first', 40 * batchBytes, 0, 24 * batchBytes],
-    ['and gains on them later', 40 * batchBytes, 600, 60 * batchBytes],
-  ])('gives way to appends, %s', async (_, growth, ticksBefore, expected) => {
+    ['and outpaces them later', 40 * batchBytes, 600, 60 * batchBytes],
+  ])('yields to appends, %s', async (_, growth, ticksBefore, expected) => {
     pair = new Pair();
     for (let ticks = 0; ticks <= ticksBefore; ticks++) pair.tick(growth);
     await pair.bytesUntilQuiet();

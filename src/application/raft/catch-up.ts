@@ -4,31 +4,31 @@ import { storedBytes } from '../../domain/log/record-batch.js';
 import { type Message, message } from '../../domain/raft/message.js';
 import { entryOfBatch } from './batch-entry.js';
 
-/** Entries in one message. */
+/** Bytes of the entries in one message. */
 const chunkBytes = 1024 * 1024;
-/** Sent and not yet acknowledged. */
+/** Bytes sent and not yet acknowledged. */
 const windowBytes = 16 * 1024 * 1024;
 /**
- * Appends go first: while the log grows, a tick sends no more than so many times what the log grew by in the tick
- * before, or the least where that is more. For the first ticks that is less than the log grows by, so that the leader
- * keeps three quarters of its pace; after them it is more, so that the follower gets there whatever is appended.
+ * Appends go first: while the log grows, a tick sends at most this multiple of the log's growth in the previous tick,
+ * or the minimum if that is more. In the first ticks the multiple is below 1, so that the leader keeps three quarters
+ * of its throughput; after them it is above 1, so that the follower catches up whatever is appended.
  */
 const patientTicks = 600;
 const patientMultiple = 0.6;
 const growthMultiple = 1.5;
 const bytesPerTickMin = 2 * 1024 * 1024;
-/** Without an acknowledgement for this long what was sent counts as lost. */
+/** After this long without an acknowledgement, what was sent counts as lost. */
 const resendTicks = 10;
 
 export interface CatchUpOptions {
   readonly log: Pick<Log, 'startIndex' | 'lastIndex' | 'bytes' | 'readEntries' | 'termAt'>;
   readonly from: number;
   readonly to: number;
-  /** Of this leader; the catch-up is void in any other. */
+  /** The leader's term; the catch-up is void in any other. */
   readonly term: number;
   /** The highest index known to match, 0 for none. */
   readonly match: number;
-  /** Of this node, now. */
+  /** Returns this node's current commit index. */
   readonly commit: () => number;
   readonly send: (sent: Message) => void;
   /** The message that makes the follower's log begin where this node's does. */
@@ -37,17 +37,17 @@ export interface CatchUpOptions {
 }
 
 /**
- * Brings a follower whose next entry is no longer in memory up to the tail: reads stored batches and sends them as
- * ordinary appends (Raft figure 2), so that the follower needs no code for it and writes the same bytes. A follower
- * behind the log start is told the new start first. It stands for the snapshot that the core asked to be sent, and ends
- * when the core's own replication can take over.
+ * Brings a follower up to date whose next entry is no longer in memory: reads stored batches and sends them as ordinary
+ * appends (Raft figure 2), so that the follower needs no special code and writes the same bytes. If the follower's log
+ * ends before the log start, it first receives the new start. Replaces the snapshot that the core asked to send, and
+ * ends when the core's own replication can continue.
  */
 export class CatchUp {
-  /** The next entry to send; undefined until the place where the logs meet is known. */
+  /** The next entry to send; undefined until the last entry that the logs share is known. */
   #next: number | undefined;
   #match: number;
   #probe: number;
-  /** The last index of each message on its way, with its bytes. */
+  /** The last index and the bytes of each message in flight. */
   #inFlight: { readonly last: number; readonly bytes: number }[] = [];
   #inFlightBytes = 0;
   #ticks = 0;
@@ -55,7 +55,7 @@ export class CatchUp {
   #logBytesAtTick: number;
   #bytesToSendInTick = Infinity;
   #running = false;
-  /** Something has changed since the run under way last looked. */
+  /** Whether something has changed since the current run last checked. */
   #toRun = false;
   #stopped = false;
 
@@ -76,8 +76,8 @@ export class CatchUp {
     this.#stopped = true;
   }
 
-  /** An answer of the follower, whether to this catch-up or to something older. */
-  takeResponse({ reject, index, rejectHint, logTerm }: Message): void {
+  /** Handles a response of the follower, whether to this catch-up or to an earlier message. */
+  handleResponse({ reject, index, rejectHint, logTerm }: Message): void {
     this.#quietTicks = 0;
     if (reject) {
       if (this.#next === undefined) this.#probe = Math.min(this.#probe - 1, rejectHint);
@@ -156,7 +156,7 @@ export class CatchUp {
       if (next > log.lastIndex) return;
       const until = toIndex(log.lastIndex + 1);
       const batches = await log.readEntries(toIndex(next), { until, bytesMax: chunkBytes });
-      // An answer may have moved it meanwhile.
+      // A response may have moved it in the meantime.
       if (this.#next !== next || batches.length === 0) continue;
       let bytes = 0;
       for (const batch of batches) bytes += storedBytes(batch);
@@ -196,7 +196,7 @@ export class CatchUp {
     );
   }
 
-  /** The last entry at or before `index` of a term of at most `term`: terms never fall along a log. */
+  /** Returns the last entry at or before `index` with a term of at most `term`: terms never decrease along a log. */
   async #lastOfTerm(index: number, term: number): Promise<number> {
     const { log } = this.options;
     const lowest = log.startIndex - 1;

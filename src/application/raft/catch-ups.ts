@@ -18,7 +18,10 @@ export interface CatchUpsOptions {
   readonly logger: Logger;
 }
 
-/** The catch-ups under way from this node, where it leads: one for each follower to which the core wants a snapshot sent. */
+/**
+ * The catch-ups in progress from this node, as the leader: one for each follower that the core wants to send a snapshot
+ * to.
+ */
 export class CatchUps {
   readonly #running = new Map<number, CatchUp>();
 
@@ -56,8 +59,8 @@ export class CatchUps {
     this.#running.set(to, catchUp);
   }
 
-  /** After the core has taken in an answer of this term. */
-  takeResponse(received: Message): void {
+  /** Called after the core has handled a response of this term. */
+  handleResponse(received: Message): void {
     const catchUp = this.#running.get(received.from);
     const { loop, logger } = this.options;
     if (catchUp === undefined || received.term !== loop.term) return;
@@ -66,7 +69,7 @@ export class CatchUps {
       if (id === received.from) goesOn = state === 'snapshot';
     });
     if (goesOn) {
-      catchUp.takeResponse(received);
+      catchUp.handleResponse(received);
       return;
     }
     catchUp.stop();
@@ -96,8 +99,9 @@ export class CatchUps {
 }
 
 /**
- * A core takes a snapshot only of a configuration that has it. A node that joined later is no member as of the log start:
- * until it reads that it was let in, it is a learner in its own eyes alone, which changes no quorum.
+ * Adds the member to the configuration of a snapshot, since a core accepts a snapshot only if its configuration names
+ * that core. A node that joined after the log start is not named there: until it reads its admission in the log, it is
+ * a learner only in its own view, which changes no quorum.
  */
 function withMember(confState: ConfState, id: number): ConfState {
   const { voters, votersOutgoing, learners } = confState;

@@ -5,9 +5,9 @@ import { CompactedError } from '../../domain/raft/storage.js';
 import { EntryCache } from './entry-cache.js';
 
 function tailOf(lastIndex: number): EntryCache {
-  const entries = Array.from({ length: lastIndex }, (_, place): Entry => ({
+  const entries = Array.from({ length: lastIndex }, (_, i): Entry => ({
     type: 'normal',
-    index: place + 1,
+    index: i + 1,
     term: 1,
     data: new Uint8Array(10),
   }));
@@ -16,7 +16,7 @@ function tailOf(lastIndex: number): EntryCache {
 }
 
 describe('EntryCache', () => {
-  it('holds of what is applied the newest', () => {
+  it('holds the newest applied entries', () => {
     const cache = tailOf(10);
     cache.release(6, 50);
     expect(cache.firstIndex()).toBe(6);

@@ -14,12 +14,12 @@ export interface EntryCacheStart {
 }
 
 /**
- * The newest entries of the stored log, in memory: what the core may ask for without waiting for the disk. Applied
- * entries may be released; a follower that needs those is served from the disk (`CatchUp`).
+ * The newest entries of the stored log, in memory: the entries that the core may ask for without waiting for the disk.
+ * Applied entries may be released; a follower that needs those is served from the disk (`CatchUp`).
  */
 export class EntryCache implements Storage {
   #before: EntryId;
-  /** The first `#released` are gone; the array is cut now and then. */
+  /** The first `#released` elements are released; the array is shortened from time to time. */
   #entries: (Entry | undefined)[] = [];
   #released = 0;
   #bytes = 0;
@@ -31,7 +31,7 @@ export class EntryCache implements Storage {
     this.append(start.entries);
   }
 
-  /** Of the data of the entries held. */
+  /** Data bytes of the entries held. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -74,13 +74,13 @@ export class EntryCache implements Storage {
     return this.#before.index + 1;
   }
 
-  /** Names how far a follower must come to be served from memory; its content travels by `CatchUp`. */
+  /** Names the index from which a follower can be served from memory; `CatchUp` transfers the content. */
   snapshot(): Snapshot {
     const index = this.#applied;
     return { data: new Uint8Array(0), metadata: { index, term: this.term(index), confState: this.start.confState } };
   }
 
-  /** The entries are durable now; they replace what was there from the first one's index on. */
+  /** Adds entries that are now durable; they replace what was there from the first one's index on. */
   append(entries: readonly Entry[]): void {
     for (const entry of entries) {
       if (entry.index < this.firstIndex()) continue;
@@ -91,20 +91,20 @@ export class EntryCache implements Storage {
     }
   }
 
-  /** All up to `applied` is applied: of it only the newest is held, up to `bytesMax`. */
+  /** Everything up to `applied` is applied: releases its oldest entries until at most `bytesMax` remain. */
   release(applied: number, bytesMax: number): void {
     this.#applied = applied;
     while (this.#bytes > bytesMax && this.#before.index < applied) this.#releaseFirst();
     this.#shrink();
   }
 
-  /** The log begins with this index now, and all before it is applied: what memory holds begins no earlier. */
+  /** The log now starts at this index, and everything before it is applied: releases what precedes it. */
   forgetBefore(startIndex: number): void {
     while (this.firstIndex() < startIndex) this.#releaseFirst();
     this.#shrink();
   }
 
-  /** The log begins anew behind this entry. */
+  /** The log starts again after this entry. */
   reset(before: EntryId): void {
     this.#before = before;
     this.#applied = before.index;

@@ -34,8 +34,8 @@ export interface EntrySealerOptions {
 }
 
 /**
- * Turns the entries that the core gives out into batches: offset, append time and checksum for the leader's own, as they
- * came for those of other leaders. Then has the append thread store them.
+ * Turns the entries that the core gives out into batches: assigns offset, append time and checksum to the leader's own,
+ * and keeps the batches of other leaders as they are. Then has the append thread store them.
  */
 export class EntrySealer {
   /** The log boundary after the last entry that the core has given out. */
@@ -48,17 +48,20 @@ export class EntrySealer {
     this.#lastVote = hardState.current;
   }
 
-  /** The index of the last entry that is assigned. */
+  /** The index of the last entry with an assigned batch. */
   get lastIndex(): number {
     return this.#end.index - 1;
   }
 
-  /** The offset after it. */
+  /** The offset after that entry. */
   get endOffset(): Offset {
     return this.#end.offset;
   }
 
-  /** Seals what the core accepted as a leader, before anything is sent or stored; entries of other leaders are sealed. */
+  /**
+   * Seals what the core accepted as a leader, before anything is sent or stored; entries of other leaders are already
+   * sealed.
+   */
   assign({ snapshot, entries }: Pick<Ready, 'snapshot' | 'entries'>): void {
     if (snapshot !== undefined) this.#end = boundaryOf(snapshot);
     if (entries.length === 0) return;
@@ -75,7 +78,7 @@ export class EntrySealer {
     const votes = term !== 0 && (term !== this.#lastVote.term || vote !== this.#lastVote.vote);
     if (votes) this.#lastVote = { term, vote };
     const reset = snapshot && {
-      place: boundaryOf(snapshot),
+      boundary: boundaryOf(snapshot),
       prepare: () => this.#adoptConfiguration(snapshot),
     };
     thread.enqueue({
@@ -84,9 +87,9 @@ export class EntrySealer {
       ...(reset && { reset }),
       done: () => {
         if (reset !== undefined) {
-          const { index, term: before } = reset.place;
+          const { index, term: before } = reset.boundary;
           cache.reset({ index: index - 1, term: before });
-          this.#logWasReset(reset.place);
+          this.#logWasReset(reset.boundary);
         }
         cache.append(entries);
         for (const response of responses) loop.respond(response);
@@ -114,16 +117,16 @@ export class EntrySealer {
     return batch;
   }
 
-  /** The leader no longer has what this node lacks: the log begins at its log start now, durably. */
-  #logWasReset(place: LogBoundary): void {
+  /** The leader no longer stores what this node lacks: the log now durably starts at the leader's log start. */
+  #logWasReset(boundary: LogBoundary): void {
     const { logger, applier, loop } = this.options;
-    const { index, offset } = place;
+    const { index, offset } = boundary;
     logger.warn(
       'log_reset',
       { index, offset },
       'the leader no longer has the entries that this node lacks; restarting the log',
     );
-    applier.reset(place);
+    applier.reset(boundary);
     loop.updatePeers();
   }
 
@@ -132,7 +135,7 @@ export class EntrySealer {
   }
 }
 
-/** The log boundary at which a log begins that a snapshot has reset. */
+/** Returns the log boundary at which a log starts after a snapshot. */
 function boundaryOf({ data, metadata }: Snapshot): LogBoundary {
   return {
     offset: toOffset(parseTransfer(data).offset),

@@ -5,7 +5,7 @@ import { RecordingLogger } from '../../../test/logging/recording-logger.js';
 import { FollowerDiskGuard } from './follower-disk-guard.js';
 
 describe('a follower whose disk is full', () => {
-  it('takes no entries until there is space, and says once that it begins and that it ends', () => {
+  it('accepts no entries until there is space, and logs once that this starts and that it ends', () => {
     let isFull = false;
     const logger = new RecordingLogger();
     const guard = new FollowerDiskGuard(
@@ -21,7 +21,7 @@ describe('a follower whose disk is full', () => {
     expect(guard.admits(entries)).toBe(true);
     isFull = true;
     expect([guard.admits(entries), guard.admits(entries)]).toEqual([false, false]);
-    // A heartbeat's worth, and the entry that begins a term, need no space to speak of.
+    // A heartbeat, and the entry that starts a term, need almost no space.
     expect(guard.admits([entry({})])).toBe(true);
     isFull = false;
     expect([guard.admits(entries), guard.admits(entries)]).toEqual([true, true]);

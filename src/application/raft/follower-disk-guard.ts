@@ -4,8 +4,8 @@ import type { DiskReserve } from '../storage/disk-reserve.js';
 import type { Logger } from '../ports/logger.js';
 
 /**
- * On a full disk a follower drops the leader's entries, and accepts them again when there is space
- * (docs/guarantees.md, durability rule 5): the others go on, and it catches up. Both events are logged.
+ * Makes a follower with a full disk ignore the leader's entries until there is space again (docs/guarantees.md,
+ * durability rule 5): the others continue, and it catches up. Logs when this starts and when it ends.
  */
 export class FollowerDiskGuard {
   #isFull = false;
@@ -15,7 +15,7 @@ export class FollowerDiskGuard {
     private readonly logger: Logger,
   ) {}
 
-  /** Counts the entries as written where it says yes. */
+  /** Whether the follower accepts the entries; accepted entries count as written. */
   admits(entries: readonly Entry[]): boolean {
     let bytes = 0;
     for (const { data } of entries) bytes += data.length;

@@ -15,7 +15,7 @@ interface OtherMember {
 
 const inflights = new Inflights(1, 0);
 
-/** A leader with the id 2, to whose transfers no member answers. */
+/** A leader with the id 2; no member answers its transfers. */
 function leaderAmong(others: readonly OtherMember[], voters = others.map(({ id }) => id)) {
   const asked: number[] = [];
   const clock = new ManualClock();
@@ -39,7 +39,7 @@ function leaderAmong(others: readonly OtherMember[], voters = others.map(({ id }
 
 describe('LeadershipTransfer', () => {
   it.each([
-    ['no node, when no other is heard from', [], undefined],
+    ['no node, if no other is reachable', [], undefined],
     [
       'the voter that has most of the log',
       [
@@ -66,7 +66,7 @@ describe('LeadershipTransfer', () => {
       0,
     ],
     [
-      'no voter that is silent',
+      'no silent voter',
       [
         { id: 1, match: 8 },
         { id: 3, match: 9, recentActive: false },
@@ -101,7 +101,7 @@ describe('LeadershipTransfer', () => {
     expect(asked).toEqual([3, 3, 3]);
   });
 
-  it('keeps leadership where no other node can take it', () => {
+  it('keeps leadership if no other node can lead', () => {
     expect(leaderAmong([]).transfer.transferForSpace()).toBe(false);
   });
 });

@@ -5,7 +5,7 @@ import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
 import type { RaftLoop } from './raft-loop.js';
 
-/** A node that gave leadership away for want of space, and has it back, keeps it for this long. */
+/** A node that transferred leadership for lack of space and leads again keeps leadership for this long. */
 const retryMs = 30_000;
 
 export interface LeadershipTransferOptions {
@@ -19,14 +19,14 @@ export interface LeadershipTransferOptions {
   readonly logger: Logger;
 }
 
-/** Transfers leadership to another voter: before this node closes, when its disk is full, or on request (thesis §3.10). */
+/** Transfers leadership to another voter: before closing, when the disk is full, or on request (Raft thesis §3.10). */
 export class LeadershipTransfer {
   #startedAt = -Infinity;
   #inProgress = false;
 
   constructor(private readonly options: LeadershipTransferOptions) {}
 
-  /** The voter that has most of the log; of several, the next one by id, so that each has its turn. */
+  /** Returns the voter with the longest log; of several, the next one by id, so that each has its turn. */
   transferee(): number | undefined {
     const others = this.#reachableVoters();
     const most = Math.max(...others.map(({ match }) => match));
@@ -42,7 +42,7 @@ export class LeadershipTransfer {
     if (loop.leaderId !== id) throw new UnavailableError('leadership transfer timed out');
   }
 
-  /** Resolves when another node leads, or after an election timeout: then the others elect one, only later. */
+  /** Resolves when another node leads, or after an election timeout: the others then elect a leader later. */
   async transfer(): Promise<void> {
     const id = this.transferee();
     if (id === undefined) return;
@@ -50,8 +50,9 @@ export class LeadershipTransfer {
   }
 
   /**
-   * For a leader that has no disk space for an append: another node may have some. Returns true while leadership is
-   * being transferred; false when no other voter is reachable, or when this node has tried and leads again.
+   * Transfers leadership when a leader has no disk space for an append: another node may have some. Returns true while
+   * leadership is being transferred; false when no other voter is reachable, or when this node has tried and leads
+   * again.
    */
   transferForSpace(): boolean {
     if (this.#inProgress) return true;
@@ -65,7 +66,7 @@ export class LeadershipTransfer {
     return true;
   }
 
-  /** The other voters that are heard from, by id, ascending; none where this node does not lead. */
+  /** Returns the other reachable voters, by id, ascending; none if this node does not lead. */
   #reachableVoters(): { readonly id: number; readonly match: number }[] {
     const { loop, id: ownId, configuration } = this.options;
     const { voters } = configuration.current.confState;

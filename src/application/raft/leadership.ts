@@ -25,9 +25,9 @@ export interface LeadershipOptions {
   readonly acknowledgements: Acknowledgements;
 }
 
-/** The Raft group as one of its nodes knows it, and what only its leader can do to it. */
+/** The Raft group as seen by one of its nodes, and the operations that only its leader can perform. */
 export class Leadership {
-  /** What members have acknowledged to this node, where it leads. */
+  /** What members have acknowledged to this node as the leader. */
   readonly acknowledgements: Acknowledgements;
 
   constructor(private readonly options: LeadershipOptions) {
@@ -47,7 +47,7 @@ export class Leadership {
     return this.options.configuration.current;
   }
 
-  /** The configuration that the cluster began with. */
+  /** The cluster's first configuration. */
   get firstConfiguration(): Configuration {
     return this.options.configuration.at(0);
   }
@@ -56,7 +56,7 @@ export class Leadership {
     return this.options.loop.core.basicStatus();
   }
 
-  /** The index of the last entry that is assigned here, durable or not. */
+  /** The index of the last entry here, durable or not. */
   get lastIndex(): number {
     return this.options.sealer.lastIndex;
   }
@@ -66,29 +66,30 @@ export class Leadership {
     return this.options.watermark.value;
   }
 
-  /** After so long without a message from it a member counts as unreachable. */
+  /** A member counts as unreachable after this long without a message from it. */
   get electionTimeoutMs(): number {
     return this.options.loop.electionTimeoutMs;
   }
 
-  /** Milliseconds since the member was last heard from; undefined: not since this node started. */
+  /** Returns the milliseconds since the member was last heard from; undefined: not since this node started. */
   heardMsAgo(id: number): number | undefined {
     return this.options.filter.heardMsAgo(id);
   }
 
-  /** Visits what a leader knows of each member, by ascending id; visits nothing on other nodes. */
+  /** Visits the leader's progress of each member, by ascending id; visits nothing on other nodes. */
   visitProgress(visit: (id: number, progress: Readonly<Progress>) => void): void {
     this.options.loop.core.visitProgress(visit);
   }
 
-  /** Resolves when the condition holds, which is looked at after every step of the core. */
+  /** Resolves when the condition holds; it is checked after every step of the core. */
   waitUntil(holds: () => boolean): Promise<void> {
     return this.options.loop.waitUntil(holds);
   }
 
   /**
-   * Changes the configuration. Resolves when the change is committed and applied. Rejects with `UnavailableError` where
-   * this node does not lead or another change is in progress, and when leadership is lost (the change may still happen).
+   * Changes the configuration. Resolves when the change is committed and applied. Rejects with `UnavailableError` if
+   * this node does not lead or another change is in progress, and when leadership is lost (the change may still
+   * happen).
    */
   async proposeChange(change: ConfChangeV2): Promise<void> {
     const { loop, proposals } = this.options;
@@ -108,7 +109,7 @@ export class Leadership {
     return this.options.transfer.transferee();
   }
 
-  /** Transfers leadership. Resolves when the member leads; rejects with `UnavailableError` after an election timeout. */
+  /** Transfers leadership. Resolves when the member leads; `UnavailableError` after an election timeout. */
   transferTo(id: number): Promise<void> {
     return this.options.transfer.transferTo(id);
   }

@@ -6,7 +6,7 @@ import { batchContentOf } from './batch-entry.js';
 import type { Configuration } from '../configuration/configuration.js';
 import { loadEntryCache } from './load-entry-cache.js';
 
-/** A log of no-ops of term 1, in which the entries of `changes` change the membership. */
+/** Returns a log of no-ops of term 1 in which the entries of `changes` change the configuration. */
 function stored(lastIndex: number, changes: readonly number[] = []) {
   const batch = (index: number): RecordBatch => ({
     ...(changes.includes(index)
@@ -42,7 +42,7 @@ function configurations(...history: readonly (readonly [index: number, voters: r
 const committed = (commit: number) => ({ current: { term: toTerm(1), vote: 1, commit: toIndex(commit) } });
 
 describe('loadEntryCache', () => {
-  it('never goes back to a configuration before the newest that was acted upon', async () => {
+  it('never returns to a configuration older than the newest that took effect', async () => {
     const configuration = configurations([0, [1]], [3, [1, 2]], [5, [1, 2, 3]]);
     const { cache } = await loadEntryCache({ log: stored(9), hardState: committed(1), configuration, id: 1 });
     expect(cache.initialState().confState.voters).toEqual([1, 2, 3]);
@@ -50,14 +50,14 @@ describe('loadEntryCache', () => {
     expect(cache.firstIndex()).toBe(6);
   });
 
-  it('passes over a configuration that came with a snapshot whose log never began', async () => {
+  it('ignores a configuration from a snapshot whose log was never started', async () => {
     const configuration = configurations([0, [1, 2]], [50, [1, 2, 3]]);
     const { cache } = await loadEntryCache({ log: stored(9), hardState: committed(4), configuration, id: 1 });
     expect(cache.initialState().confState.voters).toEqual([1, 2]);
     expect(cache.initialState().hardState.commit).toBe(4);
   });
 
-  it('takes what a group of one has on disk as committed, up to a change that may have made it larger', async () => {
+  it('treats the stored entries of a group of one as committed, up to a change that may have enlarged the group', async () => {
     const configuration = configurations([0, [1]]);
     const load = (changes: number[]) =>
       loadEntryCache({ log: stored(9, changes), hardState: committed(2), configuration, id: 1 });

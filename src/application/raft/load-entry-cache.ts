@@ -17,8 +17,8 @@ interface Stored {
 }
 
 /**
- * What a core starts from: all up to the commit index on disk is applied, what comes after it is read into memory. The
- * driver saves the commit index often enough for that to be little.
+ * Loads the state that a core starts from: everything up to the saved commit index is applied, and the entries after it
+ * are read into memory. The driver saves the commit index often enough that these are few.
  */
 export async function loadEntryCache({
   log,
@@ -27,8 +27,8 @@ export async function loadEntryCache({
   id,
 }: Stored): Promise<{ cache: EntryCache; watermark: Offset }> {
   const { current } = hardState;
-  // A log that began anew may lie behind the commit index on disk. And a configuration that is kept was committed, and
-  // acted upon: a node that went back to an older one could win an election that those of the newer know nothing of.
+  // A log that was reset may start after the saved commit index. A stored configuration was committed and took effect:
+  // with an older one, a node could win an election that the members of the newer one do not know about.
   const before = Math.max(current.commit, log.startIndex - 1, configuration.at(log.lastIndex).index);
   const entries: Entry[] = [];
   while (before + entries.length < log.lastIndex) {
@@ -51,7 +51,10 @@ export async function loadEntryCache({
   return { cache, watermark: entries[0]?.batch?.baseOffset ?? log.endOffset };
 }
 
-/** What a group of one has on disk is committed, up to the first entry that may have made it a larger one. */
+/**
+ * Returns the last entry that a group of one has committed: all on disk, up to the first that may have enlarged the
+ * group.
+ */
 function committedAlone(before: number, entries: readonly Entry[]): number {
   const change = entries.findIndex(({ type }) => type !== 'normal');
   return before + (change === -1 ? entries.length : change + 1);

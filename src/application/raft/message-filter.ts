@@ -5,7 +5,9 @@ import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
 
-/** No cluster holds so many elections while a member is away; a term beyond would use up the numbers for terms. */
+/**
+ * No cluster holds this many elections while a member is away; a term further ahead would exhaust the range of terms.
+ */
 const termsAheadMax = 2 ** 32;
 
 export interface MessageFilterOptions {
@@ -16,21 +18,22 @@ export interface MessageFilterOptions {
   readonly logger: Logger;
 }
 
-/** Which messages of peers a node handles, and when it last did of whom. */
+/** Decides which messages of peers a node handles, and records when it last handled one of each peer. */
 export class MessageFilter {
   readonly #heardAt = new Map<number, EpochMs>();
 
   constructor(private readonly options: MessageFilterOptions) {}
 
-  /** Since the member was last heard from; undefined: not since this node started. */
+  /** Returns the milliseconds since the member was last heard from; undefined: not since this node started. */
   heardMsAgo(id: number): number | undefined {
     const at = this.#heardAt.get(id);
     return at === undefined ? undefined : Math.max(0, this.options.clock.now() - at);
   }
 
   /**
-   * A node that lags takes messages of those of whom it does not know yet: they may have been elected meanwhile
-   * (Raft §6). But not while it leads itself or hears from a leader: then a stranger could only depose one that is well.
+   * Whether the node handles the message. A lagging node also accepts messages from nodes that it does not know yet:
+   * they may have been elected in the meantime (Raft §6). It does not while it leads or hears from a leader: an unknown
+   * node could then only depose a healthy leader.
    */
   admits({ type, from, term }: Message, { hardState, softState: { lead } }: BasicStatus): boolean {
     const { clock, logger } = this.options;

@@ -4,7 +4,7 @@ import type { Entry } from '../../domain/raft/entry.js';
 import { OutcomeUnknownError, UnavailableError } from '../errors.js';
 import type { AppendReceipt } from '../ports/consensus.js';
 
-/** What this node, as the leader, has asked its core to append, and the caller that waits for the outcome. */
+/** An entry that this node, as the leader, has asked its core to append, and the caller that waits for the outcome. */
 interface Proposal {
   readonly kind: 'append' | 'change';
   readonly recordCount: number;
@@ -15,16 +15,17 @@ interface Proposal {
 
 interface Assigned {
   readonly proposal: Proposal;
-  /** The term of its entry; an entry of another term at that index is another leader's. */
+  /** The term of its entry; an entry of another term at that index comes from another leader. */
   readonly term: number;
 }
 
 /**
- * The appends and membership changes that wait for their outcome.
+ * The appends and configuration changes that wait for their outcome.
  *
- * A proposal is known by its identity: the core carries it from the proposal to the entry that it gives out for it. From
- * then on it is assigned to that index, and settled when an entry of that index is committed: its own entry, or one of
- * another leader. A proposal without an entry once the core has given everything out was refused, and is not in the log.
+ * A proposal is recognized by its identity: the core carries it from the proposal to the entry that it gives out for
+ * it. From then on it is assigned to that index, and settled when an entry of that index is committed: its own entry or
+ * another leader's. If the core has given everything out and a proposal has no entry, the core has refused it, and it
+ * is not in the log.
  */
 export class Proposals {
   #gathered: Pick<Entry, 'data' | 'proposal'>[] = [];
@@ -32,7 +33,7 @@ export class Proposals {
   #unassignedRecords = 0;
   readonly #assigned = new Map<number, Assigned>();
   #pendingBytes = 0;
-  /** Ticks until the appends of a lost leadership are given up; 0: none are. */
+  /** Ticks until the appends of a lost leadership are given up; 0: none are pending. */
   #ticksToGiveUp = 0;
 
   /** Payload bytes of all appends that wait. */
@@ -44,7 +45,7 @@ export class Proposals {
     return this.#unassigned.size + this.#assigned.size;
   }
 
-  /** The offset that the next append gets, on a leader whose log so far ends at `endOffset`. */
+  /** Returns the offset of the next append, on a leader whose log so far ends at `endOffset`. */
   nextOffset(endOffset: Offset): Offset {
     return toOffset(endOffset + this.#unassignedRecords);
   }
@@ -60,7 +61,7 @@ export class Proposals {
     });
   }
 
-  /** Returns the appends gathered since the last call, for the core to take in one step. */
+  /** Returns the appends gathered since the last call, for the core to accept in one step. */
   takeGathered(): readonly Pick<Entry, 'data' | 'proposal'>[] {
     const gathered = this.#gathered;
     if (gathered.length > 0) this.#gathered = [];
@@ -68,8 +69,8 @@ export class Proposals {
   }
 
   /**
-   * Waits for a membership change that `propose` hands to the core, as `proposal`. When `propose` throws, nothing waits
-   * and the promise rejects with that error.
+   * Waits for a configuration change that `propose` passes to the core, as `proposal`. When `propose` throws, nothing
+   * waits and the promise rejects with that error.
    */
   change(propose: (proposal: object) => void): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -79,23 +80,23 @@ export class Proposals {
     });
   }
 
-  /** The number of records of an entry that the core gives out as the leader's own. */
+  /** Returns the number of records of an entry that the core gives out as the leader's own. */
   recordCountOf({ proposal }: Entry): number {
     return (proposal && this.#unassigned.get(proposal)?.recordCount) ?? 0;
   }
 
-  /** The core has given out the entry of a proposal, and it is sealed as this batch. */
+  /** The core has given out the entry of a proposal, sealed as this batch. */
   assign(entry: Entry, { index, term }: RecordBatch): void {
     const proposal = entry.proposal && this.#unassigned.get(entry.proposal);
     if (proposal === undefined) return;
     this.#unassigned.delete(proposal);
     this.#unassignedRecords -= proposal.recordCount;
-    // The entry stays in memory for followers; what waits for it need not.
+    // The entry stays in memory for followers; its proposal is no longer needed.
     delete entry.proposal;
     this.#assigned.set(index, { proposal, term });
   }
 
-  /** Rejects the proposals that the core has not given out an entry for: it has refused them. */
+  /** Rejects the proposals for which the core has given out no entry: it has refused them. */
   rejectUnassigned(): void {
     if (this.#unassigned.size === 0) return;
     for (const proposal of this.#unassigned.values()) {
@@ -103,7 +104,7 @@ export class Proposals {
       const reason =
         proposal.kind === 'append'
           ? 'this node stopped leading: nothing was appended'
-          : 'another membership change is in progress';
+          : 'another configuration change is in progress; retry later';
       proposal.reject(new UnavailableError(reason));
     }
     this.#unassigned.clear();
@@ -140,7 +141,7 @@ export class Proposals {
     if (this.#ticksToGiveUp === 0) this.#giveUp('leadership was lost before the append was committed');
   }
 
-  /** This node goes no further: nobody will learn here what becomes of the appends. */
+  /** This node stops: the outcome of its appends will not be known here. */
   end(reason: string, error: UnavailableError): void {
     this.#rejectChanges(error);
     this.#giveUp(reason);

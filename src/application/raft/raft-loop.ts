@@ -16,13 +16,13 @@ import { coreConfig, type RaftNodeOptions } from './raft-options.js';
 import { Waiters } from '../waiting/waiters.js';
 
 /**
- * The life of a node: `running` accepts appends; `closing` lets those that it accepted end; `failed` is one whose log
- * failed, which does nothing any more; `amnesiac` is one that lacks what it acknowledged, which says nothing more under
- * its Raft id; `ended` is one that has closed.
+ * The life of a node: `running` accepts appends; `closing` lets the accepted ones end; `failed` does nothing, because
+ * its log failed; `amnesiac` sends nothing under its Raft id, because it lacks entries that it acknowledged; `ended`
+ * has closed.
  */
 export type Life = 'running' | 'closing' | 'failed' | 'amnesiac' | 'ended';
 
-/** What a caller is told that this node refuses because of its life. */
+/** The message for a caller that this node refuses because of its life. */
 const refusals: Readonly<Record<Exclude<Life, 'running'>, string>> = {
   closing: 'this node is shutting down',
   failed: 'the log of this node has failed; nothing was appended',
@@ -66,9 +66,9 @@ export interface RaftStages {
 /**
  * The loop around one Raft core: the only code that knows persist → send → apply.
  *
- * Whatever happens (a message, a tick, a proposal, a write that is durable) steps the core; what the core then asks for
- * is taken out in one turn, together with what else happened until then: to the append thread (log and hard state, under
- * one sync), to the peers, and to the applier. The other parts of the driver hold the loop; it visits them as stages.
+ * Every event (a message, a tick, a proposal, a durable write) steps the core. What the core then asks for is done in
+ * one turn, together with what else happened until then: by the append thread (log and hard state, under one sync), the
+ * peers and the applier. The other parts of the driver hold the loop; it visits them as stages.
  */
 export class RaftLoop implements AppendThreadOwner {
   readonly core: RawNode;
@@ -116,7 +116,7 @@ export class RaftLoop implements AppendThreadOwner {
     return this.core.basicStatus().hardState.term;
   }
 
-  /** After so long without a message from it a member counts as unreachable. */
+  /** A member counts as unreachable after this long without a message from it. */
   get electionTimeoutMs(): number {
     const { tickMs, electionTicks } = this.options.timing;
     return tickMs * electionTicks;
@@ -147,12 +147,12 @@ export class RaftLoop implements AppendThreadOwner {
     return new UnavailableError('this node does not lead', leader?.rpcAddr);
   }
 
-  /** Resolves when the condition holds. Conditions are looked at after every turn, and at `notifyWaiters`. */
+  /** Resolves when the condition holds. Conditions are checked after every turn, and at `notifyWaiters`. */
   waitUntil(holds: () => boolean): Promise<void> {
     return this.#waiters.waitUntil(holds);
   }
 
-  /** Resolves when the condition holds, when this node goes no further, or after an election timeout. */
+  /** Resolves when the condition holds, when this node stops, or after an election timeout. */
   waitUntilOrTimeout(holds: () => boolean): Promise<void> {
     const { clock } = this.options;
     return this.#waiters.waitUntilOrTimeout(clock, this.electionTimeoutMs, () => !this.isAlive || holds());
@@ -163,12 +163,12 @@ export class RaftLoop implements AppendThreadOwner {
     this.#waiters.notify();
   }
 
-  /** Steps the core; what comes of it is taken out soon, together with what else happens until then. */
+  /** Steps the core; the results are processed soon, together with what else happens until then. */
   step(task: () => void): void {
     try {
       task();
     } catch (error) {
-      // A message that means nothing here, or a proposal at the wrong time: the core has refused it.
+      // The core has refused a message that means nothing here, or a proposal at the wrong time.
       if (!(
         error instanceof ProposalDroppedError ||
         error instanceof PeerNotFoundError ||
@@ -181,7 +181,7 @@ export class RaftLoop implements AppendThreadOwner {
     this.schedule();
   }
 
-  /** Passes on an answer of the append or apply thread: to the core, or to the peer that it is for. */
+  /** Delivers a response of the append or apply thread: to the core, or to the peer that it is for. */
   respond(response: Message): void {
     if (response.to === this.options.id) this.step(() => this.core.step(response));
     else this.options.transport.send([response]);
@@ -202,12 +202,12 @@ export class RaftLoop implements AppendThreadOwner {
     });
   }
 
-  /** The append thread has written a group: what the core makes of it comes in one turn. */
+  /** The append thread has written a group: the core's results are processed in one turn. */
   groupDone(): void {
     this.drain();
   }
 
-  /** Runs a turn now: takes out everything that the core asks for. */
+  /** Runs a turn now: processes everything that the core asks for. */
   drain(): void {
     if (this.#isDraining || !this.isAlive) return;
     this.#isDraining = true;
@@ -226,7 +226,7 @@ export class RaftLoop implements AppendThreadOwner {
     this.#waiters.notify();
   }
 
-  /** The configuration may be another one: the transport is to know the peers of today. */
+  /** Tells the transport the current peers, after the configuration may have changed. */
   updatePeers(): void {
     const { transport, id, configuration } = this.options;
     transport.setPeers(peersOf(configuration, id));
@@ -242,18 +242,18 @@ export class RaftLoop implements AppendThreadOwner {
     if (this.isAlive) this.#finish('ended', reason);
   }
 
-  /** Ends this node because its log or its core failed: the process has to end. */
+  /** Ends this node because its log or its core failed: the process must end. */
   fail(error: unknown): void {
     if (!this.isAlive) return;
     this.#finish('failed', 'the log of this node failed while the batch was written');
     this.options.onFatal(error);
   }
 
-  /** Says nothing more under this Raft id, from this moment on and after every start: the process has to end. */
+  /** Sends nothing under this Raft id from now on, and not after a restart either: the process must end. */
   async withdraw(error: AmnesiacError): Promise<void> {
     if (!this.isAlive) return;
-    this.#finish('amnesiac', 'this node turned out to have lost entries');
-    // Where it cannot be noted the next heartbeat after the next start says it again.
+    this.#finish('amnesiac', 'this node has lost entries that it acknowledged');
+    // If the note cannot be written, the next heartbeat after the next start leads here again.
     await this.options.configuration.noteAmnesia().catch(() => undefined);
     this.options.onFatal(error);
   }
@@ -281,7 +281,8 @@ export class RaftLoop implements AppendThreadOwner {
         maintenance.applied();
       } else if (each.type === 'MsgSnap') catchUps.start(each.to, each.term);
       else if (each.type === 'MsgHeartbeat') toPeers.push(acknowledgements.addTo(each));
-      // An entry without a batch is of a leadership that ended before the core gave it out: no peer would accept it.
+      // An entry without a batch belongs to a leadership that ended before the core gave it out: no peer would accept
+      // it.
       else if (each.type !== 'MsgApp' || each.entries.every(isSealed)) toPeers.push(each);
     }
     if (toPeers.length > 0) this.options.transport.send(toPeers);
@@ -304,7 +305,7 @@ export class RaftLoop implements AppendThreadOwner {
     } else proposals.leadershipGained();
   }
 
-  /** Takes in what arrived during a stall before the tick; ticks that a stall swallowed do not come back. */
+  /** Reads what arrived during a stall before the tick; ticks missed during a stall are skipped. */
   #waitForTick(): void {
     const { clock, timing } = this.options;
     this.#cancelTick = clock.after(timing.tickMs, () => {

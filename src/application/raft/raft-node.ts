@@ -25,8 +25,8 @@ import { ReadBarriers } from './read-barriers.js';
 import { Watermark } from '../storage/watermark.js';
 
 /**
- * One node of the Raft group, as the services and its peers use it: appends and linearizable reads come in here, and so
- * do messages. `RaftLoop` drives the core; a group of one runs exactly this.
+ * One node of the Raft group, as the services and its peers use it: it receives appends, linearizable reads and
+ * messages. `RaftLoop` drives the core; a group of one runs exactly this.
  */
 export class RaftNode implements Consensus, PeerReceiver {
   readonly leadership: Leadership;
@@ -67,7 +67,13 @@ export class RaftNode implements Consensus, PeerReceiver {
     const filter = new MessageFilter({ ...options, electionTimeoutMs: loop.electionTimeoutMs });
     this.leadership = new Leadership({
       ...options,
-      ...{ loop, sealer, proposals, transfer, filter, watermark, acknowledgements },
+      loop,
+      sealer,
+      proposals,
+      transfer,
+      filter,
+      watermark,
+      acknowledgements,
     });
     this.#acknowledgements = acknowledgements;
     this.#loop = loop;
@@ -86,8 +92,8 @@ export class RaftNode implements Consensus, PeerReceiver {
   }
 
   /**
-   * Starts from the log as it was recovered. A group of one leads when this resolves; a larger one elects whom it will.
-   * Rejects where the log fails; then nothing goes on.
+   * Starts from the recovered log. A group of one leads when this resolves; a larger one holds an election. Rejects if
+   * the log fails; the node then does not run.
    */
   static async start(options: RaftNodeOptions): Promise<RaftNode> {
     const node = new RaftNode(options, await loadEntryCache(options));
@@ -113,7 +119,7 @@ export class RaftNode implements Consensus, PeerReceiver {
       return;
     }
     loop.step(() => loop.core.campaign());
-    // Unless its log ends with the change that made the group larger.
+    // Unless its log ends with the change that enlarged the group.
     const leads = (): boolean => loop.isLeader && this.#applier.applied >= this.#sealer.lastIndex;
     await loop.waitUntil(() => !loop.isAlive || !this.#isOnlyVoter || leads());
     if (loop.life !== 'running') await this.close();
@@ -129,7 +135,7 @@ export class RaftNode implements Consensus, PeerReceiver {
   }
 
   waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void> {
-    return this.#watermark.waitBeyond(offset, signal);
+    return this.#watermark.waitPast(offset, signal);
   }
 
   readBarrier(signal: AbortSignal): Promise<Offset> {
@@ -156,7 +162,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     loop.assertRunning();
     if (loop.isLeader) return this.#admission.append(records, options);
     const { leaderId } = loop;
-    if (leaderId === 0 || leaderId === this.options.id) throw new UnavailableError('there is no leader now');
+    if (leaderId === 0 || leaderId === this.options.id) throw new UnavailableError('the cluster has no leader');
     this.#forwarding += 1;
     try {
       return await this.options.transport.append(leaderId, records, options);
@@ -180,7 +186,7 @@ export class RaftNode implements Consensus, PeerReceiver {
       return;
     }
     loop.step(() => loop.core.step(received));
-    if (received.type === 'MsgAppResp') this.#catchUps.takeResponse(received);
+    if (received.type === 'MsgAppResp') this.#catchUps.handleResponse(received);
   }
 
   unreachable(id: number): void {
@@ -200,7 +206,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     const loop = this.#loop;
     loop.beginClosing();
     this.options.diskReserve.close();
-    // What was accepted ends: soon, unless there is no quorum.
+    // Accepted appends end soon, unless there is no quorum.
     await loop.waitUntilOrTimeout(() => this.#admission.isEmpty && this.#proposals.count + this.#forwarding === 0);
     loop.end('this node shut down before the append was committed');
     await this.#maintenance.close();

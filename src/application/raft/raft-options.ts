@@ -13,7 +13,7 @@ import type { PeerTransport } from '../ports/peer-transport.js';
 const mebibyte = 1024 * 1024;
 
 export interface RaftTiming {
-  /** The clock of elections; heartbeats go out each third tick. */
+  /** The unit of election timeouts; heartbeats are sent every third tick. */
   readonly tickMs: number;
   /** A follower campaigns when it has not heard from a leader for this many ticks, up to twice as many. */
   readonly electionTicks: number;
@@ -24,7 +24,7 @@ export const defaultTiming: RaftTiming = { tickMs: 100, electionTicks: 10 };
 export interface RaftNodeOptions {
   readonly log: Log;
   readonly hardState: HardStateFile;
-  /** Of a node that is in a cluster: `kept` is there. */
+  /** The configuration of a node that is in a cluster: `stored` is defined. */
   readonly configuration: ConfigurationFile;
   /** This node's Raft id. */
   readonly id: number;
@@ -42,26 +42,26 @@ export interface RaftNodeOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** How golog runs the core. */
+/** Returns the configuration that golog runs the core with. */
 export function coreConfig({ id, timing, random, logger }: RaftNodeOptions, storage: Storage): RaftConfig {
   return {
     id,
     electionTick: timing.electionTicks,
-    // A message that wakes an idle node costs it half a millisecond: three in an election timeout do.
+    // A message that wakes an idle node costs it half a millisecond, so only three are sent per election timeout.
     heartbeatTick: 3,
     storage,
     random,
     asyncStorageWrites: true,
-    // All that one turn of the loop gathers at full load: the rest would wait for an answer.
+    // All that one turn of the loop gathers at full load: the rest would wait for an acknowledgement.
     maxSizePerMsg: 3 * mebibyte,
     maxCommittedSizePerReady: 16 * mebibyte,
     maxInflightMsgs: 256,
-    // With the one message more that this lets through, below what a link holds.
+    // Together with the one message that may exceed it, less than a link holds.
     maxInflightBytes: 12 * mebibyte,
     checkQuorum: true,
     preVote: true,
     stepDownOnRemoval: true,
-    // A follower forwards by itself, and the answer comes back to it.
+    // Followers forward appends themselves, and receive the answer.
     disableProposalForwarding: true,
     logger: {
       debug: (text) => logger.debug('raft_trace', { text }, 'raft trace'),

@@ -5,7 +5,7 @@ import { ReadBarriers } from './read-barriers.js';
 
 const ticksMax = 20;
 
-/** A barrier that the leader has confirmed at index 10, of a node that has applied 5. */
+/** Returns a barrier that the leader has confirmed at index 10, on a node that has applied 5. */
 function confirmed(): { barriers: ReadBarriers; barrier: Promise<number>; tick: (times: number) => void } {
   const asked: Uint8Array[] = [];
   const barriers = new ReadBarriers({ readIndex: (context) => asked.push(context) }, ticksMax, 1, 7);
@@ -22,7 +22,7 @@ function confirmed(): { barriers: ReadBarriers; barrier: Promise<number>; tick: 
 }
 
 describe('a read barrier that the leader confirmed', () => {
-  it('waits for this node as long as it gets on', async () => {
+  it('waits for this node while it makes progress', async () => {
     const { barriers, barrier, tick } = confirmed();
     for (let applied = 6; applied <= 10; applied++) {
       tick(ticksMax - 1);
@@ -31,12 +31,12 @@ describe('a read barrier that the leader confirmed', () => {
     await expect(barrier).resolves.toBe(100);
   });
 
-  // As on a follower whose disk is full: another node can do it.
-  it('is given up, as retryable, when this node gets no further', async () => {
+  // As on a follower whose disk is full: another node can serve the read.
+  it('is rejected as retryable when this node makes no progress', async () => {
     const { barriers, barrier, tick } = confirmed();
     barriers.release(9, toOffset(90));
     tick(ticksMax);
     await expect(barrier).rejects.toThrow(UnavailableError);
-    await expect(barrier).rejects.toThrow('behind the leader');
+    await expect(barrier).rejects.toThrow('lags behind the leader');
   });
 });

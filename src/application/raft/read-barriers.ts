@@ -8,33 +8,37 @@ interface Barrier {
   readonly reject: (error: unknown) => void;
 }
 
-/** Barriers that one ReadIndex serves. */
+/** The barriers that share one ReadIndex request. */
 interface Round {
   readonly barriers: Set<Barrier>;
   ticks: number;
 }
 
-/** A request to the leader may get lost: then it is made again. */
+/** A request to the leader may get lost, so it is repeated. */
 const askAgainTicks = 5;
 
 /**
- * Linearizable reads by ReadIndex (Raft thesis §6.4). What is asked for before the core has been asked shares one
- * request. A barrier holds when the leader has confirmed, after the barrier was asked for, that it leads, and this node
+ * Linearizable reads by ReadIndex (Raft thesis §6.4). Barriers that are requested before the core is asked share one
+ * request. A barrier holds when the leader has confirmed, after the barrier was requested, that it leads, and this node
  * has applied what was committed then.
  */
 export class ReadBarriers {
   #asked: Round | undefined;
   #nextContext = 1;
   readonly #rounds = new Map<number, Round>();
-  /** Confirmed, and waiting until this node has applied up to the index. */
+  /** Confirmed barriers that wait until this node has applied up to the index. */
   #confirmed: { readonly index: number; readonly barriers: Set<Barrier> }[] = [];
   #applied = 0;
-  /** Since more was applied. */
+  /** Ticks since an entry was last applied. */
   #idleTicks = 0;
 
   /**
-   * `ticksMax`: how long a barrier waits for the leader's word, and then for this node to get any further. `id` is this node's, `incarnation` a random number below 2^32: a leader knows reads by their contexts, so those of
-   * two nodes, or of a node before and after a restart, must differ.
+   * @param ticksMax how long a barrier waits for the leader's confirmation, and then for progress of this node
+   *
+   * @param id this node's Raft id
+   *
+   * @param incarnation a random number below 2^32: a leader tells reads apart by their contexts, so those of two nodes,
+   * or of a node before and after a restart, must differ
    */
   constructor(
     private readonly loop: Pick<RaftLoop, 'readIndex'>,
@@ -64,7 +68,7 @@ export class ReadBarriers {
     });
   }
 
-  /** Asks the core on behalf of those who came since the last time. */
+  /** Asks the core on behalf of the barriers requested since the last call. */
   flush(): void {
     const round = this.#asked;
     if (round === undefined) return;
@@ -95,7 +99,7 @@ export class ReadBarriers {
     for (const { barriers } of ready) for (const barrier of barriers) barrier.resolve(watermark);
   }
 
-  /** Time moves on: asks again, and gives up after `ticksMax`. */
+  /** Advances time: asks again, and gives up after `ticksMax`. */
   tick(): void {
     for (const [context, round] of this.#rounds) {
       round.ticks += 1;
@@ -109,8 +113,8 @@ export class ReadBarriers {
     }
     this.#idleTicks += 1;
     if (this.#idleTicks < this.ticksMax || this.#confirmed.length === 0) return;
-    const behind = new UnavailableError('this node is behind the leader, and gets no further');
-    for (const { barriers } of this.#confirmed.splice(0)) this.#reject(barriers, behind);
+    const lagging = new UnavailableError('this node lags behind the leader and makes no progress');
+    for (const { barriers } of this.#confirmed.splice(0)) this.#reject(barriers, lagging);
   }
 
   rejectAll(error: unknown): void {
@@ -135,7 +139,7 @@ export class ReadBarriers {
     return bytes;
   }
 
-  /** 0 for one that this node did not make since it started. */
+  /** Returns 0 for a context that this node has not created since it started. */
   #decode(bytes: Uint8Array): number {
     if (bytes.length !== 16) return 0;
     const view = new DataView(bytes.buffer, bytes.byteOffset, 16);

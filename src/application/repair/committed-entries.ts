@@ -14,15 +14,15 @@ export interface CommittedEntriesOptions {
   readonly log: Pick<Log, 'startIndex' | 'lastIndex' | 'readEntries'>;
 }
 
-/** What a member gives of its log to one that repairs its own: committed and applied entries only. */
+/** Serves a member's log to a member that repairs its own: committed and applied entries only. */
 export class CommittedEntries implements EntryHandler {
   constructor(private readonly options: CommittedEntriesOptions) {}
 
   logEnd(from: number, term: number): LogEnd {
     const { node, log } = this.options;
     const { id, hardState, applied } = node.leadership.status;
-    // As any answer of a later term does (Raft §5.1): a leader that the caller has outrun steps down, or it would wait
-    // for another one in vain.
+    // As any response of a later term does (Raft §5.1): a leader with an earlier term than the caller's steps down;
+    // otherwise the caller would never find a leader.
     if (term > hardState.term) node.receive(message({ type: 'MsgAppResp', from, to: id, term }));
     return {
       term: node.leadership.status.hardState.term,

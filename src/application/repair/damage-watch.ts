@@ -18,9 +18,9 @@ export interface DamageWatchOptions {
 }
 
 /**
- * Notes damage that readers find while the node is a member, so that its next start repairs it. Where the damage keeps
- * the log from being appended to, the node has to end: as a leader it would refuse every append, and go on leading.
- * Returns how to stop.
+ * Notes damage that readers find while the node is a member, so that its next start repairs it. If the damage prevents
+ * appends, the node must end: as a leader it would refuse every append and keep leading. Returns a function that stops
+ * the watch.
  */
 export function watchDamage(options: DamageWatchOptions): () => Promise<void> {
   const { log, configuration, id, clock, onFatal } = options;

@@ -9,7 +9,7 @@ import type { AppendReceipt, Consensus, Server } from '../ports/consensus.js';
 import { Watermark } from '../storage/watermark.js';
 import { toIndex, toTerm } from '../../domain/log/offsets.js';
 
-/** Whether the log's end is quarantined: then the node may not append, vote or count for a quorum. */
+/** Whether the log's end is quarantined: the node then must not append, vote or count for a quorum. */
 export function isDamaged(log: Pick<Log, 'assertAppendable'>): boolean {
   try {
     log.assertAppendable();
@@ -28,16 +28,16 @@ export interface DamagedNodeOptions {
   readonly clusterId: Uint8Array;
   /** Set while the log is repaired from the peers. */
   readonly repair?: {
-    /** All below is committed, and readable here. */
+    /** Everything below is committed, and readable here. */
     readonly readableEnd: Offset;
-    /** How far the repair is, for an operator. */
+    /** The progress of the repair, for an operator. */
     readonly progress: string;
   };
 }
 
 /**
- * Stands where Raft would while the log is damaged: what can be read is served, and nothing else is done. A group of one
- * stays so; a member of a larger one until its log is repaired, and of what it has only what is committed is served.
+ * Takes the place of Raft while the log is damaged: serves what can be read, and does nothing else. A group of one
+ * stays like this. A member of a larger group does so until its log is repaired, and serves only what is committed.
  */
 export class DamagedNode implements Consensus, Cluster {
   readonly #watermark: Watermark;
@@ -57,7 +57,7 @@ export class DamagedNode implements Consensus, Cluster {
   }
 
   waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void> {
-    return this.#watermark.waitBeyond(offset, AbortSignal.any([signal, this.#ended.signal]));
+    return this.#watermark.waitPast(offset, AbortSignal.any([signal, this.#ended.signal]));
   }
 
   async readBarrier(): Promise<Offset> {
@@ -65,7 +65,7 @@ export class DamagedNode implements Consensus, Cluster {
     return this.highWatermark;
   }
 
-  /** What this node showed before may lie in what is repaired. */
+  /** What this node showed before may lie in the range under repair. */
   async recovered(): Promise<void> {
     if (this.options.repair) throw this.#repairing();
   }
@@ -76,9 +76,9 @@ export class DamagedNode implements Consensus, Cluster {
 
   async giveUpLeadership(): Promise<void> {}
 
-  /** Rejects those who wait, as retryable: nothing more comes here. */
+  /** Rejects waiting callers as retryable: no more records become readable here. */
   async close(): Promise<void> {
-    this.#ended.abort(new UnavailableError('the log of this node was damaged; ask again'));
+    this.#ended.abort(new UnavailableError('this node no longer serves its damaged log; retry'));
   }
 
   async status(): Promise<ClusterStatus> {
@@ -95,8 +95,8 @@ export class DamagedNode implements Consensus, Cluster {
         return { id, name, uuid, rpcAddr, role, state: id === ownId ? 'self' : 'unknown' };
       }),
       problem: repair
-        ? `the log of ${self.name} is damaged and under repair, until then it takes no part: ${repair.progress}`
-        : `the log of ${self.name} is damaged at its end: it takes no appends and has no vote; see golog verify`,
+        ? `the log of ${self.name} is damaged; it does not take part until the log is repaired: ${repair.progress}`
+        : `the log of ${self.name} is damaged at its end: it accepts no appends and has no vote; run golog verify`,
     };
   }
 
@@ -119,10 +119,10 @@ export class DamagedNode implements Consensus, Cluster {
   async #refuse(): Promise<never> {
     if (this.options.repair) throw this.#repairing();
     this.options.log.assertAppendable();
-    throw new MembershipError('the log of this node is damaged at its end');
+    throw new MembershipError('the log of this node is damaged at its end; run golog verify');
   }
 
   #repairing(): UnavailableError {
-    return new UnavailableError('the log of this node is damaged and under repair from its peers');
+    return new UnavailableError('the log of this node is damaged and is being repaired from its peers; retry later');
   }
 }

@@ -2,14 +2,17 @@ import { CorruptRangeError } from '../../domain/log/errors.js';
 import type { Log } from '../../domain/log/log.js';
 import { type Index, type Offset, toIndex, toOffset } from '../../domain/log/offsets.js';
 
-/** Where the damage of a log begins. */
+/** The start of a log's damage. */
 export interface FirstDamage {
   readonly from: Index;
-  /** Behind the last record before it. */
+  /** The offset after the last record before it. */
   readonly readableEnd: Offset;
 }
 
-/** The first entry that is damaged, or was `noted` to be and has not gone with retention; undefined: the log is whole. */
+/**
+ * Returns the first entry that is damaged, or was `noted` as damaged and is still stored; undefined if the log is
+ * intact.
+ */
 export async function firstDamaged(log: Log, noted: number | undefined): Promise<FirstDamage | undefined> {
   for (;;) {
     const known: number[] = log.quarantined.map(({ fromIndex }) => fromIndex);
@@ -17,12 +20,12 @@ export async function firstDamaged(log: Log, noted: number | undefined): Promise
     if (known.length === 0) return undefined;
     const from = toIndex(Math.max(log.startIndex, Math.min(...known, log.lastIndex + 1)));
     const readableEnd = await offsetOf(log, from);
-    // Else the entry before it is damaged as well, and known to be so now.
+    // Otherwise the entry before it is damaged too, and is now known to be.
     if (readableEnd !== undefined) return { from, readableEnd };
   }
 }
 
-/** Of the first record behind the entry before `index`; undefined where that entry turns out to be damaged. */
+/** Returns the offset after the entry before `index`; undefined if that entry turns out to be damaged. */
 export async function offsetOf(log: Log, index: Index): Promise<Offset | undefined> {
   if (index === log.startIndex) return log.startOffset;
   try {

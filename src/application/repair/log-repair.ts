@@ -22,9 +22,9 @@ import { LogThrottle } from '../waiting/log-throttle.js';
 
 const backOffMsMin = 50;
 const backOffMsMax = 5_000;
-/** Read at a time. */
+/** Bytes read at a time. */
 const readBytes = 1 << 20;
-/** Damage that does not keep the node from appending is left for a later start when nobody can help for this long. */
+/** Damage that does not prevent appends is left for a later start if no member can help for this long. */
 const patienceMs = 10_000;
 
 export interface LogRepairOptions {
@@ -40,23 +40,22 @@ export interface LogRepairOptions {
 }
 
 /**
- * Repairs the log of a member from its peers, before Raft starts (docs/guarantees.md, durability rule 8). All from the
- * first damaged entry on, and all that is not known to be committed, is removed, and what the cluster has
- * committed takes its place: up to the end of this log, where that is known and a member has committed so far; else up to
- * the end that a leader's log had once this node took no part any more.
+ * Repairs the log of a member from its peers, before Raft starts (docs/guarantees.md, durability rule 8). Everything from the first damaged entry on, and everything not known to be committed, is removed and
+ * replaced with what the cluster has committed. The repair ends at the end of this log, if that is known and a member
+ * has committed that much; otherwise at the end of a leader's log, observed after this node stopped taking part.
  *
- * The latter is beyond everything that this node helped to commit (Raft §5.4.3): it acknowledged entries in no term later
- * than that of its hard state; the leader of that term has what it sent here, and one of a later term was elected without
- * this node, by a majority that meets each other one in a voter which still has what was committed.
+ * That end is after everything that this node helped to commit (Raft §5.4.3): it acknowledged entries in no term later
+ * than that of its hard state; the leader of that term has what it sent to this node, and a leader of a later term was
+ * elected without this node, by a majority that overlaps every other one in a voter that still has what was committed.
  *
- * Nothing goes before a member was found that has it all. From then on `repairing` stands in the configuration's file,
- * durably, so that a crash at any point leads back here.
+ * Nothing is removed before a member was found that has all of it. From then on the configuration file durably holds
+ * `repairing`, so that a crash at any point leads back here.
  */
 export class LogRepair {
-  #progress = 'it begins';
-  /** Exclusive; undefined until it can be told. */
+  #progress = 'starting';
+  /** Exclusive; undefined until it is known. */
   #until: number | undefined;
-  /** One past the last entry that this node acknowledged; undefined where damage hides how many there were. */
+  /** One past the last entry that this node acknowledged; undefined if damage hides how many there were. */
   readonly #ownEnd: number | undefined;
 
   private constructor(
@@ -71,12 +70,15 @@ export class LogRepair {
     this.#ownEnd = endIsKnown && log.lastIndex >= hardState.current.commit ? log.lastIndex + 1 : undefined;
   }
 
-  /** Undefined: there is nothing to repair, or nobody to repair it from. Else the damage is noted durably. */
+  /**
+   * Returns undefined if there is nothing to repair, or no member to repair it from. Otherwise notes the damage
+   * durably.
+   */
   static async prepare(options: LogRepairOptions): Promise<LogRepair | undefined> {
     const { configuration, hardState, log, logger } = options;
     const { repairing, damagedFrom } = configuration.stored ?? {};
     if (repairing === undefined && repairersOf(configuration, options.id).length === 0) return undefined;
-    // What is damaged there would end each start before a reader could find it.
+    // Undetected damage there would end each start before a reader could find it.
     await readOn(log, Math.max(hardState.current.commit + 1, log.startIndex), () => true);
     for (;;) {
       const from = firstToReplace(options);
@@ -85,7 +87,7 @@ export class LogRepair {
         return undefined;
       }
       const readableEnd = await offsetOf(log, from);
-      // The entry before it is damaged as well, and known to be so now.
+      // The entry before it is damaged too, and is now known to be.
       if (readableEnd === undefined) continue;
       if (repairing === undefined && damagedFrom !== from) await configuration.noteDamage({ damagedFrom: from });
       logger.warn(
@@ -97,15 +99,15 @@ export class LogRepair {
     }
   }
 
-  /** How far it is, for an operator. */
+  /** The progress of the repair, for an operator. */
   get progress(): string {
     return this.#progress;
   }
 
   /**
-   * Resolves when the node may take part. Tries for ever, but where the damage lies in sealed segments and nobody can
-   * help now: then the range stays quarantined and noted for the next start. Rejects with the signal's reason, with
-   * `LogFailedError`, or with the error of a file: then the process has to end.
+   * Resolves when the node may take part. Retries without a time limit, unless the damage lies in sealed segments and
+   * no member can help now: the range then stays quarantined and noted for the next start. Rejects with the signal's
+   * reason, with `LogFailedError`, or with the error of a file: the process must then end.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.options;
@@ -139,21 +141,21 @@ export class LogRepair {
     return configuration.stored?.repairing !== undefined || isDamaged(log);
   }
 
-  /** What keeps it from being done, if anything. */
+  /** Makes one attempt. Returns what prevented the repair; undefined if it succeeded. */
   async #attempt(signal: AbortSignal): Promise<string | undefined> {
     const { configuration, id, source, hardState } = this.options;
     const { term } = hardState.current;
     const answers = await survey(source, repairersOf(configuration, id), term, signal);
     signal.throwIfAborted();
     this.#until ??= committedEnd(answers, this.#ownEnd) ?? leadersEnd(answers, term);
-    if (this.#until === undefined) return `no leader answers (${describeSurvey(answers)})`;
+    if (this.#until === undefined) return `no leader answered (${describeSurvey(answers)})`;
     const until = this.#until;
     const ahead = answers.filter(({ end }) => end !== undefined && end.commitIndex >= until - 1);
-    if (ahead.length === 0) return `nobody has committed entry ${until - 1} yet (${describeSurvey(answers)})`;
+    if (ahead.length === 0) return `no member has committed entry ${until - 1} yet (${describeSurvey(answers)})`;
     const keeping = ahead.filter(({ end }) => end !== undefined && end.startIndex <= this.from);
     if (keeping.length === 0)
       return (
-        `nobody keeps entry ${this.from} any more (${describeSurvey(answers)}): ` +
+        `no member still stores entry ${this.from} (${describeSurvey(answers)}): ` +
         'empty the data directory and rejoin as a new member'
       );
     await this.#cut(until);
@@ -171,7 +173,7 @@ export class LogRepair {
     if (configuration.stored?.repairing === undefined)
       await configuration.noteDamage({ repairing: { until, cutFrom: this.from } });
     const { current } = hardState;
-    // What takes the place of what goes is not known to be synced: opening must not take it for that.
+    // What replaces the removed entries is not known to be synced: opening the log must not assume that it is.
     if (this.from <= current.commit) await hardState.save({ ...current, commit: toIndex(this.from - 1) });
     if (this.from <= log.lastIndex || isDamaged(log)) {
       logger.warn(
@@ -217,18 +219,18 @@ export class LogRepair {
     }
   }
 
-  /** The next batches, which follow on the log's end, or why there are none. */
+  /** Returns the next batches, which continue the log, or why there are none. */
   async #next(entries: AsyncIterator<readonly RecordBatch[]>, until: number): Promise<readonly RecordBatch[] | string> {
     const { log, diskReserve } = this.options;
     try {
       const result = await entries.next();
-      if (result.done === true || result.value.length === 0) return 'it ended before all had come';
+      if (result.done === true || result.value.length === 0) return 'it ended before all entries had arrived';
       const batches = result.value;
-      let place: LogBoundary = { offset: log.endOffset, index: toIndex(log.lastIndex + 1), term: log.lastTerm };
+      let boundary: LogBoundary = { offset: log.endOffset, index: toIndex(log.lastIndex + 1), term: log.lastTerm };
       let bytes = 0;
       for (const batch of batches) {
-        if (!follows(batch, place) || batch.index >= until) return `it sent entry ${batch.index} out of place`;
-        place = boundaryAfter(batch);
+        if (!follows(batch, boundary) || batch.index >= until) return `it sent entry ${batch.index} out of order`;
+        boundary = boundaryAfter(batch);
         bytes += storedBytes(batch);
       }
       await diskReserve.refresh();
@@ -249,15 +251,15 @@ export class LogRepair {
     await log.sync();
     const committed = await this.#committedEnd();
     if (committed > current.commit) await hardState.save({ ...current, commit: committed });
-    // What was found since is for the next start.
+    // Damage found in the meantime is for the next start.
     const damagedFrom = Math.min(...log.quarantined.map(({ fromIndex }) => fromIndex));
     await configuration.noteDamage(damagedFrom === Infinity ? {} : { damagedFrom });
     logger.info('log_repair_finished', { lastIndex: log.lastIndex }, 'the log is repaired');
   }
 
   /**
-   * All is committed now; up to the end, or to a change of the membership that is not known here yet, it need not be read
-   * back into memory by the start.
+   * Returns the end of what is now committed and need not be read back by the start: the end of the log, or the entry
+   * before a configuration change that is not known here yet.
    */
   async #committedEnd(): Promise<Index> {
     const { configuration, hardState, log } = this.options;
@@ -272,14 +274,14 @@ export class LogRepair {
 }
 
 /**
- * The first entry to replace; undefined: none. Where nothing was cut yet, all that is not known to be committed counts:
- * it might not be what the cluster has at its index.
+ * Returns the first entry to replace; undefined: none. If nothing was removed yet, everything that is not known to be
+ * committed counts: it may differ from what the cluster has at its index.
  */
 function firstToReplace({ configuration, hardState, log }: LogRepairOptions): Index | undefined {
   const { repairing, damagedFrom } = configuration.stored ?? {};
   const known: number[] = log.quarantined.map(({ fromIndex }) => fromIndex);
   const noted = repairing ? repairing.cutFrom : damagedFrom;
-  // Below the log start it went with retention.
+  // A noted entry below the log start was removed by retention.
   if (noted !== undefined && noted >= log.startIndex) known.push(noted);
   if (repairing === undefined && known.length === 0) return undefined;
   known.push(log.lastIndex + 1);
@@ -287,13 +289,16 @@ function firstToReplace({ configuration, hardState, log }: LogRepairOptions): In
   return toIndex(Math.max(log.startIndex, Math.min(...known)));
 }
 
-/** Gives `take` all entries from `from` on, until it returns false or some are damaged: then that is known. */
-async function readOn(log: Log, from: number, take: (batches: readonly RecordBatch[]) => boolean): Promise<void> {
+/**
+ * Passes all entries from `from` on to `visit`, until it returns false or an entry turns out to be damaged, which the
+ * log then knows.
+ */
+async function readOn(log: Log, from: number, visit: (batches: readonly RecordBatch[]) => boolean): Promise<void> {
   const until = toIndex(log.lastIndex + 1);
   try {
     for (let next = from; next < until;) {
       const batches = await log.readEntries(toIndex(next), { until, bytesMax: readBytes });
-      if (!take(batches)) return;
+      if (!visit(batches)) return;
       next += batches.length;
     }
   } catch (error) {

@@ -3,7 +3,7 @@ import { InvalidInputError } from '../../domain/log/errors.js';
 import { UnavailableError } from '../errors.js';
 import type { EntrySource, LogEnd } from '../ports/entry-source.js';
 
-/** What a member said of its log, or why it said nothing. */
+/** What a member reported about its log, or why it reported nothing. */
 export interface Answer {
   readonly peer: Member;
   readonly end?: LogEnd;
@@ -29,14 +29,14 @@ export function survey(
   );
 }
 
-/** One past the last entry of a leader of this term or a later one; of the latest such leader. */
+/** Returns one past the last entry of the latest leader among the answers, of this term or a later one. */
 export function leadersEnd(answers: readonly Answer[], term: number): number | undefined {
   let latest: LogEnd | undefined;
   for (const { end } of answers) if (end?.leads === true && end.term >= (latest?.term ?? term)) latest = end;
   return latest && latest.lastIndex + 1;
 }
 
-/** `end`, if somebody has committed all before it. */
+/** Returns `end` if a member has committed everything before it. */
 export function committedEnd(answers: readonly Answer[], end: number | undefined): number | undefined {
   if (end === undefined) return undefined;
   return answers.some((answer) => answer.end !== undefined && answer.end.commitIndex >= end - 1) ? end : undefined;

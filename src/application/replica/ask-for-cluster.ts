@@ -12,7 +12,7 @@ const answerMs = 3_000;
 const askEveryMs = 250;
 
 export interface IntroductionOptions {
-  /** Of a node that knows no log yet. */
+  /** The uplink of a node that has no log yet. */
   readonly uplink: Pick<ReplicaUplink, 'follow'>;
   readonly sources: () => readonly Contact[];
   readonly clock: Clock;
@@ -21,8 +21,8 @@ export interface IntroductionOptions {
 }
 
 /**
- * What the first member that answers says of its cluster: for a new replica, whose log is to be of that cluster. Asks for
- * ever. Rejects with the signal's reason.
+ * Returns what the first member that answers says about its cluster, which a new replica then follows. Asks without a
+ * time limit. Rejects with the signal's reason.
  */
 export async function askForCluster(options: IntroductionOptions): Promise<SourceStatus> {
   const { sources, clock, logger, signal } = options;
@@ -50,7 +50,7 @@ async function ask(source: Contact, { uplink, clock, signal }: IntroductionOptio
       news = uplink.follow(source, logOrigin, inTime)[Symbol.asyncIterator]();
       const first = await unlessAborted(inTime, news.next());
       if (first.done !== true && first.value.status !== undefined) return first.value.status;
-      throw new UnavailableError('it does not say which cluster it is in');
+      throw new UnavailableError('it did not say which cluster it is in');
     });
   } finally {
     await news?.return?.().catch(() => undefined);

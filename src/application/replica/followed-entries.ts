@@ -12,11 +12,11 @@ import {
 } from '../ports/replica-uplink.js';
 import type { RaftNode } from '../raft/raft-node.js';
 
-/** What all that follow hold of the log at a time, shared among them, but for the least that is worth a read. */
+/** What all followers together hold of the log at a time, except that each reads at least a worthwhile amount. */
 const bytesInAll = 8 << 20;
 const chunkBytesMax = 1 << 20;
 const chunkBytesMin = 64 << 10;
-/** A replica hears from its source at least this often. */
+/** A replica receives an update from its source at least this often. */
 const signOfLifeMs = 1_000;
 
 export interface FollowedEntriesOptions {
@@ -29,14 +29,14 @@ export interface FollowedEntriesOptions {
   readonly clock: Clock;
 }
 
-/** What a status is made of. */
+/** What a status depends on. */
 interface View {
   readonly leaderId: number;
   readonly startIndex: Index;
   readonly configuration: Configuration;
 }
 
-/** What a member gives of its log to replicas: what it has committed and applied, as it is stored. */
+/** Serves a member's log to replicas: what it has committed and applied, as it is stored. */
 export class FollowedEntries implements ReplicaHandler {
   #followers = 0;
 
@@ -57,20 +57,20 @@ export class FollowedEntries implements ReplicaHandler {
 
   async *#follow({ index, term }: FollowFrom, signal: AbortSignal): AsyncGenerator<SourceNews, void, void> {
     const { node } = this.options;
-    let told = this.#view;
-    yield { batches: [], highWatermark: node.highWatermark, status: await this.#describe(told) };
-    let met = false;
+    let sent = this.#view;
+    yield { batches: [], highWatermark: node.highWatermark, status: await this.#describe(sent) };
+    let verified = false;
     for (let next = index; !signal.aborted;) {
       const { applied } = node.leadership.status;
-      if (!met && applied >= next - 1) {
+      if (!verified && applied >= next - 1) {
         await this.#assertSame(toIndex(next - 1), term);
-        met = true;
+        verified = true;
       }
       const batches = applied >= next ? await this.#read(next, applied) : [];
       next = toIndex(next + batches.length);
-      const status = this.#hasChanged(told) ? await this.#describe((told = this.#view)) : undefined;
+      const status = this.#hasChanged(sent) ? await this.#describe((sent = this.#view)) : undefined;
       yield { batches, highWatermark: node.highWatermark, ...(status && { status }) };
-      await this.#movement(next, told, signal);
+      await this.#movement(next, sent, signal);
     }
   }
 
@@ -80,17 +80,15 @@ export class FollowedEntries implements ReplicaHandler {
     return this.options.log.readEntries(next, { until: toIndex(applied + 1), bytesMax });
   }
 
-  /** Logs that have an entry of the same index and term are the same up to there (Raft §5.3). */
+  /** Logs that have an entry of the same index and term are identical up to it (Raft §5.3). */
   async #assertSame(index: Index, term: number): Promise<void> {
     const here = await this.options.log.termAt(index);
     if (here !== term)
-      throw new OtherHistoryError(
-        `entry ${index} is of term ${here} at the source, and of term ${term} at the replica`,
-      );
+      throw new OtherHistoryError(`entry ${index} has term ${here} at the source, but term ${term} at the replica`);
   }
 
-  /** Resolves when there is something to tell, or nothing was for long enough. */
-  #movement(next: Index, told: View, signal: AbortSignal): Promise<void> {
+  /** Resolves when there is an update to send, or when a sign of life is due. */
+  #movement(next: Index, sent: View, signal: AbortSignal): Promise<void> {
     const { node, clock } = this.options;
     return new Promise((resolve) => {
       let over = signal.aborted;
@@ -103,7 +101,7 @@ export class FollowedEntries implements ReplicaHandler {
       const cancel = clock.after(signOfLifeMs, end);
       signal.addEventListener('abort', end, { once: true });
       void node.leadership
-        .waitUntil(() => over || node.leadership.status.applied >= next || this.#hasChanged(told))
+        .waitUntil(() => over || node.leadership.status.applied >= next || this.#hasChanged(sent))
         .then(end);
     });
   }
@@ -113,9 +111,9 @@ export class FollowedEntries implements ReplicaHandler {
     return { leaderId, configuration, startIndex: this.options.log.startIndex };
   }
 
-  #hasChanged(told: View): boolean {
+  #hasChanged(sent: View): boolean {
     const { leaderId, configuration, startIndex } = this.#view;
-    return leaderId !== told.leaderId || configuration !== told.configuration || startIndex !== told.startIndex;
+    return leaderId !== sent.leaderId || configuration !== sent.configuration || startIndex !== sent.startIndex;
   }
 
   async #describe({ leaderId, configuration, startIndex: index }: View): Promise<SourceStatus> {

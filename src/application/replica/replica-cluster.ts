@@ -16,7 +16,7 @@ export interface ReplicaClusterOptions {
   readonly clusterId: Uint8Array;
 }
 
-/** The administration of the cluster, at a replica: all of it is passed on to the leader. */
+/** Administers the cluster at a replica, which forwards everything to the leader. */
 export class ReplicaCluster implements Cluster, JoinHandler {
   constructor(private readonly options: ReplicaClusterOptions) {}
 
@@ -57,13 +57,13 @@ export class ReplicaCluster implements Cluster, JoinHandler {
   /** Tells a node that wants to join where the leader is. */
   async admit(): Promise<JoinAnswer> {
     const { leader } = this.options.replica;
-    const reason = 'the node asked is a replica';
+    const reason = 'this node is a replica';
     return { kind: 'retry', reason, ...(leader !== undefined && { leaderAddr: leader.rpcAddr }) };
   }
 
   #leader(): Cluster {
     const { replica, uplink } = this.options;
-    if (replica.leader === undefined) throw new UnavailableError('there is no leader now');
+    if (replica.leader === undefined) throw new UnavailableError('the cluster has no leader');
     return uplink.clusterOf(replica.leader);
   }
 
@@ -73,7 +73,7 @@ export class ReplicaCluster implements Cluster, JoinHandler {
     const roleOf = (id: number): MemberRole =>
       id === leader?.id ? 'leader' : learners.includes(id) ? 'learner' : 'voter';
     const heard = lag.heardMsAgo === undefined ? 'never heard' : `last heard ${lag.heardMsAgo} ms ago`;
-    const follows = source === undefined ? 'follows nobody now' : `follows ${source.name ?? source.rpcAddr}`;
+    const follows = source === undefined ? 'follows no member now' : `follows ${source.name ?? source.rpcAddr}`;
     return {
       clusterId: describeClusterId(clusterId),
       answeredBy: self.name,
@@ -83,7 +83,10 @@ export class ReplicaCluster implements Cluster, JoinHandler {
       lastIndex: toIndex(replica.applied),
       highWatermark: replica.highWatermark,
       members: replica.members.map(({ id, name, uuid, rpcAddr }) => ({
-        ...{ id, name, uuid, rpcAddr },
+        id,
+        name,
+        uuid,
+        rpcAddr,
         role: roleOf(id),
         state: 'unknown',
       })),

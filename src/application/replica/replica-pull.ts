@@ -13,15 +13,17 @@ import { unlessAborted } from '../waiting/unless-aborted.js';
 import { Backoff } from '../waiting/backoff.js';
 import { LogThrottle } from '../waiting/log-throttle.js';
 
-/** A source that says nothing for so long is given up … */
+/** A source that is silent for this long is given up … */
 const silentMs = 5_000;
-/** … as is one that has no leader for so long: it may be cut off from the others. Doubles while none has one. */
+/**
+ * … as is one without a leader for this long: it may be cut off from the others. Doubles while no source has a leader.
+ */
 const leaderlessMsMin = 5_000;
 const leaderlessMsMax = 60_000;
-/** Between rounds in which every source was asked in vain. */
+/** The wait between rounds in which every source was asked without success. */
 const backOffMsMin = 50;
 const backOffMsMax = 5_000;
-/** A source that was followed for so long, or gave something, was a good one. */
+/** A source that was followed for this long, or sent entries, counts as good. */
 const goodMs = 1_000;
 
 export interface ReplicaPullOptions {
@@ -30,7 +32,7 @@ export interface ReplicaPullOptions {
   readonly configuration: ConfigurationFile;
   /** The log id: 16 bytes. */
   readonly clusterId: Uint8Array;
-  /** Where members may be, as far as is known now. */
+  /** Returns where members may be, as currently known. */
   readonly sources: () => readonly Contact[];
   readonly clock: Clock;
   /** A random integer of [0, n). */
@@ -40,9 +42,9 @@ export interface ReplicaPullOptions {
 }
 
 /**
- * Has a replica's log follow that of some member, for as long as it runs. When the source fails, or says nothing for
- * 5 s, or is not a member any more, another one takes its place at once; when all of them have, it begins again after a wait that doubles. The
- * leader is asked last.
+ * Makes a replica's log follow that of some member, for as long as it runs. When the source fails, is silent for 5 s,
+ * or is no longer a member, another one replaces it at once; when all of them fail, it starts again after a wait that
+ * doubles. The leader is asked last.
  */
 export class ReplicaPull {
   readonly #stopping = new AbortController();
@@ -65,28 +67,28 @@ export class ReplicaPull {
     });
   }
 
-  /** Resolves when nothing comes any more. */
+  /** Resolves when no more entries arrive. */
   async stop(): Promise<void> {
     this.#stopping.abort(new UnavailableError('this node is shutting down'));
     await this.#running;
   }
 
-  /** Who is followed now; undefined: nobody. */
+  /** The member that is followed now; undefined: none. */
   get source(): Contact | undefined {
     return this.#source;
   }
 
-  /** The last that a source has said of the cluster. */
+  /** The latest status from a source. */
   get status(): SourceStatus | undefined {
     return this.#status;
   }
 
-  /** Since a source was last heard; undefined: none ever was. */
+  /** Milliseconds since a source was last heard from; undefined: never. */
   get heardMsAgo(): number | undefined {
     return this.#heardAt && Math.max(0, this.options.clock.now() - this.#heardAt);
   }
 
-  /** The highest that a source has named. */
+  /** The highest watermark that a source has reported. */
   get sourceWatermark(): Offset {
     return this.#sourceWatermark;
   }
@@ -100,7 +102,7 @@ export class ReplicaPull {
       signal.throwIfAborted();
       const source = this.#choose(tried);
       if (source === undefined) {
-        this.#sayObstacle(tried);
+        this.#logObstacle(tried);
         tried.clear();
         await pause(clock, backoff.next(), signal);
         continue;
@@ -122,7 +124,7 @@ export class ReplicaPull {
     }
   }
 
-  /** One that was not tried yet: any, but the leader last. */
+  /** Returns a source that was not tried yet, and the leader only if no other is left. */
   #choose(tried: ReadonlyMap<string, string>): Contact | undefined {
     const { sources, random } = this.options;
     const left = sources().filter(({ rpcAddr }) => !tried.has(rpcAddr));
@@ -135,7 +137,7 @@ export class ReplicaPull {
     return this.#status?.members.find(({ id }) => id === this.#status?.leaderId)?.rpcAddr;
   }
 
-  /** Follows the source until it fails, and returns why. Rejects where this node fails, or stops. */
+  /** Follows the source until it fails, and returns why. Rejects if this node fails or stops. */
   async #follow(source: Contact): Promise<string> {
     try {
       for (;;) await this.#followFrom(source);
@@ -150,7 +152,7 @@ export class ReplicaPull {
     }
   }
 
-  /** Resolves when the log was made to fit the source's, and is to be asked for from another place. */
+  /** Resolves when the log was changed to fit the source's, so that the source must be asked from another position. */
   async #followFrom(source: Contact): Promise<void> {
     const { uplink, store, clock } = this.options;
     const attempt = new AbortController();
@@ -160,11 +162,11 @@ export class ReplicaPull {
     try {
       for (let first = true; ; first = false) {
         const news = await this.#hear(entries, attempt, signal);
-        if (first && news.status === undefined) throw new InvalidInputError('it does not say who it is');
-        if (news.status !== undefined) await this.#takeStatus(news.status);
+        if (first && news.status === undefined) throw new InvalidInputError('it did not send its status first');
+        if (news.status !== undefined) await this.#acceptStatus(news.status);
         if (first && news.status !== undefined && (await store.fitTo(news.status.start, signal))) return;
         if (first) this.#begin(source);
-        await store.take(news.batches, signal);
+        await store.accept(news.batches, signal);
         leaderlessAt = this.#status?.leaderId === 0 ? (leaderlessAt ?? clock.now()) : undefined;
         if (leaderlessAt === undefined) this.#leaderlessMs = leaderlessMsMin;
         else if (clock.now() - leaderlessAt >= this.#leaderlessMs && this.#hasOthers(source)) {
@@ -173,7 +175,7 @@ export class ReplicaPull {
         }
       }
     } finally {
-      attempt.abort(new UnavailableError('it is given up'));
+      attempt.abort(new UnavailableError('this replica follows another source'));
       await entries.return?.().catch(() => undefined);
     }
   }
@@ -181,11 +183,11 @@ export class ReplicaPull {
   async #hear(entries: AsyncIterator<SourceNews>, attempt: AbortController, signal: AbortSignal): Promise<SourceNews> {
     const { clock } = this.options;
     const cancel = clock.after(silentMs, () => {
-      attempt.abort(new UnavailableError(`it has said nothing for ${silentMs} ms`));
+      attempt.abort(new UnavailableError(`it sent nothing for ${silentMs} ms`));
     });
     try {
       const result = await unlessAborted(signal, entries.next());
-      if (result.done === true) throw new UnavailableError('it has ended the call');
+      if (result.done === true) throw new UnavailableError('it ended the call');
       this.#heardAt = clock.now();
       const { highWatermark } = result.value;
       if (highWatermark > this.#sourceWatermark) this.#sourceWatermark = highWatermark;
@@ -204,7 +206,7 @@ export class ReplicaPull {
     );
   }
 
-  async #takeStatus(status: SourceStatus): Promise<void> {
+  async #acceptStatus(status: SourceStatus): Promise<void> {
     const { clusterId, logger } = this.options;
     if (!sameBytes(status.clusterId, clusterId)) {
       logger.error(
@@ -212,16 +214,16 @@ export class ReplicaPull {
         { source: this.#source },
         'a source belongs to another cluster; not following it',
       );
-      throw new UnavailableError('it keeps the log of another cluster');
+      throw new UnavailableError('it has the log of another cluster');
     }
-    // It runs on, and hears of nothing any more.
+    // It still runs, but no longer receives entries.
     if (!status.members.some(({ id }) => id === status.id)) throw new UnavailableError('it is not a member');
     this.#status = status;
-    await this.#keepContacts(status);
+    await this.#storeContacts(status);
   }
 
-  /** So that a start without a word from others finds the cluster. */
-  async #keepContacts({ members: contacts }: SourceStatus): Promise<void> {
+  /** Stores the members, so that a later start finds the cluster without gossip. */
+  async #storeContacts({ members: contacts }: SourceStatus): Promise<void> {
     const { configuration, logger } = this.options;
     const { stored } = configuration;
     if (stored === undefined || JSON.stringify(stored.contacts) === JSON.stringify(contacts)) return;
@@ -237,7 +239,7 @@ export class ReplicaPull {
     return this.options.sources().some(({ rpcAddr }) => rpcAddr !== source.rpcAddr);
   }
 
-  #sayObstacle(tried: ReadonlyMap<string, string>): void {
+  #logObstacle(tried: ReadonlyMap<string, string>): void {
     if (!this.#throttle.isDue()) return;
     const reasons = [...tried].map(([rpcAddr, reason]) => `${rpcAddr}: ${reason}`);
     const { logger } = this.options;
@@ -247,5 +249,5 @@ export class ReplicaPull {
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, place) => byte === b[place]);
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

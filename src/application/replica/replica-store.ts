@@ -18,9 +18,9 @@ import { unlessAborted } from '../waiting/unless-aborted.js';
 import { Waiters } from '../waiting/waiters.js';
 import { Watermark } from '../storage/watermark.js';
 
-/** What may wait for the disk: two groups of the append thread. */
+/** Bytes that may wait for the disk: two groups of the append thread. */
 const pendingBytesMax = 16 << 20;
-/** A reader waits at most this long for what an earlier run of this node has shown. */
+/** A reader waits at most this long for the records that an earlier run of this node has shown. */
 const recoveryMs = 2_000;
 
 export interface ReplicaStoreOptions {
@@ -35,9 +35,9 @@ export interface ReplicaStoreOptions {
 }
 
 /**
- * The log of a replica. All that it holds is committed, since sources send nothing else: so what is durable here is the
- * high watermark, at once and after a restart. Damage found by opening it is mended by the first source that keeps what
- * is damaged: all from there on goes and comes anew, as with a member.
+ * The log of a replica. Everything in it is committed, since sources send nothing else: the durable end is the high
+ * watermark, at once and after a restart. Damage found when the log is opened is repaired from the first source that
+ * still stores the damaged entries: everything from there on is removed and fetched again, as on a member.
  */
 export class ReplicaStore {
   readonly watermark: Watermark;
@@ -46,13 +46,13 @@ export class ReplicaStore {
   readonly #waiters = new Waiters();
   /** The last entry that an earlier run may have shown. */
   readonly #known: number;
-  /** The latest term that the hard state has, or is to have. */
+  /** The latest term of the hard state, including one that is still being written. */
   #term: number;
   #next: LogBoundary;
   #appliedIndex: number;
   #appliedBytes = 0;
 
-  /** `damage`: of the log, as it was opened. */
+  /** @param damage the damage of the log, found when it was opened */
   constructor(
     private readonly options: ReplicaStoreOptions,
     private damage: FirstDamage | undefined,
@@ -79,40 +79,40 @@ export class ReplicaStore {
     });
   }
 
-  /** Behind all that was taken, durable or not. */
+  /** The log boundary after all accepted entries, durable or not. */
   get next(): LogBoundary {
     return this.#next;
   }
 
-  /** Of the last entry that is durable. */
+  /** The index of the last durable entry. */
   get applied(): number {
     return this.#appliedIndex;
   }
 
-  /** Of the entries taken since this was opened, once they are durable. */
+  /** Payload bytes of the entries accepted since this was opened, once they are durable. */
   get appliedBytes(): number {
     return this.#appliedBytes;
   }
 
   /**
-   * Takes what comes next, to be durable soon; waits while too much is not yet. Rejects with `InvalidInputError` where
-   * it is not what comes next, `DiskReserveError`, or the signal's reason.
+   * Accepts the next entries, to be durable soon; waits while too many bytes are not durable yet. Rejects with
+   * `InvalidInputError` if they are not the next entries, with `DiskReserveError`, or with the signal's reason.
    */
-  async take(batches: readonly RecordBatch[], signal: AbortSignal): Promise<void> {
+  async accept(batches: readonly RecordBatch[], signal: AbortSignal): Promise<void> {
     const { diskReserve } = this.options;
     if (batches.length === 0) return;
-    let place = this.#next;
+    let boundary = this.#next;
     let bytes = 0;
     for (const batch of batches) {
-      if (!follows(batch, place)) throw new InvalidInputError(`it sent entry ${batch.index} out of place`);
-      place = boundaryAfter(batch);
+      if (!follows(batch, boundary)) throw new InvalidInputError(`it sent entry ${batch.index} out of order`);
+      boundary = boundaryAfter(batch);
       bytes += storedBytes(batch);
     }
     await diskReserve.refresh();
     signal.throwIfAborted();
     diskReserve.admitOrThrow(bytes);
-    this.#next = place;
-    this.#thread.enqueue({ batches, vote: this.#atLeast(place.term), done: () => this.#advance(place, bytes) });
+    this.#next = boundary;
+    this.#thread.enqueue({ batches, vote: this.#atLeast(boundary.term), done: () => this.#advance(boundary, bytes) });
     await unlessAborted(
       signal,
       this.#waiters.waitUntil(() => this.#thread.pendingBytes <= pendingBytesMax),
@@ -120,13 +120,13 @@ export class ReplicaStore {
   }
 
   /**
-   * Makes the log one that the source can go on with: what is damaged goes, where the source still keeps it or nothing
-   * could be appended otherwise, and a log that ends before the source's begins starts anew there. Resolves with whether
-   * `next` is another place now. Rejects with `LogFailedError`.
+   * Makes the log one that the source can continue. Removes what is damaged, if the source still stores it or nothing
+   * could be appended otherwise; starts a log that ends before the source's start again at that start. Resolves with
+   * whether `next` has changed. Rejects with `LogFailedError`.
    */
   async fitTo(start: LogBoundary, signal: AbortSignal): Promise<boolean> {
     const before = this.#next;
-    if (this.damage !== undefined) await this.#mend(this.damage.from, start);
+    if (this.damage !== undefined) await this.#repair(this.damage.from, start);
     if (this.#next.index < start.index) {
       this.options.logger.warn(
         'log_reset',
@@ -136,7 +136,7 @@ export class ReplicaStore {
       this.#next = start;
       this.#thread.enqueue({
         batches: [],
-        reset: { place: start, prepare: () => Promise.resolve() },
+        reset: { boundary: start, prepare: () => Promise.resolve() },
         vote: this.#atLeast(start.term),
         done: () => this.#advance(start, 0),
       });
@@ -153,20 +153,21 @@ export class ReplicaStore {
     const isBack = (): boolean => this.#appliedIndex >= this.#known;
     if (isBack()) return;
     await this.#waiters.waitUntilOrTimeout(this.options.clock, recoveryMs, isBack);
-    if (!isBack()) throw new UnavailableError('the log of this replica was damaged, and no source has mended it yet');
+    if (!isBack())
+      throw new UnavailableError('the log of this replica is damaged, and no source has repaired it yet; retry later');
   }
 
-  /** Everything that was taken is durable when it resolves, unless the log has failed. */
+  /** Resolves when everything accepted is durable, unless the log has failed. */
   async close(): Promise<void> {
     await this.#maintenance.close();
     await this.#thread.idle();
   }
 
-  async #mend(from: Index, start: LogBoundary): Promise<void> {
+  async #repair(from: Index, start: LogBoundary): Promise<void> {
     const { log, logger, configuration } = this.options;
-    const canComeAnew = from >= start.index;
+    const canBeFetched = from >= start.index;
     await this.#thread.exclusively(async () => {
-      if (canComeAnew) {
+      if (canBeFetched) {
         logger.warn(
           'damaged_entries_truncated',
           { fromIndex: from, lastIndex: log.lastIndex },
@@ -179,12 +180,12 @@ export class ReplicaStore {
     });
     this.damage = undefined;
     this.#next = endOf(log);
-    if (canComeAnew) return;
+    if (canBeFetched) return;
     this.#advance(this.#next, 0);
     this.#waiters.notify();
   }
 
-  /** What is fetched again may be of a term before that of the hard state, which never goes back. */
+  /** Fetched entries may have an earlier term than the hard state, whose term never decreases. */
   #atLeast(term: number): NonNullable<AppendWork['vote']> {
     this.#term = Math.max(this.#term, term);
     return { term: this.#term, vote: 0 };

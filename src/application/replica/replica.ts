@@ -11,7 +11,7 @@ import { ReplicaPull, type ReplicaPullOptions } from './replica-pull.js';
 import { ReplicaStore, type ReplicaStoreOptions } from './replica-store.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 
-/** Appends under way may take this long when the node stops. */
+/** How long appends in flight may take when the node stops. */
 const graceMs = 1_000;
 
 export interface ReplicaOptions
@@ -24,17 +24,17 @@ export interface ReplicaOptions
   readonly onFatal: (error: unknown) => void;
 }
 
-/** How far a replica is behind. */
+/** How far a replica lags. */
 export interface ReplicaLag {
-  /** Records that its source has and it has not, as far as it knows. */
+  /** Records that its source has and it lacks, as far as it knows. */
   readonly records: number;
-  /** Since it has heard from a source; undefined: it never has. */
+  /** Milliseconds since it last heard from a source; undefined: never. */
   readonly heardMsAgo?: number;
 }
 
 /**
- * A copy of the log that is in no quorum: pulled from any member, byte for byte, and served from here. What takes the
- * leader is asked of the members.
+ * A copy of the log that is in no quorum: pulled from any member, byte for byte, and served from here. Operations that
+ * need the leader are forwarded to the members.
  */
 export class Replica implements Consensus {
   readonly #store: ReplicaStore;
@@ -54,7 +54,7 @@ export class Replica implements Consensus {
     this.#pull = new ReplicaPull({ ...options, store: this.#store, onFailure });
   }
 
-  /** Serves what its log holds when this resolves, and goes on from there. */
+  /** Resolves when it serves what its log holds; it follows the cluster from there on. */
   static async start(options: ReplicaOptions): Promise<Replica> {
     const { log, configuration } = options;
     const replica = new Replica(options, await firstDamaged(log, configuration.stored?.damagedFrom));
@@ -71,7 +71,7 @@ export class Replica implements Consensus {
     return this.#store.applied;
   }
 
-  /** Whom it follows now. */
+  /** The member that it follows now. */
   get source(): Contact | undefined {
     return this.#pull.source;
   }
@@ -82,7 +82,7 @@ export class Replica implements Consensus {
     return { records, ...(heardMsAgo !== undefined && { heardMsAgo }) };
   }
 
-  /** As last heard; those that it knew before it stopped, while it has heard nothing yet. */
+  /** The members as last reported; until then, those that it knew before it stopped. */
   get members(): readonly Member[] {
     return this.#pull.status?.members ?? this.options.configuration.stored?.contacts ?? [];
   }
@@ -97,14 +97,14 @@ export class Replica implements Consensus {
   }
 
   waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void> {
-    return this.#store.watermark.waitBeyond(offset, signal);
+    return this.#store.watermark.waitPast(offset, signal);
   }
 
-  /** Of the cluster: reading waits until this replica has come that far. */
+  /** Asks the cluster for a barrier; reading waits until this replica has reached it. */
   async readBarrier(signal: AbortSignal): Promise<Offset> {
-    this.#assertTaking();
+    this.#assertAccepting();
     const { source } = this;
-    if (source === undefined) throw new UnavailableError('this replica has no source now');
+    if (source === undefined) throw new UnavailableError('this replica follows no member now');
     return this.options.uplink.readBarrier(source, signal);
   }
 
@@ -118,9 +118,9 @@ export class Replica implements Consensus {
   }
 
   async propose(records: Records, options: ProposeOptions = {}): Promise<AppendReceipt> {
-    this.#assertTaking();
+    this.#assertAccepting();
     const { leader } = this;
-    if (leader === undefined) throw new UnavailableError('there is no leader now');
+    if (leader === undefined) throw new UnavailableError('the cluster has no leader');
     this.#forwarding += 1;
     try {
       return await this.options.uplink.append(leader, records, options);
@@ -130,7 +130,7 @@ export class Replica implements Consensus {
     }
   }
 
-  /** It leads nobody. */
+  /** Does nothing: a replica never leads. */
   async giveUpLeadership(): Promise<void> {}
 
   close(): Promise<void> {
@@ -148,7 +148,7 @@ export class Replica implements Consensus {
     await uplink.close();
   }
 
-  #assertTaking(): void {
+  #assertAccepting(): void {
     if (this.#refusal !== undefined) throw this.#refusal;
   }
 

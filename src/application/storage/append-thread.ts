@@ -4,32 +4,32 @@ import { type Index, toIndex, toTerm } from '../../domain/log/offsets.js';
 import type { LogBoundary } from '../../domain/log/log-boundary.js';
 import { type RecordBatch, storedBytes } from '../../domain/log/record-batch.js';
 
-/** Bytes written under one sync; what waits beyond that goes under the next. */
+/** Bytes written under one sync; whatever exceeds it waits for the next sync. */
 const groupBytesMax = 8 * 1024 * 1024;
 
-/** Something to make durable, and what to do then. */
+/** Data to make durable, and a callback for when it is. */
 export interface AppendWork {
-  /** Consecutive; they replace what the log has from the first one's index on (Raft §5.3). */
+  /** Consecutive batches; they replace the log from the first one's index on (Raft §5.3). */
   readonly batches: readonly RecordBatch[];
-  /** The log is to begin anew here, before the batches; `prepare` is made durable before that. */
-  readonly reset?: { readonly place: LogBoundary; readonly prepare: () => Promise<void> };
+  /** The log starts again at this boundary, before the batches; `prepare` is made durable before that. */
+  readonly reset?: { readonly boundary: LogBoundary; readonly prepare: () => Promise<void> };
   readonly vote?: { readonly term: number; readonly vote: number };
-  /** Called when all of it, and of the works before it, is durable; in order. Must not throw. */
+  /** Called when all of this work, and of the works before it, is durable; in order. Must not throw. */
   readonly done: () => void;
 }
 
 /** The node whose log and hard state an append thread writes. */
 export interface AppendThreadOwner {
-  /** A group is durable, and each of its works was told. */
+  /** A group is durable, and the callbacks of its works have run. */
   groupDone(): void;
-  /** A write or a sync failed, and nothing is written any more. Called once. */
+  /** A write or a sync failed, and nothing is written from now on. Called once. */
   fail(error: unknown): void;
 }
 
 /**
- * The one writer of a node's log and hard state. Group commit: while one group is written and synced the next gathers,
- * so that the disk always has one sync in flight and each work waits for at most two. After a failure nothing is done
- * any more, and nothing is said to be done: the process has to end (docs/guarantees.md, durability rule 4).
+ * The only writer of a node's log and hard state. Group commit: while one group is written and synced, the next one
+ * gathers, so that the disk always has one sync in flight and each work waits for at most two. After a failure it does
+ * nothing and reports nothing as done: the process must end (docs/guarantees.md, durability rule 4).
  */
 export class AppendThread {
   #queue: AppendWork[] = [];
@@ -57,15 +57,15 @@ export class AppendThread {
   }
 
   /**
-   * Everything up to `index` is committed, durable here, and applied: to be noted on disk with the next group, for
-   * recovery to know a torn tail from lost data and for a start to know where to go on.
+   * Records that everything up to `index` is committed, durable here, and applied. It is written with the next group,
+   * so that recovery can tell a torn tail from lost data and a start knows where to continue.
    */
   noteCommit(index: Index): void {
     this.#commit = index;
     this.#schedule();
   }
 
-  /** Runs `task` when nothing is being written and holds back the writes until it ends: for retention. */
+  /** Runs `task` when nothing is being written, and holds back writes until it ends: for retention. */
   exclusively<T>(task: () => Promise<T>): Promise<T> {
     const run = this.#tail.then(task);
     this.#tail = run.then(
@@ -75,7 +75,7 @@ export class AppendThread {
     return run;
   }
 
-  /** Resolves when nothing waits any more. */
+  /** Resolves when no work waits. */
   async idle(): Promise<void> {
     do await this.exclusively(() => Promise.resolve());
     while (this.#scheduled && !this.#failed);
@@ -87,7 +87,7 @@ export class AppendThread {
     void this.exclusively(() => this.#writeGroup());
   }
 
-  /** One group at a time, so that an exclusive task waits for one sync and not for a lull. */
+  /** Writes one group, so that an exclusive task waits for one sync and not for the queue to empty. */
   async #writeGroup(): Promise<void> {
     const group = this.#takeGroup();
     try {
@@ -128,7 +128,7 @@ export class AppendThread {
       if (reset !== undefined) {
         await flush();
         await reset.prepare();
-        await this.log.reset(reset.place);
+        await this.log.reset(reset.boundary);
         ({ lastIndex } = this.log);
       }
       if (batches.length === 0) continue;

@@ -6,10 +6,10 @@ const recheckBytes = 8 * 1024 * 1024;
 const recheckMs = 1_000;
 
 /**
- * Foresees a full disk (docs/guarantees.md, rule 5): appends are refused while less than the reserve is free, so
- * that a write of the log never meets ENOSPC, and are taken again by themselves when space returns. A look at the
- * file system serves for a second; the first append after that waits for the next one. Within the second it counts what
- * was admitted as used, and looks again, without a wait, after 8 MiB.
+ * Guards against a full disk (docs/guarantees.md, durability rule 5): refuses appends while less than the reserve is free, so
+ * that a write of the log never meets ENOSPC, and accepts them again when space returns. A check of the file system is
+ * valid for a second; the first append after that waits for the next check. Within the second, admitted bytes count as
+ * used, and every 8 MiB another check starts without a wait.
  */
 export class DiskReserve {
   #freeBytes = Number.POSITIVE_INFINITY;
@@ -26,7 +26,7 @@ export class DiskReserve {
     private readonly onLookFailed: (cause: unknown) => void,
   ) {}
 
-  /** `onLookFailed` hears when the file system could not be asked; the last known figure stands then. */
+  /** `onLookFailed` is called when the file system cannot be checked; the last known figure then stays valid. */
   static async open(
     directory: Directory,
     reserveBytes: number,
@@ -38,7 +38,7 @@ export class DiskReserve {
     return reserve;
   }
 
-  /** To be awaited before `admitOrThrow`; `undefined` while the last look still serves. Never rejects. */
+  /** Await this before `admitOrThrow`; `undefined` while the last check is valid. Never rejects. */
   refresh(): Promise<void> | undefined {
     return this.#stale ? this.#lookOnce() : undefined;
   }
@@ -65,7 +65,7 @@ export class DiskReserve {
     const counted = this.#bytesSinceLook;
     try {
       this.#freeBytes = await this.directory.freeBytes();
-      // What still waits to be written is bounded by the append queue, which the default reserve is larger than.
+      // The append queue bounds what still waits to be written; the default reserve is larger than that bound.
       this.#bytesSinceLook -= counted;
     } catch (cause) {
       this.onLookFailed(cause);

@@ -6,7 +6,7 @@ import type { AppendThread } from './append-thread.js';
 import type { Clock } from '../ports/clock.js';
 import { repeat } from '../waiting/repeat.js';
 
-/** The commit index on disk lags by at most this much, which is what a start reads back into memory. */
+/** The saved commit index lags by at most this much, which is also what a start reads back into memory. */
 const saveCommitEveryBytes = 16 * 1024 * 1024;
 const saveCommitEveryMs = 1_000;
 const retainEveryMs = 10_000;
@@ -25,7 +25,7 @@ export interface LogMaintenanceOptions {
   readonly loop: { fail(error: unknown): void };
 }
 
-/** Does what a log needs now and then: saves the commit index, and removes the segments that retention gives up. */
+/** Maintains the log: saves the commit index, and removes the segments that retention no longer keeps. */
 export class LogMaintenance {
   #savedAtBytes = 0;
   readonly #stopRepeating: (() => Promise<void>)[];

@@ -5,12 +5,10 @@ import { Watermark } from './watermark.js';
 const never = new AbortController().signal;
 
 describe('Watermark', () => {
-  it('wakes those it passed and no others', async () => {
+  it('wakes the waiters that it passed, and no others', async () => {
     const watermark = new Watermark(toOffset(5));
     const woken: number[] = [];
-    const waits = [4, 5, 6].map((offset) =>
-      watermark.waitBeyond(toOffset(offset), never).then(() => woken.push(offset)),
-    );
+    const waits = [4, 5, 6].map((offset) => watermark.waitPast(toOffset(offset), never).then(() => woken.push(offset)));
     await waits[0];
     expect(woken).toEqual([4]);
     watermark.advance(toOffset(6));
@@ -21,18 +19,18 @@ describe('Watermark', () => {
     expect(woken).toEqual([4, 5, 6]);
   });
 
-  it('never goes back', () => {
+  it('never decreases', () => {
     const watermark = new Watermark(toOffset(5));
     expect(() => watermark.advance(toOffset(4))).toThrow(RangeError);
     expect(watermark.value).toBe(5);
   });
 
-  it('lets a waiter go at once when its signal aborts, before or while it waits, with the reason', async () => {
+  it('rejects at once when the signal aborts, before or during the wait, with its reason', async () => {
     const watermark = new Watermark(toOffset(0));
     const gone = new Error('gone');
-    await expect(watermark.waitBeyond(toOffset(0), AbortSignal.abort(gone))).rejects.toBe(gone);
+    await expect(watermark.waitPast(toOffset(0), AbortSignal.abort(gone))).rejects.toBe(gone);
     const controller = new AbortController();
-    const waiting = watermark.waitBeyond(toOffset(0), controller.signal);
+    const waiting = watermark.waitPast(toOffset(0), controller.signal);
     controller.abort(gone);
     await expect(waiting).rejects.toBe(gone);
     watermark.advance(toOffset(1));

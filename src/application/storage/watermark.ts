@@ -5,7 +5,7 @@ interface Waiter {
   readonly resolve: () => void;
 }
 
-/** The high watermark and those who wait for it to move. A waiter costs an entry in a set and no time. */
+/** The high watermark and the callers that wait for it to move. A waiter costs an entry in a set and no time. */
 export class Watermark {
   readonly #waiters = new Set<Waiter>();
   #value: Offset;
@@ -20,7 +20,7 @@ export class Watermark {
   }
 
   advance(value: Offset): void {
-    if (value < this.#value) throw new RangeError(`the watermark ${this.#value} may not go back to ${value}`);
+    if (value < this.#value) throw new RangeError(`the watermark ${this.#value} must not decrease to ${value}`);
     if (value === this.#value) return;
     this.#value = toOffset(value);
     for (const waiter of this.#waiters) {
@@ -32,7 +32,7 @@ export class Watermark {
   }
 
   /** Resolves once `value > offset`; rejects with the signal's reason on abort. */
-  waitBeyond(offset: Offset, signal: AbortSignal): Promise<void> {
+  waitPast(offset: Offset, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return Promise.reject(signal.reason as Error);
     if (this.#value > offset) return Promise.resolve();
     return new Promise((resolve, reject) => {

@@ -2,7 +2,7 @@ import type { Clock } from '../ports/clock.js';
 
 const everyMs = 60_000;
 
-/** Keeps a retry that goes on without success from filling the log: it is logged at once, then each minute. */
+/** Keeps a repeated failure from filling the log: it is due at once, then once a minute. */
 export class LogThrottle {
   #loggedAt = -Infinity;
 

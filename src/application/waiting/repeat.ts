@@ -1,8 +1,8 @@
 import type { Clock } from '../ports/clock.js';
 
 /**
- * Runs `task` each `ms`, never twice at once: the wait begins when the task has ended. The returned function stops it
- * and resolves when a run under way has ended. A task that fails ends the repetition and is told to `onError`.
+ * Runs `task` every `ms`, never twice at once: the wait starts when the task has ended. The returned function stops it
+ * and resolves when a run in progress has ended. A task that fails ends the repetition, and `onError` gets its error.
  */
 export function repeat(
   clock: Clock,

@@ -26,7 +26,7 @@ export class Waiters {
     cancel();
   }
 
-  /** Looks at each condition; called after every step. */
+  /** Checks each condition; called after every step. */
   notify(): void {
     if (this.#waiting.length === 0) return;
     const met = this.#waiting.filter(({ holds }) => holds());

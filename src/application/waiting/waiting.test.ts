@@ -6,7 +6,7 @@ import { LogThrottle } from './log-throttle.js';
 import { withDeadline } from './with-deadline.js';
 
 describe('Backoff', () => {
-  it('doubles up to its bound, and begins again after a success', () => {
+  it('doubles up to its bound, and starts again after a success', () => {
     const backoff = new Backoff(50, 300);
     expect([backoff.next(), backoff.next(), backoff.next(), backoff.next(), backoff.next()]).toEqual([
       50, 100, 200, 300, 300,

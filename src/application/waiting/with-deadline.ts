@@ -2,8 +2,8 @@ import type { Clock } from '../ports/clock.js';
 import { UnavailableError } from '../errors.js';
 
 /**
- * Runs `task` with a signal that aborts after `ms`, with an `UnavailableError`, or when `signal` does. The signal aborts
- * when the task has ended as well, so that nothing the task has begun outlives it.
+ * Runs `task` with a signal that aborts after `ms` with an `UnavailableError`, or when `signal` does. The signal also
+ * aborts when the task has ended, so that nothing the task has started outlives it.
  */
 export async function withDeadline<Value>(
   clock: Clock,
