@@ -22,7 +22,7 @@ export interface NodePlace {
   readonly args?: readonly string[];
   /** A command that becomes the node's process. */
   readonly through?: readonly string[];
-  /** Of those that call it (default: in clear). */
+  /** The TLS of its callers (default: in clear). */
   readonly tls?: ClientTls;
 }
 
@@ -53,7 +53,7 @@ export class LiveNode {
     return this.#process?.httpAddr ?? '';
   }
 
-  /** Of its process. */
+  /** The id of its process. */
   get pid(): number {
     return this.#process?.child.pid ?? 0;
   }
