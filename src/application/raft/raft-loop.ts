@@ -30,7 +30,7 @@ const refusals: Readonly<Record<Exclude<Life, 'running'>, string>> = {
   ended: 'this node is shutting down',
 };
 
-/** The parts of the driver that a turn of the loop visits, as far as the loop knows them: they hold it, not it them. */
+/** The parts of the driver that a turn of the loop visits, as far as the loop needs them; they in turn hold the loop. */
 export interface RaftStages {
   readonly proposals: Proposals;
   readonly acknowledgements: Acknowledgements;
@@ -192,7 +192,7 @@ export class RaftLoop implements AppendThreadOwner {
     this.step(() => this.core.readIndex(context));
   }
 
-  /** Has a turn run soon. */
+  /** Schedules a turn of the loop, after what has already arrived. */
   schedule(): void {
     if (this.#isScheduled || this.#isDraining || !this.isAlive) return;
     this.#isScheduled = true;
@@ -245,7 +245,7 @@ export class RaftLoop implements AppendThreadOwner {
   /** Ends this node because its log or its core failed: the process must end. */
   fail(error: unknown): void {
     if (!this.isAlive) return;
-    this.#finish('failed', 'the log of this node failed while the batch was written');
+    this.#finish('failed', 'this node failed while the batch was being written');
     this.options.onFatal(error);
   }
 
