@@ -86,6 +86,7 @@ export function startNode(
     },
     joinTransport,
     peerTransport: (checksum) => new GrpcPeerTransport({ checksum, ...links }),
-    entrySource: (id, checksum) => new GrpcEntrySource(checksum, { id, rpcAddr, name }, credentials),
+    entrySource: (id, checksum) =>
+      new GrpcEntrySource(checksum, { id, rpcAddr, name, uuid: directory.nodeId }, credentials),
   });
 }

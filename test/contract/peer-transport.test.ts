@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { GrpcServer } from '../../src/adapters/grpc/index.js';
 import { systemClock } from '../../src/adapters/clock/system-clock.js';
 import { MemoryPeerNetwork, type MemoryPeerTransport } from '../../src/adapters/memory/memory-peer-network.js';
@@ -11,6 +13,7 @@ import { describePeerTransport, type NetworkUnderTest } from './peer-transport.j
 describePeerTransport('MemoryPeerNetwork', async (): Promise<NetworkUnderTest> => {
   const network = new MemoryPeerNetwork(systemClock);
   const transports = new Map<string, MemoryPeerTransport>();
+  let holes = 0;
   const at = (name: string): MemoryPeerTransport => transports.get(name)!;
   return {
     joinTransport: network.joinTransport,
@@ -30,6 +33,7 @@ describePeerTransport('MemoryPeerNetwork', async (): Promise<NetworkUnderTest> =
         },
       };
     },
+    hole: () => Promise.resolve(`hole-${++holes}`),
     cut: () => {
       network.cut(1, 2);
     },
@@ -51,6 +55,7 @@ describePeerTransport('GrpcPeerTransport', async (): Promise<NetworkUnderTest> =
   const ports = new Map<string, number>();
   const proxies = new Map<string, TcpProxy>();
   const servers = new Set<GrpcServer>();
+  const holes = new Set<Server>();
   return {
     joinTransport: new GrpcJoinTransport(),
     async node(name, checksum) {
@@ -75,6 +80,12 @@ describePeerTransport('GrpcPeerTransport', async (): Promise<NetworkUnderTest> =
         },
       };
     },
+    hole: async () => {
+      const hole = createServer(() => undefined).listen(0, '127.0.0.1');
+      await once(hole, 'listening');
+      holes.add(hole);
+      return `127.0.0.1:${(hole.address() as AddressInfo).port}`;
+    },
     cut: () => {
       for (const proxy of proxies.values()) proxy.cut();
     },
@@ -86,6 +97,7 @@ describePeerTransport('GrpcPeerTransport', async (): Promise<NetworkUnderTest> =
     close: async () => {
       await Promise.all([...proxies.values()].map((proxy) => proxy.close()));
       await Promise.all([...servers].map((server) => server.close(0)));
+      for (const hole of holes) hole.close();
     },
   };
 });

@@ -1,6 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
-import { Metadata, status } from '@grpc/grpc-js';
+import { type Metadata, status } from '@grpc/grpc-js';
 import { anonymous, type Caller } from '../../application/access/access.js';
 import type { EntryHandler } from '../../application/ports/entry-source.js';
 import type { JoinHandler } from '../../application/ports/join-transport.js';
@@ -16,7 +16,7 @@ import { decodeAppends, encodeAnswers, type AppendAnswer, type AppendOutcome } f
 import { EntryCalls } from './entries/entry-calls.js';
 import { FrameQueue } from './messages/frame-queue.js';
 import { answerMessage, joinerOf } from './join/join-messages.js';
-import { identityOf } from './identity/peer-identity.js';
+import { answerMetadata, identityOf } from './identity/peer-identity.js';
 import { peerMessage } from './messages/peer-message.js';
 import type { PeerTrust } from './identity/peer-trust.js';
 import { decodeMessages } from './messages/raft-message-wire.js';
@@ -28,12 +28,16 @@ type Lane = 'control' | 'bulk' | 'append';
 /** The member that this node is, once it is one. */
 export interface PeerNode {
   readonly self: number;
+  /** UUID of its data directory; empty where it is not known. */
+  readonly uuid: string;
   readonly checksum: BatchChecksum;
   readonly receiver: PeerReceiver;
   /** Whether the id was a member's that has been removed. */
   isRemoved(id: number): boolean;
   /** The name of the member with that id; undefined where it is not known here. */
   nameOf(id: number): string | undefined;
+  /** The UUID of the member with that id; undefined or empty where it is not known here. */
+  uuidOf(id: number): string | undefined;
   /** A member has come into contact. */
   heardFrom(peer: Peer): void;
 }
@@ -225,7 +229,7 @@ export class PeerEndpoint {
     call.on('end', () => {
       call.end();
     });
-    call.sendMetadata(new Metadata());
+    call.sendMetadata(answerMetadata({ clusterId: node.checksum.logId, id: node.self, uuid: node.uuid }));
     if (from !== 0) node.heardFrom({ id: from, rpcAddr, ...(name !== '' && { name }) });
     return { node, from, key };
   }
@@ -247,15 +251,20 @@ export class PeerEndpoint {
 
   #misfit(node: PeerNode, identity: ReturnType<typeof identityOf>, mayBeReplica: boolean): string | undefined {
     if (identity === undefined) return 'the call does not say which member of which cluster makes it to which';
-    const { clusterId, from, to } = identity;
+    const { clusterId, from, to, uuid, toUuid } = identity;
     if (from === 0 && !mayBeReplica) return 'a replica is no member';
     const isNewcomer = from === 0 && clusterId.length === 0;
     if (!isNewcomer && Buffer.compare(clusterId, node.checksum.logId) !== 0)
       return `this node is of cluster ${hex(node.checksum.logId)}, not of ${hex(clusterId)}`;
     if (to !== node.self && to !== 0) return `this node is member ${node.self}, not ${to}`;
+    if (toUuid && node.uuid !== '' && toUuid !== node.uuid)
+      return `this node's data directory has the UUID ${node.uuid}, not ${toUuid}`;
     if (from === 0) return undefined;
     if (from === node.self) return `member ${from} is this node`;
     if (node.isRemoved(from)) return `member ${from} was removed from the cluster`;
+    const known = node.uuidOf(from);
+    if (uuid && known && uuid !== known)
+      return `the data directory of member ${from} has the UUID ${known}, not ${uuid}`;
     return undefined;
   }
 

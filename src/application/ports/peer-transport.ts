@@ -7,8 +7,12 @@ import type { AppendReceipt, ProposeOptions } from './consensus.js';
 export interface Peer {
   /** Its Raft id. */
   readonly id: number;
-  /** HOST:PORT of its gRPC. */
+  /** HOST:PORT of its gRPC, as the configuration has it. */
   readonly rpcAddr: string;
+  /** Other HOST:PORTs where it may be by now. Hints: whoever answers there has to prove that it is the member. */
+  readonly seenAt?: readonly string[];
+  /** UUID of its data directory; empty where it is not known. */
+  readonly uuid?: string;
   /** Its `--node-name`, where it is known. */
   readonly name?: string;
 }
@@ -32,8 +36,9 @@ export interface PeerTransport {
   /** Begins to deliver to `receiver`, for `self`. Called once, before all others. */
   start(self: Peer, receiver: PeerReceiver): void;
   /**
-   * Who there is besides this node, replacing what was said before: links to others are closed. But a member that is not
-   * among them, has sent this node something and was not removed is answered where it says that it is: a node that lags
+   * Who there is besides this node, replacing what was said before: links to others are closed. A member is tried at all
+   * its addresses at once, and where it has called from; the first that proves its UUID, its Raft id and its cluster is
+   * taken, and kept while it answers, unless `rpcAddr` changes to another one. A member that is not among them, has sent this node something and was not removed is answered where it says that it is: a node that lags
    * does not know yet who leads, or votes, today (Raft §6: servers take requests of those not in their configuration).
    */
   setPeers(peers: readonly Peer[]): void;
@@ -51,10 +56,10 @@ export interface PeerTransport {
   /** The cluster as a member sees it, and its administration there. */
   clusterOf(to: number): Cluster;
   /**
-   * For how many milliseconds no process has answered as the member where it is said to be: 0 while one does. Counted
-   * from when the member was first said to be there; Infinity where there is no link to it.
+   * For how many milliseconds no process has answered as the member, at the addresses (HOST:PORT) in question: by default
+   * at any. 0 while one does. Counted from when there was first a link to the member; Infinity where there is none.
    */
-  unansweredMs(id: number): number;
+  unansweredMs(id: number, at?: (rpcAddr: string) => boolean): number;
   /** Closes all links. Idempotent. */
   close(): Promise<void>;
 }

@@ -39,8 +39,18 @@ export class MessageLane {
   }
 
   /** See `PeerTransport.unansweredMs`. */
-  get unansweredMs(): number {
-    return this.#connection.unansweredMs;
+  unansweredMs(at?: (rpcAddr: string) => boolean): number {
+    return this.#connection.unansweredMs(at);
+  }
+
+  /** HOST:PORT where the peer is connected. */
+  get openAt(): string | undefined {
+    return this.#connection.openAt;
+  }
+
+  /** See `PeerConnection.locate`. */
+  locate(addresses: readonly string[]): void {
+    this.#connection.locate(addresses);
   }
 
   /** Takes the message, or loses it; it leaves with the next `flush`. */

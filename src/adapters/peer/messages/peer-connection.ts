@@ -1,199 +1,159 @@
-import type { ChannelOptions, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
-import { Client, status } from '@grpc/grpc-js';
-import type { Clock } from '../../../application/ports/clock.js';
-import type { Logger } from '../../../application/ports/logger.js';
 import type { EpochMs } from '../../../domain/log/offsets.js';
-import { inClear, type PeerChannelCredentials, type PeerCredentials } from '../identity/peer-credentials.js';
-import { identityMetadata, type PeerIdentity } from '../identity/peer-identity.js';
-import { canConnect } from '../probe.js';
+import { PeerDial, type PeerDialEvents, type PeerDialOptions } from './peer-dial.js';
 
-/** Of all channels to peers. A connection of its own each, found dead within 4 s, and never through a proxy. */
-export const peerChannelOptions: ChannelOptions = {
-  'grpc.use_local_subchannel_pool': 1,
-  'grpc.keepalive_time_ms': 2_000,
-  'grpc.keepalive_timeout_ms': 2_000,
-  'grpc.keepalive_permit_without_calls': 1,
-  'grpc.max_send_message_length': -1,
-  'grpc.max_receive_message_length': -1,
-  // A message arrives at most once, and a write is done only when the connection has taken it.
-  'grpc.enable_retries': 0,
-  'grpc.per_rpc_retry_buffer_size': 0,
-  'grpc.service_config_disable_resolution': 1,
-  'grpc.enable_http_proxy': 0,
-  'grpc.enable_channelz': 0,
-};
+/** Of the addresses where the peer was connected before, so many are remembered. */
+const placesMax = 8;
 
-/** From dialling to being let in. */
-const dialMs = 3_000;
-const backOffMsMin = 50;
-const backOffMsMax = 2_000;
-/** After a refusal that only an operator, or a change of the membership, can mend. */
-const refusedBackOffMs = 10_000;
-
-export interface PeerConnectionOptions {
-  /** HOST:PORT. */
-  readonly rpcAddr: string;
-  readonly identity: PeerIdentity;
-  /** Default: in clear. */
-  readonly credentials?: PeerCredentials;
-  /** Who is expected there. */
-  readonly peerName?: string;
-  /** `/package.Service/Method` of a bidirectional stream. */
-  readonly path: string;
-  readonly clock: Clock;
-  /** In [0, 1). */
-  readonly random: () => number;
-  readonly logger: Logger;
+export interface PeerConnectionOptions extends Omit<PeerDialOptions, 'rpcAddr'> {
+  /** HOST:PORT, one or more: the one that the configuration has first. */
+  readonly addresses: readonly string[];
 }
 
-export interface PeerConnectionEvents {
-  /** The peer has let this node in: `write` goes through from here on. */
-  opened(): void;
-  received(bytes: Buffer): void;
-  /** An attempt failed, or an open connection ended: what was written may not have arrived. */
-  broken(): void;
-}
-
-const refusals: ReadonlySet<status> = new Set([
-  status.FAILED_PRECONDITION,
-  status.PERMISSION_DENIED,
-  status.UNAUTHENTICATED,
-]);
-
-const passThrough = (bytes: Buffer): Buffer => bytes;
-
-/** One connection with one stream to a peer, dialled again whenever it ends until it is closed. */
+/**
+ * A connection with one stream to a peer, which may be at any of some addresses. They are dialled at once and each by
+ * itself, so that one where nobody answers, or somebody else, holds up no other; the first where the peer proves who it
+ * is stays, until it breaks.
+ */
 export class PeerConnection {
-  #state: 'dialling' | 'open' | 'waiting' | 'closed' = 'waiting';
-  #client: Client | undefined;
-  #credentials: PeerChannelCredentials | undefined;
-  #stream: ClientDuplexStream<Buffer, Buffer> | undefined;
-  #cancelWait: () => void = () => undefined;
-  #failures = 0;
-  #refusal: string | undefined;
-  /** When the peer was last connected; at first, when this was made. */
-  #answeredAt: EpochMs;
+  #addresses: readonly string[];
+  readonly #dials = new Map<string, PeerDial>();
+  #open: PeerDial | undefined;
+  #closed = false;
+  /** When the peer was last connected at an address. */
+  readonly #answeredAt = new Map<string, EpochMs>();
+  readonly #madeAt: EpochMs;
 
   constructor(
     private readonly options: PeerConnectionOptions,
-    private readonly events: PeerConnectionEvents,
+    private readonly events: PeerDialEvents,
   ) {
-    this.#answeredAt = options.clock.now();
-    this.#dial();
+    this.#addresses = options.addresses;
+    this.#madeAt = options.clock.now();
+    this.#dialAll();
   }
 
-  /** For how long the peer has not been connected: it answers to be let in, and then to pings. */
-  get unansweredMs(): number {
-    return this.#state === 'open' ? 0 : Math.max(0, this.options.clock.now() - this.#answeredAt);
+  /**
+   * For how long the peer has not been connected at such an address: it answers to be let in, and then to pings.
+   */
+  unansweredMs(at: (rpcAddr: string) => boolean = () => true): number {
+    if (this.#open !== undefined && at(this.#open.rpcAddr)) return 0;
+    const answered = [...this.#answeredAt].filter(([rpcAddr]) => at(rpcAddr)).map(([, time]) => time);
+    return Math.max(0, this.options.clock.now() - Math.max(this.#madeAt, ...answered));
   }
 
   get state(): 'dialling' | 'open' | 'waiting' | 'closed' {
-    return this.#state;
+    if (this.#closed) return 'closed';
+    if (this.#open !== undefined) return 'open';
+    return this.#isDialling ? 'dialling' : 'waiting';
+  }
+
+  /** HOST:PORT where the peer is connected. */
+  get openAt(): string | undefined {
+    return this.#open?.rpcAddr;
   }
 
   /** It is open by a certificate, or a CA, that was replaced since: the peer may not take that much longer. */
   get isOutdated(): boolean {
-    return this.#state === 'open' && this.#credentials?.isOutdated === true;
+    return this.#open?.isOutdated === true;
   }
 
   /** Dials anew at once. What was written and not answered may not have arrived. Only while open. */
   renew(): void {
-    this.#hangUp();
-    this.#dial();
+    const open = this.#open;
+    this.#noteEnd();
+    open?.renew();
+    this.#dialAll();
   }
 
   /** Calls `sent` once the connection has taken the message; never when it breaks before. Only while open. */
   write(message: Buffer, sent: () => void): void {
-    const stream = this.#stream;
-    stream?.write(message, (error?: Error | null) => {
-      if (!error && stream === this.#stream) sent();
-    });
+    this.#open?.write(message, sent);
   }
 
-  /** The peer was heard from: dials at once if this waits to dial again. */
-  wake(): void {
-    if (this.#state !== 'waiting' || this.#refusal !== undefined) return;
-    this.#cancelWait();
-    this.#failures = 0;
-    this.#dial();
-  }
-
-  close(): void {
-    this.#state = 'closed';
-    this.#hangUp();
-  }
-
-  /** Probes first: an address that swallows packets would hold a socket of grpc-js for minutes, even once closed. */
-  #dial(): void {
-    const { clock, rpcAddr } = this.options;
-    this.#state = 'dialling';
-    this.#cancelWait = canConnect(rpcAddr, dialMs, clock, (connects) => {
-      if (connects) this.#call();
-      else this.#broken();
-    });
-  }
-
-  #call(): void {
-    const { clock, rpcAddr, identity, path, credentials = inClear, peerName } = this.options;
-    this.#credentials = credentials(peerName);
-    const client = new Client(rpcAddr, this.#credentials, peerChannelOptions);
-    const stream = client.makeBidiStreamRequest(path, passThrough, passThrough, identityMetadata(identity), {});
-    this.#client = client;
-    this.#stream = stream;
-    this.#cancelWait = clock.after(dialMs, () => {
-      this.#broken();
-    });
-    stream.once('metadata', () => {
-      if (stream !== this.#stream) return;
-      this.#cancelWait();
-      this.#state = 'open';
-      this.#failures = 0;
-      this.#refusal = undefined;
-      this.events.opened();
-    });
-    stream.on('data', (bytes: Buffer) => {
-      if (stream === this.#stream) this.#receive(bytes);
-    });
-    stream.on('error', () => undefined);
-    stream.once('status', (ended: StatusObject) => {
-      if (stream === this.#stream) this.#broken(ended);
-    });
-  }
-
-  #receive(bytes: Buffer): void {
-    try {
-      this.events.received(bytes);
-    } catch (error) {
-      const { logger, identity, path } = this.options;
-      logger.error({ err: error, peer: identity.to, path }, 'an answer of a peer is malformed; its link is reset');
-      this.#broken();
+  /**
+   * Where the peer may be from now on. A connection that is open stays, for the peer has proved to be there; but not
+   * where the configuration has come to say that the peer is elsewhere.
+   */
+  locate(addresses: readonly string[]): void {
+    const [before] = this.#addresses;
+    this.#addresses = addresses;
+    const open = this.#open;
+    if (open === undefined) {
+      this.#dialAll();
+    } else if (addresses[0] !== before && addresses[0] !== open.rpcAddr) {
+      this.#noteEnd();
+      open.close();
+      this.#dials.delete(open.rpcAddr);
+      this.#dialAll();
+      this.events.broken();
     }
   }
 
-  #broken(ended?: StatusObject): void {
-    const { clock, random, logger, rpcAddr, identity, path } = this.options;
-    this.#hangUp();
-    this.#state = 'waiting';
-    let delayMs = Math.min(backOffMsMin * 2 ** this.#failures++, backOffMsMax);
-    if (ended !== undefined && refusals.has(ended.code)) {
-      delayMs = refusedBackOffMs;
-      if (this.#refusal !== ended.details)
-        logger.warn({ peer: identity.to, rpcAddr, path, reason: ended.details }, 'a peer refuses this node');
-      this.#refusal = ended.details;
-    } else this.#refusal = undefined;
-    this.#cancelWait = clock.after(delayMs * (0.5 + random() / 2), () => {
-      this.#dial();
-    });
+  /** The peer was heard from: dials at once where this waits to dial again. */
+  wake(): void {
+    for (const dial of this.#dials.values()) dial.wake();
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const dial of this.#dials.values()) dial.close();
+    this.#dials.clear();
+    this.#open = undefined;
+  }
+
+  get #isDialling(): boolean {
+    return [...this.#dials.values()].some(({ state }) => state === 'dialling');
+  }
+
+  /** Dials each address that is not dialled yet, and none that the peer has no more; where it was last counts as one. */
+  #dialAll(): void {
+    if (this.#closed) return;
+    const lastly = [...this.#answeredAt.keys()].at(-1);
+    for (const [rpcAddr, dial] of this.#dials) {
+      if (this.#addresses.includes(rpcAddr) || rpcAddr === lastly) continue;
+      dial.close();
+      this.#dials.delete(rpcAddr);
+    }
+    for (const rpcAddr of this.#addresses) {
+      if (this.#dials.has(rpcAddr)) continue;
+      const dial: PeerDial = new PeerDial(
+        { ...this.options, rpcAddr },
+        {
+          opened: () => this.#opened(dial),
+          received: (bytes) => this.events.received(bytes),
+          broken: () => this.#broken(dial),
+        },
+      );
+      this.#dials.set(rpcAddr, dial);
+    }
+  }
+
+  #opened(dial: PeerDial): void {
+    this.#open = dial;
+    for (const [rpcAddr, other] of this.#dials) {
+      if (other === dial) continue;
+      other.close();
+      this.#dials.delete(rpcAddr);
+    }
+    this.events.opened();
+  }
+
+  #broken(dial: PeerDial): void {
+    if (dial === this.#open) {
+      this.#noteEnd();
+      this.#dialAll();
+    } else if (this.#open !== undefined || this.#isDialling) return;
     this.events.broken();
   }
 
-  #hangUp(): void {
-    this.#cancelWait();
-    if (this.#state === 'open') this.#answeredAt = this.options.clock.now();
-    const stream = this.#stream;
-    this.#stream = undefined;
-    stream?.cancel();
-    this.#client?.close();
-    this.#client = undefined;
+  #noteEnd(): void {
+    if (this.#open === undefined) return;
+    const { rpcAddr } = this.#open;
+    this.#open = undefined;
+    // Last in the order of the map.
+    this.#answeredAt.delete(rpcAddr);
+    this.#answeredAt.set(rpcAddr, this.options.clock.now());
+    const [oldest] = this.#answeredAt.keys();
+    if (this.#answeredAt.size > placesMax) this.#answeredAt.delete(oldest);
   }
 }
