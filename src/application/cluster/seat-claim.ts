@@ -1,10 +1,10 @@
 import type { Member } from '../configuration/configuration.js';
-import type { JoinAnswer, Joiner } from '../ports/join-transport.js';
+import { answeringMs, type JoinAnswer, type Joiner } from '../ports/join-transport.js';
 
 export interface SeatState {
   readonly clusterId: Uint8Array;
-  /** A process answers as the member at its address. */
-  readonly isAlive: boolean;
+  /** For how long no process has answered as the member, other than at the address of the node itself. */
+  readonly silentMs: number;
   /** The member is the only one, and asks itself: nobody else knows it by its name. */
   readonly isAlone: boolean;
 }
@@ -12,13 +12,14 @@ export interface SeatState {
 /**
  * What a node is told that has the UUID of a member and may not be that member as it stands; undefined where it may. A
  * member keeps its name. It may come back at its address at once, and at another one when nothing answers as the member
- * at its address: until then the two could be a data directory and its copy.
+ * elsewhere: until then the two could be a data directory and its copy.
  */
 export function objectionTo(
   { name, uuid, rpcAddr }: Joiner,
   member: Pick<Member, 'name' | 'rpcAddr'>,
-  { clusterId, isAlive, isAlone }: SeatState,
+  { clusterId, silentMs, isAlone }: SeatState,
 ): JoinAnswer | undefined {
+  const isAlive = silentMs < answeringMs;
   if (name !== member.name && !isAlone) {
     const where = isAlive && member.rpcAddr !== rpcAddr ? `which is alive at ${member.rpcAddr}` : 'and keeps its name';
     const reason =
@@ -32,5 +33,5 @@ export function objectionTo(
     `a member with the UUID of this data directory (${uuid}) is alive at ${member.rpcAddr}: ` +
     `if this is a copy of that node's directory, stop this node and start it with an empty one; ` +
     `if the member has moved here, stop the process there`;
-  return { kind: 'retry', reason, aliveAt: member.rpcAddr };
+  return { kind: 'retry', reason, aliveAt: member.rpcAddr, ...(silentMs > 0 && { silentMs }) };
 }

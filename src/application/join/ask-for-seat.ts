@@ -2,7 +2,7 @@ import { describeClusterId } from '../configuration/member-names.js';
 import { UnavailableError } from '../errors.js';
 import { askToJoin, type JoinedAsMember, type JoiningOptions, JoinRefusedError } from './join-cluster.js';
 import { pause } from '../waiting/pause.js';
-import type { JoinAnswer, JoinTransport } from '../ports/join-transport.js';
+import { answeringMs, type JoinAnswer, type JoinTransport } from '../ports/join-transport.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 
 /** A member that hears of no leader in this time goes on: it may be the others that wait for it. */
@@ -13,13 +13,16 @@ const leaderAnswerMs = 10_000;
 const askEveryMs = 250;
 /** … and says so this often. */
 const sayEveryMs = 60_000;
-/** It goes on when it has not been told so for this long: a cluster without a leader may be waiting for its vote. */
+/**
+ * It goes on when it has not been told so for this long, or once the process that was silent then counts as ended: a
+ * cluster without a leader may be waiting for its vote.
+ */
 const heldMs = 10_000;
 
 /** What asking every address once came to; `held`: a process answers as the member that this node is. */
 export type Round =
   | JoinedAsMember
-  | { readonly kind: 'held'; readonly aliveAt: string; readonly reason: string }
+  | { readonly kind: 'held'; readonly aliveAt: string; readonly reason: string; readonly silentMs: number }
   | { readonly kind: 'unanswered'; readonly reason: string };
 
 /**
@@ -37,19 +40,20 @@ export async function askForSeat(options: JoiningOptions, formerAddr: string | u
     return isElsewhere && !others.includes(formerAddr) ? [...others, formerAddr] : others;
   };
   const throttle = { loggedAt: -Infinity };
-  let heldAt = -Infinity;
+  let heldUntil = -Infinity;
   for (;;) {
     const round = await askOnce({ ...options, addresses });
     if (round.kind === 'held') {
-      heldAt = clock.now();
-      if (heldAt - throttle.loggedAt >= sayEveryMs) {
-        throttle.loggedAt = heldAt;
+      const now = clock.now();
+      heldUntil = now + (round.silentMs > 0 ? Math.max(0, answeringMs - round.silentMs) : heldMs);
+      if (now - throttle.loggedAt >= sayEveryMs) {
+        throttle.loggedAt = now;
         logger.warn(
           { aliveAt: round.aliveAt, reason: round.reason },
           'another process is this member: waiting for it to end',
         );
       }
-    } else if (round.kind === 'member' || clock.now() - heldAt >= heldMs) {
+    } else if (round.kind === 'member' || clock.now() >= heldUntil) {
       if (round.kind === 'unanswered') logger.debug({ reason: round.reason }, 'no leader has answered yet');
       return round;
     }
@@ -69,7 +73,7 @@ async function askOnce(options: JoiningOptions): Promise<Round> {
       ending.abort(new JoinRefusedError(`the cluster refuses this node: ${answer.reason}`));
     if (answer.kind !== 'retry') return;
     if (answer.aliveAt !== undefined) {
-      held = { kind: 'held', aliveAt: answer.aliveAt, reason: answer.reason };
+      held = { kind: 'held', aliveAt: answer.aliveAt, reason: answer.reason, silentMs: answer.silentMs ?? 0 };
       ending.abort(new UnavailableError(answer.reason));
     } else if (answer.leaderAddr !== undefined && !leaderIsNamed) {
       leaderIsNamed = true;

@@ -3,6 +3,7 @@ import { keepInGossip } from './gossip-join.js';
 import type { Clock } from '../ports/clock.js';
 import type { Gossip } from '../ports/gossip.js';
 import type { Logger } from '../ports/logger.js';
+import type { Peer } from '../ports/peer-transport.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 
 export interface DiscoveryOptions {
@@ -14,6 +15,9 @@ export interface DiscoveryOptions {
   readonly logger: Logger;
   readonly onFailure: (error: unknown) => void;
 }
+
+/** Of the addresses that gossip has for one UUID, so many are tried. */
+const seenMax = 4;
 
 /** How a node finds the others, and they find it: by gossip. */
 export class Discovery {
@@ -53,13 +57,33 @@ export class Discovery {
 
   /** The other nodes that are alive and may take part in Raft, but for those of another cluster. */
   nodes(): GossipNode[] {
+    return this.#others().filter(({ role, status }) => role === 'node' && status === 'alive');
+  }
+
+  /**
+   * The member, with where gossip sees its UUID. Whoever gossips can say that it has that UUID: the node of the member's
+   * name comes first, and one that is alive.
+   */
+  locate<Known extends Peer>(member: Known): Known & Pick<Peer, 'seenAt'> {
+    if (!member.uuid) return member;
+    const rank = ({ name, status }: GossipNode): number =>
+      (name === member.name ? 0 : 1) + (status === 'alive' ? 0 : 2);
+    const seen = this.#others()
+      .filter(({ uuid, rpcAddr }) => uuid === member.uuid && rpcAddr !== member.rpcAddr)
+      .sort((a, b) => rank(a) - rank(b));
+    return { ...member, seenAt: [...new Set(seen.map(({ rpcAddr }) => rpcAddr))].slice(0, seenMax) };
+  }
+
+  /** Calls `listener` when nodes may be seen elsewhere, until the returned function is called. */
+  onChange(listener: () => void): () => void {
+    return this.options.gossip.onChange(listener);
+  }
+
+  #others(): GossipNode[] {
     const { clusterId, uuid } = this.#tags;
     return gossipNodes(this.options.gossip.members()).filter(
       (node) =>
-        node.role === 'node' &&
-        node.status === 'alive' &&
-        node.uuid !== uuid &&
-        (clusterId === undefined || node.clusterId === undefined || node.clusterId === clusterId),
+        node.uuid !== uuid && (clusterId === undefined || node.clusterId === undefined || node.clusterId === clusterId),
     );
   }
 

@@ -1,14 +1,17 @@
 import { describeClusterId } from '../configuration/member-names.js';
-import { firstConfiguration } from '../configuration/configuration.js';
+import { firstConfiguration, type Member } from '../configuration/configuration.js';
 import { CorruptConfigurationError } from '../configuration/configuration-file.js';
-import { type Joined, joinCluster, type JoiningOptions } from '../join/join-cluster.js';
+import { type Joined, joinCluster, type JoiningOptions, JoinRefusedError } from '../join/join-cluster.js';
 import type { Joiner } from '../ports/join-transport.js';
+import { pause } from '../waiting/pause.js';
 import { rejoinCluster } from '../join/rejoin-cluster.js';
 import type { NodeContext, NodeStorage } from './node-context.js';
 import type { MemberDependencies } from './node-dependencies.js';
 
 /** The nodes that a bootstrapping one is given have this long to say that they are in a cluster. */
 const bootstrapLookMs = 2_000;
+/** A member looks this often whether the configuration has it where it is. */
+const lookMs = 1_000;
 
 /**
  * Has a new node be in a cluster: the one that it joins, or one that it begins. Waits for other nodes for ever, where it
@@ -46,28 +49,40 @@ export async function reenterCluster(
 }
 
 /**
- * Tells the cluster the name and address of this node where they have changed, as soon as there is a leader. Resolves
- * when it has, and when the signal aborts.
+ * Tells the cluster the name and address of this node, as soon as there is a leader, wherever the configuration comes to
+ * have others: what an earlier run of this node said may be committed after it. A member that the cluster knows already
+ * says so only then. Resolves when the signal aborts, or when this node turns out to be no member any more.
  */
-export async function announceMove(
+export async function keepAnnounced(
   deps: MemberDependencies,
-  context: NodeContext,
-  id: number,
+  { isKnown, id, ...context }: NodeContext & { readonly id: number; readonly isKnown: boolean },
   stopped: AbortSignal,
 ): Promise<void> {
-  const { logger } = deps;
+  const { logger, clock } = deps;
   const { self, configuration } = context;
-  const known = configuration.current.members.find((member) => member.id === id);
-  const isAsBefore = known === undefined || (known.rpcAddr === self.rpcAddr && known.name === self.name);
-  if (isAsBefore && otherMemberAddrs(context).length === 0) return;
+  const known = (): Member | undefined => configuration.current.members.find((member) => member.id === id);
+  const isElsewhere = (member = known()): boolean =>
+    member !== undefined && (member.rpcAddr !== self.rpcAddr || member.name !== self.name);
+  let noted: Member | undefined;
+  let isToSay = !isKnown && otherMemberAddrs(context).length > 0;
   try {
-    const joined = await joinCluster(rejoining(deps, context, stopped));
-    if (joined.kind === 'member' && joined.stored.id > id)
-      logger.error({ id }, 'this node was taken out of the cluster while it was away: start it again to have it join');
-    else if (!isAsBefore)
-      logger.info({ was: known.rpcAddr, rpcAddr: self.rpcAddr }, 'the cluster knows where this node is now');
+    for (; ; await pause(clock, lookMs, stopped)) {
+      if (!isToSay && !isElsewhere()) continue;
+      const before = known();
+      const { joiner, ...joining } = rejoining(deps, context, stopped);
+      const joined = await joinCluster({ ...joining, joiner: { ...joiner, runsAs: id } });
+      if (joined.kind === 'member' && joined.stored.id > id)
+        throw new JoinRefusedError('it has another Raft id by now: start it again to have it join');
+      isToSay = false;
+      if (isElsewhere(before) && before !== noted)
+        logger.info({ was: before?.rpcAddr, rpcAddr: self.rpcAddr }, 'the cluster knows where this node is now');
+      noted = before;
+    }
   } catch (error) {
-    if (!stopped.aborted) logger.error({ error }, 'the cluster does not learn where this node is now');
+    if (stopped.aborted) return;
+    if (error instanceof JoinRefusedError)
+      logger.error({ id, reason: error.message }, 'this node is no member as it is');
+    else logger.error({ error }, 'the cluster does not learn where this node is now');
   }
 }
 

@@ -30,12 +30,12 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
     const storage = await openStorage(deps, context);
 
     const { settings, directory, peerService, crc32c, clock, random, logger, onFatal } = deps;
-    const { self, configuration, hardState } = context;
+    const { self, configuration, hardState, discovery: whereabouts } = context;
     const { log, diskReserve } = storage;
     const clusterId = directory.logId;
     const uplink = deps.uplink({ crc32c, logId: clusterId });
     const replica = await Replica.start({
-      ...{ log, hardState, configuration, diskReserve, uplink, clusterId, clock, random, logger, onFatal },
+      ...{ log, hardState, configuration, diskReserve, uplink, whereabouts, clusterId, clock, random, logger, onFatal },
       sources: () => knownMembers(context),
       retention: settings.retention,
     });

@@ -11,7 +11,12 @@ export interface Joiner {
   readonly clusterId?: Uint8Array;
   /** The Raft id under which it acknowledged entries that it no longer has: it asks for another one. */
   readonly forgotAs?: number;
+  /** The Raft id as which it takes part already: it only says where it is, and is let in under no other id. */
+  readonly runsAs?: number;
 }
+
+/** A member whose link broke may be dialled again within this; after it, no process answers as the member. */
+export const answeringMs = 3_000;
 
 /** The last entry that a member has acknowledged to its leader. */
 export interface Acknowledged {
@@ -44,9 +49,16 @@ export type JoinAnswer =
   | { readonly kind: 'waiting'; readonly joiner: Joiner }
   /**
    * Not now: ask again, at the leader where it is named. `aliveAt` is HOST:PORT where a process answers as the member
-   * that the joiner says it is: until it ends, the joiner may not take part.
+   * that the joiner says it is: until it ends, the joiner may not take part. It has been silent for `silentMs`, and
+   * counts as ended after `answeringMs`.
    */
-  | { readonly kind: 'retry'; readonly reason: string; readonly leaderAddr?: string; readonly aliveAt?: string }
+  | {
+      readonly kind: 'retry';
+      readonly reason: string;
+      readonly leaderAddr?: string;
+      readonly aliveAt?: string;
+      readonly silentMs?: number;
+    }
   /** Never as it stands, such as under another name than the member's; with the cluster whose leader says so for good. */
   | { readonly kind: 'refused'; readonly reason: string; readonly clusterId?: Uint8Array };
 

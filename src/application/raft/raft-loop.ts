@@ -61,6 +61,7 @@ export class RaftLoop implements AppendThreadOwner {
   #isScheduled = false;
   #isDraining = false;
   #cancelTick: () => void = () => undefined;
+  #stopLooking: () => void = () => undefined;
 
   constructor(
     private readonly options: RaftNodeOptions,
@@ -73,6 +74,7 @@ export class RaftLoop implements AppendThreadOwner {
   start(stages: RaftStages): void {
     this.#stages = stages;
     this.updatePeers();
+    this.#stopLooking = this.options.whereabouts?.onChange(() => this.updatePeers()) ?? this.#stopLooking;
     this.#waitForTick();
   }
 
@@ -206,10 +208,11 @@ export class RaftLoop implements AppendThreadOwner {
     this.#waiters.notify();
   }
 
-  /** The configuration may be another one: the transport is to know the peers of today. */
+  /** The configuration may be another one, or somebody seen elsewhere: the transport is to know the peers of today. */
   updatePeers(): void {
-    const { transport, id, configuration } = this.options;
-    transport.setPeers(peersOf(configuration, id));
+    const { transport, id, configuration, whereabouts } = this.options;
+    const peers = peersOf(configuration, id);
+    transport.setPeers(whereabouts === undefined ? peers : peers.map((peer) => whereabouts.locate(peer)));
   }
 
   /** Accepts no more appends. */
@@ -242,6 +245,7 @@ export class RaftLoop implements AppendThreadOwner {
     const { catchUps, proposals, barriers } = this.#stages;
     this.#life = life;
     this.#cancelTick();
+    this.#stopLooking();
     catchUps.stopAll();
     const refusal = this.refusal();
     proposals.end(reason, refusal);

@@ -17,19 +17,24 @@ import { safeNumber } from '../safe-number.js';
 /** Throws `InvalidInputError` where there is none, or it is no node that could be a member. */
 export function joinerOf(message: JoinerMessage | undefined): Joiner {
   if (message === undefined) throw new InvalidInputError('there is no joiner');
-  const { name, uuid, rpcAddr, bootstrapExpect, clusterId, forgotAs } = message;
+  const { name, uuid, rpcAddr, bootstrapExpect, clusterId, forgotAs, runsAs } = message;
   if (!isUuid(uuid)) throw new InvalidInputError('the UUID of a joiner is none');
   if (clusterId.length > 0) assertClusterId(clusterId);
   return {
     ...{ name: memberNameOrThrow(name), uuid, rpcAddr: rpcAddrOrThrow(rpcAddr), bootstrapExpect },
     ...(clusterId.length > 0 && { clusterId }),
     ...(forgotAs > 0n && { forgotAs: safeNumber(forgotAs) }),
+    ...(runsAs > 0n && { runsAs: safeNumber(runsAs) }),
   };
 }
 
 /** As it is sent. */
-export function joinerMessage({ forgotAs, ...joiner }: Joiner): MessageInitShape<typeof JoinerSchema> {
-  return { ...joiner, ...(forgotAs !== undefined && { forgotAs: BigInt(forgotAs) }) };
+export function joinerMessage({ forgotAs, runsAs, ...joiner }: Joiner): MessageInitShape<typeof JoinerSchema> {
+  return {
+    ...joiner,
+    ...(forgotAs !== undefined && { forgotAs: BigInt(forgotAs) }),
+    ...(runsAs !== undefined && { runsAs: BigInt(runsAs) }),
+  };
 }
 
 export function answerMessage(answer: JoinAnswer): NonNullable<MessageInitShape<typeof JoinResponseSchema>['answer']> {
@@ -41,8 +46,8 @@ export function answerMessage(answer: JoinAnswer): NonNullable<MessageInitShape<
     case 'waiting':
       return { case: 'waiting', value: joinerMessage(answer.joiner) };
     case 'retry': {
-      const { kind: _, ...value } = answer;
-      return { case: 'retry', value };
+      const { kind: _, silentMs = 0, ...value } = answer;
+      return { case: 'retry', value: { ...value, silentMs: BigInt(silentMs) } };
     }
     case 'refused':
       return {
@@ -65,11 +70,12 @@ export function answerOf({ answer }: JoinResponse): JoinAnswer {
     case 'waiting':
       return { kind: 'waiting', joiner: joinerOf(answer.value) };
     case 'retry': {
-      const { reason, leaderAddr, aliveAt } = answer.value;
+      const { reason, leaderAddr, aliveAt, silentMs } = answer.value;
       return {
         ...{ kind: 'retry', reason },
         ...(leaderAddr !== undefined && { leaderAddr: rpcAddrOrThrow(leaderAddr) }),
         ...(aliveAt !== undefined && { aliveAt: rpcAddrOrThrow(aliveAt) }),
+        ...(silentMs > 0n && { silentMs: safeNumber(silentMs) }),
       };
     }
     case 'refused': {
