@@ -51,6 +51,7 @@ export class Machine implements Watched {
   #lives = 0;
   #disks = 1;
   #moves = 0;
+  /** It is at another address, and no configuration says so yet. */
   #isMoving = false;
   /** As which member the node on this disk last ran Raft. */
   #id: number | undefined;
@@ -120,7 +121,7 @@ export class Machine implements Watched {
     const { world, network } = around;
     const skewMs = this.#chance.between(-2_000, 2_000);
     const process = new SimulatedProcess(world, `${name}.${this.#lives}`, skewMs);
-    const listener: Listener = { machine: name, address, process, self: 0, heard: new Map() };
+    const listener: Listener = { machine: name, address, process, self: 0, uuid, heard: new Map() };
     const life: Life = new Life({
       ...{ around, process, listener, chance: this.#chance, disk, rot, uuid, isReplica },
       settings: this.#memberSettings(),
@@ -169,19 +170,6 @@ export class Machine implements Watched {
     this.around.world.note(`${this.name} moves to ${this.address}`);
     if (this.#chance.percent(50)) this.stop();
     else this.kill('all');
-  }
-
-  /** It is at another address, and no configuration says so yet. */
-  get isMoving(): boolean {
-    return this.#isMoving;
-  }
-
-  /** The machine comes back at the address that others know. */
-  moveTo(address: string): void {
-    this.address = address;
-    this.#isMoving = false;
-    this.around.world.mark('moved to where it is looked for');
-    this.kill('all');
   }
 
   /** Looks whether the cluster knows where it has moved to. */

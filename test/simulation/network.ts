@@ -39,6 +39,8 @@ export interface Listener {
   readonly process: SimulatedProcess;
   /** Raft id; 0 while it is in no cluster. */
   self: number;
+  /** UUID of the disk. */
+  readonly uuid: string;
   /** Where those live that sent it a message, by Raft id. */
   readonly heard: Map<number, string>;
   receiver?: PeerReceiver;

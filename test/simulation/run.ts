@@ -42,7 +42,6 @@ export interface RunResult {
 
 const spareMachines = 2;
 const compareEveryMs = 10_000;
-const lookForMovesMs = 3_000;
 
 /** Everything there is in one run. */
 class Run {
@@ -122,7 +121,6 @@ class Run {
     }
     world.note('everything heals');
     faults.heal();
-    this.#watchAddresses();
     this.#administrator.stop();
     await this.#progress();
     await mend(world, () => this.#members());
@@ -200,20 +198,6 @@ class Run {
     return this.machines
       .flatMap(({ node }) => (node === undefined ? [] : [node.leadership.configuration]))
       .reduce((a, b) => (b.index > a.index ? b : a), emptyConfiguration);
-  }
-
-  /**
-   * What an operator does where a move was not noted, or one that was taken back: others answer a member only where the
-   * configuration says it is.
-   */
-  #watchAddresses(): void {
-    this.world.schedule(lookForMovesMs, 'addresses are looked at', () => {
-      for (const { uuid, rpcAddr } of this.#newest().members) {
-        const machine = this.machines.find((each) => each.uuid === uuid);
-        if (machine !== undefined && machine.address !== rpcAddr) machine.moveTo(rpcAddr);
-      }
-      this.#watchAddresses();
-    });
   }
 
   /** The members and the replicas. */

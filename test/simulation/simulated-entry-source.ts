@@ -62,7 +62,7 @@ export class SimulatedEntrySource implements EntrySource {
   /** Whatever keeps an answer away is as good as none. */
   async #ask<T>(peer: Peer, what: string, act: (to: Listener) => Promise<T | undefined>): Promise<T> {
     try {
-      const answer = await this.transport.call(peer.rpcAddr, what, (to) =>
+      const answer = await this.transport.call(this.transport.placeOf(peer), what, (to) =>
         to.self === peer.id ? act(to) : Promise.resolve(undefined),
       );
       if (answer === undefined) throw new UnavailableError(`nobody gives entries at ${peer.rpcAddr}`);
