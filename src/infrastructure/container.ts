@@ -17,10 +17,11 @@ import { Logger } from '../application/ports/logger.js';
 import { Config, rpcHost } from './config.js';
 import { createLogger } from './logging.js';
 import { Node, OnFatal } from './node.js';
+import { nodeNameOf } from './node-name.js';
 import { nodeGossip } from './node-gossip.js';
 import { NodeSecurity } from './node-security.js';
 import { startNode } from './start-node.js';
-import { ListenerLimits, NodePeers, NodeQuota, Security } from './tokens.js';
+import { ListenerLimits, NodeName, NodePeers, NodeQuota, Security } from './tokens.js';
 
 interface ListenerLimits {
   readonly grpc: Partial<GrpcServerOptions>;
@@ -50,6 +51,7 @@ export function createContainer(config: Config): Container {
   container
     .bind(DataDirectory)
     .toResolvedValue((config: Config) => openDataDirectory(config['data-dir'], { create: true }), [Config]);
+  container.bind(NodeName).toResolvedValue(nodeNameOf, [Config, DataDirectory, Logger, Security]);
   container
     .bind(Security)
     .toResolvedValue((config: Config, logger: Logger) => NodeSecurity.open(config, logger), [Config, Logger]);
@@ -62,7 +64,7 @@ export function createContainer(config: Config): Container {
   container
     .bind(JoinTransport)
     .toResolvedValue(({ tls }: NodeSecurity) => new GrpcJoinTransport(tls.credentials), [Security]);
-  container.bind(Gossip).toResolvedValue(nodeGossip, [Config, DataDirectory, Clock, Logger]);
+  container.bind(Gossip).toResolvedValue(nodeGossip, [Config, NodeName, DataDirectory, Clock, Logger]);
   container.bind(CommitLog).toResolvedValue(() => new CommitLogStartupGate());
   container.bind(Cluster).toResolvedValue(() => new ClusterStartupGate());
   container
@@ -104,6 +106,7 @@ export function createContainer(config: Config): Container {
   container.bind(HttpServer).toResolvedValue(
     (
       config: Config,
+      nodeName: string,
       commitLog: CommitLog,
       cluster: Cluster,
       clock: Clock,
@@ -117,7 +120,7 @@ export function createContainer(config: Config): Container {
           ...http,
           host: config['http-addr'],
           port: config['http-port'],
-          nodeName: config['node-name'],
+          nodeName,
           batchBytesMax: config['batch-bytes-max'],
           corsOrigins: config['cors-origins'],
           access,
@@ -128,20 +131,22 @@ export function createContainer(config: Config): Container {
         logger,
         { cluster, clock },
       ),
-    [Config, CommitLog, Cluster, Clock, Logger, Security, ListenerLimits, NodeQuota],
+    [Config, NodeName, CommitLog, Cluster, Clock, Logger, Security, ListenerLimits, NodeQuota],
   );
   container.bind(Node).toResolvedValue(
     (
       config: Config,
+      name: string,
       logger: Logger,
       directory: DataDirectory,
       grpc: GrpcServer,
       http: HttpServer,
       security: NodeSecurity,
     ) =>
-      new Node(config, logger, directory, grpc, http, security, async (listening, signal) => {
+      new Node(config, name, logger, directory, grpc, http, security, async (listening, signal) => {
         const parts = {
           config,
+          name,
           directory,
           // Not before the listeners have their addresses: what it lacks is told like what they lack.
           gossip: await container.getAsync<Gossip>(Gossip),
@@ -158,7 +163,7 @@ export function createContainer(config: Config): Container {
         };
         return startNode(parts, listening, signal);
       }),
-    [Config, Logger, DataDirectory, GrpcServer, HttpServer, Security],
+    [Config, NodeName, Logger, DataDirectory, GrpcServer, HttpServer, Security],
   );
   return container;
 }

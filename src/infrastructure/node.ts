@@ -66,6 +66,7 @@ export class Node {
 
   constructor(
     private readonly config: Config,
+    private readonly name: string,
     private readonly logger: Logger,
     private readonly directory: DataDirectory,
     private readonly grpc: GrpcServer,
@@ -113,7 +114,7 @@ export class Node {
         httpAddr,
         gossipAddr,
         dataDir: this.config['data-dir'],
-        node: this.config['node-name'],
+        node: this.name,
         members: started.consensus.servers().map(({ id }) => id),
         logStartOffset: startOffset,
         logEndOffset: endOffset,

@@ -2,6 +2,8 @@
 
 /** Certificates, and who may do what. */
 export const Security = Symbol('NodeSecurity');
+/** By which it goes in its cluster. */
+export const NodeName = Symbol('NodeName');
 /** The server half of the links to the peers. */
 export const NodePeers = Symbol('PeerEndpoint');
 /** Caps and deadlines of the two listeners that are not their defaults. */

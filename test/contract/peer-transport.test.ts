@@ -8,9 +8,10 @@ import { GrpcJoinTransport, GrpcPeerTransport, PeerEndpoint } from '../../src/ad
 import { FakeCommitLog } from '../adapters/grpc/fake-commit-log.js';
 import { MemoryLogger } from '../adapters/grpc/fixture.js';
 import { TcpProxy } from '../adapters/peer/tcp-proxy.js';
+import { describePeerAddresses } from './peer-addresses.js';
 import { describePeerTransport, type NetworkUnderTest } from './peer-transport.js';
 
-describePeerTransport('MemoryPeerNetwork', async (): Promise<NetworkUnderTest> => {
+const inMemory = async (): Promise<NetworkUnderTest> => {
   const network = new MemoryPeerNetwork(systemClock);
   const transports = new Map<string, MemoryPeerTransport>();
   let holes = 0;
@@ -48,9 +49,9 @@ describePeerTransport('MemoryPeerNetwork', async (): Promise<NetworkUnderTest> =
     },
     close: async () => undefined,
   };
-});
+};
 
-describePeerTransport('GrpcPeerTransport', async (): Promise<NetworkUnderTest> => {
+const overGrpc = async (): Promise<NetworkUnderTest> => {
   const logger = new MemoryLogger();
   const ports = new Map<string, number>();
   const proxies = new Map<string, TcpProxy>();
@@ -100,4 +101,12 @@ describePeerTransport('GrpcPeerTransport', async (): Promise<NetworkUnderTest> =
       for (const hole of holes) hole.close();
     },
   };
-});
+};
+
+for (const [name, make] of [
+  ['MemoryPeerNetwork', inMemory],
+  ['GrpcPeerTransport', overGrpc],
+] as const) {
+  describePeerTransport(name, make);
+  describePeerAddresses(name, make);
+}

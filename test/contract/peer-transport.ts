@@ -47,7 +47,7 @@ export interface NetworkUnderTest {
   close(): Promise<void>;
 }
 
-const checksum: BatchChecksum = { crc32c, logId: new Uint8Array(16).fill(7) };
+export const checksum: BatchChecksum = { crc32c, logId: new Uint8Array(16).fill(7) };
 const limits = { recordBytesMax: 16 << 20, batchBytesMax: 16 << 20 };
 
 export function entryAt(index: number, payloadBytes: number, by = checksum): Entry {
@@ -57,7 +57,7 @@ export function entryAt(index: number, payloadBytes: number, by = checksum): Ent
 }
 
 /** One record: `log.v1.Record { value }`. */
-function recordsOf(valueBytes: number): Records {
+export function recordsOf(valueBytes: number): Records {
   const head = [0x0a];
   for (let rest = valueBytes; ; rest >>>= 7) {
     head.push(rest > 0x7f ? (rest & 0x7f) | 0x80 : rest);
@@ -69,7 +69,7 @@ function recordsOf(valueBytes: number): Records {
 /** Whom a joiner, or a follower behind the log start, is told of. */
 const transfer = encodeTransfer({ configuration: emptyConfiguration, offset: 0, contacts: [] });
 
-const receipt: AppendReceipt = {
+export const receipt: AppendReceipt = {
   baseOffset: toOffset(41),
   recordCount: 1,
   term: toTerm(3),
@@ -77,7 +77,7 @@ const receipt: AppendReceipt = {
   syncedOn: ['n1', 'n2'],
 };
 
-class Receiver implements PeerReceiver {
+export class Receiver implements PeerReceiver {
   readonly messages: Message[] = [];
   readonly lost: number[] = [];
   readonly appends: { records: Records; options: ProposeOptions }[] = [];
@@ -98,7 +98,7 @@ class Receiver implements PeerReceiver {
   }
 }
 
-async function until(condition: () => boolean, what = condition.toString()): Promise<void> {
+export async function until(condition: () => boolean, what = condition.toString()): Promise<void> {
   const giveUpAt = Date.now() + 10_000;
   while (!condition()) {
     if (Date.now() > giveUpAt) throw new Error(`not within 10 s: ${what}`);
@@ -106,8 +106,8 @@ async function until(condition: () => boolean, what = condition.toString()): Pro
   }
 }
 
-const beat = (commit: number): Message => message({ type: 'MsgHeartbeat', from: 1, to: 2, term: 2, commit });
-const append = (...entries: Entry[]): Message =>
+export const beat = (commit: number): Message => message({ type: 'MsgHeartbeat', from: 1, to: 2, term: 2, commit });
+export const append = (...entries: Entry[]): Message =>
   message({ type: 'MsgApp', from: 1, to: 2, term: 2, logTerm: 2, index: entries[0].index - 1, entries });
 
 /** What every `PeerTransport` and its `JoinTransport` must do. `make` gives an empty network for each test. */
@@ -324,98 +324,6 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
         });
         expect(atTwo.messages).toEqual([]);
       }
-    });
-
-    describe('a member that may be at several addresses', () => {
-      const uuid = '22222222-0000-4000-8000-000000000002';
-      let moved: NodeUnderTest;
-      let atMoved: Receiver;
-      const others: NodeUnderTest[] = [];
-
-      const startAs = async (
-        name: string,
-        id: number,
-        of = uuid,
-        by = checksum,
-      ): Promise<[NodeUnderTest, Receiver]> => {
-        const node = await network.node(name, by);
-        const receiver = new Receiver();
-        node.transport.start({ id, rpcAddr: node.rpcAddr, uuid: of }, receiver);
-        // It calls nobody: who calls is answered where it calls from.
-        node.transport.setPeers([{ id: 1, rpcAddr: await network.hole() }]);
-        others.push(node);
-        return [node, receiver];
-      };
-      const arrives = (): Promise<void> =>
-        until(() => {
-          one.transport.send([beat(1), append(entryAt(1, 10))]);
-          return atMoved.ofType('MsgHeartbeat').length > 0 && atMoved.ofType('MsgApp').length > 0;
-        }, 'a message has come where the member is');
-
-      beforeEach(async () => {
-        await two.stop();
-        [moved, atMoved] = await startAs('moved', 2);
-      });
-      afterEach(async () => {
-        for (const node of others.splice(0)) await node.transport.close();
-      });
-
-      it('is found where it is seen', async () => {
-        one.transport.setPeers([{ id: 2, rpcAddr: two.rpcAddr, seenAt: [moved.rpcAddr], uuid }]);
-        await arrives();
-        await until(() => one.transport.unansweredMs(2) === 0);
-        expect(one.transport.unansweredMs(2, (at) => at === moved.rpcAddr)).toBe(0);
-        await until(() => one.transport.unansweredMs(2, (at) => at === two.rpcAddr) > 0);
-        expect(await one.transport.append(2, recordsOf(3), {})).toEqual(receipt);
-      });
-
-      it('is found while others neither answer nor refuse', async () => {
-        const holes = await Promise.all(Array.from({ length: 5 }, () => network.hole()));
-        one.transport.setPeers([{ id: 2, rpcAddr: holes[0], seenAt: [...holes.slice(1), moved.rpcAddr], uuid }]);
-        await arrives();
-      });
-
-      it.each([
-        ['another member', 3, '33333333-0000-4000-8000-000000000003', checksum],
-        ['another data directory under its Raft id', 2, '33333333-0000-4000-8000-000000000003', checksum],
-        ['a node of another cluster', 2, uuid, { crc32c, logId: new Uint8Array(16) }],
-      ])('is told from %s at its address, and where it is seen', async (_who, id, of, by) => {
-        const [former, atFormer] = await startAs('two', id, of, by);
-        const [forged, atForged] = await startAs('forged', id, of, by);
-        one.transport.setPeers([{ id: 2, rpcAddr: former.rpcAddr, seenAt: [forged.rpcAddr, moved.rpcAddr], uuid }]);
-        await arrives();
-        expect([...atFormer.messages, ...atForged.messages]).toEqual([]);
-      });
-
-      it('is kept when it is seen elsewhere, and left when the configuration has it elsewhere', async () => {
-        one.transport.setPeers([{ id: 2, rpcAddr: two.rpcAddr, seenAt: [moved.rpcAddr], uuid }]);
-        await arrives();
-        await until(() => one.transport.unansweredMs(2) === 0);
-        atOne.lost.length = 0;
-        one.transport.setPeers([{ id: 2, rpcAddr: two.rpcAddr, seenAt: [await network.hole()], uuid }]);
-        atMoved.messages.length = 0;
-        one.transport.send([beat(2)]);
-        await until(() => atMoved.ofType('MsgHeartbeat').length > 0);
-        expect(atOne.lost).toEqual([]);
-        one.transport.setPeers([{ id: 2, rpcAddr: await network.hole(), uuid }]);
-        await until(() => {
-          one.transport.send([beat(3)]);
-          return atOne.lost.length > 0;
-        }, 'it is no longer taken for the member');
-        one.transport.setPeers([{ id: 2, rpcAddr: moved.rpcAddr, uuid }]);
-        atMoved.messages.length = 0;
-        await arrives();
-      });
-
-      it('is answered where it calls from', async () => {
-        one.transport.setPeers([{ id: 2, rpcAddr: two.rpcAddr, uuid }]);
-        moved.transport.setPeers([{ id: 1, rpcAddr: one.rpcAddr }]);
-        await until(() => {
-          moved.transport.send([message({ type: 'MsgHeartbeatResp', from: 2, to: 1, term: 2 })]);
-          return atOne.ofType('MsgHeartbeatResp').length > 0;
-        });
-        await arrives();
-      });
     });
 
     describe('forwarded appends', () => {

@@ -68,9 +68,9 @@ export function contradictionIn(answer: Metadata, { clusterId, to, toUuid }: Pee
   const [uuid] = answer.get(Key.uuid);
   if (cluster !== undefined && clusterId.length > 0 && Buffer.compare(Buffer.from(cluster), clusterId) !== 0)
     return 'a node of another cluster answers there';
-  if (id !== undefined && to !== 0 && String(id) !== String(to)) return `member ${id} answers there, not ${to}`;
+  if (id !== undefined && to !== 0 && String(id) !== String(to)) return `member ${String(id)} answers there, not ${to}`;
   if (uuid !== undefined && toUuid && uuid !== toUuid)
-    return `the data directory there has the UUID ${uuid}, not ${toUuid}`;
+    return `the data directory there has the UUID ${String(uuid)}, not ${toUuid}`;
   return undefined;
 }
 
