@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { GrpcServer } from '../../src/adapters/grpc/index.js';
 import { systemClock } from '../../src/adapters/clock/system-clock.js';
 import { MemoryPeerNetwork, type MemoryPeerTransport } from '../../src/adapters/memory/memory-peer-network.js';
@@ -57,6 +57,7 @@ const overGrpc = async (): Promise<NetworkUnderTest> => {
   const proxies = new Map<string, TcpProxy>();
   const servers = new Set<GrpcServer>();
   const holes = new Set<Server>();
+  const taken = new Set<Socket>();
   return {
     joinTransport: new GrpcJoinTransport(),
     async node(name, checksum) {
@@ -82,7 +83,7 @@ const overGrpc = async (): Promise<NetworkUnderTest> => {
       };
     },
     hole: async () => {
-      const hole = createServer(() => undefined).listen(0, '127.0.0.1');
+      const hole = createServer((socket) => taken.add(socket.on('error', () => undefined))).listen(0, '127.0.0.1');
       await once(hole, 'listening');
       holes.add(hole);
       return `127.0.0.1:${(hole.address() as AddressInfo).port}`;
@@ -99,6 +100,8 @@ const overGrpc = async (): Promise<NetworkUnderTest> => {
       await Promise.all([...proxies.values()].map((proxy) => proxy.close()));
       await Promise.all([...servers].map((server) => server.close(0)));
       for (const hole of holes) hole.close();
+      // grpc-js holds on to a connection in whose making nothing is said, even once it is closed.
+      for (const socket of taken) socket.destroy();
     },
   };
 };
