@@ -51,7 +51,7 @@ export function createContainer(config: Config): Container {
   container
     .bind(DataDirectory)
     .toResolvedValue((config: Config) => openDataDirectory(config['data-dir'], { create: true }), [Config]);
-  container.bind(NodeName).toResolvedValue(nodeNameOf, [Config, DataDirectory, Logger, Security]);
+  container.bind(NodeName).toResolvedValue(nodeNameOf, [Config, DataDirectory, Logger]);
   container
     .bind(Security)
     .toResolvedValue((config: Config, logger: Logger) => NodeSecurity.open(config, logger), [Config, Logger]);

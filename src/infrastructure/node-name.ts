@@ -1,11 +1,9 @@
 import { crc32c } from '../adapters/checksum/crc32c.js';
-import { certifiedCaller } from '../adapters/tls/index.js';
 import { ConfigurationFile } from '../application/configuration/configuration-file.js';
 import { swappedMember } from '../application/join/swapped-member.js';
 import type { DataDirectory } from '../application/ports/data-directory.js';
 import type { Logger } from '../application/ports/logger.js';
 import { type Config, ConfigError } from './config.js';
-import type { NodeSecurity } from './node-security.js';
 
 /**
  * The name by which a node goes: `--node-name`, unless its data directory and that of another member are in each other's
@@ -13,20 +11,12 @@ import type { NodeSecurity } from './node-security.js';
  *
  * @throws ConfigError with certificates, which stay with the machine
  */
-export async function nodeNameOf(
-  config: Config,
-  directory: DataDirectory,
-  logger: Logger,
-  { tls }: NodeSecurity,
-): Promise<string> {
-  const isCertified = config['server-tls-ca-file'] !== undefined && tls.acceptors !== undefined;
-  const certificate = isCertified ? tls.acceptors.grpc.material.certificate : undefined;
-  const [certified] = (certificate && certifiedCaller(certificate)?.node?.names) ?? [];
-  const name = certified ?? config['node-name'];
+export async function nodeNameOf(config: Config, directory: DataDirectory, logger: Logger): Promise<string> {
+  const name = config['node-name'];
   const { current } = await ConfigurationFile.open(directory.raft, crc32c);
   const owner = swappedMember(current, { name, uuid: directory.nodeId });
-  if (owner === undefined) return config['node-name'];
-  if (isCertified)
+  if (owner === undefined) return name;
+  if (config['server-tls-ca-file'] !== undefined)
     throw new ConfigError(
       `--data-dir ${config['data-dir']} is the data directory of the member ${owner.name} (UUID ${owner.uuid}), and this ` +
         `is the machine of ${name}, another member: the two may have been swapped. It belongs on the machine of ` +
