@@ -79,6 +79,7 @@ export class RaftLoop implements AppendThreadOwner {
   #isScheduled = false;
   #isDraining = false;
   #cancelTick: () => void = () => undefined;
+  #stopLooking: () => void = () => undefined;
 
   constructor(
     private readonly options: RaftNodeOptions,
@@ -91,6 +92,7 @@ export class RaftLoop implements AppendThreadOwner {
   start(stages: RaftStages): void {
     this.#stages = stages;
     this.updatePeers();
+    this.#stopLooking = this.options.whereabouts?.onChange(() => this.updatePeers()) ?? this.#stopLooking;
     this.#waitForTick();
   }
 
@@ -226,10 +228,11 @@ export class RaftLoop implements AppendThreadOwner {
     this.#waiters.notify();
   }
 
-  /** Tells the transport the current peers, after the configuration may have changed. */
+  /** Tells the transport the current peers, after the configuration, or what gossip sees, may have changed. */
   updatePeers(): void {
-    const { transport, id, configuration } = this.options;
-    transport.setPeers(peersOf(configuration, id));
+    const { transport, id, configuration, whereabouts } = this.options;
+    const peers = peersOf(configuration, id);
+    transport.setPeers(whereabouts === undefined ? peers : peers.map((peer) => whereabouts.locate(peer)));
   }
 
   /** Accepts no more appends. */
@@ -262,6 +265,7 @@ export class RaftLoop implements AppendThreadOwner {
     const { catchUps, proposals, barriers } = this.#stages;
     this.#life = life;
     this.#cancelTick();
+    this.#stopLooking();
     catchUps.stopAll();
     const refusal = this.refusal();
     proposals.end(reason, refusal);
