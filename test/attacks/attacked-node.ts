@@ -24,9 +24,11 @@ interface Account {
   /** The longest that the event loop was held up since the account before. */
   readonly loopDelayMaxMs: number;
   /**
-   * The most time of the processor that one turn of the event loop took since then, and so any handler; collections of
-   * garbage are taken off.
+   * The most time of the processor that one callback, or one continuation of a promise, took since then, and so any
+   * handler without a pause; collections of garbage are taken off.
    */
+  readonly spanCpuMaxMs: number;
+  /** The same for a whole turn of the event loop, in which many of them may run. */
   readonly turnCpuMaxMs: number;
   /** The same with them. */
   readonly turnCpuWithCollectionsMaxMs: number;
@@ -117,6 +119,7 @@ export class AttackedNode {
     residentBytes: 0,
     liveBytes: 0,
     loopDelayMaxMs: Infinity,
+    spanCpuMaxMs: Infinity,
     turnCpuMaxMs: Infinity,
     turnCpuWithCollectionsMaxMs: Infinity,
   };
@@ -181,12 +184,19 @@ export class AttackedNode {
   /**
    * Attacks while honest work goes on, until within `withinMs` nothing of it is left: no descriptor, though the hostile
    * connections are not given up, no memory, no delay of the event loop beyond that of before. Meanwhile the memory may
-   * grow by `peakBytesMax`, and a turn of the event loop may take `turnCpuMsMax` of the processor.
+   * grow by `peakBytesMax` and to `residentBytesMax`; a callback may take `spanCpuMsMax` of the processor, and a turn of
+   * the event loop `turnCpuMsMax`.
    */
   async withstands(
     name: string,
     attack: () => Promise<unknown>,
-    { withinMs = generousMs, peakBytesMax = 384 * mebibyte, turnCpuMsMax = Infinity } = {},
+    {
+      withinMs = generousMs,
+      peakBytesMax = 384 * mebibyte,
+      residentBytesMax = Infinity,
+      spanCpuMsMax = Infinity,
+      turnCpuMsMax = Infinity,
+    } = {},
   ): Promise<void> {
     await this.#account();
     this.#takePeakBytes();
@@ -216,21 +226,27 @@ export class AttackedNode {
       await honest.stop();
     }
     const reapedMs = performance.now() - startedMs - attackedMs;
-    const { loopDelayMaxMs, turnCpuMaxMs, turnCpuWithCollectionsMaxMs } = await this.#account();
+    const { loopDelayMaxMs, spanCpuMaxMs, turnCpuMaxMs, turnCpuWithCollectionsMaxMs } = await this.#account();
     const { calls } = honest;
     await eventually(leftBehind, async () => (await this.#isAsBefore()) || undefined, withinMs);
-    const peakBytes = this.#takePeakBytes() - this.#baseline.residentBytes;
+    const residentBytes = this.#takePeakBytes();
+    const peakBytes = residentBytes - this.#baseline.residentBytes;
     const inMebibytes = (bytes: number): string => `${(bytes / mebibyte).toFixed(0)} MiB`;
     tell(
       `${name}: ${attackedMs.toFixed(0)} ms, ${descriptorsMax.value} descriptors gone in ${reapedMs.toFixed(0)} ms, ` +
-        `loop ${loopDelayMaxMs.toFixed(0)} ms, a turn ${turnCpuMaxMs.toFixed(0)} ms (${turnCpuWithCollectionsMaxMs.toFixed(0)} with collections), memory + ${inMebibytes(peakBytes)}, ${calls} honest calls, ` +
+        `loop ${loopDelayMaxMs.toFixed(0)} ms, a callback ${spanCpuMaxMs.toFixed(0)} ms, ` +
+        `a turn ${turnCpuMaxMs.toFixed(0)} ms (${turnCpuWithCollectionsMaxMs.toFixed(0)} with collections), ` +
+        `memory + ${inMebibytes(peakBytes)} = ${inMebibytes(residentBytes)}, ${calls} honest calls, ` +
         `the slowest ${honest.slowestMs.toFixed(0)} ms`,
     );
     endHostility();
     if (honest.failures.length > 0) throw new AggregateError(honest.failures.splice(0), `${name}: honest calls failed`);
+    if (spanCpuMaxMs > spanCpuMsMax)
+      throw new Error(`${name}: a callback took ${spanCpuMaxMs.toFixed(0)} ms of the processor`);
     if (turnCpuMaxMs > turnCpuMsMax)
       throw new Error(`${name}: a turn of the event loop took ${turnCpuMaxMs.toFixed(0)} ms of the processor`);
     if (peakBytes > peakBytesMax) throw new Error(`${name}: memory grew by ${inMebibytes(peakBytes)}`);
+    if (residentBytes > residentBytesMax) throw new Error(`${name}: memory grew to ${inMebibytes(residentBytes)}`);
   }
 
   async #isAsBefore(): Promise<boolean> {

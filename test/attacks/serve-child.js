@@ -1,5 +1,6 @@
 // `golog serve` as it ships, but with shorter deadlines, and with an account of itself: a line on its standard input is
 // answered by one of JSON. Its arguments: the limits as JSON, then a whole command line (`node golog serve --flag …`).
+import { createHook } from 'node:async_hooks';
 import { openSync, readSync } from 'node:fs';
 import { monitorEventLoopDelay, performance, PerformanceObserver } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
@@ -40,6 +41,23 @@ const look = () => {
   turn = next;
 };
 globalThis.setInterval(look, 1).unref();
+
+// The same for the longest span in which one callback of the event loop, or one continuation of a promise, had the
+// thread for itself: a turn has many of them. The account is read anew at most every few milliseconds, so a span is taken
+// for so much longer than it is.
+const betweenReadingsMs = 5;
+let longSpans = [];
+let reading = { beganMs: performance.now(), beganCpuMs: threadCpuMs() };
+const pass = () => {
+  const nowMs = performance.now();
+  if (nowMs - reading.beganMs < betweenReadingsMs) return;
+  const next = { beganMs: nowMs, beganCpuMs: threadCpuMs() };
+  const cpuMs = next.beganCpuMs - reading.beganCpuMs;
+  if (cpuMs > longTurnMs) longSpans.push({ ...reading, endedMs: nowMs, cpuMs });
+  reading = next;
+};
+createHook({ before: pass, after: pass }).enable();
+
 const collectedMs = ({ beganMs, endedMs }) => {
   const within = ({ startTime, duration }) =>
     Math.max(0, Math.min(endedMs, startTime + duration) - Math.max(beganMs, startTime));
@@ -53,16 +71,18 @@ createInterface({ input: process.stdin }).on('line', () => {
 });
 
 function account() {
-  const worked = longTurns.map((turn) => turn.cpuMs - collectedMs(turn));
+  const longest = (times) => Math.max(0, ...times.map((time) => time.cpuMs - collectedMs(time)));
   const said = {
     loopDelayMaxMs: loop.max / 1e6,
-    turnCpuMaxMs: Math.max(0, ...worked),
+    spanCpuMaxMs: longest(longSpans),
+    turnCpuMaxMs: longest(longTurns),
     turnCpuWithCollectionsMaxMs: Math.max(0, ...longTurns.map(({ cpuMs }) => cpuMs)),
   };
   collectGarbage();
   loop.reset();
   look();
-  [longTurns, collections] = [[], []];
+  pass();
+  [longTurns, longSpans, collections] = [[], [], []];
   const { rss, heapUsed, external } = process.memoryUsage();
   console.log(JSON.stringify({ ...said, residentBytes: rss, liveBytes: heapUsed + external }));
 }

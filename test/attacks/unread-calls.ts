@@ -2,7 +2,12 @@ import { once } from 'node:events';
 import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import type { ClientTls } from '../../src/client/index.js';
+import { LogService, ReadRequestSchema } from '../../src/gen/golog/v1/log_service_pb.js';
+import { ConsumeRequestSchema } from '../../src/gen/log/v1/log_pb.js';
 import { enveloped } from './http2-frames.js';
 
 /** Below what a session may have open at a time. */
@@ -51,3 +56,28 @@ export class UnreadCaller {
     for (const session of this.#sessions.splice(0)) session.destroy();
   }
 }
+
+const batches = 6;
+const recordsABatch = 65_536;
+
+/** Appends batches of as many small records as there may be in one. */
+export async function appendSmallRecords(rpcAddr: string, tls?: ClientTls): Promise<void> {
+  const baseUrl = `http${tls ? 's' : ''}://${rpcAddr}`;
+  const sessionManager = new Http2SessionManager(baseUrl, {}, { ...tls });
+  const log = createClient(LogService, createGrpcTransport({ baseUrl, sessionManager }));
+  const records = Array.from({ length: recordsABatch }, () => ({ value: Buffer.from('10 bytes..') }));
+  for (let batch = 0; batch < batches; batch += 1) await log.append({ records });
+  sessionManager.abort();
+}
+
+/** Within the batches. */
+const offsets = (calls: number): bigint[] =>
+  Array.from({ length: calls }, (_, call) => BigInt(600 + (call % (batches - 1)) * recordsABatch));
+
+export const consumesOf = (calls: number): Uint8Array[] =>
+  offsets(calls).map((offset) => toBinary(ConsumeRequestSchema, create(ConsumeRequestSchema, { offset })));
+
+export const readsOf = (calls: number): Uint8Array[] =>
+  offsets(calls).map((value) =>
+    toBinary(ReadRequestSchema, create(ReadRequestSchema, { from: { case: 'offset', value }, maxBytes: 1024 * 1024 })),
+  );

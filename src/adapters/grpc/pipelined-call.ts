@@ -3,7 +3,7 @@ import { ServerInterceptingCall, status as grpcCodes } from '@grpc/grpc-js';
 import { constants } from 'node:http2';
 import { type CallMemory, weightOfMessage } from '../../application/access/call-memory.js';
 import { inflateInTurn } from './compressed-messages.js';
-import { resetStream } from './session-limits.js';
+import { resetStream, sendInPieces } from './session-limits.js';
 
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 type CallStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
@@ -42,7 +42,8 @@ export class PipelinedCall extends ServerInterceptingCall {
   #requestTimer: NodeJS.Timeout | undefined;
   #requestEnded = false;
   #stallTimer: NodeJS.Timeout | undefined;
-  #sentMessages = 0;
+  /** How often the reader took a message, or a piece of one. */
+  #taken = 0;
   #unsentWeight = 0;
   #waiting: Sent | undefined;
   #ended = false;
@@ -64,6 +65,10 @@ export class PipelinedCall extends ServerInterceptingCall {
     if (requestMs !== undefined && !this.#ended)
       this.#requestTimer = setTimeout(this.#onLateRequest, requestMs).unref();
     const taken = inflateInTurn(this.#inner);
+    sendInPieces(this.#inner, () => {
+      this.#taken++;
+      this.#memory?.advance();
+    });
     this.#inner.start({
       onReceiveMetadata: (metadata) => {
         this.#onMetadata?.(metadata);
@@ -106,7 +111,7 @@ export class PipelinedCall extends ServerInterceptingCall {
     this.#inner.sendMessage(message, () => {
       this.#unsentWeight -= weight;
       this.#memory?.release(weight);
-      this.#sentMessages++;
+      this.#taken++;
       if (this.#waiting === undefined || this.#isFull()) return;
       const resume = this.#waiting;
       this.#waiting = undefined;
@@ -129,11 +134,11 @@ export class PipelinedCall extends ServerInterceptingCall {
   };
 
   #watchReader(): NodeJS.Timeout {
-    const sentBefore = this.#sentMessages;
+    const takenBefore = this.#taken;
     return setTimeout(() => {
       this.#stallTimer = undefined;
       if (this.#unsentWeight === 0) return;
-      if (this.#sentMessages === sentBefore) resetStream(this.#inner, constants.NGHTTP2_CANCEL);
+      if (this.#taken === takenBefore) resetStream(this.#inner, constants.NGHTTP2_CANCEL);
       else this.#stallTimer = this.#watchReader();
     }, this.#deadlines.stallMs).unref();
   }

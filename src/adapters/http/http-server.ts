@@ -62,7 +62,8 @@ export class HttpServer {
     setMaxListeners(0, this.#closing.signal);
 
     const turns = new Turns();
-    const json = new JsonRoutes(commitLog, { recordLimits, bodyMs: timeouts.bodyMs, turns });
+    const { bodyMs, stallMs } = timeouts;
+    const json = new JsonRoutes(commitLog, { recordLimits, bodyMs, stallMs, turns });
     const rpc = new RpcBridge(
       (router) => {
         connectRoutes(router, commitLog, logger, { recordLimits, closing: this.#closing.signal, turns });
@@ -70,20 +71,20 @@ export class HttpServer {
           clusterRoutes(router, administration.cluster, administration.clock, logger, this.#closing.signal);
       },
       logger,
-      { readBytesMax: requestBytesMax(recordLimits), bodyMs: timeouts.bodyMs, stallMs: timeouts.stallMs, turns },
+      { readBytesMax: requestBytesMax(recordLimits), bodyMs, stallMs, turns },
       resolved.access,
     );
     const onLoopback = isLoopback(resolved.host);
     const { access, quota, memory } = resolved;
     this.#router = new RequestRouter(
       ...([json, rpc, corsOrigins, nodeName, onLoopback, this.#state, logger, access, quota, memory] as const),
-      timeouts.stallMs,
+      stallMs,
     );
     this.#sessions = new SessionKeeper(timeouts);
     this.#http1 = this.#createHttp1(resolved);
     this.#http2 = this.#createHttp2(resolved);
     this.#listener = new PortListener(
-      { ...resolved, handshakeMs: timeouts.handshakeMs, stallMs: timeouts.stallMs },
+      { ...resolved, handshakeMs: timeouts.handshakeMs, stallMs },
       (protocol, socket, caller) =>
         protocol === 'http1' ? this.#acceptHttp1(socket, caller) : this.#acceptHttp2(socket, caller),
     );

@@ -1,4 +1,5 @@
-import { type CallMemory, weightOfMessage } from '../../application/access/call-memory.js';
+import { createAsyncIterable } from '@connectrpc/connect/protocol';
+import type { CallMemory } from '../../application/access/call-memory.js';
 import type { CommitLog } from '../../application/ports/commit-log.js';
 import { InvalidInputError, OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import { encodeRecord } from '../../domain/log/record.js';
@@ -10,6 +11,7 @@ import { offsetOrThrow } from './log-messages.js';
 import { requestBytesMax } from './options.js';
 import { plainRecordText } from './plain-record.js';
 import { readBody } from './request-body.js';
+import { ResponseWriter } from './rpc-bridge.js';
 import { readInTurn, type Turns } from './turns.js';
 
 /** `{"offset": 18446744073709551615}` with much white space. */
@@ -34,6 +36,8 @@ function signalOf(response: HttpResponse): AbortSignal {
 export interface JsonRoutesOptions {
   readonly recordLimits: RecordLimits;
   readonly bodyMs: number;
+  /** An answer whose reader takes nothing for so long is dropped. */
+  readonly stallMs: number;
   /** Of answers with a record. */
   readonly turns: Turns;
 }
@@ -83,8 +87,19 @@ export class JsonRoutes {
           return encodeInSlices(plainRecordText(record, offsetJson(batch.baseOffset)));
       throw new OffsetOutOfRangeError(offset, logStartOffset, highWatermark);
     });
-    memory?.charge(weightOfMessage(json.length));
-    respond(request, response, 200, jsonHeaders, json);
+    if (request.method === 'HEAD') {
+      respond(request, response, 200, jsonHeaders, json);
+      return;
+    }
+    const ofBody = { 'content-length': String(json.length), 'x-content-type-options': 'nosniff' };
+    const answer = {
+      status: 200,
+      header: new Headers({ ...jsonHeaders, ...ofBody }),
+      body: createAsyncIterable([json]),
+    };
+    const writer = new ResponseWriter(response, this.options.stallMs, memory);
+    // Its reader has gone, or takes nothing.
+    await writer.write(answer).catch(() => response.destroy());
   }
 }
 

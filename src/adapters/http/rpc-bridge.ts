@@ -30,6 +30,8 @@ const writeBytesMax = 64 * 1024 * 1024;
 /** The weight of a response's messages that may lie unsent; where its client's calls hold too much already, a group. */
 const unsentWeightMax = 128 * 1024;
 const groupWeightMin = 16 * 1024;
+/** A longer message is sent in pieces: a reader that takes one is no idle one. */
+const pieceBytes = 16 * 1024;
 const compressions = [compressionGzip, compressionBrotli];
 
 /** Connect decodes and encodes JSON by what is given here, though its types do not say so. */
@@ -137,7 +139,8 @@ export class RpcBridge {
   }
 }
 
-class ResponseWriter {
+/** Sends a response as fast as its reader takes it; gives up a reader that takes nothing. */
+export class ResponseWriter {
   closed = false;
   #wake: (() => void) | undefined;
   #unsentWeight = 0;
@@ -206,7 +209,18 @@ class ResponseWriter {
     return isHttp2Response(response) ? response.write(chunk, 'utf8', onTaken) : response.write(chunk, 'utf8', onTaken);
   }
 
-  async #send(chunk: Uint8Array): Promise<void> {
+  async #send(message: Uint8Array): Promise<void> {
+    if (message.length > pieceBytes) this.memory?.charge(message.length);
+    let rest = message;
+    for (; rest.length > pieceBytes; rest = rest.subarray(pieceBytes)) {
+      await this.#sendPiece(rest.subarray(0, pieceBytes));
+      this.memory?.advance();
+    }
+    await this.#sendPiece(rest);
+    if (message.length > pieceBytes) this.memory?.release(message.length);
+  }
+
+  async #sendPiece(chunk: Uint8Array): Promise<void> {
     if (this.closed) throw gone();
     const hasRoom = this.#write(chunk);
     if (hasRoom && !this.#isFull) return;

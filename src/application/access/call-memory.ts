@@ -81,10 +81,15 @@ export class CallMemory implements ReadMemory {
     if (this.#unsent - this.#counted >= stepBytes) this.#tell();
   }
 
+  /** The reader has taken a part of a message, all of which is held until the rest is taken too. */
+  advance(): void {
+    this.#movedAt = this.share.looks.count;
+  }
+
   /** The reader has taken a message. */
   release(weight: number): void {
     if (this.#closed) return;
-    this.#movedAt = this.share.looks.count;
+    this.advance();
     this.#unsent -= weight;
     if (this.#counted - this.#unsent >= stepBytes) this.#tell();
   }
