@@ -14,6 +14,9 @@ const adapterLibraries = {
   tls: ['@peculiar/x509'],
 };
 
+/** What the two listeners of clients share. It imports no other adapter, and only those two import it. */
+const sharedAdapters = ['listener'];
+
 const clientLibraries = [
   '@bufbuild/protobuf',
   '@connectrpc/connect',
@@ -114,11 +117,13 @@ module.exports = {
 
     ...applicationRooms,
 
-    // An adapter: the inner rooms, the generated code, Node itself, its own folder, its own library; no sibling.
+    // An adapter: the inner rooms, the generated code, Node itself, its own folder, its own library; no sibling, except
+    // that the two listeners import what they share.
     room('src/adapters/', { path: ['^src/domain/', '^src/application/', '^src/gen/'] }),
     room('src/adapters/', outside),
     { from: { path: '^src/adapters/([^/]+)/', pathNot: notTest }, to: { path: '^src/adapters/$1/' } },
     ...adapterRooms,
+    room('src/adapters/(grpc|http)/', { path: sharedAdapters.map((name) => `^src/adapters/${name}/`) }),
 
     room('src/client/', { path: ['^src/client/', '^src/gen/', ...clientLibraries.map(library)] }),
     room('src/client/', outside),

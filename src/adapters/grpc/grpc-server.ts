@@ -16,9 +16,15 @@ import { defaultRecordLimits } from '../../domain/log/records.js';
 import { ClusterService, file_golog_v1_cluster_service } from '../../gen/golog/v1/cluster_service_pb.js';
 import { LogService, file_golog_v1_log_service } from '../../gen/golog/v1/log_service_pb.js';
 import { Log } from '../../gen/log/v1/log_pb.js';
+import { ConnectionListener, type Secure } from '../listener/connection-listener.js';
+import { limitBursts } from '../listener/limit-bursts.js';
+import { defaultLimits } from '../listener/limits.js';
+import { sessionFrom } from '../listener/session-from.js';
+import { spreadStreams } from '../listener/spread-streams.js';
+import { unknownCaller } from '../listener/unknown-caller.js';
 import { callError, shuttingDown } from './call-errors.js';
+import { Callers, type Ends } from './callers.js';
 import { clusterHandlers } from './cluster-handlers.js';
-import { ConnectionListener, type Secure } from './connection-listener.js';
 import { errorDetailsFile, healthFile } from './descriptor-files.js';
 import { GuardedCall } from './guarded-call.js';
 import { Health } from './health.js';
@@ -27,14 +33,7 @@ import { LogHandlers } from './log-handlers.js';
 import { type CallDeadlines, PipelinedCall } from './pipelined-call.js';
 import { rawServiceDefinition } from './raw-service.js';
 import { addReflection } from './reflection.js';
-import {
-  limitBursts,
-  limitHeaders,
-  onceStreamClosed,
-  resetStream,
-  sessionFrom,
-  spreadStreams,
-} from './session-limits.js';
+import { http2ServersOf, limitHeaders, onceStreamClosed, resetStream } from './session-limits.js';
 
 export interface GrpcServerOptions {
   /** A name or an address; a name is resolved and all of its addresses are listened on. */
@@ -99,12 +98,6 @@ const guestMessageBytesMax = 20 * 1024 * 1024;
 /** With the rest of a response this stays below 4 MiB, the most that gRPC clients take unless told otherwise. */
 const readBytesMax = 2 * 1024 * 1024;
 
-/** Streams that a session may begin in one turn of the event loop, for each that it may have open. */
-const streamsPerTurn = 4;
-
-/** Whose connection has ended meanwhile. */
-const unknown: Caller = { subject: anonymous.subject, certified: false };
-
 const pathOf = ({ typeName }: DescService, method: string): string => `/${typeName}/${method}`;
 
 /** Streams that end by themselves once the server closes: what they began is answered first. */
@@ -130,6 +123,7 @@ export class GrpcServer {
   readonly #memories = new WeakMap<Metadata, CallMemory>();
   readonly #injector: ReturnType<Server['createConnectionInjector']>;
   readonly #listener: ConnectionListener;
+  readonly #callers = new Callers();
   #closed: Promise<void> | undefined;
 
   constructor(
@@ -149,15 +143,18 @@ export class GrpcServer {
     const guestPaths = new Set(guestAt.keys());
     // One listener a stream of appends.
     setMaxListeners(0, this.#closing.signal);
-    const concurrentStreamsMax = options.concurrentStreamsMax ?? 100;
-    this.#deadlines = { requestMs: options.requestMs ?? 60_000, stallMs: options.stallMs ?? 120_000 };
+    const concurrentStreamsMax = options.concurrentStreamsMax ?? defaultLimits.concurrentStreamsMax;
+    this.#deadlines = {
+      requestMs: options.requestMs ?? defaultLimits.requestMs,
+      stallMs: options.stallMs ?? defaultLimits.stallMs,
+    };
     this.#server = new Server({
       'grpc.max_receive_message_length':
         guests.length > 0 ? Math.max(messageBytesMax, guestMessageBytesMax) : messageBytesMax,
       'grpc.max_concurrent_streams': concurrentStreamsMax,
       'grpc.keepalive_time_ms': options.keepaliveMs ?? 30_000,
       'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 10_000,
-      'grpc.max_connection_idle_ms': options.connectionIdleMs ?? 300_000,
+      'grpc.max_connection_idle_ms': options.connectionIdleMs ?? defaultLimits.idleMs,
       'grpc.enable_channelz': 0,
       interceptors: [
         (method, inner) => {
@@ -192,31 +189,40 @@ export class GrpcServer {
     addReflection(this.#server, files);
     limitHeaders(this.#server);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
-    spreadStreams(this.#server, streamSchedulerOptions(options.quota));
-    limitBursts(this.#server, streamsPerTurn * concurrentStreamsMax);
-    widenWindows(this.#server, guestPaths, ({ socket }) => this.#mayBePeer(this.#listener.callerOf(socket)));
+    const http2Servers = http2ServersOf(this.#server);
+    for (const http2Server of http2Servers) {
+      spreadStreams(http2Server, streamSchedulerOptions(options.quota));
+      limitBursts(http2Server, concurrentStreamsMax);
+    }
+    widenWindows(this.#server, guestPaths, ({ socket }) => this.#mayBePeer(this.#callerAt(socket)));
     this.#listener = new ConnectionListener(
       {
         host: options.host,
         port: options.port,
-        connectionsMax: options.connectionsMax ?? 4_096,
-        connectionsPerAddressMax: options.connectionsPerAddressMax ?? 1_024,
-        handshakeMs: options.handshakeMs ?? 5_000,
+        protocols: ['http2'],
+        connectionsMax: options.connectionsMax ?? defaultLimits.connectionsMax,
+        connectionsPerAddressMax: options.connectionsPerAddressMax ?? defaultLimits.connectionsPerAddressMax,
+        handshakeMs: options.handshakeMs ?? defaultLimits.handshakeMs,
         stallMs: this.#deadlines.stallMs,
-        ...(options.secure !== undefined && { secure: options.secure }),
+        secure: options.secure,
       },
-      (socket) => {
-        const session = sessionFrom(this.#server, () => {
+      ({ socket, caller }) => {
+        this.#callers.know(socket, caller);
+        return sessionFrom(http2Servers, () => {
           this.#injector.injectConnection(socket);
         });
-        return () => session?.destroyed === true;
       },
     );
   }
 
-  #mayBePeer(caller: Caller | undefined): boolean {
+  #callerAt(ends: Ends): Caller {
+    if (this.options.secure === undefined) return anonymous;
+    return this.#callers.of(ends) ?? unknownCaller;
+  }
+
+  #mayBePeer(caller: Caller): boolean {
     const { access } = this.options;
-    return caller?.node !== undefined && access?.mayBePeer(caller) !== false;
+    return caller.node !== undefined && access?.mayBePeer(caller) !== false;
   }
 
   #pipelined(method: CalledMethod, inner: ServerInterceptingCallInterface, ofGuest: boolean): PipelinedCall {
@@ -235,7 +241,7 @@ export class GrpcServer {
     if (quota === undefined) return;
     const ends = inner.getConnectionInfo();
     try {
-      onceStreamClosed(inner, quota.begin(this.#listener.callerOf(ends) ?? unknown, ends.remoteAddress));
+      onceStreamClosed(inner, quota.begin(this.#callerAt(ends), ends.remoteAddress));
     } catch (error) {
       call.refuse(callError(error));
     }
@@ -250,9 +256,7 @@ export class GrpcServer {
       // What it has not taken is in front of any status; this code is RESOURCE_EXHAUSTED to gRPC clients.
       resetStream(inner, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     };
-    const memory = isGuests
-      ? budget.beginPeer()
-      : budget.begin(this.#listener.callerOf(ends) ?? unknown, ends.remoteAddress, end);
+    const memory = isGuests ? budget.beginPeer() : budget.begin(this.#callerAt(ends), ends.remoteAddress, end);
     call.countIn(memory, (metadata) => this.#memories.set(metadata, memory));
     onceStreamClosed(inner, () => {
       memory.close();
@@ -266,7 +270,7 @@ export class GrpcServer {
   ): GuardedCall | PipelinedCall {
     const { access } = this.options;
     if (access === undefined || access.passes(path)) return call;
-    const caller = this.#listener.callerOf(call.getConnectionInfo()) ?? unknown;
+    const caller = this.#callerAt(call.getConnectionInfo());
     return new GuardedCall(call, {
       admit: (metadata) => {
         access.admit(caller, path, metadata.get('golog-forwarded').length > 0);

@@ -2,7 +2,8 @@ import type { Access } from '../../application/access/access.js';
 import type { CallQuota } from '../../application/access/call-quota.js';
 import type { MemoryBudget } from '../../application/access/memory-budget.js';
 import { type RecordLimits, defaultRecordLimits } from '../../domain/log/records.js';
-import type { Secure } from './port-listener.js';
+import type { Secure } from '../listener/connection-listener.js';
+import { defaultLimits } from '../listener/limits.js';
 
 /** Deadlines, in milliseconds. Each closes what it watches: a peer that is slow on purpose costs a bounded time. */
 export interface HttpTimeouts {
@@ -53,13 +54,13 @@ export type ResolvedHttpOptions = Required<Omit<HttpServerOptions, 'timeouts' | 
   };
 
 export const defaultHttpTimeouts: HttpTimeouts = {
-  handshakeMs: 5_000,
+  handshakeMs: defaultLimits.handshakeMs,
   headersMs: 10_000,
-  bodyMs: 60_000,
+  bodyMs: defaultLimits.requestMs,
   keepAliveMs: 65_000,
-  sessionIdleMs: 300_000,
+  sessionIdleMs: defaultLimits.idleMs,
   pingIntervalMs: 20_000,
-  stallMs: 120_000,
+  stallMs: defaultLimits.stallMs,
 };
 
 export function resolveHttpOptions({
@@ -70,8 +71,8 @@ export function resolveHttpOptions({
     nodeName: 'golog',
     recordLimits: { recordBytesMax: batchBytesMax, batchBytesMax },
     corsOrigins: [],
-    connectionsMax: 4_096,
-    connectionsPerAddressMax: 1_024,
+    connectionsMax: defaultLimits.connectionsMax,
+    connectionsPerAddressMax: defaultLimits.connectionsPerAddressMax,
     ...options,
     timeouts: { ...defaultHttpTimeouts, ...options.timeouts },
   };
