@@ -10,12 +10,13 @@ const adapterLibraries = {
   grpc: ['@grpc/grpc-js', '@grpc/reflection', 'grpc-health-check', '@bufbuild/protobuf'],
   http: ['@connectrpc/connect', '@connectrpc/connect-node', '@bufbuild/protobuf', 'zod'],
   peer: ['@grpc/grpc-js', '@bufbuild/protobuf'],
+  wire: ['@bufbuild/protobuf'],
   acl: ['casbin'],
   tls: ['@peculiar/x509'],
 };
 
-/** What the two listeners of clients share. It imports no other adapter, and only those two import it. */
-const sharedAdapters = ['listener'];
+/** What the two listeners of clients share. They import no other adapter, and only those two import them. */
+const sharedAdapters = ['listener', 'wire'];
 
 const clientLibraries = [
   '@bufbuild/protobuf',

@@ -22,7 +22,9 @@ import { defaultLimits } from '../listener/limits.js';
 import { sessionFrom } from '../listener/session-from.js';
 import { spreadStreams } from '../listener/spread-streams.js';
 import { unknownCaller } from '../listener/unknown-caller.js';
-import { callError, shuttingDown } from './call-errors.js';
+import { shuttingDown } from '../wire/error-answers.js';
+import { requestSlackBytes } from '../wire/limits.js';
+import { callError } from './call-errors.js';
 import { Callers, type Ends } from './callers.js';
 import { clusterHandlers } from './cluster-handlers.js';
 import { errorDetailsFile, healthFile } from './descriptor-files.js';
@@ -91,8 +93,6 @@ interface CalledMethod {
 // grpc-js would print to the console what it also rejects with.
 setLogVerbosity(logVerbosity.NONE);
 
-/** Above the largest batch, so that a batch a little too large is refused with its size and the limit. */
-const receiveSlackBytes = 64 * 1024;
 /** A batch of the log's format takes 16 MiB, and a message of a guest may hold more than the one. */
 const guestMessageBytesMax = 20 * 1024 * 1024;
 /** With the rest of a response this stays below 4 MiB, the most that gRPC clients take unless told otherwise. */
@@ -136,7 +136,7 @@ export class GrpcServer {
   ) {
     const { batchBytesMax = defaultRecordLimits.batchBytesMax } = options;
     const limits = { recordBytesMax: batchBytesMax, batchBytesMax };
-    const messageBytesMax = batchBytesMax + receiveSlackBytes;
+    const messageBytesMax = batchBytesMax + requestSlackBytes;
     const guestAt = new Map(
       guests.flatMap((guest) => guest.descriptor.methods.map(({ name }) => [pathOf(guest.descriptor, name), guest])),
     );

@@ -4,31 +4,19 @@ import type { CommitLog, ReadOptions, ReadResult } from '../../application/ports
 import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import type { Offset } from '../../domain/log/offsets.js';
-import { type RecordLimits, takeRecord } from '../../domain/log/records.js';
+import type { RecordLimits } from '../../domain/log/records.js';
 import { type AppendResponse, LogService, type ReadRequest } from '../../gen/golog/v1/log_service_pb.js';
-import {
-  type ConsumeResponse,
-  GetServersResponseSchema,
-  Log,
-  type ProduceResponse,
-  ProduceResponseSchema,
-} from '../../gen/log/v1/log_pb.js';
+import { type ConsumeResponse, Log, type ProduceResponse, ProduceResponseSchema } from '../../gen/log/v1/log_pb.js';
+import { type AppendPlan, planAppend, planProduce } from '../wire/append-plan.js';
+import { logInfoResponse, serversResponse } from '../wire/log-messages.js';
+import { offsetOrThrow } from '../wire/offset.js';
+import { planRead, type ReadPlan } from '../wire/read-plan.js';
 import { pipelineAppends } from './append-pipeline.js';
 import { appendRequestsKey } from './append-requests.js';
 import { addressKey, memoryKey } from './call-guard.js';
 import { toConnectError } from './connect-errors.js';
 import { jsonConsumeResponses, jsonReadResponse } from './json-answers.js';
-import {
-  type AppendPlan,
-  type ReadPlan,
-  appendResponse,
-  consumeResponses,
-  logInfoResponse,
-  offsetOrThrow,
-  planAppend,
-  planRead,
-  readResponse,
-} from './log-messages.js';
+import { appendResponse, consumeResponses, readResponse } from './log-messages.js';
 import { readInTurn, type Turns } from './turns.js';
 
 /** Most payload bytes of one read: a response is in memory several times over while it is encoded. */
@@ -95,7 +83,7 @@ export function connectRoutes(
 
   // Connect parses nothing of what is appended: see `AppendRequests`.
   const taken = ({ values }: HandlerContext): Uint8Array => values.get(appendRequestsKey)?.take() ?? new Uint8Array(0);
-  const takenRecord = (context: HandlerContext): AppendPlan => ({ records: takeRecord(taken(context), recordLimits) });
+  const takenRecord = (context: HandlerContext): AppendPlan => planProduce(taken(context), recordLimits);
   const takenRecords = (context: HandlerContext): AppendPlan => planAppend(taken(context), commitLog, recordLimits);
 
   const produced = async ({ records }: AppendPlan, { signal }: HandlerContext): Promise<ProduceResponse> => {
@@ -164,11 +152,7 @@ export function connectRoutes(
   );
   router.rpc(
     Log.method.getServers,
-    unary(async () =>
-      Promise.resolve(
-        create(GetServersResponseSchema, { servers: commitLog.servers().map((server) => ({ ...server })) }),
-      ),
-    ),
+    unary(async () => Promise.resolve(serversResponse(commitLog.servers()))),
   );
   router.rpc(
     LogService.method.append,

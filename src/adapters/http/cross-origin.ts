@@ -1,6 +1,6 @@
 import { cors } from '@connectrpc/connect';
 import { type HttpRequest, authorityOf } from './http-message.js';
-import { leaderHeader } from './problem.js';
+import { leaderHeader } from '../wire/error-answers.js';
 
 const preflightSeconds = 7_200;
 

@@ -4,7 +4,6 @@ import { type Http2Server, type Http2Session, createServer as createHttp2Server 
 import type { Socket } from 'node:net';
 import type { Cluster } from '../../application/ports/cluster.js';
 import type { CommitLog } from '../../application/ports/commit-log.js';
-import { UnavailableError } from '../../application/errors.js';
 import { streamSchedulerOptions } from '../../application/access/stream-scheduler.js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
@@ -14,6 +13,7 @@ import { limitBursts } from '../listener/limit-bursts.js';
 import { defaultLimits, headerBytesMax, headerPairsMax, invalidFramesMax } from '../listener/limits.js';
 import { sessionFrom } from '../listener/session-from.js';
 import { spreadStreams } from '../listener/spread-streams.js';
+import { shuttingDown } from '../wire/error-answers.js';
 import { Callers } from './callers.js';
 import { clusterRoutes } from './cluster-routes.js';
 import { connectRoutes } from './connect-routes.js';
@@ -210,7 +210,7 @@ export class HttpServer {
     this.#state.serving = false;
     this.#state.closing = true;
     const closed = this.#listener.close(graceMs);
-    this.#closing.abort(new UnavailableError('this node is shutting down'));
+    this.#closing.abort(shuttingDown());
     this.#sessions.close();
     this.#http1.close();
     for (const [socket, busy] of this.#http1Busy) if (busy === 0) socket.destroySoon();

@@ -6,7 +6,7 @@ import { type RecordLimits, frameRecords, recordsOf } from '../../domain/log/rec
 import { addressOf, type HttpRequest, type HttpResponse, onceClosed, respond } from './http-message.js';
 import { parseConsumeBody, parseOffsetQuery, parseProduceBody } from './json-input.js';
 import { encodeInSlices } from './json-text.js';
-import { offsetOrThrow } from './log-messages.js';
+import { offsetOrThrow } from '../wire/offset.js';
 import { requestBytesMax } from './options.js';
 import { plainRecordText } from './plain-record.js';
 import { readBody } from './request-body.js';

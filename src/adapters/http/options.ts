@@ -4,6 +4,7 @@ import type { MemoryBudget } from '../../application/access/memory-budget.js';
 import { type RecordLimits, defaultRecordLimits } from '../../domain/log/records.js';
 import type { Secure } from '../listener/connection-listener.js';
 import { defaultLimits } from '../listener/limits.js';
+import { requestSlackBytes } from '../wire/limits.js';
 
 /** Deadlines, in milliseconds. Each closes what it watches: a peer that is slow on purpose costs a bounded time. */
 export interface HttpTimeouts {
@@ -78,10 +79,7 @@ export function resolveHttpOptions({
   };
 }
 
-/** Bytes of a request message on top of its records: envelope, names, white space. */
-const slackBytes = 64 * 1024;
-
 /** The largest request body or message that can hold a batch at its limit as base64 in JSON. */
 export function requestBytesMax({ batchBytesMax }: RecordLimits): number {
-  return Math.ceil((batchBytesMax * 4) / 3) + slackBytes;
+  return Math.ceil((batchBytesMax * 4) / 3) + requestSlackBytes;
 }
