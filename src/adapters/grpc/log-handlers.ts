@@ -85,8 +85,6 @@ export class LogHandlers {
     };
   }
 
-  // An append gets no signal: once begun it cannot be taken back, and a caller that has left is answered by nobody.
-
   #produce(request: Buffer): Promise<Buffer> {
     const { records } = planProduce(request, this.options.limits);
     return this.commitLog.append(records).then(({ baseOffset }) => produceResponseBytes(baseOffset));

@@ -86,13 +86,13 @@ export function connectRoutes(
   const takenRecord = (context: HandlerContext): AppendPlan => planProduce(taken(context), recordLimits);
   const takenRecords = (context: HandlerContext): AppendPlan => planAppend(taken(context), commitLog, recordLimits);
 
-  const produced = async ({ records }: AppendPlan, { signal }: HandlerContext): Promise<ProduceResponse> => {
-    const { baseOffset } = await commitLog.append(records, { signal });
+  const produced = async ({ records }: AppendPlan): Promise<ProduceResponse> => {
+    const { baseOffset } = await commitLog.append(records);
     return create(ProduceResponseSchema, { offset: BigInt(baseOffset) });
   };
 
-  const appended = async ({ records, ...options }: AppendPlan, { signal }: HandlerContext): Promise<AppendResponse> =>
-    appendResponse(await commitLog.append(records, { ...options, signal }));
+  const appended = async ({ records, ...options }: AppendPlan): Promise<AppendResponse> =>
+    appendResponse(await commitLog.append(records, options));
 
   /** Makes an answer that is JSON; `reader` has the read wait for its turn, which `begin` does by itself. */
   const inTurn = <Response>(
@@ -122,7 +122,7 @@ export function connectRoutes(
   const untilClosing = { shutdownSignal: closing };
   router.rpc(
     Log.method.produce,
-    unary((_, context) => produced(takenRecord(context), context)),
+    unary((_, context) => produced(takenRecord(context))),
   );
   router.rpc(
     Log.method.consume,
@@ -141,13 +141,7 @@ export function connectRoutes(
   router.rpc(
     Log.method.produceStream,
     streaming((requests, context) =>
-      pipelineAppends(
-        requests,
-        () => takenRecord(context),
-        (plan) => produced(plan, context),
-        context.signal,
-        closing,
-      ),
+      pipelineAppends(requests, () => takenRecord(context), produced, context.signal, closing),
     ),
   );
   router.rpc(
@@ -156,18 +150,12 @@ export function connectRoutes(
   );
   router.rpc(
     LogService.method.append,
-    unary((_, context) => appended(takenRecords(context), context)),
+    unary((_, context) => appended(takenRecords(context))),
   );
   router.rpc(
     LogService.method.appendStream,
     streaming((requests, context) =>
-      pipelineAppends(
-        requests,
-        () => takenRecords(context),
-        (plan) => appended(plan, context),
-        context.signal,
-        closing,
-      ),
+      pipelineAppends(requests, () => takenRecords(context), appended, context.signal, closing),
     ),
   );
   router.rpc(

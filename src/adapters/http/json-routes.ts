@@ -52,7 +52,7 @@ export class JsonRoutes {
       throw new InvalidInputError(`unknown query parameter ${JSON.stringify(parameter)}: POST / takes none`);
     const record = parseProduceBody(await readBody(request, requestBytesMax(recordLimits), bodyMs));
     const records = frameRecords([encodeRecord(record)], recordLimits);
-    const { baseOffset } = await this.commitLog.append(records, { signal: signalOf(response) });
+    const { baseOffset } = await this.commitLog.append(records);
     respond(request, response, 200, jsonHeaders, JSON.stringify({ offset: offsetJson(baseOffset) }));
   }
 
