@@ -84,10 +84,10 @@ class AppendStream {
       }
       this.#slots.shift();
       this.#bytes -= head.bytes;
-      const room = this.#writer.send(head.outcome.answer);
-      if (room !== undefined) {
+      const space = this.#writer.send(head.outcome.answer);
+      if (space !== undefined) {
         this.#flushing = true;
-        void room.then(() => {
+        void space.then(() => {
           this.#flushing = false;
           this.#flush();
         });

@@ -26,9 +26,9 @@ export async function serveFollow(
     writer.open();
     for await (const result of commitLog.follow(from, { ...options, signal, memory })) {
       for (const message of messagesOf(result)) {
-        const room = writer.send(message);
-        if (room === undefined) continue;
-        await room;
+        const space = writer.send(message);
+        if (space === undefined) continue;
+        await space;
         if (signal.aborted) return;
       }
     }

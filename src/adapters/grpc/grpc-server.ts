@@ -30,7 +30,7 @@ import { clusterHandlers } from './cluster-handlers.js';
 import { errorDetailsFile, healthFile } from './descriptor-files.js';
 import { GuardedCall } from './guarded-call.js';
 import { Health } from './health.js';
-import { limitMessages, widenWindows } from './guest-limits.js';
+import { limitMessages, widenWindows } from './peer-call-limits.js';
 import { LogHandlers } from './log-handlers.js';
 import { type CallDeadlines, PipelinedCall } from './pipelined-call.js';
 import { rawServiceDefinition } from './raw-service.js';
@@ -62,11 +62,11 @@ export interface GrpcServerOptions {
   readonly requestMs?: number;
   /** A call whose reader takes nothing of what is there for it is reset after this long, or up to twice that (default 2 min). */
   readonly stallMs?: number;
-  /** Encrypts connections, and says who calls. */
+  /** Encrypts connections, and authenticates callers. */
   readonly secure?: Secure;
-  /** Lets calls in; without it every call is. */
+  /** Decides which calls are allowed; without it all are. */
   readonly access?: Access;
-  /** Bounds the calls under way, those to guests excepted; without it there may be any number. */
+  /** Bounds the calls in progress, except those of peers; without it there may be any number. */
   readonly quota?: CallQuota;
   /** Bounds what calls hold in memory; without it nothing is counted. */
   readonly memory?: MemoryBudget;
@@ -79,8 +79,8 @@ export interface GrpcServerOptions {
 export interface PeerService {
   readonly descriptor: DescService;
   readonly implementation: UntypedServiceImplementation;
-  /** Told who makes a call before its handler is, which gets the same metadata. */
-  readonly meet?: (metadata: Metadata, caller: Caller) => void;
+  /** Gets the caller of a call before the handler gets the call, with the same metadata. */
+  readonly onCaller?: (metadata: Metadata, caller: Caller) => void;
 }
 
 /** The kind of a call, as an interceptor is told. */
@@ -93,8 +93,8 @@ interface CalledMethod {
 // grpc-js would print to the console what it also rejects with.
 setLogVerbosity(logVerbosity.NONE);
 
-/** A batch of the log's format takes 16 MiB, and a message of a guest may hold more than the one. */
-const guestMessageBytesMax = 20 * 1024 * 1024;
+/** A batch of the log's format takes 16 MiB, and a message of a peer may hold more than one. */
+const peerMessageBytesMax = 20 * 1024 * 1024;
 /** With the rest of a response this stays below 4 MiB, the most that gRPC clients take unless told otherwise. */
 const readBytesMax = 2 * 1024 * 1024;
 
@@ -111,7 +111,7 @@ function endForShutdown(call: PipelinedCall): void {
   call.sendStatus({ code, details, metadata });
 }
 
-/** The gRPC listener: `log.v1.Log`, `golog.v1.LogService`, `golog.v1.ClusterService`, health and reflection; guests beside them. */
+/** The gRPC listener: `log.v1.Log`, `golog.v1.LogService`, `golog.v1.ClusterService`, health, reflection, and peer services. */
 export class GrpcServer {
   readonly #server: Server;
   readonly #health: Health;
@@ -132,15 +132,17 @@ export class GrpcServer {
     private readonly logger: Logger,
     /** Without it there is no ClusterService; the clock paces its watchers. */
     administration?: { readonly cluster: Cluster; readonly clock: Clock },
-    guests: readonly PeerService[] = [],
+    peerServices: readonly PeerService[] = [],
   ) {
     const { batchBytesMax = defaultRecordLimits.batchBytesMax } = options;
     const limits = { recordBytesMax: batchBytesMax, batchBytesMax };
     const messageBytesMax = batchBytesMax + requestSlackBytes;
-    const guestAt = new Map(
-      guests.flatMap((guest) => guest.descriptor.methods.map(({ name }) => [pathOf(guest.descriptor, name), guest])),
+    const peerServiceAt = new Map(
+      peerServices.flatMap((peerService) =>
+        peerService.descriptor.methods.map(({ name }) => [pathOf(peerService.descriptor, name), peerService]),
+      ),
     );
-    const guestPaths = new Set(guestAt.keys());
+    const peerPaths = new Set(peerServiceAt.keys());
     // One listener a stream of appends.
     setMaxListeners(0, this.#closing.signal);
     const concurrentStreamsMax = options.concurrentStreamsMax ?? defaultLimits.concurrentStreamsMax;
@@ -150,7 +152,7 @@ export class GrpcServer {
     };
     this.#server = new Server({
       'grpc.max_receive_message_length':
-        guests.length > 0 ? Math.max(messageBytesMax, guestMessageBytesMax) : messageBytesMax,
+        peerServices.length > 0 ? Math.max(messageBytesMax, peerMessageBytesMax) : messageBytesMax,
       'grpc.max_concurrent_streams': concurrentStreamsMax,
       'grpc.keepalive_time_ms': options.keepaliveMs ?? 30_000,
       'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 10_000,
@@ -158,12 +160,12 @@ export class GrpcServer {
       'grpc.enable_channelz': 0,
       interceptors: [
         (method, inner) => {
-          const guest = guestAt.get(method.path);
-          if (guest === undefined && guests.length > 0) limitMessages(inner, messageBytesMax);
-          const call = this.#pipelined(method, inner, guest !== undefined);
-          if (guest === undefined) this.#count(inner, call);
-          this.#remember(inner, call, guest !== undefined);
-          return this.#guarded(method, call, guest);
+          const peerService = peerServiceAt.get(method.path);
+          if (peerService === undefined && peerServices.length > 0) limitMessages(inner, messageBytesMax);
+          const call = this.#pipelined(method, inner, peerService !== undefined);
+          if (peerService === undefined) this.#count(inner, call);
+          this.#remember(inner, call, peerService !== undefined);
+          return this.#guarded(method, call, peerService);
         },
       ],
     });
@@ -180,7 +182,7 @@ export class GrpcServer {
       names.push(ClusterService.typeName);
       files.push(file_golog_v1_cluster_service);
     }
-    for (const { descriptor, implementation } of guests) {
+    for (const { descriptor, implementation } of peerServices) {
       this.#server.addService(rawServiceDefinition(descriptor), implementation);
       names.push(descriptor.typeName);
     }
@@ -194,7 +196,7 @@ export class GrpcServer {
       spreadStreams(http2Server, streamSchedulerOptions(options.quota));
       limitBursts(http2Server, concurrentStreamsMax);
     }
-    widenWindows(this.#server, guestPaths, ({ socket }) => this.#mayBePeer(this.#callerAt(socket)));
+    widenWindows(this.#server, peerPaths, ({ socket }) => this.#mayBePeer(this.#callerAt(socket)));
     this.#listener = new ConnectionListener(
       {
         host: options.host,
@@ -225,10 +227,10 @@ export class GrpcServer {
     return caller.node !== undefined && access?.mayBePeer(caller) !== false;
   }
 
-  #pipelined(method: CalledMethod, inner: ServerInterceptingCallInterface, ofGuest: boolean): PipelinedCall {
+  #pipelined(method: CalledMethod, inner: ServerInterceptingCallInterface, ofPeer: boolean): PipelinedCall {
     const { stallMs, requestMs } = this.#deadlines;
     const deadlines = method.requestStream ? { stallMs } : { stallMs, requestMs };
-    if (ofGuest || !method.responseStream || appendStreams.has(method.path)) return new PipelinedCall(inner, deadlines);
+    if (ofPeer || !method.responseStream || appendStreams.has(method.path)) return new PipelinedCall(inner, deadlines);
     const call: PipelinedCall = new PipelinedCall(inner, deadlines, () => this.#endless.delete(call));
     this.#endless.add(call);
     if (this.#closing.signal.aborted) endForShutdown(call);
@@ -248,7 +250,7 @@ export class GrpcServer {
   }
 
   /** Has what the call holds counted, until its stream has closed. */
-  #remember(inner: ServerInterceptingCallInterface, call: PipelinedCall, isGuests: boolean): void {
+  #remember(inner: ServerInterceptingCallInterface, call: PipelinedCall, isPeers: boolean): void {
     const budget = this.options.memory;
     if (budget === undefined) return;
     const ends = inner.getConnectionInfo();
@@ -256,7 +258,7 @@ export class GrpcServer {
       // What it has not taken is in front of any status; this code is RESOURCE_EXHAUSTED to gRPC clients.
       resetStream(inner, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     };
-    const memory = isGuests ? budget.beginPeer() : budget.begin(this.#callerAt(ends), ends.remoteAddress, end);
+    const memory = isPeers ? budget.beginPeer() : budget.begin(this.#callerAt(ends), ends.remoteAddress, end);
     call.countIn(memory, (metadata) => this.#memories.set(metadata, memory));
     onceStreamClosed(inner, () => {
       memory.close();
@@ -266,7 +268,7 @@ export class GrpcServer {
   #guarded(
     { path, requestStream, responseStream }: CalledMethod,
     call: PipelinedCall,
-    guest: PeerService | undefined,
+    peerService: PeerService | undefined,
   ): GuardedCall | PipelinedCall {
     const { access } = this.options;
     if (access === undefined || access.passes(path)) return call;
@@ -274,10 +276,10 @@ export class GrpcServer {
     return new GuardedCall(call, {
       admit: (metadata) => {
         access.admit(caller, path, metadata.get('golog-forwarded').length > 0);
-        guest?.meet?.(metadata, caller);
+        peerService?.onCaller?.(metadata, caller);
       },
       ...((requestStream || responseStream) &&
-        guest === undefined && { watch: (end) => access.watch({ caller, call: path, end }) }),
+        peerService === undefined && { watch: (end) => access.watch({ caller, call: path, end }) }),
       finishes: appendStreams.has(path),
     });
   }

@@ -12,7 +12,7 @@ interface InFlight<Answer> {
  * requests. The first append that fails ends the stream with its error, after the answers to the earlier ones; later
  * requests are not begun, those begun are of unknown outcome. With too much in flight it stops reading.
  *
- * When `closing` aborts no further request is begun; what is under way is answered, then the stream ends with
+ * When `closing` aborts no further request is begun; what is in flight is answered, then the stream ends with
  * `UnavailableError`, so that no append is reported as failed that was made. When `signal` aborts (the client left, or
  * its deadline passed) it ends with the signal's reason.
  */

@@ -35,7 +35,7 @@ export interface ConnectRoutesOptions {
   readonly recordLimits: RecordLimits;
   /** Aborts, with an `UnavailableError`, when the server begins to shut down. */
   readonly closing: AbortSignal;
-  /** Of answers that are JSON. */
+  /** The turns of answers that are JSON. */
   readonly turns: Turns;
 }
 

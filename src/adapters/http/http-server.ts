@@ -47,7 +47,7 @@ export class HttpServer {
   readonly #callers = new Callers();
   readonly #closing = new AbortController();
   readonly #state = { serving: false, closing: false };
-  /** HTTP/1.1 connections, with how many responses are under way on each. */
+  /** HTTP/1.1 connections, with how many responses are in progress on each. */
   readonly #http1Busy = new Map<Socket, number>();
   /** Requests of HTTP/1.1 that began in this turn of the event loop. */
   readonly #begun = new Map<Socket, number>();

@@ -34,7 +34,7 @@ function signalOf(response: HttpResponse): AbortSignal {
 export interface JsonRoutesOptions {
   readonly recordLimits: RecordLimits;
   readonly bodyMs: number;
-  /** Of answers with a record. */
+  /** The turns of answers with a record. */
   readonly turns: Turns;
 }
 

@@ -37,11 +37,11 @@ export interface HttpServerOptions {
   readonly connectionsMax?: number;
   readonly connectionsPerAddressMax?: number;
   readonly timeouts?: Partial<HttpTimeouts>;
-  /** Encrypts connections, and says who calls. */
+  /** Encrypts connections, and authenticates callers. */
   readonly secure?: Secure;
-  /** Lets calls in; without it every call is. */
+  /** Decides which calls are allowed; without it all are. */
   readonly access?: Access;
-  /** Bounds the calls under way; without it there may be any number. */
+  /** Bounds the calls in progress; without it there may be any number. */
   readonly quota?: CallQuota;
   /** Bounds what calls hold in memory; without it nothing is counted. */
   readonly memory?: MemoryBudget;
