@@ -9,7 +9,7 @@ export interface Machine {
   readonly memoryGib: number;
   readonly kernel: string;
   readonly node: string;
-  /** Of the last minute: above about 0.5 something else runs, and the figures are worth less. */
+  /** The load average of the last minute: above about 0.5 something else runs, and the figures are worth less. */
   readonly load: number;
   readonly fileSystem: string;
   readonly peers: Readonly<Record<string, string>>;

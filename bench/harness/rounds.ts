@@ -36,9 +36,9 @@ export interface SideResult {
   /** Units a second, over the counted rounds. */
   readonly rate: Sample;
   readonly rounds: readonly number[];
-  /** Of the server, or of all of them together, all threads, user and system; what else the machine does hardly changes it. */
+  /** CPU time of the server, or of all servers, over all threads, user and system; other processes hardly change it. */
   readonly cpuMicrosPerUnit: number;
-  /** Of all cores, what neither the server nor the load used, at the median. */
+  /** The share of all cores that neither the server nor the load used, at the median. */
   readonly othersCpuShare: number;
 }
 

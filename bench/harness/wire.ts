@@ -103,7 +103,7 @@ export function uint64Of(message: Uint8Array, field: number): number {
 }
 
 export interface BatchRun {
-  /** Of the first batch; -1 without batches. */
+  /** The base offset of the first batch; -1 without batches. */
   readonly firstOffset: number;
   readonly records: number;
 }

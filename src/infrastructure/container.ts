@@ -18,10 +18,11 @@ import { Logger } from '../application/ports/logger.js';
 import { Config, rpcHost } from './config.js';
 import { createLogger } from './logging.js';
 import { Node, OnFatal } from './node.js';
+import { nodeNameOf } from './node-name.js';
 import { nodeGossip } from './node-gossip.js';
 import { NodeSecurity } from './node-security.js';
 import { startNode } from './start-node.js';
-import { ListenerLimits, NodeMemory, NodePeers, NodeQuota, Security } from './tokens.js';
+import { ListenerLimits, NodeMemory, NodeName, NodePeers, NodeQuota, Security } from './tokens.js';
 
 interface ListenerLimits {
   readonly grpc: Partial<GrpcServerOptions>;
@@ -51,6 +52,7 @@ export function createContainer(config: Config): Container {
   container
     .bind(DataDirectory)
     .toResolvedValue((config: Config) => openDataDirectory(config['data-dir'], { create: true }), [Config]);
+  container.bind(NodeName).toResolvedValue(nodeNameOf, [Config, DataDirectory, Logger]);
   container
     .bind(Security)
     .toResolvedValue((config: Config, logger: Logger) => NodeSecurity.open(config, logger), [Config, Logger]);
@@ -63,7 +65,7 @@ export function createContainer(config: Config): Container {
   container
     .bind(JoinTransport)
     .toResolvedValue(({ tls }: NodeSecurity) => new GrpcJoinTransport(tls.credentials), [Security]);
-  container.bind(Gossip).toResolvedValue(nodeGossip, [Config, DataDirectory, Clock, Logger]);
+  container.bind(Gossip).toResolvedValue(nodeGossip, [Config, NodeName, DataDirectory, Clock, Logger]);
   container.bind(CommitLog).toResolvedValue(() => new CommitLogStartupGate());
   container.bind(Cluster).toResolvedValue(() => new ClusterStartupGate());
   container
@@ -120,6 +122,7 @@ export function createContainer(config: Config): Container {
   container.bind(HttpServer).toResolvedValue(
     (
       config: Config,
+      nodeName: string,
       commitLog: CommitLog,
       cluster: Cluster,
       clock: Clock,
@@ -134,7 +137,7 @@ export function createContainer(config: Config): Container {
           ...http,
           host: config['http-addr'],
           port: config['http-port'],
-          nodeName: config['node-name'],
+          nodeName,
           batchBytesMax: config['batch-bytes-max'],
           corsOrigins: config['cors-origins'],
           access,
@@ -146,20 +149,22 @@ export function createContainer(config: Config): Container {
         logger,
         { cluster, clock },
       ),
-    [Config, CommitLog, Cluster, Clock, Logger, Security, ListenerLimits, NodeQuota, NodeMemory],
+    [Config, NodeName, CommitLog, Cluster, Clock, Logger, Security, ListenerLimits, NodeQuota, NodeMemory],
   );
   container.bind(Node).toResolvedValue(
     (
       config: Config,
+      name: string,
       logger: Logger,
       directory: DataDirectory,
       grpc: GrpcServer,
       http: HttpServer,
       security: NodeSecurity,
     ) =>
-      new Node(config, logger, directory, grpc, http, security, async (listening, signal) => {
+      new Node(config, name, logger, directory, grpc, http, security, async (listening, signal) => {
         const parts = {
           config,
+          name,
           directory,
           // Created only once the listeners are bound, so that its configuration errors are reported after theirs.
           gossip: await container.getAsync<Gossip>(Gossip),
@@ -176,7 +181,7 @@ export function createContainer(config: Config): Container {
         };
         return startNode(parts, listening, signal);
       }),
-    [Config, Logger, DataDirectory, GrpcServer, HttpServer, Security],
+    [Config, NodeName, Logger, DataDirectory, GrpcServer, HttpServer, Security],
   );
   return container;
 }

@@ -17,7 +17,13 @@ const timings = { lan: lanTiming, wan: wanTiming, local: localTiming };
  *
  * @throws ConfigError when unencrypted gossip would leave the loopback interface
  */
-export function nodeGossip(config: Config, directory: DataDirectory, clock: Clock, logger: Logger): Gossip {
+export function nodeGossip(
+  config: Config,
+  name: string,
+  directory: DataDirectory,
+  clock: Clock,
+  logger: Logger,
+): Gossip {
   const files = directory.path === undefined ? undefined : filesIn(directory.path);
   const isEncrypted = config.encrypt !== undefined || (files !== undefined && existsSync(files.keyringPath));
   if (gossipsBeyondLoopback(config) && !isEncrypted && !config.insecure)
@@ -26,7 +32,7 @@ export function nodeGossip(config: Config, directory: DataDirectory, clock: Cloc
     );
   const advertiseAddr = advertisedGossipAddr(config);
   return new SerfGossip({
-    name: config['node-name'],
+    name,
     bindAddr: config['bind-addr'],
     ...(advertiseAddr !== undefined && { advertiseAddr }),
     ...(config.encrypt !== undefined && { encryptKey: config.encrypt }),

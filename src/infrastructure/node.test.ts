@@ -106,22 +106,32 @@ function freePorts(options: Record<string, unknown> = {}): Map<string, unknown> 
   ]);
 }
 
-/** Starts a node and stops it when `stopWhen` or `onOperation` calls `stop`; resolves when both have ended. */
+/**
+ * Starts a node and stops it when `stopWhen` or `onOperation` calls `stop`, or as soon as it exists if that is later: the
+ * container reads its name from the disk. Resolves when both have ended.
+ */
 async function startAndStop(
   stopWhen: (stop: () => void, ledger: Ledger) => void,
   onOperation: (count: number, stop: () => void) => void = () => undefined,
 ): Promise<{ ledger: Ledger; failure: unknown }> {
+  let stopNode = (): Promise<void> | undefined => undefined;
+  let mustStop = false;
   let stopped: Promise<void> | undefined;
-  const stop = (): void => void (stopped ??= node.stop());
+  const stop = (): void => {
+    mustStop = true;
+    stopped ??= stopNode();
+  };
   const ledger = new Ledger((count) => onOperation(count, stop));
   const container = createContainer(resolveConfig(freePorts(), {}, undefined));
   container.rebind<DataDirectory>(DataDirectory).toConstantValue(ledger.dataDirectory());
   container.rebind<Clock>(Clock).toConstantValue(ledger.clock);
   const node: Node = await container.getAsync<Node>(Node);
+  stopNode = () => node.stop();
   const started = node.start().then(
     () => undefined,
     (error: unknown) => error,
   );
+  if (mustStop) stop();
   stopWhen(stop, ledger);
   const failure = await started;
   stop();

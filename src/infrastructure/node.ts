@@ -67,6 +67,7 @@ export class Node {
 
   constructor(
     private readonly config: Config,
+    private readonly name: string,
     private readonly logger: Logger,
     private readonly directory: DataDirectory,
     private readonly grpc: GrpcServer,
@@ -115,7 +116,7 @@ export class Node {
         httpAddr,
         gossipAddr,
         dataDir: this.config['data-dir'],
-        node: this.config['node-name'],
+        node: this.name,
         members: started.consensus.servers().map(({ id }) => id),
         logStartOffset: startOffset,
         logEndOffset: endOffset,

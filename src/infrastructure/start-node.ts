@@ -24,6 +24,8 @@ import { packageVersion } from './package-files.js';
 /** The parts that the container made for a node that is about to start. */
 export interface NodeParts {
   readonly config: Config;
+  /** The name of the node in its cluster. */
+  readonly name: string;
   readonly directory: DataDirectory;
   readonly gossip: Gossip;
   readonly gates: StartupGates;
@@ -41,8 +43,9 @@ export function startNode(
   { rpcPort, httpAddr }: Listening,
   signal: AbortSignal,
 ): Promise<StartedNode> {
-  const { config, directory, gossip, gates, endpoint, credentials, joinTransport, clock, logger, onFatal } = parts;
-  const { 'node-name': name, 'retention-age': retentionAgeMs } = config;
+  const { config, name, directory, gossip, gates, endpoint, credentials, joinTransport, clock, logger, onFatal } =
+    parts;
+  const { 'retention-age': retentionAgeMs } = config;
   const rpcAddr = advertisedAddr(config, rpcPort);
   const settings = {
     name,
@@ -86,6 +89,7 @@ export function startNode(
     },
     joinTransport,
     peerTransport: (checksum) => new GrpcPeerTransport({ checksum, ...links }),
-    entrySource: (id, checksum) => new GrpcEntrySource(checksum, { id, rpcAddr, name }, credentials),
+    entrySource: (id, checksum) =>
+      new GrpcEntrySource(checksum, { id, rpcAddr, name, uuid: directory.nodeId }, credentials),
   });
 }

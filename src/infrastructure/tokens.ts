@@ -2,6 +2,8 @@
 
 /** Certificates and access control. */
 export const Security = Symbol('NodeSecurity');
+/** The name of the node in its cluster. */
+export const NodeName = Symbol('NodeName');
 /** The server side of the links to peers. */
 export const NodePeers = Symbol('PeerEndpoint');
 /** Limits and deadlines of the two listeners that differ from the defaults. */

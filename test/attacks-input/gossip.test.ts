@@ -17,7 +17,7 @@ import { RecordingLogger } from '../logging/recording-logger.js';
 const key = 'AAECAwQFBgcICQoLDA0ODw==';
 const keyring = new Keyring([key]);
 const packetBytesMax = 65_535;
-/** Of processor time: a packet of 64 KiB takes some 10 ms. */
+/** In processor time: a packet of 64 KiB takes about 10 ms. */
 const packetMsMax = 2_000;
 
 function compound(parts: readonly Uint8Array[]): Uint8Array {

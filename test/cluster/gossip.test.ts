@@ -41,7 +41,7 @@ class Gossip {
     });
   }
 
-  /** Whom the agents ever held for failed. */
+  /** The names of the members that any agent ever reported as failed. */
   get everFailed(): string[] {
     const names = this.agents.flatMap(({ output }) => [...output.matchAll(/EventMemberFailed: (\S+)/g)]);
     return [...new Set(names.map(([, name]) => name ?? ''))];
@@ -98,7 +98,7 @@ async function keepsOut({ nodes, agents }: Gossip, own: Run): Promise<void> {
   for (const each of agents) expect((await each.statuses()).join()).not.toContain('stranger');
 }
 
-/** Who stands still for two seconds may be suspected, and has the time to refute it: `everFailed` shows it later. */
+/** Pauses a node for two seconds: it may be suspected, and has time to refute that; `everFailed` shows it later. */
 async function standStill({ nodes, agents }: Gossip): Promise<void> {
   const [follower] = await nodes.followers();
   follower.pause();

@@ -22,15 +22,13 @@ export interface NodePlace {
   readonly args?: readonly string[];
   /** A command that becomes the node's process. */
   readonly through?: readonly string[];
-  /** Of those that call it (default: in clear). */
+  /** The TLS of its callers (default: in clear). */
   readonly tls?: ClientTls;
 }
 
 /** A node of a cluster over all its processes. */
 export class LiveNode {
   readonly name: string;
-  readonly address: string;
-  readonly gossipAddr: string;
   readonly dataDir: string;
   #log: LogClient;
   #cluster: ClusterClient;
@@ -38,10 +36,18 @@ export class LiveNode {
   #process: ServerProcess | undefined;
   #paused = false;
 
-  constructor(private readonly place: NodePlace) {
-    ({ name: this.name, address: this.address, gossipAddr: this.gossipAddr, dataDir: this.dataDir } = place);
+  constructor(private place: NodePlace) {
+    ({ name: this.name, dataDir: this.dataDir } = place);
     this.#log = LogClient.connect(place.address, place.tls);
     this.#cluster = new ClusterClient([place.address], place.tls);
+  }
+
+  get address(): string {
+    return this.place.address;
+  }
+
+  get gossipAddr(): string {
+    return this.place.gossipAddr;
   }
 
   get log(): LogClient {
@@ -53,7 +59,7 @@ export class LiveNode {
     return this.#process?.httpAddr ?? '';
   }
 
-  /** Of its process. */
+  /** The id of its process. */
   get pid(): number {
     return this.#process?.child.pid ?? 0;
   }
@@ -93,12 +99,22 @@ export class LiveNode {
     await this.#process?.killNine();
   }
 
+  /** Has its next process listen on other ports, with the same data directory. */
+  async move(): Promise<void> {
+    const { address, gossipAddr } = await LiveCluster.place('', this.name);
+    this.place = { ...this.place, address, gossipAddr };
+    this.#closeClients();
+    this.#log = LogClient.connect(address, this.place.tls);
+    this.#cluster = new ClusterClient([address], this.place.tls);
+  }
+
   hangUp(): void {
     this.#process?.kill('SIGHUP');
   }
 
   /** Calls the node by this from here on, over new connections. */
   callBy(tls: ClientTls): void {
+    this.place = { ...this.place, tls };
     this.#closeClients();
     this.#log = LogClient.connect(this.address, tls);
     this.#cluster = new ClusterClient([this.address], tls);

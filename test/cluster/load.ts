@@ -100,7 +100,7 @@ export class Load {
   constructor(
     private readonly addresses: () => readonly string[],
     producers = 4,
-    /** Of the next append (default: in clear). */
+    /** The TLS of the next append (default: in clear). */
     private readonly tls: () => ClientTls | undefined = () => undefined,
   ) {
     this.#producers = Array.from({ length: producers }, (_, number) => this.#produce(number));

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 /** Addresses 198.18.0.0/15 are for tests of networks (RFC 2544) and in nobody's way. */
 const subnet = `198.18.${process.pid % 256}`;
 
-/** Of a host in the network of this process. */
+/** The address of a host in the network of this process. */
 export function addressOf(host: number): string {
   return `${subnet}.${host}`;
 }

@@ -4,7 +4,7 @@ import { clusterTests } from './fixture.js';
 import { expectAllKept } from './verdict.js';
 
 const run = clusterTests();
-/** Of four producers over three restarts. A leader that is missed, not handed over, costs more. */
+/** For four producers over three restarts. Without a leadership transfer there would be more. */
 const fewErrors = 100;
 
 describe('a rolling restart under load', () => {

@@ -14,19 +14,19 @@ export const gossipSecurity = isSecured ? { encryptKey: gossipKey } : {};
 export const modelFile = join(root, 'test/model.conf');
 
 /**
- * Who calls the nodes of a cluster; each may do what it is there for, and nothing else (`policy.csv`). A producer reads,
- * too: that is how it finds out, after a lost connection, what was stored.
+ * The callers of a cluster; each has only the permissions that it needs (`policy.csv`). A producer reads as well: that is
+ * how it finds out, after a lost connection, what was stored.
  */
 const clients = ['appender', 'producer', 'consumer', 'operator'] as const;
 export type Caller = (typeof clients)[number];
 
 const nodeNames = ['n1', 'n2', 'n3', 'n4', 'n5', 'r1', 'stranger'];
 
-/** How the nodes of a cluster are secured, and what those show who call them. */
+/** How the nodes of a cluster are secured, and the credentials of their callers. */
 export interface Security {
-  /** Of `golog serve`. */
+  /** The flags of `golog serve`. */
   nodeFlags(name: string): string[];
-  /** Of the commands that call a node. */
+  /** The flags of the commands that call a node. */
   callerFlags(caller: Caller): string[];
   tls(caller: Caller): ClientTls | undefined;
   /** What all processes of a node wrote must have in it, and must not. */

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { GrpcServer } from '../../src/adapters/grpc/index.js';
 import { systemClock } from '../../src/adapters/clock/system-clock.js';
 import { MemoryPeerNetwork, type MemoryPeerTransport } from '../../src/adapters/memory/memory-peer-network.js';
@@ -5,12 +7,14 @@ import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
 import { GrpcJoinTransport, GrpcPeerTransport, PeerEndpoint } from '../../src/adapters/peer/index.js';
 import { FakeCommitLog } from '../adapters/grpc/fake-commit-log.js';
 import { TcpProxy } from '../adapters/peer/tcp-proxy.js';
+import { describePeerAddresses } from './peer-addresses.js';
 import { describePeerTransport, type NetworkUnderTest } from './peer-transport.js';
 import { RecordingLogger } from '../logging/recording-logger.js';
 
-describePeerTransport('MemoryPeerNetwork', async (): Promise<NetworkUnderTest> => {
+const inMemory = async (): Promise<NetworkUnderTest> => {
   const network = new MemoryPeerNetwork(systemClock);
   const transports = new Map<string, MemoryPeerTransport>();
+  let holes = 0;
   const at = (name: string): MemoryPeerTransport => transports.get(name)!;
   return {
     joinTransport: network.joinTransport,
@@ -30,6 +34,7 @@ describePeerTransport('MemoryPeerNetwork', async (): Promise<NetworkUnderTest> =
         },
       };
     },
+    hole: () => Promise.resolve(`hole-${++holes}`),
     cut: () => {
       network.cut(1, 2);
     },
@@ -44,13 +49,15 @@ describePeerTransport('MemoryPeerNetwork', async (): Promise<NetworkUnderTest> =
     },
     close: async () => undefined,
   };
-});
+};
 
-describePeerTransport('GrpcPeerTransport', async (): Promise<NetworkUnderTest> => {
+const overGrpc = async (): Promise<NetworkUnderTest> => {
   const logger = new RecordingLogger();
   const ports = new Map<string, number>();
   const proxies = new Map<string, TcpProxy>();
   const servers = new Set<GrpcServer>();
+  const holes = new Set<Server>();
+  const accepted = new Set<Socket>();
   return {
     joinTransport: new GrpcJoinTransport(),
     async node(name, checksum) {
@@ -75,6 +82,12 @@ describePeerTransport('GrpcPeerTransport', async (): Promise<NetworkUnderTest> =
         },
       };
     },
+    hole: async () => {
+      const hole = createServer((socket) => accepted.add(socket.on('error', () => undefined))).listen(0, '127.0.0.1');
+      await once(hole, 'listening');
+      holes.add(hole);
+      return `127.0.0.1:${(hole.address() as AddressInfo).port}`;
+    },
     cut: () => {
       for (const proxy of proxies.values()) proxy.cut();
     },
@@ -86,6 +99,17 @@ describePeerTransport('GrpcPeerTransport', async (): Promise<NetworkUnderTest> =
     close: async () => {
       await Promise.all([...proxies.values()].map((proxy) => proxy.close()));
       await Promise.all([...servers].map((server) => server.close(0)));
+      for (const hole of holes) hole.close();
+      // grpc-js keeps a connection whose peer says nothing while it is set up, even after it is closed.
+      for (const socket of accepted) socket.destroy();
     },
   };
-});
+};
+
+for (const [name, make] of [
+  ['MemoryPeerNetwork', inMemory],
+  ['GrpcPeerTransport', overGrpc],
+] as const) {
+  describePeerTransport(name, make);
+  describePeerAddresses(name, make);
+}

@@ -36,6 +36,8 @@ export interface NodeUnderTest {
 export interface NetworkUnderTest {
   node(name: string, checksum: BatchChecksum): Promise<NodeUnderTest>;
   readonly joinTransport: JoinTransport;
+  /** Returns a HOST:PORT that accepts connections, or that no node is at, and never answers. */
+  hole(): Promise<string>;
   /** Drops everything to and from the node until `heal`. */
   cut(name: string): void;
   heal(): void;
@@ -45,7 +47,7 @@ export interface NetworkUnderTest {
   close(): Promise<void>;
 }
 
-const checksum: BatchChecksum = { crc32c, logId: new Uint8Array(16).fill(7) };
+export const checksum: BatchChecksum = { crc32c, logId: new Uint8Array(16).fill(7) };
 const limits = { recordBytesMax: 16 << 20, batchBytesMax: 16 << 20 };
 
 export function entryAt(index: number, payloadBytes: number, by = checksum): Entry {
@@ -55,7 +57,7 @@ export function entryAt(index: number, payloadBytes: number, by = checksum): Ent
 }
 
 /** One record: `log.v1.Record { value }`. */
-function recordsOf(valueBytes: number): Records {
+export function recordsOf(valueBytes: number): Records {
   const head = [0x0a];
   for (let rest = valueBytes; ; rest >>>= 7) {
     head.push(rest > 0x7f ? (rest & 0x7f) | 0x80 : rest);
@@ -67,7 +69,7 @@ function recordsOf(valueBytes: number): Records {
 /** The members that a joiner, or a follower whose log ends before the log start, is told about. */
 const transfer = encodeTransfer({ configuration: emptyConfiguration, offset: 0, contacts: [] });
 
-const receipt: AppendReceipt = {
+export const receipt: AppendReceipt = {
   baseOffset: toOffset(41),
   recordCount: 1,
   term: toTerm(3),
@@ -75,7 +77,7 @@ const receipt: AppendReceipt = {
   syncedOn: ['n1', 'n2'],
 };
 
-class Receiver implements PeerReceiver {
+export class Receiver implements PeerReceiver {
   readonly messages: Message[] = [];
   readonly lost: number[] = [];
   readonly appends: { records: Records; options: ProposeOptions }[] = [];
@@ -96,7 +98,7 @@ class Receiver implements PeerReceiver {
   }
 }
 
-async function until(condition: () => boolean, what = condition.toString()): Promise<void> {
+export async function until(condition: () => boolean, what = condition.toString()): Promise<void> {
   const giveUpAt = Date.now() + 10_000;
   while (!condition()) {
     if (Date.now() > giveUpAt) throw new Error(`not within 10 s: ${what}`);
@@ -104,8 +106,8 @@ async function until(condition: () => boolean, what = condition.toString()): Pro
   }
 }
 
-const beat = (commit: number): Message => message({ type: 'MsgHeartbeat', from: 1, to: 2, term: 2, commit });
-const append = (...entries: Entry[]): Message =>
+export const beat = (commit: number): Message => message({ type: 'MsgHeartbeat', from: 1, to: 2, term: 2, commit });
+export const append = (...entries: Entry[]): Message =>
   message({ type: 'MsgApp', from: 1, to: 2, term: 2, logTerm: 2, index: entries[0].index - 1, entries });
 
 /** The contract of every `PeerTransport` and its `JoinTransport`. `make` returns an empty network for each test. */

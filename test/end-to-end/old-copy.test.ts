@@ -56,7 +56,7 @@ describe('a node of three whose data directory is put back from an older copy, u
       const nodes = await own.cluster(3, ['--segment-bytes', '64KiB']);
       const load = own.load(nodes);
       const [follower, other] = await nodes.followers();
-      // Of a node that runs.
+      // The node runs while it is copied.
       const firstMinute = copyOf(follower, own.file('first-minute'));
       await load.more(1_000);
 

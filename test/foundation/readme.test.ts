@@ -15,7 +15,7 @@ function commandsIn(text: string): string[] {
   return [...list.matchAll(/^ {2}([a-z]+)/gm)].map((match) => match[1] ?? '').filter((name) => name !== 'help');
 }
 
-/** Of a command and the commands below it. */
+/** Returns the options of a command and of its subcommands. */
 async function optionsOf(...command: string[]): Promise<string[]> {
   const text = await help(...command);
   const below = await Promise.all(commandsIn(text).map((name) => optionsOf(...command, name)));

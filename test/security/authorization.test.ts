@@ -13,7 +13,7 @@ import { connectCode, curl, grpcCode, grpcWebCode, hasCurl, routeStatus } from '
 import { CertificateSet } from './certificate-sets.js';
 import { aclFlags, Changeable, clientOf, policyFile, SecureNode, tlsFlags } from './secure-node.js';
 
-/** Who may make each call, of the holders of these certificates. */
+/** The certificates whose holders make each call. */
 const identities = { root: 'root-client', nobody: 'nobody-client', admin: 'admin-client', n1: 'node-n1' } as const;
 type Identity = keyof typeof identities;
 const names = Object.keys(identities) as Identity[];

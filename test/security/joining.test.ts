@@ -90,7 +90,7 @@ describe('three nodes with certificates that name them', () => {
     const before = await statusAt(group.addresses[0], root);
     const names = [undefined, 'n2', 'n4', 'n9', 'www.example.org'];
     const answers = await claimAll(group.addresses, before, joins(await tlsOf()), names);
-    // Of its own name and UUID: n2 is alive, and that is all it is told.
+    // n2 with its own name and UUID: it is alive, and that is all the caller is told.
     expect(answers.filter(({ kind }) => kind === 'joined' || kind === 'waiting')).toEqual([]);
     const after = await statusAt(group.addresses[0], root);
     expect([seatsOf(after), after.leader]).toEqual([seatsOf(before), before.leader]);

@@ -24,6 +24,7 @@ export const requiredMarks: readonly string[] = [
   'a node joined',
   'rejoined under a new id',
   'moved',
+  'several move at once',
   'replica started',
   'member removed',
   'disk lost',

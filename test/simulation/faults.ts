@@ -53,6 +53,7 @@ export class Faults {
   readonly kinds: readonly FaultKind[];
   #on = true;
   readonly #ends = new Set<() => void>();
+  readonly #moves: Chance;
 
   constructor(
     private readonly world: World,
@@ -63,6 +64,7 @@ export class Faults {
     private readonly bitRot: BitRot,
     { only, also = [] }: { readonly only?: readonly FaultKind[]; readonly also?: readonly FaultKind[] },
   ) {
+    this.#moves = world.chance.fork('moves');
     const count = chance.percent(25) ? 1 : chance.between(2, faultKinds.length);
     this.kinds = only ?? this.#draw(count, also);
   }
@@ -182,8 +184,7 @@ export class Faults {
         machine.stop();
         return;
       case 'move':
-        // Members of a majority that moves at once cannot find each other, and elect no leader.
-        if (!machines.some(({ isMoving }) => isMoving)) machine.move();
+        for (const each of this.#movers(machine)) each.move();
         return;
       case 'transfer':
         this.administration.transferLeadership();
@@ -201,6 +202,15 @@ export class Faults {
   #target(): Machine {
     const leaders = this.machines.filter(({ node }) => node?.leadership.isLeader === true);
     return this.chance.pick(leaders.length > 0 && this.chance.percent(50) ? leaders : this.#inUse());
+  }
+
+  /** Returns one machine, or several that move at once: half of them, or all. */
+  #movers(machine: Machine): readonly Machine[] {
+    const inUse = this.#inUse();
+    if (this.#moves.percent(60)) return [machine];
+    this.world.mark('several move at once');
+    const others = this.#moves.shuffled(inUse.filter((each) => each !== machine));
+    return [machine, ...others.slice(0, this.#moves.pick([Math.floor(inUse.length / 2), inUse.length]))];
   }
 
   #inUse(): readonly Machine[] {

@@ -51,6 +51,7 @@ export class Machine implements Watched {
   #lives = 0;
   #disks = 1;
   #moves = 0;
+  /** Whether it is at an address that no configuration names yet. */
   #isMoving = false;
   /** The member id under which the node on this disk last ran Raft. */
   #id: number | undefined;
@@ -120,7 +121,7 @@ export class Machine implements Watched {
     const { world, network } = around;
     const skewMs = this.#chance.between(-2_000, 2_000);
     const process = new SimulatedProcess(world, `${name}.${this.#lives}`, skewMs);
-    const listener: Listener = { machine: name, address, process, self: 0, heard: new Map() };
+    const listener: Listener = { machine: name, address, process, self: 0, uuid, heard: new Map() };
     const life: Life = new Life({
       around,
       process,
@@ -176,19 +177,6 @@ export class Machine implements Watched {
     this.around.world.note(`${this.name} moves to ${this.address}`);
     if (this.#chance.percent(50)) this.stop();
     else this.kill('all');
-  }
-
-  /** Whether it is at an address that no configuration names yet. */
-  get isMoving(): boolean {
-    return this.#isMoving;
-  }
-
-  /** Restarts the machine at the address that the others know. */
-  moveTo(address: string): void {
-    this.address = address;
-    this.#isMoving = false;
-    this.around.world.mark('moved to where it is looked for');
-    this.kill('all');
   }
 
   /** Checks whether the cluster knows the machine's new address. */

@@ -39,6 +39,8 @@ export interface Listener {
   readonly process: SimulatedProcess;
   /** Raft id; 0 while it is in no cluster. */
   self: number;
+  /** The UUID of its disk. */
+  readonly uuid: string;
   /** Addresses of the nodes that have sent it a message, by Raft id. */
   readonly heard: Map<number, string>;
   receiver?: PeerReceiver;

@@ -42,7 +42,6 @@ export interface RunResult {
 
 const spareMachines = 2;
 const compareEveryMs = 10_000;
-const lookForMovesMs = 3_000;
 
 /** Everything in one run. */
 class Run {
@@ -122,7 +121,6 @@ class Run {
     }
     world.note('everything heals');
     faults.heal();
-    this.#watchAddresses();
     this.#administrator.stop();
     await this.#progress();
     await mend(world, () => this.#members());
@@ -199,20 +197,6 @@ class Run {
     return this.machines
       .flatMap(({ node }) => (node === undefined ? [] : [node.leadership.configuration]))
       .reduce((a, b) => (b.index > a.index ? b : a), emptyConfiguration);
-  }
-
-  /**
-   * Does what an operator does if a move was not recorded, or was reverted: the others answer a member only at the
-   * address that the configuration names.
-   */
-  #watchAddresses(): void {
-    this.world.schedule(lookForMovesMs, 'addresses are looked at', () => {
-      for (const { uuid, rpcAddr } of this.#newest().members) {
-        const machine = this.machines.find((each) => each.uuid === uuid);
-        if (machine !== undefined && machine.address !== rpcAddr) machine.moveTo(rpcAddr);
-      }
-      this.#watchAddresses();
-    });
   }
 
   /** The members and the replicas. */

@@ -62,7 +62,7 @@ export class SimulatedEntrySource implements EntrySource {
   /** Treats any failure as a missing answer. */
   async #ask<T>(peer: Peer, what: string, act: (to: Listener) => Promise<T | undefined>): Promise<T> {
     try {
-      const answer = await this.transport.call(peer.rpcAddr, what, (to) =>
+      const answer = await this.transport.call(this.transport.addressOf(peer), what, (to) =>
         to.self === peer.id ? act(to) : Promise.resolve(undefined),
       );
       if (answer === undefined) throw new UnavailableError(`no member serves entries at ${peer.rpcAddr}`);

@@ -20,6 +20,7 @@ interface Rumor extends Pick<GossipMember, 'name' | 'addr' | 'tags'> {
 export class SimulatedGossip implements Gossip {
   readonly former = [];
   readonly #rumors = new Map<string, Rumor>();
+  readonly #listeners = new Set<() => void>();
   #tags: ReadonlyMap<string, string> = new Map();
   #left = false;
   #closed = false;
@@ -64,8 +65,9 @@ export class SimulatedGossip implements Gossip {
     if (this.own.gossip === this) this.#spread();
   }
 
-  onChange(): () => void {
-    return () => undefined;
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   async leave(): Promise<void> {
@@ -78,11 +80,14 @@ export class SimulatedGossip implements Gossip {
   }
 
   hear(rumors: readonly Rumor[]): void {
+    let isNews = false;
     for (const rumor of rumors) {
       const known = this.#rumors.get(rumor.name);
-      if (rumor.name !== this.own.machine && rumor.updatedMs > (known?.updatedMs ?? -1))
-        this.#rumors.set(rumor.name, rumor);
+      if (rumor.name === this.own.machine || rumor.updatedMs <= (known?.updatedMs ?? -1)) continue;
+      this.#rumors.set(rumor.name, rumor);
+      isNews ||= rumor.addr !== known?.addr || rumor.tags !== known.tags;
     }
+    if (isNews) for (const listener of this.#listeners) listener();
   }
 
   async exchange(rumors: readonly Rumor[]): Promise<readonly Rumor[]> {

@@ -12,7 +12,7 @@ const keepaliveMs = 2_000;
 
 /** The links of one process. */
 export class SimulatedTransport implements PeerTransport, JoinTransport {
-  #peers = new Map<number, string>();
+  #peers = new Map<number, Peer>();
   #closed = false;
   /** Former peers, which were removed. */
   readonly #removed = new Set<number>();
@@ -30,7 +30,7 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
 
   setPeers(peers: readonly Peer[]): void {
     for (const id of this.#peers.keys()) this.#removed.add(id);
-    this.#peers = new Map(peers.map(({ id, rpcAddr }) => [id, rpcAddr]));
+    this.#peers = new Map(peers.map((peer) => [peer.id, peer]));
     for (const id of this.#peers.keys()) this.#removed.delete(id);
   }
 
@@ -45,7 +45,7 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
   }
 
   append(to: number, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
-    return this.appendAt(this.#peers.get(to), records, options);
+    return this.appendAt(this.#addressOf(to), records, options);
   }
 
   appendAt(address: string | undefined, records: Records, { expectedOffset }: ProposeOptions): Promise<AppendReceipt> {
@@ -56,7 +56,7 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
   }
 
   clusterOf(to: number): Cluster {
-    return this.clusterAt(this.#peers.get(to));
+    return this.clusterAt(this.#addressOf(to));
   }
 
   clusterAt(address: string | undefined): Cluster {
@@ -81,12 +81,29 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
   }
 
   /** Known at once here, with no memory of earlier times. */
-  unansweredMs(id: number): number {
-    const address = this.#peers.get(id);
-    const to = address === undefined ? undefined : this.network.listener(address);
-    const [here, there] = [this.own.machine, to?.machine ?? ''];
-    const isThere = to?.self === id && to.receiver !== undefined && to.process.alive;
-    return isThere && !this.network.isCut(here, there) && !this.network.isCut(there, here) ? 0 : Infinity;
+  unansweredMs(id: number, at: (rpcAddr: string) => boolean = () => true): number {
+    const peer = this.#peers.get(id);
+    return peer !== undefined && this.#addressesOf(peer).some((each) => at(each) && this.answers(each, peer))
+      ? 0
+      : Infinity;
+  }
+
+  /** Returns the address at which the peer answers; its configured one if it answers at none. */
+  addressOf(peer: Peer): string {
+    return this.#addressesOf(peer).find((address) => this.answers(address, peer)) ?? peer.rpcAddr;
+  }
+
+  /** Whether the peer answers at an address and proves its identity. */
+  answers(address: string, { id, uuid = '' }: Peer): boolean {
+    const to = this.network.listener(address);
+    if (to === undefined || to.self !== id || to.receiver === undefined) return false;
+    const isCut = this.network.isCut(this.own.machine, to.machine) || this.network.isCut(to.machine, this.own.machine);
+    return !isCut && (uuid === '' || uuid === to.uuid);
+  }
+
+  #addressesOf({ id, rpcAddr, seenAt = [] }: Peer): readonly string[] {
+    const heard = this.own.heard.get(id);
+    return [rpcAddr, ...seenAt, ...(heard === undefined ? [] : [heard])];
   }
 
   async close(): Promise<void> {
@@ -95,7 +112,9 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
 
   /** Returns the address of a peer, or of an unknown node that has sent this node something. */
   #addressOf(id: number): string | undefined {
-    return this.#peers.get(id) ?? (this.#removed.has(id) ? undefined : this.own.heard.get(id));
+    const peer = this.#peers.get(id);
+    if (peer !== undefined) return this.addressOf(peer);
+    return this.#removed.has(id) ? undefined : this.own.heard.get(id);
   }
 
   /** Reports losses at intervals, in this process, as a broken link does. */

@@ -1,6 +1,6 @@
 import type { Cluster } from '../../src/application/ports/cluster.js';
-import type { Member } from '../../src/application/configuration/configuration.js';
 import { UnavailableError } from '../../src/application/errors.js';
+import type { Peer } from '../../src/application/ports/peer-transport.js';
 import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
 import type { Contact, FollowFrom, ReplicaUplink, SourceNews } from '../../src/application/ports/replica-uplink.js';
 import { unlessAborted } from '../../src/application/waiting/unless-aborted.js';
@@ -41,8 +41,8 @@ export class SimulatedUplink implements ReplicaUplink {
     return this.#ask(source, 'barrier', ({ replicas }) => replicas?.readBarrier(signal));
   }
 
-  append(leader: Member, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
-    return this.transport.appendAt(leader.rpcAddr, records, options);
+  append(leader: Peer, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
+    return this.transport.appendAt(this.transport.addressOf(leader), records, options);
   }
 
   clusterOf(member: Contact): Cluster {

@@ -27,6 +27,8 @@ interface Call {
   readonly lose: () => void;
 }
 
+const addressesOf = ({ rpcAddr, seenAt = [] }: Peer): readonly string[] => [rpcAddr, ...seenAt];
+
 const pair = (a: number, b: number): string => (a < b ? `${a}-${b}` : `${b}-${a}`);
 
 /**
@@ -83,10 +85,10 @@ export class MemoryPeerNetwork {
     const handlerAt = async (peer: Peer, signal: AbortSignal): Promise<EntryHandler> => {
       await this.#soon();
       signal.throwIfAborted();
-      const isThere = this.#members.get(peer.rpcAddr)?.isOpenAs(peer.id) === true;
-      const handler = this.#entries.get(peer.rpcAddr);
-      if (handler === undefined || !isThere || this.#cuts.has(pair(self, peer.id)))
-        throw new UnavailableError(`no node answers at ${peer.rpcAddr}`);
+      const rpcAddr = addressesOf(peer).find((each) => this.#members.get(each)?.isOpenAs(peer) === true);
+      const handler = rpcAddr === undefined ? undefined : this.#entries.get(rpcAddr);
+      if (handler === undefined || this.#cuts.has(pair(self, peer.id)))
+        throw new UnavailableError(`no node answers at ${addressesOf(peer).join(', ')}`);
       return handler;
     };
     return {
@@ -116,12 +118,10 @@ export class MemoryPeerNetwork {
 
   /** Returns the receiver of a message from one member to another; undefined if it cannot arrive. */
   route(from: MemoryPeerTransport, to: Peer): MemoryPeerTransport | undefined {
-    const member = this.#members.get(to.rpcAddr);
-    const passes =
-      this.#members.get(from.rpcAddr) === from &&
-      member?.accepts(from, to.id) === true &&
-      !this.#cuts.has(pair(from.self, to.id));
-    return passes ? member : undefined;
+    if (this.#members.get(from.rpcAddr) !== from || this.#cuts.has(pair(from.self, to.id))) return undefined;
+    return addressesOf(to)
+      .map((rpcAddr) => this.#members.get(rpcAddr))
+      .find((member) => member?.accepts(from, to) === true);
   }
 
   /** Fails pending calls to a member that closed its links. */
@@ -145,8 +145,12 @@ export class MemoryPeerNetwork {
 /** One node's end of a `MemoryPeerNetwork`. */
 export class MemoryPeerTransport implements PeerTransport {
   #self = 0;
+  #uuid = '';
   #receiver: PeerReceiver | undefined;
   #peers = new Map<number, Peer>();
+  /** The addresses of nodes that sent something, and those where peers were found, by Raft id. */
+  readonly #heard = new Map<number, string>();
+  readonly #found = new Map<number, string>();
   readonly #calls = new Set<Call>();
   readonly #inbox: Parcel[] = [];
   #inboxBytes = 0;
@@ -165,12 +169,14 @@ export class MemoryPeerTransport implements PeerTransport {
     return this.#self;
   }
 
-  start({ id }: Peer, receiver: PeerReceiver): void {
+  start({ id, uuid = '' }: Peer, receiver: PeerReceiver): void {
     this.#self = id;
+    this.#uuid = uuid;
     this.#receiver = receiver;
   }
 
   setPeers(peers: readonly Peer[]): void {
+    for (const { id, rpcAddr } of peers) if (this.#peers.get(id)?.rpcAddr !== rpcAddr) this.#found.delete(id);
     this.#peers = new Map(peers.map((peer) => [peer.id, peer]));
   }
 
@@ -233,16 +239,15 @@ export class MemoryPeerTransport implements PeerTransport {
   }
 
   clusterOf(to: number): Cluster {
-    const peer = this.#peers.get(to);
-    if (peer === undefined || this.network.route(this, peer) === undefined)
-      throw new UnavailableError(`member ${to} is not reachable`);
-    return this.network.clusterAt(peer.rpcAddr);
+    const member = this.#routeTo(to);
+    if (member === undefined) throw new UnavailableError(`member ${to} is not reachable`);
+    return this.network.clusterAt(member.rpcAddr);
   }
 
   /** Returns 0 or Infinity at once: reachability is known here. */
-  unansweredMs(id: number): number {
-    const peer = this.#peers.get(id);
-    return peer !== undefined && this.network.route(this, peer) !== undefined ? 0 : Infinity;
+  unansweredMs(id: number, at: (rpcAddr: string) => boolean = () => true): number {
+    const member = this.#routeTo(id);
+    return member !== undefined && at(member.rpcAddr) ? 0 : Infinity;
   }
 
   async close(): Promise<void> {
@@ -260,13 +265,14 @@ export class MemoryPeerTransport implements PeerTransport {
     for (const call of this.#calls) if (call.to === to) call.lose();
   }
 
-  /** Returns whether this is a started member of the sender's cluster with that id. */
-  accepts(from: MemoryPeerTransport, asId: number): boolean {
-    return this.isOpenAs(asId) && this.clusterId === from.clusterId;
+  /** Returns whether this is that member, started, in the sender's cluster. */
+  accepts(from: MemoryPeerTransport, as: Peer): boolean {
+    return this.isOpenAs(as) && this.clusterId === from.clusterId;
   }
 
-  isOpenAs(id: number): boolean {
-    return this.#receiver !== undefined && this.#self === id;
+  isOpenAs({ id, uuid = '' }: Peer): boolean {
+    const isOther = uuid !== '' && this.#uuid !== '' && uuid !== this.#uuid;
+    return this.#receiver !== undefined && this.#self === id && !isOther;
   }
 
   /** Stops receiving until `resume`: messages wait, up to the limit. */
@@ -286,9 +292,17 @@ export class MemoryPeerTransport implements PeerTransport {
 
   /** Returns whether the parcel is in flight. */
   #post(to: number, parcel: Parcel): boolean {
-    const peer = this.#peers.get(to);
-    const member = peer && this.network.route(this, peer);
+    const member = this.#routeTo(to);
     return member !== undefined && member.#admit(parcel);
+  }
+
+  #routeTo(id: number): MemoryPeerTransport | undefined {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return undefined;
+    const known = [this.#found.get(id), this.#heard.get(id)].filter((each) => each !== undefined);
+    const member = this.network.route(this, { ...peer, seenAt: [...(peer.seenAt ?? []), ...known] });
+    if (member !== undefined) this.#found.set(id, member.rpcAddr);
+    return member;
   }
 
   #admit(parcel: Parcel): boolean {
@@ -314,6 +328,7 @@ export class MemoryPeerTransport implements PeerTransport {
       this.#inboxBytes = Math.max(0, this.#inboxBytes - parcel.bytes);
       const receiver = this.#receiver;
       const { self: id, rpcAddr } = parcel.from;
+      this.#heard.set(id, rpcAddr);
       if (!this.#peers.has(id)) this.#peers.set(id, { id, rpcAddr });
       if (receiver !== undefined && parcel.from.#reaches(this)) parcel.deliver(receiver);
       else parcel.lose();
@@ -321,8 +336,7 @@ export class MemoryPeerTransport implements PeerTransport {
   }
 
   #reaches(member: MemoryPeerTransport): boolean {
-    const peer = this.#peers.get(member.#self);
-    return peer !== undefined && this.network.route(this, peer) === member;
+    return this.#routeTo(member.#self) === member;
   }
 
   #reportUnreachable(id: number): void {

@@ -1,6 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
-import { Metadata, status } from '@grpc/grpc-js';
+import { type Metadata, status } from '@grpc/grpc-js';
 import { anonymous, type Caller } from '../../application/access/access.js';
 import type { EntryHandler } from '../../application/ports/entry-source.js';
 import type { JoinHandler } from '../../application/ports/join-transport.js';
@@ -16,7 +16,7 @@ import { decodeAppends, encodeAnswers, type AppendAnswer, type AppendOutcome } f
 import { EntryCalls } from './entries/entry-calls.js';
 import { FrameQueue } from './messages/frame-queue.js';
 import { answerMessage, joinerOf } from './join/join-messages.js';
-import { identityOf } from './identity/peer-identity.js';
+import { answerMetadata, identityOf } from './identity/peer-identity.js';
 import { peerMessage } from './messages/peer-message.js';
 import type { PeerTrust } from './identity/peer-trust.js';
 import { decodeMessages } from './messages/raft-message-wire.js';
@@ -28,12 +28,16 @@ type Lane = 'control' | 'bulk' | 'append';
 /** This node as a member, once it is one. */
 export interface PeerNode {
   readonly self: number;
+  /** The UUID of its data directory; empty if unknown. */
+  readonly uuid: string;
   readonly checksum: BatchChecksum;
   readonly receiver: PeerReceiver;
   /** Returns whether the id belonged to a removed member. */
   isRemoved(id: number): boolean;
   /** Returns the name of the member with that id; undefined if this node does not know it. */
   nameOf(id: number): string | undefined;
+  /** Returns the UUID of the member with that id; undefined or empty if unknown. */
+  uuidOf(id: number): string | undefined;
   /** Called when a member calls this node. */
   heardFrom(peer: Peer): void;
 }
@@ -243,7 +247,7 @@ export class PeerEndpoint {
     call.on('end', () => {
       call.end();
     });
-    call.sendMetadata(new Metadata());
+    call.sendMetadata(answerMetadata({ clusterId: node.checksum.logId, id: node.self, uuid: node.uuid }));
     if (from !== 0) node.heardFrom({ id: from, rpcAddr, ...(name !== '' && { name }) });
     return { node, from, key };
   }
@@ -266,15 +270,20 @@ export class PeerEndpoint {
   #rejectionReason(node: PeerNode, identity: ReturnType<typeof identityOf>, mayBeReplica: boolean): string | undefined {
     if (identity === undefined)
       return 'the metadata of the call must have a valid golog-cluster-id-bin, golog-from and golog-to';
-    const { clusterId, from, to } = identity;
+    const { clusterId, from, to, uuid, toUuid } = identity;
     if (from === 0 && !mayBeReplica) return 'a replica is not a member and cannot make this call';
     const isNewcomer = from === 0 && clusterId.length === 0;
     if (!isNewcomer && Buffer.compare(clusterId, node.checksum.logId) !== 0)
       return `this node belongs to cluster ${hex(node.checksum.logId)}; the caller expected ${hex(clusterId)}`;
     if (to !== node.self && to !== 0) return `this node is member ${node.self}; the caller expected ${to}`;
+    if (toUuid && node.uuid !== '' && toUuid !== node.uuid)
+      return `the data directory of this node has the UUID ${node.uuid}; the caller expected ${toUuid}`;
     if (from === 0) return undefined;
     if (from === node.self) return `member ${from} is this node`;
     if (node.isRemoved(from)) return `member ${from} was removed from the cluster`;
+    const known = node.uuidOf(from);
+    if (uuid && known && uuid !== known)
+      return `the data directory of member ${from} has the UUID ${known}; the caller has ${uuid}`;
     return undefined;
   }
 

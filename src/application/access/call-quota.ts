@@ -8,7 +8,7 @@ export interface CallQuotaOptions {
   readonly callsPerClientMax: number;
 }
 
-/** Who shares limits: all calls of one certificate's subject; of one address, where callers have no certificate. */
+/** Returns the client that a call counts for: the subject of its certificate, or its address without one. */
 export function clientOf({ certified, subject }: Caller, address: string | undefined): string {
   return certified ? `identity ${subject}` : `address ${address}`;
 }

@@ -8,12 +8,12 @@ export interface MemoryBudgetOptions {
   readonly bytesMax: number;
   /** Bytes of one client; `clientOf` says who that is. */
   readonly bytesPerClientMax: number;
-  /** Of all bytes, those that only clients get that hold no more than `modestBytes`. */
+  /** The part of all bytes that is reserved for clients that hold no more than `modestBytes`. */
   readonly modestShareBytes: number;
   readonly modestBytes: number;
-  /** Of all bytes, those that no client gets: they are for what the other nodes are sent. */
+  /** The part of all bytes that no client gets: it is reserved for what the other nodes are sent. */
   readonly peerShareBytes: number;
-  /** While calls wait, readers that take nothing for about this long are ended. */
+  /** While calls wait, calls whose readers accept nothing for about this long are ended. */
   readonly patienceMs: number;
 }
 
@@ -55,9 +55,9 @@ interface Client {
  */
 export class MemoryBudget {
   readonly #clients = new Map<string, Client>();
-  /** Of all clients. */
+  /** The bytes that all clients hold. */
   #bytes = 0;
-  /** Those with calls that wait; the one that was served last is the last. */
+  /** The clients with calls that wait; the one that was served last is the last. */
   readonly #waiting = new Set<Client>();
   #isGranting = false;
   /** Readers are looked at only while calls wait. */
@@ -213,7 +213,7 @@ export class MemoryBudget {
     });
   }
 
-  /** Of the clients that wait for themselves; of all that hold much, when others wait for them. */
+  /** Ends stalled calls: of each client whose own calls wait, and of all that hold much if others wait for them. */
   #endStalled(): void {
     const { bytesPerClientMax, modestBytes } = this.options;
     const othersWait = [...this.#waiting].some(

@@ -8,7 +8,13 @@ import { UnavailableError } from '../errors.js';
 import type { Clock } from '../ports/clock.js';
 import type { Gossip } from '../ports/gossip.js';
 import { JoinAudit } from './join-audit.js';
-import type { JoinAnswer, JoinHandler, Joiner, JoinOrigin } from '../ports/join-transport.js';
+import {
+  answeringMs,
+  type JoinAnswer,
+  type JoinHandler,
+  type Joiner,
+  type JoinOrigin,
+} from '../ports/join-transport.js';
 import type { Logger } from '../ports/logger.js';
 import type { PeerTransport } from '../ports/peer-transport.js';
 import type { Leadership } from '../raft/leadership.js';
@@ -19,8 +25,6 @@ import { unlessAborted } from '../waiting/unless-aborted.js';
 const promoteEveryMs = 250;
 /** A member that has been silent for this long may be replaced by a node of the same name. */
 const silentMs = 10_000;
-/** A broken link to a member may be dialed again within this time; after it, no process counts as answering there. */
-const answeringMs = 3_000;
 
 export interface ClusterServiceOptions {
   readonly leadership: Leadership;
@@ -141,7 +145,7 @@ export class ClusterService implements Cluster, JoinHandler {
     const { configuration } = leadership;
     // This process is alive as that member, whether it leads or not.
     const isTwin = joiner.uuid === self.uuid && joiner.rpcAddr !== self.rpcAddr;
-    const objection = isTwin ? objectionTo(joiner, self, { clusterId, isAlive: true, isAlone: false }) : undefined;
+    const objection = isTwin ? objectionTo(joiner, self, { clusterId, silentMs: 0, isAlone: false }) : undefined;
     if (objection === undefined && !leadership.isLeader) {
       const leaderAddr = leadership.notLeading().leaderAddr;
       return { kind: 'retry', reason: 'this node is not the leader', ...(leaderAddr !== undefined && { leaderAddr }) };
@@ -178,9 +182,14 @@ export class ClusterService implements Cluster, JoinHandler {
     const owner = members.findLast((member) => member.uuid === uuid);
     const objection = owner && objectionTo(joiner, owner, this.#seatOf(owner, joiner));
     if (objection !== undefined) return objection;
+    const { runsAs } = joiner;
+    if (runsAs !== undefined && !members.some((member) => member.id === runsAs && member.uuid === uuid))
+      throw new MembershipError(
+        `member ${runsAs} was removed from the cluster: restart the node to have it join again`,
+      );
     const neighbor = members.find((member) => member.rpcAddr === rpcAddr && member.uuid !== uuid);
-    if (neighbor !== undefined && this.#answers(neighbor))
-      throw new UnavailableError(`${rpcAddr} is the address of the member ${neighbor.name}, which is alive`);
+    if (neighbor !== undefined && this.#silentMs(neighbor, (at) => at === rpcAddr) < answeringMs)
+      throw new UnavailableError(`${rpcAddr} is the address of the member ${neighbor.name}, which is alive there`);
     const known = owner ?? members.find((member) => member.name === name && member.uuid === '');
     let id = known?.id ?? lastId + 1;
     if (known === undefined) {
@@ -280,15 +289,14 @@ export class ClusterService implements Cluster, JoinHandler {
     const { leadership, self, clusterId } = this.options;
     const isSelf = member.id === leadership.status.id && rpcAddr === self.rpcAddr;
     const isAlone = isSelf && name === self.name && leadership.configuration.members.length === 1;
-    return { clusterId, isAlive: !isSelf && this.#answers(member), isAlone };
+    return { clusterId, silentMs: this.#silentMs(member, (at) => at !== rpcAddr), isAlone };
   }
 
-  /**
-   * Whether a process answers as the member at its address, or its link broke so recently that it may be dialed again.
-   */
-  #answers({ id }: Member): boolean {
-    const { leadership, transport } = this.options;
-    return id === leadership.status.id || transport.unansweredMs(id) < answeringMs;
+  /** Returns for how many milliseconds no process has answered as the member at an address that `at` accepts. */
+  #silentMs({ id }: Member, at: (rpcAddr: string) => boolean): number {
+    const { leadership, transport, self } = this.options;
+    if (id === leadership.status.id) return at(self.rpcAddr) ? 0 : Infinity;
+    return transport.unansweredMs(id, at);
   }
 
   #isHeard(id: number): boolean {

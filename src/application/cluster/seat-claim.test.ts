@@ -18,13 +18,13 @@ describe('a node with the UUID of a member', () => {
     ['n9', 'elsewhere:1', true, false, { kind: 'refused', clusterId }],
     ['n9', 'elsewhere:1', false, true, undefined],
   ])('as %s at %s, with the member alive: %s, alone: %s', (name, rpcAddr, isAlive, isAlone, answer) => {
-    const objection = objectionTo(claim(name, rpcAddr), member, { clusterId, isAlive, isAlone });
+    const objection = objectionTo(claim(name, rpcAddr), member, { clusterId, silentMs: isAlive ? 0 : 3_000, isAlone });
     if (answer === undefined) expect(objection).toBeUndefined();
     else expect(objection).toMatchObject(answer);
   });
 
   it('gets an answer that says what to do', () => {
-    const state = { clusterId, isAlive: true, isAlone: false };
+    const state = { clusterId, silentMs: 0, isAlone: false };
     expect(objectionTo(claim('n9', 'elsewhere:1'), member, state)).toMatchObject({
       reason:
         'this data directory (UUID its-uuid) is that of the member n1, which is alive at here:1: start it with ' +

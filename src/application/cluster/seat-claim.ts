@@ -1,10 +1,10 @@
 import type { Member } from '../configuration/configuration.js';
-import type { JoinAnswer, Joiner } from '../ports/join-transport.js';
+import { answeringMs, type JoinAnswer, type Joiner } from '../ports/join-transport.js';
 
 export interface SeatState {
   readonly clusterId: Uint8Array;
-  /** Whether a process answers as the member at its address. */
-  readonly isAlive: boolean;
+  /** For how many milliseconds no process has answered as the member, except at the address of the node itself. */
+  readonly silentMs: number;
   /** Whether the member is the only one and asks itself: no other member knows its name. */
   readonly isAlone: boolean;
 }
@@ -12,13 +12,14 @@ export interface SeatState {
 /**
  * Returns the answer to a node that has the UUID of a member and may not act as that member as it is; undefined if it
  * may. A member keeps its name. It may come back at its address at once, and at another address when no process answers
- * as the member at the previous one: until then, one of the two data directories could be a copy.
+ * as the member elsewhere: until then, one of the two data directories could be a copy.
  */
 export function objectionTo(
   { name, uuid, rpcAddr }: Joiner,
   member: Pick<Member, 'name' | 'rpcAddr'>,
-  { clusterId, isAlive, isAlone }: SeatState,
+  { clusterId, silentMs, isAlone }: SeatState,
 ): JoinAnswer | undefined {
+  const isAlive = silentMs < answeringMs;
   if (name !== member.name && !isAlone) {
     const where = isAlive && member.rpcAddr !== rpcAddr ? `which is alive at ${member.rpcAddr}` : 'and keeps its name';
     const reason =
@@ -32,5 +33,5 @@ export function objectionTo(
     `a member with the UUID of this data directory (${uuid}) is alive at ${member.rpcAddr}: ` +
     `if this is a copy of that node's directory, stop this node and start it with an empty one; ` +
     `if the member has moved here, stop the process there`;
-  return { kind: 'retry', reason, aliveAt: member.rpcAddr };
+  return { kind: 'retry', reason, aliveAt: member.rpcAddr, ...(silentMs > 0 && { silentMs }) };
 }

@@ -2,7 +2,7 @@ import { describeClusterId } from '../configuration/member-names.js';
 import { UnavailableError } from '../errors.js';
 import { askToJoin, type JoinedAsMember, type JoiningOptions, JoinRefusedError } from './join-cluster.js';
 import { pause } from '../waiting/pause.js';
-import type { JoinAnswer, JoinTransport } from '../ports/join-transport.js';
+import { answeringMs, type JoinAnswer, type JoinTransport } from '../ports/join-transport.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 
 /** A member that finds no leader within this time starts anyway: the other members may be waiting for it. */
@@ -14,14 +14,15 @@ const askEveryMs = 250;
 /** … and how often it logs that. */
 const logEveryMs = 60_000;
 /**
- * The node starts when no answer has named another process for this long: a cluster without a leader may need its vote.
+ * The node starts when no answer has named another process for this long, or as soon as a process that was silent then
+ * counts as ended: a cluster without a leader may need its vote.
  */
 const heldMs = 10_000;
 
 /** The result of asking every address once; `held`: another process answers as this member. */
 export type Round =
   | JoinedAsMember
-  | { readonly kind: 'held'; readonly aliveAt: string; readonly reason: string }
+  | { readonly kind: 'held'; readonly aliveAt: string; readonly reason: string; readonly silentMs: number }
   | { readonly kind: 'unanswered'; readonly reason: string };
 
 /**
@@ -40,20 +41,21 @@ export async function askForSeat(options: JoiningOptions, formerAddr: string | u
     return isElsewhere && !others.includes(formerAddr) ? [...others, formerAddr] : others;
   };
   const throttle = { loggedAt: -Infinity };
-  let heldAt = -Infinity;
+  let heldUntil = -Infinity;
   for (;;) {
     const round = await askOnce({ ...options, addresses });
     if (round.kind === 'held') {
-      heldAt = clock.now();
-      if (heldAt - throttle.loggedAt >= logEveryMs) {
-        throttle.loggedAt = heldAt;
+      const now = clock.now();
+      heldUntil = now + (round.silentMs > 0 ? Math.max(0, answeringMs - round.silentMs) : heldMs);
+      if (now - throttle.loggedAt >= logEveryMs) {
+        throttle.loggedAt = now;
         logger.warn(
           'member_running_elsewhere',
           { aliveAt: round.aliveAt, reason: round.reason },
           'another process runs as this member; waiting for it to end',
         );
       }
-    } else if (round.kind === 'member' || clock.now() - heldAt >= heldMs) {
+    } else if (round.kind === 'member' || clock.now() >= heldUntil) {
       if (round.kind === 'unanswered')
         logger.debug('no_leader_answered', { reason: round.reason }, 'no leader has answered yet');
       return round;
@@ -74,7 +76,7 @@ async function askOnce(options: JoiningOptions): Promise<Round> {
       ending.abort(new JoinRefusedError(`the cluster refuses this node: ${answer.reason}`));
     if (answer.kind !== 'retry') return;
     if (answer.aliveAt !== undefined) {
-      held = { kind: 'held', aliveAt: answer.aliveAt, reason: answer.reason };
+      held = { kind: 'held', aliveAt: answer.aliveAt, reason: answer.reason, silentMs: answer.silentMs ?? 0 };
       ending.abort(new UnavailableError(answer.reason));
     } else if (answer.leaderAddr !== undefined && !leaderIsNamed) {
       leaderIsNamed = true;

@@ -3,6 +3,7 @@ import { keepInGossip } from './gossip-join.js';
 import type { Clock } from '../ports/clock.js';
 import type { Gossip } from '../ports/gossip.js';
 import type { Logger } from '../ports/logger.js';
+import type { Peer } from '../ports/peer-transport.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 
 export interface DiscoveryOptions {
@@ -14,6 +15,9 @@ export interface DiscoveryOptions {
   readonly logger: Logger;
   readonly onFailure: (error: unknown) => void;
 }
+
+/** At most this many of the addresses that gossip reports for one UUID are dialed. */
+const seenMax = 4;
 
 /** Finds the other nodes, and makes this node known to them, through gossip. */
 export class Discovery {
@@ -53,13 +57,33 @@ export class Discovery {
 
   /** Returns the other live nodes that may take part in Raft, without those of another cluster. */
   nodes(): GossipNode[] {
+    return this.#others().filter(({ role, status }) => role === 'node' && status === 'alive');
+  }
+
+  /**
+   * Returns the member with the addresses at which gossip sees its UUID. Any node can claim that UUID in gossip, so live
+   * nodes come first, and among them the one with the member's name.
+   */
+  locate<Known extends Peer>(member: Known): Known & Pick<Peer, 'seenAt'> {
+    if (!member.uuid) return member;
+    const rank = ({ name, status }: GossipNode): number =>
+      (name === member.name ? 0 : 1) + (status === 'alive' ? 0 : 2);
+    const seen = this.#others()
+      .filter(({ uuid, rpcAddr }) => uuid === member.uuid && rpcAddr !== member.rpcAddr)
+      .sort((a, b) => rank(a) - rank(b));
+    return { ...member, seenAt: [...new Set(seen.map(({ rpcAddr }) => rpcAddr))].slice(0, seenMax) };
+  }
+
+  /** Calls `listener` when gossip may see nodes at other addresses, until the returned function is called. */
+  onChange(listener: () => void): () => void {
+    return this.options.gossip.onChange(listener);
+  }
+
+  #others(): GossipNode[] {
     const { clusterId, uuid } = this.#tags;
     return gossipNodes(this.options.gossip.members()).filter(
       (node) =>
-        node.role === 'node' &&
-        node.status === 'alive' &&
-        node.uuid !== uuid &&
-        (clusterId === undefined || node.clusterId === undefined || node.clusterId === clusterId),
+        node.uuid !== uuid && (clusterId === undefined || node.clusterId === undefined || node.clusterId === clusterId),
     );
   }
 

@@ -1,14 +1,17 @@
 import { describeClusterId } from '../configuration/member-names.js';
-import { firstConfiguration } from '../configuration/configuration.js';
+import { firstConfiguration, type Member } from '../configuration/configuration.js';
 import { CorruptConfigurationError } from '../configuration/configuration-file.js';
-import { type Joined, joinCluster, type JoiningOptions } from '../join/join-cluster.js';
+import { type Joined, joinCluster, type JoiningOptions, JoinRefusedError } from '../join/join-cluster.js';
 import type { Joiner } from '../ports/join-transport.js';
+import { pause } from '../waiting/pause.js';
 import { rejoinCluster } from '../join/rejoin-cluster.js';
 import type { NodeContext, NodeStorage } from './node-context.js';
 import type { MemberDependencies } from './node-dependencies.js';
 
 /** How long a bootstrapping node waits for the given nodes to say that they are in a cluster. */
 const bootstrapLookMs = 2_000;
+/** How often a member checks whether the configuration has its current address. */
+const lookMs = 1_000;
 
 /**
  * Puts a new node into a cluster: joins an existing one, or bootstraps one. Waits for other nodes as long as it needs
@@ -46,36 +49,54 @@ export async function reenterCluster(
 }
 
 /**
- * Reports a changed name or address of this node to the cluster as soon as there is a leader. Resolves when it has, or
- * when the signal aborts.
+ * Reports the name and address of this node to the cluster as soon as there is a leader, and again whenever the
+ * configuration has others: a report of an earlier run of this node may be committed later. With `isKnown` it does so
+ * only then. Resolves when the signal aborts, or when this node is no longer a member.
  */
-export async function announceMove(
+export async function keepAnnounced(
   deps: MemberDependencies,
-  context: NodeContext,
-  id: number,
+  { isKnown, id, ...context }: NodeContext & { readonly id: number; readonly isKnown: boolean },
   stopped: AbortSignal,
 ): Promise<void> {
-  const { logger } = deps;
+  const { logger, clock } = deps;
   const { self, configuration } = context;
-  const known = configuration.current.members.find((member) => member.id === id);
-  const isAsBefore = known === undefined || (known.rpcAddr === self.rpcAddr && known.name === self.name);
-  if (isAsBefore && otherMemberAddrs(context).length === 0) return;
+  const known = (): Member | undefined => configuration.current.members.find((member) => member.id === id);
+  const isElsewhere = (member = known()): boolean =>
+    member !== undefined && (member.rpcAddr !== self.rpcAddr || member.name !== self.name);
+  let reported: Member | undefined;
+  let mustReport = !isKnown && otherMemberAddrs(context).length > 0;
   try {
-    const joined = await joinCluster(rejoining(deps, context, stopped));
-    if (joined.kind === 'member' && joined.stored.id > id)
-      logger.error(
-        'removed_while_offline',
-        { memberId: id },
-        'this node was removed from the cluster while it was offline; restart it to join again',
-      );
-    else if (!isAsBefore)
-      logger.info(
-        'address_updated',
-        { previousRpcAddr: known.rpcAddr, rpcAddr: self.rpcAddr },
-        'the cluster recorded the new address of this node',
-      );
+    for (; ; await pause(clock, lookMs, stopped)) {
+      if (!mustReport && !isElsewhere()) continue;
+      const before = known();
+      const { joiner, ...joining } = rejoining(deps, context, stopped);
+      const joined = await joinCluster({ ...joining, joiner: { ...joiner, runsAs: id } });
+      if (joined.kind === 'member' && joined.stored.id > id) {
+        logger.error(
+          'removed_while_offline',
+          { memberId: id },
+          'this node was removed from the cluster while it was offline; restart it to join again',
+        );
+        return;
+      }
+      mustReport = false;
+      if (isElsewhere(before) && before !== reported)
+        logger.info(
+          'address_updated',
+          { previousRpcAddr: before?.rpcAddr, rpcAddr: self.rpcAddr },
+          'the cluster recorded the new address of this node',
+        );
+      reported = before;
+    }
   } catch (error) {
-    if (!stopped.aborted)
+    if (stopped.aborted) return;
+    if (error instanceof JoinRefusedError)
+      logger.error(
+        'membership_refused',
+        { memberId: id, reason: error.message },
+        'the cluster refuses this node as the member that it runs as',
+      );
+    else
       logger.error('address_update_failed', { error }, 'could not report the new address of this node to the cluster');
   }
 }

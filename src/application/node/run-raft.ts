@@ -8,7 +8,7 @@ import type { Consensus } from '../ports/consensus.js';
 import { RaftNode } from '../raft/raft-node.js';
 import { removeDeadMembers } from '../cluster/dead-member-removal.js';
 import { FollowedEntries } from '../replica/followed-entries.js';
-import { announceMove } from './enter-cluster.js';
+import { keepAnnounced } from './enter-cluster.js';
 import { inOrder } from './in-order.js';
 import type { NodeContext, NodeStorage } from './node-context.js';
 import type { MemberDependencies, NodeDependencies } from './node-dependencies.js';
@@ -39,7 +39,7 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
   const transport = deps.peerTransport(checksum);
   const { retention, timing } = settings;
   const files = { log, hardState, configuration, diskReserve };
-  const outside = { checksum, clock, random, transport, logger, onFatal };
+  const outside = { checksum, clock, random, transport, whereabouts: member.discovery, logger, onFatal };
   const node = await startRaft({ ...files, ...outside, id, self, retention, timing });
 
   const cluster = new ClusterService({
@@ -67,7 +67,7 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
     logger,
   });
   const moving = new AbortController();
-  const moved = member.isKnown ? Promise.resolve() : announceMove(deps, member, id, moving.signal);
+  const moved = keepAnnounced(deps, member, moving.signal);
   const stop = (): Promise<void> => {
     moving.abort();
     return inOrder(

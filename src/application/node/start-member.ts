@@ -1,4 +1,5 @@
 import type { Cluster } from '../ports/cluster.js';
+import type { EntrySource } from '../ports/entry-source.js';
 import { DamagedNode, isDamaged } from '../repair/damaged-node.js';
 import { leaveCluster } from '../join/leave-cluster.js';
 import { LogRepair } from '../repair/log-repair.js';
@@ -43,8 +44,12 @@ export function startMember(deps: MemberDependencies): Promise<StartedNode<Membe
 
 function prepareRepair(deps: MemberDependencies, member: MemberContext): Promise<LogRepair | undefined> {
   const { directory, crc32c, clock, logger } = deps;
-  const { log, hardState, configuration, id, diskReserve } = member;
-  const source = deps.entrySource(id, { crc32c, logId: directory.logId });
+  const { log, hardState, configuration, id, diskReserve, discovery } = member;
+  const found = deps.entrySource(id, { crc32c, logId: directory.logId });
+  const source: EntrySource = {
+    logEnd: (peer, ...rest) => found.logEnd(discovery.locate(peer), ...rest),
+    read: (peer, ...rest) => found.read(discovery.locate(peer), ...rest),
+  };
   return LogRepair.prepare({ log, hardState, configuration, id, source, diskReserve, clock, logger });
 }
 

@@ -30,7 +30,7 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
     const storage = await openStorage(deps, context);
 
     const { settings, directory, peerService, crc32c, clock, random, logger, onFatal } = deps;
-    const { self, configuration, hardState } = context;
+    const { self, configuration, hardState, discovery: whereabouts } = context;
     const { log, diskReserve } = storage;
     const clusterId = directory.logId;
     const uplink = deps.uplink({ crc32c, logId: clusterId });
@@ -40,6 +40,7 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
       configuration,
       diskReserve,
       uplink,
+      whereabouts,
       clusterId,
       clock,
       random,

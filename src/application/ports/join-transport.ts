@@ -11,7 +11,12 @@ export interface Joiner {
   readonly clusterId?: Uint8Array;
   /** The Raft id under which it acknowledged entries that it no longer has: it asks for another id. */
   readonly forgotAs?: number;
+  /** The Raft id as which it runs already: it only reports its address, and is admitted under no other id. */
+  readonly runsAs?: number;
 }
+
+/** A broken link to a member may be dialed again within this time; after it, no process counts as the member. */
+export const answeringMs = 3_000;
 
 /** The last entry that a member has acknowledged to its leader. */
 export interface Acknowledged {
@@ -44,9 +49,16 @@ export type JoinAnswer =
   | { readonly kind: 'waiting'; readonly joiner: Joiner }
   /**
    * Not now: ask again, at the leader if one is named. `aliveAt` is HOST:PORT where another process answers as the
-   * member that the joiner claims to be: until that process ends, the joiner may not take part.
+   * member that the joiner claims to be: until that process ends, the joiner may not take part. It has been silent for
+   * `silentMs`, and counts as ended after `answeringMs`.
    */
-  | { readonly kind: 'retry'; readonly reason: string; readonly leaderAddr?: string; readonly aliveAt?: string }
+  | {
+      readonly kind: 'retry';
+      readonly reason: string;
+      readonly leaderAddr?: string;
+      readonly aliveAt?: string;
+      readonly silentMs?: number;
+    }
   /**
    * Not as the node is, for example because its name differs from the member's; `clusterId` is set if the answer is
    * final.

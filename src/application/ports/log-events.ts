@@ -22,6 +22,7 @@ export const logEvents = {
     join_request_failed: 'A request to join failed with an internal error.',
     learner_promotion_stopped: 'The promotion of learners failed with an internal error and stopped.',
     log_repair_abandoned: 'Damage in older segments could not be repaired; it is tried again at the next start.',
+    membership_refused: 'The cluster refuses this node as the member that it runs as; `reason` says what to do.',
     peer_message_malformed: 'Data from a peer was dropped because it is malformed or fails its checksum.',
     peer_message_misaddressed:
       'A message from a peer was dropped because it is not from that peer or not for this node.',
@@ -75,6 +76,8 @@ export const logEvents = {
     member_name_conflict: 'Two nodes claim the same name in the gossip; logged once a minute at most.',
     member_running_elsewhere: 'A process at another address runs as this member; this node waits for it to end.',
     no_replica_source: 'A replica knows no member that it can follow; logged once a minute while it lasts.',
+    node_name_ignored:
+      'The data directory is that of another member, whose name the node uses in place of `--node-name`.',
     peer_identity_unverified: 'The certificate of a peer names no node, so it could be any node.',
     peer_refused_connection: 'A peer refused the connection of this node.',
     query_response_too_large: 'A response to a gossip query was too large to send.',

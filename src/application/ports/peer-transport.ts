@@ -7,8 +7,12 @@ import type { AppendReceipt, ProposeOptions } from './consensus.js';
 export interface Peer {
   /** Its Raft id. */
   readonly id: number;
-  /** HOST:PORT of its gRPC. */
+  /** HOST:PORT of its gRPC in the configuration. */
   readonly rpcAddr: string;
+  /** Other HOST:PORTs where it may be. They are hints: a node that answers there must prove that it is the member. */
+  readonly seenAt?: readonly string[];
+  /** The UUID of its data directory; empty if unknown. */
+  readonly uuid?: string;
   /** Its `--node-name`, if known. */
   readonly name?: string;
 }
@@ -35,9 +39,11 @@ export interface PeerTransport {
   /** Starts delivering to `receiver`, for `self`. Called once, before all other methods. */
   start(self: Peer, receiver: PeerReceiver): void;
   /**
-   * Sets the peers, replacing the previous ones: links to others are closed. A member outside the set that has sent
-   * this node something and was not removed is still answered at the address that it names: a lagging node does not
-   * know yet which node leads or votes (Raft §6: servers accept requests from servers outside their configuration).
+   * Sets the peers, replacing the previous ones: links to others are closed. A member is dialed at all its addresses at
+   * once, and at the one that it has called from. The first that proves its UUID, its Raft id and its cluster is used
+   * until it breaks, or until `rpcAddr` changes to another address. A member outside the set that has sent this node
+   * something and was not removed is still answered at the address that it names: a lagging node does not know yet which
+   * node leads or votes (Raft §6: servers accept requests from servers outside their configuration).
    */
   setPeers(peers: readonly Peer[]): void;
   /**
@@ -54,10 +60,10 @@ export interface PeerTransport {
   /** Returns the cluster as a member sees it, and its administration at that member. */
   clusterOf(to: number): Cluster;
   /**
-   * Returns for how many milliseconds no process has answered as the member at its address: 0 while one does. Counted
-   * from when the member was first set as a peer; Infinity without a link to it.
+   * Returns for how many milliseconds no process has answered as the member at an address (HOST:PORT) that `at` accepts,
+   * by default at any: 0 while one does. Counted from when there was first a link to it; Infinity without one.
    */
-  unansweredMs(id: number): number;
+  unansweredMs(id: number, at?: (rpcAddr: string) => boolean): number;
   /** Closes all links. Idempotent. */
   close(): Promise<void>;
 }

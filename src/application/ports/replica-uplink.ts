@@ -3,6 +3,7 @@ import type { LogBoundary } from '../../domain/log/log-boundary.js';
 import type { RecordBatch, Records } from '../../domain/log/record-batch.js';
 import type { Cluster } from './cluster.js';
 import type { Member } from '../configuration/configuration.js';
+import type { Peer } from './peer-transport.js';
 import type { AppendReceipt, ProposeOptions } from './consensus.js';
 
 /** An address at which a member may answer. */
@@ -72,7 +73,7 @@ export interface ReplicaUplink {
   /** As `Consensus.readBarrier`, at any member. */
   readBarrier(source: Contact, signal: AbortSignal): Promise<Offset>;
   /** As `PeerTransport.append`. */
-  append(leader: Member, records: Records, options: ProposeOptions): Promise<AppendReceipt>;
+  append(leader: Peer, records: Records, options: ProposeOptions): Promise<AppendReceipt>;
   /** Returns the cluster as a member sees it, and its administration at that member. */
   clusterOf(member: Contact): Cluster;
   /** Closes the connections. Idempotent. */

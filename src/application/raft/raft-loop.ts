@@ -30,7 +30,7 @@ const refusals: Readonly<Record<Exclude<Life, 'running'>, string>> = {
   ended: 'this node is shutting down',
 };
 
-/** The parts of the driver that a turn of the loop visits, as far as the loop knows them: they hold it, not it them. */
+/** The parts of the driver that a turn of the loop visits, as far as the loop needs them; they in turn hold the loop. */
 export interface RaftStages {
   readonly proposals: Proposals;
   readonly acknowledgements: Acknowledgements;
@@ -79,6 +79,7 @@ export class RaftLoop implements AppendThreadOwner {
   #isScheduled = false;
   #isDraining = false;
   #cancelTick: () => void = () => undefined;
+  #stopLooking: () => void = () => undefined;
 
   constructor(
     private readonly options: RaftNodeOptions,
@@ -91,6 +92,7 @@ export class RaftLoop implements AppendThreadOwner {
   start(stages: RaftStages): void {
     this.#stages = stages;
     this.updatePeers();
+    this.#stopLooking = this.options.whereabouts?.onChange(() => this.updatePeers()) ?? this.#stopLooking;
     this.#waitForTick();
   }
 
@@ -192,7 +194,7 @@ export class RaftLoop implements AppendThreadOwner {
     this.step(() => this.core.readIndex(context));
   }
 
-  /** Has a turn run soon. */
+  /** Schedules a turn of the loop, after what has already arrived. */
   schedule(): void {
     if (this.#isScheduled || this.#isDraining || !this.isAlive) return;
     this.#isScheduled = true;
@@ -226,10 +228,11 @@ export class RaftLoop implements AppendThreadOwner {
     this.#waiters.notify();
   }
 
-  /** Tells the transport the current peers, after the configuration may have changed. */
+  /** Tells the transport the current peers, after the configuration, or what gossip sees, may have changed. */
   updatePeers(): void {
-    const { transport, id, configuration } = this.options;
-    transport.setPeers(peersOf(configuration, id));
+    const { transport, id, configuration, whereabouts } = this.options;
+    const peers = peersOf(configuration, id);
+    transport.setPeers(whereabouts === undefined ? peers : peers.map((peer) => whereabouts.locate(peer)));
   }
 
   /** Accepts no more appends. */
@@ -245,7 +248,7 @@ export class RaftLoop implements AppendThreadOwner {
   /** Ends this node because its log or its core failed: the process must end. */
   fail(error: unknown): void {
     if (!this.isAlive) return;
-    this.#finish('failed', 'the log of this node failed while the batch was written');
+    this.#finish('failed', 'this node failed while the batch was being written');
     this.options.onFatal(error);
   }
 
@@ -262,6 +265,7 @@ export class RaftLoop implements AppendThreadOwner {
     const { catchUps, proposals, barriers } = this.#stages;
     this.#life = life;
     this.#cancelTick();
+    this.#stopLooking();
     catchUps.stopAll();
     const refusal = this.refusal();
     proposals.end(reason, refusal);

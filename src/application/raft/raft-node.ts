@@ -104,7 +104,7 @@ export class RaftNode implements Consensus, PeerReceiver {
   async #start(): Promise<void> {
     const { transport, id, self } = this.options;
     const loop = this.#loop;
-    transport.start({ id, rpcAddr: self.rpcAddr }, this);
+    transport.start({ id, rpcAddr: self.rpcAddr, uuid: self.uuid }, this);
     loop.start({
       barriers: this.#barriers,
       proposals: this.#proposals,

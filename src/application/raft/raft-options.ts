@@ -5,6 +5,7 @@ import type { Retention } from '../../domain/log/retention.js';
 import type { RaftConfig } from '../../domain/raft/config.js';
 import type { Storage } from '../../domain/raft/storage.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import type { Discovery } from '../join/discovery.js';
 import type { DiskReserve } from '../storage/disk-reserve.js';
 import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
@@ -34,6 +35,8 @@ export interface RaftNodeOptions {
   /** A random integer of [0, n). */
   readonly random: (n: number) => number;
   readonly transport: PeerTransport;
+  /** Adds the addresses at which gossip sees members to the configured ones. */
+  readonly whereabouts?: Pick<Discovery, 'locate' | 'onChange'>;
   readonly diskReserve: DiskReserve;
   readonly retention: Retention;
   readonly timing: RaftTiming;

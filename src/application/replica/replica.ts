@@ -5,6 +5,8 @@ import type { Member } from '../configuration/configuration.js';
 import type { DiskReserve } from '../storage/disk-reserve.js';
 import { UnavailableError } from '../errors.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from '../ports/consensus.js';
+import type { Discovery } from '../join/discovery.js';
+import type { Peer } from '../ports/peer-transport.js';
 import type { Contact, ReplicaUplink } from '../ports/replica-uplink.js';
 import { type FirstDamage, firstDamaged } from '../repair/first-damage.js';
 import { ReplicaPull, type ReplicaPullOptions } from './replica-pull.js';
@@ -20,6 +22,8 @@ export interface ReplicaOptions
     Omit<ReplicaPullOptions, 'onFailure' | 'store' | 'uplink'> {
   readonly uplink: ReplicaUplink;
   readonly diskReserve: DiskReserve;
+  /** Adds the addresses at which gossip sees members to the known ones. */
+  readonly whereabouts: Pick<Discovery, 'locate'>;
   /** Called once when the log can no longer be written; the process must end. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -91,9 +95,10 @@ export class Replica implements Consensus {
     return this.#pull.status?.learners ?? [];
   }
 
-  get leader(): Member | undefined {
+  get leader(): (Member & Peer) | undefined {
     const leaderId = this.#pull.status?.leaderId;
-    return this.members.find(({ id }) => id === leaderId);
+    const leader = this.members.find(({ id }) => id === leaderId);
+    return leader && this.options.whereabouts.locate(leader);
   }
 
   waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void> {

@@ -189,7 +189,7 @@ describe('entries that a replica follows', () => {
   it('are for replicas of this cluster, and for those that do not know one yet', async () => {
     const { rpcAddr } = await serve(new Desk());
     const stranger = uplinkOf(new Uint8Array(16));
-    await expect(follow(stranger, rpcAddr, from(3), never)).rejects.toThrow(/not of 0000/);
+    await expect(follow(stranger, rpcAddr, from(3), never)).rejects.toThrow(/expected 0000/);
     const newcomer = uplinkOf(new Uint8Array(0));
     const [{ status }] = await follow(newcomer, rpcAddr, from(3), (news) => news.status !== undefined);
     expect(status?.clusterId).toEqual(checksum.logId);

@@ -135,7 +135,7 @@ describe('every flipped bit and every cut', () => {
   const unique = (all: readonly Captured[]): Captured[] => [
     ...new Map(all.map((one) => [hex(one.bytes), one])).values(),
   ];
-  /** Of processor time, which does not pass while others have the processor. */
+  /** In processor time, which does not pass while other processes run. */
   const budgetMs = 10_000;
   const processorMs = (before: NodeJS.CpuUsage): number => {
     const { user, system } = process.cpuUsage(before);

@@ -57,6 +57,16 @@ export class AppendCalls {
     this.#connection.wake();
   }
 
+  /** HOST:PORT where the peer is connected. */
+  get openAt(): string | undefined {
+    return this.#connection.openAt;
+  }
+
+  /** See `PeerConnection.locate`. */
+  locate(addresses: readonly string[]): void {
+    this.#connection.locate(addresses);
+  }
+
   /** Implements `PeerTransport.append`. */
   append(records: Records, options: ProposeOptions): Promise<AppendReceipt> {
     return new Promise((resolve, reject) => {

@@ -13,7 +13,7 @@ import {
 } from '../../../gen/golog/peer/v1/peer_service_pb.js';
 import { ask, pathOf, same } from '../ask.js';
 import { decodeEntries } from './entry-wire.js';
-import { peerChannelOptions } from '../messages/peer-connection.js';
+import { peerChannelOptions } from '../messages/peer-dial.js';
 import { inClear, type PeerCredentials } from '../identity/peer-credentials.js';
 import { identityMetadata } from '../identity/peer-identity.js';
 import { peerMessage } from '../messages/peer-message.js';
@@ -23,8 +23,12 @@ const answerMs = 3_000;
 
 /**
  * Reads entries over `golog.peer.v1.PeerService`, with one connection per call. Keepalive detects a dead connection.
+ * The end of a log is asked for at every address of the peer; entries are read at the address that answered.
  */
 export class GrpcEntrySource implements EntrySource {
+  /** The address at which a peer answered last, by Raft id. */
+  readonly #answeredAt = new Map<number, string>();
+
   constructor(
     private readonly checksum: BatchChecksum,
     private readonly self: Peer,
@@ -33,13 +37,29 @@ export class GrpcEntrySource implements EntrySource {
 
   async logEnd(peer: Peer, term: number, signal: AbortSignal): Promise<LogEnd> {
     signal.throwIfAborted();
-    const client = new Client(peer.rpcAddr, this.credentials(peer.name), peerChannelOptions);
+    const settled = new AbortController();
+    const unneeded = AbortSignal.any([signal, settled.signal]);
+    const addresses = [...new Set([peer.rpcAddr, ...(peer.seenAt ?? [])])];
+    try {
+      return await Promise.any(addresses.map((rpcAddr) => this.#logEndAt(rpcAddr, peer, term, unneeded)));
+    } catch (error) {
+      signal.throwIfAborted();
+      // The error of the configured address matters most.
+      throw error instanceof AggregateError ? error.errors[0] : error;
+    } finally {
+      settled.abort(new UnavailableError('another address has answered'));
+    }
+  }
+
+  async #logEndAt(rpcAddr: string, peer: Peer, term: number, signal: AbortSignal): Promise<LogEnd> {
+    const client = new Client(rpcAddr, this.credentials(peer.name), peerChannelOptions);
     try {
       const request = toBinary(GetLogEndRequestSchema, create(GetLogEndRequestSchema, { term: BigInt(term) }));
       const question = { path: pathOf(PeerService.method.getLogEnd), request: Buffer.from(request) };
       const metadata = this.#metadata(peer);
       const bytes = await ask(client, { ...question, metadata, deadlineMs: answerMs }, signal);
       const end = peerMessage(GetLogEndResponseSchema, bytes);
+      this.#answeredAt.set(peer.id, rpcAddr);
       return {
         term: safeNumber(end.term),
         leads: end.leads,
@@ -53,8 +73,9 @@ export class GrpcEntrySource implements EntrySource {
   }
 
   #metadata(peer: Peer): Metadata {
-    const { id, rpcAddr, name = '' } = this.self;
-    return identityMetadata({ clusterId: this.checksum.logId, from: id, rpcAddr, to: peer.id, name });
+    const { id, rpcAddr, name = '', uuid = '' } = this.self;
+    const [from, to] = [id, peer.id];
+    return identityMetadata({ clusterId: this.checksum.logId, from, rpcAddr, to, name, uuid, toUuid: peer.uuid ?? '' });
   }
 
   async *read(
@@ -64,7 +85,8 @@ export class GrpcEntrySource implements EntrySource {
     signal: AbortSignal,
   ): AsyncGenerator<readonly RecordBatch[], void, void> {
     signal.throwIfAborted();
-    const client = new Client(peer.rpcAddr, this.credentials(peer.name), peerChannelOptions);
+    const rpcAddr = this.#answeredAt.get(peer.id) ?? peer.rpcAddr;
+    const client = new Client(rpcAddr, this.credentials(peer.name), peerChannelOptions);
     const range = create(ReadEntriesRequestSchema, { fromIndex: BigInt(from), untilIndex: BigInt(until) });
     const stream: ClientReadableStream<Buffer> = client.makeServerStreamRequest(
       pathOf(PeerService.method.readEntries),

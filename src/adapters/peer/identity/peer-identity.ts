@@ -1,5 +1,5 @@
 import { Metadata } from '@grpc/grpc-js';
-import { isMemberName, isRpcAddr } from '../../../application/configuration/member-names.js';
+import { isMemberName, isRpcAddr, isUuid } from '../../../application/configuration/member-names.js';
 
 /** The caller and the callee, in the metadata of each call between members. */
 export interface PeerIdentity {
@@ -13,6 +13,10 @@ export interface PeerIdentity {
   readonly to: number;
   /** The caller's `--node-name`, which its certificate must contain; empty if not sent. */
   readonly name: string;
+  /** The UUID of the caller's data directory; empty or undefined if not sent. */
+  readonly uuid?: string;
+  /** The UUID of the callee's data directory; empty or undefined if the caller does not know it. */
+  readonly toUuid?: string;
 }
 
 const Key = {
@@ -21,31 +25,71 @@ const Key = {
   to: 'golog-to',
   rpcAddr: 'golog-addr',
   name: 'golog-name',
+  uuid: 'golog-uuid',
+  toUuid: 'golog-to-uuid',
 } as const;
 
-export function identityMetadata({ rpcAddr, clusterId, from, to, name }: PeerIdentity): Metadata {
+export function identityMetadata({ rpcAddr, clusterId, from, to, name, uuid, toUuid }: PeerIdentity): Metadata {
   const metadata = new Metadata();
   if (clusterId.length > 0) metadata.set(Key.clusterId, Buffer.from(clusterId));
   metadata.set(Key.rpcAddr, rpcAddr);
   metadata.set(Key.from, String(from));
   metadata.set(Key.to, String(to));
   metadata.set(Key.name, name);
+  if (uuid) metadata.set(Key.uuid, uuid);
+  if (toUuid) metadata.set(Key.toUuid, toUuid);
   return metadata;
 }
 
-/** Returns undefined if the metadata is missing or has an invalid id, name or address. */
+/** Returns the metadata that identifies the answering node, as far as it knows its own identity. */
+export function answerMetadata({
+  clusterId,
+  id,
+  uuid,
+}: {
+  readonly clusterId: Uint8Array;
+  readonly id: number;
+  readonly uuid: string;
+}): Metadata {
+  const metadata = new Metadata();
+  metadata.set(Key.clusterId, Buffer.from(clusterId));
+  metadata.set(Key.from, String(id));
+  if (uuid !== '') metadata.set(Key.uuid, uuid);
+  return metadata;
+}
+
+/**
+ * Returns what in an answer shows that it is not from the called node; undefined if nothing does. A node of an earlier
+ * release sends no metadata: it only answers a caller that has its Raft id and its cluster.
+ */
+export function contradictionIn(answer: Metadata, { clusterId, to, toUuid }: PeerIdentity): string | undefined {
+  const [cluster] = answer.get(Key.clusterId);
+  const [id] = answer.get(Key.from);
+  const [uuid] = answer.get(Key.uuid);
+  if (cluster !== undefined && clusterId.length > 0 && Buffer.compare(Buffer.from(cluster), clusterId) !== 0)
+    return 'a node of another cluster answers there';
+  if (id !== undefined && to !== 0 && String(id) !== String(to)) return `member ${String(id)} answers there, not ${to}`;
+  if (uuid !== undefined && toUuid && uuid !== toUuid)
+    return `the data directory there has the UUID ${String(uuid)}, not ${toUuid}`;
+  return undefined;
+}
+
+/** Returns undefined if the metadata is missing or has an invalid id, name, address or UUID. */
 export function identityOf(metadata: Metadata): PeerIdentity | undefined {
   const clusterId = metadata.get(Key.clusterId).at(0);
   const from = idOf(metadata.get(Key.from)[0]);
   const to = idOf(metadata.get(Key.to)[0]);
   const rpcAddr = String(metadata.get(Key.rpcAddr)[0] ?? '');
   const name = String(metadata.get(Key.name)[0] ?? '');
+  const uuid = String(metadata.get(Key.uuid)[0] ?? '');
+  const toUuid = String(metadata.get(Key.toUuid)[0] ?? '');
   if ((rpcAddr !== '' && !isRpcAddr(rpcAddr)) || (name !== '' && !isMemberName(name))) return undefined;
+  if ([uuid, toUuid].some((each) => each !== '' && !isUuid(each))) return undefined;
   const isReplica = from === 0;
   const isId = (id: number): boolean => Number.isSafeInteger(id) && (id > 0 || (isReplica && id === 0));
   if (typeof clusterId === 'string' || !isId(from) || !isId(to)) return undefined;
   if (clusterId === undefined && !isReplica) return undefined;
-  return { clusterId: clusterId ?? new Uint8Array(0), from, to, rpcAddr, name };
+  return { clusterId: clusterId ?? new Uint8Array(0), from, to, rpcAddr, name, uuid, toUuid };
 }
 
 /** Parses a decimal id; NaN for anything else. */

@@ -6,7 +6,7 @@ import { InvalidInputError } from '../../../domain/log/errors.js';
 import { JoinRequestSchema, JoinResponseSchema, PeerService } from '../../../gen/golog/peer/v1/peer_service_pb.js';
 import { ask, pathOf } from '../ask.js';
 import { answerOf, joinerMessage } from './join-messages.js';
-import { peerChannelOptions } from '../messages/peer-connection.js';
+import { peerChannelOptions } from '../messages/peer-dial.js';
 import { inClear, type PeerCredentials } from '../identity/peer-credentials.js';
 import { peerMessage } from '../messages/peer-message.js';
 

@@ -17,7 +17,7 @@ import { safeNumber } from '../safe-number.js';
 /** Throws `InvalidInputError` if the joiner is missing or could not be a member. */
 export function joinerOf(message: JoinerMessage | undefined): Joiner {
   if (message === undefined) throw new InvalidInputError('the request has no joiner');
-  const { name, uuid, rpcAddr, bootstrapExpect, clusterId, forgotAs } = message;
+  const { name, uuid, rpcAddr, bootstrapExpect, clusterId, forgotAs, runsAs } = message;
   if (!isUuid(uuid)) throw new InvalidInputError('the UUID of the joiner is not valid');
   if (clusterId.length > 0) assertClusterId(clusterId);
   return {
@@ -27,12 +27,17 @@ export function joinerOf(message: JoinerMessage | undefined): Joiner {
     bootstrapExpect,
     ...(clusterId.length > 0 && { clusterId }),
     ...(forgotAs > 0n && { forgotAs: safeNumber(forgotAs) }),
+    ...(runsAs > 0n && { runsAs: safeNumber(runsAs) }),
   };
 }
 
 /** Returns the joiner in its wire form. */
-export function joinerMessage({ forgotAs, ...joiner }: Joiner): MessageInitShape<typeof JoinerSchema> {
-  return { ...joiner, ...(forgotAs !== undefined && { forgotAs: BigInt(forgotAs) }) };
+export function joinerMessage({ forgotAs, runsAs, ...joiner }: Joiner): MessageInitShape<typeof JoinerSchema> {
+  return {
+    ...joiner,
+    ...(forgotAs !== undefined && { forgotAs: BigInt(forgotAs) }),
+    ...(runsAs !== undefined && { runsAs: BigInt(runsAs) }),
+  };
 }
 
 export function answerMessage(answer: JoinAnswer): NonNullable<MessageInitShape<typeof JoinResponseSchema>['answer']> {
@@ -44,8 +49,8 @@ export function answerMessage(answer: JoinAnswer): NonNullable<MessageInitShape<
     case 'waiting':
       return { case: 'waiting', value: joinerMessage(answer.joiner) };
     case 'retry': {
-      const { kind: _, ...value } = answer;
-      return { case: 'retry', value };
+      const { kind: _, silentMs = 0, ...value } = answer;
+      return { case: 'retry', value: { ...value, silentMs: BigInt(silentMs) } };
     }
     case 'refused':
       return {
@@ -68,12 +73,13 @@ export function answerOf({ answer }: JoinResponse): JoinAnswer {
     case 'waiting':
       return { kind: 'waiting', joiner: joinerOf(answer.value) };
     case 'retry': {
-      const { reason, leaderAddr, aliveAt } = answer.value;
+      const { reason, leaderAddr, aliveAt, silentMs } = answer.value;
       return {
         kind: 'retry',
         reason,
         ...(leaderAddr !== undefined && { leaderAddr: rpcAddrOrThrow(leaderAddr) }),
         ...(aliveAt !== undefined && { aliveAt: rpcAddrOrThrow(aliveAt) }),
+        ...(silentMs > 0n && { silentMs: safeNumber(silentMs) }),
       };
     }
     case 'refused': {

@@ -35,6 +35,8 @@ export class GrpcPeerTransport implements PeerTransport {
   readonly #unreachable = new Set<number>();
   #self: Peer = { id: 0, rpcAddr: '' };
   #configured: readonly Peer[] = [];
+  /** The addresses that configured peers gave when they last called this node, by id. */
+  readonly #calledFrom = new Map<number, string>();
   /** Callers that are not configured peers, by id. */
   readonly #unlistedPeers = new Map<number, Peer>();
   #receiver: PeerReceiver | undefined;
@@ -50,10 +52,12 @@ export class GrpcPeerTransport implements PeerTransport {
     this.#receiver = receiver;
     this.options.endpoint.open({
       self: self.id,
+      uuid: self.uuid ?? '',
       checksum: this.options.checksum,
       receiver,
       isRemoved: (id) => this.#isRemoved(id),
       nameOf: (id) => this.#configured.find((peer) => peer.id === id)?.name,
+      uuidOf: (id) => this.#configured.find((peer) => peer.id === id)?.uuid,
       heardFrom: (peer) => this.#heardFrom(peer),
     });
   }
@@ -93,8 +97,8 @@ export class GrpcPeerTransport implements PeerTransport {
     return new RemoteCluster(this.#linkTo(to).client);
   }
 
-  unansweredMs(id: number): number {
-    return this.#links.get(id)?.unansweredMs ?? Infinity;
+  unansweredMs(id: number, at?: (rpcAddr: string) => boolean): number {
+    return this.#links.get(id)?.unansweredMs(at) ?? Infinity;
   }
 
   async close(): Promise<void> {
@@ -112,7 +116,11 @@ export class GrpcPeerTransport implements PeerTransport {
 
   #heardFrom(peer: Peer): void {
     const known = this.#links.get(peer.id);
-    if (!this.#members.has(peer.id) && peer.rpcAddr !== '' && known?.peer.rpcAddr !== peer.rpcAddr) {
+    if (this.#members.has(peer.id)) {
+      if (peer.rpcAddr !== '') this.#calledFrom.set(peer.id, peer.rpcAddr);
+      known?.locate(this.#addressesOf(known.peer));
+      known?.wake();
+    } else if (peer.rpcAddr !== '' && known?.peer.rpcAddr !== peer.rpcAddr) {
       this.#unlistedPeers.delete(peer.id);
       const [oldest] = this.#unlistedPeers.keys();
       if (this.#unlistedPeers.size >= unlistedPeersMax) this.#unlistedPeers.delete(oldest);
@@ -121,26 +129,38 @@ export class GrpcPeerTransport implements PeerTransport {
     } else known?.wake();
   }
 
-  /** Keeps one link to each peer and unlisted peer at its current address, and closes all others. */
+  /** Returns the addresses at which to dial a peer, the configured one first. */
+  #addressesOf({ id, rpcAddr, seenAt = [] }: Peer): readonly string[] {
+    const calledFrom = this.#calledFrom.get(id);
+    return [...new Set([rpcAddr, ...seenAt, ...(calledFrom === undefined ? [] : [calledFrom])])];
+  }
+
+  /** Keeps one link to each peer and unlisted peer, with its current addresses, and closes all others. */
   #link(): void {
     const { checksum, clock, random, logger, name = '', credentials } = this.options;
     const wanted = [...this.#configured, ...this.#unlistedPeers.values()];
     for (const [id, link] of this.#links) {
-      if (wanted.some((peer) => peer.id === id && peer.rpcAddr === link.peer.rpcAddr && peer.name === link.peer.name))
+      const peer = wanted.find((each) => isSame(each, link.peer));
+      if (peer !== undefined) {
+        link.peer = peer;
+        link.locate(this.#addressesOf(peer));
         continue;
+      }
       link.close();
       this.#links.delete(id);
+      this.#calledFrom.delete(id);
     }
     for (const peer of wanted) {
       if (this.#links.has(peer.id)) continue;
-      const { id: from, rpcAddr } = this.#self;
-      const identity = { clusterId: checksum.logId, from, to: peer.id, rpcAddr, name };
+      const { id: from, rpcAddr, uuid = '' } = this.#self;
+      const identity = { clusterId: checksum.logId, from, to: peer.id, rpcAddr, name, uuid, toUuid: peer.uuid ?? '' };
+      const addresses = this.#addressesOf(peer);
       const lost = (): void => {
         this.#reportUnreachable(peer.id);
       };
       this.#links.set(
         peer.id,
-        new PeerLink(peer, { identity, clock, random, logger, ...(credentials && { credentials }) }, lost),
+        new PeerLink(peer, { addresses, identity, clock, random, logger, ...(credentials && { credentials }) }, lost),
       );
     }
   }
@@ -166,4 +186,9 @@ export class GrpcPeerTransport implements PeerTransport {
       });
     this.#unreachable.add(id);
   }
+}
+
+/** Whether the two are the same member, wherever it is. */
+function isSame(one: Peer, other: Peer): boolean {
+  return one.id === other.id && one.name === other.name && one.uuid === other.uuid;
 }

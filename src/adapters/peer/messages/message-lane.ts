@@ -39,8 +39,18 @@ export class MessageLane {
   }
 
   /** Implements `PeerTransport.unansweredMs`. */
-  get unansweredMs(): number {
-    return this.#connection.unansweredMs;
+  unansweredMs(at?: (rpcAddr: string) => boolean): number {
+    return this.#connection.unansweredMs(at);
+  }
+
+  /** HOST:PORT where the peer is connected. */
+  get openAt(): string | undefined {
+    return this.#connection.openAt;
+  }
+
+  /** See `PeerConnection.locate`. */
+  locate(addresses: readonly string[]): void {
+    this.#connection.locate(addresses);
   }
 
   /** Queues the message, or reports it lost; it leaves with the next `flush`. */

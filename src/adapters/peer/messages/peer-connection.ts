@@ -1,209 +1,163 @@
-import type { ChannelOptions, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
-import { Client, status } from '@grpc/grpc-js';
-import type { Clock } from '../../../application/ports/clock.js';
-import type { Logger } from '../../../application/ports/logger.js';
 import type { EpochMs } from '../../../domain/log/offsets.js';
-import { inClear, type PeerChannelCredentials, type PeerCredentials } from '../identity/peer-credentials.js';
-import { identityMetadata, type PeerIdentity } from '../identity/peer-identity.js';
-import { canConnect } from '../probe.js';
+import { PeerDial, type PeerDialEvents, type PeerDialOptions } from './peer-dial.js';
+
+/** The number of addresses remembered at which the peer was connected before. */
+const answeredMax = 8;
+
+export interface PeerConnectionOptions extends Omit<PeerDialOptions, 'rpcAddr'> {
+  /** One or more of HOST:PORT, the configured one first. */
+  readonly addresses: readonly string[];
+}
 
 /**
- * The options of all channels to peers: each has its own connection, detects a dead peer within 4 s, and uses no proxy.
+ * A connection with one stream to a peer that may be at any of several addresses. All are dialed at once, each on its
+ * own, so that an address where no node answers, or another one, delays none. The first at which the peer proves its
+ * identity is used until it breaks.
  */
-export const peerChannelOptions: ChannelOptions = {
-  'grpc.use_local_subchannel_pool': 1,
-  'grpc.keepalive_time_ms': 2_000,
-  'grpc.keepalive_timeout_ms': 2_000,
-  'grpc.keepalive_permit_without_calls': 1,
-  'grpc.max_send_message_length': -1,
-  'grpc.max_receive_message_length': -1,
-  // A message arrives at most once, and a write completes only when the connection has accepted it.
-  'grpc.enable_retries': 0,
-  'grpc.per_rpc_retry_buffer_size': 0,
-  'grpc.service_config_disable_resolution': 1,
-  'grpc.enable_http_proxy': 0,
-  'grpc.enable_channelz': 0,
-};
-
-/** The time from dialing to admission. */
-const dialMs = 3_000;
-const backOffMsMin = 50;
-const backOffMsMax = 2_000;
-/** The delay after a rejection that only an operator or a configuration change can resolve. */
-const refusedBackOffMs = 10_000;
-
-export interface PeerConnectionOptions {
-  /** HOST:PORT. */
-  readonly rpcAddr: string;
-  readonly identity: PeerIdentity;
-  /** Default: without TLS. */
-  readonly credentials?: PeerCredentials;
-  /** The expected name of the peer. */
-  readonly peerName?: string;
-  /** `/package.Service/Method` of a bidirectional stream. */
-  readonly path: string;
-  readonly clock: Clock;
-  /** Returns a number in [0, 1). */
-  readonly random: () => number;
-  readonly logger: Logger;
-}
-
-export interface PeerConnectionEvents {
-  /** The peer has admitted this node: `write` works from now on. */
-  opened(): void;
-  received(bytes: Buffer): void;
-  /** An attempt failed or an open connection ended; messages already written may not have arrived. */
-  broken(): void;
-}
-
-const refusals: ReadonlySet<status> = new Set([
-  status.FAILED_PRECONDITION,
-  status.PERMISSION_DENIED,
-  status.UNAUTHENTICATED,
-]);
-
-const passThrough = (bytes: Buffer): Buffer => bytes;
-
-/** One connection with one stream to a peer, redialed whenever it ends, until it is closed. */
 export class PeerConnection {
-  #state: 'dialing' | 'open' | 'waiting' | 'closed' = 'waiting';
-  #client: Client | undefined;
-  #credentials: PeerChannelCredentials | undefined;
-  #stream: ClientDuplexStream<Buffer, Buffer> | undefined;
-  #cancelWait: () => void = () => undefined;
-  #failures = 0;
-  #refusal: string | undefined;
-  /** The last time the peer was connected; initially, the time of construction. */
-  #answeredAt: EpochMs;
+  #addresses: readonly string[];
+  readonly #dials = new Map<string, PeerDial>();
+  #open: PeerDial | undefined;
+  #closed = false;
+  /** The last time the peer was connected, by address. */
+  readonly #answeredAt = new Map<string, EpochMs>();
+  readonly #createdAt: EpochMs;
 
   constructor(
     private readonly options: PeerConnectionOptions,
-    private readonly events: PeerConnectionEvents,
+    private readonly events: PeerDialEvents,
   ) {
-    this.#answeredAt = options.clock.now();
-    this.#dial();
+    this.#addresses = options.addresses;
+    this.#createdAt = options.clock.now();
+    this.#dialAll();
   }
 
-  /** The time since the peer was last connected: it must admit this node, then answer pings. */
-  get unansweredMs(): number {
-    return this.#state === 'open' ? 0 : Math.max(0, this.options.clock.now() - this.#answeredAt);
+  /**
+   * Returns the time since the peer was last connected at an address that `at` accepts: it must admit this node, then
+   * answer pings.
+   */
+  unansweredMs(at: (rpcAddr: string) => boolean = () => true): number {
+    if (this.#open !== undefined && at(this.#open.rpcAddr)) return 0;
+    const answered = [...this.#answeredAt].filter(([rpcAddr]) => at(rpcAddr)).map(([, time]) => time);
+    return Math.max(0, this.options.clock.now() - Math.max(this.#createdAt, ...answered));
   }
 
   get state(): 'dialing' | 'open' | 'waiting' | 'closed' {
-    return this.#state;
+    if (this.#closed) return 'closed';
+    if (this.#open !== undefined) return 'open';
+    return this.#isDialing ? 'dialing' : 'waiting';
+  }
+
+  /** HOST:PORT where the peer is connected. */
+  get openAt(): string | undefined {
+    return this.#open?.rpcAddr;
   }
 
   /** True if the open connection uses a certificate or CA that has been replaced: the peer may soon reject it. */
   get isOutdated(): boolean {
-    return this.#state === 'open' && this.#credentials?.isOutdated === true;
+    return this.#open?.isOutdated === true;
   }
 
   /** Redials at once; unanswered messages may not have arrived. Call only while open. */
   renew(): void {
-    this.#hangUp();
-    this.#dial();
+    const open = this.#open;
+    this.#noteEnd();
+    open?.renew();
+    this.#dialAll();
   }
 
   /** Calls `sent` once the connection has accepted the message, or never if it breaks first. Call only while open. */
   write(message: Buffer, sent: () => void): void {
-    const stream = this.#stream;
-    stream?.write(message, (error?: Error | null) => {
-      if (!error && stream === this.#stream) sent();
-    });
+    this.#open?.write(message, sent);
+  }
+
+  /**
+   * Sets the addresses of the peer, the configured one first. An open connection stays, because the peer has proved its
+   * identity there, unless the configured address has changed to another one.
+   */
+  locate(addresses: readonly string[]): void {
+    const [before] = this.#addresses;
+    this.#addresses = addresses;
+    const open = this.#open;
+    if (open === undefined) {
+      this.#dialAll();
+    } else if (addresses[0] !== before && addresses[0] !== open.rpcAddr) {
+      this.#noteEnd();
+      open.close();
+      this.#dials.delete(open.rpcAddr);
+      this.#dialAll();
+      this.events.broken();
+    }
   }
 
   /** Redials at once if this waits to redial, because the peer was heard from. */
   wake(): void {
-    if (this.#state !== 'waiting' || this.#refusal !== undefined) return;
-    this.#cancelWait();
-    this.#failures = 0;
-    this.#dial();
+    for (const dial of this.#dials.values()) dial.wake();
   }
 
   close(): void {
-    this.#state = 'closed';
-    this.#hangUp();
+    this.#closed = true;
+    for (const dial of this.#dials.values()) dial.close();
+    this.#dials.clear();
+    this.#open = undefined;
   }
 
-  /** Probes first: if an address drops packets silently, grpc-js would hold a socket for minutes, even after close. */
-  #dial(): void {
-    const { clock, rpcAddr } = this.options;
-    this.#state = 'dialing';
-    this.#cancelWait = canConnect(rpcAddr, dialMs, clock, (connects) => {
-      if (connects) this.#call();
-      else this.#broken();
-    });
+  get #isDialing(): boolean {
+    return [...this.#dials.values()].some(({ state }) => state === 'dialing');
   }
 
-  #call(): void {
-    const { clock, rpcAddr, identity, path, credentials = inClear, peerName } = this.options;
-    this.#credentials = credentials(peerName);
-    const client = new Client(rpcAddr, this.#credentials, peerChannelOptions);
-    const stream = client.makeBidiStreamRequest(path, passThrough, passThrough, identityMetadata(identity), {});
-    this.#client = client;
-    this.#stream = stream;
-    this.#cancelWait = clock.after(dialMs, () => {
-      this.#broken();
-    });
-    stream.once('metadata', () => {
-      if (stream !== this.#stream) return;
-      this.#cancelWait();
-      this.#state = 'open';
-      this.#failures = 0;
-      this.#refusal = undefined;
-      this.events.opened();
-    });
-    stream.on('data', (bytes: Buffer) => {
-      if (stream === this.#stream) this.#receive(bytes);
-    });
-    stream.on('error', () => undefined);
-    stream.once('status', (ended: StatusObject) => {
-      if (stream === this.#stream) this.#broken(ended);
-    });
-  }
-
-  #receive(bytes: Buffer): void {
-    try {
-      this.events.received(bytes);
-    } catch (error) {
-      const { logger, identity, path } = this.options;
-      logger.error(
-        'peer_message_malformed',
-        { error, peerId: identity.to, path },
-        'malformed response from a peer; resetting the link',
+  /**
+   * Dials each address that is not dialed yet, and stops dialing those that the peer no longer has, except the one where
+   * it was last connected.
+   */
+  #dialAll(): void {
+    if (this.#closed) return;
+    const last = [...this.#answeredAt.keys()].at(-1);
+    for (const [rpcAddr, dial] of this.#dials) {
+      if (this.#addresses.includes(rpcAddr) || rpcAddr === last) continue;
+      dial.close();
+      this.#dials.delete(rpcAddr);
+    }
+    for (const rpcAddr of this.#addresses) {
+      if (this.#dials.has(rpcAddr)) continue;
+      const dial: PeerDial = new PeerDial(
+        { ...this.options, rpcAddr },
+        {
+          opened: () => this.#opened(dial),
+          received: (bytes) => this.events.received(bytes),
+          broken: () => this.#broken(dial),
+        },
       );
-      this.#broken();
+      this.#dials.set(rpcAddr, dial);
     }
   }
 
-  #broken(ended?: StatusObject): void {
-    const { clock, random, logger, rpcAddr, identity, path } = this.options;
-    this.#hangUp();
-    this.#state = 'waiting';
-    let delayMs = Math.min(backOffMsMin * 2 ** this.#failures++, backOffMsMax);
-    if (ended !== undefined && refusals.has(ended.code)) {
-      delayMs = refusedBackOffMs;
-      if (this.#refusal !== ended.details)
-        logger.warn(
-          'peer_refused_connection',
-          { peerId: identity.to, rpcAddr, path, reason: ended.details },
-          'a peer refused this node',
-        );
-      this.#refusal = ended.details;
-    } else this.#refusal = undefined;
-    this.#cancelWait = clock.after(delayMs * (0.5 + random() / 2), () => {
-      this.#dial();
-    });
+  #opened(dial: PeerDial): void {
+    this.#open = dial;
+    for (const [rpcAddr, other] of this.#dials) {
+      if (other === dial) continue;
+      other.close();
+      this.#dials.delete(rpcAddr);
+    }
+    this.events.opened();
+  }
+
+  #broken(dial: PeerDial): void {
+    if (dial === this.#open) {
+      this.#noteEnd();
+      this.#dialAll();
+    } else if (this.#open !== undefined || this.#isDialing) return;
     this.events.broken();
   }
 
-  #hangUp(): void {
-    this.#cancelWait();
-    if (this.#state === 'open') this.#answeredAt = this.options.clock.now();
-    const stream = this.#stream;
-    this.#stream = undefined;
-    stream?.cancel();
-    this.#client?.close();
-    this.#client = undefined;
+  #noteEnd(): void {
+    if (this.#open === undefined) return;
+    const { rpcAddr } = this.#open;
+    this.#open = undefined;
+    // Moves it to the end of the map.
+    this.#answeredAt.delete(rpcAddr);
+    this.#answeredAt.set(rpcAddr, this.options.clock.now());
+    const [oldest] = this.#answeredAt.keys();
+    if (this.#answeredAt.size > answeredMax) this.#answeredAt.delete(oldest);
   }
 }

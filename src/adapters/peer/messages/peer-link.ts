@@ -7,7 +7,8 @@ import { PeerService } from '../../../gen/golog/peer/v1/peer_service_pb.js';
 import { AppendCalls } from '../appends/append-calls.js';
 import { MessageLane } from './message-lane.js';
 import { inClear, type PeerCredentials } from '../identity/peer-credentials.js';
-import { peerChannelOptions, type PeerConnectionOptions } from './peer-connection.js';
+import type { PeerConnectionOptions } from './peer-connection.js';
+import { peerChannelOptions } from './peer-dial.js';
 
 const controlBytesMax = 1 << 20;
 const bulkBytesMax = 24 << 20;
@@ -21,17 +22,17 @@ export class PeerLink {
   readonly #bulk: MessageLane;
   readonly #appends: AppendCalls;
   readonly #credentials: PeerCredentials;
-  #client: Client | undefined;
+  #client: { readonly at: string; readonly client: Client } | undefined;
 
   /** @param lost called when messages to the peer were dropped or may not have arrived */
   constructor(
-    readonly peer: Peer,
-    options: Omit<PeerConnectionOptions, 'path' | 'rpcAddr' | 'peerName'>,
+    public peer: Peer,
+    options: Omit<PeerConnectionOptions, 'path' | 'peerName'>,
     lost: () => void,
   ) {
     const { typeName, method } = PeerService;
-    const { rpcAddr, name: peerName } = peer;
-    const target = { rpcAddr, ...(peerName !== undefined && { peerName }) };
+    const { name: peerName } = peer;
+    const target = peerName === undefined ? {} : { peerName };
     this.#credentials = options.credentials ?? inClear;
     const lane = (name: string, bytesMax: number): MessageLane =>
       new MessageLane({ ...options, ...target, path: `/${typeName}/${name}`, bytesMax, lost });
@@ -46,14 +47,25 @@ export class PeerLink {
   }
 
   /** Implements `PeerTransport.unansweredMs`. */
-  get unansweredMs(): number {
-    return this.#control.unansweredMs;
+  unansweredMs(at?: (rpcAddr: string) => boolean): number {
+    return this.#control.unansweredMs(at);
   }
 
-  /** Returns a client for the peer's other services. */
+  /** Returns a client for the peer's other services, at the address where the peer is connected. */
   get client(): Client {
-    this.#client ??= new Client(this.peer.rpcAddr, this.#credentials(this.peer.name), peerChannelOptions);
-    return this.#client;
+    const at = this.#control.openAt ?? this.#client?.at ?? this.peer.rpcAddr;
+    if (this.#client?.at !== at) {
+      this.#client?.client.close();
+      this.#client = { at, client: new Client(at, this.#credentials(this.peer.name), peerChannelOptions) };
+    }
+    return this.#client.client;
+  }
+
+  /** See `PeerConnection.locate`. */
+  locate(addresses: readonly string[]): void {
+    this.#control.locate(addresses);
+    this.#bulk.locate(addresses);
+    this.#appends.locate(addresses);
   }
 
   /**
@@ -85,6 +97,6 @@ export class PeerLink {
     this.#control.close();
     this.#bulk.close();
     this.#appends.close();
-    this.#client?.close();
+    this.#client?.client.close();
   }
 }

@@ -2,11 +2,11 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import type { ClientReadableStream, Metadata } from '@grpc/grpc-js';
 import { Client } from '@grpc/grpc-js';
 import type { Cluster } from '../../../application/ports/cluster.js';
-import type { Member } from '../../../application/configuration/configuration.js';
 import { UnavailableError } from '../../../application/errors.js';
 import type { Clock } from '../../../application/ports/clock.js';
 import type { AppendReceipt, ProposeOptions } from '../../../application/ports/consensus.js';
 import type { Logger } from '../../../application/ports/logger.js';
+import type { Peer } from '../../../application/ports/peer-transport.js';
 import type { Contact, FollowFrom, ReplicaUplink, SourceNews } from '../../../application/ports/replica-uplink.js';
 import { type Offset, toOffset } from '../../../domain/log/offsets.js';
 import type { Records, BatchChecksum } from '../../../domain/log/record-batch.js';
@@ -18,7 +18,7 @@ import {
 import { AppendCalls } from '../appends/append-calls.js';
 import { ask, pathOf, same } from '../ask.js';
 import { toPortError } from '../entries/grpc-entry-source.js';
-import { peerChannelOptions } from '../messages/peer-connection.js';
+import { peerChannelOptions } from '../messages/peer-dial.js';
 import { inClear, type PeerCredentials } from '../identity/peer-credentials.js';
 import { identityMetadata, type PeerIdentity } from '../identity/peer-identity.js';
 import { RemoteCluster } from '../remote-cluster.js';
@@ -85,12 +85,14 @@ export class GrpcReplicaUplink implements ReplicaUplink {
     return toOffset(safeNumber(peerMessage(GetReadBarrierResponseSchema, bytes).offset));
   }
 
-  async append(leader: Member, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
+  async append(leader: Peer, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
     return this.#appendsTo(leader).append(records, options);
   }
 
+  /** Uses the address at which the member accepts appends, if connected: it may differ from the known one. */
   clusterOf(member: Contact): Cluster {
-    return new RemoteCluster(this.#clientOf(member));
+    const openAt = [...this.#appends].find(([key]) => key.endsWith(` ${keyOf(member)}`))?.[1].openAt;
+    return new RemoteCluster(this.#clientOf(openAt === undefined ? member : { ...member, rpcAddr: openAt }));
   }
 
   async close(): Promise<void> {
@@ -118,22 +120,27 @@ export class GrpcReplicaUplink implements ReplicaUplink {
     return this.#stored(this.#clients, keyOf(contact), () => this.#dial(contact));
   }
 
-  #appendsTo({ id, name, rpcAddr }: Member): AppendCalls {
+  #appendsTo(leader: Peer): AppendCalls {
     const { credentials, clock, random, logger } = this.options;
-    return this.#stored(
+    const { id, name, uuid = '', rpcAddr, seenAt = [] } = leader;
+    const addresses = [...new Set([rpcAddr, ...seenAt])];
+    const identity = { ...this.#identity(id), toUuid: uuid };
+    const calls = this.#stored(
       this.#appends,
-      `${id} ${keyOf({ name, rpcAddr })}`,
+      `${id} ${keyOf(leader)}`,
       () =>
         new AppendCalls({
-          rpcAddr,
-          peerName: name,
-          identity: this.#identity(id),
+          addresses,
+          identity,
           clock,
           random,
           logger,
+          ...(name !== undefined && { peerName: name }),
           ...(credentials && { credentials }),
         }),
     );
+    calls.locate(addresses);
+    return calls;
   }
 
   #stored<Stored extends { close(): void }>(all: Map<string, Stored>, key: string, make: () => Stored): Stored {
