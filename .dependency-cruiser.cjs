@@ -10,9 +10,13 @@ const adapterLibraries = {
   grpc: ['@grpc/grpc-js', '@grpc/reflection', 'grpc-health-check', '@bufbuild/protobuf'],
   http: ['@connectrpc/connect', '@connectrpc/connect-node', '@bufbuild/protobuf', 'zod'],
   peer: ['@grpc/grpc-js', '@bufbuild/protobuf'],
+  wire: ['@bufbuild/protobuf'],
   acl: ['casbin'],
   tls: ['@peculiar/x509'],
 };
+
+/** What the two listeners of clients share. They import no other adapter, and only those two import them. */
+const sharedAdapters = ['listener', 'wire'];
 
 const clientLibraries = [
   '@bufbuild/protobuf',
@@ -114,11 +118,13 @@ module.exports = {
 
     ...applicationRooms,
 
-    // An adapter: the inner rooms, the generated code, Node itself, its own folder, its own library; no sibling.
+    // An adapter: the inner rooms, the generated code, Node itself, its own folder, its own library; no sibling, except
+    // that the two listeners import what they share.
     room('src/adapters/', { path: ['^src/domain/', '^src/application/', '^src/gen/'] }),
     room('src/adapters/', outside),
     { from: { path: '^src/adapters/([^/]+)/', pathNot: notTest }, to: { path: '^src/adapters/$1/' } },
     ...adapterRooms,
+    room('src/adapters/(grpc|http)/', { path: sharedAdapters.map((name) => `^src/adapters/${name}/`) }),
 
     room('src/client/', { path: ['^src/client/', '^src/gen/', ...clientLibraries.map(library)] }),
     room('src/client/', outside),

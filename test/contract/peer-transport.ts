@@ -382,19 +382,6 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
         expect(error).toBeInstanceOf(UnavailableError);
       });
 
-      it('stop waiting at an abort', async () => {
-        atTwo.answer = () => new Promise(() => undefined);
-        const controller = new AbortController();
-        const answer = forward(recordsOf(1), { signal: controller.signal });
-        answer.catch(() => undefined);
-        await until(() => atTwo.appends.length === 1);
-        const reason = new Error('enough');
-        controller.abort(reason);
-        await expect(answer).rejects.toBe(reason);
-        await expect(forward(recordsOf(1), { signal: controller.signal })).rejects.toBe(reason);
-        expect(atTwo.appends).toHaveLength(1);
-      });
-
       it('end with the links', async () => {
         atTwo.answer = () => new Promise(() => undefined);
         const answer = forward();

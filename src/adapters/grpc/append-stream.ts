@@ -1,11 +1,8 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { shuttingDown } from '../wire/error-answers.js';
+import { appendBytesInFlightMax, appendsInFlightMax } from '../wire/limits.js';
 import type { FailCall } from './call-errors.js';
-import { shuttingDown } from './call-errors.js';
 import { StreamWriter } from './stream-writer.js';
-
-/** Appends of one stream that are under way or whose answers the client has not taken yet. */
-const inFlightMax = 256;
-const inFlightBytesMax = 4 * 1024 * 1024;
 
 type Outcome = { readonly answer: Buffer } | { readonly error: unknown };
 
@@ -50,7 +47,7 @@ class AppendStream {
     const slot: Slot = { bytes: request.byteLength, outcome: undefined };
     this.#slots.push(slot);
     this.#bytes += slot.bytes;
-    if (this.#slots.length >= inFlightMax || this.#bytes >= inFlightBytesMax) this.call.pause();
+    if (this.#slots.length >= appendsInFlightMax || this.#bytes >= appendBytesInFlightMax) this.call.pause();
     try {
       this.append(request).then(
         (answer) => {
@@ -87,10 +84,10 @@ class AppendStream {
       }
       this.#slots.shift();
       this.#bytes -= head.bytes;
-      const room = this.#writer.send(head.outcome.answer);
-      if (room !== undefined) {
+      const space = this.#writer.send(head.outcome.answer);
+      if (space !== undefined) {
         this.#flushing = true;
-        void room.then(() => {
+        void space.then(() => {
           this.#flushing = false;
           this.#flush();
         });
@@ -98,7 +95,11 @@ class AppendStream {
       }
     }
     if (!this.#accepting && this.#slots.length === 0) this.#end();
-    else if (this.call.isPaused() && this.#slots.length <= inFlightMax / 2 && this.#bytes <= inFlightBytesMax / 2)
+    else if (
+      this.call.isPaused() &&
+      this.#slots.length <= appendsInFlightMax / 2 &&
+      this.#bytes <= appendBytesInFlightMax / 2
+    )
       this.call.resume();
   }
 

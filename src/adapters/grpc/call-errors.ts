@@ -1,8 +1,8 @@
 import type { StatusObject } from '@grpc/grpc-js';
 import { Metadata, status as grpcCodes } from '@grpc/grpc-js';
-import { UnavailableError } from '../../application/errors.js';
 import type { Logger } from '../../application/ports/logger.js';
-import { statusOf } from '../../application/error-status.js';
+import { type Status, statusOf } from '../../application/error-status.js';
+import { headerValue, isFault, leaderHeader, wellFormed } from '../wire/error-answers.js';
 import { richStatusBytes } from './error-details.js';
 
 /** `logStartOffset` → `golog-log-start-offset`. */
@@ -10,24 +10,19 @@ function trailerName(detail: string): string {
   return `golog-${detail.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-/** Lone surrogates, which no header can carry, become U+FFFD. */
-const wellFormed = (text: string): string => Buffer.from(text).toString();
-
-/** Trailer values are printable ASCII; anything else is percent-encoded, as in `grpc-message`. */
-function trailerValue(value: string): string {
-  return value.replace(/[^\x20-\x7e]+/gu, (run) => encodeURIComponent(wellFormed(run)));
-}
-
 /**
  * What a caller gets to see of an error. The details travel twice: as ErrorInfo for rich clients, and as one plain
  * `golog-…` trailer each, for those that only see strings. A known leader is `golog-leader`.
  */
 export function callError(error: unknown): StatusObject {
-  const status = statusOf(error);
+  return statusObject(statusOf(error));
+}
+
+function statusObject(status: Status): StatusObject {
   const metadata = new Metadata();
   const { leaderAddr, ...details } = status.details;
-  for (const [name, value] of Object.entries(details)) metadata.set(trailerName(name), trailerValue(value));
-  if (leaderAddr !== undefined) metadata.set('golog-leader', trailerValue(leaderAddr));
+  for (const [name, value] of Object.entries(details)) metadata.set(trailerName(name), headerValue(value));
+  if (leaderAddr !== undefined) metadata.set(leaderHeader, headerValue(leaderAddr));
   if (status.retryAfterSeconds !== undefined)
     metadata.set('grpc-retry-pushback-ms', String(status.retryAfterSeconds * 1000));
   metadata.set('grpc-status-details-bin', richStatusBytes(status));
@@ -39,12 +34,8 @@ export type FailCall = (error: unknown) => StatusObject;
 
 export function failCall(logger: Logger, method: string): FailCall {
   return (error) => {
-    const response = callError(error);
-    if (response.code === grpcCodes.INTERNAL || response.code === grpcCodes.DATA_LOSS)
-      logger.error('call_failed', { error, method }, 'call failed');
-    return response;
+    const status = statusOf(error);
+    if (isFault(status)) logger.error('call_failed', { error, method }, 'call failed');
+    return statusObject(status);
   };
 }
-
-/** Why a call ends that the server ends when it closes. */
-export const shuttingDown = (): UnavailableError => new UnavailableError('this node is shutting down');

@@ -10,7 +10,6 @@ import type {
 import { status as grpcCodes } from '@grpc/grpc-js';
 import type { Cluster } from '../../application/ports/cluster.js';
 import { watchCluster } from '../../application/cluster/cluster-watch.js';
-import { memberNameOrThrow, rpcAddrOrThrow } from '../../application/configuration/member-names.js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
 import {
@@ -18,17 +17,12 @@ import {
   WatchClusterRequestSchema,
   WatchClusterResponseSchema,
 } from '../../gen/golog/v1/cluster_service_pb.js';
+import { clusterCalls } from '../wire/cluster-calls.js';
+import { clusterStatusMessage } from '../wire/cluster-messages.js';
 import { failCall } from './call-errors.js';
 import { callSignal } from './call-signal.js';
-import { clusterStatusMessage } from './cluster-messages.js';
-import { parseRequest } from './requests.js';
+import { parseRequest } from './parse-request.js';
 import { StreamWriter } from './stream-writer.js';
-
-interface CallContext {
-  /** Aborts when nobody waits for the answer any more. */
-  readonly signal: AbortSignal;
-  readonly target: Cluster;
-}
 
 /** A peer forwards a call once, to the node that it takes for the leader: that one answers by itself. */
 function asked(cluster: Cluster, metadata: Metadata): Cluster {
@@ -41,12 +35,12 @@ export function clusterHandlers(cluster: Cluster, clock: Clock, logger: Logger):
 
   const unary = <I extends DescMessage, O extends DescMessage>(
     { name, input, output }: DescMethodUnary<I, O>,
-    handle: (request: MessageShape<I>, context: CallContext) => Promise<MessageInitShape<O>>,
+    handle: (cluster: Cluster, request: MessageShape<I>, signal: AbortSignal) => Promise<MessageInitShape<O>>,
   ): handleUnaryCall<Buffer, Buffer> => {
     const fail = failCall(logger, name);
     const answer = async (call: ServerUnaryCall<Buffer, Buffer>): Promise<Buffer> => {
-      const context = { signal: callSignal(call), target: asked(cluster, call.metadata) };
-      return encode(output, await handle(parseRequest(input, call.request), context));
+      const signal = callSignal(call);
+      return encode(output, await handle(asked(cluster, call.metadata), parseRequest(input, call.request), signal));
     };
     return (call, respond) => {
       answer(call).then(
@@ -77,25 +71,12 @@ export function clusterHandlers(cluster: Cluster, clock: Clock, logger: Logger):
   };
 
   return {
-    getCluster: unary(method.getCluster, async ({ local }, { signal, target }) => ({
-      cluster: clusterStatusMessage(await target.status({ signal, local })),
-    })),
+    getCluster: unary(method.getCluster, clusterCalls.getCluster),
     watchCluster: watch,
-    addMember: unary(method.addMember, async ({ name, rpcAddr }, { signal, target }) => {
-      await target.addMember({ name: memberNameOrThrow(name), rpcAddr: rpcAddrOrThrow(rpcAddr) }, signal);
-      return {};
-    }),
-    promoteMember: unary(method.promoteMember, async ({ name }, { signal, target }) => {
-      await target.promoteMember(memberNameOrThrow(name), signal);
-      return {};
-    }),
-    removeMember: unary(method.removeMember, async ({ name }, { signal, target }) => {
-      await target.removeMember(memberNameOrThrow(name), signal);
-      return {};
-    }),
-    transferLeadership: unary(method.transferLeadership, async ({ name }, { signal, target }) => ({
-      leader: await target.transferLeadership(name === undefined ? undefined : memberNameOrThrow(name), signal),
-    })),
+    addMember: unary(method.addMember, clusterCalls.addMember),
+    promoteMember: unary(method.promoteMember, clusterCalls.promoteMember),
+    removeMember: unary(method.removeMember, clusterCalls.removeMember),
+    transferLeadership: unary(method.transferLeadership, clusterCalls.transferLeadership),
   };
 }
 

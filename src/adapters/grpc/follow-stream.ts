@@ -1,9 +1,9 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import type { CallMemory } from '../../application/access/call-memory.js';
 import type { CommitLog, ReadResult } from '../../application/ports/commit-log.js';
+import type { ReadPlan } from '../wire/read-plan.js';
 import type { FailCall } from './call-errors.js';
 import { callSignal } from './call-signal.js';
-import type { ReadPlan } from './requests.js';
 import { StreamWriter } from './stream-writer.js';
 
 /**
@@ -26,9 +26,9 @@ export async function serveFollow(
     writer.open();
     for await (const result of commitLog.follow(from, { ...options, signal, memory })) {
       for (const message of messagesOf(result)) {
-        const room = writer.send(message);
-        if (room === undefined) continue;
-        await room;
+        const space = writer.send(message);
+        if (space === undefined) continue;
+        await space;
         if (signal.aborted) return;
       }
     }

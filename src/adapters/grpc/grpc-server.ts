@@ -16,25 +16,26 @@ import { defaultRecordLimits } from '../../domain/log/records.js';
 import { ClusterService, file_golog_v1_cluster_service } from '../../gen/golog/v1/cluster_service_pb.js';
 import { LogService, file_golog_v1_log_service } from '../../gen/golog/v1/log_service_pb.js';
 import { Log } from '../../gen/log/v1/log_pb.js';
-import { callError, shuttingDown } from './call-errors.js';
+import { ConnectionListener, type Secure } from '../listener/connection-listener.js';
+import { limitBursts } from '../listener/limit-bursts.js';
+import { defaultLimits } from '../listener/limits.js';
+import { sessionFrom } from '../listener/session-from.js';
+import { spreadStreams } from '../listener/spread-streams.js';
+import { unknownCaller } from '../listener/unknown-caller.js';
+import { shuttingDown } from '../wire/error-answers.js';
+import { requestSlackBytes } from '../wire/limits.js';
+import { callError } from './call-errors.js';
+import { Callers, type Ends } from './callers.js';
 import { clusterHandlers } from './cluster-handlers.js';
-import { ConnectionListener, type Secure } from './connection-listener.js';
 import { errorDetailsFile, healthFile } from './descriptor-files.js';
 import { GuardedCall } from './guarded-call.js';
 import { Health } from './health.js';
-import { limitMessages, widenWindows } from './guest-limits.js';
+import { limitMessages, widenWindows } from './peer-call-limits.js';
 import { LogHandlers } from './log-handlers.js';
 import { type CallDeadlines, PipelinedCall } from './pipelined-call.js';
 import { rawServiceDefinition } from './raw-service.js';
 import { addReflection } from './reflection.js';
-import {
-  limitBursts,
-  limitHeaders,
-  onceStreamClosed,
-  resetStream,
-  sessionFrom,
-  spreadStreams,
-} from './session-limits.js';
+import { http2ServersOf, limitHeaders, onceStreamClosed, resetStream } from './session-limits.js';
 
 export interface GrpcServerOptions {
   /** A name or an address; a name is resolved and all of its addresses are listened on. */
@@ -61,11 +62,11 @@ export interface GrpcServerOptions {
   readonly requestMs?: number;
   /** A call whose reader takes nothing of what is there for it is reset after this long, or up to twice that (default 2 min). */
   readonly stallMs?: number;
-  /** Encrypts connections, and says who calls. */
+  /** Encrypts connections, and authenticates callers. */
   readonly secure?: Secure;
-  /** Lets calls in; without it every call is. */
+  /** Decides which calls are allowed; without it all are. */
   readonly access?: Access;
-  /** Bounds the calls under way, those to guests excepted; without it there may be any number. */
+  /** Bounds the calls in progress, except those of peers; without it there may be any number. */
   readonly quota?: CallQuota;
   /** Bounds what calls hold in memory; without it nothing is counted. */
   readonly memory?: MemoryBudget;
@@ -78,8 +79,8 @@ export interface GrpcServerOptions {
 export interface PeerService {
   readonly descriptor: DescService;
   readonly implementation: UntypedServiceImplementation;
-  /** Told who makes a call before its handler is, which gets the same metadata. */
-  readonly meet?: (metadata: Metadata, caller: Caller) => void;
+  /** Gets the caller of a call before the handler gets the call, with the same metadata. */
+  readonly onCaller?: (metadata: Metadata, caller: Caller) => void;
 }
 
 /** The kind of a call, as an interceptor is told. */
@@ -92,18 +93,10 @@ interface CalledMethod {
 // grpc-js would print to the console what it also rejects with.
 setLogVerbosity(logVerbosity.NONE);
 
-/** Above the largest batch, so that a batch a little too large is refused with its size and the limit. */
-const receiveSlackBytes = 64 * 1024;
-/** A batch of the log's format takes 16 MiB, and a message of a guest may hold more than the one. */
-const guestMessageBytesMax = 20 * 1024 * 1024;
+/** A batch of the log's format takes 16 MiB, and a message of a peer may hold more than one. */
+const peerMessageBytesMax = 20 * 1024 * 1024;
 /** With the rest of a response this stays below 4 MiB, the most that gRPC clients take unless told otherwise. */
 const readBytesMax = 2 * 1024 * 1024;
-
-/** Streams that a session may begin in one turn of the event loop, for each that it may have open. */
-const streamsPerTurn = 4;
-
-/** Whose connection has ended meanwhile. */
-const unknown: Caller = { subject: anonymous.subject, certified: false };
 
 const pathOf = ({ typeName }: DescService, method: string): string => `/${typeName}/${method}`;
 
@@ -118,7 +111,7 @@ function endForShutdown(call: PipelinedCall): void {
   call.sendStatus({ code, details, metadata });
 }
 
-/** The gRPC listener: `log.v1.Log`, `golog.v1.LogService`, `golog.v1.ClusterService`, health and reflection; guests beside them. */
+/** The gRPC listener: `log.v1.Log`, `golog.v1.LogService`, `golog.v1.ClusterService`, health, reflection, and peer services. */
 export class GrpcServer {
   readonly #server: Server;
   readonly #health: Health;
@@ -130,6 +123,7 @@ export class GrpcServer {
   readonly #memories = new WeakMap<Metadata, CallMemory>();
   readonly #injector: ReturnType<Server['createConnectionInjector']>;
   readonly #listener: ConnectionListener;
+  readonly #callers = new Callers();
   #closed: Promise<void> | undefined;
 
   constructor(
@@ -138,35 +132,40 @@ export class GrpcServer {
     private readonly logger: Logger,
     /** Without it there is no ClusterService; the clock paces its watchers. */
     administration?: { readonly cluster: Cluster; readonly clock: Clock },
-    guests: readonly PeerService[] = [],
+    peerServices: readonly PeerService[] = [],
   ) {
     const { batchBytesMax = defaultRecordLimits.batchBytesMax } = options;
     const limits = { recordBytesMax: batchBytesMax, batchBytesMax };
-    const messageBytesMax = batchBytesMax + receiveSlackBytes;
-    const guestAt = new Map(
-      guests.flatMap((guest) => guest.descriptor.methods.map(({ name }) => [pathOf(guest.descriptor, name), guest])),
+    const messageBytesMax = batchBytesMax + requestSlackBytes;
+    const peerServiceAt = new Map(
+      peerServices.flatMap((peerService) =>
+        peerService.descriptor.methods.map(({ name }) => [pathOf(peerService.descriptor, name), peerService]),
+      ),
     );
-    const guestPaths = new Set(guestAt.keys());
+    const peerPaths = new Set(peerServiceAt.keys());
     // One listener a stream of appends.
     setMaxListeners(0, this.#closing.signal);
-    const concurrentStreamsMax = options.concurrentStreamsMax ?? 100;
-    this.#deadlines = { requestMs: options.requestMs ?? 60_000, stallMs: options.stallMs ?? 120_000 };
+    const concurrentStreamsMax = options.concurrentStreamsMax ?? defaultLimits.concurrentStreamsMax;
+    this.#deadlines = {
+      requestMs: options.requestMs ?? defaultLimits.requestMs,
+      stallMs: options.stallMs ?? defaultLimits.stallMs,
+    };
     this.#server = new Server({
       'grpc.max_receive_message_length':
-        guests.length > 0 ? Math.max(messageBytesMax, guestMessageBytesMax) : messageBytesMax,
+        peerServices.length > 0 ? Math.max(messageBytesMax, peerMessageBytesMax) : messageBytesMax,
       'grpc.max_concurrent_streams': concurrentStreamsMax,
       'grpc.keepalive_time_ms': options.keepaliveMs ?? 30_000,
       'grpc.keepalive_timeout_ms': options.keepaliveTimeoutMs ?? 10_000,
-      'grpc.max_connection_idle_ms': options.connectionIdleMs ?? 300_000,
+      'grpc.max_connection_idle_ms': options.connectionIdleMs ?? defaultLimits.idleMs,
       'grpc.enable_channelz': 0,
       interceptors: [
         (method, inner) => {
-          const guest = guestAt.get(method.path);
-          if (guest === undefined && guests.length > 0) limitMessages(inner, messageBytesMax);
-          const call = this.#pipelined(method, inner, guest !== undefined);
-          if (guest === undefined) this.#count(inner, call);
-          this.#remember(inner, call, guest !== undefined);
-          return this.#guarded(method, call, guest);
+          const peerService = peerServiceAt.get(method.path);
+          if (peerService === undefined && peerServices.length > 0) limitMessages(inner, messageBytesMax);
+          const call = this.#pipelined(method, inner, peerService !== undefined);
+          if (peerService === undefined) this.#count(inner, call);
+          this.#remember(inner, call, peerService !== undefined);
+          return this.#guarded(method, call, peerService);
         },
       ],
     });
@@ -183,7 +182,7 @@ export class GrpcServer {
       names.push(ClusterService.typeName);
       files.push(file_golog_v1_cluster_service);
     }
-    for (const { descriptor, implementation } of guests) {
+    for (const { descriptor, implementation } of peerServices) {
       this.#server.addService(rawServiceDefinition(descriptor), implementation);
       names.push(descriptor.typeName);
     }
@@ -192,37 +191,46 @@ export class GrpcServer {
     addReflection(this.#server, files);
     limitHeaders(this.#server);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
-    spreadStreams(this.#server, streamSchedulerOptions(options.quota));
-    limitBursts(this.#server, streamsPerTurn * concurrentStreamsMax);
-    widenWindows(this.#server, guestPaths, ({ socket }) => this.#mayBePeer(this.#listener.callerOf(socket)));
+    const http2Servers = http2ServersOf(this.#server);
+    for (const http2Server of http2Servers) {
+      spreadStreams(http2Server, streamSchedulerOptions(options.quota));
+      limitBursts(http2Server, concurrentStreamsMax);
+    }
+    widenWindows(this.#server, peerPaths, ({ socket }) => this.#mayBePeer(this.#callerAt(socket)));
     this.#listener = new ConnectionListener(
       {
         host: options.host,
         port: options.port,
-        connectionsMax: options.connectionsMax ?? 4_096,
-        connectionsPerAddressMax: options.connectionsPerAddressMax ?? 1_024,
-        handshakeMs: options.handshakeMs ?? 5_000,
+        protocols: ['http2'],
+        connectionsMax: options.connectionsMax ?? defaultLimits.connectionsMax,
+        connectionsPerAddressMax: options.connectionsPerAddressMax ?? defaultLimits.connectionsPerAddressMax,
+        handshakeMs: options.handshakeMs ?? defaultLimits.handshakeMs,
         stallMs: this.#deadlines.stallMs,
-        ...(options.secure !== undefined && { secure: options.secure }),
+        secure: options.secure,
       },
-      (socket) => {
-        const session = sessionFrom(this.#server, () => {
+      ({ socket, caller }) => {
+        this.#callers.know(socket, caller);
+        return sessionFrom(http2Servers, () => {
           this.#injector.injectConnection(socket);
         });
-        return () => session?.destroyed === true;
       },
     );
   }
 
-  #mayBePeer(caller: Caller | undefined): boolean {
-    const { access } = this.options;
-    return caller?.node !== undefined && access?.mayBePeer(caller) !== false;
+  #callerAt(ends: Ends): Caller {
+    if (this.options.secure === undefined) return anonymous;
+    return this.#callers.of(ends) ?? unknownCaller;
   }
 
-  #pipelined(method: CalledMethod, inner: ServerInterceptingCallInterface, ofGuest: boolean): PipelinedCall {
+  #mayBePeer(caller: Caller): boolean {
+    const { access } = this.options;
+    return caller.node !== undefined && access?.mayBePeer(caller) !== false;
+  }
+
+  #pipelined(method: CalledMethod, inner: ServerInterceptingCallInterface, ofPeer: boolean): PipelinedCall {
     const { stallMs, requestMs } = this.#deadlines;
     const deadlines = method.requestStream ? { stallMs } : { stallMs, requestMs };
-    if (ofGuest || !method.responseStream || appendStreams.has(method.path)) return new PipelinedCall(inner, deadlines);
+    if (ofPeer || !method.responseStream || appendStreams.has(method.path)) return new PipelinedCall(inner, deadlines);
     const call: PipelinedCall = new PipelinedCall(inner, deadlines, () => this.#endless.delete(call));
     this.#endless.add(call);
     if (this.#closing.signal.aborted) endForShutdown(call);
@@ -235,14 +243,14 @@ export class GrpcServer {
     if (quota === undefined) return;
     const ends = inner.getConnectionInfo();
     try {
-      onceStreamClosed(inner, quota.begin(this.#listener.callerOf(ends) ?? unknown, ends.remoteAddress));
+      onceStreamClosed(inner, quota.begin(this.#callerAt(ends), ends.remoteAddress));
     } catch (error) {
       call.refuse(callError(error));
     }
   }
 
   /** Has what the call holds counted, until its stream has closed. */
-  #remember(inner: ServerInterceptingCallInterface, call: PipelinedCall, isGuests: boolean): void {
+  #remember(inner: ServerInterceptingCallInterface, call: PipelinedCall, isPeers: boolean): void {
     const budget = this.options.memory;
     if (budget === undefined) return;
     const ends = inner.getConnectionInfo();
@@ -250,9 +258,7 @@ export class GrpcServer {
       // What it has not taken is in front of any status; this code is RESOURCE_EXHAUSTED to gRPC clients.
       resetStream(inner, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     };
-    const memory = isGuests
-      ? budget.beginPeer()
-      : budget.begin(this.#listener.callerOf(ends) ?? unknown, ends.remoteAddress, end);
+    const memory = isPeers ? budget.beginPeer() : budget.begin(this.#callerAt(ends), ends.remoteAddress, end);
     call.countIn(memory, (metadata) => this.#memories.set(metadata, memory));
     onceStreamClosed(inner, () => {
       memory.close();
@@ -262,18 +268,18 @@ export class GrpcServer {
   #guarded(
     { path, requestStream, responseStream }: CalledMethod,
     call: PipelinedCall,
-    guest: PeerService | undefined,
+    peerService: PeerService | undefined,
   ): GuardedCall | PipelinedCall {
     const { access } = this.options;
     if (access === undefined || access.passes(path)) return call;
-    const caller = this.#listener.callerOf(call.getConnectionInfo()) ?? unknown;
+    const caller = this.#callerAt(call.getConnectionInfo());
     return new GuardedCall(call, {
       admit: (metadata) => {
         access.admit(caller, path, metadata.get('golog-forwarded').length > 0);
-        guest?.meet?.(metadata, caller);
+        peerService?.onCaller?.(metadata, caller);
       },
       ...((requestStream || responseStream) &&
-        guest === undefined && { watch: (end) => access.watch({ caller, call: path, end }) }),
+        peerService === undefined && { watch: (end) => access.watch({ caller, call: path, end }) }),
       finishes: appendStreams.has(path),
     });
   }

@@ -6,25 +6,25 @@ type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 type CallStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
 type Sent = () => void;
 
-/** From the end of permission to the end of a stream of appends whose handler does not end by itself. */
+/** The time from the end of permission to the end of a stream of appends whose handler does not end it. */
 const lastAnswersMs = 500;
 
 export interface Guard {
-  /** Throws what the caller is told when it may not make the call. */
+  /** Throws the error for the caller if it may not make the call. */
   readonly admit: (metadata: Metadata) => void;
-  /** Of a stream: has `end` called when the caller may not have it any more, until the returned function is called. */
+  /** Only for a stream: calls `end` when the caller may no longer have it, until the returned function is called. */
   readonly watch?: (end: (reason: Error) => void) => () => void;
   /** What the stream has begun is answered before it ends. */
   readonly finishes?: boolean;
 }
 
-/** Lets a call through to its handler only when its caller may make it, and ends a stream that it may not go on with. */
+/** Passes a call to its handler only if its caller may make it, and ends a stream that its caller may no longer have. */
 export class GuardedCall extends ServerInterceptingCall {
   readonly #inner: ServerInterceptingCallInterface;
   readonly #guard: Guard;
   #listener: Listener | undefined;
   #stopWatching: (() => void) | undefined;
-  /** What the call ends with, whatever its handler says. */
+  /** The status with which the call ends, whatever its handler says. */
   #verdict: CallStatus | undefined;
   #ended = false;
   #timer: NodeJS.Timeout | undefined;

@@ -1,4 +1,4 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { toBinary } from '@bufbuild/protobuf';
 import type {
   handleBidiStreamingCall,
   handleServerStreamingCall,
@@ -11,16 +11,23 @@ import type { CallMemory } from '../../application/access/call-memory.js';
 import type { CommitLog, ReadResult } from '../../application/ports/commit-log.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
+import type { Offset } from '../../domain/log/offsets.js';
 import type { RecordLimits } from '../../domain/log/records.js';
-import { takeRecord, takeRecords } from '../../domain/log/records.js';
-import { GetLogInfoRequestSchema, GetLogInfoResponseSchema } from '../../gen/golog/v1/log_service_pb.js';
-import { GetServersRequestSchema, GetServersResponseSchema } from '../../gen/log/v1/log_pb.js';
+import {
+  GetLogInfoRequestSchema,
+  GetLogInfoResponseSchema,
+  ReadRequestSchema,
+} from '../../gen/golog/v1/log_service_pb.js';
+import { ConsumeRequestSchema, GetServersRequestSchema, GetServersResponseSchema } from '../../gen/log/v1/log_pb.js';
+import { planAppend, planProduce } from '../wire/append-plan.js';
+import { logInfoResponse, serversResponse } from '../wire/log-messages.js';
+import { offsetOrThrow } from '../wire/offset.js';
+import { planRead, type ReadPlan } from '../wire/read-plan.js';
 import { serveAppends } from './append-stream.js';
 import { failCall } from './call-errors.js';
 import { callSignal } from './call-signal.js';
 import { serveFollow } from './follow-stream.js';
-import type { ReadPlan } from './requests.js';
-import { expectedOffsetOrThrow, parseConsumeRequest, parseReadRequest, parseRequest } from './requests.js';
+import { parseRequest } from './parse-request.js';
 import { appendResponseBytes, consumeResponsesBytes, produceResponseBytes, readResponseBytes } from './responses.js';
 
 export interface LogHandlerOptions {
@@ -54,7 +61,7 @@ export class LogHandlers {
       consumeStream: this.#follow(
         'ConsumeStream',
         (request) => ({
-          from: { offset: parseConsumeRequest(request, this.commitLog) },
+          from: { offset: this.#consumeOffset(request) },
           options: { maxBytes: consumeStreamBytes },
         }),
         consumeMessages,
@@ -66,7 +73,9 @@ export class LogHandlers {
 
   /** Handlers of `golog.v1.LogService`. */
   logService(): UntypedServiceImplementation {
-    const plan = (request: Buffer): ReadPlan => parseReadRequest(request, this.commitLog, this.options.readBytesMax);
+    const limits = { bytesMax: this.options.readBytesMax };
+    const plan = (request: Buffer): ReadPlan =>
+      planRead(parseRequest(ReadRequestSchema, request), this.commitLog, limits);
     return {
       append: this.#unary('Append', (request) => this.#append(request)),
       appendStream: this.#appendStream('AppendStream', (request) => this.#append(request)),
@@ -76,25 +85,22 @@ export class LogHandlers {
     };
   }
 
-  // An append gets no signal: once begun it cannot be taken back, and a caller that has left is answered by nobody.
-
   #produce(request: Buffer): Promise<Buffer> {
-    return this.commitLog
-      .append(takeRecord(request, this.options.limits))
-      .then(({ baseOffset }) => produceResponseBytes(baseOffset));
+    const { records } = planProduce(request, this.options.limits);
+    return this.commitLog.append(records).then(({ baseOffset }) => produceResponseBytes(baseOffset));
   }
 
   #append(request: Buffer): Promise<Buffer> {
-    const { records, expectedOffset } = takeRecords(request, this.options.limits);
-    const options =
-      expectedOffset === undefined
-        ? undefined
-        : { expectedOffset: expectedOffsetOrThrow(expectedOffset, this.commitLog) };
+    const { records, ...options } = planAppend(request, this.commitLog, this.options.limits);
     return this.commitLog.append(records, options).then(appendResponseBytes);
   }
 
+  #consumeOffset(request: Buffer): Offset {
+    return offsetOrThrow(parseRequest(ConsumeRequestSchema, request).offset, this.commitLog);
+  }
+
   async #consume(request: Buffer, call: UnaryCall): Promise<Buffer> {
-    const offset = parseConsumeRequest(request, this.commitLog);
+    const offset = this.#consumeOffset(request);
     const signal = callSignal(call);
     const memory = this.options.memoryOf(call);
     const result = await this.commitLog.read({ offset }, { maxRecords: 1, maxBytes: 1, signal, memory });
@@ -111,22 +117,13 @@ export class LogHandlers {
 
   #getServers(request: Buffer): Buffer {
     parseRequest(GetServersRequestSchema, request);
-    const servers = this.commitLog.servers().map(({ id, rpcAddr, isLeader }) => ({ id, rpcAddr, isLeader }));
-    return Buffer.from(toBinary(GetServersResponseSchema, create(GetServersResponseSchema, { servers })));
+    return Buffer.from(toBinary(GetServersResponseSchema, serversResponse(this.commitLog.servers())));
   }
 
   async #getLogInfo(request: Buffer, call: UnaryCall): Promise<Buffer> {
     parseRequest(GetLogInfoRequestSchema, request);
     const info = await this.commitLog.info(callSignal(call));
-    const { logStartOffset, highWatermark, logEndOffset, bytes, segments } = info;
-    const response = create(GetLogInfoResponseSchema, {
-      logStartOffset: BigInt(logStartOffset),
-      highWatermark: BigInt(highWatermark),
-      logEndOffset: BigInt(logEndOffset),
-      bytes: BigInt(bytes),
-      segments,
-    });
-    return Buffer.from(toBinary(GetLogInfoResponseSchema, response));
+    return Buffer.from(toBinary(GetLogInfoResponseSchema, logInfoResponse(info)));
   }
 
   #unary(

@@ -3,7 +3,7 @@ import type { MethodDefinition, ServiceDefinition, UntypedServiceImplementation 
 
 type RawMethod = MethodDefinition<Buffer, Buffer>;
 
-/** What grpc-js hands over belongs to the handler: it copies each message out of the frames it came in. */
+/** The bytes that grpc-js passes belong to the handler: it copies each message out of the frames it came in. */
 const passThrough = (bytes: Buffer): Buffer => bytes;
 
 /**

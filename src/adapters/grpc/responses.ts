@@ -52,21 +52,21 @@ export function readResponseBytes(result: ReadResult): Buffer {
   const { batches, logStartOffset, highWatermark } = result;
   const times = batches.map((batch) => timestampBytes(batch.appendTimeMs));
   const sizes = batches.map(
-    (batch, place) =>
+    (batch, i) =>
       varintFieldSize(batch.baseOffset) +
       varintFieldSize(batch.term) +
-      bytesFieldSize(times[place].byteLength) +
+      bytesFieldSize(times[i].byteLength) +
       batch.payload.byteLength,
   );
   let size = varintFieldSize(logStartOffset) + varintFieldSize(highWatermark);
   for (const batchSize of sizes) size += bytesFieldSize(batchSize);
   const bytes = Buffer.allocUnsafe(size);
   let position = 0;
-  batches.forEach((batch, place) => {
-    position = writeBytesFieldHeader(bytes, position, 0x0a, sizes[place]);
+  batches.forEach((batch, i) => {
+    position = writeBytesFieldHeader(bytes, position, 0x0a, sizes[i]);
     position = writeVarintField(bytes, position, 0x08, batch.baseOffset);
     position = writeVarintField(bytes, position, 0x10, batch.term);
-    position = writeBytesField(bytes, position, 0x1a, times[place]);
+    position = writeBytesField(bytes, position, 0x1a, times[i]);
     bytes.set(batch.payload, position);
     position += batch.payload.byteLength;
   });

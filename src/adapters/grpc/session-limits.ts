@@ -1,19 +1,13 @@
 import { EventEmitter } from 'node:events';
-import { constants, type Http2Server, type Http2Stream, type Http2Session, type ServerHttp2Stream } from 'node:http2';
+import type { Http2Server, Http2Stream } from 'node:http2';
 import { Duplex } from 'node:stream';
 import type { Server, ServerInterceptingCallInterface } from '@grpc/grpc-js';
-import { StreamScheduler, type StreamSchedulerOptions } from '../../application/access/stream-scheduler.js';
+import { headerBytesMax, headerPairsMax, invalidFramesMax } from '../listener/limits.js';
 
 /**
  * What grpc-js has no options for, set on the objects inside it. Where a release of grpc-js names them otherwise,
  * nothing is set, and test/attacks fails.
  */
-
-/** More fields, or bytes of them, than these have the stream refused. */
-const headerPairsMax = 100;
-const headerBytesMax = 16 * 1024;
-/** Frames that break the protocol without ending the session by themselves. */
-const invalidFramesMax = 50;
 
 /** Before the server has its HTTP/2 servers. */
 export function limitHeaders(server: Server): void {
@@ -32,59 +26,6 @@ export function http2ServersOf(server: Server): Http2Server[] {
   const servers: unknown = Reflect.get(server, 'http2Servers');
   if (!(servers instanceof Map)) return [];
   return [...servers.keys()].filter((each) => each instanceof EventEmitter) as Http2Server[];
-}
-
-/** The session that a connection becomes, which `inject` hands to the server. */
-export function sessionFrom(server: Server, inject: () => void): Http2Session | undefined {
-  const sessions: Http2Session[] = [];
-  const take = (session: Http2Session): void => {
-    sessions.push(session);
-  };
-  const http2Servers = http2ServersOf(server);
-  for (const http2Server of http2Servers) http2Server.on('session', take);
-  inject();
-  for (const http2Server of http2Servers) http2Server.off('session', take);
-  return sessions[0];
-}
-
-/**
- * Ends a session that begins more streams in one turn of the event loop. No more than are allowed at a time are open,
- * so the others were reset again; Node reads on for two megabytes before anything else has its turn, which is seconds
- * of work for nothing (rapid reset, CVE-2023-44487).
- */
-export function limitBursts(server: Server, streamsPerTurnMax: number): void {
-  const begun = new WeakMap<Http2Session, number>();
-  const onStream = ({ session }: ServerHttp2Stream): void => {
-    if (session === undefined) return;
-    const streams = (begun.get(session) ?? 0) + 1;
-    begun.set(session, streams);
-    if (streams === 1) setImmediate(() => begun.delete(session));
-    if (streams > streamsPerTurnMax) session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
-  };
-  for (const http2Server of http2ServersOf(server)) http2Server.on('stream', onStream);
-}
-
-/**
- * Has the server begin to serve so many streams in one turn of the event loop, and the others later; ends the session of
- * one whose address has too many waiting. Before there is a session.
- */
-export function spreadStreams(server: Server, options: StreamSchedulerOptions): void {
-  for (const http2Server of http2ServersOf(server)) {
-    const listeners = http2Server.listeners('stream');
-    const serve = (begun: readonly [ServerHttp2Stream, ...unknown[]]): void => {
-      if (!begun[0].destroyed) for (const listener of listeners) Reflect.apply(listener, http2Server, begun);
-    };
-    const gate = new StreamScheduler(options, serve, setImmediate);
-    http2Server.removeAllListeners('stream').on('stream', (...begun) => {
-      const [stream] = begun;
-      const { session } = stream;
-      // It may fail while it waits.
-      stream.on('error', () => undefined);
-      if (session === undefined || session.destroyed) return;
-      if (gate.enter(begun, String(session.socket.remoteAddress))) return;
-      session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    });
-  }
 }
 
 function streamOf(call: ServerInterceptingCallInterface): Http2Stream | undefined {

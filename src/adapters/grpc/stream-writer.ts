@@ -20,7 +20,7 @@ export class StreamWriter {
     return this.call.cancelled || this.call.destroyed || this.call.writableEnded;
   }
 
-  /** A promise when the reader is behind: it resolves once there is room, or the call is over. One caller at a time. */
+  /** A promise when the reader is behind: it resolves once there is space, or the call is over. One caller at a time. */
   send(message: Buffer): Promise<void> | undefined {
     if (this.closed) return undefined;
     // Accepted messages leave the stream at once; what stays in it means that the call below is full.

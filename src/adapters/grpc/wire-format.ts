@@ -1,6 +1,6 @@
 /**
  * The few protobuf wire primitives that the hot paths write by hand. Numbers are safe integers >= 0; a writer returns
- * the position after what it wrote and never checks for room: sizes are computed first, exactly.
+ * the position after what it wrote and never checks for space: sizes are computed first, exactly.
  */
 
 export function varintSize(value: number): number {

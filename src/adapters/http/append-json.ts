@@ -26,9 +26,9 @@ function parsed<Result>(what: string, parse: () => Result): Result {
  * The generated code keeps a map in a plain object, where setting `__proto__` makes no entry but another prototype.
  * Refused, since storing the record without that header would be a silent loss.
  */
-function checkHeaderNames({ headers }: Record, place: number): void {
+function checkHeaderNames({ headers }: Record, i: number): void {
   if (Object.getPrototypeOf(headers) !== Object.prototype)
-    throw new InvalidInputError(`record ${place} of the batch: "__proto__" is no header name on this transport`);
+    throw new InvalidInputError(`record ${i} of the batch: "__proto__" is not a valid header name on this transport`);
 }
 
 /** The binary `log.v1.ProduceRequest` of one that is JSON. Throws `InvalidInputError`, RESOURCE_EXHAUSTED. */
@@ -105,11 +105,11 @@ export function* appendRequestOfJson(json: Uint8Array): Generator<undefined, Uin
   return output.bytes;
 }
 
-function recordOfJson(text: string, place: number): Uint8Array {
+function recordOfJson(text: string, i: number): Uint8Array {
   checkJson(text, 'record');
-  const record = parsed(`record ${place} of the batch`, () =>
+  const record = parsed(`record ${i} of the batch`, () =>
     fromJson(RecordSchema, JSON.parse(text) as JsonValue, ignoring),
   );
-  checkHeaderNames(record, place);
+  checkHeaderNames(record, i);
   return toBinary(RecordSchema, record);
 }

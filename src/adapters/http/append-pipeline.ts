@@ -1,9 +1,6 @@
-import { UnavailableError } from '../../application/errors.js';
-import type { AppendPlan } from './log-messages.js';
-
-/** Appends of one stream that are under way, or whose answers the client has not taken yet. */
-const inFlightMax = 256;
-const inFlightBytesMax = 4 * 1024 * 1024;
+import type { AppendPlan } from '../wire/append-plan.js';
+import { shuttingDown } from '../wire/error-answers.js';
+import { appendBytesInFlightMax, appendsInFlightMax } from '../wire/limits.js';
 
 interface InFlight<Answer> {
   readonly bytes: number;
@@ -15,7 +12,7 @@ interface InFlight<Answer> {
  * requests. The first append that fails ends the stream with its error, after the answers to the earlier ones; later
  * requests are not begun, those begun are of unknown outcome. With too much in flight it stops reading.
  *
- * When `closing` aborts no further request is begun; what is under way is answered, then the stream ends with
+ * When `closing` aborts no further request is begun; what is in flight is answered, then the stream ends with
  * `UnavailableError`, so that no append is reported as failed that was made. When `signal` aborts (the client left, or
  * its deadline passed) it ends with the signal's reason.
  */
@@ -52,7 +49,7 @@ export async function* pipelineAppends<Request, Answer>(
   const readRequests = async (): Promise<void> => {
     try {
       for await (const request of requests) {
-        while (reading && (queue.length >= inFlightMax || bytesInFlight >= inFlightBytesMax))
+        while (reading && (queue.length >= appendsInFlightMax || bytesInFlight >= appendBytesInFlightMax))
           await new Promise<void>((resolve) => (wakeReader = resolve));
         if (!reading) break;
         begin(request);
@@ -88,7 +85,7 @@ export async function* pipelineAppends<Request, Answer>(
       }
     }
     if (failure !== undefined) throw failure.error;
-    if (closing.aborted) throw new UnavailableError('this node is shutting down');
+    if (closing.aborted) throw shuttingDown();
   } finally {
     closing.removeEventListener('abort', stop);
     signal.removeEventListener('abort', giveUp);

@@ -4,7 +4,7 @@ import { type Access, anonymous, type Caller } from '../../application/access/ac
 import type { Logger } from '../../application/ports/logger.js';
 import { toConnectError } from './connect-errors.js';
 
-/** Who makes a call. */
+/** The caller of a call. */
 export const callerKey = createContextKey<Caller>({ subject: anonymous.subject, certified: false });
 
 /** Where it comes from. */

@@ -1,11 +1,11 @@
 import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
 import type { Cluster } from '../../application/ports/cluster.js';
 import { watchCluster } from '../../application/cluster/cluster-watch.js';
-import { memberNameOrThrow, rpcAddrOrThrow } from '../../application/configuration/member-names.js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { ClusterService } from '../../gen/golog/v1/cluster_service_pb.js';
-import { clusterStatusMessage } from './cluster-messages.js';
+import { clusterCalls } from '../wire/cluster-calls.js';
+import { clusterStatusMessage } from '../wire/cluster-messages.js';
 import { toConnectError } from './connect-errors.js';
 
 /**
@@ -24,20 +24,16 @@ export function clusterRoutes(
   const connectError = (error: unknown, { service, method }: HandlerContext): Error =>
     toConnectError(error, `${service.typeName}/${method.name}`, logger);
   const unary =
-    <Request, Response>(handle: (request: Request, signal: AbortSignal) => Promise<Response>) =>
+    <Request, Response>(handle: (cluster: Cluster, request: Request, signal: AbortSignal) => Promise<Response>) =>
     async (request: Request, context: HandlerContext): Promise<Response> => {
       try {
-        return await handle(request, context.signal);
+        return await handle(cluster, request, context.signal);
       } catch (error) {
         throw connectError(error, context);
       }
     };
 
-  router.rpc(
-    method.getCluster,
-    unary(async ({ local }, signal) => ({ cluster: clusterStatusMessage(await cluster.status({ signal, local })) })),
-    untilClosing,
-  );
+  router.rpc(method.getCluster, unary(clusterCalls.getCluster), untilClosing);
   router.rpc(
     method.watchCluster,
     async function* ({ local }, context) {
@@ -50,31 +46,8 @@ export function clusterRoutes(
     },
     untilClosing,
   );
-  router.rpc(
-    method.addMember,
-    unary(async ({ name, rpcAddr }, signal) => {
-      await cluster.addMember({ name: memberNameOrThrow(name), rpcAddr: rpcAddrOrThrow(rpcAddr) }, signal);
-      return {};
-    }),
-  );
-  router.rpc(
-    method.promoteMember,
-    unary(async ({ name }, signal) => {
-      await cluster.promoteMember(memberNameOrThrow(name), signal);
-      return {};
-    }),
-  );
-  router.rpc(
-    method.removeMember,
-    unary(async ({ name }, signal) => {
-      await cluster.removeMember(memberNameOrThrow(name), signal);
-      return {};
-    }),
-  );
-  router.rpc(
-    method.transferLeadership,
-    unary(async ({ name }, signal) => ({
-      leader: await cluster.transferLeadership(name === undefined ? undefined : memberNameOrThrow(name), signal),
-    })),
-  );
+  router.rpc(method.addMember, unary(clusterCalls.addMember));
+  router.rpc(method.promoteMember, unary(clusterCalls.promoteMember));
+  router.rpc(method.removeMember, unary(clusterCalls.removeMember));
+  router.rpc(method.transferLeadership, unary(clusterCalls.transferLeadership));
 }

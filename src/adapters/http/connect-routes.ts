@@ -4,31 +4,19 @@ import type { CommitLog, ReadOptions, ReadResult } from '../../application/ports
 import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import type { Offset } from '../../domain/log/offsets.js';
-import { type RecordLimits, takeRecord } from '../../domain/log/records.js';
+import type { RecordLimits } from '../../domain/log/records.js';
 import { type AppendResponse, LogService, type ReadRequest } from '../../gen/golog/v1/log_service_pb.js';
-import {
-  type ConsumeResponse,
-  GetServersResponseSchema,
-  Log,
-  type ProduceResponse,
-  ProduceResponseSchema,
-} from '../../gen/log/v1/log_pb.js';
+import { type ConsumeResponse, Log, type ProduceResponse, ProduceResponseSchema } from '../../gen/log/v1/log_pb.js';
+import { type AppendPlan, planAppend, planProduce } from '../wire/append-plan.js';
+import { logInfoResponse, serversResponse } from '../wire/log-messages.js';
+import { offsetOrThrow } from '../wire/offset.js';
+import { planRead, type ReadPlan } from '../wire/read-plan.js';
 import { pipelineAppends } from './append-pipeline.js';
 import { appendRequestsKey } from './append-requests.js';
 import { addressKey, memoryKey } from './call-guard.js';
 import { toConnectError } from './connect-errors.js';
 import { jsonConsumeResponses, jsonReadResponse } from './json-answers.js';
-import {
-  type AppendPlan,
-  type ReadPlan,
-  appendResponse,
-  consumeResponses,
-  logInfoResponse,
-  offsetOrThrow,
-  planAppend,
-  planRead,
-  readResponse,
-} from './log-messages.js';
+import { appendResponse, consumeResponses, readResponse } from './log-messages.js';
 import { readInTurn, type Turns } from './turns.js';
 
 /** Most payload bytes of one read: a response is in memory several times over while it is encoded. */
@@ -47,7 +35,7 @@ export interface ConnectRoutesOptions {
   readonly recordLimits: RecordLimits;
   /** Aborts, with an `UnavailableError`, when the server begins to shut down. */
   readonly closing: AbortSignal;
-  /** Of answers that are JSON. */
+  /** The turns of answers that are JSON. */
   readonly turns: Turns;
 }
 
@@ -95,16 +83,16 @@ export function connectRoutes(
 
   // Connect parses nothing of what is appended: see `AppendRequests`.
   const taken = ({ values }: HandlerContext): Uint8Array => values.get(appendRequestsKey)?.take() ?? new Uint8Array(0);
-  const takenRecord = (context: HandlerContext): AppendPlan => ({ records: takeRecord(taken(context), recordLimits) });
+  const takenRecord = (context: HandlerContext): AppendPlan => planProduce(taken(context), recordLimits);
   const takenRecords = (context: HandlerContext): AppendPlan => planAppend(taken(context), commitLog, recordLimits);
 
-  const produced = async ({ records }: AppendPlan, { signal }: HandlerContext): Promise<ProduceResponse> => {
-    const { baseOffset } = await commitLog.append(records, { signal });
+  const produced = async ({ records }: AppendPlan): Promise<ProduceResponse> => {
+    const { baseOffset } = await commitLog.append(records);
     return create(ProduceResponseSchema, { offset: BigInt(baseOffset) });
   };
 
-  const appended = async ({ records, ...options }: AppendPlan, { signal }: HandlerContext): Promise<AppendResponse> =>
-    appendResponse(await commitLog.append(records, { ...options, signal }));
+  const appended = async ({ records, ...options }: AppendPlan): Promise<AppendResponse> =>
+    appendResponse(await commitLog.append(records, options));
 
   /** Makes an answer that is JSON; `reader` has the read wait for its turn, which `begin` does by itself. */
   const inTurn = <Response>(
@@ -134,7 +122,7 @@ export function connectRoutes(
   const untilClosing = { shutdownSignal: closing };
   router.rpc(
     Log.method.produce,
-    unary((_, context) => produced(takenRecord(context), context)),
+    unary((_, context) => produced(takenRecord(context))),
   );
   router.rpc(
     Log.method.consume,
@@ -153,37 +141,21 @@ export function connectRoutes(
   router.rpc(
     Log.method.produceStream,
     streaming((requests, context) =>
-      pipelineAppends(
-        requests,
-        () => takenRecord(context),
-        (plan) => produced(plan, context),
-        context.signal,
-        closing,
-      ),
+      pipelineAppends(requests, () => takenRecord(context), produced, context.signal, closing),
     ),
   );
   router.rpc(
     Log.method.getServers,
-    unary(async () =>
-      Promise.resolve(
-        create(GetServersResponseSchema, { servers: commitLog.servers().map((server) => ({ ...server })) }),
-      ),
-    ),
+    unary(async () => Promise.resolve(serversResponse(commitLog.servers()))),
   );
   router.rpc(
     LogService.method.append,
-    unary((_, context) => appended(takenRecords(context), context)),
+    unary((_, context) => appended(takenRecords(context))),
   );
   router.rpc(
     LogService.method.appendStream,
     streaming((requests, context) =>
-      pipelineAppends(
-        requests,
-        () => takenRecords(context),
-        (plan) => appended(plan, context),
-        context.signal,
-        closing,
-      ),
+      pipelineAppends(requests, () => takenRecords(context), appended, context.signal, closing),
     ),
   );
   router.rpc(

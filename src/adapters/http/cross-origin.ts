@@ -1,6 +1,6 @@
 import { cors } from '@connectrpc/connect';
 import { type HttpRequest, authorityOf } from './http-message.js';
-import { leaderHeader } from './problem.js';
+import { leaderHeader } from '../wire/error-answers.js';
 
 const preflightSeconds = 7_200;
 
@@ -64,7 +64,7 @@ export function isTopLevelNavigation({ method, headers }: HttpRequest): boolean 
 }
 
 /**
- * Who may call from a web page. Browsers send some cross-origin requests without asking first: a form or `fetch` with
+ * Decides which web pages may call. Browsers send some cross-origin requests without asking first: a form or `fetch` with
  * a plain body would append to the log of a node on the reader's own machine, since the JSON routes take any content
  * type. So a request that names a foreign origin is refused unless the origin is configured. A request of a page of
  * another origin that names none (an image) is `cross-site`: that page sees nothing of the answer, but makes this node

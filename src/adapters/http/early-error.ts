@@ -11,7 +11,7 @@ function enveloped(flags: number, text: string): Buffer {
   return Buffer.concat([head, message]);
 }
 
-/** Errors that a call may meet before it has a handler, with the HTTP status that Connect gives each. */
+/** Errors that a call may get before it has a handler, with the HTTP status that Connect gives each. */
 const httpStatuses = { unimplemented: 501, resource_exhausted: 429 } as const;
 const codes = { unimplemented: Code.Unimplemented, resource_exhausted: Code.ResourceExhausted } as const;
 

@@ -8,7 +8,7 @@ import { checkMessage } from './strict-message.js';
 /** Flags and length in front of a message of a stream, and of gRPC; a flag says that it is compressed. */
 const envelopeHeadBytes = 5;
 const compressedFlag = 1;
-/** Of a message in a query, decompressed. The query has 16 KiB. */
+/** The most bytes of a message in a query, decompressed. The query has 16 KiB. */
 const queryBytesMax = 64 * 1024;
 
 /** Elements, and bytes, of a message that takes long to parse. */
@@ -18,7 +18,7 @@ const longBytes = 4 * 1024;
 const turnBytesMax = 64 * 1024;
 
 export interface ElementLimitOptions {
-  /** Of a message, before and after decompression. */
+  /** The most bytes of a message, before and after decompression. */
   readonly readBytesMax: number;
   readonly compressions: readonly Compression[];
   /** Takes the messages over, of a method that appends. */
@@ -29,7 +29,7 @@ export interface ElementLimitOptions {
 interface MessageForm extends ElementLimitOptions {
   /** Without one, messages are JSON, whose objects are counted when they are decoded. */
   readonly descriptor: DescMessage | undefined;
-  /** Of those that are compressed. */
+  /** The compression of the messages; undefined if they have none. */
   readonly compression: Compression | undefined;
   readonly signal: AbortSignal;
 }

@@ -67,7 +67,7 @@ export function giveUp(request: HttpRequest): void {
 const lingerMs = 250;
 
 /**
- * Of a response that has ended: drops it when it is not taken within `stallMs`. Tells a client that still sends that
+ * Drops a response that has ended when it is not taken within `stallMs`. Tells a client that still sends that
  * nobody listens any more (RFC 9113 §8.1); it would hold the stream, and a shutdown, open.
  */
 export function dropWhenSlow(request: HttpRequest, response: HttpResponse, stallMs: number): void {

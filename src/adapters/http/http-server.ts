@@ -1,14 +1,19 @@
 import { setMaxListeners } from 'node:events';
 import { type Server as Http1Server, createServer as createHttp1Server } from 'node:http';
-import { type Http2Server, createServer as createHttp2Server } from 'node:http2';
+import { type Http2Server, type Http2Session, createServer as createHttp2Server } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Cluster } from '../../application/ports/cluster.js';
 import type { CommitLog } from '../../application/ports/commit-log.js';
-import { UnavailableError } from '../../application/errors.js';
 import { streamSchedulerOptions } from '../../application/access/stream-scheduler.js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
 import type { Caller } from '../../application/access/access.js';
+import { ConnectionListener } from '../listener/connection-listener.js';
+import { limitBursts } from '../listener/limit-bursts.js';
+import { defaultLimits, headerBytesMax, headerPairsMax, invalidFramesMax } from '../listener/limits.js';
+import { sessionFrom } from '../listener/session-from.js';
+import { spreadStreams } from '../listener/spread-streams.js';
+import { shuttingDown } from '../wire/error-answers.js';
 import { Callers } from './callers.js';
 import { clusterRoutes } from './cluster-routes.js';
 import { connectRoutes } from './connect-routes.js';
@@ -16,14 +21,12 @@ import { isLoopback } from './cross-origin.js';
 import { type HttpRequest, type HttpResponse, isHttp2, onceClosed } from './http-message.js';
 import { JsonRoutes } from './json-routes.js';
 import { type HttpServerOptions, type ResolvedHttpOptions, requestBytesMax, resolveHttpOptions } from './options.js';
-import { type HasEnded, PortListener } from './port-listener.js';
 import { RequestRouter } from './request-router.js';
 import { RpcBridge } from './rpc-bridge.js';
-import { concurrentStreamsMax, SessionKeeper } from './session-keeper.js';
-import { spreadStreams } from './spread-streams.js';
+import { SessionKeeper } from './session-keeper.js';
 import { Turns } from './turns.js';
 
-const headerBytesMax = 16 * 1024;
+const { concurrentStreamsMax } = defaultLimits;
 /**
  * Requests that an HTTP/1.1 connection may begin in one turn of the event loop. Node reads on for two megabytes, which
  * are 60,000 short requests that were sent without waiting for answers, before anything else has its turn.
@@ -35,7 +38,8 @@ const pipelinedMax = 100;
  * `/ui`, `/healthz` and `/readyz`, over HTTP/1.1 and HTTP/2 cleartext on one port.
  */
 export class HttpServer {
-  readonly #listener: PortListener;
+  readonly #host: string;
+  readonly #listener: ConnectionListener;
   readonly #http1: Http1Server;
   readonly #http2: Http2Server;
   readonly #sessions: SessionKeeper;
@@ -43,7 +47,7 @@ export class HttpServer {
   readonly #callers = new Callers();
   readonly #closing = new AbortController();
   readonly #state = { serving: false, closing: false };
-  /** HTTP/1.1 connections, with how many responses are under way on each. */
+  /** HTTP/1.1 connections, with how many responses are in progress on each. */
   readonly #http1Busy = new Map<Socket, number>();
   /** Requests of HTTP/1.1 that began in this turn of the event loop. */
   readonly #begun = new Map<Socket, number>();
@@ -83,9 +87,10 @@ export class HttpServer {
     this.#sessions = new SessionKeeper(timeouts);
     this.#http1 = this.#createHttp1(resolved);
     this.#http2 = this.#createHttp2(resolved);
-    this.#listener = new PortListener(
-      { ...resolved, handshakeMs: timeouts.handshakeMs, stallMs },
-      (protocol, socket, caller) =>
+    this.#host = resolved.host;
+    this.#listener = new ConnectionListener(
+      { ...resolved, protocols: ['http1', 'http2'], handshakeMs: timeouts.handshakeMs, stallMs },
+      ({ protocol, socket, caller }) =>
         protocol === 'http1' ? this.#acceptHttp1(socket, caller) : this.#acceptHttp2(socket, caller),
     );
   }
@@ -112,9 +117,9 @@ export class HttpServer {
     const server = createHttp2Server(
       {
         settings: { maxConcurrentStreams: concurrentStreamsMax, maxHeaderListSize: headerBytesMax, enablePush: false },
-        maxHeaderListPairs: 100,
+        maxHeaderListPairs: headerPairsMax,
         maxSessionMemory: 32,
-        maxSessionInvalidFrames: 50,
+        maxSessionInvalidFrames: invalidFramesMax,
         maxSessionRejectedStreams: 50,
         maxOutstandingPings: 4,
         unknownProtocolTimeout: 1_000,
@@ -124,27 +129,27 @@ export class HttpServer {
       },
     );
     server.on('session', (session) => {
-      this.#callers.knowSession(session);
       this.#sessions.keep(session);
     });
     server.on('sessionError', () => undefined);
     spreadStreams(server, streamSchedulerOptions(quota));
+    limitBursts(server, concurrentStreamsMax);
     return server;
   }
 
-  #acceptHttp2(socket: Socket, caller: Caller): HasEnded {
-    const session = this.#callers.beginSession(caller, () => this.#http2.emit('connection', socket));
-    return () => session?.destroyed === true;
+  #acceptHttp2(socket: Socket, caller: Caller): Http2Session | undefined {
+    const session = sessionFrom([this.#http2], () => this.#http2.emit('connection', socket));
+    if (session !== undefined) this.#callers.knowSession(session, caller);
+    return session;
   }
 
-  #acceptHttp1(socket: Socket, caller: Caller): HasEnded {
+  #acceptHttp1(socket: Socket, caller: Caller): undefined {
     this.#callers.knowSocket(socket, caller);
     this.#http1Busy.set(socket, 0);
     socket.once('close', () => {
       this.#http1Busy.delete(socket);
     });
     this.#http1.emit('connection', socket);
-    return () => socket.destroyed;
   }
 
   #serve(request: HttpRequest, response: HttpResponse): void {
@@ -179,8 +184,8 @@ export class HttpServer {
   }
 
   /** Begins to accept connections; rejects with the cause when it cannot. Not ready before `setServing(true)`. */
-  listen(): Promise<{ host: string; port: number }> {
-    return this.#listener.listen();
+  async listen(): Promise<{ host: string; port: number }> {
+    return { host: this.#host, port: await this.#listener.listen() };
   }
 
   /** What `/readyz` answers. Calls are served either way. */
@@ -194,8 +199,8 @@ export class HttpServer {
   }
 
   /**
-   * Refuses new connections and calls, ends streams and reads with UNAVAILABLE, lets appends finish. Resolves when the
-   * last connection is closed: at once when none is in use, and after `graceMs` at the latest, by force. Idempotent.
+   * Refuses new connections and calls, ends streams and reads with UNAVAILABLE, lets appends finish. Resolves when no
+   * connection is open: at once when none is in use, and within `graceMs` + 1 s in any case, by force. Idempotent.
    */
   close(graceMs: number): Promise<void> {
     this.#closed ??= this.#close(graceMs);
@@ -205,15 +210,11 @@ export class HttpServer {
   async #close(graceMs: number): Promise<void> {
     this.#state.serving = false;
     this.#state.closing = true;
-    const closed = this.#listener.close();
-    this.#closing.abort(new UnavailableError('this node is shutting down'));
+    const closed = this.#listener.close(graceMs);
+    this.#closing.abort(shuttingDown());
     this.#sessions.close();
     this.#http1.close();
     for (const [socket, busy] of this.#http1Busy) if (busy === 0) socket.destroySoon();
-    const force = setTimeout(() => {
-      this.#listener.destroyAll();
-    }, graceMs);
     await closed;
-    clearTimeout(force);
   }
 }

@@ -103,11 +103,11 @@ function readResponseText({ batches, logStartOffset, highWatermark }: ReadResult
   ]);
 }
 
-function* consumeResponseText(batch: RecordBatch, bytes: Uint8Array, place: number): JsonText {
+function* consumeResponseText(batch: RecordBatch, bytes: Uint8Array, i: number): JsonText {
   yield '{"record":';
   yield* recordText(
     bytes,
-    ['offset', uint64(batch.baseOffset + place)],
+    ['offset', uint64(batch.baseOffset + i)],
     ['term', uint64(batch.term)],
     ['appendTime', timeText(batch)],
   );
@@ -151,10 +151,10 @@ export async function jsonReadResponse(result: ReadResult): Promise<ReadResponse
 
 /** One response a record, encoded in slices; only for JSON. */
 export async function* jsonConsumeResponses(batch: RecordBatch): AsyncGenerator<ConsumeResponse, void, void> {
-  let place = 0;
+  let i = 0;
   for (const bytes of recordsOf(batch.payload)) {
-    const text = consumeResponseText(batch, bytes, place);
+    const text = consumeResponseText(batch, bytes, i);
     yield standIn(ConsumeResponseSchema, 'record', undefined, await encodeInSlices(text));
-    place += 1;
+    i += 1;
   }
 }

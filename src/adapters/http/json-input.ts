@@ -85,7 +85,7 @@ function custom(issue: Issue): { code: 'custom'; message: string } {
   return { code: 'custom', message: issue.message };
 }
 
-/** Of a union that nothing matched, the issues of the alternative that came closest: the one with the deepest path. */
+/** The issues of the alternative that came closest, the one with the deepest path, if no alternative of a union matched. */
 function flatten(issues: readonly Issue[]): Issue[] {
   return issues.flatMap((issue) => {
     if (issue.code !== 'invalid_union') return [issue];

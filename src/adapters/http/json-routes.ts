@@ -7,7 +7,7 @@ import { type RecordLimits, frameRecords, recordsOf } from '../../domain/log/rec
 import { addressOf, type HttpRequest, type HttpResponse, onceClosed, respond } from './http-message.js';
 import { parseConsumeBody, parseOffsetQuery, parseProduceBody } from './json-input.js';
 import { encodeInSlices } from './json-text.js';
-import { offsetOrThrow } from './log-messages.js';
+import { offsetOrThrow } from '../wire/offset.js';
 import { requestBytesMax } from './options.js';
 import { plainRecordText } from './plain-record.js';
 import { readBody } from './request-body.js';
@@ -36,9 +36,9 @@ function signalOf(response: HttpResponse): AbortSignal {
 export interface JsonRoutesOptions {
   readonly recordLimits: RecordLimits;
   readonly bodyMs: number;
-  /** An answer whose reader takes nothing for so long is dropped. */
+  /** An answer whose reader accepts nothing for this long is dropped. */
   readonly stallMs: number;
-  /** Of answers with a record. */
+  /** The turns of answers with a record. */
   readonly turns: Turns;
 }
 
@@ -56,7 +56,7 @@ export class JsonRoutes {
       throw new InvalidInputError(`unknown query parameter ${JSON.stringify(parameter)}: POST / takes none`);
     const record = parseProduceBody(await readBody(request, requestBytesMax(recordLimits), bodyMs));
     const records = frameRecords([encodeRecord(record)], recordLimits);
-    const { baseOffset } = await this.commitLog.append(records, { signal: signalOf(response) });
+    const { baseOffset } = await this.commitLog.append(records);
     respond(request, response, 200, jsonHeaders, JSON.stringify({ offset: offsetJson(baseOffset) }));
   }
 

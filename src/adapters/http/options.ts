@@ -2,7 +2,9 @@ import type { Access } from '../../application/access/access.js';
 import type { CallQuota } from '../../application/access/call-quota.js';
 import type { MemoryBudget } from '../../application/access/memory-budget.js';
 import { type RecordLimits, defaultRecordLimits } from '../../domain/log/records.js';
-import type { Secure } from './port-listener.js';
+import type { Secure } from '../listener/connection-listener.js';
+import { defaultLimits } from '../listener/limits.js';
+import { requestSlackBytes } from '../wire/limits.js';
 
 /** Deadlines, in milliseconds. Each closes what it watches: a peer that is slow on purpose costs a bounded time. */
 export interface HttpTimeouts {
@@ -35,11 +37,11 @@ export interface HttpServerOptions {
   readonly connectionsMax?: number;
   readonly connectionsPerAddressMax?: number;
   readonly timeouts?: Partial<HttpTimeouts>;
-  /** Encrypts connections, and says who calls. */
+  /** Encrypts connections, and authenticates callers. */
   readonly secure?: Secure;
-  /** Lets calls in; without it every call is. */
+  /** Decides which calls are allowed; without it all are. */
   readonly access?: Access;
-  /** Bounds the calls under way; without it there may be any number. */
+  /** Bounds the calls in progress; without it there may be any number. */
   readonly quota?: CallQuota;
   /** Bounds what calls hold in memory; without it nothing is counted. */
   readonly memory?: MemoryBudget;
@@ -53,13 +55,13 @@ export type ResolvedHttpOptions = Required<Omit<HttpServerOptions, 'timeouts' | 
   };
 
 export const defaultHttpTimeouts: HttpTimeouts = {
-  handshakeMs: 5_000,
+  handshakeMs: defaultLimits.handshakeMs,
   headersMs: 10_000,
-  bodyMs: 60_000,
+  bodyMs: defaultLimits.requestMs,
   keepAliveMs: 65_000,
-  sessionIdleMs: 300_000,
+  sessionIdleMs: defaultLimits.idleMs,
   pingIntervalMs: 20_000,
-  stallMs: 120_000,
+  stallMs: defaultLimits.stallMs,
 };
 
 export function resolveHttpOptions({
@@ -70,17 +72,14 @@ export function resolveHttpOptions({
     nodeName: 'golog',
     recordLimits: { recordBytesMax: batchBytesMax, batchBytesMax },
     corsOrigins: [],
-    connectionsMax: 4_096,
-    connectionsPerAddressMax: 1_024,
+    connectionsMax: defaultLimits.connectionsMax,
+    connectionsPerAddressMax: defaultLimits.connectionsPerAddressMax,
     ...options,
     timeouts: { ...defaultHttpTimeouts, ...options.timeouts },
   };
 }
 
-/** Bytes of a request message on top of its records: envelope, names, white space. */
-const slackBytes = 64 * 1024;
-
 /** The largest request body or message that can hold a batch at its limit as base64 in JSON. */
 export function requestBytesMax({ batchBytesMax }: RecordLimits): number {
-  return Math.ceil((batchBytesMax * 4) / 3) + slackBytes;
+  return Math.ceil((batchBytesMax * 4) / 3) + requestSlackBytes;
 }

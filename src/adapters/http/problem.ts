@@ -1,4 +1,5 @@
 import { type Status, type StatusCode, statusOf } from '../../application/error-status.js';
+import { headerValue, leaderHeader } from '../wire/error-answers.js';
 import { type HttpRequest, type HttpResponse, respond } from './http-message.js';
 
 /** An error of HTTP itself (no such path, a body that never came), told as RFC 9457 `application/problem+json`. */
@@ -14,9 +15,6 @@ export class HttpProblem extends Error {
     super(message);
   }
 }
-
-/** The name under which callers on every transport find the leader's address next to an UNAVAILABLE. */
-export const leaderHeader = 'golog-leader';
 
 const titles: Record<StatusCode, string> = {
   CANCELLED: 'Cancelled',
@@ -49,7 +47,7 @@ function ofStatus(status: Status): HttpProblem {
     status.message,
     {
       ...(status.retryAfterSeconds === undefined ? {} : { 'retry-after': String(status.retryAfterSeconds) }),
-      ...(status.leaderAddr === undefined ? {} : { [leaderHeader]: status.leaderAddr }),
+      ...(status.leaderAddr === undefined ? {} : { [leaderHeader]: headerValue(status.leaderAddr) }),
     },
     members,
   );

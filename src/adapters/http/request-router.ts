@@ -4,6 +4,7 @@ import { OverloadedError, UnavailableError } from '../../application/errors.js';
 import type { CallMemory } from '../../application/access/call-memory.js';
 import type { CallQuota } from '../../application/access/call-quota.js';
 import type { MemoryBudget } from '../../application/access/memory-budget.js';
+import { shuttingDown } from '../wire/error-answers.js';
 import { asksForLoopback, crossOriginOf, isPreflight, isTopLevelNavigation, preflightHeaders } from './cross-origin.js';
 import {
   type HttpRequest,
@@ -135,7 +136,7 @@ export class RequestRouter {
         'a page of another origin asked for this without naming its origin. Expected a page of this node, a link that is followed, or fetch() in the mode "cors" from an origin of --cors-origins',
       );
     }
-    if (this.state.closing && !isProbe(path)) throw new UnavailableError('this node is shutting down');
+    if (this.state.closing && !isProbe(path)) throw shuttingDown();
     if (methods === undefined && handler === undefined && respondUnknown(request, response, path)) return;
     if (!isProbe(path) && !this.#count(request, response, path, caller)) return;
     const memory = this.#remember(request, response, caller);

@@ -43,7 +43,7 @@ export interface RpcBridgeOptions {
   readonly bodyMs: number;
   /** A response whose reader takes nothing for so long is dropped. */
   readonly stallMs: number;
-  /** Of messages that are long to parse. */
+  /** The turns of messages that take long to parse. */
   readonly turns: Turns;
 }
 
@@ -144,7 +144,7 @@ export class ResponseWriter {
   closed = false;
   #wake: (() => void) | undefined;
   #unsentWeight = 0;
-  /** Of messages that are sent and not counted yet. */
+  /** The weight of messages that are sent and not counted yet. */
   #uncountedWeight = 0;
 
   constructor(

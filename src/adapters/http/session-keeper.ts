@@ -1,4 +1,4 @@
-import { constants, type ServerHttp2Session } from 'node:http2';
+import type { ServerHttp2Session } from 'node:http2';
 
 export interface SessionKeeperOptions {
   /** From the session to the peer's SETTINGS. */
@@ -8,19 +8,8 @@ export interface SessionKeeperOptions {
   readonly sessionIdleMs: number;
 }
 
-/** Of one session at a time. */
-export const concurrentStreamsMax = 100;
-
-/**
- * A session that begins more streams in one turn of the event loop has reset most of them again. Node reads on for two
- * megabytes before anything else has its turn, which is seconds of work for nothing (rapid reset, CVE-2023-44487).
- */
-const streamsPerTurnMax = 4 * concurrentStreamsMax;
-
 interface Kept {
   streams: number;
-  /** Streams that began in this turn of the event loop. */
-  begun: number;
   /** `performance.now()` when the last stream ended, or the session began. */
   idleSince: number;
   awaitsPong: boolean;
@@ -47,13 +36,11 @@ export class SessionKeeper {
   }
 
   keep(session: ServerHttp2Session): void {
-    const stored: Kept = { streams: 0, begun: 0, idleSince: performance.now(), awaitsPong: false };
+    const stored: Kept = { streams: 0, idleSince: performance.now(), awaitsPong: false };
     const handshake = setTimeout(() => {
       session.destroy();
     }, this.options.handshakeMs);
     this.#stored.set(session, stored);
-    // The listener lets HTTP/1.1 be answered after its end; a peer of HTTP/2 that has closed its side has gone.
-    session.socket.allowHalfOpen = false;
     session.once('remoteSettings', () => {
       clearTimeout(handshake);
     });
@@ -65,9 +52,6 @@ export class SessionKeeper {
     });
     session.on('stream', (stream) => {
       stored.streams += 1;
-      stored.begun += 1;
-      if (stored.begun === 1) setImmediate(() => (stored.begun = 0));
-      if (stored.begun > streamsPerTurnMax) session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
       stream.once('close', () => {
         stored.streams -= 1;
         stored.idleSince = performance.now();

@@ -82,7 +82,7 @@ export class Turns {
     else this.#waiting.set(client, left);
   }
 
-  /** Passes the work's place on to the client that has waited longest since its last one. */
+  /** Gives the turn to the client that has waited longest since its last one. */
   #endOne(): void {
     for (const [client, waiting] of this.#waiting) {
       this.#waiting.delete(client);

@@ -200,10 +200,8 @@ export class MemoryPeerTransport implements PeerTransport {
     }
   }
 
-  async append(to: number, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
-    const { signal, ...rest } = options;
-    signal?.throwIfAborted();
-    const answer = new Promise<AppendReceipt>((resolve, reject) => {
+  append(to: number, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
+    return new Promise<AppendReceipt>((resolve, reject) => {
       const call: Call = {
         to,
         lose: () => {
@@ -220,7 +218,7 @@ export class MemoryPeerTransport implements PeerTransport {
         from: this,
         bytes: records.payload.length,
         deliver: (receiver) => {
-          receiver.appendForwarded(records, rest).then(
+          receiver.appendForwarded(records, options).then(
             (receipt) => {
               settle(() => {
                 resolve(receipt);
@@ -238,7 +236,6 @@ export class MemoryPeerTransport implements PeerTransport {
       if (posted) this.#calls.add(call);
       else reject(new UnavailableError(`member ${to} is not reachable`));
     });
-    return signal ? unlessAborted(signal, answer) : answer;
   }
 
   clusterOf(to: number): Cluster {

@@ -102,7 +102,7 @@ export class PeerEndpoint {
   }
 
   /** Records the authenticated caller of a call before its handler runs. */
-  readonly meet = (metadata: Metadata, caller: Caller): void => {
+  readonly onCaller = (metadata: Metadata, caller: Caller): void => {
     this.#callers.set(metadata, caller);
   };
 

@@ -11,11 +11,10 @@ export interface AppendReceipt {
   readonly syncedOn: readonly string[];
 }
 
+/** There is no signal among them: an accepted append cannot be withdrawn, and it is accepted almost at once. */
 export interface ProposeOptions {
   /** Append only at this base offset, else `ExpectedOffsetMismatchError`. */
   readonly expectedOffset?: Offset;
-  /** Checked before the batch is accepted; an accepted batch cannot be withdrawn. */
-  readonly signal?: AbortSignal;
 }
 
 export interface Server {

@@ -37,7 +37,7 @@ export class AppendAdmission {
     return this.#waitingBytes === 0;
   }
 
-  async append(records: Records, { expectedOffset, signal }: ProposeOptions): Promise<AppendReceipt> {
+  async append(records: Records, { expectedOffset }: ProposeOptions): Promise<AppendReceipt> {
     const { loop, diskReserve, log, proposals, sealer } = this.options;
     loop.assertLeading();
     if (proposals.pendingBytes + this.#waitingBytes >= pendingBytesMax)
@@ -51,7 +51,6 @@ export class AppendAdmission {
       loop.assertLeading();
     }
     // No await from here to the proposal: offsets are assigned in the order of the calls.
-    signal?.throwIfAborted();
     const nextOffset = proposals.nextOffset(sealer.endOffset);
     if (expectedOffset !== undefined && expectedOffset !== nextOffset) {
       // The caller must learn only of entries that stay: another leader may truncate uncommitted ones.

@@ -25,14 +25,12 @@ export class FakeCommitLog implements CommitLog {
   openFollows = 0;
   /** Batches that follows have handed out. */
   followed = 0;
-  appendSignals: AbortSignal[] = [];
   /** One past the last record that was written; it is readable once its append is acknowledged. */
   #end = 0;
   #watermark = 0;
   #waiters = new Set<() => void>();
 
-  async append(records: Records, { expectedOffset, signal }: ProposeOptions = {}): Promise<AppendReceipt> {
-    if (signal !== undefined) this.appendSignals.push(signal);
+  async append(records: Records, { expectedOffset }: ProposeOptions = {}): Promise<AppendReceipt> {
     if (this.failure !== undefined) throw this.failure;
     if (expectedOffset !== undefined && expectedOffset !== this.#end)
       throw new ExpectedOffsetMismatchError(expectedOffset, toOffset(this.#end));

@@ -67,35 +67,18 @@ export class AppendCalls {
     this.#connection.locate(addresses);
   }
 
-  /** Implements `PeerTransport.append`. An abort ends the wait, not the append. */
+  /** Implements `PeerTransport.append`. */
   append(records: Records, options: ProposeOptions): Promise<AppendReceipt> {
-    const { signal } = options;
     return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
       const { state } = this.#connection;
       if (state === 'waiting' || state === 'closed')
         throw new UnavailableError(`the leader, member ${this.#to}, is not reachable`);
       const bytes = records.payload.length + appendOverheadBytes;
       if (this.#bytes > 0 && this.#bytes + bytes > inFlightBytesMax)
         throw new OverloadedError('bytes of appends forwarded to the leader', inFlightBytesMax);
-      const abort = (): void => {
-        reject(signal?.reason as Error);
-      };
-      signal?.addEventListener('abort', abort, { once: true });
       const id = ++this.#lastId;
       this.#bytes += bytes;
-      this.#calls.set(id, {
-        bytes,
-        sent: false,
-        resolve: (receipt) => {
-          signal?.removeEventListener('abort', abort);
-          resolve(receipt);
-        },
-        reject: (error: unknown) => {
-          signal?.removeEventListener('abort', abort);
-          reject(error);
-        },
-      });
+      this.#calls.set(id, { bytes, sent: false, resolve, reject });
       this.#queue.push({ id, records, options }, bytes);
       if (this.#connection.isOutdated) this.#renew();
       this.#queue.flush();

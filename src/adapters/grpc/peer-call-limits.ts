@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, Http2Session, ServerHttp2Stream } from 'node:
 import type { Server, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { http2ServersOf } from './session-limits.js';
 
-/** HTTP/2 flow control of a connection, and of each of its streams, that carries data of a guest. */
+/** The HTTP/2 window of a connection that carries calls of peers, and of each of its streams. */
 const windowBytes = 4 << 20;
 
 /** Gives one call a smaller limit on received messages than the server has. */

@@ -1,14 +1,18 @@
 import { lookup } from 'node:dns/promises';
+import type { Http2Session } from 'node:http2';
 import { type AddressInfo, type Server, type Socket, createServer } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { anonymous, type Caller } from '../../application/access/access.js';
 
-/** HTTP/2's connection preface (RFC 9113 §3.4). */
+/** HTTP/2's connection preface (RFC 9113 §3.4). No HTTP/1.1 request begins like it: there is no method PRI. */
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
-/** From the end of the grace to the sockets: a session that is destroyed may still say so (GOAWAY). */
+/** The time from the end of the grace period to the end of the sockets: a destroyed session may still send GOAWAY. */
 const farewellMs = 200;
-/** From the sockets to giving up on a socket that does not report its end. */
+/** The time from the end of the sockets until a socket that does not report its end is given up. */
 const reapMs = 500;
+
+export type Protocol = 'http1' | 'http2';
 
 export interface ConnectionListenerOptions {
   /** A name or an address; a name is resolved and all of its addresses are listened on. */
@@ -16,27 +20,24 @@ export interface ConnectionListenerOptions {
   readonly port: number;
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
-  /** From the connection to the end of HTTP/2's preface. */
+  /** What may be spoken; a connection that speaks anything else is destroyed. */
+  readonly protocols: readonly Protocol[];
+  /** The time from the connection, or its TLS handshake, to enough bytes to tell the protocol. */
   readonly handshakeMs: number;
-  /** A connection that was ended while its peer takes nothing is destroyed after this long, or up to twice that. */
+  /** A connection that has ended but whose peer reads nothing is destroyed after this long, or up to twice that. */
   readonly stallMs: number;
-  /** Without it connections are in clear, and everybody is anonymous. */
-  readonly secure?: Secure;
+  /** Without it connections are in clear, and every caller is anonymous. */
+  readonly secure?: Secure | undefined;
 }
 
-/** Takes over a socket: gives it back encrypted, with who is at its other end, or destroys it in bounded time. */
-export type Secure = (socket: Socket, take: (secured: Socket, caller: Caller) => void) => void;
+/** Takes over a socket: gives it back encrypted, with the caller at its other end, or destroys it in bounded time. */
+export type Secure = (socket: Socket, take: (secured: TLSSocket, caller: Caller) => void) => void;
 
-/** Whether what is spoken over a connection has ended, from the side of this server. */
-export type HasEnded = () => boolean;
-
-/** The two ends of a connection, which tell it from all others that are open. */
-export type Ends = {
-  readonly [End in 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort']?: Socket[End] | undefined;
-};
-
-function keyOf({ localAddress, localPort, remoteAddress, remotePort }: Ends): string {
-  return `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`;
+/** A connection that has begun to speak a protocol. What was read to find that out is put back into its socket. */
+export interface Connection {
+  readonly protocol: Protocol;
+  readonly socket: Socket;
+  readonly caller: Caller;
 }
 
 function listenAt(server: Server, host: string, port: number): Promise<number> {
@@ -52,36 +53,36 @@ function listenAt(server: Server, host: string, port: number): Promise<number> {
 }
 
 /**
- * The TCP side of the gRPC listener. grpc-js knows a connection only as an HTTP/2 session; here every socket is kept
- * until it is closed, capped, and given up when it does not begin to speak HTTP/2 in time.
+ * The TCP side of both listeners: the limits on connections, TLS, and one port for HTTP/1.1 and HTTP/2, which HTTP/2's
+ * preface tells apart, or over TLS ALPN. It knows every socket until it is closed, so that `close` leaves none open.
  */
 export class ConnectionListener {
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
+  /** The sockets that have not said yet what they speak, encrypted or not. */
   readonly #silent = new Set<Socket>();
-  /** Those that speak HTTP/2, encrypted or not. */
-  readonly #speaking = new Map<Socket, HasEnded>();
+  /** The sockets that speak a protocol, encrypted or not, and the HTTP/2 session of each. */
+  readonly #speaking = new Map<Socket, Http2Session | undefined>();
   readonly #ended = new WeakSet<Socket>();
-  #sweeping: NodeJS.Timeout | undefined;
   readonly #perAddress = new Map<string, number>();
-  /** By the ends of the connection; only with TLS. */
-  readonly #callers = new Map<string, Caller>();
+  #sweeping: NodeJS.Timeout | undefined;
   #closing = false;
   #wakeWhenEmpty: (() => void) | undefined;
 
-  /** `accept` takes over a socket that has sent the preface, which is put back. */
+  /** `accept` takes over a connection, and returns its session if it is one of HTTP/2. */
   constructor(
     private readonly options: ConnectionListenerOptions,
-    private readonly accept: (socket: Socket) => HasEnded,
+    private readonly accept: (connection: Connection) => Http2Session | undefined,
   ) {}
 
-  /** Answers the port. Rejects with the cause when none of the host's addresses can be had. */
+  /** Resolves with the port. Rejects with the cause when it can listen on none of the host's addresses. */
   async listen(): Promise<number> {
     let { port } = this.options;
     let failure = new Error(`no address found for ${this.options.host}`);
     for (const { address } of await lookup(this.options.host, { all: true })) {
       if (this.#closing) break;
-      const server = createServer({ noDelay: true }, (socket) => {
+      // A client of HTTP/1.1 may end its side and still wait for the answer.
+      const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => {
         this.#admit(socket);
       });
       try {
@@ -91,21 +92,17 @@ export class ConnectionListener {
         failure = error as Error;
       }
     }
-    if (this.#closing) this.#stopListening();
     if (this.#servers.length === 0) throw failure;
-    this.#sweeping ??= setInterval(() => {
-      this.#dropEnded();
-    }, this.options.stallMs).unref();
+    if (this.#closing) this.#stopListening();
+    else
+      this.#sweeping ??= setInterval(() => {
+        this.#dropEnded();
+      }, this.options.stallMs).unref();
     return port;
   }
 
   get connections(): number {
     return this.#sockets.size;
-  }
-
-  /** Who is at the other end of an open connection; undefined where it is not known any more. */
-  callerOf(ends: Ends): Caller | undefined {
-    return this.options.secure === undefined ? anonymous : this.#callers.get(keyOf(ends));
   }
 
   #admit(socket: Socket): void {
@@ -127,25 +124,21 @@ export class ConnectionListener {
       if (this.#sockets.size === 0) this.#wakeWhenEmpty?.();
     });
     const { secure } = this.options;
-    if (secure === undefined) this.#awaitPreface(socket);
+    if (secure === undefined) this.#awaitProtocol(socket, anonymous);
     else this.#secure(socket, secure);
   }
 
   #secure(socket: Socket, secure: Secure): void {
-    const key = keyOf(socket);
     this.#silent.add(socket);
     socket.once('close', () => this.#silent.delete(socket));
     secure(socket, (secured, caller) => {
       this.#silent.delete(socket);
-      this.#callers.set(key, caller);
-      secured.once('close', () => {
-        if (this.#callers.get(key) === caller) this.#callers.delete(key);
-      });
-      this.#awaitPreface(secured);
+      this.#awaitProtocol(secured, caller, secured.alpnProtocol === 'h2' ? 'http2' : 'http1');
     });
   }
 
-  #awaitPreface(socket: Socket): void {
+  /** Accepts the connection once its first bytes are those of a protocol: of the negotiated one, if there is one. */
+  #awaitProtocol(socket: Socket, caller: Caller, negotiated?: Protocol): void {
     let seen: Buffer = Buffer.alloc(0);
     const drop = (): void => {
       socket.destroy();
@@ -160,23 +153,34 @@ export class ConnectionListener {
       for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null)
         seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
       const length = Math.min(seen.length, preface.length);
-      if (!seen.subarray(0, length).equals(preface.subarray(0, length))) drop();
-      else if (length === preface.length) {
-        settle();
-        socket.unshift(seen);
-        socket.once('close', () => this.#speaking.delete(socket));
-        this.#speaking.set(socket, this.accept(socket));
+      const isPreface = seen.subarray(0, length).equals(preface.subarray(0, length));
+      if (isPreface && length < preface.length) return;
+      const protocol = isPreface ? 'http2' : 'http1';
+      if (!this.options.protocols.includes(protocol) || (negotiated ?? protocol) !== protocol) {
+        drop();
+        return;
       }
+      settle();
+      socket.unshift(seen);
+      this.#accept({ protocol, socket, caller });
     };
     this.#silent.add(socket);
     socket.on('readable', onReadable).on('end', drop).on('close', settle);
   }
 
+  #accept(connection: Connection): void {
+    const { protocol, socket } = connection;
+    // A peer of HTTP/2 that has closed its side is not there for answers.
+    if (protocol === 'http2') socket.allowHalfOpen = false;
+    socket.once('close', () => this.#speaking.delete(socket));
+    this.#speaking.set(socket, this.accept(connection));
+  }
+
   /** Node lets a session that is destroyed send what it was sending; a peer that reads nothing keeps its socket for ever. */
   #dropEnded(): void {
-    for (const [socket, hasEnded] of this.#speaking)
+    for (const [socket, session] of this.#speaking)
       if (this.#ended.has(socket)) socket.destroy();
-      else if (hasEnded() || socket.writableEnded) this.#ended.add(socket);
+      else if (session?.destroyed === true || socket.writableEnded) this.#ended.add(socket);
   }
 
   #stopListening(): void {
@@ -185,7 +189,7 @@ export class ConnectionListener {
   }
 
   /**
-   * Accepts no more and drops the sockets that have not begun to speak; soon after `graceMs` destroys those left.
+   * Accepts no more and destroys the sockets that have not begun to speak; soon after `graceMs` destroys the others.
    * Resolves when the last socket is closed, within `graceMs` + 1 s in any case.
    */
   async close(graceMs: number): Promise<void> {
