@@ -288,7 +288,7 @@ describe('errors of the log', () => {
     const problem = await problemOf(await post(baseUrl, '{"record":{"value":"AA"}}'));
     expect(problem.status).toBe(500);
     expect(JSON.stringify(problem)).not.toMatch(/secret|ENOENT/);
-    expect(logger.events('error')).toEqual(['call_failed']);
+    expect(logger.events('error')).toEqual(['request_failed']);
   });
 });
 
