@@ -20,9 +20,9 @@ const calm = ['--tick-interval', '100ms'];
 
 interface Security {
   readonly flags: readonly string[];
-  /** Of somebody who may read and append. */
+  /** The TLS of a client that may read and append. */
   readonly honest?: ClientTls;
-  /** Of somebody who may only read. */
+  /** The TLS of a client that may only read. */
   readonly reader?: ClientTls;
 }
 

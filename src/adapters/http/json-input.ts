@@ -124,7 +124,7 @@ export function parseProduceBody(body: Uint8Array): Record {
   };
 }
 
-const expectedOffset = 'an offset: a whole number from 0, as a string beyond 9007199254740991';
+const expectedOffset = 'an offset: a whole number from 0, as a string above 9007199254740991';
 
 function offsetOfText(text: string): bigint {
   const offset = /^\d{1,20}$/.test(text) ? BigInt(text) : undefined;
@@ -146,7 +146,7 @@ export function parseConsumeBody(body: Uint8Array): bigint {
       : offset < 0
         ? 'negative'
         : Number.isInteger(offset)
-          ? 'a number beyond 9007199254740991, which JSON does not carry exactly'
+          ? 'a number above 9007199254740991, which JSON does not carry exactly'
           : 'not a whole number';
   throw new InvalidInputError(`offset is ${found}. Expected ${expectedOffset}`);
 }

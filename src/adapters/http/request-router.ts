@@ -105,7 +105,7 @@ export class RequestRouter {
 
   async #dispatch(request: HttpRequest, response: HttpResponse, caller: Caller): Promise<void> {
     const url = targetOf(request);
-    if (url === undefined) throw new HttpProblem(400, 'Invalid input', 'the request target is no path');
+    if (url === undefined) throw new HttpProblem(400, 'Invalid input', 'the request target is not a valid path');
     const path = url.pathname;
     if (this.onLoopback && !asksForLoopback(request, this.corsOrigins))
       throw new HttpProblem(

@@ -18,16 +18,27 @@ export interface JsonSize {
   readonly tokens: number;
 }
 
-/** Counts without parsing. Stops where there are more than so many tokens. */
+/** No message of ours is nested as deeply as this. */
+const messageDepthMax = 100;
+
+/**
+ * Counts without parsing. Stops where there are more than so many tokens. Throws `InvalidInputError` for a text that is
+ * nested too deeply: no parser should see it.
+ */
 export function jsonSizeOf(text: string, tokensMax: number): JsonSize {
   let objects = 0;
   let tokens = 0;
+  let depth = 0;
   for (let at = 0; at < text.length && tokens <= tokensMax; at += 1) {
     const code = text.charCodeAt(at);
     if (code === quote) at = endOfString(text, at) - 1;
+    else if (code === closeBrace || code === closeBracket) depth -= 1;
     else if (isToken(code)) {
       tokens += 1;
       if (code === openBrace) objects += 1;
+      if (code === openBrace || code === openBracket) depth += 1;
+      if (depth > messageDepthMax)
+        throw new InvalidInputError(`the JSON is nested deeper than ${messageDepthMax} levels`);
     }
   }
   return { objects, tokens };
@@ -111,7 +122,7 @@ export function checkNumbersExact(text: string): void {
     const [token = ''] = numberToken.exec(text) ?? [];
     if (Number(token) > Number.MAX_SAFE_INTEGER)
       throw new InvalidInputError(
-        `${text.slice(text[at - 1] === '-' ? at - 1 : at, at + Math.min(token.length, 40))} is a number beyond 9007199254740991, which JSON does not carry exactly. Expected a string`,
+        `${text.slice(text[at - 1] === '-' ? at - 1 : at, at + Math.min(token.length, 40))} is a number above 9007199254740991, which JSON does not carry exactly. Expected a string`,
       );
     at += token.length;
   }

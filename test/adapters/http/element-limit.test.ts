@@ -196,17 +196,32 @@ describe('a message of more than 4,096 elements', () => {
     const names = (count: number, value: string): string =>
       Array.from({ length: count }, (_, i) => `"${i.toString(36)}":${value}`).join(',');
     const many = `{${names(100_000, '1')}}`;
-    const bodies = [many, `{"unknown":[${'1e5,'.repeat(300_000)}1]}`, '['.repeat(700_000)];
+    const bodies = [many, `{"unknown":[${'1e5,'.repeat(300_000)}1]}`];
     for (const [method, body, message] of [
       ...bodies.flatMap((body) => [path, appendPath].map((method) => [method, body, refusal] as const)),
       [appendPath, `{"records":[{},{"headers":{${names(100_000, '""')}}}]}`, recordRefusal],
       [appendPath, `{"records":[{},${many}]}`, recordRefusal],
-      [appendPath, `{"records":[${'['.repeat(700_000)}`, recordRefusal],
       [appendPath, `{"records":[],"unknown":${many}}`, refusal],
     ] as const) {
       const headers = { 'content-type': 'application/json' };
       const response = await fetch(`${baseUrl}${method}`, { method: 'POST', body, headers });
       expect([response.status, await response.json()]).toEqual([429, { code: 'resource_exhausted', message }]);
+    }
+    expect(commitLog.batches).toHaveLength(0);
+  });
+
+  it('is malformed when it is JSON nested deeper than any message', async () => {
+    const { baseUrl, commitLog } = await serve();
+    const deep = '['.repeat(700_000);
+    for (const [method, body] of [
+      [path, deep],
+      [appendPath, deep],
+      [appendPath, `{"records":[${deep}`],
+    ]) {
+      const headers = { 'content-type': 'application/json' };
+      const response = await fetch(`${baseUrl}${method}`, { method: 'POST', body, headers });
+      const answer = { code: 'invalid_argument', message: 'the JSON is nested deeper than 100 levels' };
+      expect([response.status, await response.json()]).toEqual([400, answer]);
     }
     expect(commitLog.batches).toHaveLength(0);
   });
