@@ -34,7 +34,26 @@ interface MessageForm extends ElementLimitOptions {
   readonly signal: AbortSignal;
 }
 
+/** Compressed messages that are decompressed, or checked after that, at the same time: each of them may be a bomb. */
+const inflatedAtOnceMax = 4;
+let inflated = 0;
+const waitingToInflate: (() => void)[] = [];
+
+/** Checks a message, compressed ones a few at a time. */
 async function checked(message: Uint8Array, form: MessageForm, isCompressed: boolean): Promise<Uint8Array> {
+  if (!isCompressed) return checkedNow(message, form, false);
+  if (inflated < inflatedAtOnceMax) inflated += 1;
+  else await new Promise<void>((resolve) => waitingToInflate.push(resolve));
+  try {
+    return await checkedNow(message, form, true);
+  } finally {
+    const next = waitingToInflate.shift();
+    if (next === undefined) inflated -= 1;
+    else next();
+  }
+}
+
+async function checkedNow(message: Uint8Array, form: MessageForm, isCompressed: boolean): Promise<Uint8Array> {
   const { appends, descriptor, compression, readBytesMax, signal } = form;
   const plain = isCompressed ? await compression?.decompress(message, readBytesMax) : message;
   // Whoever reads it refuses a compression that is not known.
