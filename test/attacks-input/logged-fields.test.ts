@@ -88,7 +88,7 @@ describe('a node that logs everything', () => {
     const joiner = { name: hostile, uuid: hostile, rpcAddr: hostile.slice(0, 50_000), bootstrapExpect: 1 };
     const join = toBinary(JoinRequestSchema, create(JoinRequestSchema, { joiner }));
     const peer = '/golog.peer.v1.PeerService';
-    expect(await call(`${peer}/Join`, 'node-n1', join)).toMatch(/UUID of a joiner/);
+    expect(await call(`${peer}/Join`, 'node-n1', join)).toMatch(/UUID of the joiner/);
     const garbage = new Metadata();
     garbage.set('golog-name', `../${'%1b[2J'.repeat(500)}`);
     garbage.set('golog-from', '1');
