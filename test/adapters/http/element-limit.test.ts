@@ -221,7 +221,7 @@ describe('a message of more than 4,096 elements', () => {
       const headers = { 'content-type': 'application/json' };
       const response = await fetch(`${baseUrl}${method}`, { method: 'POST', body, headers });
       const answer = { code: 'invalid_argument', message: 'the JSON is nested deeper than 100 levels' };
-      expect([response.status, await response.json()]).toEqual([400, answer]);
+      expect([response.status, await response.json()]).toMatchObject([400, answer]);
     }
     expect(commitLog.batches).toHaveLength(0);
   });
