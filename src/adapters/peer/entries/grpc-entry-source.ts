@@ -95,20 +95,33 @@ export class GrpcEntrySource implements EntrySource {
       Buffer.from(toBinary(ReadEntriesRequestSchema, range)),
       this.#metadata(peer),
     );
-    const abort = (): void => {
-      stream.cancel();
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      for await (const bytes of stream as AsyncIterable<Buffer>) yield decodeEntries(bytes, this.checksum);
-    } catch (error) {
-      throw signal.aborted ? signal.reason : toPortError(error);
-    } finally {
-      signal.removeEventListener('abort', abort);
-      stream.on('error', () => undefined);
-      stream.cancel();
-      client.close();
-    }
+    yield* receive(client, stream, signal, (bytes) => decodeEntries(bytes, this.checksum));
+  }
+}
+
+/**
+ * Yields the decoded messages of a call that has its own connection, and closes both when the reader ends. Rejects with
+ * the signal's reason on an abort, else as the ports do.
+ */
+export async function* receive<Value>(
+  client: Client,
+  stream: ClientReadableStream<Buffer>,
+  signal: AbortSignal,
+  decode: (bytes: Buffer) => Value,
+): AsyncGenerator<Value, void, void> {
+  const abort = (): void => {
+    stream.cancel();
+  };
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    for await (const bytes of stream as AsyncIterable<Buffer>) yield decode(bytes);
+  } catch (error) {
+    throw signal.aborted ? signal.reason : toPortError(error);
+  } finally {
+    signal.removeEventListener('abort', abort);
+    stream.on('error', () => undefined);
+    stream.cancel();
+    client.close();
   }
 }
 

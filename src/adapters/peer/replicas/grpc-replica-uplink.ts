@@ -17,7 +17,7 @@ import {
 } from '../../../gen/golog/peer/v1/peer_service_pb.js';
 import { AppendCalls } from '../appends/append-calls.js';
 import { ask, pathOf, same } from '../ask.js';
-import { toPortError } from '../entries/grpc-entry-source.js';
+import { receive } from '../entries/grpc-entry-source.js';
 import { peerChannelOptions } from '../messages/peer-dial.js';
 import { inClear, type PeerCredentials } from '../identity/peer-credentials.js';
 import { identityMetadata, type PeerIdentity } from '../identity/peer-identity.js';
@@ -61,20 +61,7 @@ export class GrpcReplicaUplink implements ReplicaUplink {
       encodeFollowFrom(from),
       this.#metadata(),
     );
-    const abort = (): void => {
-      stream.cancel();
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      for await (const bytes of stream as AsyncIterable<Buffer>) yield decodeNews(bytes, this.options.checksum);
-    } catch (error) {
-      throw signal.aborted ? signal.reason : toPortError(error);
-    } finally {
-      signal.removeEventListener('abort', abort);
-      stream.on('error', () => undefined);
-      stream.cancel();
-      client.close();
-    }
+    yield* receive(client, stream, signal, (bytes) => decodeNews(bytes, this.options.checksum));
   }
 
   async readBarrier(source: Contact, signal: AbortSignal): Promise<Offset> {
