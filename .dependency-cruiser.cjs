@@ -42,7 +42,7 @@ const applicationLevels = [
   ['replica'],
   ['repair', 'cluster'],
   ['raft'],
-  ['storage', 'join'],
+  ['storage', 'join', 'vouching'],
   ['services', 'access', 'waiting'],
   ['ports'],
   ['configuration', 'errors'],

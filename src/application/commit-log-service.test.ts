@@ -15,6 +15,7 @@ import type { ReadResult } from './ports/commit-log.js';
 import { CommitLogService } from './commit-log-service.js';
 import { firstConfiguration } from './configuration/configuration.js';
 import { ConfigurationFile } from './configuration/configuration-file.js';
+import { PeerNotes } from './vouching/peer-notes.js';
 import { DiskReserve } from './storage/disk-reserve.js';
 import { OutcomeUnknownError, UnavailableError } from './errors.js';
 import { RaftNode } from './raft/raft-node.js';
@@ -67,6 +68,8 @@ async function newService(directory = memoryDataDirectory(), reserveBytes = 0) {
     checksum: { crc32c, logId: directory.logId },
     clock,
     diskReserve,
+    notes: await PeerNotes.open(directory.raft, crc32c),
+    incarnation: 1,
     retention: { bytesMax: 10_000 },
     self,
     onFatal: (error) => failures.push(error),

@@ -4,8 +4,9 @@ export class UnavailableError extends Error {
   constructor(
     message: string,
     readonly leaderAddr?: string,
+    options?: ErrorOptions,
   ) {
-    super(message);
+    super(message, options);
   }
 }
 

@@ -85,6 +85,7 @@ class Ledger {
       write: (position, chunks) => this.#pass('write', () => inner.write(position, chunks)),
       sync: () => this.#pass('sync of a file', () => inner.sync()),
       truncate: (length) => this.#pass('truncate', () => inner.truncate(length)),
+      identity: () => this.#pass('identity', () => inner.identity()),
       close: async () => {
         if (open) this.openFiles -= 1;
         open = false;

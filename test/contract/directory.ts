@@ -31,7 +31,24 @@ export function describeDirectory(name: string, make: () => Promise<DirectoryUnd
     afterEach(() => dispose());
 
     describe('names', () => describeNames(() => directory));
+    describe('a file', () => describeIdentity(() => directory));
     describe('files', () => describeFiles(() => directory));
+  });
+}
+
+function describeIdentity(directory: () => Directory): void {
+  it('keeps its identity when it is changed, renamed and opened again; another file has another one', async () => {
+    const file = await directory().create('one');
+    const identity = await file.identity();
+    await file.write(0, [text('content')]);
+    await file.sync();
+    await directory().rename('one', 'two');
+    expect(await file.identity()).toEqual(identity);
+    const again = await directory().open('two');
+    expect(await again.identity()).toEqual(identity);
+    const other = await directory().create('one');
+    expect(await other.identity()).not.toEqual(identity);
+    await Promise.all([file, again, other].map((each) => each.close()));
   });
 }
 

@@ -26,6 +26,8 @@ import { forEachRecord, frameRecords, takeRecords } from '../../src/domain/log/r
 import { SparseIndex } from '../../src/domain/log/sparse-index.js';
 import { decodeStoreHeader, encodeStoreHeader } from '../../src/domain/log/store-header.js';
 import { confChangeV2, encodeConfChange } from '../../src/domain/raft/conf-change.js';
+import { IncarnationFile } from '../../src/application/vouching/incarnation-file.js';
+import { PeerNotes } from '../../src/application/vouching/peer-notes.js';
 import { RecordBatchSchema } from '../../src/gen/golog/v1/log_service_pb.js';
 import type { Chance } from '../simulation/chance.js';
 import { expectEqual, expectSameBytes, Refusal, WrongValueError, type Target } from './target.js';
@@ -219,6 +221,16 @@ const [snapshotName, snapshotBytes] = await fileOf(async (directory) => {
   await file.write({ id: 1, contacts: members, history, damagedFrom: 4, repairing: { until: 9, cutFrom: 5 } });
 });
 
+const [incarnationName, incarnationBytes] = await fileOf(async (directory) => {
+  await (await IncarnationFile.open(directory, crc32c, false)).close();
+});
+const [notesName, notesBytes] = await fileOf(async (directory) => {
+  const notes = await PeerNotes.open(directory, crc32c);
+  for (const id of [1, 2])
+    notes.add(`uuid-${id}`, id, { incarnation: id, term: 7, durable: { term: 6, index: 2 ** 40 } });
+  await notes.write();
+});
+
 const [indexName, indexBytes] = await fileOf(async (directory) => {
   const index = new SparseIndex(toOffset(0), toIndex(1), 1);
   batches.forEach((batch, number) => index.note(batch, toPosition(52 + 100 * number)));
@@ -307,6 +319,35 @@ export const logTargets: readonly Target[] = [
       return current;
     },
     refusals: [CorruptHardStateError],
+  },
+  {
+    name: 'incarnation',
+    valid: () => incarnationBytes,
+    reseal: (bytes) => {
+      const sealed = Buffer.from(bytes);
+      if (sealed.length >= 4608) sealed.writeUInt32BE(crc32c(sealed.subarray(4100, 4608)) >>> 0, 4096);
+      return sealed;
+    },
+    words: ['"incarnation":', '"identity":', '"inode":', 'null', '-1', '1e99', '{}', '[]'],
+    decode: async (input) => {
+      const file = await IncarnationFile.open(await directoryOf(new Map([[incarnationName, input]])), crc32c, true);
+      expectEqual(Number.isSafeInteger(file.current) && file.current >= 1, true, 'an incarnation');
+      return file;
+    },
+    refusals: [],
+  },
+  {
+    name: 'peer-notes',
+    valid: () => notesBytes,
+    reseal: resealedSnapshot,
+    words: ['"incarnation":', '"durable":', '"term":', 'null', '-1', '1e99', '{}', '[]', '1.5'],
+    decode: async (input) => {
+      const notes = await PeerNotes.open(await directoryOf(new Map([[notesName, input]])), crc32c);
+      const note = notes.of('uuid-1', 1);
+      if (note !== undefined) expectEqual(Number.isSafeInteger(note.durable.index), true, 'an index');
+      return notes;
+    },
+    refusals: [],
   },
   {
     name: 'raft-snapshot',

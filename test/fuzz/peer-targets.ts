@@ -25,7 +25,14 @@ import {
   parseChangeContext,
   parseTransfer,
 } from '../../src/application/configuration/configuration-json.js';
+import {
+  decodeVouch,
+  decodeVouchRequest,
+  encodeVouch,
+  encodeVouchRequest,
+} from '../../src/adapters/peer/vouching/vouch-messages.js';
 import { UnavailableError } from '../../src/application/errors.js';
+import type { PeerMessage } from '../../src/application/ports/peer-transport.js';
 import type { JoinAnswer } from '../../src/application/ports/join-transport.js';
 import { InvalidInputError } from '../../src/domain/log/errors.js';
 import { toEpochMs, toIndex, toOffset, toTerm } from '../../src/domain/log/offsets.js';
@@ -39,7 +46,7 @@ import {
   MalformedConfChangeError,
 } from '../../src/domain/raft/conf-change.js';
 import { confState } from '../../src/domain/raft/conf-state.js';
-import { message, type Message } from '../../src/domain/raft/message.js';
+import { message } from '../../src/domain/raft/message.js';
 import {
   BulkRequestSchema,
   JoinRequestSchema,
@@ -81,13 +88,16 @@ function batchAt(index: number, chance: Chance): RecordBatch {
 const run = (chance: Chance): RecordBatch[] =>
   Array.from({ length: chance.between(0, 4) }, (_, position) => batchAt(5 + position, chance));
 
-function raftMessage(chance: Chance): Message {
+function raftMessage(chance: Chance): PeerMessage {
   const metadata = { index: 4, term: 1, confState: confState({ voters: [1, 2], learners: [2 ** 40] }) };
   const head = { from: 1, to: 2, term: chance.pick([1, 7, 2 ** 40]) };
-  return chance.pick<() => Message>([
+  return chance.pick<() => PeerMessage>([
     () => message({ ...head, type: 'MsgApp', logTerm: 2, index: 4, commit: 3, entries: run(chance).map(entryOfBatch) }),
     () => message({ ...head, type: 'MsgAppResp', index: 900, reject: true, rejectHint: 3 }),
-    () => message({ ...head, type: 'MsgHeartbeat', commit: 3, context: Uint8Array.of(1, 2) }),
+    () => ({
+      ...message({ ...head, type: 'MsgHeartbeat', commit: 3, context: Uint8Array.of(1, 2) }),
+      notes: [{ id: 2, incarnation: 4, term: 7, durable: { term: 6, index: 2 ** 40 } }],
+    }),
     () => message({ ...head, type: 'MsgVote', index: 4, logTerm: 2 }),
     () => message({ ...head, type: 'MsgSnap', snapshot: { data: transfer, metadata } }),
   ])();
@@ -123,6 +133,23 @@ export const peerTargets: readonly Target[] = [
     name: 'raft-messages',
     valid: (chance) => encodeMessages(Array.from({ length: chance.between(1, 4) }, () => raftMessage(chance))),
     decode: messagesTwice,
+    refusals,
+    heldBytesForEach,
+  },
+  {
+    name: 'vouch-request',
+    valid: () => encodeVouchRequest({ clusterId: checksum.logId, uuid, name: 'n1', id: 1, rpcAddr: '127.0.0.1:8400' }),
+    decode: decodeVouchRequest,
+    refusals,
+    heldBytesForEach,
+  },
+  {
+    name: 'vouch',
+    valid: () => {
+      const note = { incarnation: 4, term: 7, durable: { term: 6, index: 2 ** 40 } };
+      return encodeVouch({ uuid, id: 2, term: 7, last: { term: 6, index: 12 }, note, aliveAt: '127.0.0.1:8400' });
+    },
+    decode: decodeVouch,
     refusals,
     heldBytesForEach,
   },

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { AmnesiacError } from '../../src/application/join/amnesia.js';
 import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
-import { Group, type GroupDisk, type GroupMember, records, unanswered, valuesOf } from './group.js';
+import { Group, type GroupDisk, type GroupMember, noteless, records, valuesOf } from './group.js';
 
 const names = ['n1', 'n2', 'n3'];
 const forever = new AbortController().signal;
@@ -88,7 +88,7 @@ describe('a follower whose directory was restored from an older copy', () => {
     const { group, leader, follower, copy } = await rolledBack();
     const { name, id } = follower;
     await group.putBack(name, copy);
-    const back = await group.start(name, { joinTransport: unanswered });
+    const back = await group.start(name, { joinTransport: noteless });
     await group.until(() => back.fatal.length > 0);
     expect(back.fatal).toEqual([expect.any(AmnesiacError)]);
     expect(back.node.leadership.configuration.members.map((member) => member.id)).toContain(id);
@@ -103,7 +103,7 @@ describe('a follower whose directory was restored from an older copy', () => {
   it('gives no vote under its old id, even if the leader is lost', async () => {
     const { group, leader, follower, copy } = await rolledBack();
     await group.putBack(follower.name, copy);
-    const back = await group.start(follower.name, { joinTransport: unanswered });
+    const back = await group.start(follower.name, { joinTransport: noteless });
     await group.until(() => back.fatal.length > 0);
     await group.crash(leader.member.name);
     const [left] = [...group.running.values()].filter((each) => each !== back);
@@ -251,7 +251,7 @@ describe('the directory of a leader, restored from an older copy after the other
     await group.until(() => old.node.highWatermark === 8);
     await group.stop(name);
     await group.putBack(name, copy);
-    const back = await group.start(name, { joinTransport: unanswered });
+    const back = await group.start(name, { joinTransport: noteless });
     await group.until(() => back.fatal.length > 0 || back.node.highWatermark >= 8);
     const [error] = back.fatal;
     if (!(error instanceof AmnesiacError)) throw error;

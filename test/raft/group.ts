@@ -13,7 +13,7 @@ import {
 } from '../../src/application/configuration/configuration.js';
 import { ConfigurationFile } from '../../src/application/configuration/configuration-file.js';
 import { UnavailableError } from '../../src/application/errors.js';
-import { startMember } from '../../src/application/node/start-member.js';
+import { type MemberWork, startMember } from '../../src/application/node/start-member.js';
 import type { StartedNode } from '../../src/application/node/started-node.js';
 import type { DataDirectory } from '../../src/application/ports/data-directory.js';
 import type { JoinAnswer, JoinTransport } from '../../src/application/ports/join-transport.js';
@@ -33,11 +33,13 @@ import { decodeRecord } from '../../src/domain/log/record.js';
 import { type LogLine, RecordingLogger } from '../logging/recording-logger.js';
 
 /** Reaches no node. */
-export const unanswered: JoinTransport = { ask: () => Promise.reject(new UnavailableError('nobody answers')) };
+export const unanswered = { ask: () => Promise.reject(new UnavailableError('nobody answers')) };
+/** All others are of a release that takes no notes: nobody contradicts a node that starts. */
+export const noteless: JoinTransport = { ...unanswered, vouch: () => Promise.resolve('unsupported') };
 export const logId = new Uint8Array(16).fill(7);
 
 export interface GroupMember {
-  readonly started: StartedNode;
+  readonly started: StartedNode<MemberWork>;
   readonly gossip: Gossip;
   readonly member: Member;
   readonly node: RaftNode;
@@ -60,7 +62,9 @@ export interface GroupDisk {
 export interface StartOptions {
   /** The data directory to start from; by default the node's own, or an empty one if it has none. */
   readonly disk?: GroupDisk;
-  readonly joinTransport?: JoinTransport;
+  readonly joinTransport?: Pick<JoinTransport, 'ask'> & Partial<JoinTransport>;
+  /** The gossip of nodes to contact first; by default those of the running nodes, if the node is new. */
+  readonly startJoinAddrs?: readonly string[];
   /** What the node says about itself that differs from its name, its address or the log on its disk. */
   readonly claims?: { readonly name?: string; readonly rpcAddr?: string; readonly clusterId?: Uint8Array };
 }
@@ -94,7 +98,8 @@ export class Group {
       await configuration.write({ id, contacts: [], history });
       group.#disks.set(name, disk);
     }
-    for (const name of names) await group.start(name);
+    // None of them takes part before the others vouch for it.
+    await Promise.all(names.map((name) => group.start(name)));
     return group;
   }
 
@@ -125,6 +130,21 @@ export class Group {
    * and a damaged log is repaired. Resolves when the node runs Raft.
    */
   async start(name: string, startOptions: StartOptions = {}): Promise<GroupMember> {
+    const begun = await this.begin(name, startOptions);
+    await this.until(() => begun.started.work.raft !== undefined);
+    const { raft } = begun.started.work;
+    const { service, replicas } = begun;
+    if (raft === undefined || service === undefined || replicas === undefined)
+      throw new Error(`${name} does not run Raft`);
+    const { node, cluster } = raft;
+    const member = { ...begun.member, id: node.leadership.status.id };
+    const running = { ...begun, member, node, cluster, service, replicas };
+    this.running.set(name, running);
+    return running;
+  }
+
+  /** Starts the node; it may wait for its peers. */
+  async begin(name: string, startOptions: StartOptions = {}) {
     const { clock, network, options } = this;
     const { claims = {}, joinTransport = network.joinTransport } = startOptions;
     const { rpcAddr = memberOf(name, 0).rpcAddr, clusterId } = claims;
@@ -133,7 +153,8 @@ export class Group {
     const { uuid } = disk;
     const isNew = (await disk.raft.list()).length === 0;
     const gossip = this.gossip.node({ name, tags: new Map() });
-    const startJoinAddrs = isNew ? [...this.running.values()].map(({ started }) => started.gossipAddr) : [];
+    const startJoinAddrs =
+      startOptions.startJoinAddrs ?? (isNew ? [...this.running.values()].map(({ started }) => started.gossipAddr) : []);
     const fatal: unknown[] = [];
     const logger = new RecordingLogger();
     const { lines } = logger;
@@ -166,6 +187,7 @@ export class Group {
       },
       peerService: {
         setJoinHandler: (joinHandler) => serve({ joinHandler }),
+        setVouchHandler: (vouchHandler) => serve({ vouchHandler }),
         setEntries: (entries) => serve({ entries }),
         setReplicas: (replicas) => (answering.replicas = replicas),
       },
@@ -177,22 +199,29 @@ export class Group {
       onFatal: (error) => fatal.push(error),
       joinTransport: {
         ask: (to, joiner, signal) => joinTransport.ask(to, { ...joiner, ...(clusterId && { clusterId }) }, signal),
+        vouch: joinTransport.vouch ?? network.joinTransport.vouch,
       },
       peerTransport: () => network.join(rpcAddr, logId),
       entrySource: (id) => network.entrySource(id),
     });
     const started = await this.settled(starting);
-    await this.until(() => started.work.raft !== undefined);
-    const { raft } = started.work;
-    const { service, replicas } = answering;
-    if (raft === undefined || service === undefined || replicas === undefined)
-      throw new Error(`${name} does not run Raft`);
-    const { node, cluster } = raft;
-    const member = { id: node.leadership.status.id, name: claims.name ?? name, uuid, rpcAddr };
-    const running = { started, gossip, member, node, cluster, service, replicas, log: started.log, fatal, lines };
-    this.running.set(name, running);
     this.#disks.set(name, disk);
-    return running;
+    const member = { id: 0, name: claims.name ?? name, uuid, rpcAddr };
+    const { log } = started;
+    return {
+      started,
+      gossip,
+      member,
+      log,
+      fatal,
+      lines,
+      get service() {
+        return answering.service;
+      },
+      get replicas() {
+        return answering.replicas;
+      },
+    };
   }
 
   /** Asks the leader to admit a node, and returns its answer. */

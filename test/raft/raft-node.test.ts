@@ -274,7 +274,8 @@ describe('a driver', () => {
     await group.start(name);
     await group.settled(leader.node.propose(records('b')));
     for (const each of names) await group.crash(each);
-    const { service } = await group.start(name);
+    const { service } = await group.begin(name);
+    if (service === undefined) throw new Error('it serves nothing');
     const { batches } = await group.settled(service.read({ offset: toOffset(0) }, { signal: forever }));
     expect(batches).toHaveLength(1);
     await expect(group.settled(service.info(forever))).rejects.toBeInstanceOf(UnavailableError);

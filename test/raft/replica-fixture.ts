@@ -158,7 +158,12 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
       commitLog: { open: (service) => (answering.service = service) },
       cluster: { open: () => undefined },
     },
-    peerService: { setJoinHandler: () => undefined, setEntries: () => undefined, setReplicas: () => undefined },
+    peerService: {
+      setJoinHandler: () => undefined,
+      setEntries: () => undefined,
+      setReplicas: () => undefined,
+      setVouchHandler: () => undefined,
+    },
     crc32c,
     clock,
     logger,

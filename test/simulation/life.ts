@@ -119,6 +119,7 @@ export class Life {
       },
       peerService: {
         setJoinHandler: (handler) => (listener.joinHandler = handler),
+        setVouchHandler: (handler) => (listener.vouchHandler = handler),
         setEntries: (handler) => (listener.entries = handler),
         setReplicas: (handler) => (listener.replicas = handler),
       },
@@ -146,7 +147,7 @@ export class Life {
       startRaft: (options) => this.#startRaft(options),
     });
     this.member = member.work;
-    if (member.work.raft === undefined && member.work.repair === undefined)
+    if (member.work.raft === undefined && member.work.repair === undefined && member.work.waiting === undefined)
       throw new InvariantError('start', `${settings.name} is damaged and has no peer to repair it`);
     return member;
   }

@@ -2,6 +2,7 @@ import type { PeerReceiver } from '../../src/application/ports/peer-transport.js
 import type { Cluster } from '../../src/application/ports/cluster.js';
 import type { EntryHandler } from '../../src/application/ports/entry-source.js';
 import type { JoinHandler } from '../../src/application/ports/join-transport.js';
+import type { VouchHandler } from '../../src/application/ports/vouching.js';
 import type { ReplicaHandler } from '../../src/application/ports/replica-uplink.js';
 import type { BatchChecksum } from '../../src/domain/log/record-batch.js';
 import type { Message } from '../../src/domain/raft/message.js';
@@ -46,6 +47,7 @@ export interface Listener {
   receiver?: PeerReceiver;
   cluster?: Cluster;
   joinHandler?: JoinHandler;
+  vouchHandler?: VouchHandler;
   entries?: EntryHandler;
   replicas?: ReplicaHandler;
   gossip?: SimulatedGossip;

@@ -1,4 +1,4 @@
-import type { Directory, File } from '../../src/domain/log/directory.js';
+import type { Directory, File, FileIdentity } from '../../src/domain/log/directory.js';
 import { FaultyDirectory, type AfterCrashOptions } from '../../src/adapters/memory/faulty-directory.js';
 import type { Chance } from './chance.js';
 import type { SimulatedProcess } from './simulated-process.js';
@@ -209,6 +209,10 @@ class SimulatedFile implements File {
 
   truncate(length: number): Promise<void> {
     return this.#do('write', 'truncate', () => this.inner.truncate(length));
+  }
+
+  identity(): Promise<FileIdentity> {
+    return this.#do('look', 'identity of', () => this.inner.identity());
   }
 
   close(): Promise<void> {

@@ -2,6 +2,7 @@ import type { Cluster } from '../../src/application/ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
 import type { Joiner, JoinAnswer, JoinTransport } from '../../src/application/ports/join-transport.js';
+import type { VouchAnswer, VouchRequest } from '../../src/application/ports/vouching.js';
 import type { Peer, PeerReceiver, PeerTransport } from '../../src/application/ports/peer-transport.js';
 import type { Records } from '../../src/domain/log/record-batch.js';
 import type { Message } from '../../src/domain/raft/message.js';
@@ -75,6 +76,17 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
   async ask(rpcAddr: string, joiner: Joiner): Promise<JoinAnswer> {
     try {
       return await this.call(rpcAddr, 'join', ({ joinHandler }) => joinHandler?.admit(joiner));
+    } catch (error) {
+      throw error instanceof OutcomeUnknownError ? new UnavailableError(error.message) : error;
+    }
+  }
+
+  async vouch(rpcAddr: string, request: VouchRequest): Promise<VouchAnswer> {
+    try {
+      return await this.call(rpcAddr, 'vouch', ({ vouchHandler }) => {
+        const vouch = vouchHandler?.vouch(request);
+        return vouch && Promise.resolve(vouch);
+      });
     } catch (error) {
       throw error instanceof OutcomeUnknownError ? new UnavailableError(error.message) : error;
     }

@@ -1,5 +1,5 @@
 import * as fs from 'node:fs';
-import { FileClosedError, ReadOnlyDirectoryError, type File } from '../../domain/log/directory.js';
+import { FileClosedError, ReadOnlyDirectoryError, type File, type FileIdentity } from '../../domain/log/directory.js';
 import { toPosition } from '../../domain/log/offsets.js';
 import { FileOperationError } from './errors.js';
 import { writeFully, type WriteSome } from './write-fully.js';
@@ -44,6 +44,21 @@ export class NodeFile implements File {
     return this.#run('truncate', () => {
       this.#assertWritable('truncate');
       return settle((done) => fs.ftruncate(this.fd, toPosition(length), done));
+    });
+  }
+
+  /**
+   * Some file systems report the time of the last change as the birth time. A `fchmod` that keeps the mode shows which
+   * one this is.
+   */
+  identity(): Promise<FileIdentity> {
+    return this.#run('stat', async () => {
+      const { ino, birthtimeNs, mode } = await fstatExactly(this.fd);
+      const inode = String(ino);
+      if (this.readOnly || birthtimeNs === 0n) return { inode };
+      await settle((done) => fs.fchmod(this.fd, Number(mode) & 0o7777, done));
+      const isKept = (await fstatExactly(this.fd)).birthtimeNs === birthtimeNs;
+      return { inode, ...(isKept && { born: String(birthtimeNs) }) };
     });
   }
 
@@ -106,6 +121,12 @@ function readSome(fd: number, into: Uint8Array, at: number, length: number, posi
 function fstat(fd: number): Promise<fs.Stats> {
   return new Promise((resolve, reject) => {
     fs.fstat(fd, (error, stats) => (error ? reject(error) : resolve(stats)));
+  });
+}
+
+function fstatExactly(fd: number): Promise<fs.BigIntStats> {
+  return new Promise((resolve, reject) => {
+    fs.fstat(fd, { bigint: true }, (error, stats) => (error ? reject(error) : resolve(stats)));
   });
 }
 

@@ -1,4 +1,6 @@
+import type { FileIdentity } from '../../domain/log/directory.js';
 import { GrowableBytes } from './growable-bytes.js';
+import { nextIdentity } from './memory-inodes.js';
 import { randomInteger, type Random } from './seeded-random.js';
 
 /** How much unsynced data survives a crash: none, some of it, or all (the process died but the machine did not). */
@@ -24,6 +26,8 @@ export class CachedFile {
   #cached = new GrowableBytes();
   #durable = new GrowableBytes();
   #unsynced: Operation[] = [];
+
+  constructor(readonly identity: FileIdentity = nextIdentity()) {}
 
   get length(): number {
     return this.#cached.length;
@@ -65,7 +69,7 @@ export class CachedFile {
 
   /** Returns the file as the next start finds it. */
   afterCrash(keep: Keep, random: Random): CachedFile {
-    const found = new CachedFile();
+    const found = new CachedFile(this.identity);
     if (keep === 'all') {
       found.#cached = this.#cached.clone();
       found.#durable = this.#durable.clone();

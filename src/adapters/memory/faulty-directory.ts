@@ -5,6 +5,7 @@ import {
   FileNotFoundError,
   type Directory,
   type File,
+  type FileIdentity,
 } from '../../domain/log/directory.js';
 import { toPosition } from '../../domain/log/offsets.js';
 import { CachedDirectory } from './cached-directory.js';
@@ -203,6 +204,11 @@ class FaultyFile implements File {
     this.#assertOpen();
     toPosition(length);
     this.disk.perform('truncate', this.name, () => this.file.truncate(length));
+  }
+
+  async identity(): Promise<FileIdentity> {
+    this.#assertOpen();
+    return this.file.identity;
   }
 
   async close(): Promise<void> {

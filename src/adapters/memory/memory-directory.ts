@@ -5,16 +5,18 @@ import {
   FileNotFoundError,
   type Directory,
   type File,
+  type FileIdentity,
 } from '../../domain/log/directory.js';
 import { toPosition } from '../../domain/log/offsets.js';
 import { GrowableBytes } from './growable-bytes.js';
+import { nextIdentity } from './memory-inodes.js';
 
 /**
  * A directory in memory, for tests and for embedding; its contents are lost with the process. It fulfills the contract
  * of `Directory` except for durability; `FaultyDirectory` models crashes.
  */
 export class MemoryDirectory implements Directory {
-  readonly #files = new Map<string, GrowableBytes>();
+  readonly #files = new Map<string, MemoryFileBytes>();
   readonly #subdirectories = new Map<string, MemoryDirectory>();
 
   async list(): Promise<string[]> {
@@ -32,7 +34,7 @@ export class MemoryDirectory implements Directory {
   async create(name: string): Promise<File> {
     assertFileName(name);
     if (this.#files.has(name) || this.#subdirectories.has(name)) throw new FileExistsError(name);
-    const bytes = new GrowableBytes();
+    const bytes = new MemoryFileBytes();
     this.#files.set(name, bytes);
     return new MemoryFile(name, bytes);
   }
@@ -61,7 +63,7 @@ export class MemoryDirectory implements Directory {
     return Number.MAX_SAFE_INTEGER;
   }
 
-  #find(name: string): GrowableBytes {
+  #find(name: string): MemoryFileBytes {
     assertFileName(name);
     const bytes = this.#files.get(name);
     if (!bytes) throw new FileNotFoundError(name);
@@ -69,12 +71,16 @@ export class MemoryDirectory implements Directory {
   }
 }
 
+class MemoryFileBytes extends GrowableBytes {
+  readonly identity = nextIdentity();
+}
+
 class MemoryFile implements File {
   #closed = false;
 
   constructor(
     readonly name: string,
-    readonly bytes: GrowableBytes,
+    readonly bytes: MemoryFileBytes,
   ) {}
 
   async size(): Promise<number> {
@@ -102,11 +108,15 @@ class MemoryFile implements File {
     this.#open().resize(toPosition(length));
   }
 
+  async identity(): Promise<FileIdentity> {
+    return this.#open().identity;
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
   }
 
-  #open(): GrowableBytes {
+  #open(): MemoryFileBytes {
     if (this.#closed) throw new FileClosedError(this.name);
     return this.bytes;
   }

@@ -5,6 +5,7 @@ import type { AppendReceipt, ProposeOptions } from '../../application/ports/cons
 import type { EntryHandler, EntrySource } from '../../application/ports/entry-source.js';
 import type { JoinHandler, JoinTransport } from '../../application/ports/join-transport.js';
 import type { Peer, PeerReceiver, PeerTransport } from '../../application/ports/peer-transport.js';
+import type { VouchHandler } from '../../application/ports/vouching.js';
 import { unlessAborted } from '../../application/waiting/unless-aborted.js';
 import { invariant } from '../../domain/log/invariant.js';
 import { storedBytes, type Records } from '../../domain/log/record-batch.js';
@@ -38,6 +39,7 @@ const pair = (a: number, b: number): string => (a < b ? `${a}-${b}` : `${b}-${a}
 export class MemoryPeerNetwork {
   readonly #members = new Map<string, MemoryPeerTransport>();
   readonly #joinHandlers = new Map<string, JoinHandler>();
+  readonly #vouchHandlers = new Map<string, VouchHandler>();
   readonly #clusters = new Map<string, Cluster>();
   readonly #entries = new Map<string, EntryHandler>();
   readonly #cuts = new Set<string>();
@@ -55,21 +57,28 @@ export class MemoryPeerNetwork {
   }
 
   /**
-   * Sets the handlers of join requests, `clusterOf` calls and entry sources at an address; an omitted one is removed.
+   * Sets the handlers of join and vouch requests, `clusterOf` calls and entry sources at an address; an omitted one is removed.
    */
   serve(
     rpcAddr: string,
-    services: { readonly joinHandler?: JoinHandler; readonly cluster?: Cluster; readonly entries?: EntryHandler },
+    services: {
+      readonly joinHandler?: JoinHandler;
+      readonly vouchHandler?: VouchHandler;
+      readonly cluster?: Cluster;
+      readonly entries?: EntryHandler;
+    },
   ): void {
     this.#joinHandlers.delete(rpcAddr);
     this.#clusters.delete(rpcAddr);
     this.#entries.delete(rpcAddr);
+    this.#vouchHandlers.delete(rpcAddr);
+    if (services.vouchHandler) this.#vouchHandlers.set(rpcAddr, services.vouchHandler);
     if (services.entries) this.#entries.set(rpcAddr, services.entries);
     if (services.joinHandler) this.#joinHandlers.set(rpcAddr, services.joinHandler);
     if (services.cluster) this.#clusters.set(rpcAddr, services.cluster);
   }
 
-  /** Sends join requests to the handlers. Cuts do not apply, since a joining node has no Raft id. */
+  /** Calls the handlers. Cuts do not apply to join requests, since a joining node has no Raft id. */
   readonly joinTransport: JoinTransport = {
     ask: async (rpcAddr, joiner, signal) => {
       signal.throwIfAborted();
@@ -77,6 +86,14 @@ export class MemoryPeerNetwork {
       const handler = this.#joinHandlers.get(rpcAddr);
       if (handler === undefined) throw new UnavailableError(`no node answers at ${rpcAddr}`);
       return unlessAborted(signal, handler.admit(joiner));
+    },
+    vouch: async (rpcAddr, request, signal) => {
+      signal.throwIfAborted();
+      await this.#soon();
+      const vouch = this.#vouchHandlers.get(rpcAddr)?.vouch(request);
+      if (vouch === undefined || this.#cuts.has(pair(request.id, vouch.id)))
+        throw new UnavailableError(`no node answers at ${rpcAddr}`);
+      return vouch;
     },
   };
 

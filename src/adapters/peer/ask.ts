@@ -27,7 +27,7 @@ export function ask(
       signal.removeEventListener('abort', abort);
       if (signal.aborted) reject(signal.reason as Error);
       else if (error === null && response !== undefined) resolve(response);
-      else reject(new UnavailableError(error?.details ?? 'no answer'));
+      else reject(new UnavailableError(error?.details ?? 'no answer', undefined, { cause: error }));
     });
     const abort = (): void => {
       call.cancel();

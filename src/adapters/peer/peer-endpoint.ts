@@ -5,11 +5,11 @@ import { anonymous, type Caller } from '../../application/access/access.js';
 import type { EntryHandler } from '../../application/ports/entry-source.js';
 import type { JoinHandler } from '../../application/ports/join-transport.js';
 import type { Logger } from '../../application/ports/logger.js';
-import type { Peer, PeerReceiver } from '../../application/ports/peer-transport.js';
+import type { Peer, PeerMessage, PeerReceiver } from '../../application/ports/peer-transport.js';
+import type { VouchHandler } from '../../application/ports/vouching.js';
 import type { ReplicaHandler } from '../../application/ports/replica-uplink.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
 import type { BatchChecksum } from '../../domain/log/record-batch.js';
-import type { Message } from '../../domain/raft/message.js';
 import { JoinRequestSchema, JoinResponseSchema, PeerService } from '../../gen/golog/peer/v1/peer_service_pb.js';
 import { appendErrorKind } from './appends/append-errors.js';
 import { decodeAppends, encodeAnswers, type AppendAnswer, type AppendOutcome } from './appends/append-wire.js';
@@ -20,6 +20,7 @@ import { answerMetadata, identityOf } from './identity/peer-identity.js';
 import { peerMessage } from './messages/peer-message.js';
 import type { PeerTrust } from './identity/peer-trust.js';
 import { decodeMessages } from './messages/raft-message-wire.js';
+import { decodeVouchRequest, encodeVouch } from './vouching/vouch-messages.js';
 import { ReplicaCalls } from './replicas/replica-calls.js';
 
 type Stream = ServerDuplexStream<Buffer, Buffer>;
@@ -61,6 +62,9 @@ export class PeerEndpoint {
     join: (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void => {
       void this.#join(call, respond);
     },
+    vouch: (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void => {
+      this.#vouch(call, respond);
+    },
     getLogEnd: (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void => {
       const caller = this.#authenticate(call.metadata);
       if ('from' in caller) this.#entries.logEnd(caller.from, call.request, respond);
@@ -86,6 +90,7 @@ export class PeerEndpoint {
   readonly #streams = new Map<string, Stream>();
   #node: PeerNode | undefined;
   #joinHandler: JoinHandler | undefined;
+  #vouchHandler: VouchHandler | undefined;
   readonly #entries: EntryCalls;
   readonly #replicas: ReplicaCalls;
 
@@ -119,6 +124,11 @@ export class PeerEndpoint {
   /** Sets the handler of replicas; until then, they are asked to retry. */
   setReplicas(handler: ReplicaHandler): void {
     this.#replicas.setHandler(handler);
+  }
+
+  /** Sets the handler that answers members that start; until then, they are asked to retry. */
+  setVouchHandler(handler: VouchHandler): void {
+    this.#vouchHandler = handler;
   }
 
   /** Starts to admit this node's peers. */
@@ -156,7 +166,7 @@ export class PeerEndpoint {
   }
 
   #receive(bytes: Buffer, { self, checksum, receiver }: PeerNode, from: number): void {
-    let messages: Message[];
+    let messages: PeerMessage[];
     try {
       messages = decodeMessages(bytes, checksum);
     } catch (error) {
@@ -331,6 +341,23 @@ export class PeerEndpoint {
       }
       this.logger.error('join_request_failed', { error }, 'join request failed');
       respond({ code: status.INTERNAL, details: 'internal error; see the log of this node' });
+    }
+  }
+
+  #vouch({ request: bytes, metadata }: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void {
+    try {
+      const request = decodeVouchRequest(bytes);
+      const reason = this.#distrust(metadata, request.name, undefined);
+      if (reason !== undefined) {
+        respond({ code: status.PERMISSION_DENIED, details: reason });
+        return;
+      }
+      const vouch = this.#vouchHandler?.vouch(request);
+      if (vouch === undefined) respond({ code: status.UNAVAILABLE, details: 'this node is not in that cluster' });
+      else respond(null, encodeVouch(vouch));
+    } catch (error) {
+      if (!(error instanceof InvalidInputError)) throw error;
+      respond({ code: status.INVALID_ARGUMENT, details: error.message });
     }
   }
 }

@@ -48,6 +48,7 @@ const needs: Readonly<Record<string, Readonly<Record<string, Need>>>> = {
     Bulk: 'node',
     Append: 'node',
     Join: 'node',
+    Vouch: 'node',
     GetLogEnd: 'node',
     ReadEntries: 'node',
     FollowEntries: 'node',

@@ -2,7 +2,7 @@ import { describeClusterId } from '../configuration/member-names.js';
 import { UnavailableError } from '../errors.js';
 import { askToJoin, type JoinedAsMember, type JoiningOptions, JoinRefusedError } from './join-cluster.js';
 import { pause } from '../waiting/pause.js';
-import { answeringMs, type JoinAnswer, type JoinTransport } from '../ports/join-transport.js';
+import { answeringMs, type JoinAnswer } from '../ports/join-transport.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 
 /** A member that finds no leader within this time starts anyway: the other members may be waiting for it. */
@@ -33,7 +33,10 @@ export type Round =
  * @param formerAddr the member's last known address; a process that answers there as the member needs no leader to say
  * so
  */
-export async function askForSeat(options: JoiningOptions, formerAddr: string | undefined): Promise<Round> {
+export async function askForSeat(
+  options: JoiningOptions & { readonly report?: (problem: string) => void },
+  formerAddr: string | undefined,
+): Promise<Round> {
   const { clock, logger, signal } = options;
   const addresses = (): readonly string[] => {
     const others = options.addresses();
@@ -46,6 +49,7 @@ export async function askForSeat(options: JoiningOptions, formerAddr: string | u
     const round = await askOnce({ ...options, addresses });
     if (round.kind === 'held') {
       const now = clock.now();
+      options.report?.(`another process runs as this member at ${round.aliveAt}: ${round.reason}`);
       heldUntil = now + (round.silentMs > 0 ? Math.max(0, answeringMs - round.silentMs) : heldMs);
       if (now - throttle.loggedAt >= logEveryMs) {
         throttle.loggedAt = now;
@@ -84,7 +88,7 @@ async function askOnce(options: JoiningOptions): Promise<Round> {
       cancel = endIn(leaderAnswerMs);
     }
   };
-  const transport: JoinTransport = {
+  const transport: JoiningOptions['transport'] = {
     ask: async (...request) => {
       const answer = await options.transport.ask(...request);
       noteAnswer(answer);

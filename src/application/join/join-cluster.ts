@@ -11,13 +11,15 @@ const askEveryMs = 250;
 const logEveryMs = 60_000;
 
 export interface JoiningOptions {
-  readonly transport: JoinTransport;
+  readonly transport: Pick<JoinTransport, 'ask'>;
   /** HOST:PORT of the gRPC of nodes that may know the cluster, as currently known. */
   readonly addresses: () => readonly string[];
   readonly joiner: Joiner;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** Called while no node has admitted this one. */
+  readonly onWaiting?: () => void;
 }
 
 /** The cluster refuses this node as it is; the message tells the operator what to do. */
@@ -52,6 +54,7 @@ export async function joinCluster(options: JoiningOptions): Promise<Joined> {
       if (answer.kind === 'joined') return memberOf(answer);
     }
     if (beginsCluster(joiner, answers)) return { kind: 'bootstrap' };
+    options.onWaiting?.();
     if (clock.now() - loggedAt >= logEveryMs) {
       loggedAt = clock.now();
       const reasons = answers.map((answer, i) => `${addresses[i]}: ${describe(answer)}`);

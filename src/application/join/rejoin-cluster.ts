@@ -8,6 +8,9 @@ import { joinCluster, type Joined, type JoiningOptions } from './join-cluster.js
 import { pause } from '../waiting/pause.js';
 import type { LeaderView } from '../ports/join-transport.js';
 
+const amnesiacProblem =
+  'this node lost entries that it had acknowledged; it takes part again once a leader admits it under a new Raft id';
+
 /** The pause between answers that leave an amnesiac node its old id. */
 const askAgainMs = 1_000;
 
@@ -16,6 +19,8 @@ export interface RejoiningOptions extends JoiningOptions {
   readonly stored: StoredConfiguration;
   readonly log: OwnState['log'];
   readonly hardState: Pick<HardStateFile, 'current' | 'save'>;
+  /** Called with what an operator should know while the node waits. */
+  readonly report: (problem: string) => void;
 }
 
 /**
@@ -60,9 +65,10 @@ export async function rejoinCluster(options: RejoiningOptions): Promise<boolean>
 
 /** Asks in the way that matches what this node knows about itself. */
 function askAsMember(options: RejoiningOptions): Promise<Round | Joined> {
-  const { configuration, stored, joiner, logger } = options;
+  const { configuration, stored, joiner, logger, report } = options;
   if (stored.amnesiac) return joinUnderNewId(options, stored.id);
   const wasRemoved = isRemoved(configuration, stored.id);
+  let problem = 'this node was removed from the cluster and asks to join again';
   if (wasRemoved)
     logger.info(
       'rejoin_requested',
@@ -71,25 +77,32 @@ function askAsMember(options: RejoiningOptions): Promise<Round | Joined> {
     );
   const known = configuration.current.members.findLast(({ uuid }) => uuid === joiner.uuid);
   const isRenamed = known !== undefined && known.name !== joiner.name;
-  if (isRenamed)
+  if (isRenamed) {
+    problem =
+      `the data directory is that of the member ${known.name}: start this node with --node-name ${known.name}, or ` +
+      'remove that member';
     logger.warn(
       'data_directory_of_other_member',
       { member: known.name, node: joiner.name },
       'the data directory belongs to a member with another name; waiting until that member is removed',
     );
-  return wasRemoved || isRenamed ? joinCluster(options) : askForSeat(options, known?.rpcAddr);
+  }
+  return wasRemoved || isRenamed
+    ? joinCluster({ ...options, onWaiting: () => report(problem) })
+    : askForSeat(options, known?.rpcAddr);
 }
 
 /** Asks until a leader assigns an id other than the one under which this node lost entries. */
 async function joinUnderNewId(options: RejoiningOptions, forgotAs: number): Promise<Joined> {
-  const { joiner, clock, logger, signal } = options;
+  const { joiner, clock, logger, signal, report } = options;
   logger.info(
     'rejoin_requested',
     { memberId: forgotAs, reason: 'acknowledged entries lost' },
     'this node lost entries that it had acknowledged; asking for a new Raft id',
   );
   for (;;) {
-    const joined = await joinCluster({ ...options, joiner: { ...joiner, forgotAs } });
+    const onWaiting = (): void => report(amnesiacProblem);
+    const joined = await joinCluster({ ...options, joiner: { ...joiner, forgotAs }, onWaiting });
     if (joined.kind === 'member' && joined.stored.id > forgotAs) return joined;
     await pause(clock, askAgainMs, signal);
   }

@@ -41,11 +41,20 @@ export async function reenterCluster(
   deps: MemberDependencies,
   context: NodeContext,
   { log }: NodeStorage,
+  report: (problem: string) => void,
 ): Promise<boolean> {
-  const { configuration, hardState } = context;
+  const { configuration, hardState, discovery } = context;
   const { stored } = configuration;
-  if (stored === undefined || otherMemberAddrs(context).length === 0) return false;
-  return rejoinCluster({ ...rejoining(deps, context, deps.signal), stored, configuration, log, hardState });
+  const hasOthers = otherMemberAddrs(context).length > 0;
+  if (stored === undefined || (!hasOthers && discovery.nodes().length === 0 && !stored.amnesiac)) return false;
+  return rejoinCluster({
+    report,
+    ...rejoining(deps, context, deps.signal),
+    stored,
+    configuration,
+    log,
+    hardState,
+  });
 }
 
 /**

@@ -11,6 +11,7 @@ import type { Gossip } from '../ports/gossip.js';
 import type { JoinHandler, JoinTransport } from '../ports/join-transport.js';
 import type { Logger } from '../ports/logger.js';
 import type { PeerTransport } from '../ports/peer-transport.js';
+import type { VouchHandler } from '../ports/vouching.js';
 import type { ReplicaHandler, ReplicaUplink } from '../ports/replica-uplink.js';
 import type { RaftNode } from '../raft/raft-node.js';
 import type { RaftTiming } from '../raft/raft-options.js';
@@ -58,6 +59,8 @@ export interface PeerService {
   setEntries(handler: EntryHandler): void;
   /** Answers replicas. */
   setReplicas(handler: ReplicaHandler): void;
+  /** Answers members that start. */
+  setVouchHandler(handler: VouchHandler): void;
 }
 
 /** What a node needs from outside, whether a member or a replica. */

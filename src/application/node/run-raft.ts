@@ -8,13 +8,21 @@ import type { Consensus } from '../ports/consensus.js';
 import { RaftNode } from '../raft/raft-node.js';
 import { removeDeadMembers } from '../cluster/dead-member-removal.js';
 import { FollowedEntries } from '../replica/followed-entries.js';
+import { answeringMs } from '../ports/join-transport.js';
+import type { Voucher } from '../vouching/voucher.js';
+import { repeat } from '../waiting/repeat.js';
 import { keepAnnounced } from './enter-cluster.js';
 import { inOrder } from './in-order.js';
+import type { MemberIdentity } from './member-identity.js';
 import type { NodeContext, NodeStorage } from './node-context.js';
 import type { MemberDependencies, NodeDependencies } from './node-dependencies.js';
 
+/** How often the notes about the peers are written, if they have changed. */
+const notesEveryMs = 2_000;
+
 /** A member that is in its cluster and whose log is open. */
-export interface MemberContext extends NodeContext, NodeStorage {
+export interface MemberContext extends NodeContext, NodeStorage, MemberIdentity {
+  readonly voucher: Voucher;
   /** Its Raft id. */
   readonly id: number;
   /** Whether the cluster knows this node's name and address. */
@@ -33,12 +41,13 @@ export interface RunningRaft {
 export async function runRaft(deps: MemberDependencies, member: MemberContext): Promise<RunningRaft> {
   const { settings, directory, gossip, peerService, clock, logger, onFatal, random, crc32c } = deps;
   const { startRaft = (options) => RaftNode.start(options) } = deps;
-  const { self, id, log, configuration, hardState, diskReserve } = member;
+  const { self, id, log, configuration, hardState, diskReserve, notes, voucher } = member;
+  const incarnation = member.incarnation.current;
   const clusterId = directory.logId;
   const checksum = { crc32c, logId: clusterId };
   const transport = deps.peerTransport(checksum);
   const { retention, timing } = settings;
-  const files = { log, hardState, configuration, diskReserve };
+  const files = { log, hardState, configuration, diskReserve, notes, incarnation };
   const outside = { checksum, clock, random, transport, whereabouts: member.discovery, logger, onFatal };
   const node = await startRaft({ ...files, ...outside, id, self, retention, timing });
 
@@ -55,6 +64,13 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
   peerService.setEntries(new CommittedEntries({ node, log }));
   peerService.setReplicas(new FollowedEntries({ node, log, id, clusterId, clock }));
   openGates(deps, member, node, cluster);
+
+  voucher.watch((request) => {
+    const claimed = configuration.current.members.find((each) => each.id === request.id && each.uuid === request.uuid);
+    const isAlive = transport.unansweredMs(request.id, (at) => at !== request.rpcAddr) < answeringMs;
+    return claimed !== undefined && isAlive && claimed.rpcAddr !== request.rpcAddr ? claimed.rpcAddr : undefined;
+  });
+  const stopNoting = repeat(clock, notesEveryMs, () => notes.write(), onFatal);
 
   const stopWatching = watchDamage({ log, configuration, id, clock, logger, onFatal });
   const stopReconciling = removeDeadMembers({
@@ -75,6 +91,8 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
       () => cluster.close(),
       () => stopWatching(),
       () => stopReconciling(),
+      () => stopNoting(),
+      () => notes.write(),
     );
   };
   return { node, cluster, stop };

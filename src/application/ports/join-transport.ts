@@ -1,3 +1,5 @@
+import type { VouchAnswer, VouchRequest } from './vouching.js';
+
 /** A node that asks to be admitted to a cluster, as it describes itself. */
 export interface Joiner {
   readonly name: string;
@@ -73,9 +75,12 @@ export interface JoinOrigin {
   readonly address?: string;
 }
 
-/** Asks a node at an address for admission to its cluster. Rejects with `UnavailableError` if no node answers there. */
+/** The calls of a node that does not take part yet. They reject with `UnavailableError` if no node answers there. */
 export interface JoinTransport {
+  /** Asks the node at an address for admission to its cluster. */
   ask(rpcAddr: string, joiner: Joiner, signal: AbortSignal): Promise<JoinAnswer>;
+  /** Asks the node at an address what it knows about this node. Rejects too if that node is not in the cluster. */
+  vouch(rpcAddr: string, request: VouchRequest, signal: AbortSignal): Promise<VouchAnswer>;
 }
 
 export const JoinTransport = Symbol('JoinTransport');

@@ -44,6 +44,8 @@ export const logEvents = {
     connection_refused:
       'A TLS connection was refused, to this node or from it to a peer; `more` counts those since the last line.',
     damaged_entries_truncated: 'The log was truncated before the first damaged entry.',
+    data_directory_changed:
+      'The data directory was copied, restored or lost its incarnation since the last start; the peers are asked about it.',
     data_directory_copied: 'Another node asked to join with the UUID of a member that is alive.',
     data_directory_of_other_member: 'The data directory belongs to a member with another name; the node waits.',
     dead_member_removal_failed: 'The leader could not remove a dead member; it tries again.',
@@ -79,7 +81,9 @@ export const logEvents = {
     node_name_ignored:
       'The data directory is that of another member, whose name the node uses in place of `--node-name`.',
     peer_identity_unverified: 'The certificate of a peer names no node, so it could be any node.',
+    peer_notes_lost: 'The notes about the peers are damaged; this node begins them again.',
     peer_refused_connection: 'A peer refused the connection of this node.',
+    previous_run_message: 'A message of an earlier run of a member was dropped; logged once a minute at most.',
     query_response_too_large: 'A response to a gossip query was too large to send.',
     raft_trace: 'The Raft core reports an unexpected state.',
     replica_contacts_not_stored: 'A replica had no disk space to store the addresses of the members.',
@@ -88,6 +92,8 @@ export const logEvents = {
     response_not_sent: 'A response could not be sent.',
     shutdown_grace_expired: 'Calls outlived the grace period of a shutdown; their connections are destroyed.',
     stream_access_withdrawn: 'A stream was ended because its caller lost the permission for it.',
+    vouching_incomplete:
+      'This node does not take part until a majority of the voters has answered it; logged once a minute while it lasts.',
   },
   info: {
     acl_loaded: 'The ACL was loaded at the start.',
@@ -114,6 +120,7 @@ export const logEvents = {
     serving: 'The node serves; the fields hold its addresses and the state of its log.',
     stopped: 'The node has stopped.',
     stopping: 'The node was told to stop.',
+    vouched: 'The peers of this node have answered, and it takes part; `seenTerm` is the highest term seen from it.',
     waiting_for_replica_source: 'A new replica waits for a member that answers.',
     waiting_to_join: 'The node waits to join a cluster; `reasons` has the answer of each node that it asked.',
   },

@@ -1,6 +1,7 @@
 import type { Records } from '../../domain/log/record-batch.js';
 import type { Message } from '../../domain/raft/message.js';
 import type { Cluster } from './cluster.js';
+import type { PassedNote } from './vouching.js';
 import type { AppendReceipt, ProposeOptions } from './consensus.js';
 
 /** A member as its peers reach it. */
@@ -17,10 +18,15 @@ export interface Peer {
   readonly name?: string;
 }
 
+/** A Raft message between nodes, with what its sender has seen of the members. */
+export interface PeerMessage extends Message {
+  readonly notes?: readonly PassedNote[];
+}
+
 /** Handles what peers send to this node. */
 export interface PeerReceiver {
   /** Handles a Raft message to this node; messages arrive in the order of their lane. Must not throw. */
-  receive(message: Message): void;
+  receive(message: PeerMessage): void;
   /**
    * Reports that messages to the member may be lost, because it has no link or its queue is full. Called at least once
    * per loss.
@@ -50,7 +56,7 @@ export interface PeerTransport {
    * Sends each message to its `to`. Never waits and never throws: a message without a link or queue space is dropped,
    * and `unreachable` is called. Every entry of a MsgApp has its `batch`.
    */
-  send(messages: readonly Message[]): void;
+  send(messages: readonly PeerMessage[]): void;
   /**
    * Appends at a member, as the leader. Calls to one member start there in the order of these calls. Rejects as
    * `Consensus.propose`: with `UnavailableError` if the call cannot have started, with `OutcomeUnknownError` if the

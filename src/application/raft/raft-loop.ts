@@ -5,6 +5,7 @@ import { appendThread, applyThread, type Message } from '../../domain/raft/messa
 import { LocalMessageError, PeerNotFoundError, ProposalDroppedError } from '../../domain/raft/raft-errors.js';
 import type { ReadState, Ready, SoftState } from '../../domain/raft/ready.js';
 import { RawNode } from '../../domain/raft/raw-node.js';
+import type { PeerMessage } from '../ports/peer-transport.js';
 import type { Storage } from '../../domain/raft/storage.js';
 import type { Acknowledgements } from './acknowledgements.js';
 import type { AmnesiacError } from '../join/amnesia.js';
@@ -34,6 +35,8 @@ const refusals: Readonly<Record<Exclude<Life, 'running'>, string>> = {
 export interface RaftStages {
   readonly proposals: Proposals;
   readonly acknowledgements: Acknowledgements;
+  /** `NoteExchange` */
+  readonly exchange: { addTo(message: Message): PeerMessage };
   /** `EntrySealer` */
   readonly sealer: {
     assign(ready: Ready): void;
@@ -186,7 +189,7 @@ export class RaftLoop implements AppendThreadOwner {
   /** Delivers a response of the append or apply thread: to the core, or to the peer that it is for. */
   respond(response: Message): void {
     if (response.to === this.options.id) this.step(() => this.core.step(response));
-    else this.options.transport.send([response]);
+    else this.options.transport.send([this.#stages.exchange.addTo(response)]);
   }
 
   /** Asks the leader to confirm a read (Raft thesis §6.4). */
@@ -274,20 +277,20 @@ export class RaftLoop implements AppendThreadOwner {
   }
 
   #handle(ready: Ready): void {
-    const { sealer, applier, maintenance, catchUps, barriers, acknowledgements } = this.#stages;
+    const { sealer, applier, maintenance, catchUps, barriers, acknowledgements, exchange } = this.#stages;
     if (ready.softState !== undefined) this.#updateSoftState(ready.softState);
     sealer.assign(ready);
-    const toPeers: Message[] = [];
+    const toPeers: PeerMessage[] = [];
     for (const each of ready.messages) {
       if (each.to === appendThread) sealer.store(each);
       else if (each.to === applyThread) {
         applier.accept(each);
         maintenance.applied();
       } else if (each.type === 'MsgSnap') catchUps.start(each.to, each.term);
-      else if (each.type === 'MsgHeartbeat') toPeers.push(acknowledgements.addTo(each));
+      else if (each.type === 'MsgHeartbeat') toPeers.push(exchange.addTo(acknowledgements.addTo(each)));
       // An entry without a batch belongs to a leadership that ended before the core gave it out: no peer would accept
       // it.
-      else if (each.type !== 'MsgApp' || each.entries.every(isSealed)) toPeers.push(each);
+      else if (each.type !== 'MsgApp' || each.entries.every(isSealed)) toPeers.push(exchange.addTo(each));
     }
     if (toPeers.length > 0) this.options.transport.send(toPeers);
     for (const state of ready.readStates) barriers.confirm(state);

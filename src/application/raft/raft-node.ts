@@ -1,6 +1,5 @@
 import type { Offset } from '../../domain/log/offsets.js';
 import type { Records } from '../../domain/log/record-batch.js';
-import type { Message } from '../../domain/raft/message.js';
 import { Acknowledgements } from './acknowledgements.js';
 import { AppendAdmission } from './append-admission.js';
 import { AppendThread } from '../storage/append-thread.js';
@@ -16,8 +15,9 @@ import { LeadershipTransfer } from './leadership-transfer.js';
 import { loadEntryCache } from './load-entry-cache.js';
 import { LogMaintenance } from '../storage/log-maintenance.js';
 import { MessageFilter } from './message-filter.js';
+import { NoteExchange } from './note-exchange.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from '../ports/consensus.js';
-import type { PeerReceiver } from '../ports/peer-transport.js';
+import type { PeerMessage, PeerReceiver } from '../ports/peer-transport.js';
 import { Proposals } from './proposals.js';
 import { RaftLoop } from './raft-loop.js';
 import type { RaftNodeOptions } from './raft-options.js';
@@ -31,6 +31,7 @@ import { Watermark } from '../storage/watermark.js';
 export class RaftNode implements Consensus, PeerReceiver {
   readonly leadership: Leadership;
   readonly #acknowledgements: Acknowledgements;
+  readonly #exchange: NoteExchange;
   readonly #loop: RaftLoop;
   readonly #applier: Applier;
   readonly #sealer: EntrySealer;
@@ -76,6 +77,7 @@ export class RaftNode implements Consensus, PeerReceiver {
       acknowledgements,
     });
     this.#acknowledgements = acknowledgements;
+    this.#exchange = new NoteExchange({ ...options, core: loop.core });
     this.#loop = loop;
     this.#applier = applier;
     this.#sealer = sealer;
@@ -113,6 +115,7 @@ export class RaftNode implements Consensus, PeerReceiver {
       maintenance: this.#maintenance,
       catchUps: this.#catchUps,
       acknowledgements: this.#acknowledgements,
+      exchange: this.#exchange,
     });
     if (!this.#isOnlyVoter) {
       loop.schedule();
@@ -176,9 +179,10 @@ export class RaftNode implements Consensus, PeerReceiver {
     return this.#admission.append(records, options);
   }
 
-  receive(received: Message): void {
+  receive(received: PeerMessage): void {
     const loop = this.#loop;
     if (!loop.isAlive || !this.#filter.admits(received, loop.core.basicStatus())) return;
+    if (!this.#exchange.admits(received)) return;
     if (received.type === 'MsgApp' && !this.#diskGuard.admits(received.entries)) return;
     const contradiction = this.#acknowledgements.contradiction(received);
     if (contradiction !== undefined) {

@@ -7,6 +7,7 @@ import type { Storage } from '../../domain/raft/storage.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import type { Discovery } from '../join/discovery.js';
 import type { DiskReserve } from '../storage/disk-reserve.js';
+import type { PeerNotes } from '../vouching/peer-notes.js';
 import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
 import type { PeerTransport } from '../ports/peer-transport.js';
@@ -31,6 +32,10 @@ export interface RaftNodeOptions {
   readonly id: number;
   readonly self: { readonly name: string; readonly uuid: string; readonly rpcAddr: string };
   readonly checksum: BatchChecksum;
+  /** What this node has seen of its peers. */
+  readonly notes: PeerNotes;
+  /** The incarnation of this start. */
+  readonly incarnation: number;
   readonly clock: Clock;
   /** A random integer of [0, n). */
   readonly random: (n: number) => number;

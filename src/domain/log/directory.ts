@@ -61,8 +61,17 @@ export interface File {
   sync(): Promise<void>;
   /** Truncates the file to `length` bytes, or extends it to that length with zeros. Durable only after `sync()`. */
   truncate(length: number): Promise<void>;
+  /** Returns what distinguishes this file from a copy of it. */
+  identity(): Promise<FileIdentity>;
   /** Waits for the operations in flight, then closes the file. Does not sync. Idempotent. */
   close(): Promise<void>;
+}
+
+/** What a file has that a copy of it does not have: its inode number and, where the file system keeps it, its birth time. */
+export interface FileIdentity {
+  readonly inode: string;
+  /** Nanoseconds since 1970; undefined if the file system does not keep it, or changes it with the file. */
+  readonly born?: string;
 }
 
 export class FileNotFoundError extends Error {

@@ -3,3 +3,8 @@ export interface EntryId {
   readonly term: number;
   readonly index: number;
 }
+
+/** Orders as elections do: the log whose last entry has the later term, or the higher index in it, is ahead (Raft §5.4.1). */
+export function compareEntryIds(a: EntryId, b: EntryId): number {
+  return a.term - b.term || a.index - b.index;
+}

@@ -1,20 +1,24 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { entryOfBatch } from '../../../application/raft/batch-entry.js';
+import type { PeerMessage } from '../../../application/ports/peer-transport.js';
+import type { PassedNote } from '../../../application/ports/vouching.js';
 import { parseTransfer } from '../../../application/configuration/configuration-json.js';
 import { InvalidInputError } from '../../../domain/log/errors.js';
 import { invariant } from '../../../domain/log/invariant.js';
 import { storedBytes, type BatchChecksum } from '../../../domain/log/record-batch.js';
 import { varintBytes, writeVarint } from '../../../domain/log/wire-reader.js';
 import { entry, type Entry } from '../../../domain/raft/entry.js';
-import { message, type Message, type MessageType } from '../../../domain/raft/message.js';
+import { message, type MessageType } from '../../../domain/raft/message.js';
 import type { Snapshot } from '../../../domain/raft/snapshot.js';
 import {
+  MemberNoteSchema,
   RaftMessageType,
   SnapshotSchema,
   type Snapshot as WireSnapshot,
 } from '../../../gen/golog/peer/v1/peer_service_pb.js';
 import { verifiedBatch } from '../entries/entry-wire.js';
+import { noteMessage, passedNoteOf } from '../vouching/vouch-messages.js';
 import { peerMessage } from './peer-message.js';
 import { safeNumber } from '../safe-number.js';
 
@@ -55,6 +59,7 @@ const Field = {
   snapshot: 11,
   batches: 12,
   readContexts: 13,
+  notes: 14,
 } as const;
 
 /** Tags of field 1 of the requests and of `batches` of a message, both length-delimited. */
@@ -62,14 +67,14 @@ const messagesTag = (1 << 3) | WireType.LengthDelimited;
 const batchesTag = (Field.batches << 3) | WireType.LengthDelimited;
 
 /** The approximate size of the message on the wire, within a few dozen bytes. */
-export function messageSize({ entries, snapshot }: Message): number {
+export function messageSize({ entries, snapshot }: PeerMessage): number {
   let bytes = 64 + (snapshot?.data.length ?? 0);
   for (const { batch, data } of entries) bytes += batch === undefined ? data.length : storedBytes(batch);
   return bytes;
 }
 
 /** Encodes a request with these messages, in this order. */
-export function encodeMessages(messages: readonly Message[]): Buffer {
+export function encodeMessages(messages: readonly PeerMessage[]): Buffer {
   let size = 0;
   const parts = messages.map(({ entries, ...fields }) => {
     const head = encodeHead(fields, entries);
@@ -104,7 +109,7 @@ function delimitedBytes(length: number): number {
   return 1 + varintBytes(length) + length;
 }
 
-function encodeHead(fields: Omit<Message, 'entries'>, entries: readonly Entry[]): Uint8Array {
+function encodeHead(fields: Omit<PeerMessage, 'entries'>, entries: readonly Entry[]): Uint8Array {
   const writer = new BinaryWriter();
   const wireType = wireTypes.get(fields.type);
   invariant(wireType !== undefined, `${fields.type} must not leave its node`);
@@ -115,6 +120,8 @@ function encodeHead(fields: Omit<Message, 'entries'>, entries: readonly Entry[])
   if (fields.context !== undefined) writer.tag(Field.context, WireType.LengthDelimited).bytes(fields.context);
   if (fields.snapshot !== undefined)
     writer.tag(Field.snapshot, WireType.LengthDelimited).bytes(encodeSnapshot(fields.snapshot));
+  for (const note of fields.notes ?? [])
+    writer.tag(Field.notes, WireType.LengthDelimited).bytes(toBinary(MemberNoteSchema, noteMessage(note)));
   for (const { batch, data } of entries) {
     if (batch !== undefined) continue;
     invariant(fields.type !== 'MsgApp', 'entries for peers must have their batches');
@@ -145,11 +152,11 @@ function encodeSnapshot({ data, metadata: { index, term, confState } }: Snapshot
  * Decodes the messages of a request as views of `request`. Verifies each batch's checksum and log id, and that the
  * entries of a message are consecutive. Throws `InvalidInputError` for the whole request if any check fails.
  */
-export function decodeMessages(request: Uint8Array, checksum: BatchChecksum): Message[] {
+export function decodeMessages(request: Uint8Array, checksum: BatchChecksum): PeerMessage[] {
   const bytes = new Uint8Array(request.buffer, request.byteOffset, request.byteLength);
   try {
     const reader = new BinaryReader(bytes);
-    const messages: Message[] = [];
+    const messages: PeerMessage[] = [];
     while (reader.pos < reader.len) {
       const [field, wireType] = reader.tag();
       if (field === 1 && wireType === WireType.LengthDelimited) messages.push(decodeMessage(reader.bytes(), checksum));
@@ -162,10 +169,11 @@ export function decodeMessages(request: Uint8Array, checksum: BatchChecksum): Me
   }
 }
 
-function decodeMessage(bytes: Uint8Array, checksum: BatchChecksum): Message {
+function decodeMessage(bytes: Uint8Array, checksum: BatchChecksum): PeerMessage {
   const reader = new BinaryReader(bytes);
   const numbers = { to: 0, from: 0, term: 0, logTerm: 0, index: 0, commit: 0, rejectHint: 0 };
   const entries: Entry[] = [];
+  const notes: PassedNote[] = [];
   let type: MessageType | undefined;
   let reject = false;
   let context: Uint8Array | undefined;
@@ -212,6 +220,9 @@ function decodeMessage(bytes: Uint8Array, checksum: BatchChecksum): Message {
       case Field.readContexts:
         entries.push(entry({ data: reader.bytes() }));
         break;
+      case Field.notes:
+        notes.push(passedNoteOf(peerMessage(MemberNoteSchema, reader.bytes())));
+        break;
       default:
         reader.skip(wireType, field);
     }
@@ -220,7 +231,8 @@ function decodeMessage(bytes: Uint8Array, checksum: BatchChecksum): Message {
   if ((type === 'MsgSnap') !== (snapshot !== undefined))
     throw new InvalidInputError(`${type} from a peer does not match its snapshot`);
   if (type === 'MsgApp') checkRun(entries, numbers.index);
-  return message({ type, ...numbers, entries, reject, context, snapshot });
+  const decoded = message({ type, ...numbers, entries, reject, context, snapshot });
+  return notes.length === 0 ? decoded : { ...decoded, notes };
 }
 
 function verifiedEntry(bytes: Uint8Array, checksum: BatchChecksum): Entry {

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file golog/peer/v1/peer_service.proto.
  */
 export const file_golog_peer_v1_peer_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBnb2xvZy9wZWVyL3YxL3BlZXJfc2VydmljZS5wcm90bxINZ29sb2cucGVlci52MSI+Cg5Db250cm9sUmVxdWVzdBIsCghtZXNzYWdlcxgBIAMoCzIaLmdvbG9nLnBlZXIudjEuUmFmdE1lc3NhZ2UiEQoPQ29udHJvbFJlc3BvbnNlIjsKC0J1bGtSZXF1ZXN0EiwKCG1lc3NhZ2VzGAEgAygLMhouZ29sb2cucGVlci52MS5SYWZ0TWVzc2FnZSIOCgxCdWxrUmVzcG9uc2UirgIKC1JhZnRNZXNzYWdlEiwKBHR5cGUYASABKA4yHi5nb2xvZy5wZWVyLnYxLlJhZnRNZXNzYWdlVHlwZRIKCgJ0bxgCIAEoBBIMCgRmcm9tGAMgASgEEgwKBHRlcm0YBCABKAQSEAoIbG9nX3Rlcm0YBSABKAQSDQoFaW5kZXgYBiABKAQSDgoGY29tbWl0GAcgASgEEg4KBnJlamVjdBgIIAEoCBITCgtyZWplY3RfaGludBgJIAEoBBIUCgdjb250ZXh0GAogASgMSACIAQESKQoIc25hcHNob3QYCyABKAsyFy5nb2xvZy5wZWVyLnYxLlNuYXBzaG90Eg8KB2JhdGNoZXMYDCADKAwSFQoNcmVhZF9jb250ZXh0cxgNIAMoDEIKCghfY29udGV4dCJkCghTbmFwc2hvdBINCgVpbmRleBgBIAEoBBIMCgR0ZXJtGAIgASgEEi0KCm1lbWJlcnNoaXAYAyABKAsyGS5nb2xvZy5wZWVyLnYxLk1lbWJlcnNoaXASDAoEZGF0YRgEIAEoDCJyCgpNZW1iZXJzaGlwEg4KBnZvdGVycxgBIAMoBBIXCg92b3RlcnNfb3V0Z29pbmcYAiADKAQSEAoIbGVhcm5lcnMYAyADKAQSFQoNbGVhcm5lcnNfbmV4dBgEIAMoBBISCgphdXRvX2xlYXZlGAUgASgIIkAKDUFwcGVuZFJlcXVlc3QSLwoHYXBwZW5kcxgBIAMoCzIeLmdvbG9nLnBlZXIudjEuRm9yd2FyZGVkQXBwZW5kInYKD0ZvcndhcmRlZEFwcGVuZBIKCgJpZBgBIAEoBBIUCgxyZWNvcmRfY291bnQYAiABKA0SHAoPZXhwZWN0ZWRfb2Zmc2V0GAMgASgESACIAQESDwoHcmVjb3JkcxgEIAEoDEISChBfZXhwZWN0ZWRfb2Zmc2V0IkcKDkFwcGVuZFJlc3BvbnNlEjUKB2Fuc3dlcnMYASADKAsyJC5nb2xvZy5wZWVyLnYxLkZvcndhcmRlZEFwcGVuZEFuc3dlciKMAQoVRm9yd2FyZGVkQXBwZW5kQW5zd2VyEgoKAmlkGAEgASgEEi8KB3JlY2VpcHQYAiABKAsyHC5nb2xvZy5wZWVyLnYxLkFwcGVuZFJlY2VpcHRIABIrCgVlcnJvchgDIAEoCzIaLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3JIAEIJCgdvdXRjb21lImoKDUFwcGVuZFJlY2VpcHQSEwoLYmFzZV9vZmZzZXQYASABKAQSFAoMcmVjb3JkX2NvdW50GAIgASgNEgwKBHRlcm0YAyABKAQSDQoFaW5kZXgYBCABKAQSEQoJc3luY2VkX29uGAUgAygJIsQICgtBcHBlbmRFcnJvchI9Cgt1bmF2YWlsYWJsZRgBIAEoCzImLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuVW5hdmFpbGFibGVIABJECg9vdXRjb21lX3Vua25vd24YAiABKAsyKS5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLk91dGNvbWVVbmtub3duSAASOwoKb3ZlcmxvYWRlZBgDIAEoCzIlLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuT3ZlcmxvYWRlZEgAElUKGGV4cGVjdGVkX29mZnNldF9taXNtYXRjaBgEIAEoCzIxLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuRXhwZWN0ZWRPZmZzZXRNaXNtYXRjaEgAEjgKCXRvb19sYXJnZRgFIAEoCzIjLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuVG9vTGFyZ2VIABJACg1pbnZhbGlkX2lucHV0GAYgASgLMicuZ29sb2cucGVlci52MS5BcHBlbmRFcnJvci5JbnZhbGlkSW5wdXRIABI+CgxkaXNrX3Jlc2VydmUYByABKAsyJi5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLkRpc2tSZXNlcnZlSAASQAoNY29ycnVwdF9yYW5nZRgIIAEoCzInLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuQ29ycnVwdFJhbmdlSAASNwoIaW50ZXJuYWwYCSABKAsyIy5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLkludGVybmFsSAAaSAoLVW5hdmFpbGFibGUSDwoHbWVzc2FnZRgBIAEoCRIYCgtsZWFkZXJfYWRkchgCIAEoCUgAiAEBQg4KDF9sZWFkZXJfYWRkchohCg5PdXRjb21lVW5rbm93bhIPCgdtZXNzYWdlGAEgASgJGikKCk92ZXJsb2FkZWQSDAoEd2hhdBgBIAEoCRINCgVsaW1pdBgCIAEoBBo6ChZFeHBlY3RlZE9mZnNldE1pc21hdGNoEhAKCGV4cGVjdGVkGAEgASgEEg4KBmFjdHVhbBgCIAEoBBpYCghUb29MYXJnZRIRCglpc19yZWNvcmQYASABKAgSDAoEc2l6ZRgCIAEoBBINCgVsaW1pdBgDIAEoBBISCgVwbGFjZRgEIAEoDUgAiAEBQggKBl9wbGFjZRofCgxJbnZhbGlkSW5wdXQSDwoHbWVzc2FnZRgBIAEoCRo4CgtEaXNrUmVzZXJ2ZRISCgpmcmVlX2J5dGVzGAEgASgEEhUKDXJlc2VydmVfYnl0ZXMYAiABKAQaSAoMQ29ycnVwdFJhbmdlEgwKBGZyb20YASABKAQSCgoCdG8YAiABKAQSDgoGcmVhc29uGAMgASgJEg4KBmlzX2VuZBgEIAEoCBoKCghJbnRlcm5hbEIGCgRraW5kIjQKC0pvaW5SZXF1ZXN0EiUKBmpvaW5lchgBIAEoCzIVLmdvbG9nLnBlZXIudjEuSm9pbmVyIogBCgZKb2luZXISDAoEbmFtZRgBIAEoCRIMCgR1dWlkGAIgASgJEhAKCHJwY19hZGRyGAMgASgJEhgKEGJvb3RzdHJhcF9leHBlY3QYBCABKA0SEgoKY2x1c3Rlcl9pZBgFIAEoDBIRCglmb3Jnb3RfYXMYBiABKAQSDwoHcnVuc19hcxgHIAEoBCK2BAoMSm9pblJlc3BvbnNlEjQKBmpvaW5lZBgBIAEoCzIiLmdvbG9nLnBlZXIudjEuSm9pblJlc3BvbnNlLkpvaW5lZEgAEigKB3dhaXRpbmcYAiABKAsyFS5nb2xvZy5wZWVyLnYxLkpvaW5lckgAEjIKBXJldHJ5GAMgASgLMiEuZ29sb2cucGVlci52MS5Kb2luUmVzcG9uc2UuUmV0cnlIABI2CgdyZWZ1c2VkGAQgASgLMiMuZ29sb2cucGVlci52MS5Kb2luUmVzcG9uc2UuUmVmdXNlZEgAGqYBCgZKb2luZWQSEgoKY2x1c3Rlcl9pZBgBIAEoDBIKCgJpZBgCIAEoBBIVCg1jb25maWd1cmF0aW9uGAMgASgMEgwKBHRlcm0YBCABKAQSEQoJbGVhZGVyX2lkGAUgASgEEhoKEmFja25vd2xlZGdlZF9pbmRleBgGIAEoBBIZChFhY2tub3dsZWRnZWRfdGVybRgHIAEoBBINCgV2b3RlcxgIIAEoCBp4CgVSZXRyeRIOCgZyZWFzb24YASABKAkSGAoLbGVhZGVyX2FkZHIYAiABKAlIAIgBARIVCghhbGl2ZV9hdBgDIAEoCUgBiAEBEhEKCXNpbGVudF9tcxgEIAEoBEIOCgxfbGVhZGVyX2FkZHJCCwoJX2FsaXZlX2F0Gi0KB1JlZnVzZWQSDgoGcmVhc29uGAEgASgJEhIKCmNsdXN0ZXJfaWQYAiABKAxCCAoGYW5zd2VyIiAKEEdldExvZ0VuZFJlcXVlc3QSDAoEdGVybRgBIAEoBCJvChFHZXRMb2dFbmRSZXNwb25zZRIMCgR0ZXJtGAEgASgEEg0KBWxlYWRzGAIgASgIEhMKC3N0YXJ0X2luZGV4GAMgASgEEhQKDGNvbW1pdF9pbmRleBgEIAEoBBISCgpsYXN0X2luZGV4GAUgASgEIj0KElJlYWRFbnRyaWVzUmVxdWVzdBISCgpmcm9tX2luZGV4GAEgASgEEhMKC3VudGlsX2luZGV4GAIgASgEIiYKE1JlYWRFbnRyaWVzUmVzcG9uc2USDwoHYmF0Y2hlcxgBIAEoDCJBChRGb2xsb3dFbnRyaWVzUmVxdWVzdBISCgpmcm9tX2luZGV4GAEgASgEEhUKDXByZXZpb3VzX3Rlcm0YAiABKAQibQoVRm9sbG93RW50cmllc1Jlc3BvbnNlEg8KB2JhdGNoZXMYASABKAwSFgoOaGlnaF93YXRlcm1hcmsYAiABKAQSKwoGc3RhdHVzGAMgASgLMhsuZ29sb2cucGVlci52MS5Tb3VyY2VTdGF0dXMirgEKDFNvdXJjZVN0YXR1cxISCgpjbHVzdGVyX2lkGAEgASgMEhMKC3N0YXJ0X2luZGV4GAIgASgEEhQKDHN0YXJ0X29mZnNldBgDIAEoBBISCgpzdGFydF90ZXJtGAQgASgEEgoKAmlkGAUgASgEEhEKCWxlYWRlcl9pZBgGIAEoBBIsCgdtZW1iZXJzGAcgAygLMhsuZ29sb2cucGVlci52MS5Tb3VyY2VNZW1iZXIiVwoMU291cmNlTWVtYmVyEgoKAmlkGAEgASgEEgwKBG5hbWUYAiABKAkSDAoEdXVpZBgDIAEoCRIQCghycGNfYWRkchgEIAEoCRINCgV2b3RlcxgFIAEoCCIXChVHZXRSZWFkQmFycmllclJlcXVlc3QiKAoWR2V0UmVhZEJhcnJpZXJSZXNwb25zZRIOCgZvZmZzZXQYASABKAQqqgQKD1JhZnRNZXNzYWdlVHlwZRIhCh1SQUZUX01FU1NBR0VfVFlQRV9VTlNQRUNJRklFRBAAEhwKGFJBRlRfTUVTU0FHRV9UWVBFX0FQUEVORBABEiUKIVJBRlRfTUVTU0FHRV9UWVBFX0FQUEVORF9SRVNQT05TRRACEhoKFlJBRlRfTUVTU0FHRV9UWVBFX1ZPVEUQAxIjCh9SQUZUX01FU1NBR0VfVFlQRV9WT1RFX1JFU1BPTlNFEAQSHgoaUkFGVF9NRVNTQUdFX1RZUEVfU05BUFNIT1QQBRIfChtSQUZUX01FU1NBR0VfVFlQRV9IRUFSVEJFQVQQBhIoCiRSQUZUX01FU1NBR0VfVFlQRV9IRUFSVEJFQVRfUkVTUE9OU0UQBxIlCiFSQUZUX01FU1NBR0VfVFlQRV9UUkFOU0ZFUl9MRUFERVIQCBIhCh1SQUZUX01FU1NBR0VfVFlQRV9USU1FT1VUX05PVxAJEiAKHFJBRlRfTUVTU0FHRV9UWVBFX1JFQURfSU5ERVgQChIpCiVSQUZUX01FU1NBR0VfVFlQRV9SRUFEX0lOREVYX1JFU1BPTlNFEAsSHgoaUkFGVF9NRVNTQUdFX1RZUEVfUFJFX1ZPVEUQDBInCiNSQUZUX01FU1NBR0VfVFlQRV9QUkVfVk9URV9SRVNQT05TRRANEiMKH1JBRlRfTUVTU0FHRV9UWVBFX0ZPUkdFVF9MRUFERVIQDjKRBQoLUGVlclNlcnZpY2USTAoHQ29udHJvbBIdLmdvbG9nLnBlZXIudjEuQ29udHJvbFJlcXVlc3QaHi5nb2xvZy5wZWVyLnYxLkNvbnRyb2xSZXNwb25zZSgBMAESQwoEQnVsaxIaLmdvbG9nLnBlZXIudjEuQnVsa1JlcXVlc3QaGy5nb2xvZy5wZWVyLnYxLkJ1bGtSZXNwb25zZSgBMAESSQoGQXBwZW5kEhwuZ29sb2cucGVlci52MS5BcHBlbmRSZXF1ZXN0Gh0uZ29sb2cucGVlci52MS5BcHBlbmRSZXNwb25zZSgBMAESPwoESm9pbhIaLmdvbG9nLnBlZXIudjEuSm9pblJlcXVlc3QaGy5nb2xvZy5wZWVyLnYxLkpvaW5SZXNwb25zZRJOCglHZXRMb2dFbmQSHy5nb2xvZy5wZWVyLnYxLkdldExvZ0VuZFJlcXVlc3QaIC5nb2xvZy5wZWVyLnYxLkdldExvZ0VuZFJlc3BvbnNlElYKC1JlYWRFbnRyaWVzEiEuZ29sb2cucGVlci52MS5SZWFkRW50cmllc1JlcXVlc3QaIi5nb2xvZy5wZWVyLnYxLlJlYWRFbnRyaWVzUmVzcG9uc2UwARJcCg1Gb2xsb3dFbnRyaWVzEiMuZ29sb2cucGVlci52MS5Gb2xsb3dFbnRyaWVzUmVxdWVzdBokLmdvbG9nLnBlZXIudjEuRm9sbG93RW50cmllc1Jlc3BvbnNlMAESXQoOR2V0UmVhZEJhcnJpZXISJC5nb2xvZy5wZWVyLnYxLkdldFJlYWRCYXJyaWVyUmVxdWVzdBolLmdvbG9nLnBlZXIudjEuR2V0UmVhZEJhcnJpZXJSZXNwb25zZUIgWh5nb2xvZy9hcGkvZ29sb2cvcGVlci92MTtwZWVydjFiBnByb3RvMw");
+  fileDesc("CiBnb2xvZy9wZWVyL3YxL3BlZXJfc2VydmljZS5wcm90bxINZ29sb2cucGVlci52MSI+Cg5Db250cm9sUmVxdWVzdBIsCghtZXNzYWdlcxgBIAMoCzIaLmdvbG9nLnBlZXIudjEuUmFmdE1lc3NhZ2UiEQoPQ29udHJvbFJlc3BvbnNlIjsKC0J1bGtSZXF1ZXN0EiwKCG1lc3NhZ2VzGAEgAygLMhouZ29sb2cucGVlci52MS5SYWZ0TWVzc2FnZSIOCgxCdWxrUmVzcG9uc2Ui2AIKC1JhZnRNZXNzYWdlEiwKBHR5cGUYASABKA4yHi5nb2xvZy5wZWVyLnYxLlJhZnRNZXNzYWdlVHlwZRIKCgJ0bxgCIAEoBBIMCgRmcm9tGAMgASgEEgwKBHRlcm0YBCABKAQSEAoIbG9nX3Rlcm0YBSABKAQSDQoFaW5kZXgYBiABKAQSDgoGY29tbWl0GAcgASgEEg4KBnJlamVjdBgIIAEoCBITCgtyZWplY3RfaGludBgJIAEoBBIUCgdjb250ZXh0GAogASgMSACIAQESKQoIc25hcHNob3QYCyABKAsyFy5nb2xvZy5wZWVyLnYxLlNuYXBzaG90Eg8KB2JhdGNoZXMYDCADKAwSFQoNcmVhZF9jb250ZXh0cxgNIAMoDBIoCgVub3RlcxgOIAMoCzIZLmdvbG9nLnBlZXIudjEuTWVtYmVyTm90ZUIKCghfY29udGV4dCJoCgpNZW1iZXJOb3RlEgoKAmlkGAEgASgEEhMKC2luY2FybmF0aW9uGAIgASgEEgwKBHRlcm0YAyABKAQSFAoMZHVyYWJsZV90ZXJtGAQgASgEEhUKDWR1cmFibGVfaW5kZXgYBSABKAQiZAoIU25hcHNob3QSDQoFaW5kZXgYASABKAQSDAoEdGVybRgCIAEoBBItCgptZW1iZXJzaGlwGAMgASgLMhkuZ29sb2cucGVlci52MS5NZW1iZXJzaGlwEgwKBGRhdGEYBCABKAwicgoKTWVtYmVyc2hpcBIOCgZ2b3RlcnMYASADKAQSFwoPdm90ZXJzX291dGdvaW5nGAIgAygEEhAKCGxlYXJuZXJzGAMgAygEEhUKDWxlYXJuZXJzX25leHQYBCADKAQSEgoKYXV0b19sZWF2ZRgFIAEoCCJACg1BcHBlbmRSZXF1ZXN0Ei8KB2FwcGVuZHMYASADKAsyHi5nb2xvZy5wZWVyLnYxLkZvcndhcmRlZEFwcGVuZCJ2Cg9Gb3J3YXJkZWRBcHBlbmQSCgoCaWQYASABKAQSFAoMcmVjb3JkX2NvdW50GAIgASgNEhwKD2V4cGVjdGVkX29mZnNldBgDIAEoBEgAiAEBEg8KB3JlY29yZHMYBCABKAxCEgoQX2V4cGVjdGVkX29mZnNldCJHCg5BcHBlbmRSZXNwb25zZRI1CgdhbnN3ZXJzGAEgAygLMiQuZ29sb2cucGVlci52MS5Gb3J3YXJkZWRBcHBlbmRBbnN3ZXIijAEKFUZvcndhcmRlZEFwcGVuZEFuc3dlchIKCgJpZBgBIAEoBBIvCgdyZWNlaXB0GAIgASgLMhwuZ29sb2cucGVlci52MS5BcHBlbmRSZWNlaXB0SAASKwoFZXJyb3IYAyABKAsyGi5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9ySABCCQoHb3V0Y29tZSJqCg1BcHBlbmRSZWNlaXB0EhMKC2Jhc2Vfb2Zmc2V0GAEgASgEEhQKDHJlY29yZF9jb3VudBgCIAEoDRIMCgR0ZXJtGAMgASgEEg0KBWluZGV4GAQgASgEEhEKCXN5bmNlZF9vbhgFIAMoCSLECAoLQXBwZW5kRXJyb3ISPQoLdW5hdmFpbGFibGUYASABKAsyJi5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLlVuYXZhaWxhYmxlSAASRAoPb3V0Y29tZV91bmtub3duGAIgASgLMikuZ29sb2cucGVlci52MS5BcHBlbmRFcnJvci5PdXRjb21lVW5rbm93bkgAEjsKCm92ZXJsb2FkZWQYAyABKAsyJS5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLk92ZXJsb2FkZWRIABJVChhleHBlY3RlZF9vZmZzZXRfbWlzbWF0Y2gYBCABKAsyMS5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLkV4cGVjdGVkT2Zmc2V0TWlzbWF0Y2hIABI4Cgl0b29fbGFyZ2UYBSABKAsyIy5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLlRvb0xhcmdlSAASQAoNaW52YWxpZF9pbnB1dBgGIAEoCzInLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuSW52YWxpZElucHV0SAASPgoMZGlza19yZXNlcnZlGAcgASgLMiYuZ29sb2cucGVlci52MS5BcHBlbmRFcnJvci5EaXNrUmVzZXJ2ZUgAEkAKDWNvcnJ1cHRfcmFuZ2UYCCABKAsyJy5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLkNvcnJ1cHRSYW5nZUgAEjcKCGludGVybmFsGAkgASgLMiMuZ29sb2cucGVlci52MS5BcHBlbmRFcnJvci5JbnRlcm5hbEgAGkgKC1VuYXZhaWxhYmxlEg8KB21lc3NhZ2UYASABKAkSGAoLbGVhZGVyX2FkZHIYAiABKAlIAIgBAUIOCgxfbGVhZGVyX2FkZHIaIQoOT3V0Y29tZVVua25vd24SDwoHbWVzc2FnZRgBIAEoCRopCgpPdmVybG9hZGVkEgwKBHdoYXQYASABKAkSDQoFbGltaXQYAiABKAQaOgoWRXhwZWN0ZWRPZmZzZXRNaXNtYXRjaBIQCghleHBlY3RlZBgBIAEoBBIOCgZhY3R1YWwYAiABKAQaWAoIVG9vTGFyZ2USEQoJaXNfcmVjb3JkGAEgASgIEgwKBHNpemUYAiABKAQSDQoFbGltaXQYAyABKAQSEgoFcGxhY2UYBCABKA1IAIgBAUIICgZfcGxhY2UaHwoMSW52YWxpZElucHV0Eg8KB21lc3NhZ2UYASABKAkaOAoLRGlza1Jlc2VydmUSEgoKZnJlZV9ieXRlcxgBIAEoBBIVCg1yZXNlcnZlX2J5dGVzGAIgASgEGkgKDENvcnJ1cHRSYW5nZRIMCgRmcm9tGAEgASgEEgoKAnRvGAIgASgEEg4KBnJlYXNvbhgDIAEoCRIOCgZpc19lbmQYBCABKAgaCgoISW50ZXJuYWxCBgoEa2luZCI0CgtKb2luUmVxdWVzdBIlCgZqb2luZXIYASABKAsyFS5nb2xvZy5wZWVyLnYxLkpvaW5lciKIAQoGSm9pbmVyEgwKBG5hbWUYASABKAkSDAoEdXVpZBgCIAEoCRIQCghycGNfYWRkchgDIAEoCRIYChBib290c3RyYXBfZXhwZWN0GAQgASgNEhIKCmNsdXN0ZXJfaWQYBSABKAwSEQoJZm9yZ290X2FzGAYgASgEEg8KB3J1bnNfYXMYByABKAQitgQKDEpvaW5SZXNwb25zZRI0CgZqb2luZWQYASABKAsyIi5nb2xvZy5wZWVyLnYxLkpvaW5SZXNwb25zZS5Kb2luZWRIABIoCgd3YWl0aW5nGAIgASgLMhUuZ29sb2cucGVlci52MS5Kb2luZXJIABIyCgVyZXRyeRgDIAEoCzIhLmdvbG9nLnBlZXIudjEuSm9pblJlc3BvbnNlLlJldHJ5SAASNgoHcmVmdXNlZBgEIAEoCzIjLmdvbG9nLnBlZXIudjEuSm9pblJlc3BvbnNlLlJlZnVzZWRIABqmAQoGSm9pbmVkEhIKCmNsdXN0ZXJfaWQYASABKAwSCgoCaWQYAiABKAQSFQoNY29uZmlndXJhdGlvbhgDIAEoDBIMCgR0ZXJtGAQgASgEEhEKCWxlYWRlcl9pZBgFIAEoBBIaChJhY2tub3dsZWRnZWRfaW5kZXgYBiABKAQSGQoRYWNrbm93bGVkZ2VkX3Rlcm0YByABKAQSDQoFdm90ZXMYCCABKAgaeAoFUmV0cnkSDgoGcmVhc29uGAEgASgJEhgKC2xlYWRlcl9hZGRyGAIgASgJSACIAQESFQoIYWxpdmVfYXQYAyABKAlIAYgBARIRCglzaWxlbnRfbXMYBCABKARCDgoMX2xlYWRlcl9hZGRyQgsKCV9hbGl2ZV9hdBotCgdSZWZ1c2VkEg4KBnJlYXNvbhgBIAEoCRISCgpjbHVzdGVyX2lkGAIgASgMQggKBmFuc3dlciJcCgxWb3VjaFJlcXVlc3QSEgoKY2x1c3Rlcl9pZBgBIAEoDBIMCgR1dWlkGAIgASgJEgwKBG5hbWUYAyABKAkSCgoCaWQYBCABKAQSEAoIcnBjX2FkZHIYBSABKAkiqwEKDVZvdWNoUmVzcG9uc2USDAoEdXVpZBgBIAEoCRIKCgJpZBgCIAEoBBIMCgR0ZXJtGAMgASgEEhEKCWxhc3RfdGVybRgEIAEoBBISCgpsYXN0X2luZGV4GAUgASgEEicKBG5vdGUYBiABKAsyGS5nb2xvZy5wZWVyLnYxLk1lbWJlck5vdGUSFQoIYWxpdmVfYXQYByABKAlIAIgBAUILCglfYWxpdmVfYXQiIAoQR2V0TG9nRW5kUmVxdWVzdBIMCgR0ZXJtGAEgASgEIm8KEUdldExvZ0VuZFJlc3BvbnNlEgwKBHRlcm0YASABKAQSDQoFbGVhZHMYAiABKAgSEwoLc3RhcnRfaW5kZXgYAyABKAQSFAoMY29tbWl0X2luZGV4GAQgASgEEhIKCmxhc3RfaW5kZXgYBSABKAQiPQoSUmVhZEVudHJpZXNSZXF1ZXN0EhIKCmZyb21faW5kZXgYASABKAQSEwoLdW50aWxfaW5kZXgYAiABKAQiJgoTUmVhZEVudHJpZXNSZXNwb25zZRIPCgdiYXRjaGVzGAEgASgMIkEKFEZvbGxvd0VudHJpZXNSZXF1ZXN0EhIKCmZyb21faW5kZXgYASABKAQSFQoNcHJldmlvdXNfdGVybRgCIAEoBCJtChVGb2xsb3dFbnRyaWVzUmVzcG9uc2USDwoHYmF0Y2hlcxgBIAEoDBIWCg5oaWdoX3dhdGVybWFyaxgCIAEoBBIrCgZzdGF0dXMYAyABKAsyGy5nb2xvZy5wZWVyLnYxLlNvdXJjZVN0YXR1cyKuAQoMU291cmNlU3RhdHVzEhIKCmNsdXN0ZXJfaWQYASABKAwSEwoLc3RhcnRfaW5kZXgYAiABKAQSFAoMc3RhcnRfb2Zmc2V0GAMgASgEEhIKCnN0YXJ0X3Rlcm0YBCABKAQSCgoCaWQYBSABKAQSEQoJbGVhZGVyX2lkGAYgASgEEiwKB21lbWJlcnMYByADKAsyGy5nb2xvZy5wZWVyLnYxLlNvdXJjZU1lbWJlciJXCgxTb3VyY2VNZW1iZXISCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRIMCgR1dWlkGAMgASgJEhAKCHJwY19hZGRyGAQgASgJEg0KBXZvdGVzGAUgASgIIhcKFUdldFJlYWRCYXJyaWVyUmVxdWVzdCIoChZHZXRSZWFkQmFycmllclJlc3BvbnNlEg4KBm9mZnNldBgBIAEoBCqqBAoPUmFmdE1lc3NhZ2VUeXBlEiEKHVJBRlRfTUVTU0FHRV9UWVBFX1VOU1BFQ0lGSUVEEAASHAoYUkFGVF9NRVNTQUdFX1RZUEVfQVBQRU5EEAESJQohUkFGVF9NRVNTQUdFX1RZUEVfQVBQRU5EX1JFU1BPTlNFEAISGgoWUkFGVF9NRVNTQUdFX1RZUEVfVk9URRADEiMKH1JBRlRfTUVTU0FHRV9UWVBFX1ZPVEVfUkVTUE9OU0UQBBIeChpSQUZUX01FU1NBR0VfVFlQRV9TTkFQU0hPVBAFEh8KG1JBRlRfTUVTU0FHRV9UWVBFX0hFQVJUQkVBVBAGEigKJFJBRlRfTUVTU0FHRV9UWVBFX0hFQVJUQkVBVF9SRVNQT05TRRAHEiUKIVJBRlRfTUVTU0FHRV9UWVBFX1RSQU5TRkVSX0xFQURFUhAIEiEKHVJBRlRfTUVTU0FHRV9UWVBFX1RJTUVPVVRfTk9XEAkSIAocUkFGVF9NRVNTQUdFX1RZUEVfUkVBRF9JTkRFWBAKEikKJVJBRlRfTUVTU0FHRV9UWVBFX1JFQURfSU5ERVhfUkVTUE9OU0UQCxIeChpSQUZUX01FU1NBR0VfVFlQRV9QUkVfVk9URRAMEicKI1JBRlRfTUVTU0FHRV9UWVBFX1BSRV9WT1RFX1JFU1BPTlNFEA0SIwofUkFGVF9NRVNTQUdFX1RZUEVfRk9SR0VUX0xFQURFUhAOMtUFCgtQZWVyU2VydmljZRJMCgdDb250cm9sEh0uZ29sb2cucGVlci52MS5Db250cm9sUmVxdWVzdBoeLmdvbG9nLnBlZXIudjEuQ29udHJvbFJlc3BvbnNlKAEwARJDCgRCdWxrEhouZ29sb2cucGVlci52MS5CdWxrUmVxdWVzdBobLmdvbG9nLnBlZXIudjEuQnVsa1Jlc3BvbnNlKAEwARJJCgZBcHBlbmQSHC5nb2xvZy5wZWVyLnYxLkFwcGVuZFJlcXVlc3QaHS5nb2xvZy5wZWVyLnYxLkFwcGVuZFJlc3BvbnNlKAEwARI/CgRKb2luEhouZ29sb2cucGVlci52MS5Kb2luUmVxdWVzdBobLmdvbG9nLnBlZXIudjEuSm9pblJlc3BvbnNlEkIKBVZvdWNoEhsuZ29sb2cucGVlci52MS5Wb3VjaFJlcXVlc3QaHC5nb2xvZy5wZWVyLnYxLlZvdWNoUmVzcG9uc2USTgoJR2V0TG9nRW5kEh8uZ29sb2cucGVlci52MS5HZXRMb2dFbmRSZXF1ZXN0GiAuZ29sb2cucGVlci52MS5HZXRMb2dFbmRSZXNwb25zZRJWCgtSZWFkRW50cmllcxIhLmdvbG9nLnBlZXIudjEuUmVhZEVudHJpZXNSZXF1ZXN0GiIuZ29sb2cucGVlci52MS5SZWFkRW50cmllc1Jlc3BvbnNlMAESXAoNRm9sbG93RW50cmllcxIjLmdvbG9nLnBlZXIudjEuRm9sbG93RW50cmllc1JlcXVlc3QaJC5nb2xvZy5wZWVyLnYxLkZvbGxvd0VudHJpZXNSZXNwb25zZTABEl0KDkdldFJlYWRCYXJyaWVyEiQuZ29sb2cucGVlci52MS5HZXRSZWFkQmFycmllclJlcXVlc3QaJS5nb2xvZy5wZWVyLnYxLkdldFJlYWRCYXJyaWVyUmVzcG9uc2VCIFoeZ29sb2cvYXBpL2dvbG9nL3BlZXIvdjE7cGVlcnYxYgZwcm90bzM");
 
 /**
  * @generated from message golog.peer.v1.ControlRequest
@@ -148,6 +148,13 @@ export type RaftMessage = Message<"golog.peer.v1.RaftMessage"> & {
    * @generated from field: repeated bytes read_contexts = 13;
    */
   readContexts: Uint8Array[];
+
+  /**
+   * In heartbeats: what the leader has seen of each voter, itself included. In their responses and in votes: the sender.
+   *
+   * @generated from field: repeated golog.peer.v1.MemberNote notes = 14;
+   */
+  notes: MemberNote[];
 };
 
 /**
@@ -156,6 +163,51 @@ export type RaftMessage = Message<"golog.peer.v1.RaftMessage"> & {
  */
 export const RaftMessageSchema: GenMessage<RaftMessage> = /*@__PURE__*/
   messageDesc(file_golog_peer_v1_peer_service, 4);
+
+/**
+ * MemberNote is what a member has shown of itself under one Raft id.
+ *
+ * @generated from message golog.peer.v1.MemberNote
+ */
+export type MemberNote = Message<"golog.peer.v1.MemberNote"> & {
+  /**
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * How often its data directory had been started; 0: unknown.
+   *
+   * @generated from field: uint64 incarnation = 2;
+   */
+  incarnation: bigint;
+
+  /**
+   * The highest term of its messages.
+   *
+   * @generated from field: uint64 term = 3;
+   */
+  term: bigint;
+
+  /**
+   * The last entry that it is known to have had on disk.
+   *
+   * @generated from field: uint64 durable_term = 4;
+   */
+  durableTerm: bigint;
+
+  /**
+   * @generated from field: uint64 durable_index = 5;
+   */
+  durableIndex: bigint;
+};
+
+/**
+ * Describes the message golog.peer.v1.MemberNote.
+ * Use `create(MemberNoteSchema)` to create a new message.
+ */
+export const MemberNoteSchema: GenMessage<MemberNote> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 5);
 
 /**
  * @generated from message golog.peer.v1.Snapshot
@@ -187,7 +239,7 @@ export type Snapshot = Message<"golog.peer.v1.Snapshot"> & {
  * Use `create(SnapshotSchema)` to create a new message.
  */
 export const SnapshotSchema: GenMessage<Snapshot> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 5);
+  messageDesc(file_golog_peer_v1_peer_service, 6);
 
 /**
  * @generated from message golog.peer.v1.Membership
@@ -224,7 +276,7 @@ export type Membership = Message<"golog.peer.v1.Membership"> & {
  * Use `create(MembershipSchema)` to create a new message.
  */
 export const MembershipSchema: GenMessage<Membership> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 6);
+  messageDesc(file_golog_peer_v1_peer_service, 7);
 
 /**
  * @generated from message golog.peer.v1.AppendRequest
@@ -241,7 +293,7 @@ export type AppendRequest = Message<"golog.peer.v1.AppendRequest"> & {
  * Use `create(AppendRequestSchema)` to create a new message.
  */
 export const AppendRequestSchema: GenMessage<AppendRequest> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 7);
+  messageDesc(file_golog_peer_v1_peer_service, 8);
 
 /**
  * @generated from message golog.peer.v1.ForwardedAppend
@@ -277,7 +329,7 @@ export type ForwardedAppend = Message<"golog.peer.v1.ForwardedAppend"> & {
  * Use `create(ForwardedAppendSchema)` to create a new message.
  */
 export const ForwardedAppendSchema: GenMessage<ForwardedAppend> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 8);
+  messageDesc(file_golog_peer_v1_peer_service, 9);
 
 /**
  * @generated from message golog.peer.v1.AppendResponse
@@ -294,7 +346,7 @@ export type AppendResponse = Message<"golog.peer.v1.AppendResponse"> & {
  * Use `create(AppendResponseSchema)` to create a new message.
  */
 export const AppendResponseSchema: GenMessage<AppendResponse> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 9);
+  messageDesc(file_golog_peer_v1_peer_service, 10);
 
 /**
  * @generated from message golog.peer.v1.ForwardedAppendAnswer
@@ -328,7 +380,7 @@ export type ForwardedAppendAnswer = Message<"golog.peer.v1.ForwardedAppendAnswer
  * Use `create(ForwardedAppendAnswerSchema)` to create a new message.
  */
 export const ForwardedAppendAnswerSchema: GenMessage<ForwardedAppendAnswer> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 10);
+  messageDesc(file_golog_peer_v1_peer_service, 11);
 
 /**
  * @generated from message golog.peer.v1.AppendReceipt
@@ -365,7 +417,7 @@ export type AppendReceipt = Message<"golog.peer.v1.AppendReceipt"> & {
  * Use `create(AppendReceiptSchema)` to create a new message.
  */
 export const AppendReceiptSchema: GenMessage<AppendReceipt> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 11);
+  messageDesc(file_golog_peer_v1_peer_service, 12);
 
 /**
  * AppendError is the error of a failed append, with the fields that the follower needs to throw it again.
@@ -438,7 +490,7 @@ export type AppendError = Message<"golog.peer.v1.AppendError"> & {
  * Use `create(AppendErrorSchema)` to create a new message.
  */
 export const AppendErrorSchema: GenMessage<AppendError> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 12);
+  messageDesc(file_golog_peer_v1_peer_service, 13);
 
 /**
  * @generated from message golog.peer.v1.AppendError.Unavailable
@@ -460,7 +512,7 @@ export type AppendError_Unavailable = Message<"golog.peer.v1.AppendError.Unavail
  * Use `create(AppendError_UnavailableSchema)` to create a new message.
  */
 export const AppendError_UnavailableSchema: GenMessage<AppendError_Unavailable> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 12, 0);
+  messageDesc(file_golog_peer_v1_peer_service, 13, 0);
 
 /**
  * @generated from message golog.peer.v1.AppendError.OutcomeUnknown
@@ -477,7 +529,7 @@ export type AppendError_OutcomeUnknown = Message<"golog.peer.v1.AppendError.Outc
  * Use `create(AppendError_OutcomeUnknownSchema)` to create a new message.
  */
 export const AppendError_OutcomeUnknownSchema: GenMessage<AppendError_OutcomeUnknown> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 12, 1);
+  messageDesc(file_golog_peer_v1_peer_service, 13, 1);
 
 /**
  * @generated from message golog.peer.v1.AppendError.Overloaded
@@ -499,7 +551,7 @@ export type AppendError_Overloaded = Message<"golog.peer.v1.AppendError.Overload
  * Use `create(AppendError_OverloadedSchema)` to create a new message.
  */
 export const AppendError_OverloadedSchema: GenMessage<AppendError_Overloaded> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 12, 2);
+  messageDesc(file_golog_peer_v1_peer_service, 13, 2);
 
 /**
  * @generated from message golog.peer.v1.AppendError.ExpectedOffsetMismatch
@@ -521,7 +573,7 @@ export type AppendError_ExpectedOffsetMismatch = Message<"golog.peer.v1.AppendEr
  * Use `create(AppendError_ExpectedOffsetMismatchSchema)` to create a new message.
  */
 export const AppendError_ExpectedOffsetMismatchSchema: GenMessage<AppendError_ExpectedOffsetMismatch> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 12, 3);
+  messageDesc(file_golog_peer_v1_peer_service, 13, 3);
 
 /**
  * @generated from message golog.peer.v1.AppendError.TooLarge
@@ -555,7 +607,7 @@ export type AppendError_TooLarge = Message<"golog.peer.v1.AppendError.TooLarge">
  * Use `create(AppendError_TooLargeSchema)` to create a new message.
  */
 export const AppendError_TooLargeSchema: GenMessage<AppendError_TooLarge> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 12, 4);
+  messageDesc(file_golog_peer_v1_peer_service, 13, 4);
 
 /**
  * @generated from message golog.peer.v1.AppendError.InvalidInput
@@ -572,7 +624,7 @@ export type AppendError_InvalidInput = Message<"golog.peer.v1.AppendError.Invali
  * Use `create(AppendError_InvalidInputSchema)` to create a new message.
  */
 export const AppendError_InvalidInputSchema: GenMessage<AppendError_InvalidInput> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 12, 5);
+  messageDesc(file_golog_peer_v1_peer_service, 13, 5);
 
 /**
  * @generated from message golog.peer.v1.AppendError.DiskReserve
@@ -594,7 +646,7 @@ export type AppendError_DiskReserve = Message<"golog.peer.v1.AppendError.DiskRes
  * Use `create(AppendError_DiskReserveSchema)` to create a new message.
  */
 export const AppendError_DiskReserveSchema: GenMessage<AppendError_DiskReserve> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 12, 6);
+  messageDesc(file_golog_peer_v1_peer_service, 13, 6);
 
 /**
  * @generated from message golog.peer.v1.AppendError.CorruptRange
@@ -628,7 +680,7 @@ export type AppendError_CorruptRange = Message<"golog.peer.v1.AppendError.Corrup
  * Use `create(AppendError_CorruptRangeSchema)` to create a new message.
  */
 export const AppendError_CorruptRangeSchema: GenMessage<AppendError_CorruptRange> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 12, 7);
+  messageDesc(file_golog_peer_v1_peer_service, 13, 7);
 
 /**
  * A bug in the leader, which has logged it.
@@ -643,7 +695,7 @@ export type AppendError_Internal = Message<"golog.peer.v1.AppendError.Internal">
  * Use `create(AppendError_InternalSchema)` to create a new message.
  */
 export const AppendError_InternalSchema: GenMessage<AppendError_Internal> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 12, 8);
+  messageDesc(file_golog_peer_v1_peer_service, 13, 8);
 
 /**
  * @generated from message golog.peer.v1.JoinRequest
@@ -660,7 +712,7 @@ export type JoinRequest = Message<"golog.peer.v1.JoinRequest"> & {
  * Use `create(JoinRequestSchema)` to create a new message.
  */
 export const JoinRequestSchema: GenMessage<JoinRequest> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 13);
+  messageDesc(file_golog_peer_v1_peer_service, 14);
 
 /**
  * @generated from message golog.peer.v1.Joiner
@@ -718,7 +770,7 @@ export type Joiner = Message<"golog.peer.v1.Joiner"> & {
  * Use `create(JoinerSchema)` to create a new message.
  */
 export const JoinerSchema: GenMessage<Joiner> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 14);
+  messageDesc(file_golog_peer_v1_peer_service, 15);
 
 /**
  * @generated from message golog.peer.v1.JoinResponse
@@ -759,7 +811,7 @@ export type JoinResponse = Message<"golog.peer.v1.JoinResponse"> & {
  * Use `create(JoinResponseSchema)` to create a new message.
  */
 export const JoinResponseSchema: GenMessage<JoinResponse> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 15);
+  messageDesc(file_golog_peer_v1_peer_service, 16);
 
 /**
  * @generated from message golog.peer.v1.JoinResponse.Joined
@@ -818,7 +870,7 @@ export type JoinResponse_Joined = Message<"golog.peer.v1.JoinResponse.Joined"> &
  * Use `create(JoinResponse_JoinedSchema)` to create a new message.
  */
 export const JoinResponse_JoinedSchema: GenMessage<JoinResponse_Joined> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 15, 0);
+  messageDesc(file_golog_peer_v1_peer_service, 16, 0);
 
 /**
  * @generated from message golog.peer.v1.JoinResponse.Retry
@@ -854,7 +906,7 @@ export type JoinResponse_Retry = Message<"golog.peer.v1.JoinResponse.Retry"> & {
  * Use `create(JoinResponse_RetrySchema)` to create a new message.
  */
 export const JoinResponse_RetrySchema: GenMessage<JoinResponse_Retry> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 15, 1);
+  messageDesc(file_golog_peer_v1_peer_service, 16, 1);
 
 /**
  * @generated from message golog.peer.v1.JoinResponse.Refused
@@ -878,7 +930,101 @@ export type JoinResponse_Refused = Message<"golog.peer.v1.JoinResponse.Refused">
  * Use `create(JoinResponse_RefusedSchema)` to create a new message.
  */
 export const JoinResponse_RefusedSchema: GenMessage<JoinResponse_Refused> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 15, 2);
+  messageDesc(file_golog_peer_v1_peer_service, 16, 2);
+
+/**
+ * @generated from message golog.peer.v1.VouchRequest
+ */
+export type VouchRequest = Message<"golog.peer.v1.VouchRequest"> & {
+  /**
+   * @generated from field: bytes cluster_id = 1;
+   */
+  clusterId: Uint8Array;
+
+  /**
+   * The UUID of the member's data directory, its name, its Raft id, and HOST:PORT where its peers reach it.
+   *
+   * @generated from field: string uuid = 2;
+   */
+  uuid: string;
+
+  /**
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * @generated from field: uint64 id = 4;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: string rpc_addr = 5;
+   */
+  rpcAddr: string;
+};
+
+/**
+ * Describes the message golog.peer.v1.VouchRequest.
+ * Use `create(VouchRequestSchema)` to create a new message.
+ */
+export const VouchRequestSchema: GenMessage<VouchRequest> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 17);
+
+/**
+ * @generated from message golog.peer.v1.VouchResponse
+ */
+export type VouchResponse = Message<"golog.peer.v1.VouchResponse"> & {
+  /**
+   * The UUID of the data directory of the node that answers, its Raft id, and its term.
+   *
+   * @generated from field: string uuid = 1;
+   */
+  uuid: string;
+
+  /**
+   * @generated from field: uint64 id = 2;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: uint64 term = 3;
+   */
+  term: bigint;
+
+  /**
+   * The last entry of its own log.
+   *
+   * @generated from field: uint64 last_term = 4;
+   */
+  lastTerm: bigint;
+
+  /**
+   * @generated from field: uint64 last_index = 5;
+   */
+  lastIndex: bigint;
+
+  /**
+   * What the member has shown of itself; absent: nothing.
+   *
+   * @generated from field: golog.peer.v1.MemberNote note = 6;
+   */
+  note?: MemberNote | undefined;
+
+  /**
+   * HOST:PORT where another process runs as the member now.
+   *
+   * @generated from field: optional string alive_at = 7;
+   */
+  aliveAt?: string | undefined;
+};
+
+/**
+ * Describes the message golog.peer.v1.VouchResponse.
+ * Use `create(VouchResponseSchema)` to create a new message.
+ */
+export const VouchResponseSchema: GenMessage<VouchResponse> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 18);
 
 /**
  * @generated from message golog.peer.v1.GetLogEndRequest
@@ -897,7 +1043,7 @@ export type GetLogEndRequest = Message<"golog.peer.v1.GetLogEndRequest"> & {
  * Use `create(GetLogEndRequestSchema)` to create a new message.
  */
 export const GetLogEndRequestSchema: GenMessage<GetLogEndRequest> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 16);
+  messageDesc(file_golog_peer_v1_peer_service, 19);
 
 /**
  * @generated from message golog.peer.v1.GetLogEndResponse
@@ -942,7 +1088,7 @@ export type GetLogEndResponse = Message<"golog.peer.v1.GetLogEndResponse"> & {
  * Use `create(GetLogEndResponseSchema)` to create a new message.
  */
 export const GetLogEndResponseSchema: GenMessage<GetLogEndResponse> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 17);
+  messageDesc(file_golog_peer_v1_peer_service, 20);
 
 /**
  * @generated from message golog.peer.v1.ReadEntriesRequest
@@ -966,7 +1112,7 @@ export type ReadEntriesRequest = Message<"golog.peer.v1.ReadEntriesRequest"> & {
  * Use `create(ReadEntriesRequestSchema)` to create a new message.
  */
 export const ReadEntriesRequestSchema: GenMessage<ReadEntriesRequest> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 18);
+  messageDesc(file_golog_peer_v1_peer_service, 21);
 
 /**
  * @generated from message golog.peer.v1.ReadEntriesResponse
@@ -985,7 +1131,7 @@ export type ReadEntriesResponse = Message<"golog.peer.v1.ReadEntriesResponse"> &
  * Use `create(ReadEntriesResponseSchema)` to create a new message.
  */
 export const ReadEntriesResponseSchema: GenMessage<ReadEntriesResponse> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 19);
+  messageDesc(file_golog_peer_v1_peer_service, 22);
 
 /**
  * @generated from message golog.peer.v1.FollowEntriesRequest
@@ -1009,7 +1155,7 @@ export type FollowEntriesRequest = Message<"golog.peer.v1.FollowEntriesRequest">
  * Use `create(FollowEntriesRequestSchema)` to create a new message.
  */
 export const FollowEntriesRequestSchema: GenMessage<FollowEntriesRequest> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 20);
+  messageDesc(file_golog_peer_v1_peer_service, 23);
 
 /**
  * @generated from message golog.peer.v1.FollowEntriesResponse
@@ -1042,7 +1188,7 @@ export type FollowEntriesResponse = Message<"golog.peer.v1.FollowEntriesResponse
  * Use `create(FollowEntriesResponseSchema)` to create a new message.
  */
 export const FollowEntriesResponseSchema: GenMessage<FollowEntriesResponse> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 21);
+  messageDesc(file_golog_peer_v1_peer_service, 24);
 
 /**
  * @generated from message golog.peer.v1.SourceStatus
@@ -1093,7 +1239,7 @@ export type SourceStatus = Message<"golog.peer.v1.SourceStatus"> & {
  * Use `create(SourceStatusSchema)` to create a new message.
  */
 export const SourceStatusSchema: GenMessage<SourceStatus> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 22);
+  messageDesc(file_golog_peer_v1_peer_service, 25);
 
 /**
  * @generated from message golog.peer.v1.SourceMember
@@ -1132,7 +1278,7 @@ export type SourceMember = Message<"golog.peer.v1.SourceMember"> & {
  * Use `create(SourceMemberSchema)` to create a new message.
  */
 export const SourceMemberSchema: GenMessage<SourceMember> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 23);
+  messageDesc(file_golog_peer_v1_peer_service, 26);
 
 /**
  * @generated from message golog.peer.v1.GetReadBarrierRequest
@@ -1145,7 +1291,7 @@ export type GetReadBarrierRequest = Message<"golog.peer.v1.GetReadBarrierRequest
  * Use `create(GetReadBarrierRequestSchema)` to create a new message.
  */
 export const GetReadBarrierRequestSchema: GenMessage<GetReadBarrierRequest> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 24);
+  messageDesc(file_golog_peer_v1_peer_service, 27);
 
 /**
  * @generated from message golog.peer.v1.GetReadBarrierResponse
@@ -1164,7 +1310,7 @@ export type GetReadBarrierResponse = Message<"golog.peer.v1.GetReadBarrierRespon
  * Use `create(GetReadBarrierResponseSchema)` to create a new message.
  */
 export const GetReadBarrierResponseSchema: GenMessage<GetReadBarrierResponse> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 25);
+  messageDesc(file_golog_peer_v1_peer_service, 28);
 
 /**
  * @generated from enum golog.peer.v1.RaftMessageType
@@ -1304,6 +1450,17 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof JoinRequestSchema;
     output: typeof JoinResponseSchema;
+  },
+  /**
+   * Vouch returns what the called node has seen of a member that starts, which takes part only once a majority has
+   * answered. It needs no metadata. UNAVAILABLE: the called node is not in that cluster.
+   *
+   * @generated from rpc golog.peer.v1.PeerService.Vouch
+   */
+  vouch: {
+    methodKind: "unary";
+    input: typeof VouchRequestSchema;
+    output: typeof VouchResponseSchema;
   },
   /**
    * GetLogEnd returns the bounds of a member's log, for a member that repairs its own log.

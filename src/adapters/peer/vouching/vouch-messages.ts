@@ -1,0 +1,77 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { isUuid, memberNameOrThrow, rpcAddrOrThrow } from '../../../application/configuration/member-names.js';
+import type { MemberNote, PassedNote, Vouch, VouchRequest } from '../../../application/ports/vouching.js';
+import { InvalidInputError } from '../../../domain/log/errors.js';
+import {
+  type MemberNote as MemberNoteMessage,
+  MemberNoteSchema,
+  VouchRequestSchema,
+  VouchResponseSchema,
+} from '../../../gen/golog/peer/v1/peer_service_pb.js';
+import { peerMessage } from '../messages/peer-message.js';
+import { safeNumber } from '../safe-number.js';
+
+export function noteMessage({ id, incarnation, term, durable }: PassedNote): MemberNoteMessage {
+  return create(MemberNoteSchema, {
+    id: BigInt(id),
+    incarnation: BigInt(incarnation),
+    term: BigInt(term),
+    durableTerm: BigInt(durable.term),
+    durableIndex: BigInt(durable.index),
+  });
+}
+
+/** Like the other decoders here, throws `InvalidInputError` for numbers beyond 2^53 and malformed identities. */
+export function passedNoteOf(note: MemberNoteMessage): PassedNote {
+  return { id: safeNumber(note.id), ...memberNoteOf(note) };
+}
+
+function memberNoteOf({ incarnation, term, durableTerm, durableIndex }: MemberNoteMessage): MemberNote {
+  const durable = { term: safeNumber(durableTerm), index: safeNumber(durableIndex) };
+  return { incarnation: safeNumber(incarnation), term: safeNumber(term), durable };
+}
+
+export function encodeVouchRequest({ id, ...request }: VouchRequest): Buffer {
+  return Buffer.from(toBinary(VouchRequestSchema, create(VouchRequestSchema, { ...request, id: BigInt(id) })));
+}
+
+export function decodeVouchRequest(bytes: Uint8Array): VouchRequest {
+  const { clusterId, uuid, name, id, rpcAddr } = peerMessage(VouchRequestSchema, bytes);
+  return {
+    clusterId,
+    uuid: uuidOrThrow(uuid),
+    name: memberNameOrThrow(name),
+    id: safeNumber(id),
+    rpcAddr: rpcAddrOrThrow(rpcAddr),
+  };
+}
+
+export function encodeVouch({ uuid, id, term, last, note, aliveAt }: Vouch): Buffer {
+  const response = create(VouchResponseSchema, {
+    uuid,
+    id: BigInt(id),
+    term: BigInt(term),
+    lastTerm: BigInt(last.term),
+    lastIndex: BigInt(last.index),
+    ...(note && { note: noteMessage({ id: 0, ...note }) }),
+    ...(aliveAt !== undefined && { aliveAt }),
+  });
+  return Buffer.from(toBinary(VouchResponseSchema, response));
+}
+
+export function decodeVouch(bytes: Uint8Array): Vouch {
+  const { uuid, id, term, lastTerm, lastIndex, note, aliveAt } = peerMessage(VouchResponseSchema, bytes);
+  return {
+    uuid: uuidOrThrow(uuid),
+    id: safeNumber(id),
+    term: safeNumber(term),
+    last: { term: safeNumber(lastTerm), index: safeNumber(lastIndex) },
+    ...(note && { note: memberNoteOf(note) }),
+    ...(aliveAt !== undefined && { aliveAt: rpcAddrOrThrow(aliveAt) }),
+  };
+}
+
+function uuidOrThrow(uuid: string): string {
+  if (isUuid(uuid)) return uuid;
+  throw new InvalidInputError('a peer sent an invalid UUID');
+}

@@ -1,0 +1,123 @@
+import { toTerm } from '../../domain/log/offsets.js';
+import type { HardStateFile } from '../../domain/log/hard-state-file.js';
+import type { Vouch } from '../ports/vouching.js';
+import { IncarnationFile } from '../vouching/incarnation-file.js';
+import { PeerNotes } from '../vouching/peer-notes.js';
+import { type Proof, proveIdentity } from '../vouching/prove-identity.js';
+import { Voucher } from '../vouching/voucher.js';
+import { reenterCluster } from './enter-cluster.js';
+import type { NodeContext, NodeStorage } from './node-context.js';
+import type { MemberDependencies } from './node-dependencies.js';
+
+/** What a member knows about its own starts and about its peers. */
+export interface MemberIdentity {
+  readonly incarnation: IncarnationFile;
+  readonly notes: PeerNotes;
+}
+
+/** Raises the incarnation of the data directory, before anything is said in its name, and reads the notes. */
+export async function openIdentity(
+  { directory, crc32c, logger }: MemberDependencies,
+  { configuration, opened }: NodeContext,
+): Promise<MemberIdentity> {
+  const incarnation = await IncarnationFile.open(directory.raft, crc32c, configuration.stored !== undefined);
+  opened.push(incarnation);
+  const { doubt } = incarnation;
+  if (doubt !== undefined)
+    logger.warn('data_directory_changed', { reason: doubt }, 'the data directory may be a copy; asking the peers');
+  const notes = await PeerNotes.open(directory.raft, crc32c);
+  if (notes.isDamaged) logger.warn('peer_notes_lost', {}, 'the notes about the peers are damaged; beginning anew');
+  return { incarnation, notes };
+}
+
+/** Lets this node vouch for others. */
+export function openVoucher(
+  { directory, peerService }: MemberDependencies,
+  { self, configuration, hardState }: NodeContext,
+  { log }: NodeStorage,
+  { notes }: MemberIdentity,
+): Voucher {
+  const { uuid } = self;
+  const voucher = new Voucher({ clusterId: directory.logId, uuid, configuration, hardState, log, notes });
+  peerService.setVouchHandler(voucher);
+  return voucher;
+}
+
+/**
+ * Makes a former member a member again: it reports its address, and its peers vouch for it. A node that comes back with
+ * less than it had shown is amnesiac: it is let in again under a new Raft id. Waits without a time limit, and calls
+ * `report` with what an operator should know meanwhile. Resolves with whether the cluster knows this node's name and
+ * address.
+ */
+export async function proveMember(
+  deps: MemberDependencies,
+  context: NodeContext,
+  storage: NodeStorage,
+  { incarnation, voucher }: MemberIdentity & { readonly voucher: Voucher },
+  report: (problem: string) => void,
+): Promise<boolean> {
+  const { configuration, hardState, self, discovery } = context;
+  const { joinTransport: transport, directory, clock, logger, signal } = deps;
+  const { log } = storage;
+  const id = configuration.stored?.id ?? 0;
+  const isKnown = await reenterCluster(deps, context, storage, report);
+  // Under a new id it has promised nothing.
+  if (configuration.stored?.id !== id) return isKnown;
+  const proof = await proveIdentity({
+    request: { clusterId: directory.logId, id, ...self },
+    configuration,
+    incarnation,
+    log,
+    voteIsLost: hardState.created || hardState.damage !== undefined,
+    discovery,
+    transport,
+    callers: () => voucher.callers,
+    clock,
+    logger,
+    signal,
+    report,
+  });
+  if (proof.kind === 'vouched') {
+    await boundVote(hardState, id, proof, isKnown);
+    await incarnation.settle();
+    return isKnown;
+  }
+  const { by, note, reason } = proof;
+  logger.error(
+    'acknowledged_entries_lost',
+    { memberId: id, incarnation: incarnation.current, note, lastIndex: log.lastIndex, reason },
+    'this node came back with less than it had; rejoining under a new Raft id',
+  );
+  await incarnation.raiseAbove(note.incarnation);
+  await configuration.noteAmnesia();
+  const ahead = discovery.nodes().find(({ uuid }) => uuid === by.uuid)?.name ?? `member ${by.id}`;
+  const isKnownAgain = await reenterCluster(deps, context, storage, () => report(lostProblem(reason, ahead, by)));
+  await incarnation.settle();
+  return isKnownAgain;
+}
+
+function lostProblem(reason: string, ahead: string, { last }: Vouch): string {
+  return (
+    `this node came back with less than its peers have seen from it: ${reason}. It takes part again once a leader lets ` +
+    `it in under a new Raft id. If no majority is left, ${ahead} has the log up to entry ${last.index} of term ` +
+    `${last.term}; see golog recover`
+  );
+}
+
+/**
+ * Rules out a second vote in a term that the peers have seen from this node, which may have lost its vote. A node that
+ * knows that it lost its vote also grants none up to the term of those that answered; without a leader, one of them may
+ * have asked for the next term and been heard by this node alone.
+ */
+async function boundVote(
+  hardState: HardStateFile,
+  id: number,
+  { seenTerm, answeredTerm }: Proof & { kind: 'vouched' },
+  isKnown: boolean,
+): Promise<void> {
+  const { term, vote, commit } = hardState.current;
+  const isLost = hardState.created || hardState.damage !== undefined;
+  const bound = Math.max(seenTerm, isLost ? answeredTerm + (isKnown ? 0 : 1) : 0);
+  if (bound > term || (bound === term && vote === 0 && bound > 0))
+    await hardState.save({ term: toTerm(bound), vote: id, commit });
+}

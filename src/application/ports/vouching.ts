@@ -1,0 +1,52 @@
+import type { EntryId } from '../../domain/raft/entry-id.js';
+
+/** What a member has shown of itself to its peers under one Raft id. */
+export interface MemberNote {
+  /** How often its data directory had been started; 0: unknown. */
+  readonly incarnation: number;
+  /** The highest term of its messages. */
+  readonly term: number;
+  /** The last entry that it is known to have had on disk. */
+  readonly durable: EntryId;
+}
+
+/** A note that a leader passes on, by the Raft id of the member. */
+export interface PassedNote extends MemberNote {
+  readonly id: number;
+}
+
+/** A member that has started and asks its peers what they know about it before it takes part. */
+export interface VouchRequest {
+  /** The id of its log: 16 bytes. */
+  readonly clusterId: Uint8Array;
+  /** The UUID of its data directory. */
+  readonly uuid: string;
+  readonly name: string;
+  /** Its Raft id. */
+  readonly id: number;
+  /** HOST:PORT where its peers reach it. */
+  readonly rpcAddr: string;
+}
+
+/** The answer of a node of the same cluster. */
+export interface Vouch {
+  /** The UUID of the data directory of the node that answers, and its Raft id. */
+  readonly uuid: string;
+  readonly id: number;
+  /** Its own term, and the last entry of its own log. */
+  readonly term: number;
+  readonly last: EntryId;
+  /** What the member has shown of itself; undefined: nothing. */
+  readonly note?: MemberNote;
+  /** HOST:PORT where another process runs as the member now. */
+  readonly aliveAt?: string;
+}
+
+/** `unsupported`: the node is of a release that takes no notes of its peers. */
+export type VouchAnswer = Vouch | 'unsupported';
+
+/** Answers members that start, from the moment this node has opened its own files. */
+export interface VouchHandler {
+  /** Returns undefined if this node is not in that cluster. */
+  vouch(request: VouchRequest): Vouch | undefined;
+}

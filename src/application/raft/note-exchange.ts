@@ -1,0 +1,93 @@
+import type { Message, MessageType } from '../../domain/raft/message.js';
+import type { RawNode } from '../../domain/raft/raw-node.js';
+import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import type { Clock } from '../ports/clock.js';
+import type { Logger } from '../ports/logger.js';
+import type { PeerMessage } from '../ports/peer-transport.js';
+import type { PassedNote } from '../ports/vouching.js';
+import type { PeerNotes } from '../vouching/peer-notes.js';
+import { LogThrottle } from '../waiting/log-throttle.js';
+
+/** Their term is one that the sender has reached; a pre-vote names one that it may never reach. */
+const notedTypes: ReadonlySet<MessageType> = new Set(['MsgHeartbeat', 'MsgHeartbeatResp', 'MsgVote', 'MsgVoteResp']);
+
+export interface NoteExchangeOptions {
+  readonly core: RawNode;
+  readonly notes: PeerNotes;
+  /** The incarnation of this start. */
+  readonly incarnation: number;
+  readonly configuration: Pick<ConfigurationFile, 'current' | 'stored'>;
+  readonly id: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Keeps the notes about the peers up to date, from the messages that pass anyway: heartbeats carry what the leader has
+ * seen of every voter, so that each of them can vouch for each other one.
+ */
+export class NoteExchange {
+  readonly #throttle: LogThrottle;
+
+  constructor(private readonly options: NoteExchangeOptions) {
+    this.#throttle = new LogThrottle(options.clock);
+  }
+
+  /** Returns the message with what its receiver should note. */
+  addTo(message: Message): PeerMessage {
+    if (!notedTypes.has(message.type)) return message;
+    return { ...message, notes: message.type === 'MsgHeartbeat' ? this.#ofVoters() : [this.#ofSelf()] };
+  }
+
+  /** Notes what a message shows. Returns false for a message of an earlier run of its sender, which must be dropped. */
+  admits({ type, from, term, notes: passed = [] }: PeerMessage): boolean {
+    if (!notedTypes.has(type)) return true;
+    const { notes, id: self, logger } = this.options;
+    const uuid = this.#uuidOf(from);
+    const own = passed.find(({ id }) => id === from);
+    const known = notes.of(uuid, from)?.incarnation ?? 0;
+    if (own !== undefined && own.incarnation < known) {
+      if (this.#throttle.isDue())
+        logger.warn(
+          'previous_run_message',
+          { peerId: from, incarnation: own.incarnation, newest: known },
+          'dropped a message of an earlier run of a member; is a copy of its data directory running?',
+        );
+      return false;
+    }
+    if (uuid !== '') notes.add(uuid, from, { term });
+    for (const note of passed) {
+      const owner = this.#uuidOf(note.id);
+      if (owner !== '' && note.id !== self) notes.add(owner, note.id, note);
+    }
+    return true;
+  }
+
+  #ofSelf(): PassedNote {
+    const { core, id, incarnation } = this.options;
+    return { id, incarnation, term: core.basicStatus().hardState.term, durable: { term: 0, index: 0 } };
+  }
+
+  /** What a follower acknowledged, and what this leader has synced itself, is on disk there. */
+  #ofVoters(): PassedNote[] {
+    const { core, notes, configuration } = this.options;
+    const self = this.#ofSelf();
+    notes.add(this.#uuidOf(self.id), self.id, self);
+    core.visitProgress((id, { match }) => {
+      const [uuid, term] = [this.#uuidOf(id), match === 0 ? undefined : core.termAt(match)];
+      if (uuid !== '' && term !== undefined) notes.add(uuid, id, { durable: { term, index: match } });
+    });
+    const { voters, votersOutgoing } = configuration.current.confState;
+    return [...new Set([...voters, ...votersOutgoing])].flatMap((id) => {
+      const note = notes.of(this.#uuidOf(id), id);
+      return note === undefined ? [] : [{ id, ...note }];
+    });
+  }
+
+  /** Returns an empty text for a member that is not known. */
+  #uuidOf(id: number): string {
+    const { current, stored } = this.options.configuration;
+    const member = current.members.find((each) => each.id === id) ?? stored?.contacts.find((each) => each.id === id);
+    return member?.uuid ?? '';
+  }
+}

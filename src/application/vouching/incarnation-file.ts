@@ -1,0 +1,132 @@
+import type { Crc32c } from '../../domain/log/checksum.js';
+import type { Directory, File, FileIdentity } from '../../domain/log/directory.js';
+import { createDurably, openIfThere } from '../../domain/log/durable-file.js';
+import { fieldsOf, isNatural, parsedObject } from './parsed-json.js';
+
+const fileName = 'incarnation';
+const slotBytes = 512;
+/** Slots are a page apart, so that a torn write damages only one. */
+const slotSpacing = 4096;
+const slotCount = 2;
+/** More starts than any directory sees: a greater number is damage. */
+const incarnationMax = 2 ** 40;
+/** CRC-32C of the rest of the slot, and the length of the JSON. */
+const headerBytes = 8;
+
+/** What made a node doubt that its data directory is as it left it. */
+export type Doubt = (typeof doubts)[number];
+const doubts = ['copied', 'incarnation lost'] as const;
+
+export interface Marker {
+  readonly incarnation: number;
+  readonly identity: FileIdentity;
+  readonly doubt?: Doubt;
+}
+
+/**
+ * Counts the starts of a data directory, and notices when the directory was copied: the file holds its own inode number
+ * and birth time, which a copy of it has not. A moved file system keeps them, a restored backup does not.
+ *
+ * The file is written in place, in two slots by turns, so that a start needs no disk space. Each slot holds the CRC-32C
+ * of what follows (4 bytes, big-endian), the length of the JSON (4 bytes), and the JSON.
+ */
+export class IncarnationFile {
+  private constructor(
+    private readonly file: File,
+    private readonly crc32c: Crc32c,
+    private marker: Marker,
+  ) {}
+
+  /**
+   * Opens the file and raises the incarnation, durably. `isUsed`: the node was in a cluster before, so that a missing or
+   * damaged file is a loss. A doubt lasts until `settle`.
+   */
+  static async open(directory: Directory, crc32c: Crc32c, isUsed: boolean): Promise<IncarnationFile> {
+    const found = await openIfThere(directory, fileName);
+    const file = found ?? (await createDurably(directory, fileName, [new Uint8Array(slotSpacing + slotBytes)]));
+    try {
+      const identity = await file.identity();
+      const stored = await readNewest(file, crc32c);
+      const doubt = stored === undefined ? (isUsed ? 'incarnation lost' : undefined) : doubtOf(stored, identity);
+      const opened = new IncarnationFile(file, crc32c, { incarnation: stored?.incarnation ?? 0, identity });
+      await opened.#write({ incarnation: opened.current + 1, identity, ...(doubt && { doubt }) });
+      return opened;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** The incarnation of this start: at least 1. */
+  get current(): number {
+    return this.marker.incarnation;
+  }
+
+  /** Undefined: the directory is as the node left it, as far as it can tell. */
+  get doubt(): Doubt | undefined {
+    return this.marker.doubt;
+  }
+
+  /** Raises the incarnation above the given one. Durable when it resolves. */
+  async raiseAbove(incarnation: number): Promise<void> {
+    if (this.current <= incarnation) await this.#write({ ...this.marker, incarnation: incarnation + 1 });
+  }
+
+  /** Ends the doubt: the peers have been asked. Durable when it resolves. */
+  async settle(): Promise<void> {
+    const { doubt, ...settled } = this.marker;
+    if (doubt !== undefined) await this.#write(settled);
+  }
+
+  close(): Promise<void> {
+    return this.file.close();
+  }
+
+  async #write(marker: Marker): Promise<void> {
+    await this.file.write(slotPosition(marker.incarnation), [encodeSlot(marker, this.crc32c)]);
+    await this.file.sync();
+    this.marker = marker;
+  }
+}
+
+function doubtOf({ identity: { inode, born }, doubt }: Marker, now: FileIdentity): Doubt | undefined {
+  const isSame = inode === now.inode && (born === undefined || now.born === undefined || born === now.born);
+  return isSame ? doubt : 'copied';
+}
+
+/** Two writes of one incarnation go to the same slot: a torn one leaves the incarnation before it. */
+const slotPosition = (incarnation: number): number => (incarnation % slotCount) * slotSpacing;
+
+async function readNewest(file: File, crc32c: Crc32c): Promise<Marker | undefined> {
+  const found: Marker[] = [];
+  for (let i = 0; i < slotCount; i++) {
+    const marker = decodeSlot(await file.read(i * slotSpacing, slotBytes), crc32c);
+    if (marker !== undefined) found.push(marker);
+  }
+  return found.sort((a, b) => b.incarnation - a.incarnation)[0];
+}
+
+function encodeSlot(marker: Marker, crc32c: Crc32c): Uint8Array {
+  const json = new TextEncoder().encode(JSON.stringify(marker));
+  const slot = new Uint8Array(slotBytes);
+  const view = new DataView(slot.buffer);
+  view.setUint32(4, json.length);
+  slot.set(json, headerBytes);
+  view.setUint32(0, crc32c(slot.subarray(4)) >>> 0);
+  return slot;
+}
+
+/** Returns undefined for a blank, torn or damaged slot. */
+export function decodeSlot(slot: Uint8Array, crc32c: Crc32c): Marker | undefined {
+  if (slot.length < slotBytes) return undefined;
+  const view = new DataView(slot.buffer, slot.byteOffset, slot.byteLength);
+  const length = view.getUint32(4);
+  if (length === 0 || length > slotBytes - headerBytes) return undefined;
+  if (view.getUint32(0) !== crc32c(slot.subarray(4)) >>> 0) return undefined;
+  const fields = parsedObject(slot.subarray(headerBytes, headerBytes + length));
+  const { inode, born } = fieldsOf(fields?.identity) ?? {};
+  if (!isNatural(fields?.incarnation) || fields.incarnation > incarnationMax || typeof inode !== 'string') return undefined;
+  const doubt = doubts.find((each) => each === fields.doubt);
+  const identity = { inode, ...(typeof born === 'string' && { born }) };
+  return { incarnation: fields.incarnation, identity, ...(doubt && { doubt }) };
+}

@@ -1,0 +1,180 @@
+import type { Log } from '../../domain/log/log.js';
+import { compareEntryIds } from '../../domain/raft/entry-id.js';
+import type { Member } from '../configuration/configuration.js';
+import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import { UnavailableError } from '../errors.js';
+import type { Peer } from '../ports/peer-transport.js';
+import type { Clock } from '../ports/clock.js';
+import type { Logger } from '../ports/logger.js';
+import type { JoinTransport } from '../ports/join-transport.js';
+import type { MemberNote, Vouch, VouchAnswer, VouchRequest } from '../ports/vouching.js';
+import { Backoff } from '../waiting/backoff.js';
+import { LogThrottle } from '../waiting/log-throttle.js';
+import { pause } from '../waiting/pause.js';
+import { unlessAborted } from '../waiting/unless-aborted.js';
+import { electorateOf, hadOthers } from './electorate.js';
+import type { IncarnationFile } from './incarnation-file.js';
+
+/** A node that doubts its own disk hears every peer that answers within this time, not only as many as it needs. */
+const doubtMs = 2_000;
+/** How long the only voter of a cluster listens for others: the interval at which Serf tries to reconnect. */
+const listenMs = 30_000;
+const pauseMsMin = 100;
+const pauseMsMax = 1_000;
+
+export interface ProofOptions {
+  readonly request: VouchRequest;
+  readonly configuration: Pick<ConfigurationFile, 'current' | 'stored'>;
+  readonly incarnation: Pick<IncarnationFile, 'current' | 'doubt'>;
+  readonly log: Pick<Log, 'lastTerm' | 'lastIndex' | 'quarantined'>;
+  /** Whether this node has lost its vote: it hears every peer that it can. */
+  readonly voteIsLost: boolean;
+  readonly discovery: {
+    locate(member: Member): Pick<Peer, 'rpcAddr' | 'seenAt'>;
+    nodes(): readonly { readonly uuid: string; readonly rpcAddr: string }[];
+  };
+  readonly transport: Pick<JoinTransport, 'vouch'>;
+  /** HOST:PORTs of nodes of this cluster that have called since the start. */
+  readonly callers: () => readonly string[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Called with what an operator should know while the proof is not complete. */
+  readonly report: (problem: string) => void;
+}
+
+/** What the peers know about this node. */
+export type Proof =
+  /** It may take part, and vote in terms after `seenTerm`; `answeredTerm` is the highest term of those that answered. */
+  | { readonly kind: 'vouched'; readonly seenTerm: number; readonly answeredTerm: number }
+  /** It came back with less than it had shown. */
+  | { readonly kind: 'contradicted'; readonly by: Vouch; readonly note: MemberNote; readonly reason: string };
+
+/**
+ * Asks the peers of a member that starts what they know about it, until a majority of the voters, itself included, has
+ * been heard or one of them contradicts it. Only then may it take part: its disk may be an older copy. The only voter
+ * of a cluster has nobody to ask; if something speaks for others, it listens for them first. Rejects with the signal's
+ * reason.
+ */
+export async function proveIdentity(options: ProofOptions): Promise<Proof> {
+  const { configuration, request, clock, logger, signal } = options;
+  const electorate = electorateOf(configuration, request);
+  const isAlone = electorate.peers.length === 0;
+  const doubt = options.incarnation.doubt ?? (options.voteIsLost ? 'vote lost' : undefined);
+  if (isAlone && doubt === undefined && !hadOthers(configuration.current)) return vouchedBy([]);
+  const startedMs = clock.now();
+  const waitMs = isAlone ? listenMs : doubt === undefined ? 0 : doubtMs;
+  const heard = new Map<string, VouchAnswer>();
+  const throttle = new LogThrottle(clock);
+  const backoff = new Backoff(pauseMsMin, pauseMsMax);
+  for (;;) {
+    const isComplete = (): boolean => {
+      if (isAlone) return false;
+      const ids = electorate.peers.filter(({ uuid }) => heard.has(uuid)).map(({ id }) => id);
+      const waits = waitMs > clock.now() - startedMs && ids.length < electorate.peers.length;
+      return electorate.isEnough(new Set(ids)) && !waits;
+    };
+    const found = await askAll(options, electorate.peers, heard, isComplete);
+    if (found !== undefined) return found;
+    const isAlive = [...heard.values()].find((vouch) => vouch !== 'unsupported' && vouch.aliveAt !== undefined);
+    const isOver = isAlone && clock.now() - startedMs >= waitMs;
+    if ((isComplete() || isOver) && isAlive === undefined) return vouchedBy([...heard.values()]);
+    const missing = electorate.peers.filter(({ uuid }) => !heard.has(uuid)).map(({ name }) => name);
+    options.report(problemOf({ isAlone, doubt, missing, isAlive }));
+    if (throttle.isDue())
+      logger.warn(
+        'vouching_incomplete',
+        { missing, doubt },
+        'this node does not take part until its peers vouch for it',
+      );
+    heard.clear();
+    await pause(clock, backoff.next(), signal);
+  }
+}
+
+/**
+ * Asks every peer once, at all its addresses. Resolves with a contradiction as soon as one is heard; otherwise with
+ * undefined, once enough have answered or all have failed.
+ */
+async function askAll(
+  options: ProofOptions,
+  peers: readonly Member[],
+  heard: Map<string, VouchAnswer>,
+  isComplete: () => boolean,
+): Promise<Proof | undefined> {
+  const { discovery, transport, request, signal } = options;
+  const ended = new AbortController();
+  const inTime = AbortSignal.any([signal, ended.signal]);
+  const others = discovery.nodes().map(({ uuid, rpcAddr }) => ({ uuid, rpcAddr }));
+  const addresses = new Set([
+    ...peers.map((peer) => discovery.locate(peer)).flatMap(({ rpcAddr, seenAt = [] }) => [rpcAddr, ...seenAt]),
+    ...others.map(({ rpcAddr }) => rpcAddr),
+    ...options.callers(),
+  ]);
+  addresses.delete(request.rpcAddr);
+  let contradiction: Proof | undefined;
+  const ask = async (rpcAddr: string): Promise<void> => {
+    const vouch = await transport.vouch(rpcAddr, request, inTime);
+    if (vouch === 'unsupported') {
+      // Only its address is known.
+      const peer = peers.find((each) => each.rpcAddr === rpcAddr);
+      if (peer !== undefined) heard.set(peer.uuid, vouch);
+    } else if (vouch.uuid !== request.uuid) {
+      const isOtherSeat = peers.some(({ uuid, id }) => uuid === vouch.uuid && id !== vouch.id);
+      contradiction ??= contradictionIn(options, vouch);
+      if (!isOtherSeat) heard.set(vouch.uuid, vouch);
+    }
+    if (contradiction !== undefined || isComplete()) ended.abort(new UnavailableError('enough peers have answered'));
+  };
+  const asked = [...addresses].map((rpcAddr) =>
+    ask(rpcAddr).catch((error: unknown) => {
+      if (!(error instanceof UnavailableError)) throw error;
+    }),
+  );
+  try {
+    await unlessAborted(inTime, Promise.all(asked));
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!ended.signal.aborted) throw error;
+  }
+  return contradiction;
+}
+
+/** A torn end of the log, and what a repair is to fetch, count as had. */
+function contradictionIn(options: ProofOptions, by: Vouch): Proof | undefined {
+  const { note } = by;
+  if (note === undefined) return undefined;
+  const { incarnation, log, configuration } = options;
+  const { damagedFrom, repairing } = configuration.stored ?? {};
+  const isDamaged = log.quarantined.length > 0 || damagedFrom !== undefined || repairing !== undefined;
+  const last = { term: log.lastTerm, index: log.lastIndex };
+  const reason =
+    note.incarnation >= incarnation.current
+      ? `its start ${note.incarnation} was seen before, and this one counts as ${incarnation.current}`
+      : !isDamaged && compareEntryIds(last, note.durable) < 0
+        ? `it had entry ${note.durable.index} of term ${note.durable.term}, and its log now ends at ${last.index} of term ${last.term}`
+        : undefined;
+  return reason === undefined ? undefined : { kind: 'contradicted', by, note, reason };
+}
+
+function vouchedBy(answers: readonly VouchAnswer[]): Proof {
+  const vouches = answers.filter((answer) => answer !== 'unsupported');
+  const seenTerm = Math.max(0, ...vouches.map(({ note }) => note?.term ?? 0));
+  const answeredTerm = Math.max(0, ...vouches.map(({ term }) => term));
+  return { kind: 'vouched', seenTerm, answeredTerm };
+}
+
+function problemOf(state: {
+  readonly isAlone: boolean;
+  readonly doubt: string | undefined;
+  readonly missing: readonly string[];
+  readonly isAlive: VouchAnswer | undefined;
+}): string {
+  const { isAlone, doubt, missing, isAlive } = state;
+  if (isAlive !== undefined && isAlive !== 'unsupported')
+    return `another process runs as this member at ${isAlive.aliveAt}: stop one of the two`;
+  const why = doubt === undefined ? '' : `; its data directory may be a copy (${doubt})`;
+  return isAlone
+    ? `this node is the only voter it knows; it listens for other members before it leads${why}`
+    : `this node takes part once its peers vouch for it; no answer from ${missing.join(', ')}${why}`;
+}

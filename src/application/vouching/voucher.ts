@@ -1,0 +1,53 @@
+import type { HardStateFile } from '../../domain/log/hard-state-file.js';
+import type { Log } from '../../domain/log/log.js';
+import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import { describeClusterId } from '../configuration/member-names.js';
+import type { Vouch, VouchHandler, VouchRequest } from '../ports/vouching.js';
+import type { PeerNotes } from './peer-notes.js';
+
+/** More callers are not asked back. */
+const callersMax = 16;
+
+export interface VoucherOptions {
+  readonly clusterId: Uint8Array;
+  readonly uuid: string;
+  readonly configuration: Pick<ConfigurationFile, 'stored'>;
+  readonly hardState: Pick<HardStateFile, 'current'>;
+  readonly log: Pick<Log, 'lastTerm' | 'lastIndex'>;
+  readonly notes: PeerNotes;
+}
+
+/** Answers members that start from this node's notes, from its first moment on: before its own identity is proved. */
+export class Voucher implements VouchHandler {
+  readonly #callers = new Set<string>();
+  #aliveAt: (request: VouchRequest) => string | undefined = () => undefined;
+
+  constructor(private readonly options: VoucherOptions) {}
+
+  /** HOST:PORTs of the nodes of this cluster that have asked since the start. */
+  get callers(): readonly string[] {
+    return [...this.#callers];
+  }
+
+  /** From now on, `find` tells where another process runs as the member that asks. */
+  watch(find: (request: VouchRequest) => string | undefined): void {
+    this.#aliveAt = find;
+  }
+
+  vouch(request: VouchRequest): Vouch | undefined {
+    const { clusterId, uuid, configuration, hardState, log, notes } = this.options;
+    const { stored } = configuration;
+    if (stored === undefined || describeClusterId(request.clusterId) !== describeClusterId(clusterId)) return undefined;
+    if (request.uuid !== uuid && this.#callers.size < callersMax) this.#callers.add(request.rpcAddr);
+    const note = notes.of(request.uuid, request.id);
+    const aliveAt = request.uuid === uuid ? undefined : this.#aliveAt(request);
+    return {
+      uuid,
+      id: stored.id,
+      term: hardState.current.term,
+      last: { term: log.lastTerm, index: log.lastIndex },
+      ...(note && { note }),
+      ...(aliveAt !== undefined && { aliveAt }),
+    };
+  }
+}

@@ -1,0 +1,296 @@
+import { describe, expect, it } from '@jest/globals';
+import { crc32c } from '../../src/adapters/checksum/crc32c.js';
+import { writeDurably } from '../../src/domain/log/durable-file.js';
+import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
+import { toTerm } from '../../src/domain/log/offsets.js';
+import { Group, type GroupDisk, type GroupMember, records, unanswered, valuesOf } from './group.js';
+
+const names = ['n1', 'n2', 'n3'];
+
+async function produce(group: Group, { node }: GroupMember, from: number, until: number): Promise<void> {
+  for (let i = from; i < until; i++) await group.settled(node.propose(records(`value ${i}`)));
+  await group.until(() => [...group.running.values()].every((each) => each.node.highWatermark === until));
+}
+
+const upTo = (count: number): string[] => Array.from({ length: count }, (_, i) => `value ${i}`);
+
+async function stopAll(group: Group, how: 'stop' | 'crash' = 'stop'): Promise<void> {
+  for (const name of [...group.running.keys()]) await group[how](name);
+}
+
+async function startAll(group: Group, which: readonly string[] = names): Promise<GroupMember> {
+  await Promise.all(which.map((name) => group.start(name)));
+  return group.leader();
+}
+
+/** Expects that each node has all values and that the cluster takes more. */
+async function expectWhole(group: Group, count: number, size = names.length): Promise<void> {
+  const leader = await group.leader();
+  await group.until(() => leader.node.leadership.configuration.confState.voters.length === size);
+  await produce(group, leader, count, count + 1);
+  for (const each of group.running.values()) {
+    expect(each.fatal).toEqual([]);
+    expect(await valuesOf(each)).toEqual(upTo(count + 1));
+  }
+}
+
+/** Lets the heartbeats and the notes of a few seconds pass. */
+async function rest(group: Group, ms = 5_000): Promise<void> {
+  const began = group.clock.now();
+  await group.until(() => group.clock.now() - began >= ms);
+}
+
+const eventsOf = ({ lines }: Pick<GroupMember, 'lines'>): string[] => lines.map(({ event }) => event);
+
+/** Damages one of the two slots of the node's hard state, or removes the file. */
+async function spoil({ raft }: GroupDisk, what: 'a slot' | 'the file'): Promise<void> {
+  if (what === 'the file') return raft.remove('hard-state');
+  const { current } = await HardStateFile.open(raft, crc32c);
+  const file = await raft.open('hard-state');
+  const bytes = await file.read(0, await file.size());
+  const at = [0, 4096].find((start) => Number(new DataView(bytes.buffer).getBigUint64(start + 16)) === current.term);
+  await file.write((at ?? 0) + 20, [Uint8Array.of(0xff)]);
+  await file.close();
+}
+
+describe('a cluster whose members all start', () => {
+  it('leads again after a full power cut, with what it had acknowledged', async () => {
+    const group = await Group.of(names);
+    await produce(group, await group.leader(), 0, 20);
+    for (let round = 0; round < 3; round++) {
+      await stopAll(group, 'crash');
+      await startAll(group);
+    }
+    await expectWhole(group, 20);
+  });
+
+  it('leads again from a cold copy of all of them, with a warning', async () => {
+    const group = await Group.of(names);
+    await produce(group, await group.leader(), 0, 20);
+    await stopAll(group);
+    for (const name of names) await group.putBack(name, await group.copyDisk(name));
+    await startAll(group);
+    for (const each of group.running.values()) expect(eventsOf(each)).toContain('data_directory_changed');
+    await expectWhole(group, 20);
+  });
+
+  it('leads again if the directories are copied at every start, and if they are restarted one by one', async () => {
+    const group = await Group.of(names);
+    let count = 0;
+    for (let round = 0; round < 3; round++)
+      for (const name of names) {
+        await produce(group, await group.leader(), count, (count += 3));
+        await group.stop(name);
+        await group.putBack(name, await group.copyDisk(name));
+        expect((await group.start(name)).member.id).toBe(names.indexOf(name) + 1);
+      }
+    await expectWhole(group, count);
+  });
+
+  it.each(['a slot', 'the file'] as const)(
+    'leads again after two of three have lost %s of their hard state',
+    async (what) => {
+      const group = await Group.of(names);
+      await produce(group, await group.leader(), 0, 20);
+      await stopAll(group, 'crash');
+      for (const name of names.slice(1)) await spoil(group.disk(name), what);
+      await startAll(group);
+      await expectWhole(group, 20);
+    },
+  );
+
+  it('leads again although one of three is gone', async () => {
+    const group = await Group.of(names);
+    await produce(group, await group.leader(), 0, 20);
+    await stopAll(group, 'crash');
+    const leader = await startAll(group, names.slice(1));
+    await produce(group, leader, 20, 21);
+  });
+});
+
+describe('a node that starts alone', () => {
+  it('takes no part before a peer has answered, serves what is committed, and says what it waits for', async () => {
+    const group = await Group.of(names);
+    await produce(group, await group.leader(), 0, 20);
+    await rest(group);
+    await stopAll(group);
+    const { started, service, lines } = await group.begin('n1');
+    await rest(group, 30_000);
+    expect(started.work.raft).toBeUndefined();
+    expect(started.work.waiting).toContain('no answer from n2, n3');
+    expect(started.consensus.highWatermark).toBe(20);
+    expect(await service?.info(new AbortController().signal).catch((error: unknown) => error)).toMatchObject({
+      message: expect.stringContaining('no answer from n2, n3'),
+    });
+    expect(lines.filter(({ event }) => event === 'vouching_incomplete')).toHaveLength(1);
+    await startAll(group, ['n2', 'n3']);
+    await group.until(() => started.work.raft !== undefined);
+  });
+
+  it('leads at once if it is a cluster of one', async () => {
+    const group = await Group.of(['n1']);
+    await produce(group, await group.leader(), 0, 20);
+    await group.stop('n1');
+    const began = group.clock.now();
+    await group.start('n1');
+    expect(group.clock.now() - began).toBeLessThan(1_000);
+    await expectWhole(group, 20, 1);
+  });
+
+  it('listens before it leads a cluster of one, if its directory was copied', async () => {
+    const group = await Group.of(['n1']);
+    await produce(group, await group.leader(), 0, 20);
+    await group.stop('n1');
+    await group.putBack('n1', await group.copyDisk('n1'));
+    const began = group.clock.now();
+    await group.start('n1');
+    expect(group.clock.now() - began).toBeGreaterThanOrEqual(30_000);
+    await expectWhole(group, 20, 1);
+  });
+});
+
+describe('a directory from the time when its cluster had one member', () => {
+  it('does not lead a cluster of its own: its node is admitted again under a new id', async () => {
+    const group = await Group.of(['n1']);
+    await produce(group, await group.leader(), 0, 5);
+    await group.stop('n1');
+    const copy = await group.copyDisk('n1');
+    const first = await group.start('n1');
+    for (const name of ['n2', 'n3']) await group.start(name);
+    await group.until(() => first.node.leadership.configuration.confState.voters.length === 3);
+    await produce(group, first, 5, 20);
+    await group.stop('n1');
+    await group.putBack('n1', copy);
+    const leader = await group.leader();
+    await produce(group, leader, 20, 25);
+    const gossipAddr = leader.started.gossipAddr;
+    const back = await group.begin('n1', { startJoinAddrs: [gossipAddr] });
+    await group.until(() => back.started.work.raft !== undefined);
+    expect(back.started.work.raft?.node.leadership.status.id).toBe(4);
+    await group.until(() => leader.node.leadership.configuration.confState.voters.length === 3);
+    expect(eventsOf(back)).toContain('acknowledged_entries_lost');
+  });
+});
+
+describe('a node that came back with less than it had', () => {
+  /** The follower n acknowledged values with the leader, while the third was cut off; then the leader ends. */
+  async function loneWitness() {
+    const group = await Group.of(names);
+    const leader = await group.leader();
+    await produce(group, leader, 0, 10);
+    const [follower, third] = [...group.running.values()].filter((each) => each !== leader);
+    await rest(group);
+    const copy = await group.copyDisk(follower.member.name);
+    await produce(group, leader, 10, 20);
+    await rest(group);
+    return { group, leader, follower, third, copy };
+  }
+
+  it.each([
+    ['all of it', true],
+    ['its log', false],
+  ])('does not help to elect a leader that lacks what was acknowledged (%s)', async (_, isWhole) => {
+    const { group, leader, follower, third, copy } = await loneWitness();
+    const [behind, before] = [third.member.name, await group.copyDisk(third.member.name)];
+    await stopAll(group, 'crash');
+    // Rolled back, both: only the notes of each other show it.
+    await group.putBack(follower.member.name, isWhole ? copy : { log: copy.log });
+    await group.putBack(behind, before);
+    const back = await group.begin(follower.member.name);
+    await group.start(behind);
+    await rest(group, 20_000);
+    expect(back.started.work.raft).toBeUndefined();
+    // A log that ends before what is committed is repaired; a node that has forgotten even that asks for a new id.
+    expect(back.started.work.waiting ?? back.started.work.repair).toBeDefined();
+    expect(group.get(behind).node.leadership.isLeader).toBe(false);
+    // Who lost nothing completes a majority again.
+    await group.start(leader.member.name);
+    await group.until(() => back.started.work.raft !== undefined);
+    expect(back.started.work.raft?.node.leadership.status.id).toBe(isWhole ? 4 : follower.member.id);
+    await group.until(() => back.started.consensus.highWatermark === 20);
+  });
+
+  it('stays amnesiac if it is killed while it catches up', async () => {
+    const { group, follower, copy } = await loneWitness();
+    const { name } = follower.member;
+    await group.stop(name);
+    await group.putBack(name, copy);
+    const ids: number[] = [];
+    for (let round = 0; round < 4; round++) {
+      const { member } = await group.start(name);
+      ids.push(member.id);
+      await group.crash(name);
+    }
+    expect(new Set(ids)).toEqual(new Set([4]));
+    await group.start(name);
+    await expectWhole(group, 20);
+  });
+
+  it('has no leader if every member did so at another time, and says which one is ahead', async () => {
+    const group = await Group.of(names);
+    const leader = await group.leader();
+    const copies: [string, GroupDisk][] = [];
+    for (const [i, name] of names.entries()) {
+      await produce(group, leader, i * 10, i * 10 + 10);
+      await rest(group);
+      copies.push([name, await group.copyDisk(name)]);
+    }
+    await stopAll(group);
+    for (const [name, copy] of copies) await group.putBack(name, copy);
+    const begun = await Promise.all(names.map((name) => group.begin(name)));
+    await rest(group, 40_000);
+    const [first, second] = begun;
+    for (const each of [first, second]) {
+      expect(each.started.work.raft).toBeUndefined();
+      expect(each.started.work.waiting).toContain('golog recover');
+    }
+    expect(begun.some(({ started }) => started.work.raft?.node.leadership.isLeader === true)).toBe(false);
+  });
+});
+
+describe('a node that lost its vote', () => {
+  it.each(['deleted', 'restored'] as const)(
+    'grants none in a term that its peers have seen (hard state %s)',
+    async (how) => {
+      const group = await Group.of(names);
+      const leader = await group.leader();
+      await produce(group, leader, 0, 3);
+      const { member } = group.follower();
+      const { name } = member;
+      await rest(group);
+      const { term } = leader.node.leadership.status.hardState;
+      await group.stop(name);
+      const { raft } = group.disk(name);
+      await raft.remove('hard-state');
+      if (how === 'restored') {
+        const older = await HardStateFile.open(raft, crc32c);
+        await older.save({ ...older.current, term: toTerm(Math.max(0, term - 1)) });
+        await older.close();
+      }
+      for (const other of names.filter((each) => each !== name && each !== leader.member.name))
+        await group.crash(other);
+      const back = await group.start(name, { joinTransport: unanswered });
+      const current = back.started.hardState.current;
+      expect(current.term).toBeGreaterThanOrEqual(term);
+      if (current.term === term) expect(current.vote).not.toBe(0);
+    },
+  );
+});
+
+describe('the files of identity', () => {
+  it.each(['incarnation', 'peer-notes'])(
+    'may be damaged (%s): the node says so and goes on, or joins again',
+    async (file) => {
+      const group = await Group.of(names);
+      await produce(group, await group.leader(), 0, 10);
+      const { name } = group.follower().member;
+      await rest(group);
+      await group.stop(name);
+      await writeDurably(group.disk(name).raft, file, [new Uint8Array(8192).fill(0xaa)]);
+      const { member, lines } = await group.start(name);
+      expect(member.id).toBe(file === 'incarnation' ? 4 : names.indexOf(name) + 1);
+      expect(eventsOf({ lines })).toContain(file === 'incarnation' ? 'data_directory_changed' : 'peer_notes_lost');
+      await expectWhole(group, 10);
+    },
+  );
+});
