@@ -242,7 +242,8 @@ export class Group {
   /** Stops the node as `kill -9` does: what it wrote stays, and it finishes nothing. */
   async crash(name: string): Promise<void> {
     const { member, gossip } = this.get(name);
-    const left = await this.copyDisk(name);
+    const { uuid, raft, log } = this.disk(name);
+    const left = { uuid, raft: raft.snapshot(), log: log.snapshot() };
     this.network.join(member.rpcAddr, logId);
     this.network.serve(member.rpcAddr, {});
     await gossip.close();

@@ -19,6 +19,17 @@ export class MemoryDirectory implements Directory {
   readonly #files = new Map<string, MemoryFileBytes>();
   readonly #subdirectories = new Map<string, MemoryDirectory>();
 
+  /** Returns a snapshot of the files here, which are the same files in it: they keep their identities. */
+  snapshot(): MemoryDirectory {
+    const taken = new MemoryDirectory();
+    for (const [name, bytes] of this.#files) {
+      const file = new MemoryFileBytes(bytes.identity);
+      file.write(0, bytes.read(0, bytes.length));
+      taken.#files.set(name, file);
+    }
+    return taken;
+  }
+
   async list(): Promise<string[]> {
     return [...this.#files.keys()].sort();
   }
@@ -72,7 +83,9 @@ export class MemoryDirectory implements Directory {
 }
 
 class MemoryFileBytes extends GrowableBytes {
-  readonly identity = nextIdentity();
+  constructor(readonly identity = nextIdentity()) {
+    super();
+  }
 }
 
 class MemoryFile implements File {

@@ -1,3 +1,4 @@
+import { compareEntryIds, type EntryId } from '../../domain/raft/entry-id.js';
 import { toTerm } from '../../domain/log/offsets.js';
 import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import type { Vouch } from '../ports/vouching.js';
@@ -13,6 +14,17 @@ import type { MemberDependencies } from './node-dependencies.js';
 export interface MemberIdentity {
   readonly incarnation: IncarnationFile;
   readonly notes: PeerNotes;
+}
+
+/** A member that may take part. */
+export interface ProvedMember {
+  /** Whether the cluster knows this node's name and address. */
+  readonly isKnown: boolean;
+  /**
+   * Set after a doubt about the disk: until the log of this node reaches this entry, it elects nobody whose log does not,
+   * and not itself. It may have helped to commit up to there.
+   */
+  readonly voteFloor?: EntryId;
 }
 
 /** Raises the incarnation of the data directory, before anything is said in its name, and reads the notes. */
@@ -46,8 +58,7 @@ export function openVoucher(
 /**
  * Makes a former member a member again: it reports its address, and its peers vouch for it. A node that comes back with
  * less than it had shown is amnesiac: it is let in again under a new Raft id. Waits without a time limit, and calls
- * `report` with what an operator should know meanwhile. Resolves with whether the cluster knows this node's name and
- * address.
+ * `report` with what an operator should know meanwhile.
  */
 export async function proveMember(
   deps: MemberDependencies,
@@ -55,20 +66,20 @@ export async function proveMember(
   storage: NodeStorage,
   { incarnation, voucher }: MemberIdentity & { readonly voucher: Voucher },
   report: (problem: string) => void,
-): Promise<boolean> {
+): Promise<ProvedMember> {
   const { configuration, hardState, self, discovery } = context;
   const { joinTransport: transport, directory, clock, logger, signal } = deps;
   const { log } = storage;
   const id = configuration.stored?.id ?? 0;
   const isKnown = await reenterCluster(deps, context, storage, report);
   // Under a new id it has promised nothing.
-  if (configuration.stored?.id !== id) return isKnown;
+  if (configuration.stored?.id !== id) return { isKnown };
   const proof = await proveIdentity({
     request: { clusterId: directory.logId, id, ...self },
     configuration,
     incarnation,
     log,
-    voteIsLost: hardState.created || hardState.damage !== undefined,
+    doubt: incarnation.doubt ?? (hardState.created ? 'hard state lost' : undefined),
     discovery,
     transport,
     callers: () => voucher.callers,
@@ -79,8 +90,10 @@ export async function proveMember(
   });
   if (proof.kind === 'vouched') {
     await boundVote(hardState, id, proof, isKnown);
-    await incarnation.settle();
-    return isKnown;
+    logger.info('vouched', { seenTerm: proof.seenTerm }, 'the peers vouch for this node');
+    const isBehind = compareEntryIds({ term: log.lastTerm, index: log.lastIndex }, proof.furthest) < 0;
+    if (incarnation.doubt === undefined || !isBehind) await incarnation.settle();
+    return { isKnown, ...(incarnation.doubt !== undefined && { voteFloor: proof.furthest }) };
   }
   const { by, note, reason } = proof;
   logger.error(
@@ -93,7 +106,7 @@ export async function proveMember(
   const ahead = discovery.nodes().find(({ uuid }) => uuid === by.uuid)?.name ?? `member ${by.id}`;
   const isKnownAgain = await reenterCluster(deps, context, storage, () => report(lostProblem(reason, ahead, by)));
   await incarnation.settle();
-  return isKnownAgain;
+  return { isKnown: isKnownAgain };
 }
 
 function lostProblem(reason: string, ahead: string, { last }: Vouch): string {
@@ -106,8 +119,9 @@ function lostProblem(reason: string, ahead: string, { last }: Vouch): string {
 
 /**
  * Rules out a second vote in a term that the peers have seen from this node, which may have lost its vote. A node that
- * knows that it lost its vote also grants none up to the term of those that answered; without a leader, one of them may
- * have asked for the next term and been heard by this node alone.
+ * knows that it lost its vote also grants none up to the term of those that answered: one of them has granted its own to
+ * every candidate that won by the lost one. A damaged slot is no reason to hear so many, so that the next term is ruled
+ * out too, if no leader has answered: a candidate may have asked for it.
  */
 async function boundVote(
   hardState: HardStateFile,
@@ -116,8 +130,12 @@ async function boundVote(
   isKnown: boolean,
 ): Promise<void> {
   const { term, vote, commit } = hardState.current;
-  const isLost = hardState.created || hardState.damage !== undefined;
-  const bound = Math.max(seenTerm, isLost ? answeredTerm + (isKnown ? 0 : 1) : 0);
+  const isDamaged = hardState.damage !== undefined;
+  const bound = Math.max(
+    seenTerm,
+    hardState.created ? answeredTerm : 0,
+    isDamaged ? answeredTerm + (isKnown ? 0 : 1) : 0,
+  );
   if (bound > term || (bound === term && vote === 0 && bound > 0))
     await hardState.save({ term: toTerm(bound), vote: id, commit });
 }

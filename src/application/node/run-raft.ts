@@ -1,3 +1,4 @@
+import { compareEntryIds } from '../../domain/raft/entry-id.js';
 import type { Cluster } from '../ports/cluster.js';
 import { ClusterService } from '../cluster/cluster-service.js';
 import { clusterStatusOf } from '../cluster/cluster-status.js';
@@ -13,7 +14,7 @@ import type { Voucher } from '../vouching/voucher.js';
 import { repeat } from '../waiting/repeat.js';
 import { keepAnnounced } from './enter-cluster.js';
 import { inOrder } from './in-order.js';
-import type { MemberIdentity } from './member-identity.js';
+import type { MemberIdentity, ProvedMember } from './member-identity.js';
 import type { NodeContext, NodeStorage } from './node-context.js';
 import type { MemberDependencies, NodeDependencies } from './node-dependencies.js';
 
@@ -21,12 +22,10 @@ import type { MemberDependencies, NodeDependencies } from './node-dependencies.j
 const notesEveryMs = 2_000;
 
 /** A member that is in its cluster and whose log is open. */
-export interface MemberContext extends NodeContext, NodeStorage, MemberIdentity {
+export interface MemberContext extends NodeContext, NodeStorage, MemberIdentity, ProvedMember {
   readonly voucher: Voucher;
   /** Its Raft id. */
   readonly id: number;
-  /** Whether the cluster knows this node's name and address. */
-  readonly isKnown: boolean;
 }
 
 /** A member that runs Raft. */
@@ -47,7 +46,8 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
   const checksum = { crc32c, logId: clusterId };
   const transport = deps.peerTransport(checksum);
   const { retention, timing } = settings;
-  const files = { log, hardState, configuration, diskReserve, notes, incarnation };
+  const { voteFloor } = member;
+  const files = { log, hardState, configuration, diskReserve, notes, incarnation, ...(voteFloor && { voteFloor }) };
   const outside = { checksum, clock, random, transport, whereabouts: member.discovery, logger, onFatal };
   const node = await startRaft({ ...files, ...outside, id, self, retention, timing });
 
@@ -70,7 +70,12 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
     const isAlive = transport.unansweredMs(request.id, (at) => at !== request.rpcAddr) < answeringMs;
     return claimed !== undefined && isAlive && claimed.rpcAddr !== request.rpcAddr ? claimed.rpcAddr : undefined;
   });
-  const stopNoting = repeat(clock, notesEveryMs, () => notes.write(), onFatal);
+  const keepIdentity = async (): Promise<void> => {
+    await notes.write();
+    const last = { term: log.lastTerm, index: log.lastIndex };
+    if (voteFloor === undefined || compareEntryIds(last, voteFloor) >= 0) await member.incarnation.settle();
+  };
+  const stopNoting = repeat(clock, notesEveryMs, keepIdentity, onFatal);
 
   const stopWatching = watchDamage({ log, configuration, id, clock, logger, onFatal });
   const stopReconciling = removeDeadMembers({

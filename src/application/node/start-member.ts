@@ -7,7 +7,7 @@ import { firstDamaged, offsetOf } from '../repair/first-damage.js';
 import { LogRepair } from '../repair/log-repair.js';
 import { enterCluster } from './enter-cluster.js';
 import { closingOnFailure } from './in-order.js';
-import { openIdentity, openVoucher, proveMember } from './member-identity.js';
+import { openIdentity, openVoucher, type ProvedMember, proveMember } from './member-identity.js';
 import { type NodeContext, type NodeStorage, openContext, openStorage } from './node-context.js';
 import type { MemberDependencies } from './node-dependencies.js';
 import { type MemberContext, openGates, runRaft, type RunningRaft } from './run-raft.js';
@@ -39,11 +39,11 @@ export function startMember(deps: MemberDependencies): Promise<StartedNode<Membe
     const storage = await openStorage(deps, context);
     const voucher = openVoucher(deps, context, storage, identity);
 
-    const takePart = (isKnown: boolean): Promise<MemberWork> => {
+    const takePart = (proved: ProvedMember): Promise<MemberWork> => {
       const id = context.configuration.stored?.id ?? 0;
-      return startWork(deps, { ...context, ...storage, ...identity, voucher, id, isKnown });
+      return startWork(deps, { ...context, ...storage, ...identity, ...proved, voucher, id });
     };
-    if (isNew) return new StartedNode(context, storage, await takePart(true));
+    if (isNew) return new StartedNode(context, storage, await takePart({ isKnown: true }));
     const waiting = await waitingMember(deps, context, storage);
     const ending = new AbortController();
     const signal = AbortSignal.any([deps.signal, ending.signal]);
@@ -52,12 +52,12 @@ export function startMember(deps: MemberDependencies): Promise<StartedNode<Membe
       waiting.problem = problem;
       wait();
     });
-    const isKnown = await Promise.race([proved, hasToWait]);
+    const member = await Promise.race([proved, hasToWait]);
     deps.signal.throwIfAborted();
-    if (isKnown !== undefined) return new StartedNode(context, storage, await takePart(isKnown));
-    const taking = proved.then((isKnownNow) => {
+    if (member !== undefined) return new StartedNode(context, storage, await takePart(member));
+    const taking = proved.then((provedNow) => {
       signal.throwIfAborted();
-      return takePart(isKnownNow);
+      return takePart(provedNow);
     });
     return new StartedNode(
       context,

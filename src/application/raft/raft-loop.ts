@@ -12,6 +12,7 @@ import type { AmnesiacError } from '../join/amnesia.js';
 import type { AppendThreadOwner } from '../storage/append-thread.js';
 import { peersOf } from '../configuration/configuration.js';
 import { UnavailableError } from '../errors.js';
+import type { ElectionFloor } from './election-floor.js';
 import type { Proposals } from './proposals.js';
 import { coreConfig, type RaftNodeOptions } from './raft-options.js';
 import { Waiters } from '../waiting/waiters.js';
@@ -37,6 +38,7 @@ export interface RaftStages {
   readonly acknowledgements: Acknowledgements;
   /** `NoteExchange` */
   readonly exchange: { addTo(message: Message): PeerMessage };
+  readonly floor: ElectionFloor;
   /** `EntrySealer` */
   readonly sealer: {
     assign(ready: Ready): void;
@@ -189,7 +191,7 @@ export class RaftLoop implements AppendThreadOwner {
   /** Delivers a response of the append or apply thread: to the core, or to the peer that it is for. */
   respond(response: Message): void {
     if (response.to === this.options.id) this.step(() => this.core.step(response));
-    else this.options.transport.send([this.#stages.exchange.addTo(response)]);
+    else if (this.#stages.floor.maySend(response)) this.options.transport.send([this.#stages.exchange.addTo(response)]);
   }
 
   /** Asks the leader to confirm a read (Raft thesis §6.4). */
@@ -277,7 +279,7 @@ export class RaftLoop implements AppendThreadOwner {
   }
 
   #handle(ready: Ready): void {
-    const { sealer, applier, maintenance, catchUps, barriers, acknowledgements, exchange } = this.#stages;
+    const { sealer, applier, maintenance, catchUps, barriers, acknowledgements, exchange, floor } = this.#stages;
     if (ready.softState !== undefined) this.#updateSoftState(ready.softState);
     sealer.assign(ready);
     const toPeers: PeerMessage[] = [];
@@ -290,7 +292,9 @@ export class RaftLoop implements AppendThreadOwner {
       else if (each.type === 'MsgHeartbeat') toPeers.push(exchange.addTo(acknowledgements.addTo(each)));
       // An entry without a batch belongs to a leadership that ended before the core gave it out: no peer would accept
       // it.
-      else if (each.type !== 'MsgApp' || each.entries.every(isSealed)) toPeers.push(exchange.addTo(each));
+      else if (each.type !== 'MsgApp' || each.entries.every(isSealed)) {
+        if (floor.maySend(each)) toPeers.push(exchange.addTo(each));
+      }
     }
     if (toPeers.length > 0) this.options.transport.send(toPeers);
     for (const state of ready.readStates) barriers.confirm(state);

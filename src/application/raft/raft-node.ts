@@ -7,6 +7,7 @@ import { Applier } from './applier.js';
 import { CatchUps } from './catch-ups.js';
 import { isOnlyVoter } from '../configuration/configuration.js';
 import type { EntryCache } from './entry-cache.js';
+import { ElectionFloor } from './election-floor.js';
 import { EntrySealer } from './entry-sealer.js';
 import { UnavailableError } from '../errors.js';
 import { FollowerDiskGuard } from './follower-disk-guard.js';
@@ -32,6 +33,7 @@ export class RaftNode implements Consensus, PeerReceiver {
   readonly leadership: Leadership;
   readonly #acknowledgements: Acknowledgements;
   readonly #exchange: NoteExchange;
+  readonly #floor: ElectionFloor;
   readonly #loop: RaftLoop;
   readonly #applier: Applier;
   readonly #sealer: EntrySealer;
@@ -78,6 +80,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     });
     this.#acknowledgements = acknowledgements;
     this.#exchange = new NoteExchange({ ...options, core: loop.core });
+    this.#floor = new ElectionFloor(options.voteFloor, log);
     this.#loop = loop;
     this.#applier = applier;
     this.#sealer = sealer;
@@ -116,6 +119,7 @@ export class RaftNode implements Consensus, PeerReceiver {
       catchUps: this.#catchUps,
       acknowledgements: this.#acknowledgements,
       exchange: this.#exchange,
+      floor: this.#floor,
     });
     if (!this.#isOnlyVoter) {
       loop.schedule();
@@ -182,7 +186,7 @@ export class RaftNode implements Consensus, PeerReceiver {
   receive(received: PeerMessage): void {
     const loop = this.#loop;
     if (!loop.isAlive || !this.#filter.admits(received, loop.core.basicStatus())) return;
-    if (!this.#exchange.admits(received)) return;
+    if (!this.#floor.admits(received) || !this.#exchange.admits(received)) return;
     if (received.type === 'MsgApp' && !this.#diskGuard.admits(received.entries)) return;
     const contradiction = this.#acknowledgements.contradiction(received);
     if (contradiction !== undefined) {

@@ -2,6 +2,7 @@ import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import type { Log } from '../../domain/log/log.js';
 import type { BatchChecksum } from '../../domain/log/record-batch.js';
 import type { Retention } from '../../domain/log/retention.js';
+import type { EntryId } from '../../domain/raft/entry-id.js';
 import type { RaftConfig } from '../../domain/raft/config.js';
 import type { Storage } from '../../domain/raft/storage.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
@@ -36,6 +37,11 @@ export interface RaftNodeOptions {
   readonly notes: PeerNotes;
   /** The incarnation of this start. */
   readonly incarnation: number;
+  /**
+   * Until the log of this node reaches this entry, it elects nobody whose log does not, and not itself: see
+   * `ElectionFloor`.
+   */
+  readonly voteFloor?: EntryId;
   readonly clock: Clock;
   /** A random integer of [0, n). */
   readonly random: (n: number) => number;

@@ -6,8 +6,13 @@ import type { ConfigurationFile } from '../configuration/configuration-file.js';
 export interface Electorate {
   /** The other members whose answers count. */
   readonly peers: readonly Member[];
-  /** Whether the answers of these peers, together with the member itself, are a majority. */
-  isEnough(answered: ReadonlySet<number>): boolean;
+  /**
+   * Whether so many have answered that every majority with this member in it had one of them: whatever this member helped
+   * to decide, one of them knows.
+   */
+  isSure(answered: ReadonlySet<number>): boolean;
+  /** Whether those who have answered can be a majority together with this member. */
+  isMajority(answered: ReadonlySet<number>): boolean;
 }
 
 /**
@@ -33,12 +38,14 @@ export function electorateOf(
     const member = known.find((each) => each.id === voter);
     return isSelf(voter) || member === undefined ? [] : [member];
   });
-  const agrees = (half: readonly number[], answered: ReadonlySet<number>): boolean => {
-    const all = new Set([...half.filter((voter) => !isSelf(voter)), id]);
-    const others = [...all].filter((each) => each !== id && answered.has(each)).length;
-    return others + 1 >= majoritySize(all.size);
+  const groups = halves.map((half) => half.filter((voter) => !isSelf(voter)));
+  const agree = (answered: ReadonlySet<number>, needed: (others: number) => number): boolean =>
+    groups.every((others) => others.filter((each) => answered.has(each)).length >= needed(others.length));
+  return {
+    peers,
+    isSure: (answered) => agree(answered, (others) => (others === 0 ? 0 : majoritySize(others))),
+    isMajority: (answered) => agree(answered, (others) => majoritySize(others + 1) - 1),
   };
-  return { peers, isEnough: (answered) => halves.every((half) => agrees(half, answered)) };
 }
 
 /** Whether other nodes were ever members of the cluster. */

@@ -125,7 +125,8 @@ export function decodeSlot(slot: Uint8Array, crc32c: Crc32c): Marker | undefined
   if (view.getUint32(0) !== crc32c(slot.subarray(4)) >>> 0) return undefined;
   const fields = parsedObject(slot.subarray(headerBytes, headerBytes + length));
   const { inode, born } = fieldsOf(fields?.identity) ?? {};
-  if (!isNatural(fields?.incarnation) || fields.incarnation > incarnationMax || typeof inode !== 'string') return undefined;
+  if (!isNatural(fields?.incarnation) || fields.incarnation > incarnationMax || typeof inode !== 'string')
+    return undefined;
   const doubt = doubts.find((each) => each === fields.doubt);
   const identity = { inode, ...(typeof born === 'string' && { born }) };
   return { incarnation: fields.incarnation, identity, ...(doubt && { doubt }) };

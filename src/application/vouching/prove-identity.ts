@@ -1,5 +1,5 @@
 import type { Log } from '../../domain/log/log.js';
-import { compareEntryIds } from '../../domain/raft/entry-id.js';
+import { compareEntryIds, type EntryId } from '../../domain/raft/entry-id.js';
 import type { Member } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { UnavailableError } from '../errors.js';
@@ -15,8 +15,11 @@ import { unlessAborted } from '../waiting/unless-aborted.js';
 import { electorateOf, hadOthers } from './electorate.js';
 import type { IncarnationFile } from './incarnation-file.js';
 
-/** A node that doubts its own disk hears every peer that answers within this time, not only as many as it needs. */
-const doubtMs = 2_000;
+/**
+ * How long a node without a doubt about its disk waits for more than a bare majority: without this, a cluster of three
+ * could not lose one member and restart another one.
+ */
+const patienceMs = 10_000;
 /** How long the only voter of a cluster listens for others: the interval at which Serf tries to reconnect. */
 const listenMs = 30_000;
 const pauseMsMin = 100;
@@ -25,10 +28,10 @@ const pauseMsMax = 1_000;
 export interface ProofOptions {
   readonly request: VouchRequest;
   readonly configuration: Pick<ConfigurationFile, 'current' | 'stored'>;
-  readonly incarnation: Pick<IncarnationFile, 'current' | 'doubt'>;
+  readonly incarnation: Pick<IncarnationFile, 'current'>;
   readonly log: Pick<Log, 'lastTerm' | 'lastIndex' | 'quarantined'>;
-  /** Whether this node has lost its vote: it hears every peer that it can. */
-  readonly voteIsLost: boolean;
+  /** Why this node knows that its disk is not as it left it; undefined: it does not. */
+  readonly doubt: string | undefined;
   readonly discovery: {
     locate(member: Member): Pick<Peer, 'rpcAddr' | 'seenAt'>;
     nodes(): readonly { readonly uuid: string; readonly rpcAddr: string }[];
@@ -45,40 +48,43 @@ export interface ProofOptions {
 
 /** What the peers know about this node. */
 export type Proof =
-  /** It may take part, and vote in terms after `seenTerm`; `answeredTerm` is the highest term of those that answered. */
-  | { readonly kind: 'vouched'; readonly seenTerm: number; readonly answeredTerm: number }
+  /**
+   * It may take part, and vote in terms after `seenTerm`; `answeredTerm` is the highest term, and `furthest` the last
+   * entry of the log that is furthest ahead, of those that answered.
+   */
+  | { readonly kind: 'vouched'; readonly seenTerm: number; readonly answeredTerm: number; readonly furthest: EntryId }
   /** It came back with less than it had shown. */
   | { readonly kind: 'contradicted'; readonly by: Vouch; readonly note: MemberNote; readonly reason: string };
 
 /**
- * Asks the peers of a member that starts what they know about it, until a majority of the voters, itself included, has
- * been heard or one of them contradicts it. Only then may it take part: its disk may be an older copy. The only voter
- * of a cluster has nobody to ask; if something speaks for others, it listens for them first. Rejects with the signal's
- * reason.
+ * Asks the peers of a member that starts what they know about it, until a majority of the other voters has been heard or
+ * one of them contradicts it. Only then may it take part: its disk may be an older copy. A member without a doubt about
+ * its disk is content with a bare majority, itself included, after a while. The only voter of a cluster has nobody to
+ * ask; if something speaks for others, it listens for them first. Rejects with the signal's reason.
  */
 export async function proveIdentity(options: ProofOptions): Promise<Proof> {
   const { configuration, request, clock, logger, signal } = options;
   const electorate = electorateOf(configuration, request);
   const isAlone = electorate.peers.length === 0;
-  const doubt = options.incarnation.doubt ?? (options.voteIsLost ? 'vote lost' : undefined);
+  const { doubt } = options;
   if (isAlone && doubt === undefined && !hadOthers(configuration.current)) return vouchedBy([]);
   const startedMs = clock.now();
-  const waitMs = isAlone ? listenMs : doubt === undefined ? 0 : doubtMs;
+  const hasWaited = (ms: number): boolean => clock.now() - startedMs >= ms;
   const heard = new Map<string, VouchAnswer>();
+  const isComplete = (): boolean => {
+    if (isAlone) return false;
+    const answered = new Set(electorate.peers.filter(({ uuid }) => heard.has(uuid)).map(({ id }) => id));
+    if (electorate.isSure(answered)) return true;
+    return doubt === undefined && hasWaited(patienceMs) && electorate.isMajority(answered);
+  };
   const throttle = new LogThrottle(clock);
   const backoff = new Backoff(pauseMsMin, pauseMsMax);
   for (;;) {
-    const isComplete = (): boolean => {
-      if (isAlone) return false;
-      const ids = electorate.peers.filter(({ uuid }) => heard.has(uuid)).map(({ id }) => id);
-      const waits = waitMs > clock.now() - startedMs && ids.length < electorate.peers.length;
-      return electorate.isEnough(new Set(ids)) && !waits;
-    };
     const found = await askAll(options, electorate.peers, heard, isComplete);
     if (found !== undefined) return found;
     const isAlive = [...heard.values()].find((vouch) => vouch !== 'unsupported' && vouch.aliveAt !== undefined);
-    const isOver = isAlone && clock.now() - startedMs >= waitMs;
-    if ((isComplete() || isOver) && isAlive === undefined) return vouchedBy([...heard.values()]);
+    if ((isComplete() || (isAlone && hasWaited(listenMs))) && isAlive === undefined)
+      return vouchedBy([...heard.values()]);
     const missing = electorate.peers.filter(({ uuid }) => !heard.has(uuid)).map(({ name }) => name);
     options.report(problemOf({ isAlone, doubt, missing, isAlive }));
     if (throttle.isDue())
@@ -161,7 +167,11 @@ function vouchedBy(answers: readonly VouchAnswer[]): Proof {
   const vouches = answers.filter((answer) => answer !== 'unsupported');
   const seenTerm = Math.max(0, ...vouches.map(({ note }) => note?.term ?? 0));
   const answeredTerm = Math.max(0, ...vouches.map(({ term }) => term));
-  return { kind: 'vouched', seenTerm, answeredTerm };
+  const furthest = vouches
+    .map(({ last }) => last)
+    .sort(compareEntryIds)
+    .at(-1) ?? { term: 0, index: 0 };
+  return { kind: 'vouched', seenTerm, answeredTerm, furthest };
 }
 
 function problemOf(state: {
