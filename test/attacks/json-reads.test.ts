@@ -7,7 +7,8 @@ import { compile, Scratch } from '../end-to-end/golog-process.js';
 import { CertificateSet } from '../security/certificate-sets.js';
 import { Changeable, clientOf, policyFile, tlsFlags } from '../security/secure-node.js';
 import { AttackedNode } from './attacked-node.js';
-import { appendBulky, peakBytesOf, readAsJson } from './json-readers.js';
+import { appendBulky, readAsJson } from './json-readers.js';
+import { peakBytesOf } from './measured-process.js';
 
 /** Short requests whose answer, as JSON, is much work: from somebody who may read, and nothing else. */
 

@@ -29,6 +29,7 @@ const limits = {
 
 const kinds = [
   ['ConsumeStream', '/log.v1.Log/ConsumeStream', consumesOf(streams)],
+  ['Consume', '/log.v1.Log/Consume', consumesOf(reads)],
   ['Tail', '/golog.v1.LogService/Tail', readsOf(streams)],
   ['Read', '/golog.v1.LogService/Read', readsOf(reads)],
 ] as const;
