@@ -57,7 +57,7 @@ export class AttackedNode {
     const node = new AttackedNode(scratch, await started.served(), tls);
     const { sockets } = node;
     node.#honest.start();
-    await eventually('honest work', () => node.#honest.calls > 600 || undefined);
+    await eventually('honest work', () => node.#honest.calls > 600 || undefined, 2 * generousMs);
     await node.#honest.stop();
     await eventually('his connections to end', () => node.sockets <= sockets || undefined);
     const { descriptors } = node;
