@@ -1,41 +1,12 @@
-import { createClient, type Client } from '@connectrpc/connect';
-import { createConnectTransport, createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
-import { Agent } from 'node:http';
-import { Agent as TlsAgent } from 'node:https';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { GrpcServerOptions } from '../../src/adapters/grpc/index.js';
-import type { HttpServerOptions } from '../../src/adapters/http/index.js';
 import type { ClientTls } from '../../src/client/index.js';
-import { Log } from '../../src/gen/log/v1/log_pb.js';
 import { eventually, generousMs, tell } from '../cluster/deadline.js';
 import { compile, Scratch, ServerProcess } from '../end-to-end/golog-process.js';
-import { root } from '../foundation/checkout.js';
+import { HonestClient, honestCallsMin } from './honest-client.js';
 import { endHostility } from './hostile-client.js';
-
-export interface ListenerLimits {
-  readonly grpc: Partial<GrpcServerOptions>;
-  readonly http: Partial<HttpServerOptions>;
-}
-
-/** What a process says of itself. */
-interface Account {
-  /** The longest that the event loop was held up since the account before. */
-  readonly loopDelayMaxMs: number;
-  /**
-   * The most time of the processor that one callback, or one continuation of a promise, took since then, and so any
-   * handler without a pause; collections of garbage are taken off.
-   */
-  readonly spanCpuMaxMs: number;
-  /** The same for a whole turn of the event loop, in which many of them may run. */
-  readonly turnCpuMaxMs: number;
-  /** The same with them. */
-  readonly turnCpuWithCollectionsMaxMs: number;
-  readonly residentBytes: number;
-  /** What is in use after a full collection: the heap, and buffers outside of it. */
-  readonly liveBytes: number;
-}
+import { type Account, accountOf, type ListenerLimits, measured, takePeakBytes } from './measured-process.js';
 
 export const mebibyte = 1024 * 1024;
 
@@ -47,67 +18,12 @@ const residentSlackBytes = 384 * mebibyte;
 const idleLoopDelayMs = 50;
 /** So often a loop is looked at that never does; what is found then is what it has to come back to. */
 const looksMax = 20;
-/** A call of somebody honest may take so long while the node is attacked. */
-const honestDeadlineMs = 10_000;
+/** The node is left alone from one account to the next, for so many times as long as the account took. */
+const restPerAccount = 4;
+const restMsMin = 50;
 
 /** One for each of his protocols, and as many that he may have given up. What is left without him is looked at last. */
 const honestConnectionsMax = 6;
-/** So many calls of somebody honest come through before an attack is over. */
-const honestCallsMin = 12;
-
-/** Calls both listeners over and over, by all protocols. */
-class HonestClient {
-  calls = 0;
-  slowestMs = 0;
-  readonly failures: unknown[] = [];
-  readonly #clients: Client<typeof Log>[];
-  readonly #sessions: Http2SessionManager[];
-  readonly #agent: Agent;
-  #working = false;
-  #work: Promise<unknown> = Promise.resolve();
-
-  constructor(grpcPort: number, httpPort: number, tls?: ClientTls) {
-    const [grpc, http] = [grpcPort, httpPort].map((port) => `http${tls ? 's' : ''}://127.0.0.1:${port}`);
-    this.#sessions = [grpc, http].map((url) => new Http2SessionManager(url, {}, { ...tls }));
-    // Else a call may find the connection of the one before still busy, and open another.
-    const stored = { keepAlive: true, maxSockets: 1 };
-    this.#agent = tls ? new TlsAgent({ ...stored, ...tls }) : new Agent(stored);
-    this.#clients = [
-      createGrpcTransport({ baseUrl: grpc, sessionManager: this.#sessions[0] }),
-      createGrpcTransport({ baseUrl: http, sessionManager: this.#sessions[1] }),
-      createConnectTransport({ baseUrl: http, httpVersion: '1.1', nodeOptions: { agent: this.#agent } }),
-    ].map((transport) => createClient(Log, transport));
-  }
-
-  start(): void {
-    this.#working = true;
-    this.#work = Promise.all(this.#clients.map((client) => this.#workWith(client)));
-  }
-
-  /** Hangs up as well: what is left then is not his. */
-  async stop(): Promise<void> {
-    this.#working = false;
-    await this.#work;
-    for (const session of this.#sessions) session.abort();
-    this.#agent.destroy();
-  }
-
-  async #workWith(client: Client<typeof Log>): Promise<void> {
-    const record = { value: Buffer.from('honest') };
-    while (this.#working) {
-      const startedMs = performance.now();
-      try {
-        const { offset } = await client.produce({ record }, { timeoutMs: honestDeadlineMs });
-        await client.consume({ offset }, { timeoutMs: honestDeadlineMs });
-        this.calls += 2;
-      } catch (error) {
-        this.failures.push(error);
-      }
-      this.slowestMs = Math.max(this.slowestMs, performance.now() - startedMs);
-      await delay(5);
-    }
-  }
-}
 
 /** A `golog serve` process under attack, and somebody who goes on working with it. */
 export class AttackedNode {
@@ -137,12 +53,11 @@ export class AttackedNode {
   static async start(limits: ListenerLimits, flags: readonly string[] = [], tls?: ClientTls): Promise<AttackedNode> {
     compile();
     const scratch = new Scratch();
-    const through = [process.execPath, join(root, 'test/attacks/serve-child.js'), JSON.stringify(limits)];
-    const started = ServerProcess.spawn(scratch.folder('data'), '0', flags, through);
+    const started = ServerProcess.spawn(scratch.folder('data'), '0', flags, measured(limits));
     const node = new AttackedNode(scratch, await started.served(), tls);
     const { sockets } = node;
     node.#honest.start();
-    await eventually('honest work', () => node.#honest.calls > 600 || undefined);
+    await eventually('honest work', () => node.#honest.calls > 600 || undefined, 2 * generousMs);
     await node.#honest.stop();
     await eventually('his connections to end', () => node.sockets <= sockets || undefined);
     const { descriptors } = node;
@@ -199,7 +114,7 @@ export class AttackedNode {
     } = {},
   ): Promise<void> {
     await this.#account();
-    this.#takePeakBytes();
+    takePeakBytes(this.#pid);
     const honest = this.#honest;
     [honest.calls, honest.slowestMs] = [0, 0];
     honest.start();
@@ -229,7 +144,7 @@ export class AttackedNode {
     const { loopDelayMaxMs, spanCpuMaxMs, turnCpuMaxMs, turnCpuWithCollectionsMaxMs } = await this.#account();
     const { calls } = honest;
     await eventually(leftBehind, async () => (await this.#isAsBefore()) || undefined, withinMs);
-    const residentBytes = this.#takePeakBytes();
+    const residentBytes = takePeakBytes(this.#pid);
     const peakBytes = residentBytes - this.#baseline.residentBytes;
     const inMebibytes = (bytes: number): string => `${(bytes / mebibyte).toFixed(0)} MiB`;
     tell(
@@ -249,9 +164,14 @@ export class AttackedNode {
     if (residentBytes > residentBytesMax) throw new Error(`${name}: memory grew to ${inMebibytes(residentBytes)}`);
   }
 
+  #restMs = restMsMin;
+
   async #isAsBefore(): Promise<boolean> {
-    await delay(50);
+    await delay(this.#restMs);
+    const askedMs = performance.now();
     const { loopDelayMaxMs, liveBytes, residentBytes } = await this.#account();
+    // An account collects all garbage first, which on a busy machine may take most of the time of the process.
+    this.#restMs = Math.max(restMsMin, restPerAccount * (performance.now() - askedMs));
     const before = this.#baseline;
     return (
       this.intruders <= 0 &&
@@ -274,19 +194,8 @@ export class AttackedNode {
     return this.process.child.pid ?? 0;
   }
 
-  /** The most memory that was resident since it was last asked. */
-  #takePeakBytes(): number {
-    const kibibytes = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.#pid}/status`, 'utf8'))?.[1];
-    writeFileSync(`/proc/${this.#pid}/clear_refs`, '5');
-    return Number(kibibytes) * 1024;
-  }
-
   async #account(): Promise<Account> {
-    const { process } = this;
-    const before = process.stdout.length;
-    process.child.stdin?.write('\n');
-    await eventually('its account', () => process.stdout.indexOf('\n', before) > 0 || undefined);
-    this.#last = JSON.parse(process.stdout.slice(before)) as Account;
+    this.#last = await accountOf(this.process);
     return this.#last;
   }
 }

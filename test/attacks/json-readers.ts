@@ -1,15 +1,18 @@
 import { Agent, request } from 'node:http';
 import { connect } from 'node:http2';
 import { Agent as TlsAgent, request as requestTls } from 'node:https';
+import { connect as connectTcp } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
-import { readFileSync } from 'node:fs';
 import type { ClientTls } from '../../src/client/index.js';
 import { LogService } from '../../src/gen/golog/v1/log_service_pb.js';
 
 export interface ReadTarget {
   readonly httpAddr: string;
-  readonly tls?: ClientTls;
+  readonly tls?: ClientTls | undefined;
+  /** The address of the loopback that the calls come from. */
+  readonly from?: string;
 }
 
 interface Call {
@@ -40,8 +43,8 @@ const headersOf = ({ body }: Call): Record<string, string> =>
   body === undefined ? {} : { 'content-type': 'application/json' };
 
 /** Makes calls one after the other, as many at once as there are connections; answers the statuses. */
-async function callByHttp1({ httpAddr, tls }: ReadTarget, calls: readonly Call[], connections: number) {
-  const stored = { keepAlive: true, maxSockets: connections };
+async function callByHttp1({ httpAddr, tls, from }: ReadTarget, calls: readonly Call[], connections: number) {
+  const stored = { keepAlive: true, maxSockets: connections, ...(from && { localAddress: from }) };
   const agent = tls === undefined ? new Agent(stored) : new TlsAgent({ ...stored, ...tls });
   const [host, port] = httpAddr.split(':');
   const once = (call: Call): Promise<number> =>
@@ -64,8 +67,12 @@ async function callByHttp1({ httpAddr, tls }: ReadTarget, calls: readonly Call[]
 }
 
 /** Makes all calls at once, in one session; answers the statuses. */
-async function callByHttp2({ httpAddr, tls }: ReadTarget, calls: readonly Call[]): Promise<number[]> {
-  const session = connect(`http${tls === undefined ? '' : 's'}://${httpAddr}`, { ...tls });
+async function callByHttp2({ httpAddr, tls, from }: ReadTarget, calls: readonly Call[]): Promise<number[]> {
+  const [host, port] = httpAddr.split(':');
+  const ends = { host, port: Number(port), ...(from && { localAddress: from }) };
+  const session = connect(`http${tls === undefined ? '' : 's'}://${httpAddr}`, {
+    createConnection: () => (tls ? connectTls({ ...ends, ...tls, ALPNProtocols: ['h2'] }) : connectTcp(ends)),
+  });
   const once = (call: Call): Promise<number> =>
     new Promise((resolve, reject) => {
       const stream = session.request({ ':method': call.method, ':path': call.path, ...headersOf(call) });
@@ -119,9 +126,4 @@ export async function appendBulky(rpcAddr: string, tls?: ClientTls): Promise<Bul
   }
   sessionManager.abort();
   return found;
-}
-
-/** The most memory that was resident in the process since it started. */
-export function peakBytesOf(pid: number): number {
-  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
 }

@@ -7,7 +7,8 @@ import { compile, Scratch } from '../end-to-end/golog-process.js';
 import { CertificateSet } from '../security/certificate-sets.js';
 import { Changeable, clientOf, policyFile, tlsFlags } from '../security/secure-node.js';
 import { AttackedNode } from './attacked-node.js';
-import { appendBulky, peakBytesOf, readAsJson } from './json-readers.js';
+import { appendBulky, readAsJson } from './json-readers.js';
+import { peakBytesOf } from './measured-process.js';
 
 /** Short requests whose answer, as JSON, is much work: from somebody who may read, and nothing else. */
 
@@ -67,7 +68,8 @@ describe.each([
   it('withstands reads as JSON of batches with many records, headers and bytes, many at once', async () => {
     const { honest: tls, reader } = security;
     const bulky = await appendBulky(`127.0.0.1:${node.grpcPort}`, tls);
-    const target = { httpAddr: `127.0.0.1:${node.httpPort}`, ...(reader && { tls: reader }) };
+    // In clear, a client is its address.
+    const target = { httpAddr: `127.0.0.1:${node.httpPort}`, tls: reader, from: '127.0.0.2' };
     // What is compiled and loaded at the first calls is no work of the handlers.
     for (const { offset } of bulky) await readAsJson(target, [offset], 1);
     for (const { name, offset } of bulky)

@@ -20,49 +20,69 @@ loop.enable();
 
 // The time of the processor that the main thread takes for one turn of the event loop, timer to timer, and so for any
 // handler in it. Unlike the loop's delay it does not grow while the machine runs something else. Collections of garbage,
-// which may come in any handler and are no work of it, are taken off.
+// which may come in any handler and are no work of it, are taken off: they are told by the clock, so the share of it in
+// which the thread waited for a processor is not.
 const schedstat = openSync(`/proc/self/task/${process.pid}/schedstat`);
 const schedstatBytes = new Uint8Array(64);
 const decoder = new globalThis.TextDecoder();
-const threadCpuMs = () => {
+/** What the main thread has had of a processor, and waited for one, so far. */
+const readThread = (nowMs) => {
   const length = readSync(schedstat, schedstatBytes, 0, schedstatBytes.length, 0);
-  return Number(decoder.decode(schedstatBytes.subarray(0, length)).split(' ', 1)[0]) / 1e6;
+  const [cpuMs, waitMs] = decoder
+    .decode(schedstatBytes.subarray(0, length))
+    .split(' ')
+    .map((ns) => Number(ns) / 1e6);
+  return { nowMs, cpuMs, waitMs };
 };
 const longTurnMs = 20;
-let longTurns = [];
 let collections = [];
 const collecting = new PerformanceObserver((list) => collections.push(...list.getEntries()));
 collecting.observe({ entryTypes: ['gc'] });
-let turn = { beganMs: performance.now(), beganCpuMs: threadCpuMs() };
-const look = () => {
-  const next = { beganMs: performance.now(), beganCpuMs: threadCpuMs() };
-  const cpuMs = next.beganCpuMs - turn.beganCpuMs;
-  if (cpuMs > longTurnMs) longTurns.push({ ...turn, endedMs: next.beganMs, cpuMs });
-  turn = next;
-};
+
+/** Notes what took long from one reading to the next. */
+class Watch {
+  long = [];
+  last = readThread(performance.now());
+
+  read(nowMs) {
+    const { last } = this;
+    this.last = readThread(nowMs);
+    const [cpuMs, waitMs] = [this.last.cpuMs - last.cpuMs, this.last.waitMs - last.waitMs];
+    if (cpuMs > longTurnMs) this.long.push({ beganMs: last.nowMs, endedMs: nowMs, cpuMs, waitMs });
+  }
+
+  /** The most time of the processor, without collections and with them; what comes after is watched as new. */
+  take() {
+    const times = this.long.splice(0);
+    const longest = (of) => Math.max(0, ...times.map(of));
+    return {
+      withCollections: longest(({ cpuMs }) => cpuMs),
+      without: longest((time) => time.cpuMs - collectedCpuMs(time)),
+    };
+  }
+}
+
+function collectedCpuMs({ beganMs, endedMs, cpuMs, waitMs }) {
+  const within = ({ startTime, duration }) =>
+    Math.max(0, Math.min(endedMs, startTime + duration) - Math.max(beganMs, startTime));
+  const collectedMs = collections.reduce((sum, collection) => sum + within(collection), 0);
+  return collectedMs * (cpuMs / (cpuMs + waitMs));
+}
+
+const turns = new Watch();
+const look = () => turns.read(performance.now());
 globalThis.setInterval(look, 1).unref();
 
 // The same for the longest span in which one callback of the event loop, or one continuation of a promise, had the
 // thread for itself: a turn has many of them. The account is read anew at most every few milliseconds, so a span is taken
 // for so much longer than it is.
 const betweenReadingsMs = 5;
-let longSpans = [];
-let reading = { beganMs: performance.now(), beganCpuMs: threadCpuMs() };
+const spans = new Watch();
 const pass = () => {
   const nowMs = performance.now();
-  if (nowMs - reading.beganMs < betweenReadingsMs) return;
-  const next = { beganMs: nowMs, beganCpuMs: threadCpuMs() };
-  const cpuMs = next.beganCpuMs - reading.beganCpuMs;
-  if (cpuMs > longTurnMs) longSpans.push({ ...reading, endedMs: nowMs, cpuMs });
-  reading = next;
+  if (nowMs - spans.last.nowMs >= betweenReadingsMs) spans.read(nowMs);
 };
 createHook({ before: pass, after: pass }).enable();
-
-const collectedMs = ({ beganMs, endedMs }) => {
-  const within = ({ startTime, duration }) =>
-    Math.max(0, Math.min(endedMs, startTime + duration) - Math.max(beganMs, startTime));
-  return collections.reduce((sum, collection) => sum + within(collection), 0);
-};
 
 createInterface({ input: process.stdin }).on('line', () => {
   look();
@@ -71,18 +91,18 @@ createInterface({ input: process.stdin }).on('line', () => {
 });
 
 function account() {
-  const longest = (times) => Math.max(0, ...times.map((time) => time.cpuMs - collectedMs(time)));
+  pass();
+  const [span, turn] = [spans.take(), turns.take()];
   const said = {
     loopDelayMaxMs: loop.max / 1e6,
-    spanCpuMaxMs: longest(longSpans),
-    turnCpuMaxMs: longest(longTurns),
-    turnCpuWithCollectionsMaxMs: Math.max(0, ...longTurns.map(({ cpuMs }) => cpuMs)),
+    spanCpuMaxMs: span.without,
+    turnCpuMaxMs: turn.without,
+    turnCpuWithCollectionsMaxMs: turn.withCollections,
   };
   collectGarbage();
   loop.reset();
-  look();
-  pass();
-  [longTurns, longSpans, collections] = [[], [], []];
+  for (const watch of [spans, turns]) watch.last = readThread(performance.now());
+  collections = [];
   const { rss, heapUsed, external } = process.memoryUsage();
   console.log(JSON.stringify({ ...said, residentBytes: rss, liveBytes: heapUsed + external }));
 }

@@ -59,6 +59,11 @@ export class LiveNode {
     return this.#process?.httpAddr ?? '';
   }
 
+  /** Its process, once it has had one. */
+  get process(): ServerProcess | undefined {
+    return this.#process;
+  }
+
   /** The id of its process. */
   get pid(): number {
     return this.#process?.child.pid ?? 0;

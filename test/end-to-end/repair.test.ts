@@ -4,7 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import { eventually, tell } from '../cluster/deadline.js';
 import { clusterTests } from '../cluster/fixture.js';
 import type { LiveCluster, LiveNode } from '../cluster/live-cluster.js';
-import type { Load } from '../cluster/load.js';
+import { Appender, type Load } from '../cluster/load.js';
 import { expectAllKept } from '../cluster/verdict.js';
 import { hasLogged } from '../logging/logged-lines.js';
 
@@ -115,6 +115,49 @@ describe('a node of three whose stored log was damaged while it was stopped, und
       await node.stop();
       await damageAndReturn(nodes, node, load, () => undefined);
       await readThrough();
+      await expectAllKept(nodes, load);
+    }),
+    240_000,
+  );
+});
+
+describe('a replica whose stored log was damaged while it was stopped', () => {
+  it(
+    'fetches what is damaged in an older term, and serves all of it again',
+    run('replica', async (own) => {
+      const nodes = await own.cluster(3);
+      const members = [...nodes.nodes];
+      const replica = await own.node('r1', ['--replica']);
+      await replica.start(nodes.joining);
+      nodes.nodes.push(replica);
+      const load = own.load(nodes, 1);
+      const first = await nodes.leader();
+      const firstTerm = (await first.view())?.term ?? 0;
+
+      // More than a source sends at once, so that the first entries to come again are of that term alone.
+      const appender = new Appender(first.address, own.tls('appender'));
+      for (let count = 0; count < 40; count += 1)
+        await load.append(appender, `${count} ${'.'.repeat(100_000)}`, 10_000);
+      appender.close();
+      await first.killNine();
+      await load.more();
+      await first.start();
+      await nodes.replicating(members.length);
+      await load.more();
+      await load.stop();
+      await nodes.converged();
+      expect((await replica.view())?.term).toBeGreaterThan(firstTerm);
+
+      await replica.stop();
+      const [store] = stores(replica);
+      expect(store.size).toBeGreaterThan(4_000_000);
+      overwrite(store, 100_000, 1, flip);
+      const before = replica.output.length;
+      await replica.start();
+      await eventually(
+        'the log to be repaired',
+        () => hasLogged(replica.output.slice(before), 'damaged_entries_truncated') || undefined,
+      );
       await expectAllKept(nodes, load);
     }),
     240_000,

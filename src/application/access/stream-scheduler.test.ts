@@ -3,11 +3,11 @@ import { CallQuota } from './call-quota.js';
 import { StreamScheduler, streamSchedulerOptions } from './stream-scheduler.js';
 
 /** A scheduler whose turns the test runs. */
-function schedulerOf(perTurnMax: number, waitingPerAddressMax = 1_000) {
+function schedulerOf(perTurnMax: number, waitingPerAddressMax = 1_000, newestFirst = false) {
   const served: string[] = [];
   const callbacks: (() => void)[] = [];
   const scheduler = new StreamScheduler<string>(
-    { perTurnMax, waitingPerAddressMax },
+    { perTurnMax, waitingPerAddressMax, newestFirst },
     (stream) => served.push(stream),
     (callback) => callbacks.push(callback),
   );
@@ -41,6 +41,13 @@ describe('a stream scheduler', () => {
     expect(turn()).toEqual(['hostile 2', 'honest 0']);
     expect(turn()).toEqual(['hostile 3', 'honest 1']);
     expect(turn()).toEqual(['hostile 4', 'hostile 5']);
+  });
+
+  it('serves the newest stream of each address first, if it is told to', () => {
+    const { scheduler, served, turn } = schedulerOf(2, 1_000, true);
+    for (const stream of ['a1', 'a2', 'a3', 'a4', 'b1', 'b2']) scheduler.enter(stream, stream.charAt(0));
+    expect(served).toEqual(['a1', 'a2']);
+    expect([turn(), turn(), turn()]).toEqual([['a4', 'b2'], ['a3', 'b1'], []]);
   });
 
   it('rejects streams of an address that has too many waiting', () => {

@@ -5,6 +5,8 @@ export interface StreamSchedulerOptions {
   readonly perTurnMax: number;
   /** Most streams of one address that may wait. */
   readonly waitingPerAddressMax: number;
+  /** Serves the newest waiting stream of an address first, instead of the oldest. */
+  readonly newestFirst?: boolean;
 }
 
 /** Starting this many takes about 10 ms, with everything that they do before they first wait. */
@@ -19,10 +21,10 @@ export function streamSchedulerOptions(quota: CallQuota | undefined): StreamSche
 }
 
 /**
- * Spreads the start of streams over turns of the event loop, so that other work runs in between. Whatever a thousand
- * connections have sent is read in one turn, a hundred streams each, and serving one takes a tenth of a millisecond or
- * more, even to refuse it. Waiting streams are served address by address in turn: a client that starts few waits for
- * few.
+ * Spreads the start of streams over turns of the event loop, so that other work runs in between; or, by another one of
+ * these, their end. Whatever a thousand connections have sent is read in one turn, a hundred streams each, and serving
+ * one takes a tenth of a millisecond or more, even to refuse it. Waiting streams are served address by address in turn:
+ * a client that starts few waits for few.
  */
 export class StreamScheduler<Stream> {
   #served = 0;
@@ -68,7 +70,7 @@ export class StreamScheduler<Stream> {
     for (const [address, waiting] of this.#waiting) {
       if (this.#served >= this.options.perTurnMax) return;
       this.#waiting.delete(address);
-      const stream = waiting.shift();
+      const stream = this.options.newestFirst === true ? waiting.pop() : waiting.shift();
       if (stream === undefined) continue;
       // The address goes to the end of the queue.
       this.#waiting.set(address, waiting);
