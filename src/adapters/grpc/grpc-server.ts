@@ -4,7 +4,6 @@ import type { DescService } from '@bufbuild/protobuf';
 import type { Metadata, ServerInterceptingCallInterface, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { type Access, anonymous, type Caller } from '../../application/access/access.js';
-import type { CallMemory } from '../../application/access/call-memory.js';
 import type { CallQuota } from '../../application/access/call-quota.js';
 import type { MemoryBudget } from '../../application/access/memory-budget.js';
 import { streamSchedulerOptions } from '../../application/access/stream-scheduler.js';
@@ -119,8 +118,6 @@ export class GrpcServer {
   readonly #closing = new AbortController();
   /** Streams that nothing but their client would end: followers, health watchers, reflection. */
   readonly #endless = new Set<PipelinedCall>();
-  /** By the metadata of a call, which its handler is given too. */
-  readonly #memories = new WeakMap<Metadata, CallMemory>();
   readonly #injector: ReturnType<Server['createConnectionInjector']>;
   readonly #listener: ConnectionListener;
   readonly #callers = new Callers();
@@ -169,9 +166,8 @@ export class GrpcServer {
         },
       ],
     });
-    const memoryOf = ({ metadata }: { metadata: Metadata }): CallMemory | undefined => this.#memories.get(metadata);
     const closing = this.#closing.signal;
-    const handlers = new LogHandlers({ limits, readBytesMax, closing, memoryOf }, commitLog, logger);
+    const handlers = new LogHandlers({ limits, readBytesMax, closing }, commitLog, logger);
     this.#server.addService(rawServiceDefinition(Log), handlers.log());
     this.#server.addService(rawServiceDefinition(LogService), handlers.logService());
     const names = [Log.typeName, LogService.typeName];
@@ -259,7 +255,7 @@ export class GrpcServer {
       resetStream(inner, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     };
     const memory = isPeers ? budget.beginPeer() : budget.begin(this.#callerAt(ends), ends.remoteAddress, end);
-    call.countIn(memory, (metadata) => this.#memories.set(metadata, memory));
+    call.countIn(memory);
     onceStreamClosed(inner, () => {
       memory.close();
     });

@@ -19,6 +19,14 @@ const unsentWeightShort = 16 * 1024;
 /** From the status of a call to the reset of its stream, whose client still sends; the status must be out by then. */
 const lingerMs = 250;
 
+/** The key of a call's memory in its metadata. */
+const memoryKey = 'golog.memory';
+
+/** Returns what counts the memory of a call, given to its handler; undefined when nothing does. */
+export function memoryOf({ metadata }: { readonly metadata: Metadata }): CallMemory | undefined {
+  return metadata.getOpaque(memoryKey) as CallMemory | undefined;
+}
+
 export interface CallDeadlines {
   /** From the call to the end of its request; without it the client may take its time. */
   readonly requestMs?: number;
@@ -50,7 +58,6 @@ export class PipelinedCall extends ServerInterceptingCall {
 
   /** Counts the messages of the call; see `countIn`. */
   #memory: CallMemory | undefined;
-  #onMetadata: ((metadata: Metadata) => void) | undefined;
 
   /** `onEnd` is called once, when the call is over for whatever reason. */
   constructor(inner: ServerInterceptingCallInterface, deadlines: CallDeadlines, onEnd?: () => void) {
@@ -71,7 +78,7 @@ export class PipelinedCall extends ServerInterceptingCall {
     });
     this.#inner.start({
       onReceiveMetadata: (metadata) => {
-        this.#onMetadata?.(metadata);
+        metadata.setOpaque(memoryKey, this.#memory);
         listener.onReceiveMetadata(metadata);
       },
       onReceiveMessage: (message: unknown) => {
@@ -96,10 +103,9 @@ export class PipelinedCall extends ServerInterceptingCall {
     this.#settle();
   }
 
-  /** Before the start: counts what is not sent in this memory. `onMetadata` is given the metadata of the call. */
-  countIn(memory: CallMemory, onMetadata: (metadata: Metadata) => void): void {
+  /** Before the start: counts what is not sent in this memory, which `memoryOf` gives the handler of the call. */
+  countIn(memory: CallMemory): void {
     this.#memory = memory;
-    this.#onMetadata = onMetadata;
   }
 
   override sendMessage(message: unknown, sent: Sent): void {
