@@ -3,7 +3,7 @@ import { ServerInterceptingCall, status as grpcCodes } from '@grpc/grpc-js';
 import { constants } from 'node:http2';
 import { type CallMemory, weightOfMessage } from '../../application/access/call-memory.js';
 import { inflateInTurn } from './compressed-messages.js';
-import { resetStream, sendInPieces } from './session-limits.js';
+import { pieceBytes, resetStream, sendInPieces } from './session-limits.js';
 
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 type CallStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
@@ -53,6 +53,8 @@ export class PipelinedCall extends ServerInterceptingCall {
   /** How often the reader took a message, or a piece of one. */
   #taken = 0;
   #unsentWeight = 0;
+  /** Whether there was ever more unsent than a piece. Most calls send less. */
+  #inPieces = false;
   #waiting: Sent | undefined;
   #ended = false;
 
@@ -72,10 +74,6 @@ export class PipelinedCall extends ServerInterceptingCall {
     if (requestMs !== undefined && !this.#ended)
       this.#requestTimer = setTimeout(this.#onLateRequest, requestMs).unref();
     const taken = inflateInTurn(this.#inner);
-    sendInPieces(this.#inner, () => {
-      this.#taken++;
-      this.#memory?.advance();
-    });
     this.#inner.start({
       onReceiveMetadata: (metadata) => {
         metadata.setOpaque(memoryKey, this.#memory);
@@ -113,6 +111,7 @@ export class PipelinedCall extends ServerInterceptingCall {
     const weight = weightOfMessage(message instanceof Uint8Array ? message.byteLength : 0);
     this.#unsentWeight += weight;
     this.#memory?.charge(weight);
+    if (this.#unsentWeight > pieceBytes && !this.#inPieces) this.#sendInPieces();
     this.#stallTimer ??= this.#watchReader();
     this.#inner.sendMessage(message, () => {
       this.#unsentWeight -= weight;
@@ -132,6 +131,14 @@ export class PipelinedCall extends ServerInterceptingCall {
     this.#ended = true;
     this.#waiting = undefined;
     this.#inner.sendStatus(status);
+  }
+
+  #sendInPieces(): void {
+    this.#inPieces = true;
+    sendInPieces(this.#inner, () => {
+      this.#taken++;
+      this.#memory?.advance();
+    });
   }
 
   readonly #onLateRequest = (): void => {
