@@ -160,9 +160,10 @@ export class GrpcServer {
           const peerService = peerServiceAt.get(method.path);
           if (peerService === undefined && peerServices.length > 0) limitMessages(inner, messageBytesMax);
           const call = this.#pipelined(method, inner, peerService !== undefined);
-          if (peerService === undefined) this.#count(inner, call);
-          this.#remember(inner, call, peerService !== undefined);
-          return this.#guarded(method, call, peerService);
+          const ends = inner.getConnectionInfo();
+          const caller = this.#callerAt(ends);
+          this.#count(inner, call, caller, ends.remoteAddress, peerService !== undefined);
+          return this.#guarded(method, call, caller, peerService);
         },
       ],
     });
@@ -233,42 +234,41 @@ export class GrpcServer {
     return call;
   }
 
-  /** Ends the call at once when it is one too many. */
-  #count(inner: ServerInterceptingCallInterface, call: PipelinedCall): void {
-    const { quota } = this.options;
-    if (quota === undefined) return;
-    const ends = inner.getConnectionInfo();
-    try {
-      onceStreamClosed(inner, quota.begin(this.#callerAt(ends), ends.remoteAddress));
-    } catch (error) {
-      call.refuse(callError(error));
-    }
-  }
-
-  /** Has what the call holds counted, until its stream has closed. */
-  #remember(inner: ServerInterceptingCallInterface, call: PipelinedCall, isPeers: boolean): void {
-    const budget = this.options.memory;
-    if (budget === undefined) return;
-    const ends = inner.getConnectionInfo();
+  /** Counts the call and what it holds until its stream has closed. Ends it at once when it is one too many. */
+  #count(
+    inner: ServerInterceptingCallInterface,
+    call: PipelinedCall,
+    caller: Caller,
+    address: string | undefined,
+    isPeers: boolean,
+  ): void {
+    const { quota, memory: budget } = this.options;
     const end = (): void => {
       // What it has not taken is in front of any status; this code is RESOURCE_EXHAUSTED to gRPC clients.
       resetStream(inner, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     };
-    const memory = isPeers ? budget.beginPeer() : budget.begin(this.#callerAt(ends), ends.remoteAddress, end);
-    call.countIn(memory);
+    const memory = isPeers ? budget?.beginPeer() : budget?.begin(caller, address, end);
+    if (memory !== undefined) call.countIn(memory);
+    let leave: (() => void) | undefined;
+    try {
+      if (!isPeers) leave = quota?.begin(caller, address);
+    } catch (error) {
+      call.refuse(callError(error));
+    }
     onceStreamClosed(inner, () => {
-      memory.close();
+      leave?.();
+      memory?.close();
     });
   }
 
   #guarded(
     { path, requestStream, responseStream }: CalledMethod,
     call: PipelinedCall,
+    caller: Caller,
     peerService: PeerService | undefined,
   ): GuardedCall | PipelinedCall {
     const { access } = this.options;
     if (access === undefined || access.passes(path)) return call;
-    const caller = this.#callerAt(call.getConnectionInfo());
     return new GuardedCall(call, {
       admit: (metadata) => {
         access.admit(caller, path, metadata.get('golog-forwarded').length > 0);
