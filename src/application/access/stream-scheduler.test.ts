@@ -2,14 +2,19 @@ import { describe, expect, it } from '@jest/globals';
 import { CallQuota } from './call-quota.js';
 import { StreamScheduler, streamSchedulerOptions } from './stream-scheduler.js';
 
-/** A scheduler whose turns the test runs. */
-function schedulerOf(perTurnMax: number, waitingPerAddressMax = 1_000) {
+/** A scheduler whose turns the test runs. Serving a stream takes a millisecond, unless `costMs` says otherwise. */
+function schedulerOf(turnMs: number, waitingPerAddressMax = 1_000, costMs: (stream: string) => number = () => 1) {
   const served: string[] = [];
   const callbacks: (() => void)[] = [];
+  let nowMs = 0;
   const scheduler = new StreamScheduler<string>(
-    { perTurnMax, waitingPerAddressMax },
-    (stream) => served.push(stream),
+    { turnMs, waitingPerAddressMax },
+    (stream) => {
+      served.push(stream);
+      nowMs += costMs(stream);
+    },
     (callback) => callbacks.push(callback),
+    () => nowMs,
   );
   const turn = (): string[] => {
     served.length = 0;
@@ -41,6 +46,14 @@ describe('a stream scheduler', () => {
     expect(turn()).toEqual(['hostile 2', 'honest 0']);
     expect(turn()).toEqual(['hostile 3', 'honest 1']);
     expect(turn()).toEqual(['hostile 4', 'hostile 5']);
+  });
+
+  it('serves few streams in a turn that take long, one at least, and many that take little', () => {
+    const { scheduler, served, turn } = schedulerOf(3, 1_000, (stream) => (stream.startsWith('long') ? 20 : 0.01));
+    for (let count = 0; count < 200; count += 1) scheduler.enter(`short ${count}`, 'a');
+    expect(served).toHaveLength(200);
+    for (const stream of ['long 1', 'long 2', 'short']) scheduler.enter(stream, 'a');
+    expect([served.at(-1), turn(), turn(), turn()]).toEqual(['long 1', ['long 2'], ['short'], []]);
   });
 
   it('rejects streams of an address that has too many waiting', () => {

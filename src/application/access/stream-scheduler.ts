@@ -1,21 +1,21 @@
 import type { CallQuota } from './call-quota.js';
 
 export interface StreamSchedulerOptions {
-  /** Streams that are served in one turn of the event loop; the others wait for the next. */
-  readonly perTurnMax: number;
+  /** Streams are begun for so long in one turn of the event loop, one at least; the others wait for the next. */
+  readonly turnMs: number;
   /** Most streams of one address that may wait. */
   readonly waitingPerAddressMax: number;
 }
 
-/** Starting this many takes about 10 ms, with everything that they do before they first wait. */
-const perTurnMax = 32;
+/** What the streams do in the same turn before they first wait takes two or three times as long. */
+const turnMs = 3;
 
 /**
  * Returns the options for a listener with this quota: as many streams of a client may wait as may be in flight, and at
  * least 1,024.
  */
 export function streamSchedulerOptions(quota: CallQuota | undefined): StreamSchedulerOptions {
-  return { perTurnMax, waitingPerAddressMax: Math.max(1_024, quota?.callsPerClientMax ?? 0) };
+  return { turnMs, waitingPerAddressMax: Math.max(1_024, quota?.callsPerClientMax ?? 0) };
 }
 
 /**
@@ -25,22 +25,24 @@ export function streamSchedulerOptions(quota: CallQuota | undefined): StreamSche
  * few.
  */
 export class StreamScheduler<Stream> {
-  #served = 0;
-  #isCounting = false;
+  #isInTurn = false;
+  /** By the time of `nowMs`. */
+  #turnEndsMs = 0;
   readonly #waiting = new Map<string, Stream[]>();
 
-  /** `inNextTurn` calls back once everything that has arrived is read. */
+  /** `inNextTurn` calls back once everything that has arrived is read; `nowMs` never goes back. */
   constructor(
     private readonly options: StreamSchedulerOptions,
     private readonly serve: (stream: Stream) => void,
     private readonly inNextTurn: (callback: () => void) => void,
+    private readonly nowMs: () => number,
   ) {}
 
   /**
    * Serves the stream, now or in a later turn. Returns false, and does not serve it, when too many of its address wait.
    */
   enter(stream: Stream, address: string): boolean {
-    if (this.#waiting.size === 0 && this.#served < this.options.perTurnMax) {
+    if (this.#waiting.size === 0 && !this.#isTurnOver()) {
       this.#serveOne(stream);
       return true;
     }
@@ -51,10 +53,14 @@ export class StreamScheduler<Stream> {
     return true;
   }
 
+  #isTurnOver(): boolean {
+    return this.#isInTurn && this.nowMs() >= this.#turnEndsMs;
+  }
+
   #serveOne(stream: Stream): void {
-    this.#served += 1;
-    if (!this.#isCounting) {
-      this.#isCounting = true;
+    if (!this.#isInTurn) {
+      this.#isInTurn = true;
+      this.#turnEndsMs = this.nowMs() + this.options.turnMs;
       this.inNextTurn(() => {
         this.#beginTurn();
       });
@@ -63,10 +69,9 @@ export class StreamScheduler<Stream> {
   }
 
   #beginTurn(): void {
-    this.#isCounting = false;
-    this.#served = 0;
+    this.#isInTurn = false;
     for (const [address, waiting] of this.#waiting) {
-      if (this.#served >= this.options.perTurnMax) return;
+      if (this.#isTurnOver()) return;
       this.#waiting.delete(address);
       const stream = waiting.shift();
       if (stream === undefined) continue;
