@@ -4,7 +4,6 @@ import type { DescService } from '@bufbuild/protobuf';
 import type { Metadata, ServerInterceptingCallInterface, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { type Access, anonymous, type Caller } from '../../application/access/access.js';
-import type { CallMemory } from '../../application/access/call-memory.js';
 import type { CallQuota } from '../../application/access/call-quota.js';
 import type { MemoryBudget } from '../../application/access/memory-budget.js';
 import { streamSchedulerOptions } from '../../application/access/stream-scheduler.js';
@@ -119,8 +118,6 @@ export class GrpcServer {
   readonly #closing = new AbortController();
   /** Streams that nothing but their client would end: followers, health watchers, reflection. */
   readonly #endless = new Set<PipelinedCall>();
-  /** By the metadata of a call, which its handler is given too. */
-  readonly #memories = new WeakMap<Metadata, CallMemory>();
   readonly #injector: ReturnType<Server['createConnectionInjector']>;
   readonly #listener: ConnectionListener;
   readonly #callers = new Callers();
@@ -163,15 +160,15 @@ export class GrpcServer {
           const peerService = peerServiceAt.get(method.path);
           if (peerService === undefined && peerServices.length > 0) limitMessages(inner, messageBytesMax);
           const call = this.#pipelined(method, inner, peerService !== undefined);
-          if (peerService === undefined) this.#count(inner, call);
-          this.#remember(inner, call, peerService !== undefined);
-          return this.#guarded(method, call, peerService);
+          const ends = inner.getConnectionInfo();
+          const caller = this.#callerAt(ends);
+          this.#count(inner, call, caller, ends.remoteAddress, peerService !== undefined);
+          return this.#guarded(method, call, caller, peerService);
         },
       ],
     });
-    const memoryOf = ({ metadata }: { metadata: Metadata }): CallMemory | undefined => this.#memories.get(metadata);
     const closing = this.#closing.signal;
-    const handlers = new LogHandlers({ limits, readBytesMax, closing, memoryOf }, commitLog, logger);
+    const handlers = new LogHandlers({ limits, readBytesMax, closing }, commitLog, logger);
     this.#server.addService(rawServiceDefinition(Log), handlers.log());
     this.#server.addService(rawServiceDefinition(LogService), handlers.logService());
     const names = [Log.typeName, LogService.typeName];
@@ -237,42 +234,41 @@ export class GrpcServer {
     return call;
   }
 
-  /** Ends the call at once when it is one too many. */
-  #count(inner: ServerInterceptingCallInterface, call: PipelinedCall): void {
-    const { quota } = this.options;
-    if (quota === undefined) return;
-    const ends = inner.getConnectionInfo();
-    try {
-      onceStreamClosed(inner, quota.begin(this.#callerAt(ends), ends.remoteAddress));
-    } catch (error) {
-      call.refuse(callError(error));
-    }
-  }
-
-  /** Has what the call holds counted, until its stream has closed. */
-  #remember(inner: ServerInterceptingCallInterface, call: PipelinedCall, isPeers: boolean): void {
-    const budget = this.options.memory;
-    if (budget === undefined) return;
-    const ends = inner.getConnectionInfo();
+  /** Counts the call and what it holds until its stream has closed. Ends it at once when it is one too many. */
+  #count(
+    inner: ServerInterceptingCallInterface,
+    call: PipelinedCall,
+    caller: Caller,
+    address: string | undefined,
+    isPeers: boolean,
+  ): void {
+    const { quota, memory: budget } = this.options;
     const end = (): void => {
       // What it has not taken is in front of any status; this code is RESOURCE_EXHAUSTED to gRPC clients.
       resetStream(inner, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     };
-    const memory = isPeers ? budget.beginPeer() : budget.begin(this.#callerAt(ends), ends.remoteAddress, end);
-    call.countIn(memory, (metadata) => this.#memories.set(metadata, memory));
+    const memory = isPeers ? budget?.beginPeer() : budget?.begin(caller, address, end);
+    if (memory !== undefined) call.countIn(memory);
+    let leave: (() => void) | undefined;
+    try {
+      if (!isPeers) leave = quota?.begin(caller, address);
+    } catch (error) {
+      call.refuse(callError(error));
+    }
     onceStreamClosed(inner, () => {
-      memory.close();
+      leave?.();
+      memory?.close();
     });
   }
 
   #guarded(
     { path, requestStream, responseStream }: CalledMethod,
     call: PipelinedCall,
+    caller: Caller,
     peerService: PeerService | undefined,
   ): GuardedCall | PipelinedCall {
     const { access } = this.options;
     if (access === undefined || access.passes(path)) return call;
-    const caller = this.#callerAt(call.getConnectionInfo());
     return new GuardedCall(call, {
       admit: (metadata) => {
         access.admit(caller, path, metadata.get('golog-forwarded').length > 0);

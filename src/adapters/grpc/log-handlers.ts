@@ -3,11 +3,9 @@ import type {
   handleBidiStreamingCall,
   handleServerStreamingCall,
   handleUnaryCall,
-  Metadata,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { status as grpcCodes } from '@grpc/grpc-js';
-import type { CallMemory } from '../../application/access/call-memory.js';
 import type { CommitLog, ReadResult } from '../../application/ports/commit-log.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
@@ -28,6 +26,7 @@ import { failCall } from './call-errors.js';
 import { callSignal } from './call-signal.js';
 import { serveFollow } from './follow-stream.js';
 import { parseRequest } from './parse-request.js';
+import { memoryOf } from './pipelined-call.js';
 import { appendResponseBytes, consumeResponsesBytes, produceResponseBytes, readResponseBytes } from './responses.js';
 
 export interface LogHandlerOptions {
@@ -36,8 +35,6 @@ export interface LogHandlerOptions {
   readonly readBytesMax: number;
   /** Aborts when the server begins to shut down. */
   readonly closing: AbortSignal;
-  /** What counts the memory of a call; undefined when nothing does. */
-  readonly memoryOf: (call: { readonly metadata: Metadata }) => CallMemory | undefined;
 }
 
 type UnaryCall = Parameters<handleUnaryCall<Buffer, Buffer>>[0];
@@ -102,7 +99,7 @@ export class LogHandlers {
   async #consume(request: Buffer, call: UnaryCall): Promise<Buffer> {
     const offset = this.#consumeOffset(request);
     const signal = callSignal(call);
-    const memory = this.options.memoryOf(call);
+    const memory = memoryOf(call);
     const result = await this.commitLog.read({ offset }, { maxRecords: 1, maxBytes: 1, signal, memory });
     const [batch] = result.batches;
     const [message] = batch === undefined ? [] : consumeResponsesBytes(batch);
@@ -111,7 +108,7 @@ export class LogHandlers {
   }
 
   async #read({ from, options }: ReadPlan, call: UnaryCall): Promise<Buffer> {
-    const memory = this.options.memoryOf(call);
+    const memory = memoryOf(call);
     return readResponseBytes(await this.commitLog.read(from, { ...options, signal: callSignal(call), memory }));
   }
 
@@ -154,7 +151,7 @@ export class LogHandlers {
     messagesOf: (result: ReadResult) => Iterable<Buffer>,
   ): handleServerStreamingCall<Buffer, Buffer> {
     const fail = failCall(this.logger, method);
-    return (call) => void serveFollow(call, this.commitLog, plan, messagesOf, fail, this.options.memoryOf(call));
+    return (call) => void serveFollow(call, this.commitLog, plan, messagesOf, fail, memoryOf(call));
   }
 
   #appendStream(method: string, append: (request: Buffer) => Promise<Buffer>): handleBidiStreamingCall<Buffer, Buffer> {

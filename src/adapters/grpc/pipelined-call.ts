@@ -3,7 +3,7 @@ import { ServerInterceptingCall, status as grpcCodes } from '@grpc/grpc-js';
 import { constants } from 'node:http2';
 import { type CallMemory, weightOfMessage } from '../../application/access/call-memory.js';
 import { inflateInTurn } from './compressed-messages.js';
-import { resetStream, sendInPieces } from './session-limits.js';
+import { pieceBytes, resetStream, sendInPieces } from './session-limits.js';
 
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 type CallStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
@@ -18,6 +18,14 @@ const unsentWeightShort = 16 * 1024;
 
 /** From the status of a call to the reset of its stream, whose client still sends; the status must be out by then. */
 const lingerMs = 250;
+
+/** The key of a call's memory in its metadata. */
+const memoryKey = 'golog.memory';
+
+/** Returns what counts the memory of a call, given to its handler; undefined when nothing does. */
+export function memoryOf({ metadata }: { readonly metadata: Metadata }): CallMemory | undefined {
+  return metadata.getOpaque(memoryKey) as CallMemory | undefined;
+}
 
 export interface CallDeadlines {
   /** From the call to the end of its request; without it the client may take its time. */
@@ -45,12 +53,13 @@ export class PipelinedCall extends ServerInterceptingCall {
   /** How often the reader took a message, or a piece of one. */
   #taken = 0;
   #unsentWeight = 0;
+  /** Whether there was ever more unsent than a piece. Most calls send less. */
+  #inPieces = false;
   #waiting: Sent | undefined;
   #ended = false;
 
   /** Counts the messages of the call; see `countIn`. */
   #memory: CallMemory | undefined;
-  #onMetadata: ((metadata: Metadata) => void) | undefined;
 
   /** `onEnd` is called once, when the call is over for whatever reason. */
   constructor(inner: ServerInterceptingCallInterface, deadlines: CallDeadlines, onEnd?: () => void) {
@@ -65,13 +74,9 @@ export class PipelinedCall extends ServerInterceptingCall {
     if (requestMs !== undefined && !this.#ended)
       this.#requestTimer = setTimeout(this.#onLateRequest, requestMs).unref();
     const taken = inflateInTurn(this.#inner);
-    sendInPieces(this.#inner, () => {
-      this.#taken++;
-      this.#memory?.advance();
-    });
     this.#inner.start({
       onReceiveMetadata: (metadata) => {
-        this.#onMetadata?.(metadata);
+        metadata.setOpaque(memoryKey, this.#memory);
         listener.onReceiveMetadata(metadata);
       },
       onReceiveMessage: (message: unknown) => {
@@ -96,10 +101,9 @@ export class PipelinedCall extends ServerInterceptingCall {
     this.#settle();
   }
 
-  /** Before the start: counts what is not sent in this memory. `onMetadata` is given the metadata of the call. */
-  countIn(memory: CallMemory, onMetadata: (metadata: Metadata) => void): void {
+  /** Before the start: counts what is not sent in this memory, which `memoryOf` gives the handler of the call. */
+  countIn(memory: CallMemory): void {
     this.#memory = memory;
-    this.#onMetadata = onMetadata;
   }
 
   override sendMessage(message: unknown, sent: Sent): void {
@@ -107,6 +111,7 @@ export class PipelinedCall extends ServerInterceptingCall {
     const weight = weightOfMessage(message instanceof Uint8Array ? message.byteLength : 0);
     this.#unsentWeight += weight;
     this.#memory?.charge(weight);
+    if (this.#unsentWeight > pieceBytes && !this.#inPieces) this.#sendInPieces();
     this.#stallTimer ??= this.#watchReader();
     this.#inner.sendMessage(message, () => {
       this.#unsentWeight -= weight;
@@ -126,6 +131,14 @@ export class PipelinedCall extends ServerInterceptingCall {
     this.#ended = true;
     this.#waiting = undefined;
     this.#inner.sendStatus(status);
+  }
+
+  #sendInPieces(): void {
+    this.#inPieces = true;
+    sendInPieces(this.#inner, () => {
+      this.#taken++;
+      this.#memory?.advance();
+    });
   }
 
   readonly #onLateRequest = (): void => {

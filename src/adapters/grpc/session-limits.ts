@@ -39,31 +39,25 @@ export function resetStream(call: ServerInterceptingCallInterface, code: number)
 }
 
 /** A reader that takes this much is no idle one, however long the message. */
-const pieceBytes = 16 * 1024;
+export const pieceBytes = 16 * 1024;
 /** What Node calls bytes that are no text, though its types do not know. */
 const bytesEncoding = 'buffer' as BufferEncoding;
 
 /**
- * Has what a call sends written piece by piece, and calls back for each that its reader has taken. Node tells only that
- * all of a message, or of several that wait together, is taken, which is minutes for a slow reader.
+ * Has what a call sends from now on written in pieces, all at once, and calls back for each that its reader has taken.
+ * Node tells only that all of a message, or of several that wait together, is taken, which is minutes for a slow reader.
  */
 export function sendInPieces(call: ServerInterceptingCallInterface, onTaken: () => void): void {
   const stream = streamOf(call);
   if (stream === undefined) return;
   const write = stream._write.bind(stream);
   const writePieces = (bytes: Buffer, encoding: BufferEncoding, taken: (error?: Error | null) => void): void => {
-    if (bytes.length <= pieceBytes) {
-      write(bytes, encoding, taken);
-      return;
-    }
-    write(bytes.subarray(0, pieceBytes), encoding, (error) => {
-      if (error) {
-        taken(error);
-        return;
-      }
-      onTaken();
-      writePieces(bytes.subarray(pieceBytes), encoding, taken);
-    });
+    let start = 0;
+    for (; bytes.length - start > pieceBytes; start += pieceBytes)
+      write(bytes.subarray(start, start + pieceBytes), encoding, (error) => {
+        if (!error) onTaken();
+      });
+    write(bytes.subarray(start), encoding, taken);
   };
   stream._write = writePieces;
   stream._writev = (chunks, taken) => {

@@ -11,7 +11,7 @@ import { type AddressInfo, connect as connectTcp, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { spreadStreams } from './spread-streams.js';
 
-const options = { perTurnMax: 32, waitingPerAddressMax: 10_000 };
+const options = { turnMs: 3, waitingPerAddressMax: 10_000 };
 /** More would be noticed: what a thousand calls do when they end is a tenth of a second and more. */
 const endsPerTurnMax = 32;
 

@@ -15,9 +15,11 @@ interface Begun {
 
 type End = () => void;
 
+const nowMs = (): number => performance.now();
+
 /**
- * Makes the server begin only so many streams in one turn of the event loop, and the others later. Ends the session of
- * a stream whose address has too many waiting. Spreads `close` of lost streams likewise: when a session ends, all of
+ * Makes the server begin streams for only so long in one turn of the event loop, and the others later. Ends the session
+ * of a stream whose address has too many waiting. Spreads `close` of lost streams likewise: when a session ends, all of
  * its streams are lost at once, and what their calls then do takes a tenth of a millisecond or more each. To be called
  * before the server has a session.
  */
@@ -26,11 +28,12 @@ export function spreadStreams(server: Http2Server, options: StreamSchedulerOptio
   const ends = new StreamScheduler<End>(
     // There are no more of them than streams that began. The newest have calls that wait for memory. If the oldest
     // ended first, what they held would go to those, which read for nobody.
-    { perTurnMax: endsPerTurnMax, waitingPerAddressMax: Infinity, newestFirst: true },
+    { turnMs: options.turnMs, perTurnMax: endsPerTurnMax, waitingPerAddressMax: Infinity, newestFirst: true },
     (end) => {
       end();
     },
     setImmediate,
+    nowMs,
   );
   const serve = ({ event, address }: Begun): void => {
     const [stream] = event;
@@ -38,7 +41,7 @@ export function spreadStreams(server: Http2Server, options: StreamSchedulerOptio
     deferClose(stream, (end) => ends.enter(end, address));
     for (const listener of listeners) Reflect.apply(listener, server, event);
   };
-  const begins = new StreamScheduler(options, serve, setImmediate);
+  const begins = new StreamScheduler(options, serve, setImmediate, nowMs);
   server.removeAllListeners('stream').on('stream', (...event) => {
     const [stream] = event;
     const { session } = stream;

@@ -2,14 +2,28 @@ import { describe, expect, it } from '@jest/globals';
 import { CallQuota } from './call-quota.js';
 import { StreamScheduler, streamSchedulerOptions } from './stream-scheduler.js';
 
-/** A scheduler whose turns the test runs. */
-function schedulerOf(perTurnMax: number, waitingPerAddressMax = 1_000, newestFirst = false) {
+interface SchedulerOptions {
+  readonly waitingPerAddressMax?: number;
+  readonly newestFirst?: boolean;
+  readonly costMs?: (stream: string) => number;
+}
+
+/** A scheduler whose turns the test runs. Serving a stream takes a millisecond, unless `costMs` says otherwise. */
+function schedulerOf(
+  turnMs: number,
+  { waitingPerAddressMax = 1_000, newestFirst = false, costMs = () => 1 }: SchedulerOptions = {},
+) {
   const served: string[] = [];
   const callbacks: (() => void)[] = [];
+  let nowMs = 0;
   const scheduler = new StreamScheduler<string>(
-    { perTurnMax, waitingPerAddressMax, newestFirst },
-    (stream) => served.push(stream),
+    { turnMs, waitingPerAddressMax, newestFirst },
+    (stream) => {
+      served.push(stream);
+      nowMs += costMs(stream);
+    },
     (callback) => callbacks.push(callback),
+    () => nowMs,
   );
   const turn = (): string[] => {
     served.length = 0;
@@ -44,14 +58,22 @@ describe('a stream scheduler', () => {
   });
 
   it('serves the newest stream of each address first, if it is told to', () => {
-    const { scheduler, served, turn } = schedulerOf(2, 1_000, true);
+    const { scheduler, served, turn } = schedulerOf(2, { newestFirst: true });
     for (const stream of ['a1', 'a2', 'a3', 'a4', 'b1', 'b2']) scheduler.enter(stream, stream.charAt(0));
     expect(served).toEqual(['a1', 'a2']);
     expect([turn(), turn(), turn()]).toEqual([['a4', 'b2'], ['a3', 'b1'], []]);
   });
 
+  it('serves few streams in a turn that take long, one at least, and many that take little', () => {
+    const { scheduler, served, turn } = schedulerOf(3, { costMs: (stream) => (stream.startsWith('long') ? 20 : 0.01) });
+    for (let count = 0; count < 200; count += 1) scheduler.enter(`short ${count}`, 'a');
+    expect(served).toHaveLength(200);
+    for (const stream of ['long 1', 'long 2', 'short']) scheduler.enter(stream, 'a');
+    expect([served.at(-1), turn(), turn(), turn()]).toEqual(['long 1', ['long 2'], ['short'], []]);
+  });
+
   it('rejects streams of an address that has too many waiting', () => {
-    const { scheduler, turn } = schedulerOf(1, 2);
+    const { scheduler, turn } = schedulerOf(1, { waitingPerAddressMax: 2 });
     expect(['1', '2', '3', '4'].map((stream) => scheduler.enter(stream, 'a'))).toEqual([true, true, true, false]);
     expect(scheduler.enter('5', 'b')).toBe(true);
     expect([turn(), turn(), turn(), turn()]).toEqual([['2'], ['5'], ['3'], []]);

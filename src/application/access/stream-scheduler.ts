@@ -1,23 +1,25 @@
 import type { CallQuota } from './call-quota.js';
 
 export interface StreamSchedulerOptions {
-  /** Streams that are served in one turn of the event loop; the others wait for the next. */
-  readonly perTurnMax: number;
+  /** Streams are begun for so long in one turn of the event loop, one at least; the others wait for the next. */
+  readonly turnMs: number;
+  /** Streams that are served in one turn, however little time they take: for those that do more right afterwards. */
+  readonly perTurnMax?: number;
   /** Most streams of one address that may wait. */
   readonly waitingPerAddressMax: number;
   /** Serves the newest waiting stream of an address first, instead of the oldest. */
   readonly newestFirst?: boolean;
 }
 
-/** Starting this many takes about 10 ms, with everything that they do before they first wait. */
-const perTurnMax = 32;
+/** What the streams do in the same turn before they first wait takes two or three times as long. */
+const turnMs = 3;
 
 /**
  * Returns the options for a listener with this quota: as many streams of a client may wait as may be in flight, and at
  * least 1,024.
  */
 export function streamSchedulerOptions(quota: CallQuota | undefined): StreamSchedulerOptions {
-  return { perTurnMax, waitingPerAddressMax: Math.max(1_024, quota?.callsPerClientMax ?? 0) };
+  return { turnMs, waitingPerAddressMax: Math.max(1_024, quota?.callsPerClientMax ?? 0) };
 }
 
 /**
@@ -27,22 +29,25 @@ export function streamSchedulerOptions(quota: CallQuota | undefined): StreamSche
  * a client that starts few waits for few.
  */
 export class StreamScheduler<Stream> {
+  #isInTurn = false;
   #served = 0;
-  #isCounting = false;
+  /** By the time of `nowMs`. */
+  #turnEndsMs = 0;
   readonly #waiting = new Map<string, Stream[]>();
 
-  /** `inNextTurn` calls back once everything that has arrived is read. */
+  /** `inNextTurn` calls back once everything that has arrived is read; `nowMs` never goes back. */
   constructor(
     private readonly options: StreamSchedulerOptions,
     private readonly serve: (stream: Stream) => void,
     private readonly inNextTurn: (callback: () => void) => void,
+    private readonly nowMs: () => number,
   ) {}
 
   /**
    * Serves the stream, now or in a later turn. Returns false, and does not serve it, when too many of its address wait.
    */
   enter(stream: Stream, address: string): boolean {
-    if (this.#waiting.size === 0 && this.#served < this.options.perTurnMax) {
+    if (this.#waiting.size === 0 && !this.#isTurnOver()) {
       this.#serveOne(stream);
       return true;
     }
@@ -53,22 +58,28 @@ export class StreamScheduler<Stream> {
     return true;
   }
 
+  #isTurnOver(): boolean {
+    if (!this.#isInTurn) return false;
+    return this.#served >= (this.options.perTurnMax ?? Infinity) || this.nowMs() >= this.#turnEndsMs;
+  }
+
   #serveOne(stream: Stream): void {
-    this.#served += 1;
-    if (!this.#isCounting) {
-      this.#isCounting = true;
+    if (!this.#isInTurn) {
+      this.#isInTurn = true;
+      this.#served = 0;
+      this.#turnEndsMs = this.nowMs() + this.options.turnMs;
       this.inNextTurn(() => {
         this.#beginTurn();
       });
     }
+    this.#served += 1;
     this.serve(stream);
   }
 
   #beginTurn(): void {
-    this.#isCounting = false;
-    this.#served = 0;
+    this.#isInTurn = false;
     for (const [address, waiting] of this.#waiting) {
-      if (this.#served >= this.options.perTurnMax) return;
+      if (this.#isTurnOver()) return;
       this.#waiting.delete(address);
       const stream = this.options.newestFirst === true ? waiting.pop() : waiting.shift();
       if (stream === undefined) continue;
