@@ -56,6 +56,7 @@ function prepareRepair(deps: MemberDependencies, member: MemberContext): Promise
 function raftWork(deps: MemberDependencies, { self }: MemberContext, raft: RunningRaft): MemberWork {
   return {
     consensus: raft.node,
+    ready: Promise.resolve(),
     raft,
     repair: undefined,
     leave: () => leave(deps, raft.cluster, self.name),
@@ -74,10 +75,13 @@ function damagedWork(deps: MemberDependencies, member: MemberContext, repair: Lo
 
   let raft: RunningRaft | undefined;
   const stopping = new AbortController();
+  let setReady = (): void => undefined;
+  const ready = new Promise<void>((resolve) => (setReady = resolve));
   const repairAndRunRaft = async (): Promise<void> => {
     if (repair === undefined) return;
     await repair.run(stopping.signal);
     raft = await runRaft(deps, member);
+    setReady();
     await damaged.close();
   };
   const repaired = repairAndRunRaft().catch((error: unknown) => {
@@ -87,6 +91,7 @@ function damagedWork(deps: MemberDependencies, member: MemberContext, repair: Lo
     get consensus() {
       return raft?.node ?? damaged;
     },
+    ready,
     get raft() {
       return raft;
     },

@@ -62,7 +62,8 @@ export class CorruptRangeError extends Error {
     readonly to: Offset,
     readonly reason: string,
   ) {
-    super(`offsets ${from} to ${to} (exclusive) are corrupt on this node and not yet repaired: ${reason}`);
+    const what = to > from ? `offsets ${from} to ${to} (exclusive)` : `offset ${from} and all after it`;
+    super(`${what} are corrupt or lost on this node and not yet repaired: ${reason}`);
   }
 }
 

@@ -20,7 +20,7 @@ import { decideRecovery, type LogNotice, type RecoveryReport } from './recovery.
 import { Segment } from './segment.js';
 import { decodeStoreHeader, firstBatchPosition, storeHeaderBytes } from './store-header.js';
 import { describeFault, scanStore, type StoreScan } from './store-scan.js';
-import { SyncedIndexFile } from './synced-index.js';
+import { type SyncedEnd, SyncedIndexFile } from './synced-index.js';
 
 const rewriteBytesMax = 1 << 20;
 
@@ -32,7 +32,7 @@ export interface OpenedLog {
   readonly quarantine: QuarantineList;
   readonly recovery: RecoveryReport;
   /** The value to write to the synced-index file now. */
-  readonly syncedIndex: Index;
+  readonly syncedEnd: SyncedEnd;
 }
 
 /**
@@ -47,6 +47,8 @@ export async function openLog(directory: Directory, settings: LogSettings): Prom
 class LogOpening {
   readonly #quarantine = new QuarantineList();
   #durableIndex = 0;
+  /** The offset after the entry at the durable index; undefined: not known. */
+  #durableOffset: Offset | undefined;
   #syncedKnown = false;
   #scannedBytes = 0;
   #indexesRebuilt = 0;
@@ -63,7 +65,8 @@ class LogOpening {
     const bases = names.map(storeBaseOffset).filter((base) => base !== undefined);
     const synced = await SyncedIndexFile.read(this.directory, this.settings.checksum);
     this.#syncedKnown = synced !== undefined;
-    this.#durableIndex = Math.max(this.settings.durableIndex, synced ?? 0);
+    this.#durableIndex = Math.max(this.settings.durableIndex, synced?.index ?? 0);
+    if (synced?.index === this.#durableIndex) this.#durableOffset = synced.offset;
     if (bases.length === 0 && (recordedStart !== undefined || this.#durableIndex > 0))
       throw new MissingLogError(this.#durableIndex);
     const stored = await this.#removeLeftovers(names, bases, recordedStart);
@@ -101,15 +104,17 @@ class LogOpening {
       activeFile,
       quarantine: this.#quarantine,
       recovery,
-      syncedIndex: this.#syncedIndex(segments),
+      syncedEnd: this.#syncedEnd(segments),
     };
   }
 
-  /** Returns an index such that, if a range is quarantined now, the next open quarantines it again. */
-  #syncedIndex(segments: Segment[]): Index {
-    const lastIndex = segments[segments.length - 1].end.index - 1;
+  /** Returns an end such that, if a range is quarantined now, the next open quarantines it again. */
+  #syncedEnd(segments: Segment[]): SyncedEnd {
+    const { index: next, offset } = segments[segments.length - 1].end;
     const damaged = this.#quarantine.ranges.map(({ fromIndex }) => fromIndex);
-    return Math.max(lastIndex, ...(damaged.length > 0 ? [this.#durableIndex, ...damaged] : [])) as Index;
+    const index = Math.max(next - 1, ...(damaged.length > 0 ? [this.#durableIndex, ...damaged] : [])) as Index;
+    if (index < next) return { index, offset };
+    return { index, offset: index === this.#durableIndex ? this.#durableOffset : undefined };
   }
 
   async #createEmpty(): Promise<OpenedLog> {
@@ -272,11 +277,12 @@ class LogOpening {
     for (const fault of faults) this.#addQuarantine(segment.storeName, fault.from, fault.to, describeFault(fault));
   }
 
-  /** Without `to`, the extent of the loss is unknown: it is at least everything up to the durable index. */
+  /** Without `to`, the end of the log is lost: at least everything up to the durable index. */
   #addQuarantine(fileName: string, from: LogBoundary, to: LogBoundary | undefined, reason: string): void {
     const toIndex = Math.max(to?.index ?? this.#durableIndex + 1, from.index) as Index;
-    const toOffset = Math.max(to?.offset ?? from.offset, from.offset) as Offset;
-    const range = { from: from.offset, to: toOffset, fromIndex: from.index, toIndex, reason };
+    const end = to === undefined && this.#durableIndex >= from.index ? this.#durableOffset : to?.offset;
+    const bounds = { from: from.offset, to: Math.max(end ?? 0, from.offset) as Offset, fromIndex: from.index, toIndex };
+    const range = { ...bounds, ...(end === undefined && { endUnknown: true as const }), reason };
     if (this.#quarantine.add(range)) this.#notify({ kind: 'quarantined', fileName, ...range });
   }
 

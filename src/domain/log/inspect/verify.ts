@@ -51,7 +51,7 @@ export async function* verifyLog(directory: Directory, options: VerifyOptions): 
   const checksum: BatchChecksum = { crc32c: options.crc32c, logId: logId ?? new Uint8Array(logIdBytes) };
   const bytesTotal = await totalBytes(directory, bases, options.onProgress);
   const start = await readLogStart(directory, checksum);
-  const synced = await SyncedIndexFile.read(directory, checksum);
+  const synced = (await SyncedIndexFile.read(directory, checksum))?.index;
   let expected = start === undefined ? logOrigin : start === 'damaged' ? undefined : start;
   const remarks = names.filter((name) => name.endsWith(temporarySuffix)).map((name) => `${name} was left by a crash`);
   if (start === 'damaged') remarks.push(`${logStartFileName} is damaged: using the first segment as the log start`);
