@@ -71,7 +71,8 @@ export const logEvents = {
     log_reset: 'The log was restarted because the leader or the source no longer has the entries that follow it.',
     log_retention_stalled: 'Old segments could not be removed because the disk has no space to note the new log start.',
     log_segment_quarantined: 'A range of a segment is damaged and is not served.',
-    log_start_damaged: 'The file `log-start` is damaged; the log start was derived from the segments.',
+    log_start_damaged:
+      'The file `log-start` is missing, damaged or old; the log start was taken from its copy or from the segments.',
     log_torn_tail_cut: 'The end of the log that a crash left incomplete was cut.',
     member_name_conflict: 'Two nodes claim the same name in the gossip; logged once a minute at most.',
     member_running_elsewhere: 'A process at another address runs as this member; this node waits for it to end.',

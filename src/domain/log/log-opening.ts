@@ -1,17 +1,10 @@
 import { isNoSpaceError, type Directory, type File } from './directory.js';
 import { removeIfThere, writeDurably } from './durable-file.js';
 import { MissingLogError } from './errors.js';
-import {
-  indexFileName,
-  logStartFileName,
-  storeBaseOffset,
-  storeFileName,
-  temporarySuffix,
-  tornFileName,
-} from './file-names.js';
+import { indexFileName, storeBaseOffset, storeFileName, temporarySuffix, tornFileName } from './file-names.js';
 import { encodeIndexFile, readIndexFooter } from './index-file.js';
 import type { LogSettings } from './log-options.js';
-import { isLeftByReset, liesBelow, readLogStart } from './log-start.js';
+import { findLogStart, isLeftByReset, liesBelow, readLogStart, writeLogStart } from './log-start.js';
 import { type Index, type Offset, toPosition } from './offsets.js';
 import { describeBoundary, logOrigin, sameBoundary, type LogBoundary } from './log-boundary.js';
 import { QuarantineList } from './quarantine.js';
@@ -82,12 +75,20 @@ class LogOpening {
     const { segment, file } = await this.#openLast(stored[stored.length - 1], names);
     segments.push(segment);
 
-    if (recordedStart === 'damaged')
-      this.#notify({ kind: 'log start unknown', reason: `${logStartFileName} is damaged` });
-    const start = recordedStart === 'damaged' ? segments[0].base : (recordedStart ?? logOrigin);
+    const start = await this.#findStart(recordedStart, segments[0]);
     this.#checkJoints(start, segments);
     await this.#makeDurable(file, segment);
     return this.#opened(start, segments, file);
+  }
+
+  /** Finds the log start, and writes its file again if that is not what said it. */
+  async #findStart(recorded: LogBoundary | 'damaged' | undefined, { base, unreadable }: Segment): Promise<LogBoundary> {
+    const { checksum } = this.settings;
+    const { start, problem } = await findLogStart(this.directory, recorded, unreadable ? undefined : base, checksum);
+    if (problem === undefined) return start;
+    this.#notify({ kind: 'log start unknown', reason: problem });
+    await ifSpace(() => writeLogStart(this.directory, start, checksum));
+    return start;
   }
 
   #opened(start: LogBoundary, segments: Segment[], activeFile: File): OpenedLog {

@@ -70,7 +70,7 @@ export class Log {
     const opened = await openLog(directory, settings);
     try {
       const synced = await SyncedIndexFile.open(directory, opened.syncedEnd, settings.checksum);
-      await spareLogStart(directory);
+      await spareLogStart(directory, opened.start, settings.checksum);
       return new Log(directory, settings, opened, synced);
     } catch (error) {
       await opened.activeFile.close().catch(() => undefined);
@@ -278,7 +278,7 @@ export class Log {
       const dropped = this.#list.dropFirst(count);
       for (const segment of dropped) await this.#removeFiles(segment);
       await this.directory.sync();
-      await spareLogStart(this.directory);
+      await spareLogStart(this.directory, this.#list.start, this.settings.checksum);
     });
   }
 
@@ -368,7 +368,7 @@ export class Log {
       }
       this.#reader.stores.adopt(segment.storeName, file);
       await this.directory.sync();
-      await spareLogStart(this.directory);
+      await spareLogStart(this.directory, boundary, checksum);
     });
   }
 

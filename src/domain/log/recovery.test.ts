@@ -8,6 +8,7 @@ import {
   UnsupportedFormatError,
 } from './errors.js';
 import { indexFileName, storeFileName, syncedIndexFileName } from './file-names.js';
+import { verifyLog } from './inspect/verify.js';
 import { Log } from './log.js';
 import { toIndex, toOffset, toTerm } from './offsets.js';
 import { sealBatch } from './record-batch.js';
@@ -393,16 +394,52 @@ describe('what a crash leaves', () => {
     expect(await directory.list()).not.toContain(store);
     expect([log.startOffset, log.quarantined]).toEqual([24, []]);
   });
+});
 
-  it('a damaged log-start file is reported, and the log starts at the first segment', async () => {
+describe('T18: a log start that is lost', () => {
+  const spare = 'log-start.spare';
+  const zeros = (): Promise<void> => change(spare, (bytes) => bytes.fill(0));
+  let older: Uint8Array;
+  beforeEach(async () => {
     await fill(20);
-    let log = await open();
+    const log = await open();
+    await log.truncatePrefix(toOffset(12));
+    older = await bytesOf('log-start');
     await log.truncatePrefix(toOffset(24));
     await log.close();
-    await change('log-start', flip(30));
-    log = await open();
-    expect([log.startOffset, log.quarantined]).toEqual([24, []]);
+    notices.splice(0);
+  });
+
+  it.each([
+    ['removed', () => directory.remove('log-start')],
+    ['damaged', () => change('log-start', flip(30))],
+    ['cut off', () => change('log-start', cutAt(51))],
+    ['empty', () => change('log-start', cutAt(0))],
+    ['put back from an older copy', () => change('log-start', () => older)],
+    ['removed with its copy', () => Promise.all(['log-start', spare].map((name) => directory.remove(name)))],
+    ['removed, and its copy damaged', () => Promise.all([directory.remove('log-start'), change(spare, flip(30))])],
+    ['removed, with the spare file of an earlier version', () => Promise.all([directory.remove('log-start'), zeros()])],
+  ])('is found again if it was %s', async (_what, damage) => {
+    await damage();
+    for await (const { problems } of verifyLog(directory, { crc32c })) expect(problems).toEqual([]);
+    for (let opening = 0; opening < 2; opening++) {
+      const log = await open();
+      expect([log.startOffset, log.startIndex, log.quarantined]).toEqual([24, 13, []]);
+      expect(await readable(log)).toEqual(range(24, 40));
+      await log.close();
+    }
     expect(notices).toMatchObject([{ kind: 'log start unknown' }]);
+  });
+
+  it.each([
+    ['there', () => Promise.resolve()],
+    ['removed', () => directory.remove('log-start')],
+    ['damaged', () => change('log-start', flip(30))],
+  ])('is not taken from a segment if the first one is missing and the file is %s', async (_what, damage) => {
+    await damage();
+    await directory.remove(storeFileName(toOffset(24)));
+    const log = await open();
+    expect([log.startOffset, log.quarantined]).toMatchObject([24, [{ from: 24, to: 36 }]]);
   });
 });
 
