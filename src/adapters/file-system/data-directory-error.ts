@@ -32,13 +32,13 @@ const messages: Messages = {
   'other version': (path, { found, known }) =>
     `data directory ${path} has format ${found}, and this golog supports formats up to ${known}: use the golog that wrote it, or a later one`,
   'corrupt identity': (path, { file, detail }) =>
-    `data directory ${path}: ${file} is corrupt (${detail}): restore the file from a backup. ${rejoin}`,
+    `data directory ${path}: ${file} is corrupt (${detail}), so it is unknown which node this is. ${rejoin}`,
   'unknown origin': (path, { found }) =>
     `data directory ${path} holds data (${found.join(', ')}) but no node.id: which node and which log it belongs to is unknown. ` +
-    `Restore node.id from a backup. ${rejoin}`,
+    rejoin,
   emptied: (path, { nodeId, empty }) =>
     `data directory ${path} belongs to node ${nodeId}, but its data is missing (${empty.join(' and ')} is empty): ` +
-    `a node that lost acknowledged data must not continue under its old id. Restore the data from a backup. ${rejoin}`,
+    `a node that lost acknowledged data must not continue under its old id. ${rejoin}`,
 };
 
 function describe<K extends ProblemKind>(

@@ -1,6 +1,8 @@
 import type { Cluster } from '../ports/cluster.js';
 import type { EntrySource } from '../ports/entry-source.js';
 import { DamagedNode, isDamaged } from '../repair/damaged-node.js';
+import { applyLoggedConfigurations } from './logged-configurations.js';
+import { settleLostHardState } from '../join/lost-hard-state.js';
 import { leaveCluster } from '../join/leave-cluster.js';
 import { LogRepair } from '../repair/log-repair.js';
 import { enterCluster, reenterCluster } from './enter-cluster.js';
@@ -30,7 +32,11 @@ export function startMember(deps: MemberDependencies): Promise<StartedNode<Membe
     if (isNew) await enterCluster(deps, context);
     deps.signal.throwIfAborted();
     const storage = await openStorage(deps, context);
+    await applyLoggedConfigurations({ ...context, ...storage, logger: deps.logger }, 'damaged');
+    await settleLostHardState({ ...context, ...storage });
     const isKnown = isNew || (await reenterCluster(deps, context, storage));
+    // The node has a new Raft id, which has not voted yet.
+    if (context.hardState.loss !== undefined) await context.hardState.acceptLoss();
     const id = context.configuration.stored?.id ?? 0;
     const member: MemberContext = { ...context, ...storage, id, isKnown };
 

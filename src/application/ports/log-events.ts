@@ -18,6 +18,8 @@ export const logEvents = {
     entry_transfer_failed: 'Reading entries for a peer failed with an internal error.',
     fatal_error: 'The process exits because of an internal error or because the log could not be written.',
     forwarded_append_failed: 'An append that a follower forwarded failed with an internal error.',
+    hard_state_lost:
+      'The file `raft/hard-state` was missing or damaged; a member of several asks for a new Raft id before it votes.',
     implausible_term: 'A message was dropped because its term is too far ahead of the term of this node.',
     join_request_failed: 'A request to join failed with an internal error.',
     learner_promotion_stopped: 'The promotion of learners failed with an internal error and stopped.',
@@ -41,6 +43,8 @@ export const logEvents = {
     certificate_for_other_node: 'The certificate of this node names another node.',
     certificate_names_no_node: 'The certificate of this node names no node.',
     certificate_not_for_node: 'The certificate of this node is not valid for a node.',
+    configuration_outdated:
+      'The file `raft/snapshot` was older than the log; the configuration entries of the log were applied.',
     connection_refused:
       'A TLS connection was refused, to this node or from it to a peer; `more` counts those since the last line.',
     damaged_entries_truncated: 'The log was truncated before the first damaged entry.',

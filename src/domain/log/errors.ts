@@ -156,7 +156,7 @@ export class MissingLogError extends Error {
   constructor(readonly durableIndex: number) {
     super(
       `the log's segments are missing, but this node had stored entries up to index ${durableIndex}; ` +
-        'restore them from a backup, or start with an empty data directory to rejoin as a new member',
+        'if the other members have a quorum, start with an empty data directory to rejoin as a new member',
     );
   }
 }
