@@ -5,6 +5,7 @@ export type DataDirectoryProblem =
   | { readonly kind: 'not accessible'; readonly code: string }
   | { readonly kind: 'read-only'; readonly code: string }
   | { readonly kind: 'locked'; readonly pid: number | undefined }
+  | { readonly kind: 'replaced'; readonly file: string }
   | { readonly kind: 'other version'; readonly found: number; readonly known: number }
   | { readonly kind: 'corrupt identity'; readonly file: string; readonly detail: string }
   | { readonly kind: 'unknown origin'; readonly found: readonly string[] }
@@ -29,6 +30,9 @@ const messages: Messages = {
   locked: (path, { pid }) =>
     `data directory ${path} is in use by ${pid === undefined ? 'another process' : `process ${pid}`}: ` +
     `each node needs a directory of its own`,
+  replaced: (path, { file }) =>
+    `data directory ${path}: ${file} was removed or replaced while this node ran, so another process may use the ` +
+    `directory as well: this node ends. Make sure that no other node uses the directory, and start it again`,
   'other version': (path, { found, known }) =>
     `data directory ${path} has format ${found}, and this golog supports formats up to ${known}: use the golog that wrote it, or a later one`,
   'corrupt identity': (path, { file, detail }) =>
