@@ -51,7 +51,11 @@ export function createContainer(config: Config): Container {
 
   container
     .bind(DataDirectory)
-    .toResolvedValue((config: Config) => openDataDirectory(config['data-dir'], { create: true }), [Config]);
+    .toResolvedValue(
+      (config: Config, clock: Clock, onLost: OnFatal) =>
+        openDataDirectory(config['data-dir'], { create: true, watch: { clock, onLost } }),
+      [Config, Clock, OnFatal],
+    );
   container.bind(NodeName).toResolvedValue(nodeNameOf, [Config, DataDirectory, Logger]);
   container
     .bind(Security)

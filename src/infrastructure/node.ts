@@ -105,8 +105,7 @@ export class Node {
     const started = await this.startInCluster({ rpcPort: rpc.port, httpAddr }, signal);
     this.#started = started;
     signal.throwIfAborted();
-    this.grpc.setServing(true);
-    this.http.setServing(true);
+    void started.ready.then(() => this.#setReady());
     const { gossipAddr } = started;
     const { startOffset, endOffset, bytes, segments, recovery } = started.log;
     this.logger.info(
@@ -128,6 +127,12 @@ export class Node {
       'serving',
     );
     return { rpcAddr, httpAddr, gossipAddr };
+  }
+
+  #setReady(): void {
+    if (this.#stopped.signal.aborted) return;
+    this.grpc.setServing(true);
+    this.http.setServing(true);
   }
 
   /**

@@ -100,9 +100,9 @@ function acknowledgeAtOnce(run: Run, { from, to, term, entries }: Message, sende
 function withoutVote(hardState: HardStateFile): HardStateFile {
   const save = hardState.save.bind(hardState);
   let { vote, term } = hardState.current;
-  hardState.save = (state) => {
+  hardState.save = (state, ...more) => {
     ({ vote, term } = state);
-    return save({ ...state, vote: 0 });
+    return save({ ...state, vote: 0 }, ...more);
   };
   return new Proxy(hardState, {
     get(target, property) {

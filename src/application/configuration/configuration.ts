@@ -1,5 +1,3 @@
-import type { ConfChange, ConfChangeV2 } from '../../domain/raft/conf-change.js';
-import { asV2 } from '../../domain/raft/conf-change.js';
 import type { ConfState } from '../../domain/raft/conf-state.js';
 import { emptyConfState } from '../../domain/raft/conf-state.js';
 
@@ -89,31 +87,6 @@ export function peersOf(
 export interface ChangeContext {
   /** Members that are added or whose name, UUID or address changes. */
   readonly members: readonly Member[];
-}
-
-/** Returns the configuration after a change with this context, whose effect on the votes is `confState`. */
-export function configurationAfter(
-  before: Configuration,
-  index: number,
-  change: ConfChange | ConfChangeV2,
-  context: ChangeContext,
-  confState: ConfState,
-): Configuration {
-  const members = new Map(before.members.map((member) => [member.id, member]));
-  for (const member of context.members) members.set(member.id, member);
-  const named = new Set([
-    ...confState.voters,
-    ...confState.votersOutgoing,
-    ...confState.learners,
-    ...confState.learnersNext,
-  ]);
-  const added = asV2(change).changes.map(({ nodeId }) => nodeId);
-  return {
-    index,
-    confState,
-    members: [...members.values()].filter(({ id }) => named.has(id)).sort((a, b) => a.id - b.id),
-    lastId: Math.max(before.lastId, ...added),
-  };
 }
 
 /** What a joining node receives, and what the snapshot for a follower whose log ends before the log start carries. */

@@ -1,11 +1,10 @@
 import { describeClusterId } from '../configuration/member-names.js';
 import { firstConfiguration, type Member } from '../configuration/configuration.js';
-import { CorruptConfigurationError } from '../configuration/configuration-file.js';
 import { type Joined, joinCluster, type JoiningOptions, JoinRefusedError } from '../join/join-cluster.js';
 import type { Joiner } from '../ports/join-transport.js';
 import { pause } from '../waiting/pause.js';
 import { rejoinCluster } from '../join/rejoin-cluster.js';
-import type { NodeContext, NodeStorage } from './node-context.js';
+import { assertNeverInCluster, type NodeContext, type NodeStorage } from './node-context.js';
 import type { MemberDependencies } from './node-dependencies.js';
 
 /** How long a bootstrapping node waits for the given nodes to say that they are in a cluster. */
@@ -18,9 +17,8 @@ const lookMs = 1_000;
  * them.
  */
 export async function enterCluster(deps: MemberDependencies, context: NodeContext): Promise<void> {
-  const { configuration, hardState, discovery } = context;
-  // The node has voted, so it was in a cluster: it must not bootstrap another one with that log.
-  if (hardState.current.term > 0) throw new CorruptConfigurationError('is missing');
+  const { configuration, discovery } = context;
+  await assertNeverInCluster(deps, context);
   const joined: Joined = (await beginsCluster(deps, context)) ? { kind: 'bootstrap' } : await join(deps, context);
   if (joined.kind === 'member') {
     await deps.directory.adoptLogId(joined.clusterId);

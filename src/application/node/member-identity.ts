@@ -1,6 +1,6 @@
 import { compareEntryIds, type EntryId } from '../../domain/raft/entry-id.js';
 import { toTerm } from '../../domain/log/offsets.js';
-import type { HardStateFile } from '../../domain/log/hard-state-file.js';
+import { isOnlyVoter } from '../configuration/configuration.js';
 import type { Vouch } from '../ports/vouching.js';
 import { IncarnationFile } from '../vouching/incarnation-file.js';
 import { PeerNotes } from '../vouching/peer-notes.js';
@@ -73,13 +73,16 @@ export async function proveMember(
   const id = configuration.stored?.id ?? 0;
   const isKnown = await reenterCluster(deps, context, storage, report);
   // Under a new id it has promised nothing.
-  if (configuration.stored?.id !== id) return { isKnown };
+  if (configuration.stored?.id !== id) {
+    if (hardState.loss !== undefined) await hardState.acceptLoss();
+    return { isKnown };
+  }
   const proof = await proveIdentity({
     request: { clusterId: directory.logId, id, ...self },
     configuration,
     incarnation,
     log,
-    doubt: incarnation.doubt ?? (hardState.created ? 'hard state lost' : undefined),
+    doubt: incarnation.doubt ?? (hardState.loss === undefined ? undefined : 'hard state lost'),
     discovery,
     transport,
     callers: () => voucher.callers,
@@ -89,7 +92,7 @@ export async function proveMember(
     report,
   });
   if (proof.kind === 'vouched') {
-    await boundVote(hardState, id, proof, isKnown);
+    await boundVote(context, storage, id, { ...proof, isKnown });
     logger.info('vouched', { seenTerm: proof.seenTerm }, 'the peers vouch for this node');
     const isBehind = compareEntryIds({ term: log.lastTerm, index: log.lastIndex }, proof.furthest) < 0;
     if (incarnation.doubt === undefined || !isBehind) await incarnation.settle();
@@ -106,6 +109,8 @@ export async function proveMember(
   const ahead = discovery.nodes().find(({ uuid }) => uuid === by.uuid)?.name ?? `member ${by.id}`;
   const isKnownAgain = await reenterCluster(deps, context, storage, () => report(lostProblem(reason, ahead, by)));
   await incarnation.settle();
+  // The node has a new Raft id, which has not voted yet.
+  if (hardState.loss !== undefined) await hardState.acceptLoss();
   return { isKnown: isKnownAgain };
 }
 
@@ -124,18 +129,22 @@ function lostProblem(reason: string, ahead: string, { last }: Vouch): string {
  * out too, if no leader has answered: a candidate may have asked for it.
  */
 async function boundVote(
-  hardState: HardStateFile,
+  { configuration, hardState }: NodeContext,
+  { log }: NodeStorage,
   id: number,
-  { seenTerm, answeredTerm }: Proof & { kind: 'vouched' },
-  isKnown: boolean,
+  { isKnown, seenTerm, answeredTerm }: Proof & { kind: 'vouched' } & Pick<ProvedMember, 'isKnown'>,
 ): Promise<void> {
   const { term, vote, commit } = hardState.current;
-  const isDamaged = hardState.damage !== undefined;
+  const isLost = hardState.loss !== undefined;
+  const isAlone = isOnlyVoter(configuration.current, id);
   const bound = Math.max(
     seenTerm,
-    hardState.created ? answeredTerm : 0,
-    isDamaged ? answeredTerm + (isKnown ? 0 : 1) : 0,
+    isLost ? Math.max(answeredTerm, log.lastTerm) : 0,
+    hardState.damage === undefined ? 0 : answeredTerm + (isKnown || isAlone ? 0 : 1),
   );
+  // The only voter has committed what it stores.
+  const committed = isLost && isAlone && log.quarantined.length === 0 ? log.lastIndex : commit;
   if (bound > term || (bound === term && vote === 0 && bound > 0))
-    await hardState.save({ term: toTerm(bound), vote: id, commit });
+    await hardState.save({ term: toTerm(bound), vote: id, commit: committed }, configuration.current.index);
+  if (isLost) await hardState.acceptLoss();
 }

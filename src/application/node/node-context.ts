@@ -1,9 +1,10 @@
 import { HardStateFile } from '../../domain/log/hard-state-file.js';
 import { Log } from '../../domain/log/log.js';
 import { describeClusterId } from '../configuration/member-names.js';
-import { ConfigurationFile } from '../configuration/configuration-file.js';
+import { ConfigurationFile, CorruptConfigurationError } from '../configuration/configuration-file.js';
 import { Discovery } from '../join/discovery.js';
 import { DiskReserve } from '../storage/disk-reserve.js';
+import type { DataDirectory } from '../ports/data-directory.js';
 import { assertRole } from '../replica/replica-role.js';
 import type { Closeable } from './in-order.js';
 import { logNotice } from './log-notices.js';
@@ -44,12 +45,32 @@ export async function openContext(
   const discovery = await Discovery.start({ gossip, startJoinAddrs, tags, clock, logger, onFailure: onFatal });
   opened.push(discovery);
 
-  const hardState = await HardStateFile.open(directory.raft, crc32c);
+  const isNew = configuration.stored === undefined || !(await holdsLog(directory));
+  const hardState = await HardStateFile.open(directory.raft, crc32c, { isNew });
   opened.push(hardState);
-  const { damage } = hardState;
-  if (damage !== undefined)
+  const { damage, loss } = hardState;
+  if (loss !== undefined)
+    logger.error('hard_state_lost', { loss, reason: damage }, 'the hard state was lost, and with it the term and vote');
+  else if (damage !== undefined)
     logger.warn('hard_state_slot_corrupt', { reason: damage }, 'one of the two hard-state slots is corrupt');
   return { self: { name, uuid, rpcAddr }, configuration, hardState, discovery, opened };
+}
+
+/**
+ * Rejects with `CorruptConfigurationError` if a node without a configuration was in a cluster: with that log it must not
+ * bootstrap or join another one.
+ */
+export async function assertNeverInCluster(
+  { directory }: Pick<NodeDependencies, 'directory'>,
+  { hardState }: Pick<NodeContext, 'hardState'>,
+): Promise<void> {
+  if (hardState.current.term > 0 || hardState.loss !== undefined || (await holdsLog(directory)))
+    throw new CorruptConfigurationError('is missing');
+}
+
+/** Whether a log was created in the directory, which happens once the node is in a cluster. */
+async function holdsLog({ log }: Pick<DataDirectory, 'log'>): Promise<boolean> {
+  return (await log.list()).length > 0;
 }
 
 /** Opens the log of the node's cluster and checks the free disk space. */

@@ -3,6 +3,7 @@ import type { Cluster } from '../ports/cluster.js';
 import { ClusterService } from '../cluster/cluster-service.js';
 import { clusterStatusOf } from '../cluster/cluster-status.js';
 import { CommitLogService } from '../commit-log-service.js';
+import { applyLoggedConfigurations } from './logged-configurations.js';
 import { CommittedEntries } from '../repair/committed-entries.js';
 import { watchDamage } from '../repair/damage-watch.js';
 import type { Consensus } from '../ports/consensus.js';
@@ -42,6 +43,7 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
   const { startRaft = (options) => RaftNode.start(options) } = deps;
   const { self, id, log, configuration, hardState, diskReserve, notes, voucher } = member;
   const incarnation = member.incarnation.current;
+  await applyLoggedConfigurations({ ...member, logger }, 'whole');
   const clusterId = directory.logId;
   const checksum = { crc32c, logId: clusterId };
   const transport = deps.peerTransport(checksum);

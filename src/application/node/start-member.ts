@@ -4,6 +4,7 @@ import type { Cluster } from '../ports/cluster.js';
 import type { EntrySource } from '../ports/entry-source.js';
 import { DamagedNode, isDamaged } from '../repair/damaged-node.js';
 import { firstDamaged, offsetOf } from '../repair/first-damage.js';
+import { applyLoggedConfigurations } from './logged-configurations.js';
 import { LogRepair } from '../repair/log-repair.js';
 import { enterCluster } from './enter-cluster.js';
 import { closingOnFailure } from './in-order.js';
@@ -37,6 +38,7 @@ export function startMember(deps: MemberDependencies): Promise<StartedNode<Membe
     if (isNew) await enterCluster(deps, context);
     deps.signal.throwIfAborted();
     const storage = await openStorage(deps, context);
+    await applyLoggedConfigurations({ ...context, ...storage, logger: deps.logger }, 'damaged');
     const voucher = openVoucher(deps, context, storage, identity);
 
     const takePart = (proved: ProvedMember): Promise<MemberWork> => {
@@ -90,6 +92,9 @@ async function committedEnd(log: NodeStorage['log'], commit: Index): Promise<Off
   return (await offsetOf(log, next)) ?? log.startOffset;
 }
 
+/** What never happens, for a member that stopped before it took part. */
+const never = new Promise<void>(() => undefined);
+
 /** Serves what is known to be committed, and takes part once the node has proved who it is. */
 function waitingWork(
   deps: MemberDependencies,
@@ -115,6 +120,7 @@ function waitingWork(
     get consensus() {
       return work?.consensus ?? waiting;
     },
+    ready: taken.then(() => work?.ready ?? never),
     get raft() {
       return work?.raft;
     },
@@ -155,6 +161,7 @@ function prepareRepair(deps: MemberDependencies, member: MemberContext): Promise
 function raftWork(deps: MemberDependencies, { self }: MemberContext, raft: RunningRaft): MemberWork {
   return {
     consensus: raft.node,
+    ready: Promise.resolve(),
     raft,
     repair: undefined,
     waiting: undefined,
@@ -174,10 +181,13 @@ function damagedWork(deps: MemberDependencies, member: MemberContext, repair: Lo
 
   let raft: RunningRaft | undefined;
   const stopping = new AbortController();
+  let setReady = (): void => undefined;
+  const ready = new Promise<void>((resolve) => (setReady = resolve));
   const repairAndRunRaft = async (): Promise<void> => {
     if (repair === undefined) return;
     await repair.run(stopping.signal);
     raft = await runRaft(deps, member);
+    setReady();
     await damaged.close();
   };
   const repaired = repairAndRunRaft().catch((error: unknown) => {
@@ -187,6 +197,7 @@ function damagedWork(deps: MemberDependencies, member: MemberContext, repair: Lo
     get consensus() {
       return raft?.node ?? damaged;
     },
+    ready,
     get raft() {
       return raft;
     },

@@ -18,6 +18,8 @@ export const logEvents = {
     entry_transfer_failed: 'Reading entries for a peer failed with an internal error.',
     fatal_error: 'The process exits because of an internal error or because the log could not be written.',
     forwarded_append_failed: 'An append that a follower forwarded failed with an internal error.',
+    hard_state_lost:
+      'The file `raft/hard-state` was missing or damaged; a member of several asks for a new Raft id before it votes.',
     implausible_term: 'A message was dropped because its term is too far ahead of the term of this node.',
     join_request_failed: 'A request to join failed with an internal error.',
     learner_promotion_stopped: 'The promotion of learners failed with an internal error and stopped.',
@@ -41,6 +43,8 @@ export const logEvents = {
     certificate_for_other_node: 'The certificate of this node names another node.',
     certificate_names_no_node: 'The certificate of this node names no node.',
     certificate_not_for_node: 'The certificate of this node is not valid for a node.',
+    configuration_outdated:
+      'The file `raft/snapshot` was older than the log; the configuration entries of the log were applied.',
     connection_refused:
       'A TLS connection was refused, to this node or from it to a peer; `more` counts those since the last line.',
     damaged_entries_truncated: 'The log was truncated before the first damaged entry.',
@@ -73,7 +77,8 @@ export const logEvents = {
     log_reset: 'The log was restarted because the leader or the source no longer has the entries that follow it.',
     log_retention_stalled: 'Old segments could not be removed because the disk has no space to note the new log start.',
     log_segment_quarantined: 'A range of a segment is damaged and is not served.',
-    log_start_damaged: 'The file `log-start` is damaged; the log start was derived from the segments.',
+    log_start_damaged:
+      'The file `log-start` is missing, damaged or old; the log start was taken from its copy or from the segments.',
     log_torn_tail_cut: 'The end of the log that a crash left incomplete was cut.',
     member_name_conflict: 'Two nodes claim the same name in the gossip; logged once a minute at most.',
     member_running_elsewhere: 'A process at another address runs as this member; this node waits for it to end.',
