@@ -161,8 +161,8 @@ export class Group {
       directory: dataDirectoryOf(uuid, disk),
       gossip,
       gates: {
-        commitLog: { open: (service) => (answering.service = service) },
-        cluster: { open: (cluster) => serve({ cluster }) },
+        commitLog: { open: (service) => (answering.service = service), close: () => undefined },
+        cluster: { open: (cluster) => serve({ cluster }), close: () => undefined },
       },
       peerService: {
         setJoinHandler: (joinHandler) => serve({ joinHandler }),

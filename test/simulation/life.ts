@@ -114,8 +114,8 @@ export class Life {
       },
       gossip: new SimulatedGossip(network, listener, transport),
       gates: {
-        commitLog: { open: (service) => this.#serve(service) },
-        cluster: { open: (cluster) => (listener.cluster = cluster) },
+        commitLog: { open: (service) => this.#serve(service), close: () => (this.service = undefined) },
+        cluster: { open: (cluster) => (listener.cluster = cluster), close: () => delete listener.cluster },
       },
       peerService: {
         setJoinHandler: (handler) => (listener.joinHandler = handler),

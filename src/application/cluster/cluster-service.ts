@@ -148,21 +148,28 @@ export class ClusterService implements Cluster, JoinHandler {
     const objection = isTwin ? objectionTo(joiner, self, { clusterId, silentMs: 0, isAlone: false }) : undefined;
     if (objection === undefined && !leadership.isLeader) {
       const leaderAddr = leadership.notLeading().leaderAddr;
-      return { kind: 'retry', reason: 'this node is not the leader', ...(leaderAddr !== undefined && { leaderAddr }) };
+      const reason = leaderAddr === undefined ? 'the cluster has no leader now' : 'this node is not the leader';
+      return { kind: 'retry', reason, clusterId, ...(leaderAddr !== undefined && { leaderAddr }) };
     }
     const answer = objection ?? (await this.#answer(joiner));
     this.#joins.record(joiner, origin, answer, answer.kind === 'joined' && leadership.configuration !== configuration);
     return answer;
   }
 
+  distrust(reason: string): JoinAnswer {
+    const { leadership, clusterId } = this.options;
+    return { kind: 'refused', reason, ...(leadership.isLeader && { clusterId }) };
+  }
+
   async #answer(joiner: Joiner): Promise<JoinAnswer> {
+    const { clusterId } = this.options;
     try {
       return await this.#admit(joiner);
     } catch (error) {
-      if (error instanceof MembershipError) return { kind: 'refused', reason: error.message };
+      if (error instanceof MembershipError) return { kind: 'refused', reason: error.message, clusterId };
       if (!(error instanceof UnavailableError))
         this.options.logger.warn('join_failed', { error, joiner }, 'could not admit a node');
-      return { kind: 'retry', reason: error instanceof Error ? error.message : 'internal error' };
+      return { kind: 'retry', reason: error instanceof Error ? error.message : 'internal error', clusterId };
     }
   }
 
@@ -173,10 +180,11 @@ export class ClusterService implements Cluster, JoinHandler {
   async #admit(joiner: Joiner): Promise<JoinAnswer> {
     const { name, uuid, rpcAddr, clusterId: stored, forgotAs } = joiner;
     const { leadership, clusterId } = this.options;
-    if (stored !== undefined && describeClusterId(stored) !== describeClusterId(clusterId))
-      throw new MembershipError(
-        `${name} has the log of another cluster, ${describeClusterId(stored)}: start it with an empty data directory to join this one`,
-      );
+    if (stored !== undefined && describeClusterId(stored) !== describeClusterId(clusterId)) {
+      // Its own cluster may still be there, so this is not the final answer to it.
+      const reason = `${name} has the log of another cluster, ${describeClusterId(stored)}: start it with an empty data directory to join this one`;
+      return { kind: 'refused', reason };
+    }
     const { members, lastId } = leadership.configuration;
     // The newest: a member that was admitted again keeps its previous id until the new one is promoted.
     const owner = members.findLast((member) => member.uuid === uuid);

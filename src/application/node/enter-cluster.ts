@@ -1,15 +1,15 @@
-import { describeClusterId } from '../configuration/member-names.js';
+import { describeClusterId, parseClusterId } from '../configuration/member-names.js';
 import { firstConfiguration, type Member } from '../configuration/configuration.js';
 import { CorruptConfigurationError } from '../configuration/configuration-file.js';
 import { type Joined, joinCluster, type JoiningOptions, JoinRefusedError } from '../join/join-cluster.js';
+import type { NodeAnswer } from '../join/asked-nodes.js';
+import { type Beginning, beginningOf } from '../join/beginning.js';
 import type { Joiner } from '../ports/join-transport.js';
 import { pause } from '../waiting/pause.js';
 import { rejoinCluster } from '../join/rejoin-cluster.js';
-import type { NodeContext, NodeStorage } from './node-context.js';
+import { answerAsMember, type NodeContext, type NodeStorage } from './node-context.js';
 import type { MemberDependencies } from './node-dependencies.js';
 
-/** How long a bootstrapping node waits for the given nodes to say that they are in a cluster. */
-const bootstrapLookMs = 2_000;
 /** How often a member checks whether the configuration has its current address. */
 const lookMs = 1_000;
 
@@ -21,12 +21,14 @@ export async function enterCluster(deps: MemberDependencies, context: NodeContex
   const { configuration, hardState, discovery } = context;
   // The node has voted, so it was in a cluster: it must not bootstrap another one with that log.
   if (hardState.current.term > 0) throw new CorruptConfigurationError('is missing');
-  const joined: Joined = (await beginsCluster(deps, context)) ? { kind: 'bootstrap' } : await join(deps, context);
+  const joined = await joinOrBegin(deps, context);
   if (joined.kind === 'member') {
     await deps.directory.adoptLogId(joined.clusterId);
+    answerAsMember(deps.peerService, joined.clusterId);
     await configuration.write(joined.stored);
     deps.logger.info('cluster_joined', { memberId: joined.stored.id }, 'joined the cluster');
   } else {
+    answerAsMember(deps.peerService, deps.directory.logId);
     await configuration.write({ id: 1, contacts: [], history: [firstConfiguration({ id: 1, ...context.self })] });
     deps.logger.info('cluster_bootstrapped', {}, 'bootstrapped a cluster of one node');
   }
@@ -119,24 +121,33 @@ function otherMemberAddrs({ configuration: { stored, current }, self }: NodeCont
   return known.filter(({ uuid }) => uuid !== self.uuid).map(({ rpcAddr }) => rpcAddr);
 }
 
-/**
- * Whether the node bootstraps a cluster without asking for one: `--bootstrap`, or nothing that leads to other nodes.
- */
-async function beginsCluster(deps: MemberDependencies, { discovery }: NodeContext): Promise<boolean> {
-  const { bootstrap, bootstrapExpect, startJoinAddrs } = deps.settings;
-  const hasAddrs = startJoinAddrs.length > 0;
-  if (!bootstrap) return !hasAddrs && bootstrapExpect <= 1;
-  if (!hasAddrs || !(await discovery.findsCluster(bootstrapLookMs, deps.signal))) return true;
-  // A node that bootstrapped the cluster and then lost its disk must not bootstrap a second cluster.
-  deps.logger.warn('bootstrap_ignored', {}, 'a cluster exists already; ignoring --bootstrap and joining it');
-  return false;
-}
-
-function join(deps: MemberDependencies, { self, discovery }: NodeContext): Promise<Joined> {
-  const { joinTransport: transport, peerService, settings, clock, logger, signal } = deps;
-  const joiner: Joiner = { ...self, bootstrapExpect: settings.bootstrapExpect };
-  // Waiting nodes must be able to find each other.
-  peerService.setJoinHandler({ admit: () => Promise.resolve({ kind: 'waiting', joiner }) });
+/** Joins a cluster, or decides to begin one: at once if nothing leads to other nodes, otherwise see `beginningOf`. */
+async function joinOrBegin(deps: MemberDependencies, { self, discovery }: NodeContext): Promise<Joined> {
+  const { joinTransport: transport, peerService, settings, gates, clock, logger, signal } = deps;
+  const { bootstrap, bootstrapExpect, startJoinAddrs } = settings;
+  if (startJoinAddrs.length === 0 && bootstrapExpect <= 1) return { kind: 'bootstrap' };
+  const joiner: Joiner = { ...self, bootstrapExpect: bootstrap ? 1 : bootstrapExpect };
+  let isIgnored = !bootstrap;
+  const beginning = (answers: readonly NodeAnswer[]): Beginning => {
+    const decision = beginningOf(joiner, discovery.sighting, answers);
+    if (decision.kind === 'joins' && !isIgnored) {
+      isIgnored = true;
+      // A node that began the cluster and then lost its disk must not begin a second one.
+      logger.warn('bootstrap_ignored', {}, 'a cluster exists already; ignoring --bootstrap and joining it');
+    }
+    return decision;
+  };
+  // Waiting nodes must be able to find each other, and to hear of a cluster from each other.
+  peerService.setJoinHandler({
+    admit: async () => {
+      const [found] = discovery.sighting.clusterIds;
+      if (found === undefined) return { kind: 'waiting', joiner };
+      return { kind: 'retry', reason: 'this node waits to join a cluster', clusterId: parseClusterId(found) };
+    },
+  });
+  const onWait = (reason: string): void => {
+    for (const gate of [gates.commitLog, gates.cluster]) gate.close(`this node is starting and waits ${reason}`);
+  };
   const addresses = (): string[] => discovery.nodes().map(({ rpcAddr }) => rpcAddr);
-  return joinCluster({ transport, addresses, joiner, clock, logger, signal });
+  return joinCluster({ transport, addresses, joiner, clock, logger, signal, beginning, onWait });
 }

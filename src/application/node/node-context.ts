@@ -7,7 +7,7 @@ import { DiskReserve } from '../storage/disk-reserve.js';
 import { assertRole } from '../replica/replica-role.js';
 import type { Closeable } from './in-order.js';
 import { logNotice } from './log-notices.js';
-import type { NodeDependencies } from './node-dependencies.js';
+import type { NodeDependencies, PeerService } from './node-dependencies.js';
 
 /** What a node has before it is in its cluster: the state on its disk, and discovery of the other nodes. */
 export interface NodeContext {
@@ -38,6 +38,8 @@ export async function openContext(
   assertRole(configuration, role === 'replica');
   if (configuration.current.members.length > 1) deps.assertPeersProve?.();
 
+  // A member is in its cluster from its first moment on, even if that has no leader.
+  if (configuration.stored !== undefined) answerAsMember(deps.peerService, directory.logId);
   opened.push(gossip);
   const clusterId = configuration.stored === undefined ? {} : { clusterId: describeClusterId(directory.logId) };
   const tags = { role, uuid, rpcAddr, httpAddr, version, ...clusterId };
@@ -50,6 +52,12 @@ export async function openContext(
   if (damage !== undefined)
     logger.warn('hard_state_slot_corrupt', { reason: damage }, 'one of the two hard-state slots is corrupt');
   return { self: { name, uuid, rpcAddr }, configuration, hardState, discovery, opened };
+}
+
+/** Until the node has started, has it say to those that ask it that it is in a cluster. */
+export function answerAsMember(peerService: Pick<PeerService, 'setJoinHandler'>, clusterId: Uint8Array): void {
+  const answer = { kind: 'retry', reason: 'this node is starting', clusterId } as const;
+  peerService.setJoinHandler({ admit: () => Promise.resolve(answer) });
 }
 
 /** Opens the log of the node's cluster and checks the free disk space. */

@@ -44,10 +44,13 @@ export interface MemberSettings extends NodeSettings {
   readonly deadMemberTimeoutMs: number;
 }
 
-/** Accepts client calls from the start on; `open` sets, or replaces, the service that answers them. */
+/**
+ * Accepts client calls from the start on. `open` sets, or replaces, the service that answers them; `close` ends them and
+ * refuses them with the reason.
+ */
 export interface StartupGates {
-  readonly commitLog: { open(commitLog: CommitLog): void };
-  readonly cluster: { open(cluster: Cluster): void };
+  readonly commitLog: { open(commitLog: CommitLog): void; close(reason: string): void };
+  readonly cluster: { open(cluster: Cluster): void; close(reason: string): void };
 }
 
 /** Accepts the calls of other nodes from the start on; the setters name what answers them. */

@@ -37,10 +37,14 @@ export const logEvents = {
     access_denied: 'A call or a connection of a peer was denied.',
     amnesiac_member_readmitted: 'The leader gave a new Raft id to a member that lost acknowledged entries.',
     bootstrap_ignored: '`--bootstrap` was given, but a cluster exists already; the node joins it.',
+    bootstrap_waits:
+      'A node that would begin a cluster waits, because it could be a second one; `reason` names what is missing.',
     certificate_expires_soon: 'A certificate of this node expires soon.',
     certificate_for_other_node: 'The certificate of this node names another node.',
     certificate_names_no_node: 'The certificate of this node names no node.',
     certificate_not_for_node: 'The certificate of this node is not valid for a node.',
+    cluster_admits_nobody:
+      'A cluster exists, so a node without one begins none, but has not been admitted; `reasons` has each answer.',
     connection_refused:
       'A TLS connection was refused, to this node or from it to a peer; `more` counts those since the last line.',
     damaged_entries_truncated: 'The log was truncated before the first damaged entry.',
