@@ -189,7 +189,12 @@ export class Group {
       throw new Error(`${name} does not run Raft`);
     const { node, cluster } = raft;
     const member = { id: node.leadership.status.id, name: claims.name ?? name, uuid, rpcAddr };
-    const running = { started, gossip, member, node, cluster, service, replicas, log: started.log, fatal, lines };
+    const running: GroupMember = {
+      ...{ started, gossip, member, node, cluster, replicas, log: started.log, fatal, lines },
+      get service() {
+        return answering.service ?? service;
+      },
+    };
     this.running.set(name, running);
     this.#disks.set(name, disk);
     return running;

@@ -1,10 +1,13 @@
 import { describeClusterId, parseClusterId } from '../configuration/member-names.js';
-import { firstConfiguration, type Member } from '../configuration/configuration.js';
+import { firstConfiguration, type Member, removalOf } from '../configuration/configuration.js';
 import { CorruptConfigurationError } from '../configuration/configuration-file.js';
 import { type Joined, joinCluster, type JoiningOptions, JoinRefusedError } from '../join/join-cluster.js';
 import type { NodeAnswer } from '../join/asked-nodes.js';
 import { type Beginning, beginningOf } from '../join/beginning.js';
+import { askIfRemoved } from '../join/ask-if-removed.js';
 import type { Joiner } from '../ports/join-transport.js';
+import type { Removal } from '../configuration/configuration.js';
+import { Backoff } from '../waiting/backoff.js';
 import { pause } from '../waiting/pause.js';
 import { rejoinCluster } from '../join/rejoin-cluster.js';
 import { answerAsMember, type NodeContext, type NodeStorage } from './node-context.js';
@@ -12,6 +15,18 @@ import type { MemberDependencies } from './node-dependencies.js';
 
 /** How often a member checks whether the configuration has its current address. */
 const lookMs = 1_000;
+/** The longest pause between questions whether this member was removed. */
+const longestLookMs = 5_000;
+
+/** A member that runs Raft. */
+export interface AnnouncedMember {
+  /** Its Raft id. */
+  readonly id: number;
+  /** Whether the cluster knows its name and address. */
+  readonly isKnown: boolean;
+  /** Whether it leads or has heard from a leader lately. */
+  readonly isInTouch: () => boolean;
+}
 
 /**
  * Puts a new node into a cluster: joins an existing one, or bootstraps one. Waits for other nodes as long as it needs
@@ -51,56 +66,109 @@ export async function reenterCluster(
 }
 
 /**
+ * Joins the cluster again, with its log, in a node that runs and was removed. Resolves with its new Raft id. Rejects as
+ * `joinCluster`.
+ */
+export async function rejoinAfterRemoval(
+  deps: MemberDependencies,
+  context: NodeContext & NodeStorage,
+  signal: AbortSignal,
+): Promise<number> {
+  const { configuration, hardState, log } = context;
+  const { stored = { id: 0, contacts: [], history: [] } } = configuration;
+  await rejoinCluster({ ...rejoining(deps, context, signal), stored, wasRemoved: true, configuration, log, hardState });
+  return configuration.stored?.id ?? 0;
+}
+
+/**
  * Reports the name and address of this node to the cluster as soon as there is a leader, and again whenever the
  * configuration has others: a report of an earlier run of this node may be committed later. With `isKnown` it does so
- * only then. Resolves when the signal aborts, or when this node is no longer a member.
+ * only then. While no leader is in touch with this node, asks the other members whether it was removed: nobody sends
+ * anything to a removed member. Resolves with the reason if it was, and with undefined when the signal aborts.
  */
 export async function keepAnnounced(
   deps: MemberDependencies,
-  { isKnown, id, ...context }: NodeContext & { readonly id: number; readonly isKnown: boolean },
+  { isKnown, id, isInTouch, ...context }: NodeContext & AnnouncedMember,
   stopped: AbortSignal,
-): Promise<void> {
-  const { logger, clock } = deps;
+): Promise<Removal | undefined> {
+  const { clock } = deps;
   const { self, configuration } = context;
-  const known = (): Member | undefined => configuration.current.members.find((member) => member.id === id);
-  const isElsewhere = (member = known()): boolean =>
-    member !== undefined && (member.rpcAddr !== self.rpcAddr || member.name !== self.name);
-  let reported: Member | undefined;
+  const isElsewhere = (): boolean => {
+    const known = configuration.current.members.find((member) => member.id === id);
+    return known !== undefined && (known.rpcAddr !== self.rpcAddr || known.name !== self.name);
+  };
+  const { joiner, ...asking } = rejoining(deps, context, stopped);
+  const joining = { ...asking, joiner: { ...joiner, runsAs: id } };
+  const backoff = new Backoff(lookMs, longestLookMs);
+  let mayAskAt = clock.now() + 2 * lookMs;
+  const report = addressReport(deps, context, joining);
   let mustReport = !isKnown && otherMemberAddrs(context).length > 0;
   try {
     for (; ; await pause(clock, lookMs, stopped)) {
-      if (!mustReport && !isElsewhere()) continue;
-      const before = known();
-      const { joiner, ...joining } = rejoining(deps, context, stopped);
-      const joined = await joinCluster({ ...joining, joiner: { ...joiner, runsAs: id } });
-      if (joined.kind === 'member' && joined.stored.id > id) {
-        logger.error(
-          'removed_while_offline',
-          { memberId: id },
-          'this node was removed from the cluster while it was offline; restart it to join again',
-        );
-        return;
+      const removal = removalOf(configuration.current, id);
+      if (removal !== undefined) return removal;
+      if (isInTouch()) backoff.reset();
+      else if (clock.now() >= mayAskAt) {
+        const answer = await askIfRemoved(joining, () => otherMemberAddrs(context));
+        if (answer !== undefined) return answer;
+        mayAskAt = clock.now() + backoff.next();
       }
+      if (!mustReport && !isElsewhere()) continue;
       mustReport = false;
-      if (isElsewhere(before) && before !== reported)
-        logger.info(
-          'address_updated',
-          { previousRpcAddr: before?.rpcAddr, rpcAddr: self.rpcAddr },
-          'the cluster recorded the new address of this node',
-        );
-      reported = before;
+      const answer = await report(id);
+      if (answer !== undefined) return answer;
     }
   } catch (error) {
-    if (stopped.aborted) return;
-    if (error instanceof JoinRefusedError)
-      logger.error(
-        'membership_refused',
-        { memberId: id, reason: error.message },
-        'the cluster refuses this node as the member that it runs as',
-      );
-    else
-      logger.error('address_update_failed', { error }, 'could not report the new address of this node to the cluster');
+    if (stopped.aborted) return undefined;
+    throw error;
   }
+}
+
+/**
+ * Returns a function that reports the address of this node to the cluster, until the cluster has refused it once. It
+ * resolves with the reason if the cluster has removed the node.
+ */
+function addressReport(
+  { logger }: MemberDependencies,
+  { self, configuration }: NodeContext,
+  joining: JoiningOptions,
+): (id: number) => Promise<Removal | undefined> {
+  let reported: Member | undefined;
+  let isRefused = false;
+  return async (id) => {
+    if (isRefused) return undefined;
+    const before = configuration.current.members.find((member) => member.id === id);
+    try {
+      const joined = await joinCluster(joining);
+      if (joined.kind === 'member' && joined.stored.id > id) return 'unknown';
+    } catch (error) {
+      joining.signal.throwIfAborted();
+      if (error instanceof JoinRefusedError && error.removal !== undefined) return error.removal;
+      isRefused = true;
+      if (error instanceof JoinRefusedError)
+        logger.error(
+          'membership_refused',
+          { memberId: id, reason: error.message },
+          'the cluster refuses this node as the member that it runs as',
+        );
+      else
+        logger.error(
+          'address_update_failed',
+          { error },
+          'could not report the new address of this node to the cluster',
+        );
+      return undefined;
+    }
+    const isElsewhere = before !== undefined && (before.rpcAddr !== self.rpcAddr || before.name !== self.name);
+    if (isElsewhere && before !== reported)
+      logger.info(
+        'address_updated',
+        { previousRpcAddr: before.rpcAddr, rpcAddr: self.rpcAddr },
+        'the cluster recorded the new address of this node',
+      );
+    reported = before;
+    return undefined;
+  };
 }
 
 /** Returns the options with which a former member announces itself and its address to its cluster. */

@@ -62,9 +62,9 @@ export function answerAsMember(peerService: Pick<PeerService, 'setJoinHandler'>,
 
 /** Opens the log of the node's cluster and checks the free disk space. */
 export async function openStorage(deps: NodeDependencies, context: NodeContext): Promise<NodeStorage> {
-  const { settings, directory, crc32c, clock, logger } = deps;
+  const { settings, directory, crc32c, logger } = deps;
   const { openLog = (folder, options) => Log.open(folder, options) } = deps;
-  const { segmentBytesMax, segmentAgeMsMax, diskReserveBytes } = settings;
+  const { segmentBytesMax, segmentAgeMsMax } = settings;
   const { hardState, opened } = context;
   const log = await openLog(directory.log, {
     logId: directory.logId,
@@ -75,9 +75,14 @@ export async function openStorage(deps: NodeDependencies, context: NodeContext):
     onNotice: (notice) => logNotice(logger, notice),
   });
   opened.push(log);
-  const diskReserve = await DiskReserve.open(directory.log, diskReserveBytes, clock, (cause) =>
-    logger.warn('disk_space_unknown', { error: cause }, 'could not read the free disk space'),
-  );
+  const diskReserve = await openDiskReserve(deps);
   opened.push(diskReserve);
   return { log, diskReserve };
+}
+
+/** Checks the free disk space. */
+export function openDiskReserve({ settings, directory, clock, logger }: NodeDependencies): Promise<DiskReserve> {
+  return DiskReserve.open(directory.log, settings.diskReserveBytes, clock, (cause) =>
+    logger.warn('disk_space_unknown', { error: cause }, 'could not read the free disk space'),
+  );
 }

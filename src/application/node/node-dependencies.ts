@@ -77,6 +77,8 @@ export interface NodeDependencies {
   readonly logger: Logger;
   /** Called once when this node must stop; the process must end. */
   readonly onFatal: (error: unknown) => void;
+  /** Called with false when the node stops to serve because it was removed, and with true when it serves again. */
+  readonly onServing?: (isServing: boolean) => void;
   /** Aborts when the node is to stop: a start in progress then rejects. */
   readonly signal: AbortSignal;
   /** Throws if peers have no way to prove who they are; called if the node's directory names other members. */

@@ -1,3 +1,5 @@
+import type { Removal } from '../configuration/configuration.js';
+
 /** A node that asks to be admitted to a cluster, as it describes itself. */
 export interface Joiner {
   readonly name: string;
@@ -71,9 +73,6 @@ export type JoinAnswer =
       readonly clusterId?: Uint8Array;
       readonly removal?: Removal;
     };
-
-/** Why a member was removed: an administrator or the member itself asked for it, or it was silent for too long. */
-export type Removal = 'on request' | 'as dead';
 
 /** The origin of a request, as the connection proves it. */
 export interface JoinOrigin {

@@ -27,7 +27,8 @@ export const logEvents = {
     peer_message_misaddressed:
       'A message from a peer was dropped because it is not from that peer or not for this node.',
     raft_trace: 'The Raft core reports that it received an invalid message.',
-    removed_while_offline: 'The cluster removed this node while it was offline; a restart has it join again.',
+    removed_from_cluster:
+      'The cluster removed this node, which serves no more; `removal` says why. As dead, it joins again at once, otherwise when it is restarted.',
     replica_source_of_other_cluster: 'A replica reached a node of another cluster and does not follow it.',
     request_failed: 'An HTTP request failed with an internal error.',
     start_failed: 'The node could not start; the process exits.',
@@ -111,6 +112,8 @@ export const logEvents = {
     log_repair_fetching: 'The repair fetches entries from a peer.',
     log_repair_finished: 'The log is repaired.',
     member_joined: 'The leader admitted a node to the cluster; `changed` is false where the node was a member already.',
+    member_promoted: 'The leader made a learner a voter; part of the audit of joins.',
+    member_removed: 'The leader removed a member; `removal` says why.',
     no_node_known: 'The node waits to join a cluster and knows no other node yet.',
     rejoin_requested: 'This node asks for a new Raft id; `reason` says why.',
     replica_joined: 'This node became a replica of a cluster.',

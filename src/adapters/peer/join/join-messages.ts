@@ -1,7 +1,8 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { parseTransfer } from '../../../application/configuration/configuration-json.js';
 import { isUuid, memberNameOrThrow, rpcAddrOrThrow } from '../../../application/configuration/member-names.js';
-import type { JoinAnswer, Joiner, LeaderView, Removal } from '../../../application/ports/join-transport.js';
+import type { JoinAnswer, Joiner, LeaderView } from '../../../application/ports/join-transport.js';
+import type { Removal } from '../../../application/configuration/configuration.js';
 import { InvalidInputError } from '../../../domain/log/errors.js';
 import { logIdBytes } from '../../../domain/log/record-batch.js';
 import {
@@ -18,6 +19,7 @@ import { safeNumber } from '../safe-number.js';
 const removals: Readonly<Record<Removal, RemovalMessage>> = {
   'on request': RemovalMessage.ON_REQUEST,
   'as dead': RemovalMessage.AS_DEAD,
+  unknown: RemovalMessage.UNKNOWN,
 };
 
 /** Throws `InvalidInputError` if the joiner is missing or could not be a member. */
@@ -97,7 +99,7 @@ export function answerOf({ answer }: JoinResponse): JoinAnswer {
     case 'refused': {
       const { reason, clusterId, removal } = answer.value;
       if (clusterId.length > 0) assertClusterId(clusterId);
-      const removed = (['on request', 'as dead'] as const).find((each) => removals[each] === removal);
+      const removed = (['on request', 'as dead', 'unknown'] as const).find((each) => removals[each] === removal);
       return {
         kind: 'refused',
         reason,
