@@ -107,6 +107,7 @@ export const logEvents = {
     cluster_rejoined: 'This node rejoined its cluster under a new Raft id.',
     configuration_changed: 'A configuration change was applied; `members` lists the members after it.',
     disk_space_recovered: 'A follower has disk space again and accepts entries.',
+    gossip_key_changed: 'A gossip query changed the keyring, or tried to; `result` says which.',
     leader_elected: 'This node became the leader.',
     leader_stepped_down: 'This node stopped being the leader.',
     log_repair_fetching: 'The repair fetches entries from a peer.',
