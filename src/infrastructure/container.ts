@@ -165,7 +165,7 @@ export function createContainer(config: Config): Container {
       http: HttpServer,
       security: NodeSecurity,
     ) =>
-      new Node(config, name, logger, directory, grpc, http, security, async (listening, signal) => {
+      new Node(config, name, logger, directory, grpc, http, security, async (listening, signal, onServing) => {
         const parts = {
           config,
           name,
@@ -183,7 +183,7 @@ export function createContainer(config: Config): Container {
           logger,
           onFatal: container.get<OnFatal>(OnFatal),
         };
-        return startNode(parts, listening, signal);
+        return startNode(parts, listening, signal, onServing);
       }),
     [Config, NodeName, Logger, DataDirectory, GrpcServer, HttpServer, Security],
   );

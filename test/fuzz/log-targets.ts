@@ -223,7 +223,7 @@ const [snapshotName, snapshotBytes] = await fileOf(async (directory) => {
 });
 
 const [incarnationName, incarnationBytes] = await fileOf(async (directory) => {
-  await (await IncarnationFile.open(directory, crc32c, false)).close();
+  await IncarnationFile.open(directory, crc32c, false);
 });
 const [notesName, notesBytes] = await fileOf(async (directory) => {
   const notes = await PeerNotes.open(directory, crc32c);

@@ -3,6 +3,7 @@ import type { Cluster } from '../../src/application/ports/cluster.js';
 import type { CommitLog } from '../../src/application/ports/commit-log.js';
 import { JoinRefusedError } from '../../src/application/join/join-cluster.js';
 import type { MemberSettings } from '../../src/application/node/node-dependencies.js';
+import { RemovedNode } from '../../src/application/node/removed-node.js';
 import type { RaftNode } from '../../src/application/raft/raft-node.js';
 import type { RaftNodeOptions } from '../../src/application/raft/raft-options.js';
 import { isNoSpaceError } from '../../src/domain/log/directory.js';
@@ -81,6 +82,11 @@ export class Machine implements Watched {
 
   get node(): RaftNode | undefined {
     return this.process && this.#life?.member?.raft?.node;
+  }
+
+  /** Whether it was removed from the cluster while it ran. */
+  get isOut(): boolean {
+    return this.process !== undefined && this.#life?.member?.consensus instanceof RemovedNode;
   }
 
   get service(): CommitLog | undefined {

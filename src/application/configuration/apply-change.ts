@@ -4,6 +4,9 @@ import type { Entry } from '../../domain/raft/entry.js';
 import type { Configuration } from './configuration.js';
 import { decodeChangeContext } from './configuration-json.js';
 
+/** The number of removed members that a configuration remembers: the last ones. */
+const removedMax = 64;
+
 /**
  * Returns the configuration after a committed configuration entry. Throws `InvalidInputError` for an entry that cannot
  * be decoded.
@@ -16,7 +19,7 @@ export function configurationAfter(
   change: (change: ConfChangeV2) => ConfState,
 ): Configuration {
   const decoded = asV2(decodeConfChange(type, data));
-  const { members: changed } = decodeChangeContext(decoded);
+  const { members: changed, removed: leaving = [] } = decodeChangeContext(decoded);
   const confState = change(decoded);
   const members = new Map([...before.members, ...changed].map((member) => [member.id, member]));
   const named = new Set([
@@ -25,10 +28,15 @@ export function configurationAfter(
     ...confState.learners,
     ...confState.learnersNext,
   ]);
+  const all = [...members.values()];
+  const removed = [...(before.removed ?? []), ...leaving]
+    .filter((each) => !all.some((member) => member.uuid === each.uuid && member.id > each.id))
+    .slice(-removedMax);
   return {
     index,
     confState,
-    members: [...members.values()].filter(({ id }) => named.has(id)).sort((a, b) => a.id - b.id),
+    members: all.filter(({ id }) => named.has(id)).sort((a, b) => a.id - b.id),
     lastId: Math.max(before.lastId, ...decoded.changes.map(({ nodeId }) => nodeId)),
+    ...(removed.length > 0 && { removed }),
   };
 }

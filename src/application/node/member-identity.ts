@@ -30,10 +30,9 @@ export interface ProvedMember {
 /** Raises the incarnation of the data directory, before anything is said in its name, and reads the notes. */
 export async function openIdentity(
   { directory, crc32c, logger }: MemberDependencies,
-  { configuration, opened }: NodeContext,
+  { configuration }: NodeContext,
 ): Promise<MemberIdentity> {
   const incarnation = await IncarnationFile.open(directory.raft, crc32c, configuration.stored !== undefined);
-  opened.push(incarnation);
   const { doubt } = incarnation;
   if (doubt !== undefined)
     logger.warn('data_directory_changed', { reason: doubt }, 'the data directory may be a copy; asking the peers');
@@ -62,16 +61,13 @@ export function openVoucher(
  */
 export async function proveMember(
   deps: MemberDependencies,
-  context: NodeContext,
-  storage: NodeStorage,
-  { incarnation, voucher }: MemberIdentity & { readonly voucher: Voucher },
+  member: NodeContext & NodeStorage & MemberIdentity & { readonly voucher: Voucher },
   report: (problem: string) => void,
 ): Promise<ProvedMember> {
-  const { configuration, hardState, self, discovery } = context;
+  const { configuration, hardState, self, discovery, log, incarnation, voucher } = member;
   const { joinTransport: transport, directory, clock, logger, signal } = deps;
-  const { log } = storage;
   const id = configuration.stored?.id ?? 0;
-  const isKnown = await reenterCluster(deps, context, storage, report);
+  const isKnown = await reenterCluster(deps, member, member, report);
   // Under a new id it has promised nothing.
   if (configuration.stored?.id !== id) {
     if (hardState.loss !== undefined) await hardState.acceptLoss();
@@ -92,7 +88,7 @@ export async function proveMember(
     report,
   });
   if (proof.kind === 'vouched') {
-    await boundVote(context, storage, id, { ...proof, isKnown });
+    await boundVote(member, id, { ...proof, isKnown });
     logger.info('vouched', { seenTerm: proof.seenTerm }, 'the peers vouch for this node');
     const isBehind = compareEntryIds({ term: log.lastTerm, index: log.lastIndex }, proof.furthest) < 0;
     if (incarnation.doubt === undefined || !isBehind) await incarnation.settle();
@@ -107,7 +103,7 @@ export async function proveMember(
   await incarnation.raiseAbove(note.incarnation);
   await configuration.noteAmnesia();
   const ahead = discovery.nodes().find(({ uuid }) => uuid === by.uuid)?.name ?? `member ${by.id}`;
-  const isKnownAgain = await reenterCluster(deps, context, storage, () => report(lostProblem(reason, ahead, by)));
+  const isKnownAgain = await reenterCluster(deps, member, member, () => report(lostProblem(reason, ahead, by)));
   await incarnation.settle();
   // The node has a new Raft id, which has not voted yet.
   if (hardState.loss !== undefined) await hardState.acceptLoss();
@@ -129,8 +125,7 @@ function lostProblem(reason: string, ahead: string, { last }: Vouch): string {
  * out too, if no leader has answered: a candidate may have asked for it.
  */
 async function boundVote(
-  { configuration, hardState }: NodeContext,
-  { log }: NodeStorage,
+  { configuration, hardState, log }: NodeContext & NodeStorage,
   id: number,
   { isKnown, seenTerm, answeredTerm }: Proof & { kind: 'vouched' } & Pick<ProvedMember, 'isKnown'>,
 ): Promise<void> {

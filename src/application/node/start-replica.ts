@@ -56,7 +56,6 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
     const stopWatching = watchDamage({ log, configuration, id: 0, clock, logger, onFatal });
     return new StartedNode(context, storage, {
       consensus: replica,
-      ready: Promise.resolve(),
       cluster,
       // No quorum counts a replica, so only gossip needs to know that it leaves.
       leave: () => Promise.resolve(),

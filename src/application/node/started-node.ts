@@ -8,8 +8,6 @@ import type { NodeContext, NodeStorage } from './node-context.js';
 export interface ClusterWork {
   /** Answers calls now; for a member with a damaged log, this becomes Raft once the log is repaired. */
   readonly consensus: Consensus;
-  /** Resolves when the node serves an intact log; never if the end of its log is lost and no peer can repair it. */
-  readonly ready: Promise<void>;
   /** Leaves the cluster for good, as far as possible now; does not reject. */
   leave(): Promise<void>;
   /** Ends whatever could still replace the consensus. */
@@ -37,11 +35,6 @@ export class StartedNode<Work extends ClusterWork = ClusterWork> {
 
   get consensus(): Consensus {
     return this.work.consensus;
-  }
-
-  /** See `ClusterWork.ready`. */
-  get ready(): Promise<void> {
-    return this.work.ready;
   }
 
   /** Leaves the cluster and the gossip for good. Call it before `close`. */
