@@ -23,6 +23,7 @@ const commands = new Map<string, () => Promise<AddCommand>>([
   ['servers', async () => (await import('./servers-command.js')).addServersCommand],
   ['cluster', async () => (await import('./cluster-command.js')).addClusterCommand],
   ['member', async () => (await import('./member-command.js')).addMemberCommand],
+  ['truncate', async () => (await import('./truncate-command.js')).addTruncateCommand],
   ['leader', async () => (await import('./leader-command.js')).addLeaderCommand],
   ['verify', async () => (await import('./offline-commands.js')).addVerifyCommand],
   ['dump', async () => (await import('./offline-commands.js')).addDumpCommand],

@@ -45,7 +45,6 @@ export function startNode(
 ): Promise<StartedNode> {
   const { config, name, directory, gossip, gates, endpoint, credentials, joinTransport, clock, logger, onFatal } =
     parts;
-  const { 'retention-age': retentionAgeMs } = config;
   const rpcAddr = advertisedAddr(config, rpcPort);
   const settings = {
     name,
@@ -56,8 +55,6 @@ export function startNode(
     diskReserveBytes: config['disk-reserve-bytes'],
     retention: retentionOf(config),
     segmentBytesMax: config['segment-bytes'],
-    // Retention removes whole segments, so a segment must span only a fraction of the retention age.
-    ...(retentionAgeMs !== undefined && { segmentAgeMsMax: Math.ceil(retentionAgeMs / 8) }),
   };
   const deps: NodeDependencies = {
     settings,

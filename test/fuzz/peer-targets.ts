@@ -181,6 +181,7 @@ export const peerTargets: readonly Target[] = [
           leaderId: 1,
           members: [member],
           learners: [1],
+          settings: { featureLevel: 1, retentionAgeMs: 60_000 },
           start: { index: toIndex(1), offset: toOffset(0), term: toTerm(0) },
         },
       }),
@@ -197,7 +198,7 @@ export const peerTargets: readonly Target[] = [
   {
     name: 'join-request',
     valid: () => {
-      const joiner = { name: 'n3', uuid, rpcAddr: '10.0.0.3:8400', bootstrapExpect: 3 };
+      const joiner = { name: 'n3', uuid, rpcAddr: '10.0.0.3:8400', bootstrapExpect: 3, featureLevel: 1n };
       return toBinary(JoinRequestSchema, create(JoinRequestSchema, { joiner }));
     },
     decode: (input) => {

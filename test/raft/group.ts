@@ -6,6 +6,7 @@ import { MemoryPeerNetwork } from '../../src/adapters/memory/memory-peer-network
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
 import type { ClusterService } from '../../src/application/cluster/cluster-service.js';
 import type { CommitLog } from '../../src/application/ports/commit-log.js';
+import type { ClusterSettings } from '../../src/application/configuration/cluster-settings.js';
 import {
   firstConfiguration,
   type StoredConfiguration,
@@ -79,6 +80,8 @@ export class Group {
       segmentBytesMax?: number;
       /** For all nodes, or by node name. */
       retention?: Retention | ((name: string) => Retention);
+      /** Those of the first configuration (default: those of a new cluster). */
+      settings?: ClusterSettings;
     } = {},
   ) {}
 
@@ -87,7 +90,8 @@ export class Group {
     const group = new Group(options);
     const members = names.map((name, i) => memberOf(name, i + 1));
     for (const { id, name, uuid } of members) {
-      const first = { ...firstConfiguration(members[0]), members, lastId: members.length };
+      const { settings = firstConfiguration(members[0]).settings } = options;
+      const first = { ...firstConfiguration(members[0]), members, lastId: members.length, settings };
       const history = [{ ...first, confState: { ...first.confState, voters: members.map((each) => each.id) } }];
       const disk = emptyDisk(uuid);
       const configuration = await ConfigurationFile.open(disk.raft, crc32c);
@@ -196,9 +200,9 @@ export class Group {
   }
 
   /** Asks the leader to admit a node, and returns its answer. */
-  async ask(name: string, uuid: string): Promise<JoinAnswer> {
+  async ask(name: string, uuid: string, featureLevel = 1): Promise<JoinAnswer> {
     const { member } = await this.leader();
-    const joiner = { name, uuid, rpcAddr: memberOf(name, 0).rpcAddr, bootstrapExpect: 0 };
+    const joiner = { name, uuid, rpcAddr: memberOf(name, 0).rpcAddr, bootstrapExpect: 0, featureLevel };
     return this.settled(this.network.joinTransport.ask(member.rpcAddr, joiner, new AbortController().signal));
   }
 

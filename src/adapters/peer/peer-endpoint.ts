@@ -39,7 +39,7 @@ export interface PeerNode {
   /** Returns the UUID of the member with that id; undefined or empty if unknown. */
   uuidOf(id: number): string | undefined;
   /** Called when a member calls this node. */
-  heardFrom(peer: Peer): void;
+  heardFrom(peer: Peer, featureLevel: number): void;
 }
 
 /**
@@ -236,7 +236,7 @@ export class PeerEndpoint {
       end(call, caller.code, caller.details);
       return undefined;
     }
-    const { node, from, rpcAddr, name } = caller;
+    const { node, from, rpcAddr, name, featureLevel } = caller;
     const key = from === 0 ? `${lane} of replica ${name} at ${rpcAddr}` : `${lane} ${from}`;
     const older = this.#streams.get(key);
     if (older) end(older, status.ABORTED, 'the same member has opened a newer stream');
@@ -248,14 +248,16 @@ export class PeerEndpoint {
       call.end();
     });
     call.sendMetadata(answerMetadata({ clusterId: node.checksum.logId, id: node.self, uuid: node.uuid }));
-    if (from !== 0) node.heardFrom({ id: from, rpcAddr, ...(name !== '' && { name }) });
+    if (from !== 0) node.heardFrom({ id: from, rpcAddr, ...(name !== '' && { name }) }, featureLevel);
     return { node, from, key };
   }
 
   #authenticate(
     metadata: Metadata,
     mayBeReplica = false,
-  ): { node: PeerNode; from: number; rpcAddr: string; name: string } | { code: status; details: string } {
+  ):
+    | { node: PeerNode; from: number; rpcAddr: string; name: string; featureLevel: number }
+    | { code: status; details: string } {
     const node = this.#node;
     if (node === undefined) return { code: status.UNAVAILABLE, details: 'this node is not a member now' };
     const identity = identityOf(metadata);
@@ -264,17 +266,21 @@ export class PeerEndpoint {
       return { code: status.FAILED_PRECONDITION, details: reason ?? '' };
     const distrust = this.#distrust(metadata, identity.name, node.nameOf(identity.from));
     if (distrust !== undefined) return { code: status.PERMISSION_DENIED, details: distrust };
-    return { node, from: identity.from, rpcAddr: identity.rpcAddr, name: identity.name };
+    const { from, rpcAddr, name, featureLevel = 0 } = identity;
+    return { node, from, rpcAddr, name, featureLevel };
   }
 
   #rejectionReason(node: PeerNode, identity: ReturnType<typeof identityOf>, mayBeReplica: boolean): string | undefined {
     if (identity === undefined)
       return 'the metadata of the call must have a valid golog-cluster-id-bin, golog-from and golog-to';
-    const { clusterId, from, to, uuid, toUuid } = identity;
+    const { clusterId, from, to, uuid, toUuid, featureLevel = 0 } = identity;
+    const { settings = {} } = node.receiver;
     if (from === 0 && !mayBeReplica) return 'a replica is not a member and cannot make this call';
     const isNewcomer = from === 0 && clusterId.length === 0;
     if (!isNewcomer && Buffer.compare(clusterId, node.checksum.logId) !== 0)
       return `this node belongs to cluster ${hex(node.checksum.logId)}; the caller expected ${hex(clusterId)}`;
+    if (featureLevel < (settings.featureLevel ?? 0))
+      return `the cluster is at feature level ${settings.featureLevel}; the caller offers level ${featureLevel}`;
     if (to !== node.self && to !== 0) return `this node is member ${node.self}; the caller expected ${to}`;
     if (toUuid && node.uuid !== '' && toUuid !== node.uuid)
       return `the data directory of this node has the UUID ${node.uuid}; the caller expected ${toUuid}`;

@@ -2,6 +2,7 @@ import { confChangeV2, type ConfChangeSingle } from '../../domain/raft/conf-chan
 import { type Cluster, type ClusterStatus, MembershipError } from '../ports/cluster.js';
 import { clusterStatusOf } from './cluster-status.js';
 import { describeClusterId } from '../configuration/member-names.js';
+import type { ClusterSettings, SettingsChange } from '../configuration/cluster-settings.js';
 import type { Member } from '../configuration/configuration.js';
 import { encodeChangeContext, encodeTransfer } from '../configuration/configuration-json.js';
 import { UnavailableError } from '../errors.js';
@@ -19,6 +20,7 @@ import type { Logger } from '../ports/logger.js';
 import type { PeerTransport } from '../ports/peer-transport.js';
 import type { Leadership } from '../raft/leadership.js';
 import { repeat } from '../waiting/repeat.js';
+import { assertSettingsEnabled, changeSettings, maybeRaiseFeatureLevel } from './settings-changes.js';
 import { objectionTo, type SeatState } from './seat-claim.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 
@@ -28,7 +30,7 @@ const silentMs = 10_000;
 
 export interface ClusterServiceOptions {
   readonly leadership: Leadership;
-  readonly transport: Pick<PeerTransport, 'clusterOf' | 'unansweredMs'>;
+  readonly transport: Pick<PeerTransport, 'clusterOf' | 'unansweredMs' | 'featureLevelOf'>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly self: Pick<Member, 'name' | 'uuid' | 'rpcAddr'>;
@@ -39,7 +41,7 @@ export interface ClusterServiceOptions {
 
 /**
  * Administers the cluster at any node: a node that does not lead forwards what only a leader can do. The leader also
- * promotes learners once they have caught up, and admits nodes that ask to join.
+ * promotes learners once they have caught up, raises the feature level, and admits nodes that ask to join.
  */
 export class ClusterService implements Cluster, JoinHandler {
   /** On a node that does not lead, its calls reject with `UnavailableError`, which names the leader. */
@@ -49,6 +51,7 @@ export class ClusterService implements Cluster, JoinHandler {
     promoteMember: (name, signal) => this.#asLeader(() => this.promoteMember(name, signal)),
     removeMember: (name, signal) => this.#asLeader(() => this.removeMember(name, signal)),
     transferLeadership: (name, signal) => this.#asLeader(() => this.transferLeadership(name, signal)),
+    changeSettings: (change, signal) => this.#asLeader(() => this.changeSettings(change, signal)),
   };
   readonly #stopPromoting: () => Promise<void>;
   readonly #joins: JoinAudit;
@@ -60,7 +63,10 @@ export class ClusterService implements Cluster, JoinHandler {
     this.#stopPromoting = repeat(
       options.clock,
       promoteEveryMs,
-      () => this.#promoteOne(),
+      async () => {
+        await this.#promoteOne();
+        await maybeRaiseFeatureLevel(options);
+      },
       (error) => options.logger.error('learner_promotion_stopped', { error }, 'stopped promoting learners'),
     );
   }
@@ -73,12 +79,12 @@ export class ClusterService implements Cluster, JoinHandler {
     readonly local?: boolean;
   }): Promise<ClusterStatus> {
     const { leadership } = this.options;
-    if (local || leadership.isLeader || leadership.leaderId === 0) return clusterStatusOf(this.options);
+    if (local || leadership.isLeader || leadership.leaderId === 0) return this.#view();
     try {
       return await this.#leader().status({ signal, local: true });
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error;
-      return clusterStatusOf(this.options);
+      return this.#view();
     }
   }
 
@@ -136,6 +142,13 @@ export class ClusterService implements Cluster, JoinHandler {
     return this.#nameOf(id);
   }
 
+  async changeSettings(change: SettingsChange, signal: AbortSignal): Promise<ClusterSettings> {
+    const { leadership } = this.options;
+    assertSettingsEnabled(leadership.configuration.settings);
+    if (!leadership.isLeader) return this.#leader().changeSettings(change, signal);
+    return unlessAborted(signal, changeSettings(leadership, change));
+  }
+
   /**
    * Admits a node: as a learner if it is new (in place of a member of the same name that has a different disk, if that
    * member is silent), or as the member whose UUID it has (see `objectionTo`). Audits every decision.
@@ -177,7 +190,13 @@ export class ClusterService implements Cluster, JoinHandler {
       throw new MembershipError(
         `${name} has the log of another cluster, ${describeClusterId(stored)}: start it with an empty data directory to join this one`,
       );
-    const { members, lastId } = leadership.configuration;
+    const { members, lastId, settings } = leadership.configuration;
+    const { featureLevel: offered = 0 } = joiner;
+    if (offered < (settings.featureLevel ?? 0))
+      throw new MembershipError(
+        `the cluster is at feature level ${settings.featureLevel}, and ${name} offers level ${offered}: ` +
+          `start ${name} with the release that the other members run`,
+      );
     // The newest: a member that was admitted again keeps its previous id until the new one is promoted.
     const owner = members.findLast((member) => member.uuid === uuid);
     const objection = owner && objectionTo(joiner, owner, this.#seatOf(owner, joiner));
@@ -275,6 +294,11 @@ export class ClusterService implements Cluster, JoinHandler {
 
   #change(changes: readonly ConfChangeSingle[], members: readonly Member[]): Promise<void> {
     return this.options.leadership.proposeChange(confChangeV2({ changes, context: encodeChangeContext({ members }) }));
+  }
+
+  #view(): ClusterStatus {
+    const { transport } = this.options;
+    return clusterStatusOf({ ...this.options, featureLevelOf: (id) => transport.featureLevelOf(id) });
   }
 
   #hasCaughtUp(id: number, commit: number): boolean {

@@ -2,6 +2,7 @@ import type { Crc32c } from '../../domain/log/checksum.js';
 import type { Directory } from '../../domain/log/directory.js';
 import { readWhole, writeDurably } from '../../domain/log/durable-file.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
+import { assertLevelKnown } from './cluster-settings.js';
 import { emptyConfiguration, type Configuration, type StoredConfiguration } from './configuration.js';
 import { parseStoredConfiguration } from './configuration-json.js';
 
@@ -42,10 +43,12 @@ export class ConfigurationFile {
     this.#stored = stored;
   }
 
-  /** Rejects with `CorruptConfigurationError`. */
+  /** Rejects with `CorruptConfigurationError` or `UnknownFeatureLevelError`. */
   static async open(directory: Directory, crc32c: Crc32c): Promise<ConfigurationFile> {
     const bytes = await readWhole(directory, fileName);
-    return new ConfigurationFile(directory, crc32c, bytes && decodeFile(bytes, crc32c));
+    const opened = new ConfigurationFile(directory, crc32c, bytes && decodeFile(bytes, crc32c));
+    assertLevelKnown(opened.current.settings);
+    return opened;
   }
 
   /** Undefined while the node is in no cluster. */
@@ -102,6 +105,7 @@ export class ConfigurationFile {
   }
 
   async #write(stored: StoredConfiguration): Promise<void> {
+    for (const { settings } of stored.history) assertLevelKnown(settings);
     const json = new TextEncoder().encode(JSON.stringify(stored));
     const header = new DataView(new ArrayBuffer(headerBytes));
     header.setUint32(0, magic);

@@ -1,6 +1,7 @@
 import { InvalidInputError } from '../../domain/log/errors.js';
 import type { ConfChange, ConfChangeV2 } from '../../domain/raft/conf-change.js';
 import type { ConfState } from '../../domain/raft/conf-state.js';
+import type { ClusterSettings } from './cluster-settings.js';
 import type {
   ChangeContext,
   Configuration,
@@ -39,14 +40,25 @@ export function parseTransfer(json: Uint8Array): ConfigurationTransfer {
   };
 }
 
-export function encodeChangeContext({ members }: ChangeContext): Uint8Array {
+export function encodeSettings(settings: ClusterSettings): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(settings));
+}
+
+export function parseSettings(json: Uint8Array): ClusterSettings {
+  return settingsOf(objectOf(json));
+}
+
+export function encodeChangeContext({ members, settings }: ChangeContext): Uint8Array {
   // Version 0.1 expects a nonce and recognized its own change by it; no node uses 0.
-  return new TextEncoder().encode(JSON.stringify({ nonce: 0, members }));
+  return new TextEncoder().encode(JSON.stringify({ nonce: 0, members, settings }));
 }
 
 export function parseChangeContext(json: Uint8Array): ChangeContext {
-  const { members } = objectOf(json);
-  return { members: listOf(members, memberOf) };
+  const { members, settings } = objectOf(json);
+  return {
+    members: listOf(members, memberOf),
+    ...(settings !== undefined && { settings: settingsOf(settings) }),
+  };
 }
 
 /**
@@ -68,14 +80,32 @@ function objectOf(json: Uint8Array): Record<string, unknown> {
 }
 
 function configurationOf(value: unknown): Configuration {
-  const { index, confState, members, lastId } = fieldsOf(value);
+  const { index, confState, members, lastId, settings = {} } = fieldsOf(value);
   return {
     index: naturalOf(index),
     confState: confStateOf(confState),
     members: listOf(members, memberOf),
     lastId: naturalOf(lastId),
+    settings: settingsOf(settings),
   };
 }
+
+/** Keeps unknown fields: a node of this release must not drop a setting of a later one. */
+function settingsOf(value: unknown): ClusterSettings {
+  const fields = fieldsOf(value);
+  for (const name of settingNames) if (fields[name] !== undefined) naturalOf(fields[name]);
+  return fields;
+}
+
+const settingNames = [
+  'featureLevel',
+  'generation',
+  'startOffset',
+  'retentionBytes',
+  'retentionAgeMs',
+  'producersMax',
+  'producerExpiryMs',
+] as const satisfies readonly (keyof ClusterSettings)[];
 
 function confStateOf(value: unknown): ConfState {
   const { voters, votersOutgoing, learners, learnersNext, autoLeave } = fieldsOf(value);

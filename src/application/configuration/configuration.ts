@@ -2,6 +2,7 @@ import type { ConfChange, ConfChangeV2 } from '../../domain/raft/conf-change.js'
 import { asV2 } from '../../domain/raft/conf-change.js';
 import type { ConfState } from '../../domain/raft/conf-state.js';
 import { emptyConfState } from '../../domain/raft/conf-state.js';
+import { type ClusterSettings, featureLevelKnown } from './cluster-settings.js';
 
 /** A node of the cluster. */
 export interface Member {
@@ -16,7 +17,7 @@ export interface Member {
   readonly replaces?: number;
 }
 
-/** The members of the cluster as of an index of the log. */
+/** The members and the settings of the cluster as of an index of the log. */
 export interface Configuration {
   /** The index of the last entry that it covers; 0: the cluster's first configuration. */
   readonly index: number;
@@ -25,13 +26,22 @@ export interface Configuration {
   readonly members: readonly Member[];
   /** The highest id ever assigned. */
   readonly lastId: number;
+  readonly settings: ClusterSettings;
 }
 
-export const emptyConfiguration: Configuration = { index: 0, confState: emptyConfState, members: [], lastId: 0 };
+export const emptyConfiguration: Configuration = {
+  index: 0,
+  confState: emptyConfState,
+  members: [],
+  lastId: 0,
+  settings: {},
+};
 
 /** The configuration of a cluster that begins with this one voter. */
 export function firstConfiguration(member: Member): Configuration {
-  return { index: 0, confState: { ...emptyConfState, voters: [member.id] }, members: [member], lastId: member.id };
+  const { id } = member;
+  const confState = { ...emptyConfState, voters: [id] };
+  return { index: 0, confState, members: [member], lastId: id, settings: { featureLevel: featureLevelKnown } };
 }
 
 /** Whether this member is the only voter, also in the outgoing half of a joint configuration. */
@@ -46,7 +56,7 @@ export interface StoredConfiguration {
   readonly id: number;
   /** The members when this node joined: it accepts their messages before it has read about them in the log. */
   readonly contacts: readonly Member[];
-  /** This node is a replica, which never becomes a member. Its id is 0, and its history is empty. */
+  /** This node is a replica, which never becomes a member. Its id is 0, and its history has only the settings. */
   readonly replica?: true;
   /**
    * By index, ascending: the cluster's first configuration, and all from the one as of the entry before the log start.
@@ -89,6 +99,8 @@ export function peersOf(
 export interface ChangeContext {
   /** Members that are added or whose name, UUID or address changes. */
   readonly members: readonly Member[];
+  /** All settings after the change; absent: the same as before. */
+  readonly settings?: ClusterSettings;
 }
 
 /** Returns the configuration after a change with this context, whose effect on the votes is `confState`. */
@@ -113,6 +125,7 @@ export function configurationAfter(
     confState,
     members: [...members.values()].filter(({ id }) => named.has(id)).sort((a, b) => a.id - b.id),
     lastId: Math.max(before.lastId, ...added),
+    settings: context.settings ?? before.settings,
   };
 }
 

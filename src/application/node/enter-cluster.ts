@@ -1,4 +1,5 @@
 import { describeClusterId } from '../configuration/member-names.js';
+import { featureLevelKnown } from '../configuration/cluster-settings.js';
 import { firstConfiguration, type Member } from '../configuration/configuration.js';
 import { CorruptConfigurationError } from '../configuration/configuration-file.js';
 import { type Joined, joinCluster, type JoiningOptions, JoinRefusedError } from '../join/join-cluster.js';
@@ -109,7 +110,8 @@ function rejoining(deps: MemberDependencies, context: NodeContext, signal: Abort
     self.rpcAddr,
     ...new Set([...otherMemberAddrs(context), ...discovery.nodes().map(({ rpcAddr }) => rpcAddr)]),
   ];
-  const joiner: Joiner = { ...self, bootstrapExpect: 0, clusterId: directory.logId };
+  const clusterId = directory.logId;
+  const joiner: Joiner = { ...self, bootstrapExpect: 0, clusterId, featureLevel: featureLevelKnown };
   return { transport, addresses, joiner, clock, logger, signal };
 }
 
@@ -134,7 +136,8 @@ async function beginsCluster(deps: MemberDependencies, { discovery }: NodeContex
 
 function join(deps: MemberDependencies, { self, discovery }: NodeContext): Promise<Joined> {
   const { joinTransport: transport, peerService, settings, clock, logger, signal } = deps;
-  const joiner: Joiner = { ...self, bootstrapExpect: settings.bootstrapExpect };
+  const { bootstrapExpect } = settings;
+  const joiner: Joiner = { ...self, bootstrapExpect, featureLevel: featureLevelKnown };
   // Waiting nodes must be able to find each other.
   peerService.setJoinHandler({ admit: () => Promise.resolve({ kind: 'waiting', joiner }) });
   const addresses = (): string[] => discovery.nodes().map(({ rpcAddr }) => rpcAddr);

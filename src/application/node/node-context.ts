@@ -1,6 +1,7 @@
 import { HardStateFile } from '../../domain/log/hard-state-file.js';
 import { Log } from '../../domain/log/log.js';
 import { describeClusterId } from '../configuration/member-names.js';
+import { featureLevelKnown } from '../configuration/cluster-settings.js';
 import { ConfigurationFile } from '../configuration/configuration-file.js';
 import { Discovery } from '../join/discovery.js';
 import { DiskReserve } from '../storage/disk-reserve.js';
@@ -40,7 +41,7 @@ export async function openContext(
 
   opened.push(gossip);
   const clusterId = configuration.stored === undefined ? {} : { clusterId: describeClusterId(directory.logId) };
-  const tags = { role, uuid, rpcAddr, httpAddr, version, ...clusterId };
+  const tags = { role, uuid, rpcAddr, httpAddr, version, featureLevel: featureLevelKnown, ...clusterId };
   const discovery = await Discovery.start({ gossip, startJoinAddrs, tags, clock, logger, onFailure: onFatal });
   opened.push(discovery);
 
@@ -56,13 +57,12 @@ export async function openContext(
 export async function openStorage(deps: NodeDependencies, context: NodeContext): Promise<NodeStorage> {
   const { settings, directory, crc32c, clock, logger } = deps;
   const { openLog = (folder, options) => Log.open(folder, options) } = deps;
-  const { segmentBytesMax, segmentAgeMsMax, diskReserveBytes } = settings;
+  const { segmentBytesMax, diskReserveBytes } = settings;
   const { hardState, opened } = context;
   const log = await openLog(directory.log, {
     logId: directory.logId,
     crc32c,
     ...(segmentBytesMax !== undefined && { segmentBytesMax }),
-    ...(segmentAgeMsMax !== undefined && { segmentAgeMsMax }),
     durableIndex: hardState.current.commit,
     onNotice: (notice) => logNotice(logger, notice),
   });

@@ -31,7 +31,6 @@ export interface NodeSettings {
   readonly retention: Retention;
   /** See `LogOptions`. */
   readonly segmentBytesMax?: number;
-  readonly segmentAgeMsMax?: number;
 }
 
 export interface MemberSettings extends NodeSettings {

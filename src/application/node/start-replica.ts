@@ -51,7 +51,7 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
     });
     const cluster = new ReplicaCluster({ replica, uplink, log, self, clusterId });
     peerService.setJoinHandler(cluster);
-    openGates(deps, storage, replica, cluster);
+    openGates(deps, { log, configuration }, replica, cluster);
     const stopWatching = watchDamage({ log, configuration, id: 0, clock, logger, onFatal });
     return new StartedNode(context, storage, {
       consensus: replica,

@@ -13,6 +13,8 @@ export interface Joiner {
   readonly forgotAs?: number;
   /** The Raft id as which it runs already: it only reports its address, and is admitted under no other id. */
   readonly runsAs?: number;
+  /** The feature level that its release offers; undefined: 0. */
+  readonly featureLevel?: number;
 }
 
 /** A broken link to a member may be dialed again within this time; after it, no process counts as the member. */

@@ -6,6 +6,7 @@ import { AppendAdmission } from './append-admission.js';
 import { AppendThread } from '../storage/append-thread.js';
 import { Applier } from './applier.js';
 import { CatchUps } from './catch-ups.js';
+import type { ClusterSettings } from '../configuration/cluster-settings.js';
 import { isOnlyVoter } from '../configuration/configuration.js';
 import type { EntryCache } from './entry-cache.js';
 import { EntrySealer } from './entry-sealer.js';
@@ -128,6 +129,10 @@ export class RaftNode implements Consensus, PeerReceiver {
 
   get #isOnlyVoter(): boolean {
     return isOnlyVoter(this.options.configuration.current, this.options.id);
+  }
+
+  get settings(): ClusterSettings {
+    return this.options.configuration.current.settings;
   }
 
   get highWatermark(): Offset {

@@ -1,4 +1,5 @@
 import { Metadata } from '@grpc/grpc-js';
+import { featureLevelKnown } from '../../../application/configuration/cluster-settings.js';
 import { isMemberName, isRpcAddr, isUuid } from '../../../application/configuration/member-names.js';
 
 /** The caller and the callee, in the metadata of each call between members. */
@@ -17,6 +18,8 @@ export interface PeerIdentity {
   readonly uuid?: string;
   /** The UUID of the callee's data directory; empty or undefined if the caller does not know it. */
   readonly toUuid?: string;
+  /** The highest feature level that the caller knows: 0 for a release without levels. Default: that of this release. */
+  readonly featureLevel?: number;
 }
 
 const Key = {
@@ -27,9 +30,11 @@ const Key = {
   name: 'golog-name',
   uuid: 'golog-uuid',
   toUuid: 'golog-to-uuid',
+  featureLevel: 'golog-feature-level',
 } as const;
 
-export function identityMetadata({ rpcAddr, clusterId, from, to, name, uuid, toUuid }: PeerIdentity): Metadata {
+export function identityMetadata(identity: PeerIdentity): Metadata {
+  const { rpcAddr, clusterId, from, to, name, uuid, toUuid, featureLevel = featureLevelKnown } = identity;
   const metadata = new Metadata();
   if (clusterId.length > 0) metadata.set(Key.clusterId, Buffer.from(clusterId));
   metadata.set(Key.rpcAddr, rpcAddr);
@@ -38,6 +43,7 @@ export function identityMetadata({ rpcAddr, clusterId, from, to, name, uuid, toU
   metadata.set(Key.name, name);
   if (uuid) metadata.set(Key.uuid, uuid);
   if (toUuid) metadata.set(Key.toUuid, toUuid);
+  metadata.set(Key.featureLevel, String(featureLevel));
   return metadata;
 }
 
@@ -74,24 +80,26 @@ export function contradictionIn(answer: Metadata, { clusterId, to, toUuid }: Pee
   return undefined;
 }
 
-/** Returns undefined if the metadata is missing or has an invalid id, name, address or UUID. */
+/** Returns undefined if the metadata is missing or has an invalid id, name, address, UUID or level. */
 export function identityOf(metadata: Metadata): PeerIdentity | undefined {
   const clusterId = metadata.get(Key.clusterId).at(0);
-  const from = idOf(metadata.get(Key.from)[0]);
-  const to = idOf(metadata.get(Key.to)[0]);
+  const from = numberOf(metadata.get(Key.from)[0]);
+  const to = numberOf(metadata.get(Key.to)[0]);
   const rpcAddr = String(metadata.get(Key.rpcAddr)[0] ?? '');
   const name = String(metadata.get(Key.name)[0] ?? '');
   const uuid = String(metadata.get(Key.uuid)[0] ?? '');
   const toUuid = String(metadata.get(Key.toUuid)[0] ?? '');
+  const featureLevel = numberOf(metadata.get(Key.featureLevel)[0] ?? '0');
   if ((rpcAddr !== '' && !isRpcAddr(rpcAddr)) || (name !== '' && !isMemberName(name))) return undefined;
   if ([uuid, toUuid].some((each) => each !== '' && !isUuid(each))) return undefined;
+  if (!Number.isSafeInteger(featureLevel)) return undefined;
   const isReplica = from === 0;
   const isId = (id: number): boolean => Number.isSafeInteger(id) && (id > 0 || (isReplica && id === 0));
   if (typeof clusterId === 'string' || !isId(from) || !isId(to)) return undefined;
   if (clusterId === undefined && !isReplica) return undefined;
-  return { clusterId: clusterId ?? new Uint8Array(0), from, to, rpcAddr, name, uuid, toUuid };
+  return { clusterId: clusterId ?? new Uint8Array(0), from, to, rpcAddr, name, uuid, toUuid, featureLevel };
 }
 
-/** Parses a decimal id; NaN for anything else. */
-const idOf = (value: unknown): number =>
+/** Parses a decimal number; NaN for anything else. */
+const numberOf = (value: unknown): number =>
   typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;

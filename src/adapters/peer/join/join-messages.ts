@@ -17,7 +17,7 @@ import { safeNumber } from '../safe-number.js';
 /** Throws `InvalidInputError` if the joiner is missing or could not be a member. */
 export function joinerOf(message: JoinerMessage | undefined): Joiner {
   if (message === undefined) throw new InvalidInputError('the request has no joiner');
-  const { name, uuid, rpcAddr, bootstrapExpect, clusterId, forgotAs, runsAs } = message;
+  const { name, uuid, rpcAddr, bootstrapExpect, clusterId, forgotAs, runsAs, featureLevel } = message;
   if (!isUuid(uuid)) throw new InvalidInputError('the UUID of the joiner is not valid');
   if (clusterId.length > 0) assertClusterId(clusterId);
   return {
@@ -28,15 +28,22 @@ export function joinerOf(message: JoinerMessage | undefined): Joiner {
     ...(clusterId.length > 0 && { clusterId }),
     ...(forgotAs > 0n && { forgotAs: safeNumber(forgotAs) }),
     ...(runsAs > 0n && { runsAs: safeNumber(runsAs) }),
+    ...(featureLevel > 0n && { featureLevel: safeNumber(featureLevel) }),
   };
 }
 
 /** Returns the joiner in its wire form. */
-export function joinerMessage({ forgotAs, runsAs, ...joiner }: Joiner): MessageInitShape<typeof JoinerSchema> {
+export function joinerMessage({
+  forgotAs,
+  runsAs,
+  featureLevel,
+  ...joiner
+}: Joiner): MessageInitShape<typeof JoinerSchema> {
   return {
     ...joiner,
     ...(forgotAs !== undefined && { forgotAs: BigInt(forgotAs) }),
     ...(runsAs !== undefined && { runsAs: BigInt(runsAs) }),
+    ...(featureLevel !== undefined && { featureLevel: BigInt(featureLevel) }),
   };
 }
 
