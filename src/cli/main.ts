@@ -26,6 +26,7 @@ const commands = new Map<string, () => Promise<AddCommand>>([
   ['truncate', async () => (await import('./truncate-command.js')).addTruncateCommand],
   ['leader', async () => (await import('./leader-command.js')).addLeaderCommand],
   ['verify', async () => (await import('./offline-commands.js')).addVerifyCommand],
+  ['recover', async () => (await import('./recover-command.js')).addRecoverCommand],
   ['dump', async () => (await import('./offline-commands.js')).addDumpCommand],
   ['acl', async () => (await import('./acl-command.js')).addAclCommand],
   ['certs', async () => (await import('./certs-command.js')).addCertsCommand],

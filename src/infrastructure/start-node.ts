@@ -72,7 +72,10 @@ export function startNode(
   };
   if (config.replica) {
     const options = { self: { name, rpcAddr }, credentials, clock, random: Math.random, logger };
-    return startReplica({ ...deps, uplink: (checksum) => new GrpcReplicaUplink({ checksum, ...options }) });
+    return startReplica({
+      ...deps,
+      uplink: (checksum, generation) => new GrpcReplicaUplink({ checksum, generation, ...options }),
+    });
   }
   const links = { name, endpoint, credentials, clock, random: Math.random, logger };
   return startMember({
@@ -86,7 +89,7 @@ export function startNode(
     },
     joinTransport,
     peerTransport: (checksum) => new GrpcPeerTransport({ checksum, ...links }),
-    entrySource: (id, checksum) =>
-      new GrpcEntrySource(checksum, { id, rpcAddr, name, uuid: directory.nodeId }, credentials),
+    entrySource: (id, checksum, generation) =>
+      new GrpcEntrySource(checksum, { id, rpcAddr, name, uuid: directory.nodeId }, credentials, generation),
   });
 }

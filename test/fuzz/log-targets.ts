@@ -221,7 +221,10 @@ const [snapshotName, snapshotBytes] = await fileOf(async (directory) => {
     index: member.id,
     settings: { featureLevel: 1, retentionBytes: 4096 * member.id },
   }));
-  await file.write({ id: 1, contacts: members, history, damagedFrom: 4, repairing: { until: 9, cutFrom: 5 } });
+  await file.write({
+    ...{ id: 1, contacts: members, history, damagedFrom: 4, repairing: { until: 9, cutFrom: 5 } },
+    ...{ generation: 2, superseded: 3, recovery: 'finished' },
+  });
 });
 
 const [indexName, indexBytes] = await fileOf(async (directory) => {

@@ -273,7 +273,10 @@ export class Group {
 /** The data directory of a node; its log has the id that all logs of a group have. */
 export function dataDirectoryOf(nodeId: string, { raft, log }: Pick<DataDirectory, 'raft' | 'log'>): DataDirectory {
   const [adoptLogId, close] = [(): Promise<void> => Promise.resolve(), (): Promise<void> => Promise.resolve()];
-  return { path: undefined, nodeId, logId, adoptLogId, raft, log, close };
+  const setLogAside = async (): Promise<undefined> => {
+    for (const name of await log.list()) await log.remove(name);
+  };
+  return { path: undefined, nodeId, logId, adoptLogId, raft, log, setLogAside, close };
 }
 
 export function emptyDisk(uuid: string): GroupDisk {

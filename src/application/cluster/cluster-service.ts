@@ -21,7 +21,7 @@ import type { PeerTransport } from '../ports/peer-transport.js';
 import type { Leadership } from '../raft/leadership.js';
 import { repeat } from '../waiting/repeat.js';
 import { assertSettingsEnabled, changeSettings, maybeRaiseFeatureLevel } from './settings-changes.js';
-import { objectionTo, type SeatState } from './seat-claim.js';
+import { generationObjection, objectionTo, type SeatState } from './seat-claim.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 
 const promoteEveryMs = 250;
@@ -158,7 +158,9 @@ export class ClusterService implements Cluster, JoinHandler {
     const { configuration } = leadership;
     // This process is alive as that member, whether it leads or not.
     const isTwin = joiner.uuid === self.uuid && joiner.rpcAddr !== self.rpcAddr;
-    const objection = isTwin ? objectionTo(joiner, self, { clusterId, silentMs: 0, isAlone: false }) : undefined;
+    const objection = isTwin
+      ? objectionTo(joiner, self, { clusterId, silentMs: 0, isAlone: false })
+      : generationObjection(joiner, { clusterId, generation: configuration.settings.generation ?? 0 });
     if (objection === undefined && !leadership.isLeader) {
       const leaderAddr = leadership.notLeading().leaderAddr;
       return { kind: 'retry', reason: 'this node is not the leader', ...(leaderAddr !== undefined && { leaderAddr }) };
@@ -231,6 +233,7 @@ export class ClusterService implements Cluster, JoinHandler {
       configuration: leadership.firstConfiguration,
       offset: 0,
       contacts: leadership.configuration.members,
+      generation: leadership.configuration.settings.generation ?? 0,
     };
     const view = await leadership.acknowledgements.viewOf(id);
     return { kind: 'joined', clusterId, id, configuration: encodeTransfer(transfer), ...(view && { view }) };

@@ -17,6 +17,14 @@ export class CorruptConfigurationError extends Error {
   }
 }
 
+/** `golog recover` did not finish: the node has no vote until it has. */
+export class InterruptedRecoveryError extends Error {
+  override readonly name = 'InterruptedRecoveryError';
+  constructor() {
+    super('golog recover was interrupted in this data directory: run it again, with the same directory');
+  }
+}
+
 const fileName = 'snapshot';
 const magic = 0x474c534e; // 'GLSN'
 const version = 1;
@@ -61,6 +69,11 @@ export class ConfigurationFile {
     return this.#stored?.history.at(-1) ?? emptyConfiguration;
   }
 
+  /** The generation of the log that this node stores or follows. */
+  get generation(): number {
+    return Math.max(this.#stored?.generation ?? 0, this.current.settings.generation ?? 0);
+  }
+
   /** Returns the configuration as of the entry at `index`. */
   at(index: number): Configuration {
     return this.#stored?.history.findLast((each) => each.index <= index) ?? emptyConfiguration;
@@ -86,15 +99,20 @@ export class ConfigurationFile {
 
   /** Replaces the note about damage to the log. Durable when it resolves. */
   noteDamage(damage: Pick<StoredConfiguration, 'damagedFrom' | 'repairing'>): Promise<void> {
-    return this.#change((stored = nothingStored) => {
-      const { id, contacts, history, replica, amnesiac } = stored;
-      return { id, contacts, history, ...(replica && { replica }), ...(amnesiac && { amnesiac }), ...damage };
-    });
+    return this.#change(({ damagedFrom: _from, repairing: _range, ...rest } = nothingStored) => ({
+      ...rest,
+      ...damage,
+    }));
   }
 
   /** Notes that this node has lost entries that it acknowledged under its id. Durable when it resolves. */
   noteAmnesia(): Promise<void> {
     return this.#change((stored = nothingStored) => ({ ...stored, amnesiac: true }));
+  }
+
+  /** Notes that the cluster has a later generation of the log. Durable when it resolves. */
+  noteSuperseded(generation: number): Promise<void> {
+    return this.#change((stored = nothingStored) => ({ ...stored, superseded: generation }));
   }
 
   /** Makes one change at a time: each is applied to the result of the previous one. */

@@ -15,13 +15,17 @@ import type {
  * `InvalidInputError` for anything that these functions do not write, and ignores unknown fields.
  */
 export function parseStoredConfiguration(json: Uint8Array): StoredConfiguration {
-  const { id, contacts, replica, amnesiac, history, damagedFrom, repairing } = objectOf(json);
+  const { id, contacts, replica, amnesiac, history, generation, superseded, recovery, damagedFrom, repairing } =
+    objectOf(json);
   return {
     id: naturalOf(id),
     contacts: listOf(contacts, memberOf),
     ...(replica !== undefined && booleanOf(replica) && { replica: true }),
     ...(amnesiac !== undefined && booleanOf(amnesiac) && { amnesiac: true }),
     history: listOf(history, configurationOf),
+    ...(generation !== undefined && { generation: naturalOf(generation) }),
+    ...(superseded !== undefined && { superseded: naturalOf(superseded) }),
+    ...(recovery !== undefined && { recovery: recoveryOf(recovery) }),
     ...(damagedFrom !== undefined && { damagedFrom: naturalOf(damagedFrom) }),
     ...(repairing !== undefined && { repairing: repairingOf(repairing) }),
   };
@@ -32,11 +36,12 @@ export function encodeTransfer(transfer: ConfigurationTransfer): Uint8Array {
 }
 
 export function parseTransfer(json: Uint8Array): ConfigurationTransfer {
-  const { configuration, offset, contacts } = objectOf(json);
+  const { configuration, offset, contacts, generation } = objectOf(json);
   return {
     configuration: configurationOf(configuration),
     offset: naturalOf(offset),
     contacts: listOf(contacts, memberOf),
+    ...(generation !== undefined && { generation: naturalOf(generation) }),
   };
 }
 
@@ -132,6 +137,11 @@ function memberOf(value: unknown): Member {
 function repairingOf(value: unknown): NonNullable<StoredConfiguration['repairing']> {
   const { until, cutFrom } = fieldsOf(value);
   return { until: naturalOf(until), ...(cutFrom !== undefined && { cutFrom: naturalOf(cutFrom) }) };
+}
+
+function recoveryOf(value: unknown): NonNullable<StoredConfiguration['recovery']> {
+  if (value === 'interrupted' || value === 'finished') return value;
+  throw wrong('interrupted or finished', value);
 }
 
 function fieldsOf(value: unknown): Record<string, unknown> {

@@ -67,6 +67,12 @@ export interface StoredConfiguration {
    * admitted under another one.
    */
   readonly amnesiac?: true;
+  /** The generation of the log that this node was told when it joined: the log itself says so further on. */
+  readonly generation?: number;
+  /** The cluster has this later generation: the node takes no part until it has set its log aside and joined again. */
+  readonly superseded?: number;
+  /** `golog recover` is changing this directory: `interrupted` until it has finished, then `finished` until a start. */
+  readonly recovery?: 'interrupted' | 'finished';
   /** The first entry that was found damaged and is not repaired yet; the next start repairs it. */
   readonly damagedFrom?: number;
   /**
@@ -135,4 +141,6 @@ export interface ConfigurationTransfer {
   /** The first offset after the configuration's index; 0 for a joining node. */
   readonly offset: number;
   readonly contacts: readonly Member[];
+  /** The generation of the log, for a joining node; absent: 0. */
+  readonly generation?: number;
 }

@@ -23,6 +23,18 @@ export interface JoiningOptions {
 /** The cluster refuses this node as it is; the message tells the operator what to do. */
 export class JoinRefusedError extends Error {
   override readonly name = 'JoinRefusedError';
+  constructor(
+    message: string,
+    /** The generation of the cluster, if this node's log is of an earlier one. */
+    readonly generation?: number,
+  ) {
+    super(message);
+  }
+}
+
+/** The error for a refusal. */
+export function refusedBy({ reason, generation }: JoinAnswer & { kind: 'refused' }): JoinRefusedError {
+  return new JoinRefusedError(`the cluster refuses this node: ${reason}`, generation);
 }
 
 /** The result of joining: membership in a cluster, or the decision to bootstrap one. */
@@ -48,7 +60,7 @@ export async function joinCluster(options: JoiningOptions): Promise<Joined> {
     const addresses = options.addresses();
     const answers = await Promise.all(addresses.map((address) => askFollowing(options, address)));
     for (const answer of answers) {
-      if (answer.kind === 'refused') throw new JoinRefusedError(`the cluster refuses this node: ${answer.reason}`);
+      if (answer.kind === 'refused') throw refusedBy(answer);
       if (answer.kind === 'joined') return memberOf(answer);
     }
     if (beginsCluster(joiner, answers)) return { kind: 'bootstrap' };
@@ -81,8 +93,8 @@ export async function askToJoin(options: JoiningOptions): Promise<JoinedAsMember
 }
 
 function memberOf({ clusterId, id, configuration: transfer, view }: JoinAnswer & { kind: 'joined' }): JoinedAsMember {
-  const { configuration, contacts } = parseTransfer(transfer);
-  const stored = { id, contacts, history: [configuration] };
+  const { configuration, contacts, generation } = parseTransfer(transfer);
+  const stored = { id, contacts, history: [configuration], ...(generation !== undefined && { generation }) };
   return { kind: 'member', clusterId, stored, ...(view && { view }) };
 }
 

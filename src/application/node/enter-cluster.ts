@@ -50,6 +50,19 @@ export async function reenterCluster(
 }
 
 /**
+ * Joins the cluster as a new member, after this node has set aside its log, which is of an earlier generation than that
+ * of the cluster. Waits for a leader as long as it needs one.
+ */
+export async function joinAgain(deps: MemberDependencies, context: NodeContext, generation: number): Promise<void> {
+  const { configuration } = context;
+  const options = rejoining(deps, context, deps.signal);
+  const joined = await joinCluster({ ...options, joiner: { ...options.joiner, generation } });
+  if (joined.kind !== 'member') return;
+  await configuration.write(joined.stored);
+  deps.logger.info('cluster_joined', { memberId: joined.stored.id }, 'joined the cluster');
+}
+
+/**
  * Reports the name and address of this node to the cluster as soon as there is a leader, and again whenever the
  * configuration has others: a report of an earlier run of this node may be committed later. With `isKnown` it does so
  * only then. Resolves when the signal aborts, or when this node is no longer a member.
@@ -111,7 +124,8 @@ function rejoining(deps: MemberDependencies, context: NodeContext, signal: Abort
     ...new Set([...otherMemberAddrs(context), ...discovery.nodes().map(({ rpcAddr }) => rpcAddr)]),
   ];
   const clusterId = directory.logId;
-  const joiner: Joiner = { ...self, bootstrapExpect: 0, clusterId, featureLevel: featureLevelKnown };
+  const { generation } = context.configuration;
+  const joiner: Joiner = { ...self, bootstrapExpect: 0, clusterId, generation, featureLevel: featureLevelKnown };
   return { transport, addresses, joiner, clock, logger, signal };
 }
 

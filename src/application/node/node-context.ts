@@ -2,7 +2,7 @@ import { HardStateFile } from '../../domain/log/hard-state-file.js';
 import { Log } from '../../domain/log/log.js';
 import { describeClusterId } from '../configuration/member-names.js';
 import { featureLevelKnown } from '../configuration/cluster-settings.js';
-import { ConfigurationFile } from '../configuration/configuration-file.js';
+import { ConfigurationFile, InterruptedRecoveryError } from '../configuration/configuration-file.js';
 import { Discovery } from '../join/discovery.js';
 import { DiskReserve } from '../storage/disk-reserve.js';
 import { assertRole } from '../replica/replica-role.js';
@@ -37,6 +37,7 @@ export async function openContext(
   const uuid = directory.nodeId;
   const configuration = await ConfigurationFile.open(directory.raft, crc32c);
   assertRole(configuration, role === 'replica');
+  if (configuration.stored?.recovery === 'interrupted') throw new InterruptedRecoveryError();
   if (configuration.current.members.length > 1) deps.assertPeersProve?.();
 
   opened.push(gossip);

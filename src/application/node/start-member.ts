@@ -2,11 +2,14 @@ import type { Cluster } from '../ports/cluster.js';
 import type { EntrySource } from '../ports/entry-source.js';
 import { DamagedNode, isDamaged } from '../repair/damaged-node.js';
 import { leaveCluster } from '../join/leave-cluster.js';
+import { recoveryFileName } from '../repair/recover-history.js';
 import { LogRepair } from '../repair/log-repair.js';
-import { enterCluster, reenterCluster } from './enter-cluster.js';
+import { JoinRefusedError } from '../join/join-cluster.js';
+import { enterCluster, joinAgain, reenterCluster } from './enter-cluster.js';
 import { closingOnFailure } from './in-order.js';
-import { openContext, openStorage } from './node-context.js';
+import { type NodeContext, type NodeStorage, openContext, openStorage } from './node-context.js';
 import type { MemberDependencies } from './node-dependencies.js';
+import { setLogAside } from './set-log-aside.js';
 import { type MemberContext, openGates, runRaft, type RunningRaft } from './run-raft.js';
 import { type ClusterWork, StartedNode } from './started-node.js';
 
@@ -29,8 +32,10 @@ export function startMember(deps: MemberDependencies): Promise<StartedNode<Membe
     const isNew = context.configuration.stored === undefined;
     if (isNew) await enterCluster(deps, context);
     deps.signal.throwIfAborted();
-    const storage = await openStorage(deps, context);
-    const isKnown = isNew || (await reenterCluster(deps, context, storage));
+    const { storage, isKnown } = isNew
+      ? { storage: await openStorage(deps, context), isKnown: true }
+      : await reenterOrYield(deps, context);
+    await reportRecovery(deps, context);
     const id = context.configuration.stored?.id ?? 0;
     const member: MemberContext = { ...context, ...storage, id, isKnown };
 
@@ -42,10 +47,44 @@ export function startMember(deps: MemberDependencies): Promise<StartedNode<Membe
   });
 }
 
+/** Logs, once, that `golog recover` changed the directory. */
+async function reportRecovery({ logger }: MemberDependencies, { configuration }: NodeContext): Promise<void> {
+  const { stored, generation } = configuration;
+  if (stored?.recovery === undefined) return;
+  const { recovery: _, ...rest } = stored;
+  logger.warn(
+    'cluster_recovered',
+    { audit: 'recover', generation, memberId: stored.id, report: `raft/${recoveryFileName(generation)}` },
+    'golog recover made this node the only member of its cluster',
+  );
+  await configuration.write(rest);
+}
+
+/** Reenters the cluster, with an empty log if the cluster has a later generation of it. */
+async function reenterOrYield(
+  deps: MemberDependencies,
+  context: NodeContext,
+): Promise<{ storage: NodeStorage; isKnown: boolean }> {
+  const { configuration } = context;
+  let superseded = configuration.stored?.superseded;
+  const storage = await openStorage(deps, context);
+  if (superseded === undefined) {
+    try {
+      return { storage, isKnown: await reenterCluster(deps, context, storage) };
+    } catch (error) {
+      if (!(error instanceof JoinRefusedError) || error.generation === undefined) throw error;
+      superseded = error.generation;
+    }
+  }
+  await setLogAside(deps, context, storage, superseded);
+  await joinAgain(deps, context, superseded);
+  return { storage: await openStorage(deps, context), isKnown: true };
+}
+
 function prepareRepair(deps: MemberDependencies, member: MemberContext): Promise<LogRepair | undefined> {
   const { directory, crc32c, clock, logger } = deps;
   const { log, hardState, configuration, id, diskReserve, discovery } = member;
-  const found = deps.entrySource(id, { crc32c, logId: directory.logId });
+  const found = deps.entrySource(id, { crc32c, logId: directory.logId }, configuration.generation);
   const source: EntrySource = {
     logEnd: (peer, ...rest) => found.logEnd(discovery.locate(peer), ...rest),
     read: (peer, ...rest) => found.read(discovery.locate(peer), ...rest),

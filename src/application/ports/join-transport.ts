@@ -15,6 +15,8 @@ export interface Joiner {
   readonly runsAs?: number;
   /** The feature level that its release offers; undefined: 0. */
   readonly featureLevel?: number;
+  /** The generation of the log that it stores; undefined: 0. */
+  readonly generation?: number;
 }
 
 /** A broken link to a member may be dialed again within this time; after it, no process counts as the member. */
@@ -63,9 +65,14 @@ export type JoinAnswer =
     }
   /**
    * Not as the node is, for example because its name differs from the member's; `clusterId` is set if the answer is
-   * final.
+   * final. `generation` is that of the cluster, if the log of the joiner is of an earlier one.
    */
-  | { readonly kind: 'refused'; readonly reason: string; readonly clusterId?: Uint8Array };
+  | {
+      readonly kind: 'refused';
+      readonly reason: string;
+      readonly clusterId?: Uint8Array;
+      readonly generation?: number;
+    };
 
 /** The origin of a request, as the connection proves it. */
 export interface JoinOrigin {

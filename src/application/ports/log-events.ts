@@ -41,6 +41,7 @@ export const logEvents = {
     certificate_for_other_node: 'The certificate of this node names another node.',
     certificate_names_no_node: 'The certificate of this node names no node.',
     certificate_not_for_node: 'The certificate of this node is not valid for a node.',
+    cluster_recovered: '`golog recover` changed this data directory, and this is the first start after that.',
     connection_refused:
       'A TLS connection was refused, to this node or from it to a peer; `more` counts those since the last line.',
     damaged_entries_truncated: 'The log was truncated before the first damaged entry.',
@@ -71,6 +72,8 @@ export const logEvents = {
     log_reset: 'The log was restarted because the leader or the source no longer has the entries that follow it.',
     log_retention_stalled: 'Old segments could not be removed because the disk has no space to note the new log start.',
     log_segment_quarantined: 'A range of a segment is damaged and is not served.',
+    log_set_aside:
+      'The cluster was recovered without this node: its log was moved to `path`, and it joins again with an empty one.',
     log_start_damaged: 'The file `log-start` is damaged; the log start was derived from the segments.',
     log_torn_tail_cut: 'The end of the log that a crash left incomplete was cut.',
     member_name_conflict: 'Two nodes claim the same name in the gossip; logged once a minute at most.',

@@ -22,6 +22,8 @@ export interface Peer {
 export interface PeerReceiver {
   /** The settings as this node knows them; callers and peers that do not fit them are refused. */
   readonly settings?: Pick<ClusterSettings, 'featureLevel' | 'generation'>;
+  /** A peer says that the cluster has a later generation of the log than this node. */
+  superseded?(generation: number): void;
   /** Handles a Raft message to this node; messages arrive in the order of their lane. Must not throw. */
   receive(message: Message): void;
   /**

@@ -132,7 +132,12 @@ export class RaftNode implements Consensus, PeerReceiver {
   }
 
   get settings(): ClusterSettings {
-    return this.options.configuration.current.settings;
+    const { current, generation } = this.options.configuration;
+    return { ...current.settings, generation };
+  }
+
+  superseded(generation: number): void {
+    void this.#loop.yieldTo(generation);
   }
 
   get highWatermark(): Offset {

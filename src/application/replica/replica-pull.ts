@@ -4,7 +4,7 @@ import type { EpochMs, Offset } from '../../domain/log/offsets.js';
 import { toOffset } from '../../domain/log/offsets.js';
 import { emptyConfiguration } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
-import { UnavailableError } from '../errors.js';
+import { SupersededError, UnavailableError } from '../errors.js';
 import { pause } from '../waiting/pause.js';
 import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
@@ -144,6 +144,9 @@ export class ReplicaPull {
       for (;;) await this.#followFrom(source);
     } catch (error) {
       this.#stopping.signal.throwIfAborted();
+      // The process ends; the next start sets the log aside. If the note cannot be written, that start is told again.
+      if (error instanceof SupersededError)
+        await this.options.configuration.noteSuperseded(error.generation).catch(() => undefined);
       const isExpected =
         error instanceof UnavailableError || error instanceof InvalidInputError || error instanceof DiskReserveError;
       if (!isExpected) throw error;

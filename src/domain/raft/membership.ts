@@ -1,8 +1,9 @@
-import type { ConfChangeV2 } from './conf-change.js';
-import { enterJoint, leaveJoint } from './conf-change.js';
+import type { ConfChange, ConfChangeV2 } from './conf-change.js';
+import { asV2, enterJoint, leaveJoint } from './conf-change.js';
 import { ConfChanger, restoreMembership } from './conf-changer.js';
 import type { ConfState } from './conf-state.js';
 import { confStatesEqual } from './conf-state.js';
+import { Inflights } from './inflights.js';
 import { noNode } from './message.js';
 import type { Membership } from './progress-tracker.js';
 import { describeConfig } from './progress-tracker.js';
@@ -19,6 +20,17 @@ export function applyConfChange(raft: Raft, change: ConfChangeV2): ConfState {
     newInflights: () => raft.tracker.newInflights(),
   });
   return switchTo(raft, changedMembership(changer, change));
+}
+
+/**
+ * Returns the configuration that a committed change leads to, for a node that does not run. Throws
+ * `InvalidConfChangeError` if the change is not valid there.
+ */
+export function confStateAfter(state: ConfState, change: ConfChange | ConfChangeV2): ConfState {
+  // Progress does not matter here.
+  const options = { lastIndex: 0, newInflights: () => new Inflights(1, 0) };
+  const changer = new ConfChanger({ ...options, membership: restoreMembership(state, options) });
+  return changedMembership(changer, asV2(change)).config;
 }
 
 /** Installs the configuration of a storage or a snapshot. */

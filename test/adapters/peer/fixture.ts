@@ -31,10 +31,12 @@ export async function startNode(
     credentials,
     append = () => new Promise(() => undefined),
     settings = {},
+    superseded = () => undefined,
   }: {
     readonly credentials?: PeerCredentials;
     readonly append?: () => Promise<AppendReceipt>;
     readonly settings?: ClusterSettings;
+    readonly superseded?: (generation: number) => void;
   } = {},
 ): Promise<TestNode> {
   const logger = new RecordingLogger();
@@ -58,6 +60,7 @@ export async function startNode(
     { id, rpcAddr: `127.0.0.1:${port}` },
     {
       settings,
+      superseded,
       receive: (message) => received.push(message),
       unreachable: (peer) => lost.push(peer),
       appendForwarded: (records) => {

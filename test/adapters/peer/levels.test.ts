@@ -37,6 +37,36 @@ function call(node: TestNode, featureLevel: number): ClientDuplexStream<Buffer, 
   return stream;
 }
 
+describe('the generation in the handshake of peers', () => {
+  it('must be the same; the node of the lower one is told', async () => {
+    const told: number[] = [];
+    const one = await start(1, {}, checksum, { superseded: (generation) => told.push(generation) });
+    const two = await start(2, {}, checksum, {
+      settings: { generation: 3 },
+      superseded: (generation) => told.push(-generation),
+    });
+    two.transport.setPeers([{ id: 1, rpcAddr: addressOf(one) }]);
+    one.transport.setPeers([{ id: 2, rpcAddr: addressOf(two) }]);
+    await until(() => told.length > 0);
+    expect(new Set(told)).toEqual(new Set([3]));
+    expect([one, two].flatMap(({ received }) => received)).toEqual([]);
+    const refused = two.logger.lines.find(({ event }) => event === 'peer_refused_connection');
+    expect(refused?.fields).toMatchObject({
+      reason: 'this node has generation 0 of the log; the caller has generation 3',
+    });
+  });
+
+  it('is told to nodes of the same cluster only', async () => {
+    const told: number[] = [];
+    const another = { ...checksum, logId: new Uint8Array(16).fill(9) };
+    const one = await start(1, {}, another, { superseded: (generation) => told.push(generation) });
+    const two = await start(2, {}, checksum, { settings: { generation: 3 } });
+    one.transport.setPeers([{ id: 2, rpcAddr: addressOf(two) }]);
+    await until(() => one.logger.lines.some(({ event }) => event === 'peer_refused_connection'));
+    expect(told).toEqual([]);
+  });
+});
+
 describe('the feature level in the handshake of peers', () => {
   it('is known of a member that has called', async () => {
     const [one, two] = [await start(1), await start(2)];

@@ -17,7 +17,7 @@ import { safeNumber } from '../safe-number.js';
 /** Throws `InvalidInputError` if the joiner is missing or could not be a member. */
 export function joinerOf(message: JoinerMessage | undefined): Joiner {
   if (message === undefined) throw new InvalidInputError('the request has no joiner');
-  const { name, uuid, rpcAddr, bootstrapExpect, clusterId, forgotAs, runsAs, featureLevel } = message;
+  const { name, uuid, rpcAddr, bootstrapExpect, clusterId, forgotAs, runsAs, featureLevel, generation } = message;
   if (!isUuid(uuid)) throw new InvalidInputError('the UUID of the joiner is not valid');
   if (clusterId.length > 0) assertClusterId(clusterId);
   return {
@@ -29,6 +29,7 @@ export function joinerOf(message: JoinerMessage | undefined): Joiner {
     ...(forgotAs > 0n && { forgotAs: safeNumber(forgotAs) }),
     ...(runsAs > 0n && { runsAs: safeNumber(runsAs) }),
     ...(featureLevel > 0n && { featureLevel: safeNumber(featureLevel) }),
+    ...(generation > 0n && { generation: safeNumber(generation) }),
   };
 }
 
@@ -37,6 +38,7 @@ export function joinerMessage({
   forgotAs,
   runsAs,
   featureLevel,
+  generation,
   ...joiner
 }: Joiner): MessageInitShape<typeof JoinerSchema> {
   return {
@@ -44,6 +46,7 @@ export function joinerMessage({
     ...(forgotAs !== undefined && { forgotAs: BigInt(forgotAs) }),
     ...(runsAs !== undefined && { runsAs: BigInt(runsAs) }),
     ...(featureLevel !== undefined && { featureLevel: BigInt(featureLevel) }),
+    ...(generation !== undefined && { generation: BigInt(generation) }),
   };
 }
 
@@ -59,11 +62,10 @@ export function answerMessage(answer: JoinAnswer): NonNullable<MessageInitShape<
       const { kind: _, silentMs = 0, ...value } = answer;
       return { case: 'retry', value: { ...value, silentMs: BigInt(silentMs) } };
     }
-    case 'refused':
-      return {
-        case: 'refused',
-        value: { reason: answer.reason, ...(answer.clusterId && { clusterId: answer.clusterId }) },
-      };
+    case 'refused': {
+      const { reason, clusterId, generation = 0 } = answer;
+      return { case: 'refused', value: { reason, ...(clusterId && { clusterId }), generation: BigInt(generation) } };
+    }
   }
 }
 
@@ -90,9 +92,14 @@ export function answerOf({ answer }: JoinResponse): JoinAnswer {
       };
     }
     case 'refused': {
-      const { reason, clusterId } = answer.value;
+      const { reason, clusterId, generation } = answer.value;
       if (clusterId.length > 0) assertClusterId(clusterId);
-      return { kind: 'refused', reason, ...(clusterId.length > 0 && { clusterId }) };
+      return {
+        kind: 'refused',
+        reason,
+        ...(clusterId.length > 0 && { clusterId }),
+        ...(generation > 0n && { generation: safeNumber(generation) }),
+      };
     }
     case undefined:
       throw new InvalidInputError('the answer to a join request has an unknown kind');

@@ -170,17 +170,24 @@ export class GrpcPeerTransport implements PeerTransport {
       this.#calledFrom.delete(id);
       this.#offered.delete(id);
     }
+    const onSuperseded = (generation: number): void => this.#receiver?.superseded?.(generation);
     for (const peer of wanted) {
       if (this.#links.has(peer.id)) continue;
       const { id: from, rpcAddr, uuid = '' } = this.#self;
-      const identity = { clusterId: checksum.logId, from, to: peer.id, rpcAddr, name, uuid, toUuid: peer.uuid ?? '' };
+      const { generation = 0 } = this.#receiver?.settings ?? {};
+      const [to, toUuid] = [peer.id, peer.uuid ?? ''];
+      const identity = { clusterId: checksum.logId, from, to, rpcAddr, name, uuid, toUuid, generation };
       const addresses = this.#addressesOf(peer);
       const lost = (): void => {
         this.#reportUnreachable(peer.id);
       };
       this.#links.set(
         peer.id,
-        new PeerLink(peer, { addresses, identity, clock, random, logger, ...(credentials && { credentials }) }, lost),
+        new PeerLink(
+          peer,
+          { addresses, identity, clock, random, logger, onSuperseded, ...(credentials && { credentials }) },
+          lost,
+        ),
       );
     }
   }
