@@ -60,7 +60,7 @@ function describe(plan: RecoveryPlan): string {
   const unknown = lastIndex - commitIndex;
   const lines = [
     `${name} becomes the only member, as member ${memberId}, in generation ${generation} of the log.`,
-    `kept: the records from offset ${startOffset} to ${endOffset - 1}; ${unknown} of the ${lastIndex} entries are not known to be committed, and count as committed from now on.`,
+    `kept: ${endOffset - startOffset} records, at the offsets from ${startOffset} up to ${endOffset}, exclusive; ${unknown} of the ${lastIndex} entries are not known to be committed, and count as committed from now on.`,
     `lost: records that only other nodes have, that is, any acknowledged at offset ${endOffset} or later.`,
     ...(lacksBelow === undefined ? [] : [`missing: entries below ${lacksBelow} that a repair has not fetched yet.`]),
     `removed: ${removed.length === 0 ? 'no other member' : removed.map((member) => `${member.name} (${member.rpcAddr})`).join(', ')}; they set their logs aside and join again when they come back.`,

@@ -132,6 +132,31 @@ describe('a recovery', () => {
     }
   });
 
+  it('made again while a member is away is what that member joins, and its log stays until it has', async () => {
+    const group = await lostGroup('a');
+    await recover(group.disk('n1'));
+    await group.start('n1');
+    // Told by the first recovery, it finds no leader of it any more.
+    const { raft } = group.disk('n2');
+    const configuration = await ConfigurationFile.open(raft, crc32c);
+    await configuration.noteSuperseded(1);
+    await group.stop('n1');
+    await recover(group.disk('n1'));
+    let isBack = false;
+    const starting = group.start('n2').then((back) => {
+      isBack = true;
+      return back;
+    });
+    const until = group.clock.now() + 20_000;
+    await group.until(() => group.clock.now() > until);
+    expect(isBack).toBe(false);
+    expect((await group.disk('n2').log.list()).length).toBeGreaterThan(0);
+    await group.start('n1');
+    const back = await starting;
+    await group.until(() => back.node.highWatermark === 1);
+    expect(back.node.leadership.configuration.settings.generation).toBe(2);
+  });
+
   it('is refused for a directory that is in no cluster, and for a replica', async () => {
     const empty = await opened(emptyDisk(uuidOf('n1')));
     await expect(planRecovery(empty)).rejects.toThrow(RecoveryRefusedError);

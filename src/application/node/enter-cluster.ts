@@ -1,6 +1,6 @@
 import { describeClusterId } from '../configuration/member-names.js';
 import { featureLevelKnown } from '../configuration/cluster-settings.js';
-import { firstConfiguration, type Member } from '../configuration/configuration.js';
+import { firstConfiguration, type Member, type StoredConfiguration } from '../configuration/configuration.js';
 import { CorruptConfigurationError } from '../configuration/configuration-file.js';
 import { type Joined, joinCluster, type JoiningOptions, JoinRefusedError } from '../join/join-cluster.js';
 import type { Joiner } from '../ports/join-transport.js';
@@ -50,16 +50,25 @@ export async function reenterCluster(
 }
 
 /**
- * Joins the cluster as a new member, after this node has set aside its log, which is of an earlier generation than that
- * of the cluster. Waits for a leader as long as it needs one.
+ * Has the cluster admit this node as a new member with an empty log, since its own is of an earlier generation than
+ * this. Changes nothing here. Waits for a leader of that generation, or a later one, as long as it needs one.
  */
-export async function joinAgain(deps: MemberDependencies, context: NodeContext, generation: number): Promise<void> {
-  const { configuration } = context;
-  const options = rejoining(deps, context, deps.signal);
-  const joined = await joinCluster({ ...options, joiner: { ...options.joiner, generation } });
-  if (joined.kind !== 'member') return;
-  await configuration.write(joined.stored);
-  deps.logger.info('cluster_joined', { memberId: joined.stored.id }, 'joined the cluster');
+export async function joinAgain(
+  deps: MemberDependencies,
+  context: NodeContext,
+  generation: number,
+): Promise<StoredConfiguration> {
+  const { joiner, ...options } = rejoining(deps, context, deps.signal);
+  for (let latest = generation; ;) {
+    try {
+      const joined = await joinCluster({ ...options, joiner: { ...joiner, generation: latest } });
+      if (joined.kind === 'member') return joined.stored;
+    } catch (error) {
+      const isLater = error instanceof JoinRefusedError && (error.generation ?? 0) > latest;
+      if (!isLater) throw error;
+      latest = error.generation ?? latest;
+    }
+  }
 }
 
 /**

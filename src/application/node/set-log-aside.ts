@@ -3,17 +3,17 @@ import type { NodeDependencies } from './node-dependencies.js';
 import { toIndex } from '../../domain/log/offsets.js';
 
 /**
- * Sets the log of a node aside, because the cluster has a later generation: nothing of it is removed. Each step is
- * durable before the next, and a start that finds the note of the first does all of them again. The log is closed.
+ * Sets the log of a node aside, because the cluster has a later generation: nothing of it is removed. The log is then
+ * closed. Each step is durable before the next; `superseded` in the stored configuration has a start after a crash do
+ * all of them again.
  */
 export async function setLogAside(
   { directory, logger }: NodeDependencies,
-  { configuration, hardState }: NodeContext,
+  { hardState }: NodeContext,
   { log, diskReserve }: NodeStorage,
   generation: number,
 ): Promise<void> {
   const { startOffset, endOffset, lastIndex, startIndex } = log;
-  await configuration.noteSuperseded(generation);
   await log.close();
   diskReserve.close();
   // An empty log must not be taken for one that was lost.

@@ -76,8 +76,12 @@ async function reenterOrYield(
       superseded = error.generation;
     }
   }
+  await configuration.noteSuperseded(superseded);
+  // Only once the cluster has admitted the node anew is its log in the way.
+  const joined = await joinAgain(deps, context, superseded);
   await setLogAside(deps, context, storage, superseded);
-  await joinAgain(deps, context, superseded);
+  await configuration.write(joined);
+  deps.logger.info('cluster_joined', { memberId: joined.id }, 'joined the cluster');
   return { storage: await openStorage(deps, context), isKnown: true };
 }
 
