@@ -25,6 +25,7 @@ describe('a cluster in the simulator', () => {
  */
 const firstSeeds = new Map([
   ['forget the vote', 11],
+  ['read by lease after a pause', 30],
   ['skip the log-matching check', 3],
 ]);
 
