@@ -74,7 +74,7 @@ export async function proveMember(
     return { isKnown };
   }
   const proof = await proveIdentity({
-    request: { clusterId: directory.logId, id, ...self },
+    request: { clusterId: directory.logId, id, generation: configuration.generation, ...self },
     configuration,
     incarnation,
     log,

@@ -109,6 +109,7 @@ async function askAll(
   isComplete: () => boolean,
 ): Promise<Proof | undefined> {
   const { discovery, transport, request, signal } = options;
+  const { settings } = options.configuration.current;
   const ended = new AbortController();
   const inTime = AbortSignal.any([signal, ended.signal]);
   const others = discovery.nodes().map(({ uuid, rpcAddr }) => ({ uuid, rpcAddr }));
@@ -122,9 +123,9 @@ async function askAll(
   const ask = async (rpcAddr: string): Promise<void> => {
     const vouch = await transport.vouch(rpcAddr, request, inTime);
     if (vouch === 'unsupported') {
-      // Only its address is known.
+      // Only its address is known. From level 1 on, every member of the cluster takes notes.
       const peer = peers.find((each) => each.rpcAddr === rpcAddr);
-      if (peer !== undefined) heard.set(peer.uuid, vouch);
+      if (peer !== undefined && (settings.featureLevel ?? 0) < 1) heard.set(peer.uuid, vouch);
     } else if (vouch.uuid !== request.uuid) {
       const isOtherSeat = peers.some(({ uuid, id }) => uuid === vouch.uuid && id !== vouch.id);
       contradiction ??= contradictionIn(options, vouch);
