@@ -2,7 +2,7 @@ import { majoritySize } from '../../domain/raft/quorum.js';
 import type { Configuration, Member } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 
-/** Who is asked about a member that starts, and how many of them must have answered. */
+/** The peers that are asked about a member that starts, and how many of them must have answered. */
 export interface Electorate {
   /** The other members whose answers count. */
   readonly peers: readonly Member[];
@@ -48,7 +48,10 @@ export function electorateOf(
   };
 }
 
-/** Whether other nodes were ever members of the cluster. */
-export function hadOthers({ lastId, members }: Configuration): boolean {
-  return lastId > 1 || members.length > 1;
+/**
+ * Whether other nodes were members beside this one. Those that it outlived have lower ids: it removed them itself, or
+ * `golog recover` did.
+ */
+export function hadOthers({ lastId, members }: Configuration, id: number): boolean {
+  return lastId > id || members.length > 1;
 }

@@ -28,7 +28,7 @@ const pauseMsMax = 1_000;
 export interface ProofOptions {
   readonly request: VouchRequest;
   readonly configuration: Pick<ConfigurationFile, 'current' | 'stored'>;
-  readonly incarnation: Pick<IncarnationFile, 'current'>;
+  readonly incarnation: Pick<IncarnationFile, 'current' | 'doubt'>;
   readonly log: Pick<Log, 'lastTerm' | 'lastIndex' | 'quarantined'>;
   /** Why this node knows that its disk is not as it left it; undefined: it does not. */
   readonly doubt: string | undefined;
@@ -67,7 +67,9 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
   const electorate = electorateOf(configuration, request);
   const isAlone = electorate.peers.length === 0;
   const { doubt } = options;
-  if (isAlone && doubt === undefined && !hadOthers(configuration.current)) return vouchedBy([]);
+  // A lost vote matters only to others.
+  if (isAlone && options.incarnation.doubt === undefined && !hadOthers(configuration.current, request.id))
+    return vouchedBy([]);
   const startedMs = clock.now();
   const hasWaited = (ms: number): boolean => clock.now() - startedMs >= ms;
   const heard = new Map<string, VouchAnswer>();
