@@ -1,5 +1,6 @@
 import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import { toTerm } from '../../domain/log/offsets.js';
+import { committedEntriesOf } from './committed-entries.js';
 import { hasForgotten, type OwnState } from './amnesia.js';
 import { askForSeat, type Round } from './ask-for-seat.js';
 import { removalOf, type StoredConfiguration } from '../configuration/configuration.js';
@@ -36,7 +37,9 @@ export interface RejoiningOptions extends JoiningOptions {
  */
 export async function rejoinCluster(options: RejoiningOptions): Promise<boolean> {
   const { configuration, stored, logger } = options;
-  let joined = await askAsMember(options);
+  const committed = await committedEntriesOf(options.log, options.hardState.current.commit);
+  const joiner = { ...options.joiner, committed };
+  let joined = await askAsMember({ ...options, joiner });
   for (;;) {
     if (joined.kind !== 'member') return false;
     const { stored: told, view } = joined;
