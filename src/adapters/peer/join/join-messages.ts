@@ -7,6 +7,7 @@ import { InvalidInputError } from '../../../domain/log/errors.js';
 import type { EntryId } from '../../../domain/raft/entry-id.js';
 import { logIdBytes } from '../../../domain/log/record-batch.js';
 import {
+  type EntryId as EntryIdMessage,
   type Joiner as JoinerMessage,
   type JoinerSchema,
   type JoinResponse,
