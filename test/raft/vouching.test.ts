@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
+import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import { writeDurably } from '../../src/domain/log/durable-file.js';
 import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { toTerm } from '../../src/domain/log/offsets.js';
@@ -208,6 +209,17 @@ describe('a node that came back with less than it had', () => {
     await group.until(() => back.started.work.raft !== undefined);
     expect(back.started.work.raft?.node.leadership.status.id).toBe(isWhole ? 4 : follower.member.id);
     await group.until(() => back.started.consensus.highWatermark === 20);
+  });
+
+  it.each(['raft', 'raft and log'])('is let in under a new id if it lost its directory %s', async (what) => {
+    const group = await Group.of(names);
+    await produce(group, await group.leader(), 0, 20);
+    const { name } = group.follower().member;
+    await group.crash(name);
+    await group.putBack(name, { raft: new MemoryDirectory(), ...(what !== 'raft' && { log: new MemoryDirectory() }) });
+    const { member } = await group.start(name);
+    expect(member.id).toBe(4);
+    await expectWhole(group, 20);
   });
 
   it('stays amnesiac if it is killed while it catches up', async () => {

@@ -2,7 +2,7 @@ import { describeClusterId } from '../configuration/member-names.js';
 import { firstConfiguration, type Member } from '../configuration/configuration.js';
 import { CorruptConfigurationError } from '../configuration/configuration-file.js';
 import { type Joined, joinCluster, type JoiningOptions, JoinRefusedError } from '../join/join-cluster.js';
-import type { Joiner } from '../ports/join-transport.js';
+import type { Joiner, LeaderView } from '../ports/join-transport.js';
 import { pause } from '../waiting/pause.js';
 import { rejoinCluster } from '../join/rejoin-cluster.js';
 import type { NodeContext, NodeStorage } from './node-context.js';
@@ -15,22 +15,29 @@ const lookMs = 1_000;
 
 /**
  * Puts a new node into a cluster: joins an existing one, or bootstraps one. Waits for other nodes as long as it needs
- * them.
+ * them. Resolves with false if it was let in under an id that has taken part: its disk lost `raft/`, and with it what it
+ * promised under that id.
  */
-export async function enterCluster(deps: MemberDependencies, context: NodeContext): Promise<void> {
+export async function enterCluster(deps: MemberDependencies, context: NodeContext): Promise<boolean> {
   const { configuration, hardState, discovery } = context;
   // The node has voted, so it was in a cluster: it must not bootstrap another one with that log.
   if (hardState.current.term > 0) throw new CorruptConfigurationError('is missing');
   const joined: Joined = (await beginsCluster(deps, context)) ? { kind: 'bootstrap' } : await join(deps, context);
+  const hasPromised = joined.kind === 'member' && hasTakenPart(joined.view);
   if (joined.kind === 'member') {
     await deps.directory.adoptLogId(joined.clusterId);
-    await configuration.write(joined.stored);
+    await configuration.write({ ...joined.stored, ...(hasPromised && { amnesiac: true }) });
     deps.logger.info('cluster_joined', { memberId: joined.stored.id }, 'joined the cluster');
   } else {
     await configuration.write({ id: 1, contacts: [], history: [firstConfiguration({ id: 1, ...context.self })] });
     deps.logger.info('cluster_bootstrapped', {}, 'bootstrapped a cluster of one node');
   }
   discovery.enter(describeClusterId(deps.directory.logId));
+  return !hasPromised;
+}
+
+function hasTakenPart(view: LeaderView | undefined): boolean {
+  return view !== undefined && (view.votes || view.acknowledged.index > 0);
 }
 
 /**

@@ -33,8 +33,7 @@ export function startMember(deps: MemberDependencies): Promise<StartedNode<Membe
   return closingOnFailure(async (opened) => {
     const context = await openContext(deps, 'node', opened);
     const identity = await openIdentity(deps, context);
-    const isNew = context.configuration.stored === undefined;
-    if (isNew) await enterCluster(deps, context);
+    const isNew = context.configuration.stored === undefined && (await enterCluster(deps, context));
     deps.signal.throwIfAborted();
     const storage = await openStorage(deps, context);
     const voucher = openVoucher(deps, context, storage, identity);
