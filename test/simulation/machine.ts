@@ -1,12 +1,13 @@
 import type { AfterCrashOptions, FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
 import type { Cluster } from '../../src/application/ports/cluster.js';
 import type { CommitLog } from '../../src/application/ports/commit-log.js';
+import { AmnesiacError } from '../../src/application/join/amnesia.js';
 import { JoinRefusedError } from '../../src/application/join/join-cluster.js';
 import type { MemberSettings } from '../../src/application/node/node-dependencies.js';
 import type { RaftNode } from '../../src/application/raft/raft-node.js';
 import type { RaftNodeOptions } from '../../src/application/raft/raft-options.js';
 import { isNoSpaceError } from '../../src/domain/log/directory.js';
-import { CorruptRangeError } from '../../src/domain/log/errors.js';
+import { CorruptRangeError, MissingLogError } from '../../src/domain/log/errors.js';
 import type { Log } from '../../src/domain/log/log.js';
 import type { Chance } from './chance.js';
 import { DiskRot } from './disk-rot.js';
@@ -48,8 +49,11 @@ export class Machine implements Watched {
   supervised = true;
   /** Whether it belongs to the cluster, or is about to. */
   inUse = true;
+  /** Whether its disk is another one than it was left, and the cluster may not know everything about that yet. */
+  isFalse = false;
   #lives = 0;
   #disks = 1;
+  #falsifications = 0;
   #moves = 0;
   /** Whether it is at an address that no configuration names yet. */
   #isMoving = false;
@@ -69,6 +73,11 @@ export class Machine implements Watched {
     this.rot = new DiskRot(this.disk, around.checksum);
     this.address = `${name}:8400`;
     this.uuid = uuidOf(name, 1);
+  }
+
+  /** The name of what clients were shown by the nodes on this disk: a false disk may show less. */
+  get shownAs(): string {
+    return `${this.uuid} ${this.#falsifications}`;
   }
 
   get isReplica(): boolean {
@@ -131,6 +140,7 @@ export class Machine implements Watched {
       rot,
       uuid,
       isReplica,
+      isFalse: () => this.isFalse,
       settings: this.#memberSettings(),
       onFatal: (error) => this.#failed(life, error),
       onRaft: (options) => this.#runsRaft(options),
@@ -162,10 +172,29 @@ export class Machine implements Watched {
     this.uuid = uuidOf(this.name, this.#disks);
     this.#id = undefined;
     this.#isMoving = false;
+    this.isFalse = false;
     // A machine that bootstrapped the cluster must not do so again while it is cut off from the others.
     if (this.beginning.kind === 'bootstrap') this.beginning = { kind: 'join' };
     this.around.witness.forget(this.name);
     this.#restartAfter(1_000);
+  }
+
+  /** Kills the process, to have the disk changed before the next start. */
+  turnFalse(restartMs: number): void {
+    this.kill('all', restartMs);
+    this.isFalse = true;
+    this.#falsifications += 1;
+    this.around.witness.forget(this.name);
+  }
+
+  /** Exchanges the disks with another machine: the node on each is then at the address of the other one. */
+  swapWith(other: Machine): void {
+    this.around.world.note(`${this.name} and ${other.name} exchange their disks`);
+    for (const machine of [this, other]) {
+      machine.kill('all');
+      machine.#isMoving = true;
+    }
+    [this.address, other.address] = [other.address, this.address];
   }
 
   /** Restarts the machine at another address, with its disk. */
@@ -239,8 +268,10 @@ export class Machine implements Watched {
     const before = this.#id;
     this.#id = id;
     const wasAlone = stored?.contacts.length === 0;
-    if (before !== undefined && id > before) world.mark('rejoined under a new id');
-    else if (before === undefined && !wasAlone) world.mark('a node joined');
+    if (before !== undefined && id > before) {
+      world.mark('rejoined under a new id');
+      if (this.isFalse) world.mark('rejoined under a new id with a false disk');
+    } else if (before === undefined && !wasAlone) world.mark('a node joined');
     else if (before === undefined)
       world.mark(this.beginning.kind === 'bootstrap' ? 'bootstrapped' : 'bootstrap-expect');
   }
@@ -255,11 +286,12 @@ export class Machine implements Watched {
       world.fail(new InvariantError('fatal', `${life.process.name}: ${describeError(error)}`));
   }
 
-  /** Whether the error comes from a disk that fails, is full, or rots. */
+  /** Whether the error comes from a disk that fails, is full, rots, or is not as it was left. */
   #isForeseen(error: unknown): boolean {
     for (let each = error; each instanceof Error; each = each.cause) {
       if ('code' in each && (each.code === 'EIO' || each.code === 'ENOSPC')) return true;
       if (each instanceof CorruptRangeError && this.rot.isThere) return true;
+      if (each instanceof AmnesiacError && this.isFalse) return true;
     }
     return false;
   }
@@ -279,6 +311,11 @@ export class Machine implements Watched {
       this.#isForeseen(error) ||
       (error instanceof Error && error.cause !== undefined);
     world.note(`${life.process.name} could not start: ${String(error)}`);
+    if (this.isFalse && error instanceof MissingLogError) {
+      world.mark('refused to start without its log, and emptied');
+      this.wipe();
+      return;
+    }
     if (!isTrouble) world.fail(new InvariantError('start', `${this.name}: ${describeError(error)}`));
     else life.process.schedule(1, 'exits', () => this.kill(this.#chance.percent(50) ? 'all' : 'random'));
   }

@@ -5,6 +5,7 @@ import { CarefulProducer, Follower, Producer, Reader, type ClientSurroundings } 
 import type { Control } from './controls.js';
 import { Faults, type FaultKind } from './faults.js';
 import { BitRot } from './bit-rot.js';
+import { FalseDisks } from './false-disks.js';
 import { History } from './history.js';
 import type { Surroundings } from './life.js';
 import { describeError, electionTimeoutMs, Machine, type Beginning, type MachineSettings } from './machine.js';
@@ -23,7 +24,7 @@ export interface RunOptions {
   /** A known bug, to check that it is found. */
   readonly control?: Control;
   readonly faults?: readonly FaultKind[];
-  /** Faults in addition to those that the seed chooses. */
+  /** Faults besides; by default the seed chooses, and chooses only among the older ones if this is empty. */
   readonly also?: readonly FaultKind[];
   readonly hostileMs?: number;
 }
@@ -112,6 +113,9 @@ class Run {
       machines,
       this.#administrator,
       new BitRot(world, world.chance.fork('bit rot'), machines, this.witness),
+      new FalseDisks(world, world.chance.fork('false disks'), machines, this.network, () =>
+        this.#administrator.presentVoters(),
+      ),
       { ...(only && { only }), ...(also && { also }) },
     );
     world.schedule(3_000, 'the weather turns', () => faults.start());
