@@ -166,6 +166,8 @@ export class CommitLogService implements CommitLog {
     signal.throwIfAborted();
     const logStartOffset = this.log.startOffset;
     const { highWatermark } = this.consensus;
+    // What is lost at the end of the log is not out of range.
+    if (offset >= highWatermark) this.log.assertReadable(offset);
     if (offset < logStartOffset || offset > highWatermark) {
       throw new OffsetOutOfRangeError(offset, logStartOffset, highWatermark);
     }

@@ -5,19 +5,42 @@ import type { AppendReceipt, ProposeOptions, Server } from './ports/consensus.js
 import type { Records } from '../domain/log/record-batch.js';
 
 /**
- * Serves a listener that opens before the node is ready: refuses calls as retryable until `open`, then forwards them.
+ * Serves a listener that opens before the node is ready: refuses calls as retryable until `open`, then forwards them,
+ * until `close`.
  */
 class Gate<T> {
   #target: T | undefined;
+  #reason = 'this node is starting: it has not joined its cluster yet';
+  readonly #calls = new Set<AbortController>();
 
   open(target: T): void {
     this.#target = target;
   }
 
+  /** Refuses calls with this reason, and ends those that are open. */
+  close(reason: string): void {
+    this.#target = undefined;
+    this.#reason = reason;
+    for (const call of this.#calls) call.abort(new UnavailableError(reason));
+  }
+
   protected get target(): T {
-    if (this.#target === undefined)
-      throw new UnavailableError('this node is starting: it has not joined its cluster yet');
+    if (this.#target === undefined) throw new UnavailableError(this.#reason);
     return this.#target;
+  }
+
+  /** Returns a signal that aborts with the given one, and when the gate closes. Call `end` when the call is over. */
+  protected begin(signal: AbortSignal): { readonly signal: AbortSignal; readonly end: () => void } {
+    const call = new AbortController();
+    const abort = (): void => call.abort(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    this.#calls.add(call);
+    const end = (): void => {
+      signal.removeEventListener('abort', abort);
+      this.#calls.delete(call);
+    };
+    return { signal: call.signal, end };
   }
 }
 
@@ -27,11 +50,19 @@ export class CommitLogStartupGate extends Gate<CommitLog> implements CommitLog {
   }
 
   async read(from: ReadFrom, options: ReadOptions): Promise<ReadResult> {
-    return this.target.read(from, options);
+    const { target } = this;
+    const { signal, end } = this.begin(options.signal);
+    return target.read(from, { ...options, signal }).finally(end);
   }
 
   async *follow(from: ReadFrom, options: ReadOptions): AsyncGenerator<ReadResult, never, void> {
-    return yield* this.target.follow(from, options);
+    const { target } = this;
+    const { signal, end } = this.begin(options.signal);
+    try {
+      return yield* target.follow(from, { ...options, signal });
+    } finally {
+      end();
+    }
   }
 
   async info(signal: AbortSignal): Promise<LogInfo> {

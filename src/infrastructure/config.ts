@@ -103,13 +103,13 @@ export const options = {
   },
   bootstrap: {
     schema: flag,
-    help: 'start a cluster of this node alone, unless --start-join-addrs lead to an existing one; the default without --start-join-addrs and --bootstrap-expect',
+    help: 'start a cluster of this node alone; with --start-join-addrs only once each of these nodes has said that it is in no cluster, otherwise join theirs; the default without --start-join-addrs and --bootstrap-expect',
     initial: false,
   },
   'bootstrap-expect': {
     schema: wholeNumber('a number of nodes', 0, 99),
     value: 'N',
-    help: 'start a cluster once N nodes without a cluster, including this one, have found each other through gossip',
+    help: 'start a cluster once N nodes, including this one, have found each other through gossip and no cluster; otherwise join that',
     initial: '0',
   },
   replica: {

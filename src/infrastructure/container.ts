@@ -51,7 +51,11 @@ export function createContainer(config: Config): Container {
 
   container
     .bind(DataDirectory)
-    .toResolvedValue((config: Config) => openDataDirectory(config['data-dir'], { create: true }), [Config]);
+    .toResolvedValue(
+      (config: Config, clock: Clock, onLost: OnFatal) =>
+        openDataDirectory(config['data-dir'], { create: true, watch: { clock, onLost } }),
+      [Config, Clock, OnFatal],
+    );
   container.bind(NodeName).toResolvedValue(nodeNameOf, [Config, DataDirectory, Logger]);
   container
     .bind(Security)
@@ -161,7 +165,7 @@ export function createContainer(config: Config): Container {
       http: HttpServer,
       security: NodeSecurity,
     ) =>
-      new Node(config, name, logger, directory, grpc, http, security, async (listening, signal) => {
+      new Node(config, name, logger, directory, grpc, http, security, async (listening, signal, onServing) => {
         const parts = {
           config,
           name,
@@ -179,7 +183,7 @@ export function createContainer(config: Config): Container {
           logger,
           onFatal: container.get<OnFatal>(OnFatal),
         };
-        return startNode(parts, listening, signal);
+        return startNode(parts, listening, signal, onServing);
       }),
     [Config, NodeName, Logger, DataDirectory, GrpcServer, HttpServer, Security],
   );

@@ -55,6 +55,7 @@ export class NodeTls {
     return tlsCredentials({
       outgoing,
       identify: certifiedCaller,
+      own: () => certifiedCaller(outgoing.material.certificate),
       requireNodeIdentity: config['require-node-identity'],
     });
   }

@@ -74,7 +74,11 @@ export class Node {
     private readonly http: HttpServer,
     private readonly security: NodeSecurity,
     /** Opens the log and enters the cluster with the listening addresses. Leaves nothing open when it rejects. */
-    private readonly startInCluster: (listening: Listening, signal: AbortSignal) => Promise<StartedNode>,
+    private readonly startInCluster: (
+      listening: Listening,
+      signal: AbortSignal,
+      onServing: (isServing: boolean) => void,
+    ) => Promise<StartedNode>,
   ) {}
 
   /**
@@ -102,11 +106,15 @@ export class Node {
     this.http.setServing(false);
     signal.throwIfAborted();
     const [rpcAddr, httpAddr] = [hostPort(rpc), hostPort(http)];
-    const started = await this.startInCluster({ rpcPort: rpc.port, httpAddr }, signal);
+    let isServing = true;
+    const onServing = (serves: boolean): void => {
+      isServing = serves;
+      if (this.#started !== undefined && !signal.aborted) this.#setServing(serves);
+    };
+    const started = await this.startInCluster({ rpcPort: rpc.port, httpAddr }, signal, onServing);
     this.#started = started;
     signal.throwIfAborted();
-    this.grpc.setServing(true);
-    this.http.setServing(true);
+    this.#setServing(isServing);
     const { gossipAddr } = started;
     const { startOffset, endOffset, bytes, segments, recovery } = started.log;
     this.logger.info(
@@ -130,6 +138,12 @@ export class Node {
     return { rpcAddr, httpAddr, gossipAddr };
   }
 
+  /** Sets what health checks and `/readyz` answer. */
+  #setServing(isServing: boolean): void {
+    this.grpc.setServing(isServing);
+    this.http.setServing(isServing);
+  }
+
   /**
    * Refuses new calls, ends the streams, lets calls in flight finish, then syncs and closes the log. Aborts a start in
    * progress first. Idempotent.
@@ -144,8 +158,7 @@ export class Node {
     this.#stopped.abort();
     // Whatever the start opens before it notices the abort is closed below, or by the start itself.
     await this.#starting?.catch(() => undefined);
-    this.grpc.setServing(false);
-    this.http.setServing(false);
+    this.#setServing(false);
     const closeListeners = async (): Promise<void> => {
       await Promise.all([this.grpc.close(graceMs), this.http.close(graceMs)]);
     };

@@ -1,11 +1,11 @@
 import type { Container } from 'inversify';
 import { DataDirectoryError } from '../adapters/file-system/data-directory-error.js';
 import { CorruptConfigurationError } from '../application/configuration/configuration-file.js';
+import { OutdatedConfigurationError } from '../application/node/logged-configurations.js';
 import { JoinRefusedError } from '../application/join/join-cluster.js';
 import { Logger } from '../application/ports/logger.js';
 import { WrongRoleError } from '../application/replica/replica-role.js';
 import { ForeignLogError, MissingLogError, UnsupportedFormatError } from '../domain/log/errors.js';
-import { CorruptHardStateError } from '../domain/log/hard-state-file.js';
 import { type Config, ConfigError } from './config.js';
 import { createContainer } from './container.js';
 import { ListenError, Node, OnFatal } from './node.js';
@@ -69,8 +69,8 @@ function isOperatorError(error: unknown): error is Error {
     error instanceof ForeignLogError ||
     error instanceof UnsupportedFormatError ||
     error instanceof MissingLogError ||
-    error instanceof CorruptHardStateError ||
     error instanceof CorruptConfigurationError ||
+    error instanceof OutdatedConfigurationError ||
     error instanceof JoinRefusedError ||
     error instanceof WrongRoleError ||
     error instanceof ListenError

@@ -42,6 +42,7 @@ export function startNode(
   parts: NodeParts,
   { rpcPort, httpAddr }: Listening,
   signal: AbortSignal,
+  onServing: (isServing: boolean) => void,
 ): Promise<StartedNode> {
   const { config, name, directory, gossip, gates, endpoint, credentials, joinTransport, clock, logger, onFatal } =
     parts;
@@ -70,6 +71,7 @@ export function startNode(
     random: (n) => Math.floor(Math.random() * n),
     logger,
     onFatal,
+    onServing,
     signal,
     assertPeersProve: () => assertPeersProve(config),
   };

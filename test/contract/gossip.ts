@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { UnavailableError } from '../../src/application/errors.js';
+import { OwnAddressError } from '../../src/application/ports/gossip.js';
 import type { Gossip } from '../../src/application/ports/gossip.js';
 import { eventually } from '../cluster/deadline.js';
 
@@ -74,7 +75,8 @@ export function describeGossip(title: string, newNetwork: () => (options: Gossip
       const [b, addrB] = await start('b');
       expect(await b.join([addrGone, addrA], signal)).toBe(1);
       await expect(b.join([addrGone], signal)).rejects.toBeInstanceOf(UnavailableError);
-      await expect(b.join([addrB], signal)).rejects.toBeInstanceOf(UnavailableError);
+      await expect(b.join([addrB], signal)).rejects.toBeInstanceOf(OwnAddressError);
+      await expect(b.join([addrB, addrGone], signal)).rejects.not.toBeInstanceOf(OwnAddressError);
       await expect(b.join([], signal)).rejects.toBeInstanceOf(UnavailableError);
     });
 

@@ -16,7 +16,7 @@ import {
   TooLargeError,
   UnsupportedFormatError,
 } from '../../src/domain/log/errors.js';
-import { CorruptHardStateError, HardStateFile } from '../../src/domain/log/hard-state-file.js';
+import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { encodeIndexFile, readIndexFile } from '../../src/domain/log/index-file.js';
 import { Log } from '../../src/domain/log/log.js';
 import { toEpochMs, toIndex, toOffset, toPosition, toTerm } from '../../src/domain/log/offsets.js';
@@ -203,14 +203,15 @@ async function openedLog(input: Uint8Array): Promise<unknown> {
 
 const [hardStateName, hardStateBytes] = await fileOf(async (directory) => {
   const file = await HardStateFile.open(directory, crc32c);
-  await file.save({ term: toTerm(3), vote: 2, commit: toIndex(9) });
+  await file.save({ term: toTerm(3), vote: 2, commit: toIndex(9) }, 4);
   await file.close();
 });
 
 function resealedHardState(bytes: Uint8Array): Uint8Array {
   const sealed = Buffer.from(bytes);
-  for (const at of [0, 4096])
-    if (sealed.length >= at + 44) sealed.writeUInt32BE(crc32c(sealed.subarray(at, at + 40)) >>> 0, at + 40);
+  for (const slot of [0, 4096])
+    for (const at of [slot + 40, slot + 52])
+      if (sealed.length >= at + 4) sealed.writeUInt32BE(crc32c(sealed.subarray(slot, at)) >>> 0, at);
   return sealed;
 }
 
@@ -222,7 +223,7 @@ const [snapshotName, snapshotBytes] = await fileOf(async (directory) => {
 });
 
 const [incarnationName, incarnationBytes] = await fileOf(async (directory) => {
-  await (await IncarnationFile.open(directory, crc32c, false)).close();
+  await IncarnationFile.open(directory, crc32c, false);
 });
 const [notesName, notesBytes] = await fileOf(async (directory) => {
   const notes = await PeerNotes.open(directory, crc32c);
@@ -313,12 +314,14 @@ export const logTargets: readonly Target[] = [
     valid: () => hardStateBytes,
     reseal: resealedHardState,
     decode: async (input) => {
-      const { current } = await HardStateFile.open(await directoryOf(new Map([[hardStateName, input]])), crc32c);
-      for (const each of [current.term, current.vote, current.commit])
+      const directory = await directoryOf(new Map([[hardStateName, input]]));
+      const { current, configuration, loss } = await HardStateFile.open(directory, crc32c);
+      for (const each of [current.term, current.vote, current.commit, configuration])
         expectEqual(Number.isSafeInteger(each) && each >= 0, true, 'a safe integer');
+      if (loss !== undefined) throw new Refusal(loss);
       return current;
     },
-    refusals: [CorruptHardStateError],
+    refusals: [UnsupportedFormatError],
   },
   {
     name: 'incarnation',

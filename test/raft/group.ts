@@ -13,7 +13,8 @@ import {
 } from '../../src/application/configuration/configuration.js';
 import { ConfigurationFile } from '../../src/application/configuration/configuration-file.js';
 import { UnavailableError } from '../../src/application/errors.js';
-import { type MemberWork, startMember } from '../../src/application/node/start-member.js';
+import type { MemberWork } from '../../src/application/node/member-life.js';
+import { startMember } from '../../src/application/node/start-member.js';
 import type { StartedNode } from '../../src/application/node/started-node.js';
 import type { DataDirectory } from '../../src/application/ports/data-directory.js';
 import type { JoinAnswer, JoinTransport } from '../../src/application/ports/join-transport.js';
@@ -138,7 +139,17 @@ export class Group {
       throw new Error(`${name} does not run Raft`);
     const { node, cluster } = raft;
     const member = { ...begun.member, id: node.leadership.status.id };
-    const running = { ...begun, member, node, cluster, service, replicas };
+    const running: GroupMember = {
+      ...begun,
+      member,
+      node,
+      cluster,
+      replicas,
+      // A node that joins again is served by another one.
+      get service() {
+        return begun.service ?? service;
+      },
+    };
     this.running.set(name, running);
     return running;
   }
@@ -182,8 +193,8 @@ export class Group {
       directory: dataDirectoryOf(uuid, disk),
       gossip,
       gates: {
-        commitLog: { open: (service) => (answering.service = service) },
-        cluster: { open: (cluster) => serve({ cluster }) },
+        commitLog: { open: (service) => (answering.service = service), close: () => undefined },
+        cluster: { open: (cluster) => serve({ cluster }), close: () => undefined },
       },
       peerService: {
         setJoinHandler: (joinHandler) => serve({ joinHandler }),

@@ -155,8 +155,8 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
     directory: dataDirectoryOf(uuidOf('r1'), disk),
     gossip: group.gossip.node({ name: 'r1', tags: new Map() }),
     gates: {
-      commitLog: { open: (service) => (answering.service = service) },
-      cluster: { open: () => undefined },
+      commitLog: { open: (service) => (answering.service = service), close: () => undefined },
+      cluster: { open: () => undefined, close: () => undefined },
     },
     peerService: {
       setJoinHandler: () => undefined,

@@ -118,7 +118,8 @@ export class Administrator implements Administration {
   #retireRemoved({ members, lastId }: Configuration): void {
     for (const machine of this.machines) {
       const id = machine.node?.leadership.status.id ?? Infinity;
-      if (machine.inUse && id <= lastId && !members.some((member) => member.id === id)) this.#goesOn(machine);
+      const isRemoved = machine.isOut || (id <= lastId && !members.some((member) => member.id === id));
+      if (machine.inUse && isRemoved) this.#goesOn(machine);
     }
   }
 

@@ -96,13 +96,14 @@ function acknowledgeAtOnce(run: Run, { from, to, term, entries }: Message, sende
   });
 }
 
-/** Keeps the vote in memory and off the disk. */
+/** Keeps the vote in memory and off the disk, unless it is there already. */
 function withoutVote(hardState: HardStateFile): HardStateFile {
   const save = hardState.save.bind(hardState);
   let { vote, term } = hardState.current;
-  hardState.save = (state) => {
+  hardState.save = (state, ...more) => {
     ({ vote, term } = state);
-    return save({ ...state, vote: 0 });
+    const { current } = hardState;
+    return save({ ...state, vote: current.term === term ? current.vote : 0 }, ...more);
   };
   return new Proxy(hardState, {
     get(target, property) {

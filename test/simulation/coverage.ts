@@ -51,7 +51,7 @@ export const requiredMarks: readonly string[] = [
   'removed: raft/peer-notes',
   'damaged: one slot of the hard state',
   'rejoined under a new id with a false disk',
-  'refused to start without its log, and emptied',
+  'refused to start, and emptied',
   'disks swapped',
   'cold copy of all',
   'event: data_directory_changed',

@@ -2,7 +2,8 @@ import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import type { Cluster } from '../../src/application/ports/cluster.js';
 import type { CommitLog } from '../../src/application/ports/commit-log.js';
 import type { MemberSettings, NodeDependencies } from '../../src/application/node/node-dependencies.js';
-import { type MemberWork, startMember } from '../../src/application/node/start-member.js';
+import type { MemberWork } from '../../src/application/node/member-life.js';
+import { startMember } from '../../src/application/node/start-member.js';
 import { type ReplicaWork, startReplica } from '../../src/application/node/start-replica.js';
 import type { StartedNode } from '../../src/application/node/started-node.js';
 import type { LogEvent } from '../../src/application/ports/log-events.js';
@@ -116,8 +117,8 @@ export class Life {
       },
       gossip: new SimulatedGossip(network, listener, transport),
       gates: {
-        commitLog: { open: (service) => this.#serve(service) },
-        cluster: { open: (cluster) => (listener.cluster = cluster) },
+        commitLog: { open: (service) => this.#serve(service), close: () => (this.service = undefined) },
+        cluster: { open: (cluster) => (listener.cluster = cluster), close: () => delete listener.cluster },
       },
       peerService: {
         setJoinHandler: (handler) => (listener.joinHandler = handler),
@@ -143,7 +144,8 @@ export class Life {
       ...deps,
       settings,
       joinTransport: transport,
-      peerTransport: () => transport,
+      // A node that was removed closes its links, and opens others when it joins again.
+      peerTransport: () => new SimulatedTransport(network, listener),
       entrySource: (id) =>
         new SimulatedEntrySource(transport, listener, id, checksum, chance.fork(`${process.name} source`)),
       startRaft: (options) => this.#startRaft(options),

@@ -1,9 +1,12 @@
 import type { AfterCrashOptions, FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
 import type { Cluster } from '../../src/application/ports/cluster.js';
 import type { CommitLog } from '../../src/application/ports/commit-log.js';
+import { CorruptConfigurationError } from '../../src/application/configuration/configuration-file.js';
 import { AmnesiacError } from '../../src/application/join/amnesia.js';
 import { JoinRefusedError } from '../../src/application/join/join-cluster.js';
+import { OutdatedConfigurationError } from '../../src/application/node/logged-configurations.js';
 import type { MemberSettings } from '../../src/application/node/node-dependencies.js';
+import { RemovedNode } from '../../src/application/node/removed-node.js';
 import type { RaftNode } from '../../src/application/raft/raft-node.js';
 import type { RaftNodeOptions } from '../../src/application/raft/raft-options.js';
 import { isNoSpaceError } from '../../src/domain/log/directory.js';
@@ -38,6 +41,9 @@ export interface MachineSettings extends Pick<MemberSettings, 'segmentBytesMax' 
   /** Returns the addresses at which other nodes may be found now. */
   readonly addresses: () => readonly string[];
 }
+
+/** Errors of a node that finds out at its start that it has lost what nobody can give back. */
+const lacks = [MissingLogError, CorruptConfigurationError, OutdatedConfigurationError] as const;
 
 /** A machine with its disk, and the processes that run on it one after the other. */
 export class Machine implements Watched {
@@ -90,6 +96,11 @@ export class Machine implements Watched {
 
   get node(): RaftNode | undefined {
     return this.process && this.#life?.member?.raft?.node;
+  }
+
+  /** Whether it was removed from the cluster while it ran. */
+  get isOut(): boolean {
+    return this.process !== undefined && this.#life?.member?.consensus instanceof RemovedNode;
   }
 
   get service(): CommitLog | undefined {
@@ -311,8 +322,9 @@ export class Machine implements Watched {
       this.#isForeseen(error) ||
       (error instanceof Error && error.cause !== undefined);
     world.note(`${life.process.name} could not start: ${String(error)}`);
-    if (this.isFalse && error instanceof MissingLogError) {
-      world.mark('refused to start without its log, and emptied');
+    // It says what it lacks, and that it is to start with an empty directory.
+    if (this.isFalse && lacks.some((kind) => error instanceof kind)) {
+      world.mark('refused to start, and emptied');
       this.wipe();
       return;
     }

@@ -1,5 +1,5 @@
 import { UnavailableError } from '../../src/application/errors.js';
-import type { Gossip, GossipMember } from '../../src/application/ports/gossip.js';
+import { type Gossip, type GossipMember, OwnAddressError } from '../../src/application/ports/gossip.js';
 import type { Listener, Network } from './network.js';
 import type { SimulatedTransport } from './simulated-transport.js';
 
@@ -50,6 +50,8 @@ export class SimulatedGossip implements Gossip {
   }
 
   async join(addrs: readonly string[], signal: AbortSignal): Promise<number> {
+    if (addrs.length > 0 && addrs.every((addr) => addr === this.own.address))
+      throw new OwnAddressError('it is the address of this node');
     const asked = addrs.map(async (addr) => {
       const rumors = await this.transport.call(addr, 'gossip join', ({ gossip }) => gossip?.exchange(this.#all()));
       this.hear(rumors);

@@ -15,6 +15,7 @@ const keepaliveMs = 2_000;
 export class SimulatedTransport implements PeerTransport, JoinTransport {
   #peers = new Map<number, Peer>();
   #closed = false;
+  #receiver: PeerReceiver | undefined;
   /** Former peers, which were removed. */
   readonly #removed = new Set<number>();
   readonly #reportedLost = new Set<number>();
@@ -27,6 +28,7 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
   start({ id: self }: Peer, receiver: PeerReceiver): void {
     this.own.self = self;
     this.own.receiver = receiver;
+    this.#receiver = receiver;
   }
 
   setPeers(peers: readonly Peer[]): void {
@@ -120,6 +122,9 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
 
   async close(): Promise<void> {
     this.#closed = true;
+    if (this.#receiver === undefined || this.own.receiver !== this.#receiver) return;
+    delete this.own.receiver;
+    this.own.self = 0;
   }
 
   /** Returns the address of a peer, or of an unknown node that has sent this node something. */
@@ -135,7 +140,7 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
     this.#reportedLost.add(id);
     this.own.process.schedule(this.network.delayMs(), `unreachable ${id}`, () => {
       this.#reportedLost.delete(id);
-      if (!this.#closed) this.own.receiver?.unreachable(id);
+      if (!this.#closed) this.#receiver?.unreachable(id);
     });
   }
 

@@ -5,6 +5,7 @@ export type DataDirectoryProblem =
   | { readonly kind: 'not accessible'; readonly code: string }
   | { readonly kind: 'read-only'; readonly code: string }
   | { readonly kind: 'locked'; readonly pid: number | undefined }
+  | { readonly kind: 'replaced'; readonly file: string }
   | { readonly kind: 'other version'; readonly found: number; readonly known: number }
   | { readonly kind: 'corrupt identity'; readonly file: string; readonly detail: string }
   | { readonly kind: 'unknown origin'; readonly found: readonly string[] }
@@ -29,16 +30,19 @@ const messages: Messages = {
   locked: (path, { pid }) =>
     `data directory ${path} is in use by ${pid === undefined ? 'another process' : `process ${pid}`}: ` +
     `each node needs a directory of its own`,
+  replaced: (path, { file }) =>
+    `data directory ${path}: ${file} was removed or replaced while this node ran, so another process may use the ` +
+    `directory as well: this node ends. Make sure that no other node uses the directory, and start it again`,
   'other version': (path, { found, known }) =>
     `data directory ${path} has format ${found}, and this golog supports formats up to ${known}: use the golog that wrote it, or a later one`,
   'corrupt identity': (path, { file, detail }) =>
-    `data directory ${path}: ${file} is corrupt (${detail}): restore the file from a backup. ${rejoin}`,
+    `data directory ${path}: ${file} is corrupt (${detail}), so it is unknown which node this is. ${rejoin}`,
   'unknown origin': (path, { found }) =>
     `data directory ${path} holds data (${found.join(', ')}) but no node.id: which node and which log it belongs to is unknown. ` +
-    `Restore node.id from a backup. ${rejoin}`,
+    rejoin,
   emptied: (path, { nodeId, empty }) =>
     `data directory ${path} belongs to node ${nodeId}, but its data is missing (${empty.join(' and ')} is empty): ` +
-    `a node that lost acknowledged data must not continue under its old id. Restore the data from a backup. ${rejoin}`,
+    `a node that lost acknowledged data must not continue under its old id. ${rejoin}`,
 };
 
 function describe<K extends ProblemKind>(

@@ -1,10 +1,11 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { ManualClock } from '../memory/manual-clock.js';
 import { ReadOnlyDirectoryError } from '../../domain/log/directory.js';
 import { openDataDirectory, type FileDataDirectory } from './data-directory.js';
 import { DataDirectoryError, problemOfCode, type DataDirectoryProblem } from './data-directory-error.js';
@@ -207,6 +208,11 @@ describe('openDataDirectory', () => {
   });
 });
 
+async function replaceByCopy(file: string): Promise<void> {
+  await copyFile(file, `${file}.copy`);
+  await rename(`${file}.copy`, file);
+}
+
 describe('the lock of a data directory', () => {
   let holder: ChildProcess | undefined;
   afterEach(async () => {
@@ -245,6 +251,49 @@ describe('the lock of a data directory', () => {
     const first = await openDataDirectory(path, { create: true });
     expect(await otherProcess()).toBe('refused');
     await first.close();
+  });
+
+  it('T12: excludes a second open after LOCK was removed, by the lock on the hard state', async () => {
+    await makeUsed();
+    const first = await openDataDirectory(path, { create: true });
+    await rm(join(path, 'LOCK'));
+    expect(await problemOf(openDataDirectory(path, { create: true }))).toEqual({ kind: 'locked', pid: undefined });
+    await first.close();
+    await (await openDataDirectory(path, { create: true })).close();
+  });
+
+  it.each([
+    ['LOCK', 'removed', () => rm(join(path, 'LOCK'))],
+    ['LOCK', 'replaced', () => replaceByCopy(join(path, 'LOCK'))],
+    ['raft/hard-state', 'removed', () => rm(join(path, 'raft', 'hard-state'))],
+    ['raft/hard-state', 'replaced', () => replaceByCopy(join(path, 'raft', 'hard-state'))],
+    ['raft/hard-state', 'moved away with its directory', () => rename(join(path, 'raft'), join(scratch, 'raft'))],
+  ])('T12: is lost, and its holder told, when %s is %s', async (file, _what, act) => {
+    await makeUsed();
+    const clock = new ManualClock();
+    let onLost: (error: unknown) => void = () => undefined;
+    const lost = new Promise((resolve) => (onLost = resolve));
+    const directory = await openDataDirectory(path, { create: true, watch: { clock, onLost } });
+    await act();
+    clock.advance(1_000);
+    expect(await lost).toMatchObject({ problem: { kind: 'replaced', file } });
+    await mkdir(join(path, 'raft'), { recursive: true });
+    await directory.close();
+  });
+
+  it('T12: covers a hard state that was created after the directory was opened', async () => {
+    const clock = new ManualClock();
+    let onLost: (error: unknown) => void = () => undefined;
+    const lost = new Promise((resolve) => (onLost = resolve));
+    const directory = await openDataDirectory(path, { create: true, watch: { clock, onLost } });
+    await fill(directory);
+    clock.advance(1_000);
+    // Each look arms the next one when it has ended.
+    while (clock.pending === 0) await new Promise((resolve) => setImmediate(resolve));
+    await rm(join(path, 'raft', 'hard-state'));
+    clock.advance(1_000);
+    expect(await lost).toMatchObject({ problem: { kind: 'replaced', file: 'raft/hard-state' } });
+    await directory.close();
   });
 
   it('is dropped by the kernel when its holder is killed with -9', async () => {

@@ -5,7 +5,8 @@ import type { DataDirectory } from '../../application/ports/data-directory.js';
 import { FileNotFoundError, isNoSpaceError } from '../../domain/log/directory.js';
 import { invariant } from '../../domain/log/invariant.js';
 import { DataDirectoryError, problemOfCode } from './data-directory-error.js';
-import { acquireLock, lockHolder } from './directory-lock.js';
+import { type ClaimWatch, DirectoryClaim, lockFileName } from './directory-claim.js';
+import { lockHolder } from './directory-lock.js';
 import { errorCode } from './errors.js';
 import { NodeDirectory, syncDirectory } from './node-directory.js';
 import {
@@ -27,6 +28,8 @@ export interface DataDirectoryOptions {
    * of the log may move; see `holder`.
    */
   readonly readOnly?: boolean;
+  /** Looks each second whether another process may use the directory; not for read-only opens. */
+  readonly watch?: ClaimWatch;
 }
 
 /** A node's data directory on this machine's disk. */
@@ -38,7 +41,6 @@ export interface FileDataDirectory extends DataDirectory {
   readonly holder: { readonly pid: number | undefined } | undefined;
 }
 
-const lockFileName = 'LOCK';
 const dataParts = ['raft', join('logs', 'default')] as const;
 
 /**
@@ -47,7 +49,7 @@ const dataParts = ['raft', join('logs', 'default')] as const;
  * ```
  * LOCK          locked by the process that has it open; holds its process id
  * node.id       the node's and the log's UUID
- * raft/         hard state and configuration
+ * raft/         hard state, which is locked as well, and configuration
  * logs/default/ the segments
  * ```
  *
@@ -58,7 +60,7 @@ export async function openDataDirectory(path: string, options: DataDirectoryOpti
   const readOnly = options.readOnly ?? false;
   try {
     await ensureDirectory(absolutePath, options.create && !readOnly);
-    return readOnly ? await openToRead(absolutePath) : await openToWrite(absolutePath, options.create);
+    return readOnly ? await openToRead(absolutePath) : await openToWrite(absolutePath, options);
   } catch (error) {
     const problem = problemOfCode(systemCode(error), readOnly ? 'read' : 'write');
     if (problem) throw new DataDirectoryError(absolutePath, problem, { cause: error });
@@ -121,10 +123,9 @@ async function existingAncestor(path: string): Promise<string> {
   }
 }
 
-async function openToWrite(path: string, create: boolean): Promise<FileDataDirectory> {
+async function openToWrite(path: string, { create, watch }: DataDirectoryOptions): Promise<FileDataDirectory> {
   await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
-  const lock = await acquireLock(join(path, lockFileName));
-  if (lock.kind === 'taken') throw new DataDirectoryError(path, { kind: 'locked', pid: lock.pid });
+  const claim = await DirectoryClaim.make(path, watch);
   try {
     const root = await NodeDirectory.open(path);
     const found = await findIdentity(root);
@@ -150,10 +151,10 @@ async function openToWrite(path: string, create: boolean): Promise<FileDataDirec
       },
       ...parts,
       holder: undefined,
-      close: () => (closing ??= noteData(root, identity).finally(lock.release)),
+      close: () => (closing ??= noteData(root, identity).finally(() => claim.release())),
     };
   } catch (error) {
-    await lock.release();
+    await claim.release();
     throw error;
   }
 }

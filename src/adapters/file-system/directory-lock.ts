@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { tryLock } from 'fs-native-extensions';
 import { isNoSpaceError } from '../../domain/log/directory.js';
@@ -9,10 +9,17 @@ import { errorCode } from './errors.js';
 const attemptsMax = 3;
 const attemptGapMs = 50;
 const pidBytesMax = 32;
+const farPosition = 1 << 20;
+
+/** A locked file. */
+export interface Lock {
+  /** Whether the file that is locked is still the one at its path: if not, another process may lock that one. */
+  isInPlace(): Promise<boolean>;
+  release(): Promise<void>;
+}
 
 export type LockResult =
-  | { readonly kind: 'held'; readonly release: () => Promise<void> }
-  | { readonly kind: 'taken'; readonly pid: number | undefined };
+  { readonly kind: 'held'; readonly lock: Lock } | { readonly kind: 'taken'; readonly pid: number | undefined };
 
 /**
  * Locks a file by its open file description: one holder among all processes and within this one. The kernel releases
@@ -36,7 +43,44 @@ export async function acquireLock(path: string): Promise<LockResult> {
     throw error;
   }
   // The file must remain: removing it would let two processes hold locks on two files with one name.
-  return { kind: 'held', release: () => handle.close() };
+  return { kind: 'held', lock: lockOf(handle, path) };
+}
+
+/**
+ * Locks a file that has contents of its own, and does not change it. Where locks are mandatory, the locked byte is in
+ * nobody's way: it lies far past the end. Returns undefined if there is no file.
+ */
+export async function lockExisting(path: string): Promise<LockResult | undefined> {
+  let handle: FileHandle;
+  try {
+    handle = await open(path, constants.O_RDWR);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    if (tryLock(handle.fd, farPosition, 1)) return { kind: 'held', lock: lockOf(handle, path) };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+  await handle.close();
+  return { kind: 'taken', pid: undefined };
+}
+
+function lockOf(handle: FileHandle, path: string): Lock {
+  return {
+    async isInPlace() {
+      try {
+        const [locked, found] = await Promise.all([handle.stat({ bigint: true }), stat(path, { bigint: true })]);
+        return locked.ino === found.ino && locked.dev === found.dev;
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT') return false;
+        throw error;
+      }
+    },
+    release: () => handle.close(),
+  };
 }
 
 /**

@@ -62,7 +62,10 @@ export class RequestRouter {
       respond(request, response, 200, plain, '{"status":"alive"}');
     };
     const readyz: Route = (request, response) => {
-      if (!this.state.serving) throw new UnavailableError('this node is not serving: it is starting or shutting down');
+      if (!this.state.serving)
+        throw new UnavailableError(
+          'this node is not ready: it is starting, its log is damaged, or it is shutting down',
+        );
       respond(request, response, 200, plain, '{"status":"ready"}');
     };
     const ui: Route = (request, response) => {

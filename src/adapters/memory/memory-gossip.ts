@@ -1,6 +1,6 @@
 import { UnavailableError } from '../../application/errors.js';
 import type { Clock } from '../../application/ports/clock.js';
-import type { Gossip, GossipMember } from '../../application/ports/gossip.js';
+import { type Gossip, type GossipMember, OwnAddressError } from '../../application/ports/gossip.js';
 
 type Tags = ReadonlyMap<string, string>;
 
@@ -147,6 +147,8 @@ export class MemoryGossip implements Gossip {
   async join(addrs: readonly string[], signal: AbortSignal): Promise<number> {
     signal.throwIfAborted();
     if (this.#state !== 'open') throw new UnavailableError('gossip is not running');
+    if (addrs.length > 0 && addrs.every((addr) => addr === this.addr))
+      throw new OwnAddressError(`${addrs.join(', ')}: it is the address of this node`);
     const found = [...new Set(addrs)].map((addr) => this.#network.reach(this, addr));
     const others = found.filter((node) => node !== undefined && node !== this && node.welcomes(this));
     const met = others.filter((node) => node !== undefined && this.welcomes(node));

@@ -323,7 +323,8 @@ export class PeerEndpoint {
       const joiner = joinerOf(peerMessage(JoinRequestSchema, request).joiner);
       const reason = this.#distrust(metadata, joiner.name, undefined);
       if (reason !== undefined) {
-        const response = create(JoinResponseSchema, { answer: answerMessage({ kind: 'refused', reason }) });
+        const answer = handler?.distrust?.(reason) ?? ({ kind: 'refused', reason } as const);
+        const response = create(JoinResponseSchema, { answer: answerMessage(answer) });
         respond(null, Buffer.from(toBinary(JoinResponseSchema, response)));
         return;
       }

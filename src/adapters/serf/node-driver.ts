@@ -8,7 +8,7 @@ import type { SerfNode } from '../../domain/gossip/serf-node.js';
 import { MalformedGossipError, type MembershipWire } from '../../domain/gossip/wire.js';
 import { exchange } from './exchange.js';
 import { formatAddress } from './host-port.js';
-import { answerKeyQuery, isKeyQuery } from './keys/key-queries.js';
+import { answerKeyQuery, isKeyQuery, type KeyChange } from './keys/key-queries.js';
 import type { KeyringStore } from './keys/keyring-store.js';
 import type { OncePerMinute } from './once-per-minute.js';
 import { OpenQueries } from './open-queries.js';
@@ -251,7 +251,7 @@ export class NodeDriver {
   async #respond(query: ReceivedQuery): Promise<void> {
     const { wire, keys, signal, logger, onQuery } = this.#options;
     const payload = isKeyQuery(query.name)
-      ? await answerKeyQuery(query, wire, keys)
+      ? await answerKeyQuery(query, wire, keys, (change) => this.#auditKeyChange(change, query))
       : onQuery?.(query.name, query.payload);
     if (payload === undefined || signal.aborted) return;
     try {
@@ -265,6 +265,15 @@ export class NodeDriver {
         'a query response is too large to send',
       );
     }
+  }
+
+  /** Any holder of a gossip key may change the keyring of all nodes, and the sender's name is only its claim. */
+  #auditKeyChange(change: KeyChange, { sourceNode, address }: ReceivedQuery): void {
+    this.#options.logger.info(
+      'gossip_key_changed',
+      { audit: 'gossip', ...change, member: sourceNode, address: formatAddress(address) },
+      'a gossip query asked for a change of the keyring',
+    );
   }
 
   #noteMember(event: 'join' | 'leave' | 'failed' | 'update' | 'reap', { name, address }: Member): void {

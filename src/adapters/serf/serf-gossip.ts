@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { UnavailableError } from '../../application/errors.js';
 import type { Clock } from '../../application/ports/clock.js';
-import type { Gossip, GossipMember } from '../../application/ports/gossip.js';
+import { type Gossip, type GossipMember, OwnAddressError } from '../../application/ports/gossip.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { unlessAborted } from '../../application/waiting/unless-aborted.js';
 import type { GossipAddress } from '../../domain/gossip/message.js';
@@ -159,6 +159,11 @@ export class SerfGossip implements Gossip {
         .map((address) => [formatAddress(address), address] as const)
         .filter(([text]) => text !== own),
     );
+    const isOwn =
+      others.size === 0 &&
+      addrs.length > 0 &&
+      found.every((each) => each.status === 'fulfilled' && each.value.length > 0);
+    if (isOwn) throw new OwnAddressError(`${addrs.join(', ')}: it is the address of this node`);
     const outcomes = await Promise.allSettled([...others.values()].map((to) => driver.pushPull(to, true, stop)));
     stop.throwIfAborted();
     const answered = outcomes.filter(({ status }) => status === 'fulfilled').length;
@@ -166,9 +171,7 @@ export class SerfGossip implements Gossip {
       const reasons = [...found, ...outcomes].flatMap((result) =>
         result.status === 'rejected' ? [reasonOf(result.reason)] : [],
       );
-      throw new UnavailableError(
-        `no member answers at ${addrs.join(', ')}: ${reasons.join('; ') || 'it is the address of this node'}`,
-      );
+      throw new UnavailableError(`no member answers at ${addrs.join(', ')}: ${reasons.join('; ')}`);
     }
     node.joined(now());
     driver.pump();

@@ -47,8 +47,12 @@ export function certifiedCaller(certificate: X509Certificate): Caller | undefine
   if (purposes?.includes(serverAuth) !== true) return { subject, certified: true };
   const nodes = uris.map(nodeOfUri).filter((node) => node !== undefined);
   if (nodes.length > 0) {
-    const names = nodes.map(({ name }) => name);
-    return { subject, certified: true, node: { cluster: nodes[0].cluster, names } };
+    const clusters = [...new Set(nodes.map(({ cluster }) => cluster))];
+    const [own, ...others] = clusters.map((cluster) => ({
+      cluster,
+      names: nodes.filter((node) => node.cluster === cluster).map(({ name }) => name),
+    }));
+    return { subject, certified: true, node: others.length > 0 ? { ...own, others } : own };
   }
   const names = dns.filter((name) => name !== 'localhost' && (name === commonName || !/[.*]/.test(name)));
   return { subject, certified: true, node: { names } };

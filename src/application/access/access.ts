@@ -9,9 +9,14 @@ export interface Caller {
   readonly certified: boolean;
   /**
    * Set if the caller may be a peer: the node names that its certificate is valid for. Empty if the certificate names
-   * no nodes, or if there is no TLS and a peer proves nothing.
+   * no nodes, or if there is no TLS and a peer proves nothing. With a cluster, the names count only in that cluster;
+   * `others` has the names in other clusters.
    */
-  readonly node?: { readonly cluster?: string; readonly names: readonly string[] };
+  readonly node?: {
+    readonly cluster?: string;
+    readonly names: readonly string[];
+    readonly others?: readonly { readonly cluster: string; readonly names: readonly string[] }[];
+  };
 }
 
 /** Any caller without TLS. */

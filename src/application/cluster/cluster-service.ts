@@ -2,7 +2,7 @@ import { confChangeV2, type ConfChangeSingle } from '../../domain/raft/conf-chan
 import { type Cluster, type ClusterStatus, MembershipError } from '../ports/cluster.js';
 import { clusterStatusOf } from './cluster-status.js';
 import { describeClusterId } from '../configuration/member-names.js';
-import type { Member } from '../configuration/configuration.js';
+import { type ChangeContext, type Member, removalOf } from '../configuration/configuration.js';
 import { encodeChangeContext, encodeTransfer } from '../configuration/configuration-json.js';
 import { UnavailableError } from '../errors.js';
 import type { Clock } from '../ports/clock.js';
@@ -23,6 +23,8 @@ import { objectionTo, type SeatState } from './seat-claim.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 
 const promoteEveryMs = 250;
+/** The most members that a cluster may have, by name: each costs the leader messages and every change of them space. */
+const membersMax = 64;
 /** A member that has been silent for this long may be replaced by a node of the same name. */
 const silentMs = 10_000;
 
@@ -89,10 +91,11 @@ export class ClusterService implements Cluster, JoinHandler {
     const { leadership } = this.options;
     if (!leadership.isLeader) return this.#leader().addMember({ name, rpcAddr }, signal);
     if (this.#find(name) !== undefined) throw new MembershipError(`${name} is already a member of the cluster`);
+    this.#assertRoomFor(name);
     const id = leadership.configuration.lastId + 1;
     await unlessAborted(
       signal,
-      this.#change([{ type: 'add-learner-node', nodeId: id }], [{ id, name, uuid: '', rpcAddr }]),
+      this.#change([{ type: 'add-learner-node', nodeId: id }], { members: [{ id, name, uuid: '', rpcAddr }] }),
     );
   }
 
@@ -109,8 +112,14 @@ export class ClusterService implements Cluster, JoinHandler {
     await unlessAborted(signal, this.#promote(member));
   }
 
-  async removeMember(name: string, signal: AbortSignal): Promise<void> {
-    const { leadership } = this.options;
+  /** @param removal why; only the leader can remove a member as dead */
+  async removeMember(
+    name: string,
+    signal: AbortSignal,
+    removal: 'on request' | 'as dead' = 'on request',
+  ): Promise<void> {
+    const { leadership, logger } = this.options;
+    if (!leadership.isLeader && removal === 'as dead') throw leadership.notLeading();
     if (!leadership.isLeader) return this.#leader().removeMember(name, signal);
     const member = this.#findOrThrow(name);
     const { voters } = leadership.configuration.confState;
@@ -121,7 +130,14 @@ export class ClusterService implements Cluster, JoinHandler {
       await this.transferLeadership(undefined, signal);
       return this.#leader().removeMember(name, signal);
     }
-    await unlessAborted(signal, this.#change([{ type: 'remove-node', nodeId: member.id }], []));
+    const { id, uuid } = member;
+    const removed = [{ id, uuid, removal }];
+    await unlessAborted(signal, this.#change([{ type: 'remove-node', nodeId: id }], { members: [], removed }));
+    logger.info(
+      'member_removed',
+      { audit: 'removal', member: name, memberId: id, uuid, removal },
+      'removed a member from the cluster',
+    );
   }
 
   async transferLeadership(name: string | undefined, signal: AbortSignal): Promise<string> {
@@ -145,24 +161,45 @@ export class ClusterService implements Cluster, JoinHandler {
     const { configuration } = leadership;
     // This process is alive as that member, whether it leads or not.
     const isTwin = joiner.uuid === self.uuid && joiner.rpcAddr !== self.rpcAddr;
-    const objection = isTwin ? objectionTo(joiner, self, { clusterId, silentMs: 0, isAlone: false }) : undefined;
+    const objection = isTwin
+      ? objectionTo(joiner, self, { clusterId, silentMs: 0, isAlone: false })
+      : this.#removalOf(joiner);
     if (objection === undefined && !leadership.isLeader) {
       const leaderAddr = leadership.notLeading().leaderAddr;
-      return { kind: 'retry', reason: 'this node is not the leader', ...(leaderAddr !== undefined && { leaderAddr }) };
+      const reason = leaderAddr === undefined ? 'the cluster has no leader now' : 'this node is not the leader';
+      return { kind: 'retry', reason, clusterId, ...(leaderAddr !== undefined && { leaderAddr }) };
     }
     const answer = objection ?? (await this.#answer(joiner));
+    // A running member that was removed only asks why.
+    if (answer.kind === 'refused' && answer.removal !== undefined) return answer;
     this.#joins.record(joiner, origin, answer, answer.kind === 'joined' && leadership.configuration !== configuration);
     return answer;
   }
 
+  /** Any member knows which ids were removed: its configuration is committed, and ids are never used again. */
+  #removalOf({ runsAs, clusterId: stored }: Joiner): JoinAnswer | undefined {
+    const { leadership, clusterId } = this.options;
+    if (runsAs === undefined || stored === undefined) return undefined;
+    if (describeClusterId(stored) !== describeClusterId(clusterId)) return undefined;
+    const removal = removalOf(leadership.configuration, runsAs);
+    if (removal === undefined) return undefined;
+    return { kind: 'refused', reason: `member ${runsAs} was removed from the cluster`, clusterId, removal };
+  }
+
+  distrust(reason: string): JoinAnswer {
+    const { leadership, clusterId } = this.options;
+    return { kind: 'refused', reason, ...(leadership.isLeader && { clusterId }) };
+  }
+
   async #answer(joiner: Joiner): Promise<JoinAnswer> {
+    const { clusterId } = this.options;
     try {
       return await this.#admit(joiner);
     } catch (error) {
-      if (error instanceof MembershipError) return { kind: 'refused', reason: error.message };
+      if (error instanceof MembershipError) return { kind: 'refused', reason: error.message, clusterId };
       if (!(error instanceof UnavailableError))
         this.options.logger.warn('join_failed', { error, joiner }, 'could not admit a node');
-      return { kind: 'retry', reason: error instanceof Error ? error.message : 'internal error' };
+      return { kind: 'retry', reason: error instanceof Error ? error.message : 'internal error', clusterId };
     }
   }
 
@@ -173,10 +210,11 @@ export class ClusterService implements Cluster, JoinHandler {
   async #admit(joiner: Joiner): Promise<JoinAnswer> {
     const { name, uuid, rpcAddr, clusterId: stored, forgotAs } = joiner;
     const { leadership, clusterId } = this.options;
-    if (stored !== undefined && describeClusterId(stored) !== describeClusterId(clusterId))
-      throw new MembershipError(
-        `${name} has the log of another cluster, ${describeClusterId(stored)}: start it with an empty data directory to join this one`,
-      );
+    if (stored !== undefined && describeClusterId(stored) !== describeClusterId(clusterId)) {
+      // Its own cluster may still be there, so this is not the final answer to it.
+      const reason = `${name} has the log of another cluster, ${describeClusterId(stored)}: start it with an empty data directory to join this one`;
+      return { kind: 'refused', reason };
+    }
     const { members, lastId } = leadership.configuration;
     // The newest: a member that was admitted again keeps its previous id until the new one is promoted.
     const owner = members.findLast((member) => member.uuid === uuid);
@@ -200,12 +238,18 @@ export class ClusterService implements Cluster, JoinHandler {
           `another node named ${name} is an active member of this cluster, at ${namesake.rpcAddr}: ` +
             'unless this node is to replace it, start this node with another --node-name',
         );
-      const replaces = namesake === undefined ? {} : { replaces: namesake.id };
-      await this.#change([{ type: 'add-learner-node', nodeId: id }], [{ id, name, uuid, rpcAddr, ...replaces }]);
+      this.#assertRoomFor(name);
+      const changes: ConfChangeSingle[] = [{ type: 'add-learner-node', nodeId: id }];
+      // A learner has no vote to keep, so the new node has its seat at once; a voter keeps it until then.
+      const isLearner = leadership.configuration.confState.learners.some((learner) => learner === namesake?.id);
+      if (isLearner && namesake) changes.push({ type: 'remove-node', nodeId: namesake.id });
+      const replaces = isLearner ? namesake?.replaces : namesake?.id;
+      const member = { id, name, uuid, rpcAddr, ...(replaces !== undefined && { replaces }) };
+      await this.#change(changes, { members: [member] });
     } else if (members.some((member) => member.name === name && member.id !== id && member.id !== known.replaces)) {
       throw new MembershipError(`another member is already named ${name}`);
     } else if (known.uuid !== uuid || known.rpcAddr !== rpcAddr || known.name !== name) {
-      await this.#change([{ type: 'update-node', nodeId: id }], [{ ...known, name, uuid, rpcAddr }]);
+      await this.#change([{ type: 'update-node', nodeId: id }], { members: [{ ...known, name, uuid, rpcAddr }] });
     }
     if (known !== undefined && known.id === forgotAs) id = await this.#admitAgain({ ...known, name, rpcAddr });
     const transfer = {
@@ -233,7 +277,7 @@ export class ClusterService implements Cluster, JoinHandler {
     // A member that does not vote keeps no old id.
     const isVoter = confState.voters.includes(known.id);
     if (!isVoter) changes.push({ type: 'remove-node', nodeId: known.id });
-    await this.#change(changes, [isVoter ? { ...known, id, replaces: known.id } : { ...known, id }]);
+    await this.#change(changes, { members: [isVoter ? { ...known, id, replaces: known.id } : { ...known, id }] });
     logger.warn(
       'amnesiac_member_readmitted',
       { member: known.name, previousId: known.id, memberId: id },
@@ -265,16 +309,26 @@ export class ClusterService implements Cluster, JoinHandler {
     }
   }
 
-  #promote({ id, replaces }: Member): Promise<void> {
-    const { voters, learners } = this.options.leadership.configuration.confState;
+  async #promote({ id, name, uuid, replaces }: Member): Promise<void> {
+    const { leadership, logger } = this.options;
+    const { voters, learners } = leadership.configuration.confState;
     const changes: ConfChangeSingle[] = [{ type: 'add-node', nodeId: id }];
     if (replaces !== undefined && (voters.includes(replaces) || learners.includes(replaces)))
       changes.push({ type: 'remove-node', nodeId: replaces });
-    return this.#change(changes, []);
+    await this.#change(changes, { members: [] });
+    logger.info('member_promoted', { audit: 'join', member: name, memberId: id, uuid }, 'made a learner a voter');
   }
 
-  #change(changes: readonly ConfChangeSingle[], members: readonly Member[]): Promise<void> {
-    return this.options.leadership.proposeChange(confChangeV2({ changes, context: encodeChangeContext({ members }) }));
+  #change(changes: readonly ConfChangeSingle[], context: ChangeContext): Promise<void> {
+    return this.options.leadership.proposeChange(confChangeV2({ changes, context: encodeChangeContext(context) }));
+  }
+
+  #assertRoomFor(name: string): void {
+    const names = new Set(this.options.leadership.configuration.members.map((member) => member.name));
+    if (names.has(name) || names.size < membersMax) return;
+    throw new MembershipError(
+      `the cluster has ${names.size} members, the most that it may have: remove one (golog member remove NAME) or start ${name} with --replica`,
+    );
   }
 
   #hasCaughtUp(id: number, commit: number): boolean {

@@ -1,5 +1,5 @@
 import { majoritySize } from '../../domain/raft/quorum.js';
-import { type Cluster, type ClusterStatus, MembershipError, type MemberStatus } from '../ports/cluster.js';
+import { type ClusterStatus, MembershipError, type MemberStatus } from '../ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../errors.js';
 import { type GossipNode, gossipNodes } from '../join/gossip-tags.js';
 import type { Clock } from '../ports/clock.js';
@@ -16,7 +16,7 @@ const changeMsMax = 10_000;
 
 export interface DeadMemberRemovalOptions {
   readonly gossip: Pick<Gossip, 'members'>;
-  readonly cluster: Pick<Cluster, 'removeMember'>;
+  readonly cluster: { removeMember(name: string, signal: AbortSignal, removal: 'as dead'): Promise<void> };
   /** The cluster as this node sees it. */
   readonly status: () => ClusterStatus;
   readonly isLeader: () => boolean;
@@ -94,7 +94,7 @@ async function remove(options: DeadMemberRemovalOptions, { name }: MemberStatus,
   const { cluster, clock, logger } = options;
   logger.warn('dead_member_removal_started', { member: name, silentMs }, 'removing a dead member from the cluster');
   try {
-    await withDeadline(clock, changeMsMax, undefined, (signal) => cluster.removeMember(name, signal));
+    await withDeadline(clock, changeMsMax, undefined, (signal) => cluster.removeMember(name, signal, 'as dead'));
   } catch (error) {
     const isExpected =
       error instanceof UnavailableError || error instanceof MembershipError || error instanceof OutcomeUnknownError;

@@ -33,5 +33,5 @@ export function objectionTo(
     `a member with the UUID of this data directory (${uuid}) is alive at ${member.rpcAddr}: ` +
     `if this is a copy of that node's directory, stop this node and start it with an empty one; ` +
     `if the member has moved here, stop the process there`;
-  return { kind: 'retry', reason, aliveAt: member.rpcAddr, ...(silentMs > 0 && { silentMs }) };
+  return { kind: 'retry', reason, clusterId, aliveAt: member.rpcAddr, ...(silentMs > 0 && { silentMs }) };
 }

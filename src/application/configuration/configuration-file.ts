@@ -10,8 +10,9 @@ export class CorruptConfigurationError extends Error {
   override readonly name = 'CorruptConfigurationError';
   constructor(reason: string) {
     super(
-      `raft/snapshot ${reason}: this node no longer knows its cluster; restore the file, or empty the data directory ` +
-        'and rejoin as a new member',
+      `raft/snapshot ${reason}: this node no longer knows its cluster. If the other members have a quorum, move the data ` +
+        'directory aside and start with an empty one: the node then joins as a new member. Without other members, ' +
+        '"golog dump" shows the records of each segment in logs/default of the old directory',
     );
   }
 }

@@ -17,7 +17,10 @@ describe('the JSON of a configuration', () => {
     const stored: StoredConfiguration = {
       id: 1,
       contacts: [member],
-      history: [transfer.configuration],
+      history: [
+        { ...transfer.configuration, removed: [{ id: 7, uuid: 'u7', removal: 'as dead' }] },
+        transfer.configuration,
+      ],
       replica: true,
       damagedFrom: 3,
       repairing: { until: 9, cutFrom: 4 },

@@ -7,6 +7,7 @@ import type {
   ConfigurationTransfer,
   StoredConfiguration,
   Member,
+  RemovedMember,
 } from './configuration.js';
 
 /**
@@ -39,14 +40,14 @@ export function parseTransfer(json: Uint8Array): ConfigurationTransfer {
   };
 }
 
-export function encodeChangeContext({ members }: ChangeContext): Uint8Array {
+export function encodeChangeContext(context: ChangeContext): Uint8Array {
   // Version 0.1 expects a nonce and recognized its own change by it; no node uses 0.
-  return new TextEncoder().encode(JSON.stringify({ nonce: 0, members }));
+  return new TextEncoder().encode(JSON.stringify({ nonce: 0, ...context }));
 }
 
 export function parseChangeContext(json: Uint8Array): ChangeContext {
-  const { members } = objectOf(json);
-  return { members: listOf(members, memberOf) };
+  const { members, removed } = objectOf(json);
+  return { members: listOf(members, memberOf), ...removedOf(removed) };
 }
 
 /**
@@ -68,13 +69,24 @@ function objectOf(json: Uint8Array): Record<string, unknown> {
 }
 
 function configurationOf(value: unknown): Configuration {
-  const { index, confState, members, lastId } = fieldsOf(value);
+  const { index, confState, members, lastId, removed } = fieldsOf(value);
   return {
     index: naturalOf(index),
     confState: confStateOf(confState),
     members: listOf(members, memberOf),
     lastId: naturalOf(lastId),
+    ...removedOf(removed),
   };
+}
+
+function removedOf(value: unknown): Pick<Configuration, 'removed'> {
+  if (value === undefined) return {};
+  const removed = listOf(value, (each): readonly RemovedMember[] => {
+    const { id, uuid, removal } = fieldsOf(each);
+    const isKnown = removal === 'on request' || removal === 'as dead';
+    return isKnown ? [{ id: naturalOf(id), uuid: textOf(uuid), removal }] : [];
+  });
+  return { removed: removed.flat() };
 }
 
 function confStateOf(value: unknown): ConfState {

@@ -1,5 +1,3 @@
-import type { ConfChange, ConfChangeV2 } from '../../domain/raft/conf-change.js';
-import { asV2 } from '../../domain/raft/conf-change.js';
 import type { ConfState } from '../../domain/raft/conf-state.js';
 import { emptyConfState } from '../../domain/raft/conf-state.js';
 
@@ -16,6 +14,19 @@ export interface Member {
   readonly replaces?: number;
 }
 
+/**
+ * Why a member was removed: an administrator or the member itself asked for it, or it was silent for too long. `unknown`:
+ * the configuration does not name it any more.
+ */
+export type Removal = 'on request' | 'as dead' | 'unknown';
+
+/** A member that was removed, as the configuration remembers it until its UUID is a member again. */
+export interface RemovedMember {
+  readonly id: number;
+  readonly uuid: string;
+  readonly removal: Exclude<Removal, 'unknown'>;
+}
+
 /** The members of the cluster as of an index of the log. */
 export interface Configuration {
   /** The index of the last entry that it covers; 0: the cluster's first configuration. */
@@ -25,6 +36,8 @@ export interface Configuration {
   readonly members: readonly Member[];
   /** The highest id ever assigned. */
   readonly lastId: number;
+  /** The members that were removed last; left out if there are none. */
+  readonly removed?: readonly RemovedMember[];
 }
 
 export const emptyConfiguration: Configuration = { index: 0, confState: emptyConfState, members: [], lastId: 0 };
@@ -32,6 +45,12 @@ export const emptyConfiguration: Configuration = { index: 0, confState: emptyCon
 /** The configuration of a cluster that begins with this one voter. */
 export function firstConfiguration(member: Member): Configuration {
   return { index: 0, confState: { ...emptyConfState, voters: [member.id] }, members: [member], lastId: member.id };
+}
+
+/** Returns why the member with this id was removed; undefined if it is a member, or has not been one yet. */
+export function removalOf({ members, lastId, removed = [] }: Configuration, id: number): Removal | undefined {
+  if (id > lastId || members.some((member) => member.id === id)) return undefined;
+  return removed.find((each) => each.id === id)?.removal ?? 'unknown';
 }
 
 /** Whether this member is the only voter, also in the outgoing half of a joint configuration. */
@@ -89,31 +108,8 @@ export function peersOf(
 export interface ChangeContext {
   /** Members that are added or whose name, UUID or address changes. */
   readonly members: readonly Member[];
-}
-
-/** Returns the configuration after a change with this context, whose effect on the votes is `confState`. */
-export function configurationAfter(
-  before: Configuration,
-  index: number,
-  change: ConfChange | ConfChangeV2,
-  context: ChangeContext,
-  confState: ConfState,
-): Configuration {
-  const members = new Map(before.members.map((member) => [member.id, member]));
-  for (const member of context.members) members.set(member.id, member);
-  const named = new Set([
-    ...confState.voters,
-    ...confState.votersOutgoing,
-    ...confState.learners,
-    ...confState.learnersNext,
-  ]);
-  const added = asV2(change).changes.map(({ nodeId }) => nodeId);
-  return {
-    index,
-    confState,
-    members: [...members.values()].filter(({ id }) => named.has(id)).sort((a, b) => a.id - b.id),
-    lastId: Math.max(before.lastId, ...added),
-  };
+  /** Members that are removed, as far as the configuration is to remember them. */
+  readonly removed?: readonly RemovedMember[];
 }
 
 /** What a joining node receives, and what the snapshot for a follower whose log ends before the log start carries. */

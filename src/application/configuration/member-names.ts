@@ -29,6 +29,11 @@ export function rpcAddrOrThrow(address: string): string {
   throw new InvalidInputError(`${JSON.stringify(address.slice(0, 256))} is not a valid address: expected HOST:PORT`);
 }
 
+/** Returns the log id that a UUID shows. */
+export function parseClusterId(uuid: string): Uint8Array {
+  return Uint8Array.from(uuid.replaceAll('-', '').match(/../g) ?? [], (byte) => parseInt(byte, 16));
+}
+
 /** Returns the log id as a UUID. */
 export function describeClusterId(bytes: Uint8Array): string {
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

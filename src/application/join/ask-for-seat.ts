@@ -77,7 +77,7 @@ async function askOnce(options: JoiningOptions): Promise<Round> {
   let held: Round | undefined;
   const noteAnswer = (answer: JoinAnswer): void => {
     if (answer.kind === 'refused' && isSameCluster(answer.clusterId, joiner.clusterId))
-      ending.abort(new JoinRefusedError(`the cluster refuses this node: ${answer.reason}`));
+      ending.abort(new JoinRefusedError(answer.reason, answer.removal));
     if (answer.kind !== 'retry') return;
     if (answer.aliveAt !== undefined) {
       held = { kind: 'held', aliveAt: answer.aliveAt, reason: answer.reason, silentMs: answer.silentMs ?? 0 };

@@ -4,7 +4,7 @@ import type { Clock } from '../ports/clock.js';
 import type { Gossip } from '../ports/gossip.js';
 import type { Logger } from '../ports/logger.js';
 import type { Peer } from '../ports/peer-transport.js';
-import { unlessAborted } from '../waiting/unless-aborted.js';
+import type { Sighting } from './beginning.js';
 
 export interface DiscoveryOptions {
   readonly gossip: Gossip;
@@ -23,7 +23,8 @@ const seenMax = 4;
 export class Discovery {
   readonly #closing = new AbortController();
   readonly #joining: Promise<void>;
-  readonly #asked: Promise<void>;
+  readonly #unanswered: Set<string>;
+  #askedAll = false;
   #tags: NodeTags;
 
   private constructor(
@@ -34,12 +35,13 @@ export class Discovery {
     const { gossip, startJoinAddrs: addrs, tags, clock, logger, onFailure } = options;
     this.#tags = tags;
     const { signal } = this.#closing;
-    let onRound = (): void => undefined;
-    this.#asked = new Promise((resolve) => (onRound = resolve));
-    this.#joining =
-      addrs.length + gossip.former.length === 0
-        ? Promise.resolve()
-        : keepInGossip({ gossip, addrs, clock, logger, signal, onRound }).catch((error: unknown) => onFailure(error));
+    this.#unanswered = new Set(addrs);
+    const onAnswer = (addr: string): void => void this.#unanswered.delete(addr);
+    const onRound = (): void => void (this.#askedAll = true);
+    if (addrs.length + gossip.former.length === 0) {
+      onRound();
+      this.#joining = Promise.resolve();
+    } else this.#joining = keepInGossip({ gossip, addrs, clock, logger, signal, onAnswer, onRound }).catch(onFailure);
   }
 
   /** Rejects as `Gossip.start`. */
@@ -87,12 +89,10 @@ export class Discovery {
     );
   }
 
-  /** Whether the given addresses lead to a cluster. Resolves once each was asked, or after `msMax`. */
-  async findsCluster(msMax: number, signal: AbortSignal): Promise<boolean> {
-    let cancel = (): void => undefined;
-    const late = new Promise<void>((resolve) => (cancel = this.options.clock.after(msMax, resolve)));
-    await unlessAborted(signal, Promise.race([this.#asked, late])).finally(cancel);
-    return this.nodes().some(({ clusterId }) => clusterId !== undefined);
+  /** Returns what gossip tells about clusters, by nodes that are alive or not, and by replicas. */
+  get sighting(): Sighting {
+    const clusterIds = this.#others().flatMap(({ clusterId }) => clusterId ?? []);
+    return { clusterIds: [...new Set(clusterIds)], unanswered: [...this.#unanswered], askedAll: this.#askedAll };
   }
 
   /** Tells the others that this node leaves. */

@@ -31,6 +31,7 @@ class JoiningNode {
       clock: this.clock,
       logger: this.logger,
       signal: this.#stop.signal,
+      onAnswer: () => undefined,
       onRound: () => undefined,
     });
   }

@@ -1,7 +1,7 @@
 import { UnavailableError } from '../errors.js';
 import { pause } from '../waiting/pause.js';
 import type { Clock } from '../ports/clock.js';
-import type { Gossip } from '../ports/gossip.js';
+import { type Gossip, OwnAddressError } from '../ports/gossip.js';
 import type { Logger } from '../ports/logger.js';
 import { Backoff } from '../waiting/backoff.js';
 import { LogThrottle } from '../waiting/log-throttle.js';
@@ -18,6 +18,8 @@ export interface GossipJoiningOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** Called when the node at a given address has answered, or when the address is this node's own. */
+  readonly onAnswer: (addr: string) => void;
   /** Called when each address has been asked once more, whether it answered or not. */
   readonly onRound: () => void;
 }
@@ -28,7 +30,8 @@ export interface GossipJoiningOptions {
  * node is left, for example after a partition that outlasted the memory of failed members. Resolves on abort.
  */
 export async function keepInGossip(options: GossipJoiningOptions): Promise<void> {
-  const { gossip, addrs, clock, logger, signal, onRound } = options;
+  const { gossip, clock, logger, signal, onAnswer, onRound } = options;
+  let { addrs } = options;
   let waiting = new Set(addrs);
   const former = [...gossip.former];
   const backoff = new Backoff(firstPauseMs, longestPauseMs);
@@ -57,11 +60,18 @@ export async function keepInGossip(options: GossipJoiningOptions): Promise<void>
     try {
       await gossip.join([addr], signal);
     } catch (error) {
+      if (error instanceof OwnAddressError) {
+        addrs = addrs.filter((each) => each !== addr);
+        waiting.delete(addr);
+        onAnswer(addr);
+        return undefined;
+      }
       if (error instanceof UnavailableError) return error;
       if (signal.aborted) return undefined;
       throw error;
     }
     waiting.delete(addr);
+    onAnswer(addr);
     logger.debug('gossip_joined', { address: addr }, 'joined the gossip');
     return undefined;
   }

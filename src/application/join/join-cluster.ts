@@ -1,30 +1,37 @@
 import type { StoredConfiguration } from '../configuration/configuration.js';
 import { parseTransfer } from '../configuration/configuration-json.js';
+import { describeClusterId } from '../configuration/member-names.js';
 import { UnavailableError } from '../errors.js';
-import { pause } from '../waiting/pause.js';
-import type { Clock } from '../ports/clock.js';
-import type { JoinAnswer, Joiner, JoinTransport, LeaderView } from '../ports/join-transport.js';
+import type { JoinAnswer, Joiner, LeaderView } from '../ports/join-transport.js';
+import type { Removal } from '../configuration/configuration.js';
 import type { Logger } from '../ports/logger.js';
+import { LogThrottle } from '../waiting/log-throttle.js';
+import { pause } from '../waiting/pause.js';
+import { AskedNodes, askFollowing, type AskingOptions, describeAnswer, type NodeAnswer } from './asked-nodes.js';
+import type { Beginning } from './beginning.js';
 
 const askEveryMs = 250;
-/** How often an unsuccessful wait is logged. */
-const logEveryMs = 60_000;
+/** The first answers often come from nodes that start as well. */
+const roundsBeforeWarning = 8;
 
-export interface JoiningOptions {
-  readonly transport: Pick<JoinTransport, 'ask'>;
-  /** HOST:PORT of the gRPC of nodes that may know the cluster, as currently known. */
-  readonly addresses: () => readonly string[];
-  readonly joiner: Joiner;
-  readonly clock: Clock;
+export interface JoiningOptions extends AskingOptions {
   readonly logger: Logger;
-  readonly signal: AbortSignal;
-  /** Called while no node has admitted this one. */
-  readonly onWaiting?: () => void;
+  /** Decides, by the answers of all nodes, whether this node begins a cluster (default: it never does). */
+  readonly beginning?: (answers: readonly NodeAnswer[]) => Beginning;
+  /** Called with the reason why this node waits, after each round of questions. */
+  readonly onWait?: (reason: string) => void;
 }
 
 /** The cluster refuses this node as it is; the message tells the operator what to do. */
 export class JoinRefusedError extends Error {
   override readonly name = 'JoinRefusedError';
+  constructor(
+    reason: string,
+    /** Set if this node asked as a member that was removed, and the leader knows why. */
+    readonly removal?: Removal,
+  ) {
+    super(`the cluster refuses this node: ${reason}`);
+  }
 }
 
 /** The result of joining: membership in a cluster, or the decision to bootstrap one. */
@@ -39,29 +46,30 @@ export interface JoinedAsMember {
 }
 
 /**
- * Asks the given nodes, and the leaders that they name, to admit this node, until one does. With `bootstrapExpect` N,
- * once N nodes that are in no cluster know each other, the node with the lowest UUID bootstraps the cluster, and the
- * others join it. Rejects with `JoinRefusedError` or with the signal's reason.
+ * Asks the given nodes, and the leaders that they name, to admit this node, until one does: the first that admits it
+ * counts. Only the leader's refusal ends it, and only if no other node answers otherwise. Rejects with
+ * `JoinRefusedError` or with the signal's reason.
  */
 export async function joinCluster(options: JoiningOptions): Promise<Joined> {
-  const { joiner, clock, logger, signal } = options;
-  let loggedAt = -Infinity;
-  for (;;) {
-    const addresses = options.addresses();
-    const answers = await Promise.all(addresses.map((address) => askFollowing(options, address)));
-    for (const answer of answers) {
-      if (answer.kind === 'refused') throw new JoinRefusedError(`the cluster refuses this node: ${answer.reason}`);
-      if (answer.kind === 'joined') return memberOf(answer);
+  const { clock, joiner } = options;
+  const decided = new AbortController();
+  const signal = AbortSignal.any([options.signal, decided.signal]);
+  const nodes = new AskedNodes({ ...options, signal });
+  const log = waitLog(options);
+  try {
+    for (;;) {
+      const answers = await nodes.ask(askEveryMs);
+      const joined = answers.find((answer) => answer.kind === 'joined');
+      if (joined !== undefined) return memberOf(joined);
+      const refused = finalRefusal(joiner, answers);
+      if (refused !== undefined) throw new JoinRefusedError(refused.reason, refused.removal);
+      const beginning = options.beginning?.(answers) ?? { kind: 'joins' };
+      if (beginning.kind === 'begins') return { kind: 'bootstrap' };
+      log(beginning, answers);
+      await pause(clock, askEveryMs, signal);
     }
-    if (beginsCluster(joiner, answers)) return { kind: 'bootstrap' };
-    options.onWaiting?.();
-    if (clock.now() - loggedAt >= logEveryMs) {
-      loggedAt = clock.now();
-      const reasons = answers.map((answer, i) => `${addresses[i]}: ${describe(answer)}`);
-      if (addresses.length === 0) logger.info('no_node_known', {}, 'no other node is known yet');
-      else logger.info('waiting_to_join', { reasons }, 'waiting to join a cluster');
-    }
-    await pause(clock, askEveryMs, signal);
+  } finally {
+    decided.abort(new UnavailableError('this node asks no more'));
   }
 }
 
@@ -72,7 +80,7 @@ export async function joinCluster(options: JoiningOptions): Promise<Joined> {
 export async function askToJoin(options: JoiningOptions): Promise<JoinedAsMember> {
   const asked = options.addresses().map(async (address) => {
     const answer = await askFollowing(options, address);
-    if (answer.kind !== 'joined') throw new UnavailableError(`${address}: ${describe(answer)}`);
+    if (answer.kind !== 'joined') throw new UnavailableError(`${address}: ${describeAnswer(answer)}`);
     return memberOf(answer);
   });
   return Promise.any(asked).catch(async () => {
@@ -89,36 +97,46 @@ function memberOf({ clusterId, id, configuration: transfer, view }: JoinAnswer &
   return { kind: 'member', clusterId, stored, ...(view && { view }) };
 }
 
-async function askFollowing({ transport, joiner, signal }: JoiningOptions, address: string): Promise<JoinAnswer> {
-  try {
-    const answer = await transport.ask(address, joiner, signal);
-    if (answer.kind !== 'retry' || answer.leaderAddr === undefined || answer.leaderAddr === address) return answer;
-    return await transport.ask(answer.leaderAddr, joiner, signal);
-  } catch (error) {
-    if (!(error instanceof UnavailableError)) throw error;
-    return { kind: 'retry', reason: error.message };
-  }
+/** Returns the refusal of the leader of this node's cluster, if no other node answers anything else. */
+function finalRefusal(
+  { clusterId: own, rpcAddr }: Joiner,
+  answers: readonly NodeAnswer[],
+): (NodeAnswer & { kind: 'refused' }) | undefined {
+  if (answers.some(({ kind, address }) => (kind === 'retry' || kind === 'waiting') && address !== rpcAddr))
+    return undefined;
+  return answers.find(
+    (answer) =>
+      answer.kind === 'refused' &&
+      answer.clusterId !== undefined &&
+      (own === undefined || describeClusterId(own) === describeClusterId(answer.clusterId)),
+  ) as (NodeAnswer & { kind: 'refused' }) | undefined;
 }
 
-function beginsCluster(joiner: Joiner, answers: readonly JoinAnswer[]): boolean {
-  const { bootstrapExpect, uuid } = joiner;
-  if (bootstrapExpect === 0) return false;
-  const others = answers.filter((answer) => answer.kind === 'waiting').map((answer) => answer.joiner);
-  const waiting = new Set([
-    uuid,
-    ...others.filter((other) => other.bootstrapExpect === bootstrapExpect).map((other) => other.uuid),
-  ]);
-  return waiting.size >= bootstrapExpect && [...waiting].sort()[0] === uuid;
-}
-
-function describe(answer: JoinAnswer): string {
-  switch (answer.kind) {
-    case 'joined':
-      return 'joined';
-    case 'waiting':
-      return `${answer.joiner.name} is waiting too`;
-    case 'retry':
-    case 'refused':
-      return answer.reason;
-  }
+/** Returns a function that logs, once a minute, why this node waits; a cluster that does not admit it is a warning. */
+function waitLog({
+  clock,
+  logger,
+  onWait,
+}: JoiningOptions): (beginning: Beginning, answers: readonly NodeAnswer[]) => void {
+  const [waiting, noCluster, noAdmission] = [1, 2, 3].map(() => new LogThrottle(clock));
+  let rounds = 0;
+  return (beginning, answers) => {
+    const reasons = answers.map((answer) => `${answer.address}: ${describeAnswer(answer)}`);
+    const clusterId = beginning.kind === 'joins' ? beginning.clusterId : undefined;
+    const why = beginning.kind === 'waits' ? [beginning.reason, ...reasons] : reasons;
+    onWait?.(`${clusterId === undefined ? 'for a cluster' : `to join cluster ${clusterId}`}: ${why.join('; ')}`);
+    if (waiting.isDue()) {
+      if (answers.length === 0) logger.info('no_node_known', {}, 'no other node is known yet');
+      else logger.info('waiting_to_join', { reasons }, 'waiting to join a cluster');
+    }
+    if (++rounds < roundsBeforeWarning) return;
+    if (beginning.kind === 'waits' && noCluster.isDue())
+      logger.warn('bootstrap_waits', { reason: beginning.reason, reasons }, 'waiting before it begins a cluster');
+    if (clusterId !== undefined && noAdmission.isDue())
+      logger.warn(
+        'cluster_admits_nobody',
+        { clusterId, reasons },
+        'a cluster exists and has not admitted this node yet',
+      );
+  };
 }

@@ -2,7 +2,7 @@ import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import { toTerm } from '../../domain/log/offsets.js';
 import { hasForgotten, type OwnState } from './amnesia.js';
 import { askForSeat, type Round } from './ask-for-seat.js';
-import type { StoredConfiguration } from '../configuration/configuration.js';
+import { removalOf, type StoredConfiguration } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { joinCluster, type Joined, type JoiningOptions } from './join-cluster.js';
 import { pause } from '../waiting/pause.js';
@@ -17,6 +17,8 @@ const askAgainMs = 1_000;
 export interface RejoiningOptions extends JoiningOptions {
   readonly configuration: ConfigurationFile;
   readonly stored: StoredConfiguration;
+  /** Whether the cluster has said that it removed this node: it asks until it is admitted again. */
+  readonly wasRemoved?: boolean;
   readonly log: OwnState['log'];
   readonly hardState: Pick<HardStateFile, 'current' | 'save'>;
   /** Called with what an operator should know while the node waits. */
@@ -67,7 +69,7 @@ export async function rejoinCluster(options: RejoiningOptions): Promise<boolean>
 function askAsMember(options: RejoiningOptions): Promise<Round | Joined> {
   const { configuration, stored, joiner, logger, report } = options;
   if (stored.amnesiac) return joinUnderNewId(options, stored.id);
-  const wasRemoved = isRemoved(configuration, stored.id);
+  const wasRemoved = options.wasRemoved ?? removalOf(configuration.current, stored.id) !== undefined;
   let problem = 'this node was removed from the cluster and asks to join again';
   if (wasRemoved)
     logger.info(
@@ -88,7 +90,7 @@ function askAsMember(options: RejoiningOptions): Promise<Round | Joined> {
     );
   }
   return wasRemoved || isRenamed
-    ? joinCluster({ ...options, onWaiting: () => report(problem) })
+    ? joinCluster({ ...options, onWait: () => report(problem) })
     : askForSeat(options, known?.rpcAddr);
 }
 
@@ -101,8 +103,8 @@ async function joinUnderNewId(options: RejoiningOptions, forgotAs: number): Prom
     'this node lost entries that it had acknowledged; asking for a new Raft id',
   );
   for (;;) {
-    const onWaiting = (): void => report(amnesiacProblem);
-    const joined = await joinCluster({ ...options, joiner: { ...joiner, forgotAs }, onWaiting });
+    const onWait = (): void => report(amnesiacProblem);
+    const joined = await joinCluster({ ...options, joiner: { ...joiner, forgotAs }, onWait });
     if (joined.kind === 'member' && joined.stored.id > forgotAs) return joined;
     await pause(clock, askAgainMs, signal);
   }
@@ -115,8 +117,4 @@ async function adoptTerm(hardState: RejoiningOptions['hardState'], view: LeaderV
   const { term, vote, commit } = hardState.current;
   if (view === undefined || view.term < term || (view.term === term && vote !== 0)) return;
   await hardState.save({ term: toTerm(view.term), vote: view.leaderId, commit });
-}
-
-function isRemoved({ current }: ConfigurationFile, id: number): boolean {
-  return id <= current.lastId && current.members.every((member) => member.id !== id);
 }

@@ -1,34 +1,49 @@
-import { describeClusterId } from '../configuration/member-names.js';
-import { firstConfiguration, type Member } from '../configuration/configuration.js';
-import { CorruptConfigurationError } from '../configuration/configuration-file.js';
+import { describeClusterId, parseClusterId } from '../configuration/member-names.js';
+import { firstConfiguration, type Member, removalOf } from '../configuration/configuration.js';
 import { type Joined, joinCluster, type JoiningOptions, JoinRefusedError } from '../join/join-cluster.js';
+import type { NodeAnswer } from '../join/asked-nodes.js';
+import { type Beginning, beginningOf } from '../join/beginning.js';
+import { askIfRemoved } from '../join/ask-if-removed.js';
 import type { Joiner, LeaderView } from '../ports/join-transport.js';
+import type { Removal } from '../configuration/configuration.js';
+import { Backoff } from '../waiting/backoff.js';
 import { pause } from '../waiting/pause.js';
 import { rejoinCluster } from '../join/rejoin-cluster.js';
-import type { NodeContext, NodeStorage } from './node-context.js';
+import { answerAsMember, assertNeverInCluster, type NodeContext, type NodeStorage } from './node-context.js';
 import type { MemberDependencies } from './node-dependencies.js';
 
-/** How long a bootstrapping node waits for the given nodes to say that they are in a cluster. */
-const bootstrapLookMs = 2_000;
 /** How often a member checks whether the configuration has its current address. */
 const lookMs = 1_000;
+/** The longest pause between questions whether this member was removed. */
+const longestLookMs = 5_000;
+
+/** A member that runs Raft. */
+export interface AnnouncedMember {
+  /** Its Raft id. */
+  readonly id: number;
+  /** Whether the cluster knows its name and address. */
+  readonly isKnown: boolean;
+  /** Whether it leads or has heard from a leader lately. */
+  readonly isInTouch: () => boolean;
+}
 
 /**
  * Puts a new node into a cluster: joins an existing one, or bootstraps one. Waits for other nodes as long as it needs
- * them. Resolves with false if it was let in under an id that has taken part: its disk lost `raft/`, and with it what it
+ * them. Resolves with false if it was let in under an id that has taken part: its disk kept its UUID and lost what it
  * promised under that id.
  */
 export async function enterCluster(deps: MemberDependencies, context: NodeContext): Promise<boolean> {
-  const { configuration, hardState, discovery } = context;
-  // The node has voted, so it was in a cluster: it must not bootstrap another one with that log.
-  if (hardState.current.term > 0) throw new CorruptConfigurationError('is missing');
-  const joined: Joined = (await beginsCluster(deps, context)) ? { kind: 'bootstrap' } : await join(deps, context);
+  const { configuration, discovery } = context;
+  await assertNeverInCluster(deps, context);
+  const joined = await joinOrBegin(deps, context);
   const hasPromised = joined.kind === 'member' && hasTakenPart(joined.view);
   if (joined.kind === 'member') {
     await deps.directory.adoptLogId(joined.clusterId);
+    answerAsMember(deps.peerService, joined.clusterId);
     await configuration.write({ ...joined.stored, ...(hasPromised && { amnesiac: true }) });
     deps.logger.info('cluster_joined', { memberId: joined.stored.id }, 'joined the cluster');
   } else {
+    answerAsMember(deps.peerService, deps.directory.logId);
     await configuration.write({ id: 1, contacts: [], history: [firstConfiguration({ id: 1, ...context.self })] });
     deps.logger.info('cluster_bootstrapped', {}, 'bootstrapped a cluster of one node');
   }
@@ -65,56 +80,118 @@ export async function reenterCluster(
 }
 
 /**
+ * Joins the cluster again, with its log, in a node that runs and was removed. Resolves with its new Raft id. Rejects as
+ * `joinCluster`.
+ */
+export async function rejoinAfterRemoval(
+  deps: MemberDependencies,
+  context: NodeContext & NodeStorage,
+  signal: AbortSignal,
+): Promise<number> {
+  const { configuration, hardState, log } = context;
+  const report = (): void => undefined;
+  const { stored = { id: 0, contacts: [], history: [] } } = configuration;
+  await rejoinCluster({
+    ...rejoining(deps, context, signal),
+    stored,
+    wasRemoved: true,
+    configuration,
+    log,
+    hardState,
+    report,
+  });
+  return configuration.stored?.id ?? 0;
+}
+
+/**
  * Reports the name and address of this node to the cluster as soon as there is a leader, and again whenever the
  * configuration has others: a report of an earlier run of this node may be committed later. With `isKnown` it does so
- * only then. Resolves when the signal aborts, or when this node is no longer a member.
+ * only then. While no leader is in touch with this node, asks the other members whether it was removed: nobody sends
+ * anything to a removed member. Resolves with the reason if it was, and with undefined when the signal aborts.
  */
 export async function keepAnnounced(
   deps: MemberDependencies,
-  { isKnown, id, ...context }: NodeContext & { readonly id: number; readonly isKnown: boolean },
+  { isKnown, id, isInTouch, ...context }: NodeContext & AnnouncedMember,
   stopped: AbortSignal,
-): Promise<void> {
-  const { logger, clock } = deps;
+): Promise<Removal | undefined> {
+  const { clock } = deps;
   const { self, configuration } = context;
-  const known = (): Member | undefined => configuration.current.members.find((member) => member.id === id);
-  const isElsewhere = (member = known()): boolean =>
-    member !== undefined && (member.rpcAddr !== self.rpcAddr || member.name !== self.name);
-  let reported: Member | undefined;
+  const isElsewhere = (): boolean => {
+    const known = configuration.current.members.find((member) => member.id === id);
+    return known !== undefined && (known.rpcAddr !== self.rpcAddr || known.name !== self.name);
+  };
+  const { joiner, ...asking } = rejoining(deps, context, stopped);
+  const joining = { ...asking, joiner: { ...joiner, runsAs: id } };
+  const backoff = new Backoff(lookMs, longestLookMs);
+  let mayAskAt = clock.now() + 2 * lookMs;
+  const report = addressReport(deps, context, joining);
   let mustReport = !isKnown && otherMemberAddrs(context).length > 0;
   try {
     for (; ; await pause(clock, lookMs, stopped)) {
-      if (!mustReport && !isElsewhere()) continue;
-      const before = known();
-      const { joiner, ...joining } = rejoining(deps, context, stopped);
-      const joined = await joinCluster({ ...joining, joiner: { ...joiner, runsAs: id } });
-      if (joined.kind === 'member' && joined.stored.id > id) {
-        logger.error(
-          'removed_while_offline',
-          { memberId: id },
-          'this node was removed from the cluster while it was offline; restart it to join again',
-        );
-        return;
+      const removal = removalOf(configuration.current, id);
+      if (removal !== undefined) return removal;
+      if (isInTouch()) backoff.reset();
+      else if (clock.now() >= mayAskAt) {
+        const answer = await askIfRemoved(joining, () => otherMemberAddrs(context));
+        if (answer !== undefined) return answer;
+        mayAskAt = clock.now() + backoff.next();
       }
+      if (!mustReport && !isElsewhere()) continue;
       mustReport = false;
-      if (isElsewhere(before) && before !== reported)
-        logger.info(
-          'address_updated',
-          { previousRpcAddr: before?.rpcAddr, rpcAddr: self.rpcAddr },
-          'the cluster recorded the new address of this node',
-        );
-      reported = before;
+      const answer = await report(id);
+      if (answer !== undefined) return answer;
     }
   } catch (error) {
-    if (stopped.aborted) return;
-    if (error instanceof JoinRefusedError)
-      logger.error(
-        'membership_refused',
-        { memberId: id, reason: error.message },
-        'the cluster refuses this node as the member that it runs as',
-      );
-    else
-      logger.error('address_update_failed', { error }, 'could not report the new address of this node to the cluster');
+    if (stopped.aborted) return undefined;
+    throw error;
   }
+}
+
+/**
+ * Returns a function that reports the address of this node to the cluster, until the cluster has refused it once. It
+ * resolves with the reason if the cluster has removed the node.
+ */
+function addressReport(
+  { logger }: MemberDependencies,
+  { self, configuration }: NodeContext,
+  joining: JoiningOptions,
+): (id: number) => Promise<Removal | undefined> {
+  let reported: Member | undefined;
+  let isRefused = false;
+  return async (id) => {
+    if (isRefused) return undefined;
+    const before = configuration.current.members.find((member) => member.id === id);
+    try {
+      const joined = await joinCluster(joining);
+      if (joined.kind === 'member' && joined.stored.id > id) return 'unknown';
+    } catch (error) {
+      joining.signal.throwIfAborted();
+      if (error instanceof JoinRefusedError && error.removal !== undefined) return error.removal;
+      isRefused = true;
+      if (error instanceof JoinRefusedError)
+        logger.error(
+          'membership_refused',
+          { memberId: id, reason: error.message },
+          'the cluster refuses this node as the member that it runs as',
+        );
+      else
+        logger.error(
+          'address_update_failed',
+          { error },
+          'could not report the new address of this node to the cluster',
+        );
+      return undefined;
+    }
+    const isElsewhere = before !== undefined && (before.rpcAddr !== self.rpcAddr || before.name !== self.name);
+    if (isElsewhere && before !== reported)
+      logger.info(
+        'address_updated',
+        { previousRpcAddr: before.rpcAddr, rpcAddr: self.rpcAddr },
+        'the cluster recorded the new address of this node',
+      );
+    reported = before;
+    return undefined;
+  };
 }
 
 /** Returns the options with which a former member announces itself and its address to its cluster. */
@@ -135,24 +212,33 @@ function otherMemberAddrs({ configuration: { stored, current }, self }: NodeCont
   return known.filter(({ uuid }) => uuid !== self.uuid).map(({ rpcAddr }) => rpcAddr);
 }
 
-/**
- * Whether the node bootstraps a cluster without asking for one: `--bootstrap`, or nothing that leads to other nodes.
- */
-async function beginsCluster(deps: MemberDependencies, { discovery }: NodeContext): Promise<boolean> {
-  const { bootstrap, bootstrapExpect, startJoinAddrs } = deps.settings;
-  const hasAddrs = startJoinAddrs.length > 0;
-  if (!bootstrap) return !hasAddrs && bootstrapExpect <= 1;
-  if (!hasAddrs || !(await discovery.findsCluster(bootstrapLookMs, deps.signal))) return true;
-  // A node that bootstrapped the cluster and then lost its disk must not bootstrap a second cluster.
-  deps.logger.warn('bootstrap_ignored', {}, 'a cluster exists already; ignoring --bootstrap and joining it');
-  return false;
-}
-
-function join(deps: MemberDependencies, { self, discovery }: NodeContext): Promise<Joined> {
-  const { joinTransport: transport, peerService, settings, clock, logger, signal } = deps;
-  const joiner: Joiner = { ...self, bootstrapExpect: settings.bootstrapExpect };
-  // Waiting nodes must be able to find each other.
-  peerService.setJoinHandler({ admit: () => Promise.resolve({ kind: 'waiting', joiner }) });
+/** Joins a cluster, or decides to begin one: at once if nothing leads to other nodes, otherwise see `beginningOf`. */
+async function joinOrBegin(deps: MemberDependencies, { self, discovery }: NodeContext): Promise<Joined> {
+  const { joinTransport: transport, peerService, settings, gates, clock, logger, signal } = deps;
+  const { bootstrap, bootstrapExpect, startJoinAddrs } = settings;
+  if (startJoinAddrs.length === 0 && bootstrapExpect <= 1) return { kind: 'bootstrap' };
+  const joiner: Joiner = { ...self, bootstrapExpect: bootstrap ? 1 : bootstrapExpect };
+  let isIgnored = !bootstrap;
+  const beginning = (answers: readonly NodeAnswer[]): Beginning => {
+    const decision = beginningOf(joiner, discovery.sighting, answers);
+    if (decision.kind === 'joins' && !isIgnored) {
+      isIgnored = true;
+      // A node that began the cluster and then lost its disk must not begin a second one.
+      logger.warn('bootstrap_ignored', {}, 'a cluster exists already; ignoring --bootstrap and joining it');
+    }
+    return decision;
+  };
+  // Waiting nodes must be able to find each other, and to hear of a cluster from each other.
+  peerService.setJoinHandler({
+    admit: async () => {
+      const [found] = discovery.sighting.clusterIds;
+      if (found === undefined) return { kind: 'waiting', joiner };
+      return { kind: 'retry', reason: 'this node waits to join a cluster', clusterId: parseClusterId(found) };
+    },
+  });
+  const onWait = (reason: string): void => {
+    for (const gate of [gates.commitLog, gates.cluster]) gate.close(`this node is starting and waits ${reason}`);
+  };
   const addresses = (): string[] => discovery.nodes().map(({ rpcAddr }) => rpcAddr);
-  return joinCluster({ transport, addresses, joiner, clock, logger, signal });
+  return joinCluster({ transport, addresses, joiner, clock, logger, signal, beginning, onWait });
 }

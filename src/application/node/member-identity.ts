@@ -1,6 +1,6 @@
 import { compareEntryIds, type EntryId } from '../../domain/raft/entry-id.js';
 import { toTerm } from '../../domain/log/offsets.js';
-import type { HardStateFile } from '../../domain/log/hard-state-file.js';
+import { isOnlyVoter } from '../configuration/configuration.js';
 import type { Vouch } from '../ports/vouching.js';
 import { IncarnationFile } from '../vouching/incarnation-file.js';
 import { PeerNotes } from '../vouching/peer-notes.js';
@@ -30,10 +30,9 @@ export interface ProvedMember {
 /** Raises the incarnation of the data directory, before anything is said in its name, and reads the notes. */
 export async function openIdentity(
   { directory, crc32c, logger }: MemberDependencies,
-  { configuration, opened }: NodeContext,
+  { configuration }: NodeContext,
 ): Promise<MemberIdentity> {
   const incarnation = await IncarnationFile.open(directory.raft, crc32c, configuration.stored !== undefined);
-  opened.push(incarnation);
   const { doubt } = incarnation;
   if (doubt !== undefined)
     logger.warn('data_directory_changed', { reason: doubt }, 'the data directory may be a copy; asking the peers');
@@ -62,24 +61,24 @@ export function openVoucher(
  */
 export async function proveMember(
   deps: MemberDependencies,
-  context: NodeContext,
-  storage: NodeStorage,
-  { incarnation, voucher }: MemberIdentity & { readonly voucher: Voucher },
+  member: NodeContext & NodeStorage & MemberIdentity & { readonly voucher: Voucher },
   report: (problem: string) => void,
 ): Promise<ProvedMember> {
-  const { configuration, hardState, self, discovery } = context;
+  const { configuration, hardState, self, discovery, log, incarnation, voucher } = member;
   const { joinTransport: transport, directory, clock, logger, signal } = deps;
-  const { log } = storage;
   const id = configuration.stored?.id ?? 0;
-  const isKnown = await reenterCluster(deps, context, storage, report);
+  const isKnown = await reenterCluster(deps, member, member, report);
   // Under a new id it has promised nothing.
-  if (configuration.stored?.id !== id) return { isKnown };
+  if (configuration.stored?.id !== id) {
+    if (hardState.loss !== undefined) await hardState.acceptLoss();
+    return { isKnown };
+  }
   const proof = await proveIdentity({
     request: { clusterId: directory.logId, id, ...self },
     configuration,
     incarnation,
     log,
-    doubt: incarnation.doubt ?? (hardState.created ? 'hard state lost' : undefined),
+    doubt: incarnation.doubt ?? (hardState.loss === undefined ? undefined : 'hard state lost'),
     discovery,
     transport,
     callers: () => voucher.callers,
@@ -89,7 +88,7 @@ export async function proveMember(
     report,
   });
   if (proof.kind === 'vouched') {
-    await boundVote(hardState, id, proof, isKnown);
+    await boundVote(member, id, { ...proof, isKnown });
     logger.info('vouched', { seenTerm: proof.seenTerm }, 'the peers vouch for this node');
     const isBehind = compareEntryIds({ term: log.lastTerm, index: log.lastIndex }, proof.furthest) < 0;
     if (incarnation.doubt === undefined || !isBehind) await incarnation.settle();
@@ -104,8 +103,10 @@ export async function proveMember(
   await incarnation.raiseAbove(note.incarnation);
   await configuration.noteAmnesia();
   const ahead = discovery.nodes().find(({ uuid }) => uuid === by.uuid)?.name ?? `member ${by.id}`;
-  const isKnownAgain = await reenterCluster(deps, context, storage, () => report(lostProblem(reason, ahead, by)));
+  const isKnownAgain = await reenterCluster(deps, member, member, () => report(lostProblem(reason, ahead, by)));
   await incarnation.settle();
+  // The node has a new Raft id, which has not voted yet.
+  if (hardState.loss !== undefined) await hardState.acceptLoss();
   return { isKnown: isKnownAgain };
 }
 
@@ -124,18 +125,21 @@ function lostProblem(reason: string, ahead: string, { last }: Vouch): string {
  * out too, if no leader has answered: a candidate may have asked for it.
  */
 async function boundVote(
-  hardState: HardStateFile,
+  { configuration, hardState, log }: NodeContext & NodeStorage,
   id: number,
-  { seenTerm, answeredTerm }: Proof & { kind: 'vouched' },
-  isKnown: boolean,
+  { isKnown, seenTerm, answeredTerm }: Proof & { kind: 'vouched' } & Pick<ProvedMember, 'isKnown'>,
 ): Promise<void> {
   const { term, vote, commit } = hardState.current;
-  const isDamaged = hardState.damage !== undefined;
+  const isLost = hardState.loss !== undefined;
+  const isAlone = isOnlyVoter(configuration.current, id);
   const bound = Math.max(
     seenTerm,
-    hardState.created ? answeredTerm : 0,
-    isDamaged ? answeredTerm + (isKnown ? 0 : 1) : 0,
+    isLost ? Math.max(answeredTerm, log.lastTerm) : 0,
+    hardState.damage === undefined ? 0 : answeredTerm + (isKnown || isAlone ? 0 : 1),
   );
+  // The only voter has committed what it stores.
+  const committed = isLost && isAlone && log.quarantined.length === 0 ? log.lastIndex : commit;
   if (bound > term || (bound === term && vote === 0 && bound > 0))
-    await hardState.save({ term: toTerm(bound), vote: id, commit });
+    await hardState.save({ term: toTerm(bound), vote: id, commit: committed }, configuration.current.index);
+  if (isLost) await hardState.acceptLoss();
 }

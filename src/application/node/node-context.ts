@@ -1,13 +1,14 @@
 import { HardStateFile } from '../../domain/log/hard-state-file.js';
 import { Log } from '../../domain/log/log.js';
 import { describeClusterId } from '../configuration/member-names.js';
-import { ConfigurationFile } from '../configuration/configuration-file.js';
+import { ConfigurationFile, CorruptConfigurationError } from '../configuration/configuration-file.js';
 import { Discovery } from '../join/discovery.js';
 import { DiskReserve } from '../storage/disk-reserve.js';
+import type { DataDirectory } from '../ports/data-directory.js';
 import { assertRole } from '../replica/replica-role.js';
 import type { Closeable } from './in-order.js';
 import { logNotice } from './log-notices.js';
-import type { NodeDependencies } from './node-dependencies.js';
+import type { NodeDependencies, PeerService } from './node-dependencies.js';
 
 /** What a node has before it is in its cluster: the state on its disk, and discovery of the other nodes. */
 export interface NodeContext {
@@ -38,25 +39,53 @@ export async function openContext(
   assertRole(configuration, role === 'replica');
   if (configuration.current.members.length > 1) deps.assertPeersProve?.();
 
+  // A member is in its cluster from its first moment on, even if that has no leader.
+  if (configuration.stored !== undefined) answerAsMember(deps.peerService, directory.logId);
   opened.push(gossip);
   const clusterId = configuration.stored === undefined ? {} : { clusterId: describeClusterId(directory.logId) };
   const tags = { role, uuid, rpcAddr, httpAddr, version, ...clusterId };
   const discovery = await Discovery.start({ gossip, startJoinAddrs, tags, clock, logger, onFailure: onFatal });
   opened.push(discovery);
 
-  const hardState = await HardStateFile.open(directory.raft, crc32c);
+  const isNew = configuration.stored === undefined || !(await holdsLog(directory));
+  const hardState = await HardStateFile.open(directory.raft, crc32c, { isNew });
   opened.push(hardState);
-  const { damage } = hardState;
-  if (damage !== undefined)
+  const { damage, loss } = hardState;
+  if (loss !== undefined)
+    logger.error('hard_state_lost', { loss, reason: damage }, 'the hard state was lost, and with it the term and vote');
+  else if (damage !== undefined)
     logger.warn('hard_state_slot_corrupt', { reason: damage }, 'one of the two hard-state slots is corrupt');
   return { self: { name, uuid, rpcAddr }, configuration, hardState, discovery, opened };
 }
 
+/**
+ * Rejects with `CorruptConfigurationError` if a node without a configuration was in a cluster: with that log it must not
+ * bootstrap or join another one.
+ */
+export async function assertNeverInCluster(
+  { directory }: Pick<NodeDependencies, 'directory'>,
+  { hardState }: Pick<NodeContext, 'hardState'>,
+): Promise<void> {
+  if (hardState.current.term > 0 || hardState.loss !== undefined || (await holdsLog(directory)))
+    throw new CorruptConfigurationError('is missing');
+}
+
+/** Whether a log was created in the directory, which happens once the node is in a cluster. */
+async function holdsLog({ log }: Pick<DataDirectory, 'log'>): Promise<boolean> {
+  return (await log.list()).length > 0;
+}
+
+/** Until the node has started, has it say to those that ask it that it is in a cluster. */
+export function answerAsMember(peerService: Pick<PeerService, 'setJoinHandler'>, clusterId: Uint8Array): void {
+  const answer = { kind: 'retry', reason: 'this node is starting', clusterId } as const;
+  peerService.setJoinHandler({ admit: () => Promise.resolve(answer) });
+}
+
 /** Opens the log of the node's cluster and checks the free disk space. */
 export async function openStorage(deps: NodeDependencies, context: NodeContext): Promise<NodeStorage> {
-  const { settings, directory, crc32c, clock, logger } = deps;
+  const { settings, directory, crc32c, logger } = deps;
   const { openLog = (folder, options) => Log.open(folder, options) } = deps;
-  const { segmentBytesMax, segmentAgeMsMax, diskReserveBytes } = settings;
+  const { segmentBytesMax, segmentAgeMsMax } = settings;
   const { hardState, opened } = context;
   const log = await openLog(directory.log, {
     logId: directory.logId,
@@ -67,9 +96,14 @@ export async function openStorage(deps: NodeDependencies, context: NodeContext):
     onNotice: (notice) => logNotice(logger, notice),
   });
   opened.push(log);
-  const diskReserve = await DiskReserve.open(directory.log, diskReserveBytes, clock, (cause) =>
-    logger.warn('disk_space_unknown', { error: cause }, 'could not read the free disk space'),
-  );
+  const diskReserve = await openDiskReserve(deps);
   opened.push(diskReserve);
   return { log, diskReserve };
+}
+
+/** Checks the free disk space. */
+export function openDiskReserve({ settings, directory, clock, logger }: NodeDependencies): Promise<DiskReserve> {
+  return DiskReserve.open(directory.log, settings.diskReserveBytes, clock, (cause) =>
+    logger.warn('disk_space_unknown', { error: cause }, 'could not read the free disk space'),
+  );
 }

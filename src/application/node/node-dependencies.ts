@@ -45,10 +45,13 @@ export interface MemberSettings extends NodeSettings {
   readonly deadMemberTimeoutMs: number;
 }
 
-/** Accepts client calls from the start on; `open` sets, or replaces, the service that answers them. */
+/**
+ * Accepts client calls from the start on. `open` sets, or replaces, the service that answers them; `close` ends them and
+ * refuses them with the reason.
+ */
 export interface StartupGates {
-  readonly commitLog: { open(commitLog: CommitLog): void };
-  readonly cluster: { open(cluster: Cluster): void };
+  readonly commitLog: { open(commitLog: CommitLog): void; close(reason: string): void };
+  readonly cluster: { open(cluster: Cluster): void; close(reason: string): void };
 }
 
 /** Accepts the calls of other nodes from the start on; the setters name what answers them. */
@@ -77,6 +80,8 @@ export interface NodeDependencies {
   readonly logger: Logger;
   /** Called once when this node must stop; the process must end. */
   readonly onFatal: (error: unknown) => void;
+  /** Called with false when the node stops to serve because it was removed, and with true when it serves again. */
+  readonly onServing?: (isServing: boolean) => void;
   /** Aborts when the node is to stop: a start in progress then rejects. */
   readonly signal: AbortSignal;
   /** Throws if peers have no way to prove who they are; called if the node's directory names other members. */

@@ -3,9 +3,11 @@ import type { Cluster } from '../ports/cluster.js';
 import { ClusterService } from '../cluster/cluster-service.js';
 import { clusterStatusOf } from '../cluster/cluster-status.js';
 import { CommitLogService } from '../commit-log-service.js';
+import { applyLoggedConfigurations } from './logged-configurations.js';
 import { CommittedEntries } from '../repair/committed-entries.js';
 import { watchDamage } from '../repair/damage-watch.js';
 import type { Consensus } from '../ports/consensus.js';
+import type { Removal } from '../configuration/configuration.js';
 import { RaftNode } from '../raft/raft-node.js';
 import { removeDeadMembers } from '../cluster/dead-member-removal.js';
 import { FollowedEntries } from '../replica/followed-entries.js';
@@ -32,6 +34,8 @@ export interface MemberContext extends NodeContext, NodeStorage, MemberIdentity,
 export interface RunningRaft {
   readonly node: RaftNode;
   readonly cluster: ClusterService;
+  /** Resolves with the reason when the node was removed from the cluster; with undefined when it is stopped first. */
+  readonly removed: Promise<Removal | undefined>;
   /** Ends everything but Raft. */
   stop(): Promise<void>;
 }
@@ -42,6 +46,7 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
   const { startRaft = (options) => RaftNode.start(options) } = deps;
   const { self, id, log, configuration, hardState, diskReserve, notes, voucher } = member;
   const incarnation = member.incarnation.current;
+  await applyLoggedConfigurations({ ...member, logger }, 'whole');
   const clusterId = directory.logId;
   const checksum = { crc32c, logId: clusterId };
   const transport = deps.peerTransport(checksum);
@@ -88,11 +93,14 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
     logger,
   });
   const moving = new AbortController();
-  const moved = keepAnnounced(deps, member, moving.signal);
+  const { leadership } = node;
+  const isInTouch = (): boolean =>
+    leadership.isLeader || (leadership.heardMsAgo(leadership.leaderId) ?? Infinity) < 2 * leadership.electionTimeoutMs;
+  const removed = keepAnnounced(deps, { ...member, isInTouch }, moving.signal);
   const stop = (): Promise<void> => {
     moving.abort();
     return inOrder(
-      () => moved,
+      () => removed,
       () => cluster.close(),
       () => stopWatching(),
       () => stopReconciling(),
@@ -100,7 +108,7 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
       () => notes.write(),
     );
   };
-  return { node, cluster, stop };
+  return { node, cluster, removed, stop };
 }
 
 /** Opens the gates: from now on, client calls are answered. */

@@ -1,12 +1,11 @@
 import { describeClusterId } from '../configuration/member-names.js';
-import { CorruptConfigurationError } from '../configuration/configuration-file.js';
 import { watchDamage } from '../repair/damage-watch.js';
 import type { Contact } from '../ports/replica-uplink.js';
 import { ReplicaCluster } from '../replica/replica-cluster.js';
 import { askForCluster } from '../replica/ask-for-cluster.js';
 import { Replica } from '../replica/replica.js';
 import { closingOnFailure } from './in-order.js';
-import { type NodeContext, openContext, openStorage } from './node-context.js';
+import { assertNeverInCluster, type NodeContext, openContext, openStorage } from './node-context.js';
 import type { ReplicaDependencies } from './node-dependencies.js';
 import { openGates } from './run-raft.js';
 import { type ClusterWork, StartedNode } from './started-node.js';
@@ -28,6 +27,8 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
     await findCluster(deps, context);
     deps.signal.throwIfAborted();
     const storage = await openStorage(deps, context);
+    // A replica has no vote to forget.
+    if (context.hardState.loss !== undefined) await context.hardState.acceptLoss();
 
     const { settings, directory, peerService, crc32c, clock, random, logger, onFatal } = deps;
     const { self, configuration, hardState, discovery: whereabouts } = context;
@@ -67,9 +68,9 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
 /** Finds the cluster of a new replica and stores it. */
 async function findCluster(deps: ReplicaDependencies, context: NodeContext): Promise<void> {
   const { directory, crc32c, clock, logger, signal } = deps;
-  const { configuration, hardState, discovery } = context;
+  const { configuration, discovery } = context;
   if (configuration.stored !== undefined) return;
-  if (hardState.current.term > 0) throw new CorruptConfigurationError('is missing');
+  await assertNeverInCluster(deps, context);
   const uplink = deps.uplink({ crc32c, logId: new Uint8Array(0) });
   const sources = (): readonly Contact[] => knownMembers(context);
   const { clusterId, members } = await askForCluster({ uplink, sources, clock, logger, signal });

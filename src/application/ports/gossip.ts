@@ -1,3 +1,8 @@
+import { UnavailableError } from '../errors.js';
+
+/** No other node was asked: the addresses are those of the node itself. */
+export class OwnAddressError extends UnavailableError {}
+
 /** A node as seen through gossip. */
 export interface GossipMember {
   readonly name: string;
@@ -20,7 +25,8 @@ export interface Gossip {
   members(): readonly GossipMember[];
   /**
    * Exchanges all state with the nodes at these addresses (HOST:PORT; a host name stands for all its addresses).
-   * Resolves with how many answered; rejects with `UnavailableError` if none did.
+   * Resolves with how many answered; rejects with `UnavailableError` if none did, and with `OwnAddressError` if all
+   * addresses are its own.
    */
   join(addrs: readonly string[], signal: AbortSignal): Promise<number>;
   /** Replaces the tags of this node and gossips them. Throws `RangeError` above 512 bytes, encoded. */

@@ -1,3 +1,4 @@
+import type { Removal } from '../configuration/configuration.js';
 import type { VouchAnswer, VouchRequest } from './vouching.js';
 
 /** A node that asks to be admitted to a cluster, as it describes itself. */
@@ -52,20 +53,27 @@ export type JoinAnswer =
   /**
    * Not now: ask again, at the leader if one is named. `aliveAt` is HOST:PORT where another process answers as the
    * member that the joiner claims to be: until that process ends, the joiner may not take part. It has been silent for
-   * `silentMs`, and counts as ended after `answeringMs`.
+   * `silentMs`, and counts as ended after `answeringMs`. `clusterId` is the cluster that the node asked is in or waits to
+   * join; without one it does not know yet whether there is one.
    */
   | {
       readonly kind: 'retry';
       readonly reason: string;
+      readonly clusterId?: Uint8Array;
       readonly leaderAddr?: string;
       readonly aliveAt?: string;
       readonly silentMs?: number;
     }
   /**
    * Not as the node is, for example because its name differs from the member's; `clusterId` is set if the answer is
-   * final.
+   * final, and `removal` if the node asked as a member that was removed.
    */
-  | { readonly kind: 'refused'; readonly reason: string; readonly clusterId?: Uint8Array };
+  | {
+      readonly kind: 'refused';
+      readonly reason: string;
+      readonly clusterId?: Uint8Array;
+      readonly removal?: Removal;
+    };
 
 /** The origin of a request, as the connection proves it. */
 export interface JoinOrigin {
@@ -85,7 +93,10 @@ export interface JoinTransport {
 
 export const JoinTransport = Symbol('JoinTransport');
 
-/** Answers joiners: a member of a cluster, or a node that is itself waiting for one. Must not reject. */
+/** Answers joiners: a member of a cluster, or a node that is itself waiting for one. */
 export interface JoinHandler {
+  /** Must not reject. */
   admit(joiner: Joiner, origin?: JoinOrigin): Promise<JoinAnswer>;
+  /** Answers a joiner whose certificate is not that of the node that it claims to be. Left out: refused, not finally. */
+  distrust?(reason: string): JoinAnswer;
 }

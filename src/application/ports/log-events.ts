@@ -18,6 +18,8 @@ export const logEvents = {
     entry_transfer_failed: 'Reading entries for a peer failed with an internal error.',
     fatal_error: 'The process exits because of an internal error or because the log could not be written.',
     forwarded_append_failed: 'An append that a follower forwarded failed with an internal error.',
+    hard_state_lost:
+      'The file `raft/hard-state` was missing or damaged; a member of several asks for a new Raft id before it votes.',
     implausible_term: 'A message was dropped because its term is too far ahead of the term of this node.',
     join_request_failed: 'A request to join failed with an internal error.',
     learner_promotion_stopped: 'The promotion of learners failed with an internal error and stopped.',
@@ -27,7 +29,8 @@ export const logEvents = {
     peer_message_misaddressed:
       'A message from a peer was dropped because it is not from that peer or not for this node.',
     raft_trace: 'The Raft core reports that it received an invalid message.',
-    removed_while_offline: 'The cluster removed this node while it was offline; a restart has it join again.',
+    removed_from_cluster:
+      'The cluster removed this node, which serves no more; `removal` says why. As dead, it joins again at once, otherwise when it is restarted.',
     replica_source_of_other_cluster: 'A replica reached a node of another cluster and does not follow it.',
     request_failed: 'An HTTP request failed with an internal error.',
     start_failed: 'The node could not start; the process exits.',
@@ -37,10 +40,16 @@ export const logEvents = {
     access_denied: 'A call or a connection of a peer was denied.',
     amnesiac_member_readmitted: 'The leader gave a new Raft id to a member that lost acknowledged entries.',
     bootstrap_ignored: '`--bootstrap` was given, but a cluster exists already; the node joins it.',
+    bootstrap_waits:
+      'A node that would begin a cluster waits, because it could be a second one; `reason` names what is missing.',
     certificate_expires_soon: 'A certificate of this node expires soon.',
     certificate_for_other_node: 'The certificate of this node names another node.',
     certificate_names_no_node: 'The certificate of this node names no node.',
     certificate_not_for_node: 'The certificate of this node is not valid for a node.',
+    cluster_admits_nobody:
+      'A cluster exists, so a node without one begins none, but has not been admitted; `reasons` has each answer.',
+    configuration_outdated:
+      'The file `raft/snapshot` was older than the log; the configuration entries of the log were applied.',
     connection_refused:
       'A TLS connection was refused, to this node or from it to a peer; `more` counts those since the last line.',
     damaged_entries_truncated: 'The log was truncated before the first damaged entry.',
@@ -73,7 +82,8 @@ export const logEvents = {
     log_reset: 'The log was restarted because the leader or the source no longer has the entries that follow it.',
     log_retention_stalled: 'Old segments could not be removed because the disk has no space to note the new log start.',
     log_segment_quarantined: 'A range of a segment is damaged and is not served.',
-    log_start_damaged: 'The file `log-start` is damaged; the log start was derived from the segments.',
+    log_start_damaged:
+      'The file `log-start` is missing, damaged or old; the log start was taken from its copy or from the segments.',
     log_torn_tail_cut: 'The end of the log that a crash left incomplete was cut.',
     member_name_conflict: 'Two nodes claim the same name in the gossip; logged once a minute at most.',
     member_running_elsewhere: 'A process at another address runs as this member; this node waits for it to end.',
@@ -108,11 +118,14 @@ export const logEvents = {
     cluster_rejoined: 'This node rejoined its cluster under a new Raft id.',
     configuration_changed: 'A configuration change was applied; `members` lists the members after it.',
     disk_space_recovered: 'A follower has disk space again and accepts entries.',
+    gossip_key_changed: 'A gossip query changed the keyring, or tried to; `result` says which.',
     leader_elected: 'This node became the leader.',
     leader_stepped_down: 'This node stopped being the leader.',
     log_repair_fetching: 'The repair fetches entries from a peer.',
     log_repair_finished: 'The log is repaired.',
     member_joined: 'The leader admitted a node to the cluster; `changed` is false where the node was a member already.',
+    member_promoted: 'The leader made a learner a voter; part of the audit of joins.',
+    member_removed: 'The leader removed a member; `removal` says why.',
     no_node_known: 'The node waits to join a cluster and knows no other node yet.',
     rejoin_requested: 'This node asks for a new Raft id; `reason` says why.',
     replica_joined: 'This node became a replica of a cluster.',

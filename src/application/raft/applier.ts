@@ -2,13 +2,12 @@ import type { Log } from '../../domain/log/log.js';
 import { type Offset, toOffset } from '../../domain/log/offsets.js';
 import type { LogBoundary } from '../../domain/log/log-boundary.js';
 import type { RecordBatch } from '../../domain/log/record-batch.js';
-import { decodeConfChange } from '../../domain/raft/conf-change.js';
 import type { Entry } from '../../domain/raft/entry.js';
 import type { Message } from '../../domain/raft/message.js';
 import { batchOf } from './batch-entry.js';
-import { configurationAfter, isOnlyVoter } from '../configuration/configuration.js';
+import { configurationAfter } from '../configuration/apply-change.js';
+import { isOnlyVoter } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
-import { decodeChangeContext } from '../configuration/configuration-json.js';
 import type { EntryCache } from './entry-cache.js';
 import type { Logger } from '../ports/logger.js';
 import type { Proposals } from './proposals.js';
@@ -107,12 +106,9 @@ export class Applier {
     const { loop, configuration, log, logger, proposals } = this.options;
     this.#waiting = true;
     try {
-      const change = decodeConfChange(entry.type, entry.data);
-      const confState = loop.core.applyConfChange(change);
-      const context = decodeChangeContext(change);
       // A later configuration may be on disk already, from a snapshot that a crash interrupted.
       const before = configuration.at(entry.index - 1);
-      const next = configurationAfter(before, entry.index, change, context, confState);
+      const next = configurationAfter(before, entry, (change) => loop.core.applyConfChange(change));
       await configuration.add(next, log.startIndex);
       this.#applied = entry.index;
       logger.info(

@@ -45,7 +45,8 @@ export class DamagedNode implements Consensus, Cluster {
 
   constructor(private readonly options: DamagedNodeOptions) {
     const { log, repair } = options;
-    this.#watermark = new Watermark(repair?.readableEnd ?? log.endOffset);
+    // A group of one had committed all that it had stored, and shows no lower watermark than before (I7).
+    this.#watermark = new Watermark(repair?.readableEnd ?? log.durableEndOffset);
   }
 
   get highWatermark(): Offset {
@@ -56,7 +57,8 @@ export class DamagedNode implements Consensus, Cluster {
     return this.#refuse();
   }
 
-  waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void> {
+  async waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void> {
+    if (offset >= this.highWatermark && !this.options.repair) this.options.log.assertAppendable();
     return this.#watermark.waitPast(offset, AbortSignal.any([signal, this.#ended.signal]));
   }
 

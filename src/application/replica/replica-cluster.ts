@@ -58,7 +58,12 @@ export class ReplicaCluster implements Cluster, JoinHandler {
   async admit(): Promise<JoinAnswer> {
     const { leader } = this.options.replica;
     const reason = 'this node is a replica';
-    return { kind: 'retry', reason, ...(leader !== undefined && { leaderAddr: leader.rpcAddr }) };
+    return {
+      kind: 'retry',
+      reason,
+      clusterId: this.options.clusterId,
+      ...(leader !== undefined && { leaderAddr: leader.rpcAddr }),
+    };
   }
 
   #leader(): Cluster {

@@ -9,6 +9,7 @@ class Disk {
   readonly done: string[] = [];
   lastIndex = toIndex(0);
   current: HardState = { term: toTerm(1), vote: 1, commit: toIndex(0) };
+  readonly configuration = toIndex(0);
   onSync: (() => void) | undefined;
   failure: Error | undefined;
 
@@ -81,7 +82,7 @@ describe('AppendThread', () => {
     const { thread } = threadOver(disk);
     disk.onSync = () => {
       disk.onSync = undefined;
-      thread.noteCommit(toIndex(1));
+      thread.noteCommit(toIndex(1), 0);
     };
     thread.enqueue({ batches: [batch(1)], done: () => undefined });
     await thread.idle();

@@ -34,14 +34,14 @@ export interface AppendThreadOwner {
 export class AppendThread {
   #queue: AppendWork[] = [];
   #pendingBytes = 0;
-  #commit: Index | undefined;
+  #commit: { readonly index: Index; readonly configuration: number } | undefined;
   #tail: Promise<void> = Promise.resolve();
   #scheduled = false;
   #failed = false;
 
   constructor(
     private readonly log: Pick<Log, 'append' | 'sync' | 'truncateSuffix' | 'reset' | 'lastIndex'>,
-    private readonly hardState: Pick<HardStateFile, 'current' | 'save'>,
+    private readonly hardState: Pick<HardStateFile, 'current' | 'configuration' | 'save'>,
     private readonly owner: AppendThreadOwner,
   ) {}
 
@@ -57,11 +57,12 @@ export class AppendThread {
   }
 
   /**
-   * Records that everything up to `index` is committed, durable here, and applied. It is written with the next group,
-   * so that recovery can tell a torn tail from lost data and a start knows where to continue.
+   * Records that everything up to `index` is committed, durable here, and applied, and that the newest configuration up
+   * to there is that of entry `configuration`. It is written with the next group, so that recovery can tell a torn tail
+   * from lost data, and a start knows where to continue and whether its configuration is an older one.
    */
-  noteCommit(index: Index): void {
-    this.#commit = index;
+  noteCommit(index: Index, configuration: number): void {
+    this.#commit = { index, configuration };
     this.#schedule();
   }
 
@@ -109,12 +110,15 @@ export class AppendThread {
   }
 
   async #saveHardState(group: readonly AppendWork[]): Promise<void> {
-    const { term, vote, commit } = this.hardState.current;
+    const { current, configuration } = this.hardState;
+    const { term, vote, commit } = current;
     const latest = group.findLast((work) => work.vote !== undefined)?.vote ?? { term, vote };
-    const noted = this.#commit ?? commit;
+    const noted = this.#commit ?? { index: commit, configuration };
     this.#commit = undefined;
-    if (latest.term === term && latest.vote === vote && noted <= commit) return;
-    await this.hardState.save({ ...latest, term: toTerm(latest.term), commit: toIndex(Math.max(noted, commit)) });
+    const isKnown = noted.index <= commit && noted.configuration <= configuration;
+    if (latest.term === term && latest.vote === vote && isKnown) return;
+    const next = { ...latest, term: toTerm(latest.term), commit: toIndex(Math.max(noted.index, commit)) };
+    await this.hardState.save(next, noted.configuration);
   }
 
   async #writeLog(group: readonly AppendWork[]): Promise<void> {

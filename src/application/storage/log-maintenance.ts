@@ -2,6 +2,7 @@ import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import type { Log } from '../../domain/log/log.js';
 import { type Index, toIndex } from '../../domain/log/offsets.js';
 import type { Retention } from '../../domain/log/retention.js';
+import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import type { AppendThread } from './append-thread.js';
 import type { Clock } from '../ports/clock.js';
 import { repeat } from '../waiting/repeat.js';
@@ -15,7 +16,8 @@ export interface LogMaintenanceOptions {
   readonly log: Pick<Log, 'retain' | 'startIndex'>;
   /** The entries in memory. */
   readonly cache: { readonly applied: number; forgetBefore(index: Index): void };
-  readonly hardState: Pick<HardStateFile, 'current'>;
+  readonly hardState: Pick<HardStateFile, 'current' | 'configuration'>;
+  readonly configuration: Pick<ConfigurationFile, 'at'>;
   readonly thread: AppendThread;
   /** The index of the last entry applied, and the payload bytes applied so far. */
   readonly applier: { readonly applied: number; readonly appliedBytes: number };
@@ -41,7 +43,9 @@ export class LogMaintenance {
 
   /** Called when something was applied. */
   applied(): void {
-    if (this.options.applier.appliedBytes - this.#savedAtBytes >= saveCommitEveryBytes) this.#saveCommit();
+    const { applier, hardState } = this.options;
+    const isFar = applier.appliedBytes - this.#savedAtBytes >= saveCommitEveryBytes;
+    if (isFar || this.#configured > hardState.configuration) this.#saveCommit();
   }
 
   /** Has the append thread save the commit index a last time. */
@@ -50,11 +54,18 @@ export class LogMaintenance {
     this.#saveCommit();
   }
 
+  /** The index of the newest configuration among what was applied. */
+  get #configured(): number {
+    const { configuration, applier } = this.options;
+    return configuration.at(applier.applied).index;
+  }
+
   #saveCommit(): void {
     const { hardState, applier, thread } = this.options;
-    if (hardState.current.commit >= applier.applied) return;
+    const configured = this.#configured;
+    if (hardState.current.commit >= applier.applied && hardState.configuration >= configured) return;
     this.#savedAtBytes = applier.appliedBytes;
-    thread.noteCommit(toIndex(applier.applied));
+    thread.noteCommit(toIndex(applier.applied), configured);
   }
 
   async #retain(): Promise<void> {

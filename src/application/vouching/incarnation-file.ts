@@ -32,7 +32,7 @@ export interface Marker {
  */
 export class IncarnationFile {
   private constructor(
-    private readonly file: File,
+    private readonly directory: Directory,
     private readonly crc32c: Crc32c,
     private marker: Marker,
   ) {}
@@ -48,12 +48,11 @@ export class IncarnationFile {
       const identity = await file.identity();
       const stored = await readNewest(file, crc32c);
       const doubt = stored === undefined ? (isUsed ? 'incarnation lost' : undefined) : doubtOf(stored, identity);
-      const opened = new IncarnationFile(file, crc32c, { incarnation: stored?.incarnation ?? 0, identity });
-      await opened.#write({ incarnation: opened.current + 1, identity, ...(doubt && { doubt }) });
+      const opened = new IncarnationFile(directory, crc32c, { incarnation: stored?.incarnation ?? 0, identity });
+      await opened.#writeTo(file, { incarnation: opened.current + 1, identity, ...(doubt && { doubt }) });
       return opened;
-    } catch (error) {
+    } finally {
       await file.close();
-      throw error;
     }
   }
 
@@ -78,13 +77,18 @@ export class IncarnationFile {
     if (doubt !== undefined) await this.#write(settled);
   }
 
-  close(): Promise<void> {
-    return this.file.close();
+  async #write(marker: Marker): Promise<void> {
+    const file = await this.directory.open(fileName);
+    try {
+      await this.#writeTo(file, marker);
+    } finally {
+      await file.close();
+    }
   }
 
-  async #write(marker: Marker): Promise<void> {
-    await this.file.write(slotPosition(marker.incarnation), [encodeSlot(marker, this.crc32c)]);
-    await this.file.sync();
+  async #writeTo(file: File, marker: Marker): Promise<void> {
+    await file.write(slotPosition(marker.incarnation), [encodeSlot(marker, this.crc32c)]);
+    await file.sync();
     this.marker = marker;
   }
 }

@@ -62,7 +62,8 @@ export class CorruptRangeError extends Error {
     readonly to: Offset,
     readonly reason: string,
   ) {
-    super(`offsets ${from} to ${to} (exclusive) are corrupt on this node and not yet repaired: ${reason}`);
+    const what = to > from ? `offsets ${from} to ${to} (exclusive)` : `offset ${from} and all after it`;
+    super(`${what} are corrupt or lost on this node and not yet repaired: ${reason}`);
   }
 }
 
@@ -155,7 +156,7 @@ export class MissingLogError extends Error {
   constructor(readonly durableIndex: number) {
     super(
       `the log's segments are missing, but this node had stored entries up to index ${durableIndex}; ` +
-        'restore them from a backup, or start with an empty data directory to rejoin as a new member',
+        'if the other members have a quorum, start with an empty data directory to rejoin as a new member',
     );
   }
 }

@@ -4,6 +4,7 @@ import { CrashedError, InjectedFaultError, type FaultPlan } from '../../adapters
 import { FaultyDirectory } from '../../adapters/memory/faulty-directory.js';
 import { MemoryDirectory } from '../../adapters/memory/memory-directory.js';
 import type { Directory } from './directory.js';
+import { UnsupportedFormatError } from './errors.js';
 import { HardStateFile, type HardState } from './hard-state-file.js';
 import { toIndex, toTerm } from './offsets.js';
 
@@ -36,14 +37,14 @@ async function withSaved(...states: HardState[]): Promise<MemoryDirectory> {
 }
 
 describe('HardStateFile', () => {
-  it('starts with the initial state and reports that the file was created', async () => {
+  it('starts with the initial state', async () => {
     const directory = new MemoryDirectory();
     const hardState = await HardStateFile.open(directory, crc32c);
     expect(hardState.current).toEqual(initial);
-    expect(hardState.created).toBe(true);
+    expect([hardState.configuration, hardState.loss]).toEqual([0, undefined]);
     expect(await directory.list()).toEqual(['hard-state']);
     const again = await HardStateFile.open(directory, crc32c);
-    expect([again.current, again.created, again.damage]).toEqual([initial, false, undefined]);
+    expect([again.current, again.loss, again.damage]).toEqual([initial, undefined, undefined]);
   });
 
   it('returns the state that was saved last, repeatedly', async () => {
@@ -65,22 +66,49 @@ describe('HardStateFile', () => {
   });
 
   it('has this format, byte by byte', async () => {
-    const bytes = await bytesOf(await withSaved(state(7, 2, 0x0102030405)));
+    const directory = await withSaved();
+    const hardState = await HardStateFile.open(directory, crc32c, { isNew: false });
+    await hardState.save(state(7, 2, 0x0102030405), 0x0102);
+    const bytes = await bytesOf(directory);
     expect(bytes).toHaveLength(8192);
-    const hex = (from: number): string => Buffer.from(bytes.subarray(from, from + 44)).toString('hex');
-    expect(hex(0)).toBe('474c4853' + '0001' + '0000' + '0000000000000001' + '0000000000000000'.repeat(3) + '3570ebf3');
+    const hex = (from: number): string => Buffer.from(bytes.subarray(from, from + 56)).toString('hex');
+    const zero = '0000000000000000';
+    expect(hex(0)).toBe(
+      '474c4853' + '0002' + '0000' + '0000000000000001' + zero.repeat(3) + '573b5196' + zero + '8dc02b41',
+    );
     expect(hex(4096)).toBe(
       '474c4853' +
-        '0001' +
+        '0002' +
         '0000' +
         '0000000000000002' +
         '0000000000000007' +
         '0000000000000002' +
         '0000000102030405' +
-        '26cdf7c7',
+        '44864da2' +
+        '0000000000000102' +
+        '92ebf722',
     );
-    const rest = [...bytes.subarray(44, 4096), ...bytes.subarray(4096 + 44)];
+    const rest = [...bytes.subarray(56, 4096), ...bytes.subarray(4096 + 56)];
     expect(rest.every((byte) => byte === 0)).toBe(true);
+  });
+
+  it('reads version 1, which has no configuration, and writes version 2', async () => {
+    const directory = await withSaved(state(7, 2, 5));
+    for (const at of [0, 4096]) {
+      const slot = new Uint8Array(56);
+      slot.set((await bytesOf(directory)).subarray(at, at + 40));
+      const view = new DataView(slot.buffer);
+      view.setUint16(4, 1);
+      view.setUint32(40, crc32c(slot.subarray(0, 40)));
+      await overwrite(directory, at, slot);
+    }
+    const hardState = await HardStateFile.open(directory, crc32c, { isNew: false });
+    expect([hardState.current, hardState.configuration, hardState.loss]).toEqual([state(7, 2, 5), 0, undefined]);
+    expect(hardState.damage).toBeUndefined();
+    await hardState.save(state(7, 2, 9), 6);
+    await hardState.save(state(8, 0, 9));
+    const again = await HardStateFile.open(directory, crc32c);
+    expect([again.current, again.configuration, again.damage]).toEqual([state(8, 0, 9), 6, undefined]);
   });
 
   it('writes the slots in turn', async () => {
@@ -123,7 +151,7 @@ describe('HardStateFile', () => {
 
 describe('HardStateFile on damaged files', () => {
   it('falls back to the previous slot when the newest is torn, and reports it', async () => {
-    for (const flipped of [0, 5, 8, 20, 43]) {
+    for (const flipped of [0, 5, 8, 20, 43, 44, 51, 55]) {
       const directory = await withSaved(state(1, 1, 1), state(2, 2, 2));
       const [byte = 0] = (await bytesOf(directory)).subarray(flipped);
       await overwrite(directory, flipped, Uint8Array.of(byte ^ 0x10));
@@ -142,14 +170,51 @@ describe('HardStateFile on damaged files', () => {
     ['cut off in the first slot', (directory: Directory) => truncate(directory, 43)],
     ['all zeros', (directory: Directory) => overwrite(directory, 0, new Uint8Array(8192))],
     ['all garbage', (directory: Directory) => overwrite(directory, 0, new Uint8Array(8192).fill(0xa5))],
-  ])('rejects a file that is %s', async (_what, damage) => {
+    ['removed', (directory: Directory) => directory.remove('hard-state')],
+  ])('F5: notes as a loss that a file was %s, until the loss is accepted', async (what, damage) => {
     const directory = await withSaved(state(1, 1, 1), state(2, 2, 2));
     await damage(directory);
-    await expect(HardStateFile.open(directory, crc32c)).rejects.toMatchObject({
-      name: 'CorruptHardStateError',
-      fileName: 'hard-state',
-      reasons: [expect.stringMatching(/^slot 0 /), expect.stringMatching(/^slot 1 /)],
-    });
+    if (what !== 'removed')
+      await expect(HardStateFile.read(directory, crc32c)).rejects.toMatchObject({
+        name: 'CorruptHardStateError',
+        fileName: 'hard-state',
+        reasons: [expect.stringMatching(/^slot 0 /), expect.stringMatching(/^slot 1 /)],
+      });
+    const loss = what === 'removed' ? 'missing' : 'damaged';
+    for (let opening = 0; opening < 2; opening++) {
+      const hardState = await HardStateFile.open(directory, crc32c, { isNew: false });
+      expect([hardState.current, hardState.loss]).toEqual([state(opening, 0, 0), loss]);
+      expect(hardState.damage !== undefined).toBe(opening === 0 && loss === 'damaged');
+      await hardState.save(state(opening + 1, 0, 0));
+      await hardState.close();
+    }
+    const hardState = await HardStateFile.open(directory, crc32c, { isNew: false });
+    await hardState.acceptLoss();
+    await hardState.close();
+    const again = await HardStateFile.open(directory, crc32c, { isNew: false });
+    expect([again.current, again.loss]).toEqual([state(2, 0, 0), undefined]);
+    expect((await bytesOf(directory)).length).toBe(8192);
+  });
+
+  it('keeps the loss through a crash at any operation', async () => {
+    const damaged = async (plan: FaultPlan): Promise<FaultyDirectory> => {
+      const directory = FaultyDirectory.create(plan);
+      const file = await directory.create('hard-state');
+      await file.write(0, [new Uint8Array(8192).fill(0xa5)]);
+      await file.sync();
+      await directory.sync();
+      return directory;
+    };
+    const before = (await damaged({})).operations;
+    const counting = await damaged({});
+    await HardStateFile.open(counting, crc32c, { isNew: false });
+    for (let crashAtOperation = before + 1; crashAtOperation <= counting.operations; crashAtOperation++)
+      for (const keep of ['none', 'all'] as const) {
+        const directory = await damaged({ crashAtOperation });
+        await expect(HardStateFile.open(directory, crc32c, { isNew: false })).rejects.toBeInstanceOf(CrashedError);
+        const { loss } = await HardStateFile.open(directory.afterCrash({ keep }), crc32c, { isNew: false });
+        expect(loss).toBe('damaged');
+      }
   });
 
   it('rejects a slot at the position of the other', async () => {
@@ -165,12 +230,11 @@ describe('HardStateFile on damaged files', () => {
     const directory = await withSaved(state(1, 1, 1), state(2, 2, 2));
     const slot = (await bytesOf(directory)).slice(0, 44);
     const view = new DataView(slot.buffer);
-    view.setUint16(4, 2);
+    view.setUint16(4, 3);
     view.setUint32(40, crc32c(slot.subarray(0, 40)));
     await overwrite(directory, 0, slot);
-    await expect(HardStateFile.open(directory, crc32c)).rejects.toThrow(
-      /version 2, but this release supports only version 1/,
-    );
+    await expect(HardStateFile.open(directory, crc32c)).rejects.toThrow(UnsupportedFormatError);
+    expect((await bytesOf(directory)).subarray(0, 44)).toEqual(slot);
   });
 });
 

@@ -1,6 +1,7 @@
 import type { Crc32c } from './checksum.js';
 import { FileNotFoundError, type Directory, type File } from './directory.js';
 import { createOrReplace, openIfThere } from './durable-file.js';
+import { UnsupportedFormatError } from './errors.js';
 import { toIndex, toTerm, type Index, type Term } from './offsets.js';
 
 /**
@@ -16,7 +17,10 @@ export interface HardState {
   readonly commit: Index;
 }
 
-/** Neither hard-state slot is valid: the node no longer knows how it voted and must not join Raft. */
+/** Why the state before is not known: there was no file although the node had one, or neither of its slots was valid. */
+export type HardStateLoss = 'missing' | 'damaged';
+
+/** Neither hard-state slot is valid: a node that opens the file has lost its term and vote. */
 export class CorruptHardStateError extends Error {
   override readonly name = 'CorruptHardStateError';
   constructor(
@@ -24,8 +28,8 @@ export class CorruptHardStateError extends Error {
     readonly reasons: readonly string[],
   ) {
     super(
-      `${JSON.stringify(fileName)} has no valid slot (${reasons.join('; ')}), so this node has lost its term and vote; ` +
-        `restore the file from a backup, or start with an empty data directory to rejoin as a new member`,
+      `${JSON.stringify(fileName)} has no valid slot (${reasons.join('; ')}): this node has lost its term and vote; ` +
+        'start it, and it replaces the file and joins its cluster again under a new Raft id',
     );
   }
 }
@@ -34,9 +38,13 @@ const fileName = 'hard-state';
 const temporaryName = 'hard-state.tmp';
 
 const magic = 0x474c4853; // "GLHS"
-const version = 1;
-const slotBytes = 44;
-const crcPosition = slotBytes - 4;
+const version = 2;
+/** Version 1 ends after the first CRC. */
+const slotBytesOfVersion1 = 44;
+const crcPosition = slotBytesOfVersion1 - 4;
+const slotBytes = 56;
+const wholeCrcPosition = slotBytes - 4;
+const losses: readonly (HardStateLoss | undefined)[] = [undefined, 'missing', 'damaged'];
 /** Slots are a page apart: no disk sector (512 or 4,096 bytes) contains both, so a torn write damages only one. */
 const slotSpacing = 4096;
 const slotCount = 2;
@@ -45,6 +53,8 @@ const fileBytes = slotCount * slotSpacing;
 interface Slot {
   readonly sequence: number;
   readonly state: HardState;
+  readonly configuration: Index;
+  readonly loss: HardStateLoss | undefined;
 }
 
 /**
@@ -52,14 +62,19 @@ interface Slot {
  *
  * ```
  *      0  magic "GLHS"   4        slot 0 at 0, slot 1 at 4096; zeros up to 8192.
- *      4  version 1      2        Big-endian. The valid slot with the higher
- *      6  zero           2        sequence holds; the other one is written next,
+ *      4  version 2      2        Big-endian. The valid slot with the higher
+ *      6  loss           2        sequence holds; the other one is written next,
  *      8  sequence       8        so a torn write leaves the state before it.
  *     16  term           8
- *     24  vote           8
+ *     24  vote           8        loss: 0 none, 1 missing, 2 damaged
  *     32  commit         8
- *     40  CRC-32C        4        over the 40 bytes before it
+ *     40  CRC-32C        4        over the 40 bytes before it, as in version 1
+ *     44  configuration  8
+ *     52  CRC-32C        4        over the 52 bytes before it
  * ```
+ *
+ * Version 1 ends after the first CRC. That CRC shows a release of version 1 that the slot is whole and of another
+ * version, so that it does not go back to the slot before.
  */
 export class HardStateFile {
   #writing: Promise<void> = Promise.resolve();
@@ -69,38 +84,39 @@ export class HardStateFile {
     private readonly file: File,
     private readonly crc32c: Crc32c,
     private slot: Slot,
-    /** True if there was no file: the node is new or has lost its state. A caller that finds a log must tell which. */
-    readonly created: boolean,
     /**
      * Set when one slot was neither blank nor valid. After a crash during `save`, that slot is the torn save; without a
-     * crash, the medium is damaged and the state may be the next-to-last one.
+     * crash, the medium is damaged and the state may be the next-to-last one. With `loss` 'damaged', what was wrong with
+     * the file that this opening replaced.
      */
     readonly damage: string | undefined,
   ) {}
 
   /**
-   * Reads the newest valid slot, or creates the file with term 0, vote 0, commit 0. The returned state is durable, even
-   * if the process that wrote it died before its sync. Rejects with `CorruptHardStateError` when the file exists but
-   * has no valid slot.
+   * Reads the newest valid slot. Without one, writes a first state: term 0, vote 0, commit 0, and notes it as a `loss`,
+   * unless there was no file and the node `isNew`. The returned state is durable, even if the process that wrote it died
+   * before its sync. Rejects with `UnsupportedFormatError`.
    */
-  static async open(directory: Directory, crc32c: Crc32c): Promise<HardStateFile> {
+  static async open(directory: Directory, crc32c: Crc32c, { isNew = true } = {}): Promise<HardStateFile> {
     let file: File;
     try {
       file = await directory.open(fileName);
     } catch (error) {
       if (!(error instanceof FileNotFoundError)) throw error;
-      const first: Slot = { sequence: 1, state: { term: toTerm(0), vote: 0, commit: toIndex(0) } };
-      return new HardStateFile(await createFile(directory, first, crc32c), crc32c, first, true, undefined);
+      const first = firstSlot(isNew ? undefined : 'missing');
+      return new HardStateFile(await createFile(directory, first, crc32c), crc32c, first, undefined);
     }
     try {
-      const { slot, damage } = await readNewest(file, crc32c);
+      const { slot: found, flaws } = await readNewest(file, crc32c);
+      const slot = found ?? firstSlot('damaged');
       // The writer's sync may have failed: the kernel then treats pages as clean that never reached the disk, and a
       // sync alone would do nothing. So the slot is rewritten in place. If that write is torn, the other slot remains,
       // and no promise is broken.
-      await file.write(slotPosition(slot.sequence), [encodeSlot(slot, crc32c)]);
+      if (found) await file.write(slotPosition(slot.sequence), [encodeSlot(slot, crc32c)]);
+      else await file.write(0, [encodeFile(slot, crc32c)]);
       await file.sync();
       await directory.sync();
-      return new HardStateFile(file, crc32c, slot, false, damage);
+      return new HardStateFile(file, crc32c, slot, flaws.length > 0 ? flaws.join('; ') : undefined);
     } catch (error) {
       await file.close();
       throw error;
@@ -109,13 +125,15 @@ export class HardStateFile {
 
   /**
    * Reads the file for inspection. Writes nothing, so the returned state may not be durable. Resolves to `undefined`
-   * when there is no file. Rejects with `CorruptHardStateError`.
+   * when there is no file. Rejects with `CorruptHardStateError` and `UnsupportedFormatError`.
    */
   static async read(directory: Directory, crc32c: Crc32c): Promise<HardState | undefined> {
     const file = await openIfThere(directory, fileName);
     if (file === undefined) return undefined;
     try {
-      return (await readNewest(file, crc32c)).slot.state;
+      const { slot, flaws } = await readNewest(file, crc32c);
+      if (slot === undefined) throw new CorruptHardStateError(fileName, flaws);
+      return slot.state;
     } finally {
       await file.close();
     }
@@ -126,15 +144,35 @@ export class HardStateFile {
     return this.slot.state;
   }
 
+  /** The index of the newest configuration that is known to be committed; 0: none. `raft/snapshot` has it. */
+  get configuration(): Index {
+    return this.slot.configuration;
+  }
+
+  /**
+   * Set if the state before was lost, at this opening or at an earlier one, until `acceptLoss`: this node does not know
+   * how it voted and must not vote under its Raft id.
+   */
+  get loss(): HardStateLoss | undefined {
+    return this.slot.loss;
+  }
+
   /**
    * Writes the state, which is durable when this resolves. Concurrent saves are written in call order. The term must
-   * not decrease and a vote must not change within its term (`RangeError`). After a failed save, that save and all
+   * not decrease and a vote must not change within its term (`RangeError`). `configuration` never decreases. After a failed save, that save and all
    * later ones reject with the cause: the state on disk is unknown, so the process must exit.
    */
-  save(state: HardState): Promise<void> {
-    const saved = this.#writing.then(() => this.#save(state));
-    this.#writing = saved.catch(() => undefined);
-    return saved;
+  save(state: HardState, configuration: number = this.configuration): Promise<void> {
+    return this.#change(({ configuration: known, loss }) => ({
+      state: { ...state },
+      configuration: toIndex(Math.max(known, configuration)),
+      loss,
+    }));
+  }
+
+  /** Durably ends the `loss`: what the node voted before no longer counts. */
+  acceptLoss(): Promise<void> {
+    return this.#change((slot) => ({ ...slot, loss: undefined }));
   }
 
   /** Waits for the saves in flight, then closes the file. Idempotent. */
@@ -143,10 +181,16 @@ export class HardStateFile {
     await this.file.close();
   }
 
-  async #save(state: HardState): Promise<void> {
+  #change(next: (slot: Slot) => Omit<Slot, 'sequence'>): Promise<void> {
+    const saved = this.#writing.then(() => this.#save(next(this.slot)));
+    this.#writing = saved.catch(() => undefined);
+    return saved;
+  }
+
+  async #save(next: Omit<Slot, 'sequence'>): Promise<void> {
     if (this.#failed) throw this.#failed.cause;
-    assertFollows(this.current, state);
-    const slot: Slot = { sequence: this.slot.sequence + 1, state: { ...state } };
+    assertFollows(this.current, next.state);
+    const slot: Slot = { ...next, sequence: this.slot.sequence + 1 };
     const bytes = encodeSlot(slot, this.crc32c);
     try {
       await this.file.write(slotPosition(slot.sequence), [bytes]);
@@ -177,10 +221,7 @@ const slotPosition = (sequence: number): number => ((sequence - 1) % slotCount) 
 async function createFile(directory: Directory, first: Slot, crc32c: Crc32c): Promise<File> {
   const file = await createOrReplace(directory, temporaryName);
   try {
-    // Allocates both slots, so that a save never needs more disk space.
-    const bytes = new Uint8Array(fileBytes);
-    bytes.set(encodeSlot(first, crc32c), slotPosition(first.sequence));
-    await file.write(0, [bytes]);
+    await file.write(0, [encodeFile(first, crc32c)]);
     await file.sync();
     await directory.rename(temporaryName, fileName);
     await directory.sync();
@@ -191,7 +232,8 @@ async function createFile(directory: Directory, first: Slot, crc32c: Crc32c): Pr
   }
 }
 
-async function readNewest(file: File, crc32c: Crc32c): Promise<{ slot: Slot; damage: string | undefined }> {
+/** Returns the newest valid slot, if there is one, and what is wrong with the others. */
+async function readNewest(file: File, crc32c: Crc32c): Promise<{ slot: Slot | undefined; flaws: string[] }> {
   const bytes = await file.read(0, fileBytes);
   const slots: Slot[] = [];
   const flaws: Flaw[] = [];
@@ -206,50 +248,61 @@ async function readNewest(file: File, crc32c: Crc32c): Promise<{ slot: Slot; dam
       });
   }
   const [slot] = slots.sort((a, b) => b.sequence - a.sequence);
-  // A slot written by a later version may be newer than the one this version can read.
-  if (!slot || flaws.some(({ kind }) => kind === 'unknown version'))
-    throw new CorruptHardStateError(
-      fileName,
-      flaws.map(({ reason }) => reason),
-    );
-  const blankIsFine = slot.sequence === 1;
-  return { slot, damage: flaws.find(({ kind }) => !(blankIsFine && kind === 'blank'))?.reason };
+  const blankIsFine = slots.length > 0 && slot.sequence === 1;
+  const counted = flaws.filter(({ kind }) => !(blankIsFine && kind === 'blank'));
+  return { slot: slots.length > 0 ? slot : undefined, flaws: counted.map(({ reason }) => reason) };
 }
 
-function encodeSlot({ sequence, state }: Slot, crc32c: Crc32c): Uint8Array {
+function firstSlot(loss: HardStateLoss | undefined): Slot {
+  return { sequence: 1, state: { term: toTerm(0), vote: 0, commit: toIndex(0) }, configuration: toIndex(0), loss };
+}
+
+/** Has both slots, so that a save never needs more disk space; the other one is blank. */
+function encodeFile(slot: Slot, crc32c: Crc32c): Uint8Array {
+  const bytes = new Uint8Array(fileBytes);
+  bytes.set(encodeSlot(slot, crc32c), slotPosition(slot.sequence));
+  return bytes;
+}
+
+function encodeSlot({ sequence, state, configuration, loss }: Slot, crc32c: Crc32c): Uint8Array {
   const bytes = new Uint8Array(slotBytes);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, magic);
   view.setUint16(4, version);
+  view.setUint16(6, losses.indexOf(loss));
   view.setBigUint64(8, BigInt(sequence));
   view.setBigUint64(16, BigInt(state.term));
   view.setBigUint64(24, BigInt(state.vote));
   view.setBigUint64(32, BigInt(state.commit));
   view.setUint32(crcPosition, crc32c(bytes.subarray(0, crcPosition)));
+  view.setBigUint64(slotBytesOfVersion1, BigInt(configuration));
+  view.setUint32(wholeCrcPosition, crc32c(bytes.subarray(0, wholeCrcPosition)));
   return bytes;
 }
 
 interface Flaw {
-  readonly kind: 'blank' | 'damaged' | 'unknown version';
+  readonly kind: 'blank' | 'damaged';
   readonly reason: string;
 }
 
+/** Throws `UnsupportedFormatError`: a slot of a later version may be newer than one that this version can read. */
 function decodeSlot(bytes: Uint8Array, crc32c: Crc32c): Slot | Flaw {
-  if (bytes.length < slotBytes) return { kind: 'damaged', reason: `is cut off after ${bytes.length} bytes` };
+  const damaged = (reason: string): Flaw => ({ kind: 'damaged', reason });
+  if (bytes.length < slotBytesOfVersion1) return damaged(`is cut off after ${bytes.length} bytes`);
   if (bytes.every((byte) => byte === 0)) return { kind: 'blank', reason: 'is blank' };
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint32(0) !== magic) return { kind: 'damaged', reason: 'does not begin with "GLHS"' };
-  if (view.getUint32(crcPosition) !== crc32c(bytes.subarray(0, crcPosition)))
-    return { kind: 'damaged', reason: 'fails its checksum' };
+  if (view.getUint32(0) !== magic) return damaged('does not begin with "GLHS"');
+  if (view.getUint32(crcPosition) !== crc32c(bytes.subarray(0, crcPosition))) return damaged('fails its checksum');
   const found = view.getUint16(4);
-  if (found !== version)
-    return {
-      kind: 'unknown version',
-      reason: `has version ${found}, but this release supports only version ${version}`,
-    };
+  if (found !== version && found !== 1) throw new UnsupportedFormatError(fileName, found, version);
+  if (found === version && bytes.length < slotBytes) return damaged(`is cut off after ${bytes.length} bytes`);
+  if (found === version && view.getUint32(wholeCrcPosition) !== crc32c(bytes.subarray(0, wholeCrcPosition)))
+    return damaged('fails its checksum');
   const number = (position: number): number => Number(view.getBigUint64(position));
   const [sequence, term, vote, commit] = [number(8), number(16), number(24), number(32)];
-  if (![sequence, term, vote, commit].every(Number.isSafeInteger) || sequence === 0)
-    return { kind: 'damaged', reason: 'contains a number out of range' };
-  return { sequence, state: { term: toTerm(term), vote, commit: toIndex(commit) } };
+  const [loss, configuration] = found === 1 ? [0, 0] : [view.getUint16(6), number(slotBytesOfVersion1)];
+  const isSafe = [sequence, term, vote, commit, configuration].every(Number.isSafeInteger);
+  if (!isSafe || sequence === 0 || loss >= losses.length) return damaged('contains a number out of range');
+  const state = { term: toTerm(term), vote, commit: toIndex(commit) };
+  return { sequence, state, configuration: toIndex(configuration), loss: losses[loss] };
 }

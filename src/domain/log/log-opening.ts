@@ -1,17 +1,10 @@
 import { isNoSpaceError, type Directory, type File } from './directory.js';
 import { removeIfThere, writeDurably } from './durable-file.js';
 import { MissingLogError } from './errors.js';
-import {
-  indexFileName,
-  logStartFileName,
-  storeBaseOffset,
-  storeFileName,
-  temporarySuffix,
-  tornFileName,
-} from './file-names.js';
+import { indexFileName, storeBaseOffset, storeFileName, temporarySuffix, tornFileName } from './file-names.js';
 import { encodeIndexFile, readIndexFooter } from './index-file.js';
 import type { LogSettings } from './log-options.js';
-import { isLeftByReset, liesBelow, readLogStart } from './log-start.js';
+import { findLogStart, isLeftByReset, liesBelow, readLogStart, writeLogStart } from './log-start.js';
 import { type Index, type Offset, toPosition } from './offsets.js';
 import { describeBoundary, logOrigin, sameBoundary, type LogBoundary } from './log-boundary.js';
 import { QuarantineList } from './quarantine.js';
@@ -20,7 +13,7 @@ import { decideRecovery, type LogNotice, type RecoveryReport } from './recovery.
 import { Segment } from './segment.js';
 import { decodeStoreHeader, firstBatchPosition, storeHeaderBytes } from './store-header.js';
 import { describeFault, scanStore, type StoreScan } from './store-scan.js';
-import { SyncedIndexFile } from './synced-index.js';
+import { type SyncedEnd, SyncedIndexFile } from './synced-index.js';
 
 const rewriteBytesMax = 1 << 20;
 
@@ -32,7 +25,7 @@ export interface OpenedLog {
   readonly quarantine: QuarantineList;
   readonly recovery: RecoveryReport;
   /** The value to write to the synced-index file now. */
-  readonly syncedIndex: Index;
+  readonly syncedEnd: SyncedEnd;
 }
 
 /**
@@ -47,6 +40,8 @@ export async function openLog(directory: Directory, settings: LogSettings): Prom
 class LogOpening {
   readonly #quarantine = new QuarantineList();
   #durableIndex = 0;
+  /** The offset after the entry at the durable index; undefined: not known. */
+  #durableOffset: Offset | undefined;
   #syncedKnown = false;
   #scannedBytes = 0;
   #indexesRebuilt = 0;
@@ -63,7 +58,8 @@ class LogOpening {
     const bases = names.map(storeBaseOffset).filter((base) => base !== undefined);
     const synced = await SyncedIndexFile.read(this.directory, this.settings.checksum);
     this.#syncedKnown = synced !== undefined;
-    this.#durableIndex = Math.max(this.settings.durableIndex, synced ?? 0);
+    this.#durableIndex = Math.max(this.settings.durableIndex, synced?.index ?? 0);
+    if (synced?.index === this.#durableIndex) this.#durableOffset = synced.offset;
     if (bases.length === 0 && (recordedStart !== undefined || this.#durableIndex > 0))
       throw new MissingLogError(this.#durableIndex);
     const stored = await this.#removeLeftovers(names, bases, recordedStart);
@@ -79,12 +75,20 @@ class LogOpening {
     const { segment, file } = await this.#openLast(stored[stored.length - 1], names);
     segments.push(segment);
 
-    if (recordedStart === 'damaged')
-      this.#notify({ kind: 'log start unknown', reason: `${logStartFileName} is damaged` });
-    const start = recordedStart === 'damaged' ? segments[0].base : (recordedStart ?? logOrigin);
+    const start = await this.#findStart(recordedStart, segments[0]);
     this.#checkJoints(start, segments);
     await this.#makeDurable(file, segment);
     return this.#opened(start, segments, file);
+  }
+
+  /** Finds the log start, and writes its file again if that is not what said it. */
+  async #findStart(recorded: LogBoundary | 'damaged' | undefined, { base, unreadable }: Segment): Promise<LogBoundary> {
+    const { checksum } = this.settings;
+    const { start, problem } = await findLogStart(this.directory, recorded, unreadable ? undefined : base, checksum);
+    if (problem === undefined) return start;
+    this.#notify({ kind: 'log start unknown', reason: problem });
+    await ifSpace(() => writeLogStart(this.directory, start, checksum));
+    return start;
   }
 
   #opened(start: LogBoundary, segments: Segment[], activeFile: File): OpenedLog {
@@ -101,15 +105,17 @@ class LogOpening {
       activeFile,
       quarantine: this.#quarantine,
       recovery,
-      syncedIndex: this.#syncedIndex(segments),
+      syncedEnd: this.#syncedEnd(segments),
     };
   }
 
-  /** Returns an index such that, if a range is quarantined now, the next open quarantines it again. */
-  #syncedIndex(segments: Segment[]): Index {
-    const lastIndex = segments[segments.length - 1].end.index - 1;
+  /** Returns an end such that, if a range is quarantined now, the next open quarantines it again. */
+  #syncedEnd(segments: Segment[]): SyncedEnd {
+    const { index: next, offset } = segments[segments.length - 1].end;
     const damaged = this.#quarantine.ranges.map(({ fromIndex }) => fromIndex);
-    return Math.max(lastIndex, ...(damaged.length > 0 ? [this.#durableIndex, ...damaged] : [])) as Index;
+    const index = Math.max(next - 1, ...(damaged.length > 0 ? [this.#durableIndex, ...damaged] : [])) as Index;
+    if (index < next) return { index, offset };
+    return { index, offset: index === this.#durableIndex ? this.#durableOffset : undefined };
   }
 
   async #createEmpty(): Promise<OpenedLog> {
@@ -272,11 +278,12 @@ class LogOpening {
     for (const fault of faults) this.#addQuarantine(segment.storeName, fault.from, fault.to, describeFault(fault));
   }
 
-  /** Without `to`, the extent of the loss is unknown: it is at least everything up to the durable index. */
+  /** Without `to`, the end of the log is lost: at least everything up to the durable index. */
   #addQuarantine(fileName: string, from: LogBoundary, to: LogBoundary | undefined, reason: string): void {
     const toIndex = Math.max(to?.index ?? this.#durableIndex + 1, from.index) as Index;
-    const toOffset = Math.max(to?.offset ?? from.offset, from.offset) as Offset;
-    const range = { from: from.offset, to: toOffset, fromIndex: from.index, toIndex, reason };
+    const end = to === undefined && this.#durableIndex >= from.index ? this.#durableOffset : to?.offset;
+    const bounds = { from: from.offset, to: Math.max(end ?? 0, from.offset) as Offset, fromIndex: from.index, toIndex };
+    const range = { ...bounds, ...(end === undefined && { endUnknown: true as const }), reason };
     if (this.#quarantine.add(range)) this.#notify({ kind: 'quarantined', fileName, ...range });
   }
 

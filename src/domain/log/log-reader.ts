@@ -63,9 +63,10 @@ export class LogReader {
 
   async #readRecords(from: Offset, until: Offset, bytesMax: number): Promise<RecordBatch[] | ReadFault> {
     const { start, end } = this.list;
-    if (from < start.offset || from > end.offset) throw new OffsetOutOfRangeError(from, start.offset, end.offset);
-    if (from >= Math.min(until, end.offset)) return [];
+    if (from >= start.offset && from <= end.offset && from >= until) return [];
     this.list.quarantine.assertOffsetReadable(from);
+    if (from < start.offset || from > end.offset) throw new OffsetOutOfRangeError(from, start.offset, end.offset);
+    if (from === end.offset) return [];
     const segment = this.list.ofOffset(from);
     const index = await this.#indexOf(segment);
     const batches: RecordBatch[] = [];

@@ -1,10 +1,10 @@
 import { readUint32, readUint64, writeUint32, writeUint64 } from './big-endian.js';
-import { isNoSpaceError, type Directory, type File } from './directory.js';
+import { isNoSpaceError, type Directory } from './directory.js';
 import { openIfThere, readWhole } from './durable-file.js';
 import { ForeignLogError, UnsupportedFormatError } from './errors.js';
 import { logStartFileName, logStartSpareFileName, storeFileName } from './file-names.js';
 import type { Index, Offset, Term } from './offsets.js';
-import type { LogBoundary } from './log-boundary.js';
+import { type LogBoundary, logOrigin, sameBoundary } from './log-boundary.js';
 import { logIdBytes, type BatchChecksum } from './record-batch.js';
 import { decodeStoreHeader, hex, sameBytes, storeHeaderBytes } from './store-header.js';
 
@@ -21,16 +21,36 @@ const crcAt = 48;
 export async function writeLogStart(
   directory: Directory,
   boundary: LogBoundary,
-  { crc32c, logId }: BatchChecksum,
+  checksum: BatchChecksum,
 ): Promise<void> {
-  const bytes = new Uint8Array(logStartBytes);
-  writeUint32(bytes, 0, magic);
-  bytes[4] = version;
-  bytes.set(logId, 8);
-  writeUint64(bytes, 8 + logIdBytes, boundary.offset);
-  writeUint64(bytes, 16 + logIdBytes, boundary.index);
-  writeUint64(bytes, 24 + logIdBytes, boundary.term);
-  writeUint32(bytes, crcAt, crc32c(bytes.subarray(0, crcAt)));
+  await writeSpare(directory, encodeLogStart(boundary, checksum));
+  await directory.rename(logStartSpareFileName, logStartFileName);
+  await directory.sync();
+}
+
+/**
+ * Copies the log start into the spare file, which also reserves disk space for the next `writeLogStart`. Resolves to
+ * false when the disk is full; call again later.
+ */
+export async function spareLogStart(
+  directory: Directory,
+  boundary: LogBoundary,
+  checksum: BatchChecksum,
+): Promise<boolean> {
+  const bytes = encodeLogStart(boundary, checksum);
+  try {
+    const stored = await readWhole(directory, logStartSpareFileName);
+    if (stored !== undefined && sameBytes(stored, bytes)) return true;
+    await writeSpare(directory, bytes);
+    await directory.sync();
+    return true;
+  } catch (error) {
+    if (!isNoSpaceError(error)) throw error;
+    return false;
+  }
+}
+
+async function writeSpare(directory: Directory, bytes: Uint8Array): Promise<void> {
   const spare =
     (await openIfThere(directory, logStartSpareFileName)) ?? (await directory.create(logStartSpareFileName));
   try {
@@ -40,46 +60,70 @@ export async function writeLogStart(
   } finally {
     await spare.close();
   }
-  await directory.rename(logStartSpareFileName, logStartFileName);
-  await directory.sync();
 }
 
-/** Reserves disk space for the next `writeLogStart`. Resolves to false when the disk is full; call again later. */
-export async function spareLogStart(directory: Directory): Promise<boolean> {
-  let spare: File | undefined;
-  try {
-    spare = (await openIfThere(directory, logStartSpareFileName)) ?? (await directory.create(logStartSpareFileName));
-    if ((await spare.size()) < logStartBytes) {
-      await spare.write(0, [new Uint8Array(logStartBytes)]);
-      await spare.sync();
-      await directory.sync();
-    }
-    return true;
-  } catch (error) {
-    if (!isNoSpaceError(error)) throw error;
-    return false;
-  } finally {
-    await spare?.close();
-  }
+function encodeLogStart(boundary: LogBoundary, { crc32c, logId }: BatchChecksum): Uint8Array {
+  const bytes = new Uint8Array(logStartBytes);
+  writeUint32(bytes, 0, magic);
+  bytes[4] = version;
+  bytes.set(logId, 8);
+  writeUint64(bytes, 8 + logIdBytes, boundary.offset);
+  writeUint64(bytes, 16 + logIdBytes, boundary.index);
+  writeUint64(bytes, 24 + logIdBytes, boundary.term);
+  writeUint32(bytes, crcAt, crc32c(bytes.subarray(0, crcAt)));
+  return bytes;
 }
 
 /** Reads the log start: `undefined` when the log was never truncated; `'damaged'` when the file fails its checks. */
 export async function readLogStart(
   directory: Directory,
   checksum: BatchChecksum,
+  fileName = logStartFileName,
 ): Promise<LogBoundary | 'damaged' | undefined> {
-  const bytes = await readWhole(directory, logStartFileName);
+  const bytes = await readWhole(directory, fileName);
   if (!bytes) return undefined;
   if (bytes.length !== logStartBytes || readUint32(bytes, 0) !== magic) return 'damaged';
   if (readUint32(bytes, crcAt) !== checksum.crc32c(bytes.subarray(0, crcAt)) >>> 0) return 'damaged';
-  if (bytes[4] !== version) throw new UnsupportedFormatError(logStartFileName, bytes[4], version);
+  if (bytes[4] !== version) throw new UnsupportedFormatError(fileName, bytes[4], version);
   const logId = bytes.subarray(8, 8 + logIdBytes);
-  if (!sameBytes(logId, checksum.logId)) throw new ForeignLogError(logStartFileName, hex(logId), hex(checksum.logId));
+  if (!sameBytes(logId, checksum.logId)) throw new ForeignLogError(fileName, hex(logId), hex(checksum.logId));
   return {
     offset: readUint64(bytes, 8 + logIdBytes) as Offset,
     index: readUint64(bytes, 16 + logIdBytes) as Index,
     term: readUint64(bytes, 24 + logIdBytes) as Term,
   };
+}
+
+/** Where a log starts, and what is wrong with the file that should say so. */
+export interface FoundLogStart {
+  readonly start: LogBoundary;
+  /** Set if the start comes from the copy in the spare file or from the first segment. */
+  readonly problem?: string;
+}
+
+/**
+ * Finds the log start. A file that is missing, damaged or older than its copy is replaced by the copy, and without one
+ * by the beginning of the first segment. A copy that is past that beginning does not count: a crash came before the
+ * rename that would have made it the log start.
+ *
+ * @param recorded the content of the file
+ * @param first the beginning of the first segment; undefined if its header is damaged
+ */
+export async function findLogStart(
+  directory: Directory,
+  recorded: LogBoundary | 'damaged' | undefined,
+  first: LogBoundary | undefined,
+  checksum: BatchChecksum,
+): Promise<FoundLogStart> {
+  const copy = await readLogStart(directory, checksum, logStartSpareFileName);
+  const spare = copy === undefined || copy === 'damaged' || (first && copy.index > first.index) ? undefined : copy;
+  if (recorded !== undefined && recorded !== 'damaged') {
+    if (spare === undefined || first === undefined || spare.index <= recorded.index) return { start: recorded };
+    return { start: spare, problem: `${logStartFileName} is older than ${logStartSpareFileName}` };
+  }
+  const start = spare ?? first ?? logOrigin;
+  if (recorded === undefined && sameBoundary(start, logOrigin)) return { start };
+  return { start, problem: `${logStartFileName} is ${recorded ?? 'missing'}` };
 }
 
 /** Returns true if a store is entirely below the log start; `next` is the base offset of the store after it. */

@@ -14,7 +14,7 @@ import type { Quarantine, RecoveryReport } from './recovery.js';
 import { Segment } from './segment.js';
 import type { Retention } from './retention.js';
 import { SegmentList } from './segment-list.js';
-import { SyncedIndexFile } from './synced-index.js';
+import { type SyncedEnd, SyncedIndexFile } from './synced-index.js';
 
 export type { LogOptions } from './log-options.js';
 
@@ -69,8 +69,8 @@ export class Log {
     const settings = logSettings(options);
     const opened = await openLog(directory, settings);
     try {
-      const synced = await SyncedIndexFile.open(directory, opened.syncedIndex, settings.checksum);
-      await spareLogStart(directory);
+      const synced = await SyncedIndexFile.open(directory, opened.syncedEnd, settings.checksum);
+      await spareLogStart(directory, opened.start, settings.checksum);
       return new Log(directory, settings, opened, synced);
     } catch (error) {
       await opened.activeFile.close().catch(() => undefined);
@@ -86,6 +86,14 @@ export class Log {
   /** The offset after the last record, which may not be synced yet. */
   get endOffset(): Offset {
     return this.#list.end.offset;
+  }
+
+  /**
+   * The offset after the last record that is stored or was: past `endOffset` if the end of the log is lost. One record
+   * is counted where the number of lost ones is unknown.
+   */
+  get durableEndOffset(): Offset {
+    return this.#list.quarantine.endOffset(this.endOffset);
   }
 
   /** The first index in the log. */
@@ -120,6 +128,11 @@ export class Log {
   /** Memory used by the indexes of sealed segments. */
   get indexCacheBytes(): number {
     return this.#reader.indexes.bytes;
+  }
+
+  /** Throws `CorruptRangeError` if the offset is in a quarantined range. */
+  assertReadable(offset: Offset): void {
+    this.#list.quarantine.assertOffsetReadable(offset);
   }
 
   /** Throws the error that any `append` would reject with now: the log failed, is closed, or its end is quarantined. */
@@ -199,10 +212,7 @@ export class Log {
   async #sync(): Promise<void> {
     await this.#activeFile.sync();
     this.#unsynced = false;
-    this.#synced.note(
-      this.lastIndex,
-      (cause) => (this.#failure ??= new LogFailedError('noting the synced index', cause)),
-    );
+    this.#synced.note(this.#end, (cause) => (this.#failure ??= new LogFailedError('noting the synced index', cause)));
   }
 
   /**
@@ -268,7 +278,7 @@ export class Log {
       const dropped = this.#list.dropFirst(count);
       for (const segment of dropped) await this.#removeFiles(segment);
       await this.directory.sync();
-      await spareLogStart(this.directory);
+      await spareLogStart(this.directory, this.#list.start, this.settings.checksum);
     });
   }
 
@@ -293,7 +303,7 @@ export class Log {
       segment.cut(cut.position, cut.end, cut.maxTimeMs);
       list.quarantine.cutFrom(first);
       list.cuts++;
-      await this.#synced.lower((first - 1) as Index);
+      await this.#synced.lower({ index: (first - 1) as Index, offset: cut.end.offset });
       // Removes the last segment first and makes each removal durable before the next, so that a crash leaves no gap.
       for (const each of dropped.reverse()) {
         await this.#removeFiles(each);
@@ -358,7 +368,7 @@ export class Log {
       }
       this.#reader.stores.adopt(segment.storeName, file);
       await this.directory.sync();
-      await spareLogStart(this.directory);
+      await spareLogStart(this.directory, boundary, checksum);
     });
   }
 
@@ -372,7 +382,7 @@ export class Log {
     while (remaining > 1 && startsAfter(old[remaining - 1].base, boundary)) remaining--;
     const dropped = old.splice(remaining);
     const end = dropped.length > 0 ? Math.min(old[remaining - 1].end.index, boundary.index) : boundary.index;
-    await this.#synced.lower((end - 1) as Index);
+    await this.#synced.lower({ index: (end - 1) as Index, offset: undefined });
     for (const segment of dropped.reverse()) {
       await this.#removeFiles(segment);
       await this.directory.sync();
@@ -384,6 +394,10 @@ export class Log {
     this.#reader.stores.forget(segment.storeName);
     await removeIfThere(this.directory, segment.storeName);
     await removeIfThere(this.directory, segment.indexName);
+  }
+
+  get #end(): SyncedEnd {
+    return { index: this.lastIndex, offset: this.endOffset };
   }
 
   /** Syncs, unless the log has failed, and closes the files. Reads in flight reject. Idempotent. */
@@ -400,7 +414,7 @@ export class Log {
 
   async #finish(): Promise<void> {
     if (this.#unsynced) await this.#sync();
-    if (!this.#list.quarantine.atEnd(this.#list.active.base.index)) await this.#synced.noteDurably(this.lastIndex);
+    if (!this.#list.quarantine.atEnd(this.#list.active.base.index)) await this.#synced.noteDurably(this.#end);
   }
 
   #beginChange(operation: string): void {

@@ -34,8 +34,13 @@ export class QuarantineList {
   }
 
   assertOffsetReadable(offset: Offset): void {
-    const range = this.#ranges.find(({ from, to }) => from <= offset && offset < to);
+    const range = this.#ranges.find(({ from, to, endUnknown }) => from <= offset && (offset < to || endUnknown));
     if (range) throw corrupt(range);
+  }
+
+  /** Returns the offset after the last one that is stored or lost. One is counted where their number is unknown. */
+  endOffset(stored: Offset): Offset {
+    return Math.max(stored, ...this.#ranges.map(({ to, endUnknown }) => to + (endUnknown ? 1 : 0))) as Offset;
   }
 
   assertIndexReadable(index: Index): void {

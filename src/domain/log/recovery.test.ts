@@ -8,6 +8,7 @@ import {
   UnsupportedFormatError,
 } from './errors.js';
 import { indexFileName, storeFileName, syncedIndexFileName } from './file-names.js';
+import { verifyLog } from './inspect/verify.js';
 import { Log } from './log.js';
 import { toIndex, toOffset, toTerm } from './offsets.js';
 import { sealBatch } from './record-batch.js';
@@ -125,8 +126,9 @@ describe('the last segment', () => {
       await change(store, flip(position(3) + 60));
       if (source === 'the caller') await directory.remove(syncedIndexFileName);
       const log = await open(source === 'the caller' ? { durableIndex: toIndex(4) } : {});
-      expect(log.recovery.quarantined).toMatchObject([{ from: 6, to: 6, fromIndex: 4, toIndex: 5 }]);
-      expect(log.endOffset).toBe(6);
+      const lost = source === 'the caller' ? { to: 6, endUnknown: true } : { to: 8 };
+      expect(log.recovery.quarantined).toMatchObject([{ from: 6, ...lost, fromIndex: 4, toIndex: 5 }]);
+      expect([log.endOffset, log.durableEndOffset]).toEqual([6, lost.to + (lost.endUnknown ? 1 : 0)]);
       expect(await readable(log)).toEqual(range(0, 6));
       await expect(log.append([makeBatch(3)])).rejects.toThrow(CorruptRangeError);
       await log.close();
@@ -260,12 +262,54 @@ describe('sealed segments', () => {
     expect(await readable(log)).toEqual(range(12, 40));
   });
 
-  it('that are missing at the end are quarantined', async () => {
+  const last = storeFileName(toOffset(36));
+  const removeLastTwo = async (): Promise<void> => {
+    for (const base of [24, 36]) await directory.remove(storeFileName(toOffset(base)));
+  };
+  describe.each([
+    ['missing', 36, () => directory.remove(last)],
+    ['missing like the one before it', 24, removeLastTwo],
+    ['empty', 36, () => change(last, cutAt(0))],
+    ['cut off within its header', 36, () => change(last, cutAt(20))],
+    ['cut off after its header', 36, () => change(last, cutAt(position(0)))],
+    ['cut off within a batch', 36, () => change(last, cutAt(position(0) + 70))],
+    ['cut off after a batch', 38, () => change(last, cutAt(position(1)))],
+  ])('of which the last is %s', (_what, end, damage) => {
+    beforeEach(damage);
+
+    it('lose their end, which is quarantined as far as it went, at each opening', async () => {
+      for (let opening = 0; opening < 2; opening++) {
+        const log = await open();
+        expect(log.quarantined).toMatchObject([{ from: end, to: 40, toIndex: 21 }]);
+        expect([log.endOffset, log.durableEndOffset]).toEqual([end, 40]);
+        expect(await readable(log)).toEqual(range(0, end));
+        for (const lost of [end, end + 1, 39]) await expect(readAt(log, lost)).rejects.toThrow(CorruptRangeError);
+        await expect(readAt(log, 41)).rejects.toThrow(OffsetOutOfRangeError);
+        await expect(log.append([makeBatch(end / 2)])).rejects.toThrow(CorruptRangeError);
+        await log.close();
+      }
+    });
+
+    it('lose an unknown number of records if only the durable index is known', async () => {
+      await directory.remove(syncedIndexFileName);
+      for (let opening = 0; opening < 2; opening++) {
+        const log = await open({ durableIndex: toIndex(20) });
+        expect([log.endOffset, log.durableEndOffset]).toEqual([end, end + 1]);
+        for (const lost of [end, 39, 40, 500]) await expect(readAt(log, lost)).rejects.toThrow(CorruptRangeError);
+        await log.close();
+      }
+    });
+  });
+
+  it('end where a synced-index file of version 1, which has no offset, does not say how much is lost', async () => {
+    const bytes = new Uint8Array(36);
+    bytes.set(await bytesOf(syncedIndexFileName).then((whole) => whole.subarray(0, 32)));
+    bytes[4] = 1;
+    new DataView(bytes.buffer).setUint32(32, crc32c(bytes.subarray(0, 32)));
+    await change(syncedIndexFileName, () => bytes);
     await directory.remove(storeFileName(toOffset(36)));
     const log = await open();
-    expect(log.quarantined).toMatchObject([{ from: 36, fromIndex: 19, toIndex: 21 }]);
-    expect(await readable(log)).toEqual(range(0, 36));
-    await expect(readAt(log, 37)).rejects.toThrow(OffsetOutOfRangeError);
+    expect(log.quarantined).toMatchObject([{ from: 36, to: 36, endUnknown: true, fromIndex: 19, toIndex: 21 }]);
   });
 });
 
@@ -350,16 +394,52 @@ describe('what a crash leaves', () => {
     expect(await directory.list()).not.toContain(store);
     expect([log.startOffset, log.quarantined]).toEqual([24, []]);
   });
+});
 
-  it('a damaged log-start file is reported, and the log starts at the first segment', async () => {
+describe('T18: a log start that is lost', () => {
+  const spare = 'log-start.spare';
+  const zeros = (): Promise<void> => change(spare, (bytes) => bytes.fill(0));
+  let older: Uint8Array;
+  beforeEach(async () => {
     await fill(20);
-    let log = await open();
+    const log = await open();
+    await log.truncatePrefix(toOffset(12));
+    older = await bytesOf('log-start');
     await log.truncatePrefix(toOffset(24));
     await log.close();
-    await change('log-start', flip(30));
-    log = await open();
-    expect([log.startOffset, log.quarantined]).toEqual([24, []]);
+    notices.splice(0);
+  });
+
+  it.each([
+    ['removed', () => directory.remove('log-start')],
+    ['damaged', () => change('log-start', flip(30))],
+    ['cut off', () => change('log-start', cutAt(51))],
+    ['empty', () => change('log-start', cutAt(0))],
+    ['put back from an older copy', () => change('log-start', () => older)],
+    ['removed with its copy', () => Promise.all(['log-start', spare].map((name) => directory.remove(name)))],
+    ['removed, and its copy damaged', () => Promise.all([directory.remove('log-start'), change(spare, flip(30))])],
+    ['removed, with the spare file of an earlier version', () => Promise.all([directory.remove('log-start'), zeros()])],
+  ])('is found again if it was %s', async (_what, damage) => {
+    await damage();
+    for await (const { problems } of verifyLog(directory, { crc32c })) expect(problems).toEqual([]);
+    for (let opening = 0; opening < 2; opening++) {
+      const log = await open();
+      expect([log.startOffset, log.startIndex, log.quarantined]).toEqual([24, 13, []]);
+      expect(await readable(log)).toEqual(range(24, 40));
+      await log.close();
+    }
     expect(notices).toMatchObject([{ kind: 'log start unknown' }]);
+  });
+
+  it.each([
+    ['there', () => Promise.resolve()],
+    ['removed', () => directory.remove('log-start')],
+    ['damaged', () => change('log-start', flip(30))],
+  ])('is not taken from a segment if the first one is missing and the file is %s', async (_what, damage) => {
+    await damage();
+    await directory.remove(storeFileName(toOffset(24)));
+    const log = await open();
+    expect([log.startOffset, log.quarantined]).toMatchObject([24, [{ from: 24, to: 36 }]]);
   });
 });
 

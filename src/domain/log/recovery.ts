@@ -5,8 +5,10 @@ import type { Index, Offset } from './offsets.js';
  */
 export interface Quarantine {
   readonly from: Offset;
-  /** Equal to `from` when no offset is known to be lost, or when the number of lost offsets is unknown. */
+  /** Equal to `from` when no offset is known to be lost. */
   readonly to: Offset;
+  /** The end of the log is lost, and it is unknown how many offsets: none from `from` on is readable. */
+  readonly endUnknown?: true;
   readonly fromIndex: Index;
   readonly toIndex: Index;
   readonly reason: string;

@@ -2,88 +2,96 @@ import { readUint32, readUint64, writeUint32, writeUint64 } from './big-endian.j
 import type { Directory, File } from './directory.js';
 import { createDurably, openIfThere } from './durable-file.js';
 import { syncedIndexFileName } from './file-names.js';
-import type { Index } from './offsets.js';
+import type { Index, Offset } from './offsets.js';
 import { logIdBytes, type BatchChecksum } from './record-batch.js';
 import { sameBytes } from './store-header.js';
 
-const syncedIndexBytes = 36;
 const magic = 0x474c5931; // 'GLY1'
-const version = 1;
+const version = 2;
 const indexAt = 8 + logIdBytes;
-const crcAt = indexAt + 8;
+const offsetAt = indexAt + 8;
+const crcAt = offsetAt + 8;
+const fileBytes = crcAt + 4;
+/** Version 1 has no offset. */
+const fileBytesOfVersion1 = offsetAt + 4;
+const unknownOffset = Number.MAX_SAFE_INTEGER;
+
+/** The end of what is known to be synced. */
+export interface SyncedEnd {
+  /** The last synced index. */
+  readonly index: Index;
+  /** The offset after that entry; undefined: not known. */
+  readonly offset: Offset | undefined;
+}
 
 /**
- * A file with the last index known to be synced, written after each sync but not synced itself. It may lag, slightly
+ * A file with the last index known to be synced and the offset after it, written after each sync but not synced itself. It may lag, slightly
  * after a process crash and by unwritten pages after a power loss, but is never ahead. Recovery uses it to distinguish
- * acknowledged bytes from a torn write, of which a crash kept only some pages.
+ * acknowledged bytes from a torn write, of which a crash kept only some pages, and to tell how much is lost when the end
+ * of the log is missing.
  */
 export class SyncedIndexFile {
-  #noted: number;
+  #noted: SyncedEnd;
   #writing: Promise<void> | undefined;
 
   private constructor(
     private readonly file: File,
-    index: number,
+    end: SyncedEnd,
     private readonly checksum: BatchChecksum,
   ) {
-    this.#noted = index;
+    this.#noted = end;
   }
 
-  /** Reads the index in the file; `undefined` when the file is missing or damaged. */
-  static async read(directory: Directory, checksum: BatchChecksum): Promise<Index | undefined> {
+  /** Reads the file; `undefined` when it is missing or damaged. */
+  static async read(directory: Directory, checksum: BatchChecksum): Promise<SyncedEnd | undefined> {
     const file = await openIfThere(directory, syncedIndexFileName);
     if (!file) return undefined;
     try {
-      return decode(await file.read(0, syncedIndexBytes + 1), checksum);
+      return decode(await file.read(0, fileBytes + 1), checksum);
     } finally {
       await file.close();
     }
   }
 
   /**
-   * Opens or creates the file and durably sets it to `index`. An existing file is overwritten, so that no disk space is
+   * Opens or creates the file and durably sets it to `end`. An existing file is overwritten, so that no disk space is
    * needed; its name is durable once the directory is synced.
    */
-  static async open(directory: Directory, index: Index, checksum: BatchChecksum): Promise<SyncedIndexFile> {
+  static async open(directory: Directory, end: SyncedEnd, checksum: BatchChecksum): Promise<SyncedIndexFile> {
+    const bytes = encode(end, checksum);
     const file = await openIfThere(directory, syncedIndexFileName);
-    if (!file)
-      return new SyncedIndexFile(
-        await createDurably(directory, syncedIndexFileName, [encode(index, checksum)]),
-        index,
-        checksum,
-      );
+    if (!file) return new SyncedIndexFile(await createDurably(directory, syncedIndexFileName, [bytes]), end, checksum);
     try {
-      if (decode(await file.read(0, syncedIndexBytes + 1), checksum) !== index) {
-        await file.write(0, [encode(index, checksum)]);
-        await file.truncate(syncedIndexBytes);
+      if (!sameBytes(await file.read(0, fileBytes + 1), bytes)) {
+        await file.write(0, [bytes]);
+        await file.truncate(fileBytes);
       }
       await file.sync();
-      return new SyncedIndexFile(file, index, checksum);
+      return new SyncedIndexFile(file, end, checksum);
     } catch (error) {
       await file.close().catch(() => undefined);
       throw error;
     }
   }
 
-  /** Records that everything up to `index` is synced. Does not wait; calls during a write in flight are skipped. */
-  note(index: Index, onFailure: (cause: unknown) => void): void {
-    if (this.#writing || index <= this.#noted) return;
-    this.#noted = index;
-    this.#writing = this.file
-      .write(0, [encode(index, this.checksum)])
+  /** Records that everything up to `end` is synced. Does not wait; a call during a write in flight is written after it. */
+  note(end: SyncedEnd, onFailure: (cause: unknown) => void): void {
+    if (end.index <= this.#noted.index) return;
+    this.#noted = end;
+    this.#writing ??= this.#writeNoted()
       .catch(onFailure)
       .finally(() => (this.#writing = undefined));
   }
 
-  /** Durably lowers the synced index to at most `index`, before later entries are cut. */
-  async lower(index: Index): Promise<void> {
+  /** Durably lowers the synced end to at most `end`, before later entries are cut. */
+  async lower(end: SyncedEnd): Promise<void> {
     await this.#writing;
-    if (index < this.#noted) await this.#writeDurably(index);
+    if (end.index < this.#noted.index) await this.#writeDurably(end);
   }
 
-  async noteDurably(index: Index): Promise<void> {
+  async noteDurably(end: SyncedEnd): Promise<void> {
     await this.#writing;
-    await this.#writeDurably(index);
+    await this.#writeDurably(end);
   }
 
   async close(): Promise<void> {
@@ -91,27 +99,41 @@ export class SyncedIndexFile {
     await this.file.close();
   }
 
-  async #writeDurably(index: Index): Promise<void> {
-    this.#noted = index;
-    await this.file.write(0, [encode(index, this.checksum)]);
+  async #writeNoted(): Promise<void> {
+    let written: SyncedEnd;
+    do {
+      written = this.#noted;
+      await this.file.write(0, [encode(written, this.checksum)]);
+    } while (written !== this.#noted);
+  }
+
+  async #writeDurably(end: SyncedEnd): Promise<void> {
+    this.#noted = end;
+    await this.file.write(0, [encode(end, this.checksum)]);
     await this.file.sync();
   }
 }
 
-function encode(index: Index, { crc32c, logId }: BatchChecksum): Uint8Array {
-  const bytes = new Uint8Array(syncedIndexBytes);
+function encode({ index, offset = unknownOffset as Offset }: SyncedEnd, { crc32c, logId }: BatchChecksum): Uint8Array {
+  const bytes = new Uint8Array(fileBytes);
   writeUint32(bytes, 0, magic);
   bytes[4] = version;
   bytes.set(logId, 8);
   writeUint64(bytes, indexAt, index);
+  writeUint64(bytes, offsetAt, offset);
   writeUint32(bytes, crcAt, crc32c(bytes.subarray(0, crcAt)));
   return bytes;
 }
 
-function decode(bytes: Uint8Array, { crc32c, logId }: BatchChecksum): Index | undefined {
-  if (bytes.length !== syncedIndexBytes || readUint32(bytes, 0) !== magic || bytes[4] !== version) return undefined;
-  if (readUint32(bytes, crcAt) !== crc32c(bytes.subarray(0, crcAt)) >>> 0) return undefined;
+function decode(bytes: Uint8Array, { crc32c, logId }: BatchChecksum): SyncedEnd | undefined {
+  const isVersion1 = bytes.length === fileBytesOfVersion1;
+  if (!isVersion1 && bytes.length !== fileBytes) return undefined;
+  if (readUint32(bytes, 0) !== magic || bytes[4] !== (isVersion1 ? 1 : version)) return undefined;
+  const checked = bytes.length - 4;
+  if (readUint32(bytes, checked) !== crc32c(bytes.subarray(0, checked)) >>> 0) return undefined;
   if (!sameBytes(bytes.subarray(8, indexAt), logId)) return undefined;
   const index = readUint64(bytes, indexAt);
-  return Number.isSafeInteger(index) ? (index as Index) : undefined;
+  if (!Number.isSafeInteger(index)) return undefined;
+  const offset = isVersion1 ? unknownOffset : readUint64(bytes, offsetAt);
+  return { index: index as Index, offset: offset < unknownOffset ? (offset as Offset) : undefined };
 }

@@ -3,6 +3,7 @@ import { enterJoint, leaveJoint } from './conf-change.js';
 import { ConfChanger, restoreMembership } from './conf-changer.js';
 import type { ConfState } from './conf-state.js';
 import { confStatesEqual } from './conf-state.js';
+import { Inflights } from './inflights.js';
 import { noNode } from './message.js';
 import type { Membership } from './progress-tracker.js';
 import { describeConfig } from './progress-tracker.js';
@@ -61,6 +62,13 @@ export function restoreSnapshot(raft: Raft, snapshot: Snapshot): boolean {
   restoreConfiguration(raft, confState);
   logger.info(`${describeLog(raft)} restored snapshot [index: ${index}, term: ${term}]`);
   return true;
+}
+
+/** Returns the configuration after a change, without a core. Throws `InvalidConfChangeError`. */
+export function confStateAfter(state: ConfState, change: ConfChangeV2): ConfState {
+  const options = { lastIndex: 0, newInflights: () => new Inflights(1, 0) };
+  const membership = restoreMembership(state, options);
+  return changedMembership(new ConfChanger({ membership, ...options }), change).config;
 }
 
 function changedMembership(changer: ConfChanger, change: ConfChangeV2): Membership {

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { answerKeyQuery, isKeyQuery } from '../../../src/adapters/serf/keys/key-queries.js';
+import { answerKeyQuery, isKeyQuery, type KeyChange } from '../../../src/adapters/serf/keys/key-queries.js';
 import { KeyringStore } from '../../../src/adapters/serf/keys/keyring-store.js';
 import { SerfWire } from '../../../src/adapters/serf/wire/serf-wire.js';
 import type { KeyResponse } from '../../../src/domain/gossip/message.js';
@@ -101,6 +101,22 @@ describe('a key query', () => {
     for (const name of ['_serf_install-key', '_serf_use-key', '_serf_remove-key', '_serf_list-keys'])
       expect((await ask(plain, name)).message).toMatch(/encryption not enabled/);
     expect(isKeyQuery('_serf_ping')).toBe(false);
+  });
+
+  it('is reported, whether it was done or not, without the key', async () => {
+    const changes: KeyChange[] = [];
+    const keys = await KeyringStore.open(undefined, a);
+    for (const [name, key] of [
+      ['_serf_install-key', parseKey(b)],
+      ['_serf_remove-key', parseKey(a)],
+      ['_serf_list-keys', keyOf(0, 0)],
+    ] as const)
+      await answerKeyQuery({ name, payload: wire.encodeKeyRequest(key) }, wire, keys, (change) => changes.push(change));
+    expect(changes).toEqual([
+      { action: 'install-key', fingerprint: expect.stringMatching(/^[0-9a-f]{16}$/), result: 'done' },
+      { action: 'remove-key', fingerprint: expect.any(String), result: expect.stringContaining('primary') },
+    ]);
+    expect(JSON.stringify(changes)).not.toContain(b);
   });
 
   it('lists as many keys as an answer holds', async () => {

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { checkServerIdentity, type SecureContext, TLSSocket } from 'node:tls';
 import { ChannelCredentials, type VerifyOptions } from '@grpc/grpc-js';
 import type { Caller } from '../../../application/access/access.js';
+import { namesFor } from './certified-names.js';
 
 /** The credentials of one channel. */
 export type PeerChannelCredentials = ChannelCredentials & {
@@ -29,27 +30,31 @@ export interface PeerTls {
   readonly outgoing: OutgoingSide;
   /** Returns the identity in a verified certificate. */
   readonly identify: (certificate: X509Certificate) => Caller | undefined;
+  /** Returns this node's own identity, from the certificate that it presents (default: it names no cluster). */
+  readonly own?: () => Caller | undefined;
   /** Rejects certificates that name no node. */
   readonly requireNodeIdentity: boolean;
 }
 
 /**
- * Makes credentials for mutual TLS. The peer must present the certificate of the expected node. A certificate that
+ * Makes credentials for mutual TLS. The peer must present the certificate of the expected node, in a cluster that this
+ * node's own certificate names, if both name one. A certificate that
  * names no node must be valid for the dialed address, as must any certificate if no name is known yet.
  */
-export function tlsCredentials({ outgoing, identify, requireNodeIdentity }: PeerTls): PeerCredentials {
+export function tlsCredentials({ outgoing, identify, own, requireNodeIdentity }: PeerTls): PeerCredentials {
   return (name) =>
     new LatestCredentials(outgoing, {
       checkServerIdentity: (host, { raw }) => {
         const certificate = new X509Certificate(raw);
         const node = identify(certificate)?.node;
         if (node === undefined) return new Error('the certificate of the peer is not a node certificate');
-        if (node.names.length === 0 && requireNodeIdentity)
-          return new Error('the certificate of the peer names no node');
-        if (name !== undefined && node.names.length > 0)
-          return node.names.includes(name)
+        const { names, foreign } = namesFor(own?.()?.node, node);
+        if (foreign !== undefined) return new Error(foreign);
+        if (names.length === 0 && requireNodeIdentity) return new Error('the certificate of the peer names no node');
+        if (name !== undefined && names.length > 0)
+          return names.includes(name)
             ? undefined
-            : new Error(`the certificate of the peer is for ${node.names.join(', ')}; expected ${name}`);
+            : new Error(`the certificate of the peer is for ${names.join(', ')}; expected ${name}`);
         return checkServerIdentity(host, certificate.toLegacyObject());
       },
     });

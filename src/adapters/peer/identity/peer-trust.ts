@@ -1,4 +1,5 @@
 import type { Caller } from '../../../application/access/access.js';
+import { namesFor } from './certified-names.js';
 import type { Logger } from '../../../application/ports/logger.js';
 
 export interface PeerTrustOptions {
@@ -25,14 +26,14 @@ export class PeerTrust {
     const { requireNodeIdentity, allowedNames = [] } = this.options;
     const node = caller?.node;
     if (caller === undefined || node === undefined) return 'the caller presented no node certificate';
-    const own = this.options.own?.()?.node ?? { names: [] };
-    if (own.cluster !== undefined && node.cluster !== undefined && own.cluster !== node.cluster)
-      return `the certificate is for cluster ${node.cluster}; expected ${own.cluster}`;
-    if (node.names.length > 0 && !node.names.includes(name))
-      return `the certificate is for ${node.names.join(', ')}; expected ${name}`;
+    const own: NonNullable<Caller['node']> = this.options.own?.()?.node ?? { names: [] };
+    const { names, foreign } = namesFor(own, node);
+    if (foreign !== undefined) return foreign;
+    if (names.length > 0 && !names.includes(name))
+      return `the certificate is for ${names.join(', ')}; expected ${name}`;
     const isAllowed = allowedNames.includes(name);
     if (allowedNames.length > 0 && !isAllowed) return `${name} is not in --allowed-node-names`;
-    if (node.names.length === 0) {
+    if (names.length === 0) {
       if (requireNodeIdentity || own.names.length > 0) return 'the certificate names no node';
       this.#warn(caller.subject, name);
     }

@@ -2,17 +2,25 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { parseTransfer } from '../../../application/configuration/configuration-json.js';
 import { isUuid, memberNameOrThrow, rpcAddrOrThrow } from '../../../application/configuration/member-names.js';
 import type { JoinAnswer, Joiner, LeaderView } from '../../../application/ports/join-transport.js';
+import type { Removal } from '../../../application/configuration/configuration.js';
 import { InvalidInputError } from '../../../domain/log/errors.js';
 import { logIdBytes } from '../../../domain/log/record-batch.js';
-import type {
-  Joiner as JoinerMessage,
-  JoinerSchema,
-  JoinResponse,
-  JoinResponse_Joined,
-  JoinResponse_JoinedSchema,
-  JoinResponseSchema,
+import {
+  type Joiner as JoinerMessage,
+  type JoinerSchema,
+  type JoinResponse,
+  type JoinResponse_Joined,
+  type JoinResponse_JoinedSchema,
+  type JoinResponseSchema,
+  Removal as RemovalMessage,
 } from '../../../gen/golog/peer/v1/peer_service_pb.js';
 import { safeNumber } from '../safe-number.js';
+
+const removals: Readonly<Record<Removal, RemovalMessage>> = {
+  'on request': RemovalMessage.ON_REQUEST,
+  'as dead': RemovalMessage.AS_DEAD,
+  unknown: RemovalMessage.UNKNOWN,
+};
 
 /** Throws `InvalidInputError` if the joiner is missing or could not be a member. */
 export function joinerOf(message: JoinerMessage | undefined): Joiner {
@@ -55,7 +63,11 @@ export function answerMessage(answer: JoinAnswer): NonNullable<MessageInitShape<
     case 'refused':
       return {
         case: 'refused',
-        value: { reason: answer.reason, ...(answer.clusterId && { clusterId: answer.clusterId }) },
+        value: {
+          reason: answer.reason,
+          ...(answer.clusterId && { clusterId: answer.clusterId }),
+          ...(answer.removal && { removal: removals[answer.removal] }),
+        },
       };
   }
 }
@@ -73,19 +85,27 @@ export function answerOf({ answer }: JoinResponse): JoinAnswer {
     case 'waiting':
       return { kind: 'waiting', joiner: joinerOf(answer.value) };
     case 'retry': {
-      const { reason, leaderAddr, aliveAt, silentMs } = answer.value;
+      const { reason, leaderAddr, aliveAt, silentMs, clusterId } = answer.value;
+      if (clusterId.length > 0) assertClusterId(clusterId);
       return {
         kind: 'retry',
         reason,
+        ...(clusterId.length > 0 && { clusterId }),
         ...(leaderAddr !== undefined && { leaderAddr: rpcAddrOrThrow(leaderAddr) }),
         ...(aliveAt !== undefined && { aliveAt: rpcAddrOrThrow(aliveAt) }),
         ...(silentMs > 0n && { silentMs: safeNumber(silentMs) }),
       };
     }
     case 'refused': {
-      const { reason, clusterId } = answer.value;
+      const { reason, clusterId, removal } = answer.value;
       if (clusterId.length > 0) assertClusterId(clusterId);
-      return { kind: 'refused', reason, ...(clusterId.length > 0 && { clusterId }) };
+      const removed = (['on request', 'as dead', 'unknown'] as const).find((each) => removals[each] === removal);
+      return {
+        kind: 'refused',
+        reason,
+        ...(clusterId.length > 0 && { clusterId }),
+        ...(removed && { removal: removed }),
+      };
     }
     case undefined:
       throw new InvalidInputError('the answer to a join request has an unknown kind');

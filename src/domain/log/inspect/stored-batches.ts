@@ -26,7 +26,7 @@ export async function* readStoredBatches(
 ): AsyncGenerator<readonly RecordBatch[], string | undefined> {
   const bases = (await directory.list()).map(storeBaseOffset).filter((base) => base !== undefined);
   const start = await readLogStart(directory, checksum);
-  const durableIndex = (await SyncedIndexFile.read(directory, checksum)) ?? 0;
+  const durableIndex = (await SyncedIndexFile.read(directory, checksum))?.index ?? 0;
   let boundary: LogBoundary | undefined;
   for (const [number, base] of bases.entries()) {
     const next = bases.at(number + 1);

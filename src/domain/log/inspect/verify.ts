@@ -1,8 +1,8 @@
 import type { Crc32c } from '../checksum.js';
 import type { Directory, File } from '../directory.js';
-import { indexFileName, logStartFileName, storeBaseOffset, storeFileName, temporarySuffix } from '../file-names.js';
+import { indexFileName, storeBaseOffset, storeFileName, temporarySuffix } from '../file-names.js';
 import { readIndexFile, type SealedSegment } from '../index-file.js';
-import { isLeftByReset, liesBelow, readLogStart } from '../log-start.js';
+import { findLogStart, isLeftByReset, liesBelow, readLogStart } from '../log-start.js';
 import type { Index, Offset } from '../offsets.js';
 import { describeBoundary, logOrigin, sameBoundary, type LogBoundary } from '../log-boundary.js';
 import { logIdBytes, type BatchChecksum } from '../record-batch.js';
@@ -51,19 +51,23 @@ export async function* verifyLog(directory: Directory, options: VerifyOptions): 
   const checksum: BatchChecksum = { crc32c: options.crc32c, logId: logId ?? new Uint8Array(logIdBytes) };
   const bytesTotal = await totalBytes(directory, bases, options.onProgress);
   const start = await readLogStart(directory, checksum);
-  const synced = await SyncedIndexFile.read(directory, checksum);
-  let expected = start === undefined ? logOrigin : start === 'damaged' ? undefined : start;
+  const synced = (await SyncedIndexFile.read(directory, checksum))?.index;
   const remarks = names.filter((name) => name.endsWith(temporarySuffix)).map((name) => `${name} was left by a crash`);
-  if (start === 'damaged') remarks.push(`${logStartFileName} is damaged: using the first segment as the log start`);
+  const isBelow = (base: Offset, number: number): boolean =>
+    start !== undefined && start !== 'damaged' && liesBelow(start, base, bases.at(number + 1));
+  const first = bases.find((base, number) => !isBelow(base, number));
+  const header = first === undefined ? undefined : await headerOf(directory, first, options.crc32c);
+  const found = await findLogStart(directory, start, header?.boundary, checksum);
+  if (found.problem !== undefined) remarks.push(`${found.problem}: opening the log derives the log start`);
+  let expected: LogBoundary | undefined = found.start;
   let bytesDone = 0;
   for (const [number, base] of bases.entries()) {
-    const next = bases[number + 1];
-    const isLast = next === undefined;
+    const isLast = number === bases.length - 1;
+    if (isBelow(base, number)) {
+      remarks.push(`${storeFileName(base)} is below the log start: left by a crash`);
+      continue;
+    }
     if (start !== 'damaged' && start !== undefined) {
-      if (liesBelow(start, base, next)) {
-        remarks.push(`${storeFileName(base)} is below the log start: left by a crash`);
-        continue;
-      }
       if (isLast && (await isLeftByReset(directory, base, start, synced ?? 0, checksum))) {
         remarks.push(`a crash interrupted a reset: opening the log restarts it at ${describeBoundary(start)}`);
         yield emptySegment(base, start, remarks);
@@ -98,12 +102,20 @@ async function firstLogId(
   crc32c: Crc32c,
 ): Promise<Uint8Array | undefined> {
   for (const base of bases) {
-    const name = storeFileName(base);
-    const bytes = await withFile(directory, name, (file) => file.read(0, storeHeaderBytes));
-    const header = readStoreHeader(bytes, name, crc32c);
+    const header = await headerOf(directory, base, crc32c);
     if (header) return header.logId;
   }
   return undefined;
+}
+
+async function headerOf(
+  directory: Directory,
+  base: Offset,
+  crc32c: Crc32c,
+): Promise<ReturnType<typeof readStoreHeader>> {
+  const name = storeFileName(base);
+  const bytes = await withFile(directory, name, (file) => file.read(0, storeHeaderBytes));
+  return readStoreHeader(bytes, name, crc32c);
 }
 
 async function totalBytes(directory: Directory, bases: readonly Offset[], wanted: unknown): Promise<number> {

@@ -1,0 +1,232 @@
+import { type Offset, toIndex } from '../../domain/log/offsets.js';
+import { JoinRefusedError } from '../join/join-cluster.js';
+import { leaveCluster } from '../join/leave-cluster.js';
+import type { Cluster } from '../ports/cluster.js';
+import type { Consensus } from '../ports/consensus.js';
+import type { Removal } from '../configuration/configuration.js';
+import { DamagedNode, isDamaged } from '../repair/damaged-node.js';
+import type { EntrySource } from '../ports/entry-source.js';
+import { firstDamaged, offsetOf } from '../repair/first-damage.js';
+import { LogRepair } from '../repair/log-repair.js';
+import { rejoinAfterRemoval } from './enter-cluster.js';
+import { type ProvedMember, proveMember } from './member-identity.js';
+import { answerAsMember, openDiskReserve } from './node-context.js';
+import type { MemberDependencies } from './node-dependencies.js';
+import { RemovedNode } from './removed-node.js';
+import { type MemberContext, openGates, runRaft, type RunningRaft } from './run-raft.js';
+import type { ClusterWork } from './started-node.js';
+import { WaitingMember } from './waiting-member.js';
+
+/** What a member does in its cluster. */
+export interface MemberWork extends ClusterWork {
+  /** Undefined while the member waits, while its log is damaged, and while the node is not a member. */
+  readonly raft: RunningRaft | undefined;
+  /** The progress of the log's repair; undefined while there is none. */
+  readonly repair: string | undefined;
+  /** Why the member waits before it takes part; undefined: it does not. */
+  readonly waiting: string | undefined;
+}
+
+/** A member that has opened its files and has not proved yet who it is. */
+export type OpenedMember = Omit<MemberContext, 'id' | keyof ProvedMember>;
+
+/**
+ * What a member does from its start to its stop. It runs Raft, with three exceptions. Until its peers have vouched for
+ * it, and while its log is damaged, it serves what it can, and takes part after that. After it was removed from the
+ * cluster it refuses all calls: removed as dead, it joins again at once; otherwise it stays out until it is restarted.
+ */
+export class MemberLife implements MemberWork {
+  #raft: RunningRaft | undefined;
+  /** Stands in for Raft. */
+  #standIn: WaitingMember | DamagedNode | RemovedNode | undefined;
+  #repair: LogRepair | undefined;
+  #changing: Promise<void> = Promise.resolve();
+  readonly #stopping = new AbortController();
+
+  private constructor(
+    private readonly deps: MemberDependencies,
+    private member: MemberContext,
+  ) {}
+
+  /** Resolves when the node serves: a new member, or one for which its peers vouch at once, then runs Raft. */
+  static async start(deps: MemberDependencies, opened: OpenedMember, isNew: boolean): Promise<MemberLife> {
+    const id = opened.configuration.stored?.id ?? 0;
+    const life = new MemberLife(deps, { ...opened, id, isKnown: isNew });
+    if (isNew) await life.#takePart();
+    else await life.#prove();
+    return life;
+  }
+
+  get consensus(): Consensus {
+    return this.#raft?.node ?? this.#standInOrThrow();
+  }
+
+  get raft(): RunningRaft | undefined {
+    return this.#raft;
+  }
+
+  get repair(): string | undefined {
+    return this.#raft === undefined ? this.#repair?.progress : undefined;
+  }
+
+  get waiting(): string | undefined {
+    return this.#standIn instanceof WaitingMember ? this.#standIn.problem : undefined;
+  }
+
+  async leave(): Promise<void> {
+    const { clock, logger } = this.deps;
+    const { name } = this.member.self;
+    const cluster: Cluster | undefined = this.#raft?.cluster ?? this.#standIn;
+    if (cluster === undefined || cluster instanceof RemovedNode) return;
+    try {
+      await leaveCluster({ cluster, name, clock });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      logger.warn('leave_failed', { reason }, 'could not leave the cluster; this node stays a member');
+    }
+  }
+
+  async settle(): Promise<void> {
+    this.#stopping.abort();
+    await this.#changing;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#raft === undefined) this.member.diskReserve.close();
+    else await this.#raft.stop();
+  }
+
+  /** Resolves when the member takes part, or serves while it waits for its peers to vouch for it. */
+  async #prove(): Promise<void> {
+    const { deps } = this;
+    const signal = AbortSignal.any([deps.signal, this.#stopping.signal]);
+    const waiting = await openWaiting(deps, this.member);
+    let wait = (): void => undefined;
+    const hasToWait = new Promise<undefined>((resolve) => (wait = () => resolve(undefined)));
+    const proving = proveMember({ ...deps, signal }, this.member, (problem) => {
+      waiting.problem = problem;
+      wait();
+    });
+    const proved = await Promise.race([proving, hasToWait]);
+    deps.signal.throwIfAborted();
+    if (proved !== undefined) return this.#takePart(proved);
+    this.#standIn = waiting;
+    deps.onServing?.(false);
+    openGates(deps, this.member, waiting, waiting);
+    this.#change(async () => {
+      const provedNow = await proving;
+      signal.throwIfAborted();
+      await this.#takePart(provedNow);
+      await waiting.close();
+    });
+  }
+
+  /** Repairs the log if it is damaged, and runs Raft. */
+  async #takePart(proved?: ProvedMember): Promise<void> {
+    const { configuration } = this.member;
+    this.member = { ...this.member, ...proved, id: configuration.stored?.id ?? 0 };
+    const repair = await prepareRepair(this.deps, this.member);
+    this.deps.signal.throwIfAborted();
+    if (repair === undefined && !isDamaged(this.member.log)) await this.#run();
+    else this.#serveDamaged(repair);
+  }
+
+  async #run(): Promise<void> {
+    const raft = await runRaft(this.deps, this.member);
+    this.#raft = raft;
+    this.#standIn = undefined;
+    this.deps.onServing?.(true);
+    void raft.removed.then((removal) => {
+      if (removal !== undefined && !this.#stopping.signal.aborted) this.#change(() => this.#stayOut(raft, removal));
+    });
+  }
+
+  /** Serves the readable part of a damaged log, and runs Raft once the log is repaired. */
+  #serveDamaged(repair: LogRepair | undefined): void {
+    const { deps, member } = this;
+    const { log, id, self } = member;
+    const configuration = member.configuration.current;
+    const clusterId = deps.directory.logId;
+    const damaged = new DamagedNode({ log, configuration, id, self, clusterId, ...(repair && { repair }) });
+    this.#standIn = damaged;
+    this.#repair = repair;
+    deps.onServing?.(false);
+    openGates(deps, member, damaged, damaged);
+    if (repair === undefined) return;
+    this.#change(async () => {
+      await repair.run(this.#stopping.signal);
+      await this.#run();
+      await damaged.close();
+    });
+  }
+
+  /** Ends Raft, and joins again if the node was removed as dead. */
+  async #stayOut(raft: RunningRaft, removal: Removal): Promise<void> {
+    const { deps, member } = this;
+    const { gates, directory, logger, onServing } = deps;
+    const { id, log, hardState, self } = member;
+    const clusterId = directory.logId;
+    const configuration = member.configuration.current;
+    const { highWatermark } = raft.node;
+    const removed = new RemovedNode({ log, hardState, configuration, self, clusterId, highWatermark, removal });
+    logger.error('removed_from_cluster', { memberId: id, removal }, 'the cluster removed this node; it serves no more');
+    onServing?.(false);
+    gates.commitLog.close(removed.problem);
+    gates.cluster.open(removed);
+    answerAsMember(deps.peerService, clusterId);
+    this.#standIn = removed;
+    this.#raft = undefined;
+    await raft.stop();
+    await raft.node.close();
+    if (removal !== 'as dead') return;
+    try {
+      const signal = AbortSignal.any([deps.signal, this.#stopping.signal]);
+      const newId = await rejoinAfterRemoval(deps, member, signal);
+      const diskReserve = await openDiskReserve(deps);
+      this.member = { ...member, id: newId, diskReserve, isKnown: true };
+    } catch (error) {
+      if (!(error instanceof JoinRefusedError)) throw error;
+      logger.error('membership_refused', { memberId: id, reason: error.message }, 'the cluster refuses this node');
+      return;
+    }
+    await this.#run();
+  }
+
+  /** Makes one change at a time; a failure that is not the stop of this node is fatal. */
+  #change(change: () => Promise<void>): void {
+    this.#changing = this.#changing.then(change).catch((error: unknown) => {
+      const isStopping = this.#stopping.signal.aborted || this.deps.signal.aborted;
+      if (!isStopping) this.deps.onFatal(error);
+    });
+  }
+
+  #standInOrThrow(): Consensus {
+    if (this.#standIn === undefined) throw new TypeError('a member runs Raft or has a stand-in');
+    return this.#standIn;
+  }
+}
+
+function prepareRepair(deps: MemberDependencies, member: MemberContext): Promise<LogRepair | undefined> {
+  const { directory, crc32c, clock, logger } = deps;
+  const { log, hardState, configuration, id, diskReserve, discovery } = member;
+  const found = deps.entrySource(id, { crc32c, logId: directory.logId });
+  const source: EntrySource = {
+    logEnd: (peer, ...rest) => found.logEnd(discovery.locate(peer), ...rest),
+    read: (peer, ...rest) => found.read(discovery.locate(peer), ...rest),
+  };
+  return LogRepair.prepare({ log, hardState, configuration, id, source, diskReserve, clock, logger });
+}
+
+async function openWaiting({ directory }: MemberDependencies, member: OpenedMember): Promise<WaitingMember> {
+  const { self, configuration, hardState, log } = member;
+  const { damagedFrom, repairing } = configuration.stored ?? {};
+  const damage = await firstDamaged(log, repairing?.cutFrom ?? damagedFrom);
+  const readableEnd = damage?.readableEnd ?? (await committedEnd(log, hardState.current.commit));
+  return new WaitingMember({ log, hardState, configuration, self, clusterId: directory.logId, readableEnd });
+}
+
+/** Returns one past the last record that is known to be committed. */
+async function committedEnd(log: OpenedMember['log'], commit: number): Promise<Offset> {
+  const next = toIndex(Math.max(log.startIndex, Math.min(commit, log.lastIndex) + 1));
+  return (await offsetOf(log, next)) ?? log.startOffset;
+}
