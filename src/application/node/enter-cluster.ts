@@ -57,18 +57,18 @@ function hasTakenPart(view: LeaderView | undefined): boolean {
 
 /**
  * Makes a former member a member again, in the cluster that its data directory names: see `rejoinCluster`. Resolves
- * with whether the cluster now knows this node's name and address.
+ * with its members, if the cluster now knows this node's name and address.
  */
 export async function reenterCluster(
   deps: MemberDependencies,
   context: NodeContext,
   { log }: NodeStorage,
   report: (problem: string) => void,
-): Promise<boolean> {
+): Promise<readonly Member[] | undefined> {
   const { configuration, hardState, discovery } = context;
   const { stored } = configuration;
   const hasOthers = otherMemberAddrs(context).length > 0;
-  if (stored === undefined || (!hasOthers && discovery.nodes().length === 0 && !stored.amnesiac)) return false;
+  if (stored === undefined || (!hasOthers && discovery.nodes().length === 0 && !stored.amnesiac)) return undefined;
   return rejoinCluster({
     report,
     ...rejoining(deps, context, deps.signal),
