@@ -2,6 +2,7 @@ import type { RaftNode } from '../../src/application/raft/raft-node.js';
 import type { RaftNodeOptions } from '../../src/application/raft/raft-options.js';
 import type { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { message, type Message } from '../../src/domain/raft/message.js';
+import type { Falsification } from './false-disks.js';
 import type { FaultKind } from './faults.js';
 import type { Run } from './run.js';
 
@@ -12,6 +13,8 @@ export interface Control {
   readonly name: string;
   /** The faults that expose it. */
   readonly faults: readonly FaultKind[];
+  /** How disks turn false; by default in all ways. */
+  readonly falsifications?: readonly Falsification[];
   /** The invariants that it breaks; any of them may be seen first. */
   readonly breaks: readonly string[];
   /** Whether nodes cut off damage and take part at once. */

@@ -24,8 +24,21 @@ interface DiskCopy {
   readonly root: FaultyDirectory;
 }
 
-/** Returns the members if all of them are voters with everything that they ever had, and none has a false disk. */
-type WholeMembers = () => readonly Machine[];
+/** How disks turn false; by default all of it, each as often as it is named here. */
+const falsifications = [
+  ...Array.from({ length: 6 }, () => 'old copy' as const),
+  ...Array.from({ length: 4 }, () => 'old part' as const),
+  ...Array.from({ length: 3 }, () => 'old file' as const),
+  ...Array.from({ length: 4 }, () => 'loss' as const),
+  'damage',
+  'loss at a vote',
+  'loss at a vote',
+  'twin',
+  'twin',
+  'swap',
+  'cold copy',
+] as const;
+export type Falsification = (typeof falsifications)[number];
 
 /**
  * Disks that come back other than they were left: copied, put back from an older copy, as a whole or in part, with state
@@ -45,8 +58,11 @@ export class FalseDisks {
     private readonly world: World,
     private readonly chance: Chance,
     private readonly machines: readonly Machine[],
+    private readonly twins: Machine[],
     private readonly network: Network,
-    private readonly wholeMembers: WholeMembers,
+    /** Returns all members if all of them are voters, and no other node is about to become one; otherwise none. */
+    private readonly presentVoters: () => readonly Machine[],
+    private readonly kinds: readonly Falsification[] = falsifications,
   ) {}
 
   start(): void {
@@ -56,6 +72,7 @@ export class FalseDisks {
 
   stop(): void {
     this.#on = false;
+    for (const twin of this.#twinsInUse) this.#endTwin(twin);
   }
 
   /** Falsifies a disk as soon as the cluster must survive that. */
@@ -63,10 +80,14 @@ export class FalseDisks {
     this.#isDue = true;
   }
 
+  get #twinsInUse(): readonly Machine[] {
+    return this.twins.filter(({ inUse }) => inUse);
+  }
+
   #waitToLook(): void {
     this.world.schedule(lookEveryMs, 'looks for contact', () => {
       if (!this.#on) return;
-      const members = this.#membersInContact();
+      const members = this.#twinsInUse.length > 0 ? [] : this.#membersInContact();
       if (members.length > 0) for (const machine of this.machines) machine.isFalse = false;
       if (this.#isDue && members.length > 0) {
         this.#isDue = false;
@@ -94,7 +115,7 @@ export class FalseDisks {
 
   /** Returns all members once they have been in contact for long enough; until then none. */
   #membersInContact(): readonly Machine[] {
-    const members = this.wholeMembers();
+    const members = this.presentVoters();
     const key = this.#contactKey(members);
     if (key === undefined) this.#contact = undefined;
     else if (this.#contact?.key !== key) this.#contact = { sinceMs: this.world.nowMs, key };
@@ -128,39 +149,108 @@ export class FalseDisks {
 
   async #falsify(members: readonly Machine[]): Promise<void> {
     const { chance } = this;
-    const what = chance.below(20);
-    if (what === 0) return this.#swap(members);
-    if (what === 1) return this.#copyAll();
-    const count = chance.percent(50) ? 1 : Math.floor((members.length - 1) / 2);
-    const [first, ...more] = chance.shuffled(members).slice(0, count);
-    for (const machine of first === undefined ? [] : [first, ...more]) await this.#turnFalse(machine);
-  }
-
-  async #turnFalse(machine: Machine): Promise<void> {
-    const { chance } = this;
-    const copy = this.#oldCopy(machine);
-    const how = chance.below(20);
-    if (how < 13 && copy !== undefined) {
-      const paths = this.#pathsToPutBack(how);
-      await this.#restart(machine, `has ${paths.join(' and ')} put back from ${Math.round(copy.atMs)} ms`, (disk) =>
-        disk.putBack(copy.root, paths),
-      );
-      this.world.mark(`put back: ${paths.join(' and ')}`);
-    } else if (how < 19) {
-      const path = chance.pick(['raft/hard-state', 'raft/incarnation', 'raft/peer-notes', ...directories]);
-      await this.#restart(machine, `loses ${path}`, (disk) => disk.remove(path));
-      this.world.mark(`removed: ${path}`);
-    } else {
-      const slot = chance.below(2);
-      await this.#restart(machine, `has slot ${slot} of its hard state damaged`, (disk) => disk.damageHardState(slot));
-      this.world.mark('damaged: one slot of the hard state');
+    const [first, ...others] = chance.shuffled(members);
+    const kind = chance.pick(this.kinds);
+    if (first === undefined) return;
+    if (kind === 'swap') this.#swap(first, others);
+    else if (kind === 'cold copy') this.#copyAll();
+    else if (kind === 'twin') this.#startTwin(first);
+    else if (kind === 'loss at a vote') this.#loseAtVote(members);
+    else {
+      const more = chance.percent(50) ? 0 : Math.floor((members.length - 1) / 2) - 1;
+      for (const machine of [first, ...others.slice(0, more)]) await this.#turnFalse(machine, kind);
     }
   }
 
-  #pathsToPutBack(how: number): readonly string[] {
-    if (how < 5) return directories;
-    if (how < 9) return [this.chance.pick(directories)];
+  async #turnFalse(machine: Machine, kind: Falsification): Promise<void> {
+    const { chance } = this;
+    const copy = this.#oldCopy(machine);
+    const stayDown = chance.percent(50) ? chance.between(50, 1_000) : chance.between(1_000, 8_000);
+    if (kind === 'damage') return this.#damageHardState(machine, stayDown);
+    if (kind === 'loss' || copy === undefined) {
+      const path = chance.pick(['raft/hard-state', 'raft/incarnation', 'raft/peer-notes', ...directories]);
+      return this.#remove(machine, path, stayDown);
+    }
+    const paths = this.#pathsToPutBack(kind);
+    const words = paths.join(' and ');
+    await this.#restart(machine, `has ${words} put back from ${Math.round(copy.atMs)} ms`, stayDown, (disk) =>
+      disk.putBack(copy.root, paths),
+    );
+    this.world.mark(`put back: ${words}`);
+  }
+
+  #pathsToPutBack(kind: Falsification): readonly string[] {
+    if (kind === 'old copy') return directories;
+    if (kind === 'old part') return [this.chance.pick(directories)];
     return [`raft/${this.chance.pick(stateFiles)}`];
+  }
+
+  async #remove(machine: Machine, path: string, restartMs: number): Promise<void> {
+    await this.#restart(machine, `loses ${path}`, restartMs, (disk) => disk.remove(path));
+    this.world.mark(`removed: ${path}`);
+  }
+
+  async #damageHardState(machine: Machine, restartMs: number): Promise<void> {
+    const slot = this.chance.below(2);
+    await this.#restart(machine, `has slot ${slot} of its hard state damaged`, restartMs, (disk) =>
+      disk.damageHardState(slot),
+    );
+    this.world.mark('damaged: one slot of the hard state');
+  }
+
+  async #restart(
+    machine: Machine,
+    words: string,
+    restartMs: number,
+    change: (disk: Machine['disk']) => Promise<void>,
+  ): Promise<void> {
+    this.world.note(`${machine.name} ${words}`);
+    machine.turnFalse(restartMs);
+    await change(machine.disk);
+  }
+
+  /** The next voter crashes right after its vote, with its hard state lost or damaged, and starts again at once. */
+  #loseAtVote(members: readonly Machine[]): void {
+    const { network, chance } = this;
+    const { onVote } = network;
+    network.onVote = (voter) => {
+      const machine = members.find(({ name }) => name === voter);
+      if (machine?.process === undefined || !this.#on) return;
+      network.onVote = onVote;
+      const restartMs = chance.between(1, 30);
+      machine.process.schedule(chance.fraction() * 3, 'crashes after its vote', () => {
+        this.world.mark('hard state lost at a vote');
+        const lose = chance.percent(70) ? this.#remove(machine, 'raft/hard-state', restartMs) : undefined;
+        (lose ?? this.#damageHardState(machine, restartMs)).catch((error: unknown) => this.world.fail(error));
+      });
+    };
+    // The budget is spent from here on.
+    for (const machine of members) machine.isFalse = true;
+    members.find(({ node }) => node?.leadership.isLeader)?.kill('all');
+  }
+
+  /** A copy of a disk is started on another machine, while the first one runs, or is not heard by some. */
+  #startTwin(machine: Machine): void {
+    const { world, chance, network } = this;
+    const twin = machine.twin(`${machine.name}-twin${this.twins.length + 1}`);
+    this.twins.push(twin);
+    world.note(`a copy of the disk of ${machine.name} is started as ${twin.name}`);
+    world.mark('a disk started twice');
+    twin.start();
+    if (chance.percent(50)) {
+      const deaf = chance.shuffled(this.machines).slice(0, chance.between(1, this.machines.length));
+      for (const { name } of deaf) network.cut(machine.name, name);
+      world.schedule(chance.between(2_000, 8_000), 'weather clears', () => network.healCuts());
+    }
+    world.schedule(chance.between(3_000, 12_000), `${twin.name} ends`, () => this.#endTwin(twin));
+  }
+
+  /** The operator ends the copy for good, and starts the member again: it may be out since the copy took its seat. */
+  #endTwin(twin: Machine): void {
+    if (!twin.inUse) return;
+    const first = this.machines.find(({ uuid }) => uuid === twin.uuid);
+    twin.retire();
+    first?.kill('all');
   }
 
   #oldCopy({ uuid }: Machine): DiskCopy | undefined {
@@ -168,22 +258,15 @@ export class FalseDisks {
     return copies.length === 0 ? undefined : this.chance.pick(copies);
   }
 
-  async #restart(machine: Machine, words: string, change: (disk: Machine['disk']) => Promise<void>): Promise<void> {
-    this.world.note(`${machine.name} ${words}`);
-    machine.turnFalse(this.chance.percent(50) ? this.chance.between(50, 1_000) : this.chance.between(1_000, 8_000));
-    await change(machine.disk);
-  }
-
   /** Two machines exchange their disks: each node is then at the address of the other one. */
-  async #swap(members: readonly Machine[]): Promise<void> {
-    const [one, other] = this.chance.shuffled(members);
-    if (one === undefined || other === undefined) return;
+  #swap(one: Machine, [other]: readonly Machine[]): void {
+    if (other === undefined) return;
     one.swapWith(other);
     this.world.mark('disks swapped');
   }
 
   /** All machines stop at one moment, and start on copies of their disks. */
-  async #copyAll(): Promise<void> {
+  #copyAll(): void {
     this.world.note('all disks are copied, and started in place of the originals');
     for (const machine of this.machines) {
       machine.kill('all', this.chance.between(50, 3_000));

@@ -73,6 +73,8 @@ export class Machine implements Watched {
     private readonly around: Surroundings,
     private beginning: Beginning,
     private readonly settings: MachineSettings,
+    /** The name of the node: that of the machine, except on a copy of another one's disk. */
+    private readonly nodeName = name,
   ) {
     this.#chance = around.world.chance.fork(name);
     this.disk = new SimulatedDisk(this.#chance.fork('disk'));
@@ -198,6 +200,17 @@ export class Machine implements Watched {
     this.around.witness.forget(this.name);
   }
 
+  /** Returns another machine, with a copy of the disk of this one, which goes on. */
+  twin(name: string): Machine {
+    const twin = new Machine(name, this.around, this.beginning, this.settings, this.nodeName);
+    twin.disk.replaceByCopy(this.disk);
+    twin.uuid = this.uuid;
+    twin.#id = this.#id;
+    twin.isFalse = true;
+    this.isFalse = true;
+    return twin;
+  }
+
   /** Exchanges the disks with another machine: the node on each is then at the address of the other one. */
   swapWith(other: Machine): void {
     this.around.world.note(`${this.name} and ${other.name} exchange their disks`);
@@ -256,7 +269,7 @@ export class Machine implements Watched {
   }
 
   #memberSettings(): MemberSettings {
-    const { name, address: rpcAddr, beginning, settings } = this;
+    const { nodeName: name, address: rpcAddr, beginning, settings } = this;
     const { segmentBytesMax, retention, deadMemberTimeoutMs, addresses } = settings;
     return {
       name,

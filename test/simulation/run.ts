@@ -51,6 +51,8 @@ class Run {
   readonly history = new History();
   readonly network: Network;
   readonly machines: readonly Machine[];
+  /** Machines with a copy of the disk of another one. */
+  readonly #twins: Machine[] = [];
   readonly #checksum: BatchChecksum = { crc32c, logId: Uint8Array.from({ length: 16 }, (_, i) => 0x51 + i) };
   readonly #administrator: Administrator;
   readonly #producers: Producer[] = [];
@@ -94,7 +96,7 @@ class Run {
     this.machines = [...founders, ...spares, ...replicas];
     this.#administrator = new Administrator(world, world.chance.fork('administrator'), this.machines);
     this.network.onSend = (message) => this.#check(() => this.witness.sent(message));
-    world.observe(() => this.#check(() => this.witness.look(this.machines)));
+    world.observe(() => this.#check(() => this.witness.look([...this.machines, ...this.#twins])));
     world.observe(() => {
       for (const machine of this.machines) machine.noteMove();
     });
@@ -113,8 +115,14 @@ class Run {
       machines,
       this.#administrator,
       new BitRot(world, world.chance.fork('bit rot'), machines, this.witness),
-      new FalseDisks(world, world.chance.fork('false disks'), machines, this.network, () =>
-        this.#administrator.presentVoters(),
+      new FalseDisks(
+        world,
+        world.chance.fork('false disks'),
+        machines,
+        this.#twins,
+        this.network,
+        () => this.#administrator.presentVoters(),
+        control?.falsifications,
       ),
       { ...(only && { only }), ...(also && { also }) },
     );

@@ -74,9 +74,12 @@ export class SimulatedDisk {
     this.#root = FaultyDirectory.create();
   }
 
-  /** Replaces all files by copies of them: the same bytes in other files. No process may run on the disk. */
-  replaceByCopy(): void {
-    this.#replaceRoot(this.#root.copy());
+  /**
+   * Replaces all files by copies of those of another disk, or of its own: the same bytes in other files. No process may
+   * run on the disk.
+   */
+  replaceByCopy(of: SimulatedDisk = this): void {
+    this.#replaceRoot(of.root.copy());
   }
 
   /** Puts the files and directories at these paths back from a copy. No process may run on the disk. */
