@@ -88,11 +88,11 @@ export class FalseDisks {
     this.world.schedule(lookEveryMs, 'looks for contact', () => {
       if (!this.#on) return;
       const members = this.#twinsInUse.length > 0 ? [] : this.#membersInContact();
-      if (members.length > 0) for (const machine of this.machines) machine.isFalse = false;
+      if (members.length > 0) for (const machine of this.machines) machine.turnTrue();
       if (this.#isDue && members.length > 0) {
         this.#isDue = false;
-        this.#contact = undefined;
-        this.#falsify(members).catch((error: unknown) => this.world.fail(error));
+        if (this.chance.percent(50)) this.#falsifyNow();
+        else this.world.schedule(this.chance.between(500, 5_000), 'a disk turns false', () => this.#falsifyNow());
       }
       this.#waitToLook();
     });
@@ -145,6 +145,15 @@ export class FalseDisks {
       (log?.lastIndex ?? 0) + 20 > leader.leadership.status.hardState.commit &&
       !members.some((other) => this.network.isCut(name, other.name))
     );
+  }
+
+  /** Members may have lost contact again since. */
+  #falsifyNow(): void {
+    const members = this.presentVoters();
+    const isWhole = members.every(({ isFalse, rot, process }) => !isFalse && !rot.isThere && process !== undefined);
+    if (!this.#on || members.length === 0 || !isWhole) return;
+    this.#contact = undefined;
+    this.#falsify(members).catch((error: unknown) => this.world.fail(error));
   }
 
   async #falsify(members: readonly Machine[]): Promise<void> {

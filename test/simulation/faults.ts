@@ -101,8 +101,7 @@ export class Faults {
     this.network.healAll();
     for (const machine of this.machines) {
       machine.supervised = true;
-      machine.disk.weather.slowness = 1;
-      machine.disk.setFreeBytes(Infinity);
+      machine.disk.heal();
       machine.process?.resume();
       machine.start();
     }

@@ -60,6 +60,10 @@ export class Machine implements Watched {
   #lives = 0;
   #disks = 1;
   #falsifications = 0;
+  /** The member ids under which it has run Raft since its disk turned false. */
+  readonly #ranAs = new Set<number>();
+  /** Whether a copy of its disk was started, which may have gone on as this member. */
+  #hadTwin = false;
   #moves = 0;
   /** Whether it is at an address that no configuration names yet. */
   #isMoving = false;
@@ -71,7 +75,7 @@ export class Machine implements Watched {
   constructor(
     readonly name: string,
     private readonly around: Surroundings,
-    private beginning: Beginning,
+    private readonly beginning: Beginning,
     private readonly settings: MachineSettings,
     /** The name of the node: that of the machine, except on a copy of another one's disk. */
     private readonly nodeName = name,
@@ -156,6 +160,7 @@ export class Machine implements Watched {
       isFalse: () => this.isFalse,
       settings: this.#memberSettings(),
       onFatal: (error) => this.#failed(life, error),
+      onLoss: (id) => this.#forgets(id),
       onRaft: (options) => this.#runsRaft(options),
     });
     this.#life = life;
@@ -185,9 +190,8 @@ export class Machine implements Watched {
     this.uuid = uuidOf(this.name, this.#disks);
     this.#id = undefined;
     this.#isMoving = false;
-    this.isFalse = false;
-    // A machine that bootstrapped the cluster must not do so again while it is cut off from the others.
-    if (this.beginning.kind === 'bootstrap') this.beginning = { kind: 'join' };
+    this.turnTrue();
+    this.#ranAs.clear();
     this.around.witness.forget(this.name);
     this.#restartAfter(1_000);
   }
@@ -196,6 +200,7 @@ export class Machine implements Watched {
   turnFalse(restartMs: number): void {
     this.kill('all', restartMs);
     this.isFalse = true;
+    this.#ranAs.clear();
     this.#falsifications += 1;
     this.around.witness.forget(this.name);
   }
@@ -208,7 +213,15 @@ export class Machine implements Watched {
     twin.#id = this.#id;
     twin.isFalse = true;
     this.isFalse = true;
+    this.#hadTwin = true;
+    twin.#hadTwin = true;
     return twin;
+  }
+
+  /** The cluster knows again what its node has shown. */
+  turnTrue(): void {
+    this.isFalse = false;
+    this.#hadTwin = false;
   }
 
   /** Exchanges the disks with another machine: the node on each is then at the address of the other one. */
@@ -288,16 +301,28 @@ export class Machine implements Watched {
   }
 
   #runsRaft({ id, configuration: { stored } }: RaftNodeOptions): void {
-    const { world } = this.around;
+    const { world, witness } = this.around;
     const before = this.#id;
     this.#id = id;
+    this.#ranAs.add(id);
     const wasAlone = stored?.contacts.length === 0;
     if (before !== undefined && id > before) {
       world.mark('rejoined under a new id');
       if (this.isFalse) world.mark('rejoined under a new id with a false disk');
     } else if (before === undefined && !wasAlone) world.mark('a node joined');
-    else if (before === undefined)
+    else if (before === undefined) {
+      witness.began(this.name);
       world.mark(this.beginning.kind === 'bootstrap' ? 'bootstrapped' : 'bootstrap-expect');
+    }
+  }
+
+  /** Checks that a node forgets something only on a false disk, and before it has taken part since. */
+  #forgets(id: number): void {
+    if (this.#hadTwin || (this.isFalse && !this.#ranAs.has(id))) return;
+    const what = this.isFalse ? 'and has taken part as that since its disk turned false' : 'and its disk is as it was';
+    this.around.world.fail(
+      new InvariantError('I16', `${this.name} has less than it had shown as member ${id}, ${what}`),
+    );
   }
 
   #failed(life: Life, error: unknown): void {

@@ -55,6 +55,14 @@ export class SimulatedDisk {
     this.#root.inject({ operation: 'sync' });
   }
 
+  /** Ends all trouble that is not over or still to come, except for what is damaged already. */
+  heal(): void {
+    this.weather.slowness = 1;
+    this.setFreeBytes(Infinity);
+    this.#root.heal();
+    this.#armed = undefined;
+  }
+
   /** Calls `crash` once that many matching writes and syncs have been in flight from now on. */
   armCrash(on: RegExp, operations: number, crash: (during: string) => void): void {
     this.#armed = { on, operations, crash };

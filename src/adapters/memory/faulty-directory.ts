@@ -85,6 +85,11 @@ export class FaultyDirectory implements Directory {
     this.disk.inject(fault);
   }
 
+  /** Forgets the faults that have not happened yet, on the whole disk. */
+  heal(): void {
+    this.disk.heal();
+  }
+
   setFreeBytes(bytes: number): void {
     this.disk.freeBytes = bytes;
   }
