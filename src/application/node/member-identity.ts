@@ -5,6 +5,7 @@ import type { Vouch } from '../ports/vouching.js';
 import { IncarnationFile } from '../vouching/incarnation-file.js';
 import { PeerNotes } from '../vouching/peer-notes.js';
 import { type Proof, proveIdentity } from '../vouching/prove-identity.js';
+import { LogThrottle } from '../waiting/log-throttle.js';
 import { Voucher } from '../vouching/voucher.js';
 import { reenterCluster } from './enter-cluster.js';
 import type { NodeContext, NodeStorage } from './node-context.js';
@@ -64,11 +65,13 @@ export async function proveMember(
   deps: MemberDependencies,
   member: NodeContext & NodeStorage & MemberIdentity & { readonly voucher: Voucher },
   report: (problem: string) => void,
+  throttle = new LogThrottle(deps.clock),
 ): Promise<ProvedMember> {
   const { configuration, hardState, self, discovery, log, incarnation, voucher } = member;
   const { joinTransport: transport, directory, clock, logger, signal } = deps;
   const id = configuration.stored?.id ?? 0;
-  const isKnown = await reenterCluster(deps, member, member, report);
+  const named = await reenterCluster(deps, member, member, report);
+  const isKnown = named !== undefined;
   // Under a new id it has promised nothing.
   if (configuration.stored?.id !== id) {
     if (hardState.loss !== undefined) await hardState.acceptLoss();
@@ -77,6 +80,7 @@ export async function proveMember(
   const proof = await proveIdentity({
     request: { clusterId: directory.logId, id, generation: configuration.generation, ...self },
     configuration,
+    named,
     incarnation,
     log,
     doubt: incarnation.doubt ?? (hardState.loss === undefined ? undefined : 'hard state lost'),
@@ -85,9 +89,11 @@ export async function proveMember(
     callers: () => voucher.callers,
     clock,
     logger,
+    throttle,
     signal,
     report,
   });
+  if (proof.kind === 'unheard') return proveMember(deps, member, report, throttle);
   if (proof.kind === 'vouched') {
     await boundVote(member, id, { ...proof, isKnown });
     logger.info('vouched', { seenTerm: proof.seenTerm }, 'the peers vouch for this node');
@@ -104,11 +110,11 @@ export async function proveMember(
   await incarnation.raiseAbove(note.incarnation);
   await configuration.noteAmnesia();
   const ahead = discovery.nodes().find(({ uuid }) => uuid === by.uuid)?.name ?? `member ${by.id}`;
-  const isKnownAgain = await reenterCluster(deps, member, member, () => report(lostProblem(reason, ahead, by)));
+  const namedAgain = await reenterCluster(deps, member, member, () => report(lostProblem(reason, ahead, by)));
   await incarnation.settle();
   // The node has a new Raft id, which has not voted yet.
   if (hardState.loss !== undefined) await hardState.acceptLoss();
-  return { isKnown: isKnownAgain };
+  return { isKnown: namedAgain !== undefined };
 }
 
 function lostProblem(reason: string, ahead: string, { last }: Vouch): string {
