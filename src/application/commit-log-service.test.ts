@@ -74,7 +74,7 @@ async function newService(directory = memoryDataDirectory(), reserveBytes = 0) {
     self,
     onFatal: (error) => failures.push(error),
   });
-  return { service: new CommitLogService(consensus, log), consensus, log, clock, directory, failures };
+  return { service: new CommitLogService(consensus, log, configuration), consensus, log, clock, directory, failures };
 }
 
 describe('CommitLogService', () => {

@@ -3,6 +3,7 @@ import type { Log } from '../domain/log/log.js';
 import { type Offset, toOffset } from '../domain/log/offsets.js';
 import type { RecordBatch, Records } from '../domain/log/record-batch.js';
 import { sliceBatch } from '../domain/log/records.js';
+import type { ClusterSettings } from './configuration/cluster-settings.js';
 import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from './ports/commit-log.js';
 import { UnavailableError } from './errors.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from './ports/consensus.js';
@@ -29,6 +30,7 @@ export class CommitLogService implements CommitLog {
   constructor(
     private readonly consensus: Consensus,
     private readonly log: Log,
+    private readonly configuration: { readonly current: { readonly settings: Pick<ClusterSettings, 'startOffset'> } },
   ) {}
 
   append(records: Records, options?: ProposeOptions): Promise<AppendReceipt> {
@@ -77,9 +79,9 @@ export class CommitLogService implements CommitLog {
   }
 
   infoNow(): LogInfo {
-    const { startOffset, endOffset, bytes, segments } = this.log;
+    const { endOffset, bytes, segments } = this.log;
     return {
-      logStartOffset: startOffset,
+      logStartOffset: this.#startOffset,
       highWatermark: this.consensus.highWatermark,
       logEndOffset: endOffset,
       bytes,
@@ -89,6 +91,12 @@ export class CommitLogService implements CommitLog {
 
   servers(): readonly Server[] {
     return this.consensus.servers();
+  }
+
+  /** Where the log starts for readers: segments that `TruncateLog` cuts in the middle are still stored. */
+  get #startOffset(): Offset {
+    const { startOffset = 0 } = this.configuration.current.settings;
+    return toOffset(Math.max(this.log.startOffset, Math.min(startOffset, this.consensus.highWatermark)));
   }
 
   /** Returns the options for one result of a follow: the more followers there are, the smaller each result. */
@@ -153,18 +161,19 @@ export class CommitLogService implements CommitLog {
   }
 
   async #offsetOf(from: ReadFrom): Promise<Offset> {
-    const { startOffset } = this.log;
+    const startOffset = this.#startOffset;
     const { highWatermark } = this.consensus;
     if (from === 'earliest') return startOffset;
     if (from === 'latest') return highWatermark;
     if ('offset' in from) return from.offset;
     if ('last' in from) return toOffset(Math.max(startOffset, highWatermark - from.last));
-    return toOffset(Math.min(await this.log.offsetSince(from.since), highWatermark));
+    const since = await this.log.offsetSince(from.since);
+    return toOffset(Math.max(this.#startOffset, Math.min(since, highWatermark)));
   }
 
   async #readAt(offset: Offset, { signal, maxRecords, maxBytes }: ReadOptions): Promise<Reading> {
     signal.throwIfAborted();
-    const logStartOffset = this.log.startOffset;
+    const logStartOffset = this.#startOffset;
     const { highWatermark } = this.consensus;
     // What is lost at the end of the log is not out of range.
     if (offset >= highWatermark) this.log.assertReadable(offset);

@@ -8,7 +8,7 @@ import {
   OffsetOutOfRangeError,
   TooLargeError,
 } from '../domain/log/errors.js';
-import { MembershipError } from './ports/cluster.js';
+import { FeatureNotEnabledError, MembershipError } from './ports/cluster.js';
 import {
   OutcomeUnknownError,
   OverloadedError,
@@ -39,6 +39,8 @@ export interface Status {
   readonly httpStatus: number;
   /** Safe to show: no stack, no path. */
   readonly message: string;
+  /** The machine-readable cause, where it says more than the code. */
+  readonly reason?: string;
   /** The error's data by name, as strings; goes into ErrorInfo metadata and into problem+json members. */
   readonly details: Readonly<Record<string, string>>;
   /** Set if trying again can help. */
@@ -145,6 +147,16 @@ export function statusOf(error: unknown): Status {
   }
   if (error instanceof MembershipError) {
     return { code: 'FAILED_PRECONDITION', httpStatus: 409, message: error.message, details: {} };
+  }
+  if (error instanceof FeatureNotEnabledError) {
+    const { neededLevel, featureLevel } = error;
+    return {
+      code: 'FAILED_PRECONDITION',
+      httpStatus: 412,
+      reason: 'FEATURE_NOT_ENABLED',
+      message: error.message,
+      details: details({ neededLevel, featureLevel }),
+    };
   }
   if (error instanceof DOMException && error.name === 'TimeoutError') {
     return { code: 'DEADLINE_EXCEEDED', httpStatus: 504, message: 'the deadline passed', details: {} };

@@ -49,3 +49,17 @@ export class UnauthenticatedError extends Error {
     super(`a client certificate is required: ${JSON.stringify(subject)} may not ${action} ${object}`);
   }
 }
+
+/**
+ * The cluster has begun a later generation of the log (`golog recover`): what this node stores is of an earlier one. The
+ * node must set its log aside and join again.
+ */
+export class SupersededError extends Error {
+  override readonly name = 'SupersededError';
+  constructor(readonly generation: number) {
+    super(
+      `the cluster was recovered and is at generation ${generation} of its log, which this node does not have. ` +
+        'Restart the node: it then sets its log aside and joins again',
+    );
+  }
+}

@@ -1,3 +1,4 @@
+import type { ClusterSettings, SettingsChange } from './configuration/cluster-settings.js';
 import type { Cluster, ClusterStatus } from './ports/cluster.js';
 import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from './ports/commit-log.js';
 import { UnavailableError } from './errors.js';
@@ -97,6 +98,10 @@ export class ClusterStartupGate extends Gate<Cluster> implements Cluster {
 
   async transferLeadership(name: string | undefined, signal: AbortSignal): Promise<string> {
     return this.target.transferLeadership(name, signal);
+  }
+
+  async changeSettings(change: SettingsChange, signal: AbortSignal): Promise<ClusterSettings> {
+    return this.target.changeSettings(change, signal);
   }
 
   get forwarded(): Cluster {

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { ClusterClient } from '../client/index.js';
 import { addressesOption } from './options/address-option.js';
 import { type ServerFlags, withCluster } from './options/cluster-call.js';
+import { addSettingCommands } from './cluster-settings.js';
 import { clusterStatusText } from './cluster-status-text.js';
 import { exitCodesHelp, messageOf } from './options/exit-codes.js';
 import { DataOutput } from './options/standard-output.js';
@@ -37,9 +38,11 @@ const clearScreen = '\u001b[H\u001b[J';
 export function addClusterCommand(program: Command): void {
   const cluster = program
     .command('cluster')
-    .summary('show cluster status')
-    .description('Shows the status of the cluster.');
-  cluster.addHelpText('after', `\nExamples:\n  golog cluster status\n${exitCodesHelp}`);
+    .summary('show cluster status, and read and change the settings of the cluster')
+    .description('Shows the status of the cluster, and reads and changes its settings.');
+  const examples = ['status', 'get', 'set retention-age 30d'].map((each) => `  golog cluster ${each}\n`).join('');
+  cluster.addHelpText('after', `\nExamples:\n${examples}${exitCodesHelp}`);
+  addSettingCommands(cluster);
   cluster
     .command('status')
     .summary('show members, leader, and why nothing commits')

@@ -3,11 +3,15 @@ import type { ClusterStatus, MemberStatus } from '../client/index.js';
 
 /** Formats a status as text: a headline, the problem if any, and a row per member. Ends with a newline. */
 export function clusterStatusText(status: ClusterStatus): string {
-  const { clusterId, answeredBy, leader, term, commitIndex, lastIndex, highWatermark, problem } = status;
+  const { clusterId, answeredBy, leader, term, commitIndex, lastIndex, highWatermark, problem, settings } = status;
   const lines = [
     `cluster ${clusterId}`,
     `${leader === undefined ? 'no leader' : `leader ${leader}`}, term ${term}, commit index ${commitIndex} of ${lastIndex}, high watermark ${highWatermark}`,
   ];
+  const { featureLevel = 0, generation = 0 } = settings ?? {};
+  const offers = status.members.filter((member) => (member.featureLevel ?? featureLevel) > featureLevel);
+  const raised = offers.length === 0 ? '' : `; a higher one is offered by ${offers.map(({ name }) => name).join(', ')}`;
+  lines.push(`feature level ${featureLevel}${raised}${generation === 0 ? '' : `, generation ${generation}`}`);
   if (leader !== answeredBy) lines.push(`view of ${answeredBy}, which is not the leader`);
   if (problem !== undefined) lines.push(`problem: ${problem}`);
   const table = new Table({

@@ -3,7 +3,7 @@ import type { ClusterStatus } from '../client/index.js';
 import { serverRows, serversText, withReplicaLag } from './servers.js';
 
 const clusterId = '6f2f1c3e-6a39-4d0e-9f64-0a4b5b1f7a11';
-const unknown = { matchIndex: undefined, lagEntries: undefined, heardMsAgo: undefined };
+const unknown = { matchIndex: undefined, lagEntries: undefined, heardMsAgo: undefined, featureLevel: undefined };
 
 const status: ClusterStatus = {
   clusterId,
@@ -14,6 +14,7 @@ const status: ClusterStatus = {
   lastIndex: 1,
   highWatermark: 0,
   problem: undefined,
+  settings: undefined,
   members: [
     { ...unknown, id: 1, name: 'n1', uuid: 'u1', rpcAddr: 'h1:8400', role: 'leader', state: 'self' },
     {
@@ -40,7 +41,7 @@ const status: ClusterStatus = {
 
 function member(name: string, status: string, tags: Record<string, string>): ClusterStatus['gossip'][number] {
   const addresses = { rpc_addr: `${name}:8400`, http_addr: `${name}:4001` };
-  return { name, addr: `${name}:8401`, status, tags: { ...addresses, version: '0.1.0', ...tags } };
+  return { name, addr: `${name}:8401`, status, tags: { ...addresses, version: '0.1.0', level: '1', ...tags } };
 }
 
 describe('serverRows', () => {
@@ -71,6 +72,17 @@ describe('serverRows', () => {
     expect(serversText(rows)).toMatch(/n2 .* 4 entries [^]*r1 .* 3 records /);
     const [silent] = await withReplicaLag(rows.slice(-1), 10, () => Promise.resolve(undefined));
     expect(silent?.lag).toBeUndefined();
+  });
+
+  it('has the feature level that each node offers', () => {
+    const levels = serverRows(status).map(({ id, featureLevel }) => [id, featureLevel]);
+    expect(levels).toEqual([
+      ['n1', '1'],
+      ['n2', '1'],
+      ['n3', ''],
+      ['n9', '1'],
+      ['r1', '1'],
+    ]);
   });
 
   it('shows one row per node', () => {

@@ -18,6 +18,8 @@ export interface ServerRow {
   readonly gossipAddr: string;
   readonly httpAddr: string;
   readonly version: string;
+  /** The feature level that it offers; empty for a release without levels. */
+  readonly featureLevel: string;
 }
 
 /** Lists the members by Raft id, then the other golog nodes in gossip; Serf agents are omitted. */
@@ -63,23 +65,25 @@ function otherRow(node: GossipMemberStatus): ServerRow {
 
 function gossipColumns(
   node: GossipMemberStatus | undefined,
-): Pick<ServerRow, 'gossip' | 'gossipAddr' | 'httpAddr' | 'version'> {
+): Pick<ServerRow, 'gossip' | 'gossipAddr' | 'httpAddr' | 'version' | 'featureLevel'> {
   return {
     gossip: node?.status ?? '',
     gossipAddr: node?.addr ?? '',
     httpAddr: node?.tags['http_addr'] ?? '',
     version: node?.tags['version'] ?? '',
+    featureLevel: node?.tags['level'] ?? '',
   };
 }
 
 /** Formats the rows as a table; ends with a newline. */
 export function serversText(rows: readonly ServerRow[]): string {
-  const head = ['node', 'role', 'raft', 'lag', 'gossip', 'gRPC address', 'HTTP address', 'gossip address', 'version'];
+  const addresses = ['gRPC address', 'HTTP address', 'gossip address'];
+  const head = ['node', 'role', 'raft', 'lag', 'gossip', ...addresses, 'version', 'level'];
   const table = new Table({ head, style: { head: [], border: [] } });
-  for (const { id, role, state, lag, gossip, rpcAddr, httpAddr, gossipAddr, version } of rows)
-    table.push(
-      [id, role, state, describeLag(role, lag), gossip, rpcAddr, httpAddr, gossipAddr, version].map(printable),
-    );
+  for (const { id, role, state, lag, gossip, rpcAddr, httpAddr, gossipAddr, version, featureLevel } of rows) {
+    const columns = [id, role, state, describeLag(role, lag), gossip, rpcAddr, httpAddr, gossipAddr];
+    table.push([...columns, version, featureLevel].map(printable));
+  }
   return `${table.toString()}\n`;
 }
 

@@ -3,6 +3,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Client } from '@grpc/grpc-js';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
+  type ClusterSettings as ClusterSettingsMessage,
   ClusterService,
   GossipStatus,
   type ClusterStatus as ClusterStatusMessage,
@@ -34,7 +35,28 @@ export interface MemberStatus {
   /** The number of entries between `matchIndex` and the last index of the leader. */
   readonly lagEntries: number | undefined;
   readonly heardMsAgo: number | undefined;
+  /** The feature level that the release of the member offers. */
+  readonly featureLevel: number | undefined;
 }
+
+/** What the members have agreed on; the same on every server. */
+export interface ClusterSettings {
+  /** The oldest segments are removed while the log is larger; undefined: no limit. */
+  readonly retentionBytes: number | undefined;
+  /** Segments whose newest record is older are removed; undefined: no limit. */
+  readonly retentionAgeMs: number | undefined;
+  readonly producersMax: number;
+  readonly producerExpiryMs: number;
+  /** What may be written to the log and sent between members; 0 for a cluster of a release without levels. */
+  readonly featureLevel: number;
+  /** Counts the histories of the log: `golog recover` begins the next one. */
+  readonly generation: number;
+  /** The offset of the last `truncateLog`; 0: none. */
+  readonly startOffset: number;
+}
+
+/** The settings that can be changed. */
+export type SettingName = 'retentionBytes' | 'retentionAgeMs' | 'producersMax' | 'producerExpiryMs';
 
 /** A node in gossip: a member, a replica, a joining node, or a Serf agent. */
 export interface GossipMemberStatus {
@@ -57,6 +79,8 @@ export interface ClusterStatus {
   readonly lastIndex: number;
   readonly highWatermark: number;
   readonly members: readonly MemberStatus[];
+  /** Undefined when the server is of a release without settings. */
+  readonly settings: ClusterSettings | undefined;
   /** The reason why nothing commits; undefined when entries commit. */
   readonly problem: string | undefined;
   /** The nodes in gossip; empty when the server runs without gossip. */
@@ -154,6 +178,20 @@ export class ClusterClient {
     return (await this.#unary('change', ClusterService.method.transferLeadership, request, signal)).leader;
   }
 
+  /** Changes one setting; 0 removes a retention limit. Resolves with all settings when the change is committed. */
+  async setSetting(name: SettingName, value: number, signal?: AbortSignal): Promise<ClusterSettings | undefined> {
+    const setting = { case: name, value: BigInt(value) };
+    return clusterSettings(
+      (await this.#unary('change', ClusterService.method.setSetting, { setting }, signal)).settings,
+    );
+  }
+
+  /** Moves the start of the log to an offset, on every node and for good. Resolves with the offset where it starts. */
+  async truncateLog(before: number, signal?: AbortSignal): Promise<number> {
+    const request = { before: BigInt(before) };
+    return safeNumber((await this.#unary('change', ClusterService.method.truncateLog, request, signal)).startOffset);
+  }
+
   /** Watches one server. */
   async *#watchOne(local: boolean, signal: AbortSignal | undefined): AsyncGenerator<ClusterStatus, void, void> {
     const { name, input, output } = ClusterService.method.watchCluster;
@@ -241,6 +279,20 @@ function memberStatus({ id, name, uuid, rpcAddr, role, state, ...rest }: Member)
     matchIndex: known(rest.matchIndex),
     lagEntries: known(rest.lagEntries),
     heardMsAgo: known(rest.heardMsAgo),
+    featureLevel: known(rest.featureLevel),
+  };
+}
+
+function clusterSettings(message: ClusterSettingsMessage | undefined): ClusterSettings | undefined {
+  if (message === undefined) return undefined;
+  return {
+    retentionBytes: known(message.retentionBytes),
+    retentionAgeMs: known(message.retentionAgeMs),
+    producersMax: safeNumber(message.producersMax),
+    producerExpiryMs: safeNumber(message.producerExpiryMs),
+    featureLevel: safeNumber(message.featureLevel),
+    generation: safeNumber(message.generation),
+    startOffset: safeNumber(message.startOffset),
   };
 }
 
@@ -256,6 +308,7 @@ function clusterStatus(message: ClusterStatusMessage | undefined): ClusterStatus
     lastIndex: safeNumber(message.lastIndex),
     highWatermark: safeNumber(message.highWatermark),
     members: message.members.map(memberStatus),
+    settings: clusterSettings(message.settings),
     problem,
     gossip: message.gossip.map(({ name, addr, status, tags }) => ({
       name,

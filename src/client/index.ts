@@ -1,8 +1,10 @@
 export {
   ClusterClient,
+  type ClusterSettings,
   type ClusterStatus,
   type GossipMemberStatus,
   type MemberStatus,
+  type SettingName,
   type StatusOptions,
   type WatchOptions,
 } from './cluster-client.js';

@@ -46,6 +46,7 @@ class Ledger {
       nodeId: inner.nodeId,
       logId: inner.logId,
       adoptLogId: (logId) => inner.adoptLogId(logId),
+      setLogAside: (name) => inner.setLogAside(name),
       raft: this.#directory(inner.raft),
       log: this.#directory(inner.log),
       close: async () => {

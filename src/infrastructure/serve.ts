@@ -1,6 +1,10 @@
 import type { Container } from 'inversify';
 import { DataDirectoryError } from '../adapters/file-system/data-directory-error.js';
-import { CorruptConfigurationError } from '../application/configuration/configuration-file.js';
+import { UnknownFeatureLevelError } from '../application/configuration/cluster-settings.js';
+import {
+  CorruptConfigurationError,
+  InterruptedRecoveryError,
+} from '../application/configuration/configuration-file.js';
 import { OutdatedConfigurationError } from '../application/node/logged-configurations.js';
 import { JoinRefusedError } from '../application/join/join-cluster.js';
 import { Logger } from '../application/ports/logger.js';
@@ -71,6 +75,8 @@ function isOperatorError(error: unknown): error is Error {
     error instanceof MissingLogError ||
     error instanceof CorruptConfigurationError ||
     error instanceof OutdatedConfigurationError ||
+    error instanceof InterruptedRecoveryError ||
+    error instanceof UnknownFeatureLevelError ||
     error instanceof JoinRefusedError ||
     error instanceof WrongRoleError ||
     error instanceof ListenError

@@ -46,7 +46,6 @@ export function startNode(
 ): Promise<StartedNode> {
   const { config, name, directory, gossip, gates, endpoint, credentials, joinTransport, clock, logger, onFatal } =
     parts;
-  const { 'retention-age': retentionAgeMs } = config;
   const rpcAddr = advertisedAddr(config, rpcPort);
   const settings = {
     name,
@@ -57,8 +56,6 @@ export function startNode(
     diskReserveBytes: config['disk-reserve-bytes'],
     retention: retentionOf(config),
     segmentBytesMax: config['segment-bytes'],
-    // Retention removes whole segments, so a segment must span only a fraction of the retention age.
-    ...(retentionAgeMs !== undefined && { segmentAgeMsMax: Math.ceil(retentionAgeMs / 8) }),
   };
   const deps: NodeDependencies = {
     settings,
@@ -77,7 +74,10 @@ export function startNode(
   };
   if (config.replica) {
     const options = { self: { name, rpcAddr }, credentials, clock, random: Math.random, logger };
-    return startReplica({ ...deps, uplink: (checksum) => new GrpcReplicaUplink({ checksum, ...options }) });
+    return startReplica({
+      ...deps,
+      uplink: (checksum, generation) => new GrpcReplicaUplink({ checksum, generation, ...options }),
+    });
   }
   const links = { name, endpoint, credentials, clock, random: Math.random, logger };
   return startMember({
@@ -91,7 +91,7 @@ export function startNode(
     },
     joinTransport,
     peerTransport: (checksum) => new GrpcPeerTransport({ checksum, ...links }),
-    entrySource: (id, checksum) =>
-      new GrpcEntrySource(checksum, { id, rpcAddr, name, uuid: directory.nodeId }, credentials),
+    entrySource: (id, checksum, generation) =>
+      new GrpcEntrySource(checksum, { id, rpcAddr, name, uuid: directory.nodeId }, credentials, generation),
   });
 }

@@ -2,12 +2,13 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Command } from 'commander';
 import { GrpcServer } from '../../src/adapters/grpc/index.js';
 import { ManualClock } from '../../src/adapters/memory/manual-clock.js';
-import { type ClusterStatus, MembershipError } from '../../src/application/ports/cluster.js';
+import { type ClusterStatus, FeatureNotEnabledError, MembershipError } from '../../src/application/ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import { addClusterCommand } from '../../src/cli/cluster-command.js';
 import { addLeaderCommand } from '../../src/cli/leader-command.js';
 import { addMemberCommand } from '../../src/cli/member-command.js';
 import { addServersCommand } from '../../src/cli/servers-command.js';
+import { addTruncateCommand } from '../../src/cli/truncate-command.js';
 import { toTerm } from '../../src/domain/log/offsets.js';
 import { exampleStatus, FakeCluster } from '../adapters/grpc/fake-cluster.js';
 import { FakeCommitLog } from '../adapters/grpc/fake-commit-log.js';
@@ -59,7 +60,8 @@ async function golog(args: string, interrupt?: (stdout: string) => boolean): Pro
   });
   try {
     const program = new Command('golog').exitOverride();
-    for (const add of [addClusterCommand, addMemberCommand, addLeaderCommand, addServersCommand]) add(program);
+    for (const add of [addClusterCommand, addMemberCommand, addLeaderCommand, addServersCommand, addTruncateCommand])
+      add(program);
     await program.parseAsync([...args.split(' '), '--addr', address], { from: 'user' });
     return { code: process.exitCode, stdout, stderr };
   } finally {
@@ -76,6 +78,7 @@ describe('golog cluster status', () => {
       stderr: '',
       stdout: `cluster 6f2f1c3e-6a39-4d0e-9f64-0a4b5b1f7a11
 leader n1, term 7, commit index 1234 of 1240, high watermark 98765
+feature level 1, generation 2
 problem: n2 unreachable for 8 s; 1 of 3 voters synced, need 2
 ┌──────┬─────────┬─────────────────────┬────────────────┬─────────────┬─────┬────────────┐
 │ node │ role    │ state               │ gRPC address   │ match index │ lag │ last heard │
@@ -101,6 +104,7 @@ problem: n2 unreachable for 8 s; 1 of 3 voters synced, need 2
     cluster.localView = { ...rest, answeredBy: 'n2', members };
     expect((await golog('cluster status --local')).stdout).toBe(`cluster 6f2f1c3e-6a39-4d0e-9f64-0a4b5b1f7a11
 no leader, term 7, commit index 1234 of 1240, high watermark 98765
+feature level 1, generation 2
 view of n2, which is not the leader
 ┌──────┬───────┬─────────┬────────────────┬─────────────┬─────┬────────────┐
 │ node │ role  │ state   │ gRPC address   │ match index │ lag │ last heard │
@@ -190,18 +194,89 @@ describe('golog member, golog leader', () => {
     expect(cluster.calls).toEqual([]);
   });
 
-  it.each(['cluster', 'cluster status', 'member add', 'member promote', 'member remove', 'leader transfer', 'servers'])(
-    '%s has a help text with examples and exit codes',
-    (path) => {
-      const program = new Command('golog');
-      for (const add of [addClusterCommand, addMemberCommand, addLeaderCommand, addServersCommand]) add(program);
-      let command: Command | undefined = program;
-      for (const name of path.split(' ')) command = command?.commands.find((child) => child.name() === name);
-      let help = '';
-      command?.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
-      expect(help).toMatch(/Usage: golog[^]*Examples?:[^]*Exit codes/);
-    },
-  );
+  it.each([
+    'cluster',
+    'cluster status',
+    'cluster get',
+    'cluster set',
+    'truncate',
+    'member add',
+    'member promote',
+    'member remove',
+    'leader transfer',
+    'servers',
+  ])('%s has a help text with examples and exit codes', (path) => {
+    const program = new Command('golog');
+    for (const add of [addClusterCommand, addMemberCommand, addLeaderCommand, addServersCommand, addTruncateCommand])
+      add(program);
+    let command: Command | undefined = program;
+    for (const name of path.split(' ')) command = command?.commands.find((child) => child.name() === name);
+    let help = '';
+    command?.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+    expect(help).toMatch(/Usage: golog[^]*Examples?:[^]*Exit codes/);
+  });
+});
+
+describe('golog cluster get, golog cluster set', () => {
+  it.each([
+    ['cluster get', 'retention-bytes 10000000000B\nretention-age none\nproducers-max 20000\nproducer-expiry 1d\n'],
+    ['cluster get retention-bytes', '10000000000B\n'],
+    ['cluster get retention-age --json', '{"retention-age":null}\n'],
+    ['cluster get producers-max --json', '{"producers-max":20000}\n'],
+  ])('%s', async (args, stdout) => {
+    expect(await golog(args)).toEqual({ code: 0, stdout, stderr: '' });
+  });
+
+  it.each([
+    ['cluster set retention-age 36h', { retentionAgeMs: 129_600_000 }, '36h\n'],
+    ['cluster set retention-bytes 4KiB', { retentionBytes: 4096 }, '4096B\n'],
+    ['cluster set retention-bytes none', { retentionBytes: 0 }, 'none\n'],
+    ['cluster set producers-max 7 --json', { producersMax: 7 }, '{"producers-max":7}\n'],
+    ['cluster set producer-expiry 90s', { producerExpiryMs: 90_000 }, '90s\n'],
+  ])('%s', async (args, change, stdout) => {
+    expect(await golog(args)).toEqual({ code: 0, stdout, stderr: '' });
+    expect(cluster.calls).toEqual([['changeSettings', change]]);
+  });
+
+  it.each([
+    ['retention-age 30', 'expected a duration with a unit'],
+    ['retention-age 0s', 'expected a duration with a unit'],
+    ['retention-bytes 0', 'expected a size'],
+    ['retention-bytes 1 parsec', 'too many arguments'],
+    ['producers-max 0', 'expected a whole number'],
+    ['producers-max none', 'expected a whole number'],
+    ['producer-expiry none', 'expected a duration'],
+    ['feature-level 2', 'Allowed choices are'],
+  ])('refuses %s before it calls a server', async (args, reason) => {
+    const run = await golog(`cluster set ${args}`).catch((error: Error) => ({ code: 2, stderr: error.message }));
+    expect([run.code, run.stderr]).toEqual([2, expect.stringContaining(reason)]);
+    expect(cluster.calls).toEqual([]);
+  });
+
+  it('says why a cluster with a member of an older release has no settings yet', async () => {
+    cluster.failures.push(new FeatureNotEnabledError(1, 0));
+    const { code, stderr } = await golog('cluster set producers-max 7');
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringContaining('the cluster is at feature level 0, and this needs level 1'),
+    ]);
+  });
+});
+
+describe('golog truncate', () => {
+  it.each([
+    ['truncate --before 900 --yes', 'the log starts at offset 900\n'],
+    ['truncate --before 7 --yes --json', '{"startOffset":400}\n'],
+  ])('%s', async (args, stdout) => {
+    expect(await golog(args)).toEqual({ code: 0, stdout, stderr: '' });
+    expect(cluster.calls).toHaveLength(1);
+  });
+
+  it('does nothing without --yes where it cannot ask', async () => {
+    const { code, stderr } = await golog('truncate --before 900');
+    expect([code, stderr]).toEqual([2, expect.stringContaining('give --yes')]);
+    expect(cluster.calls).toEqual([]);
+  });
 });
 
 describe('golog servers', () => {

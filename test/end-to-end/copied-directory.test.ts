@@ -76,7 +76,7 @@ it('a copy of the directory of a member that runs takes no seat, and both are to
     await server.until('it was told', ({ stderr }) => (hasLogged(stderr, 'data_directory_copied') ? true : undefined));
     await append(`beside a copy of ${name}`);
     expect(await twin.stop()).toBe(0);
-    expect(hasLogged(twin.stderr, 'serving')).toBe(false);
+    expect(hasLogged(twin.stderr, 'vouched')).toBe(false);
   }
   const after = await settled(first.rpcAddr, allVote);
   expect(after.members.map(({ id, name, rpcAddr }) => [id, name, rpcAddr])).toEqual(

@@ -3,6 +3,7 @@ import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { parseIdentity, formatIdentity, newIdentity } from '../../src/adapters/file-system/node-identity.js';
 import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import { entryOfBatch } from '../../src/application/raft/batch-entry.js';
+import { UnknownFeatureLevelError } from '../../src/application/configuration/cluster-settings.js';
 import { firstConfiguration } from '../../src/application/configuration/configuration.js';
 import {
   ConfigurationFile,
@@ -218,8 +219,15 @@ function resealedHardState(bytes: Uint8Array): Uint8Array {
 const members = [1, 2, 3].map((id) => ({ id, name: `n${id}`, uuid: `uuid-${id}`, rpcAddr: `127.0.0.1:840${id}` }));
 const [snapshotName, snapshotBytes] = await fileOf(async (directory) => {
   const file = await ConfigurationFile.open(directory, crc32c);
-  const history = members.map((member) => ({ ...firstConfiguration(member), index: member.id }));
-  await file.write({ id: 1, contacts: members, history, damagedFrom: 4, repairing: { until: 9, cutFrom: 5 } });
+  const history = members.map((member) => ({
+    ...firstConfiguration(member),
+    index: member.id,
+    settings: { featureLevel: 1, retentionBytes: 4096 * member.id },
+  }));
+  await file.write({
+    ...{ id: 1, contacts: members, history, damagedFrom: 4, repairing: { until: 9, cutFrom: 5 } },
+    ...{ generation: 2, superseded: 3, recovery: 'finished' },
+  });
 });
 
 const [incarnationName, incarnationBytes] = await fileOf(async (directory) => {
@@ -364,7 +372,7 @@ export const logTargets: readonly Target[] = [
       for (const id of file.current.confState.voters) expectEqual(Number.isSafeInteger(id), true, 'an id');
       return file.stored;
     },
-    refusals: [CorruptConfigurationError],
+    refusals: [CorruptConfigurationError, UnknownFeatureLevelError],
   },
   {
     name: 'node-id',

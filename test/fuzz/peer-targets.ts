@@ -60,8 +60,10 @@ const refusals = [InvalidInputError] as const;
 const heldBytesForEach = 1024;
 const uuid = '01234567-89ab-4cde-8f01-23456789abcd';
 const member = { id: 1, name: 'n1', uuid, rpcAddr: '127.0.0.1:8400' };
-const transfer = encodeTransfer({ configuration: firstConfiguration(member), offset: 9, contacts: [member] });
-const context = encodeChangeContext({ members: [member, { ...member, id: 2, replaces: 1 }] });
+const configuration = firstConfiguration(member);
+const transfer = encodeTransfer({ configuration, offset: 9, contacts: [member], generation: 2 });
+const settings = { featureLevel: 1, generation: 2, startOffset: 9, producersMax: 7 };
+const context = encodeChangeContext({ members: [member, { ...member, id: 2, replaces: 1 }], settings });
 const change = encodeConfChange(confChangeV2({ changes: [{ type: 'add-learner-node', nodeId: 2 }], context }));
 
 function recordsOf(chance: Chance): ReturnType<typeof frameRecords> {
@@ -108,6 +110,7 @@ const answers: readonly JoinAnswer[] = [
   { kind: 'waiting', joiner: { name: 'n2', uuid, rpcAddr: 'n2:8400', bootstrapExpect: 3 } },
   { kind: 'retry', reason: 'not the leader', leaderAddr: '10.0.0.1:8400' },
   { kind: 'refused', reason: 'the name is taken' },
+  { kind: 'refused', reason: 'the cluster was recovered', clusterId: checksum.logId, generation: 2 },
 ];
 
 const numbers = ['to', 'from', 'term', 'logTerm', 'index', 'commit', 'rejectHint'] as const;
@@ -138,7 +141,15 @@ export const peerTargets: readonly Target[] = [
   },
   {
     name: 'vouch-request',
-    valid: () => encodeVouchRequest({ clusterId: checksum.logId, uuid, name: 'n1', id: 1, rpcAddr: '127.0.0.1:8400' }),
+    valid: () =>
+      encodeVouchRequest({
+        clusterId: checksum.logId,
+        uuid,
+        name: 'n1',
+        id: 1,
+        rpcAddr: '127.0.0.1:8400',
+        generation: 1,
+      }),
     decode: decodeVouchRequest,
     refusals,
     heldBytesForEach,
@@ -208,6 +219,7 @@ export const peerTargets: readonly Target[] = [
           leaderId: 1,
           members: [member],
           learners: [1],
+          settings: { ...settings, retentionAgeMs: 60_000 },
           start: { index: toIndex(1), offset: toOffset(0), term: toTerm(0) },
         },
       }),
@@ -224,7 +236,14 @@ export const peerTargets: readonly Target[] = [
   {
     name: 'join-request',
     valid: () => {
-      const joiner = { name: 'n3', uuid, rpcAddr: '10.0.0.3:8400', bootstrapExpect: 3 };
+      const joiner = {
+        name: 'n3',
+        uuid,
+        rpcAddr: '10.0.0.3:8400',
+        bootstrapExpect: 3,
+        featureLevel: 1n,
+        generation: 2n,
+      };
       return toBinary(JoinRequestSchema, create(JoinRequestSchema, { joiner }));
     },
     decode: (input) => {

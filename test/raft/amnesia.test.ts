@@ -88,7 +88,7 @@ describe('a follower whose directory was restored from an older copy', () => {
     const { group, leader, follower, copy } = await rolledBack();
     const { name, id } = follower;
     await group.putBack(name, copy);
-    const back = await group.start(name, { joinTransport: noteless });
+    const back = await group.start(name, { joinTransport: noteless(group) });
     await group.until(() => back.fatal.length > 0);
     expect(back.fatal).toEqual([expect.any(AmnesiacError)]);
     expect(back.node.leadership.configuration.members.map((member) => member.id)).toContain(id);
@@ -103,7 +103,7 @@ describe('a follower whose directory was restored from an older copy', () => {
   it('gives no vote under its old id, even if the leader is lost', async () => {
     const { group, leader, follower, copy } = await rolledBack();
     await group.putBack(follower.name, copy);
-    const back = await group.start(follower.name, { joinTransport: noteless });
+    const back = await group.start(follower.name, { joinTransport: noteless(group) });
     await group.until(() => back.fatal.length > 0);
     await group.crash(leader.member.name);
     const [left] = [...group.running.values()].filter((each) => each !== back);
@@ -156,7 +156,14 @@ describe('a follower whose directory was restored from an older copy', () => {
   it('is admitted once, however often it asks, and again if it is restored again', async () => {
     const { group, leader, follower, copy } = await rolledBack();
     const { name, id: forgotAs } = follower;
-    const joiner = { name, uuid: follower.uuid, rpcAddr: follower.rpcAddr, bootstrapExpect: 0, forgotAs };
+    const joiner = {
+      name,
+      uuid: follower.uuid,
+      rpcAddr: follower.rpcAddr,
+      bootstrapExpect: 0,
+      featureLevel: 1,
+      forgotAs,
+    };
     for (let asked = 0; asked < 3; asked++)
       expect(await group.settled(leader.cluster.admit(joiner))).toMatchObject({ kind: 'joined', id: 4 });
     expect(await group.settled(leader.cluster.admit({ ...joiner, forgotAs: 4 }))).toMatchObject({ id: 5 });
@@ -177,7 +184,7 @@ describe('a follower whose directory was restored from an older copy', () => {
     expect((await group.start(old.member.name)).member.id).toBe(old.member.id);
     await expectWhole(group, 30);
     const stale = next.cluster;
-    const answer = await group.settled(stale.admit({ ...old.member, bootstrapExpect: 0 }));
+    const answer = await group.settled(stale.admit({ ...old.member, bootstrapExpect: 0, featureLevel: 1 }));
     if (answer.kind !== 'joined' || answer.view === undefined)
       throw new Error("expected an admission with the leader's view");
     await group.stop(old.member.name);
@@ -251,7 +258,7 @@ describe('the directory of a leader, restored from an older copy after the other
     await group.until(() => old.node.highWatermark === 8);
     await group.stop(name);
     await group.putBack(name, copy);
-    const back = await group.start(name, { joinTransport: noteless });
+    const back = await group.start(name, { joinTransport: noteless(group) });
     await group.until(() => back.fatal.length > 0 || back.node.highWatermark >= 8);
     const [error] = back.fatal;
     if (!(error instanceof AmnesiacError)) throw error;

@@ -6,6 +6,7 @@ import { MemoryPeerNetwork } from '../../src/adapters/memory/memory-peer-network
 import { seededRandom } from '../../src/adapters/memory/seeded-random.js';
 import type { ClusterService } from '../../src/application/cluster/cluster-service.js';
 import type { CommitLog } from '../../src/application/ports/commit-log.js';
+import type { ClusterSettings } from '../../src/application/configuration/cluster-settings.js';
 import {
   firstConfiguration,
   type StoredConfiguration,
@@ -35,8 +36,16 @@ import { type LogLine, RecordingLogger } from '../logging/recording-logger.js';
 
 /** Reaches no node. */
 export const unanswered = { ask: () => Promise.reject(new UnavailableError('nobody answers')) };
-/** All others are of a release that takes no notes: nobody contradicts a node that starts. */
-export const noteless: JoinTransport = { ...unanswered, vouch: () => Promise.resolve('unsupported') };
+/** Nobody has notes of the node that starts, and no leader answers it. */
+export function noteless(group: Group): JoinTransport {
+  const vouch: JoinTransport['vouch'] = async (...asked) => {
+    const answer = await group.network.joinTransport.vouch(...asked);
+    if (answer === 'unsupported') return answer;
+    const { note: _, ...rest } = answer;
+    return rest;
+  };
+  return { ...unanswered, vouch };
+}
 export const logId = new Uint8Array(16).fill(7);
 
 export interface GroupMember {
@@ -84,6 +93,8 @@ export class Group {
       segmentBytesMax?: number;
       /** For all nodes, or by node name. */
       retention?: Retention | ((name: string) => Retention);
+      /** Those of the first configuration (default: those of a new cluster). */
+      settings?: ClusterSettings;
     } = {},
   ) {}
 
@@ -92,7 +103,8 @@ export class Group {
     const group = new Group(options);
     const members = names.map((name, i) => memberOf(name, i + 1));
     for (const { id, name, uuid } of members) {
-      const first = { ...firstConfiguration(members[0]), members, lastId: members.length };
+      const { settings = firstConfiguration(members[0]).settings } = options;
+      const first = { ...firstConfiguration(members[0]), members, lastId: members.length, settings };
       const history = [{ ...first, confState: { ...first.confState, voters: members.map((each) => each.id) } }];
       const disk = emptyDisk(uuid);
       const configuration = await ConfigurationFile.open(disk.raft, crc32c);
@@ -236,9 +248,9 @@ export class Group {
   }
 
   /** Asks the leader to admit a node, and returns its answer. */
-  async ask(name: string, uuid: string): Promise<JoinAnswer> {
+  async ask(name: string, uuid: string, featureLevel = 1): Promise<JoinAnswer> {
     const { member } = await this.leader();
-    const joiner = { name, uuid, rpcAddr: memberOf(name, 0).rpcAddr, bootstrapExpect: 0 };
+    const joiner = { name, uuid, rpcAddr: memberOf(name, 0).rpcAddr, bootstrapExpect: 0, featureLevel };
     return this.settled(this.network.joinTransport.ask(member.rpcAddr, joiner, new AbortController().signal));
   }
 
@@ -310,7 +322,10 @@ export class Group {
 /** The data directory of a node; its log has the id that all logs of a group have. */
 export function dataDirectoryOf(nodeId: string, { raft, log }: Pick<DataDirectory, 'raft' | 'log'>): DataDirectory {
   const [adoptLogId, close] = [(): Promise<void> => Promise.resolve(), (): Promise<void> => Promise.resolve()];
-  return { path: undefined, nodeId, logId, adoptLogId, raft, log, close };
+  const setLogAside = async (): Promise<undefined> => {
+    for (const name of await log.list()) await log.remove(name);
+  };
+  return { path: undefined, nodeId, logId, adoptLogId, raft, log, setLogAside, close };
 }
 
 export function emptyDisk(uuid: string): GroupDisk {

@@ -99,7 +99,7 @@ describe('a node under repair', () => {
       clusterId: logId,
       repair: { readableEnd: toOffset(3), progress: 'it waits' },
     });
-    const service = new CommitLogService(damaged, log);
+    const service = new CommitLogService(damaged, log, { current: node.leadership.configuration });
     const { highWatermark } = await service.read({ offset: toOffset(1) }, { signal: forever });
     expect(highWatermark).toBe(3);
     await expect(service.read({ offset: toOffset(3) }, { signal: forever })).rejects.toBeInstanceOf(UnavailableError);

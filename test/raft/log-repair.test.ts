@@ -37,7 +37,7 @@ const acknowledged = run(36, () => 0);
 const committedAtNode = 20;
 
 const members: Member[] = [1, 2, 3].map((id) => ({ id, name: `n${id}`, uuid: `uuid-${id}`, rpcAddr: `n${id}:8400` }));
-const configuration = { index: 0, confState: confState({ voters: [1, 2, 3] }), members, lastId: 3 };
+const configuration = { index: 0, confState: confState({ voters: [1, 2, 3] }), members, lastId: 3, settings: {} };
 
 const identity = ({ header, payload }: RecordBatch): string =>
   `${Buffer.from(header).toString('hex')} ${Buffer.from(payload).toString('hex')}`;

@@ -140,7 +140,7 @@ describe('a node that is a member', () => {
     const foreign = new Uint8Array(16).fill(8);
     expect((await group.start(name, { claims: { clusterId: foreign } })).member.id).toBe(id);
     await group.stop(name);
-    const joiner = { name, uuid: 'another', rpcAddr: '', bootstrapExpect: 0, clusterId: foreign };
+    const joiner = { name, uuid: 'another', rpcAddr: '', bootstrapExpect: 0, featureLevel: 1, clusterId: foreign };
     expect(await cluster.admit(joiner)).toMatchObject({
       kind: 'refused',
       reason: expect.stringContaining('has the log of another cluster'),
@@ -165,6 +165,7 @@ describe('a node with the UUID of a member', () => {
     uuid: uuidOf(name),
     rpcAddr: `${name}:8400`,
     bootstrapExpect: 0,
+    featureLevel: 1,
     ...as,
   });
 

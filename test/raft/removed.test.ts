@@ -74,7 +74,7 @@ describe('a member that is removed while it runs', () => {
 describe('nodes that join and are not heard from', () => {
   const joins = async (group: Group, name: string, disk: number): Promise<JoinAnswer> => {
     const { cluster } = await group.leader();
-    const joiner = { ...memberOf(name, 0), uuid: uuidOf(name, disk), bootstrapExpect: 0 };
+    const joiner = { ...memberOf(name, 0), uuid: uuidOf(name, disk), bootstrapExpect: 0, featureLevel: 1 };
     return group.settled(cluster.admit(joiner));
   };
 

@@ -204,7 +204,7 @@ describe('a node that came back with less than it had', () => {
     // A log that ends before what is committed is repaired; a node that has forgotten even that asks for a new id.
     expect(back.started.work.waiting ?? back.started.work.repair).toBeDefined();
     expect(other.started.work.raft).toBeUndefined();
-    // Who lost nothing completes a majority again.
+    // The node that lost nothing completes a majority again.
     await group.start(leader.member.name);
     await group.until(() => back.started.work.raft !== undefined);
     expect(back.started.work.raft?.node.leadership.status.id).toBe(isWhole ? 4 : follower.member.id);

@@ -35,6 +35,8 @@ const permitted: Readonly<Record<string, readonly Identity[]>> = {
   '/golog.v1.ClusterService/PromoteMember': ['admin'],
   '/golog.v1.ClusterService/RemoveMember': ['admin'],
   '/golog.v1.ClusterService/TransferLeadership': ['admin'],
+  '/golog.v1.ClusterService/SetSetting': ['admin'],
+  '/golog.v1.ClusterService/TruncateLog': ['admin'],
   '/golog.peer.v1.PeerService/Control': ['n1'],
   '/golog.peer.v1.PeerService/Bulk': ['n1'],
   '/golog.peer.v1.PeerService/Append': ['n1'],

@@ -47,7 +47,13 @@ async function claimAll(
   for (const member of members)
     for (const name of names)
       for (const address of addresses) {
-        const joiner = { name: name ?? member.name, uuid: member.uuid, rpcAddr: '127.0.0.1:9', bootstrapExpect: 0 };
+        const joiner = {
+          name: name ?? member.name,
+          uuid: member.uuid,
+          rpcAddr: '127.0.0.1:9',
+          bootstrapExpect: 0,
+          featureLevel: 1,
+        };
         for (const each of [joiner, { ...joiner, clusterId: log }])
           answers.push(await transport.ask(address, each, AbortSignal.timeout(10_000)));
       }
@@ -105,7 +111,13 @@ describe('three nodes with certificates that name them', () => {
     ["a web server's certificate without a name of a node", 'n9', unnamed],
     ['the certificate for all nodes', 'n9', async () => clientOf(set, 'server')],
   ] as const)('admit no new node with %s, as %s', async (_, name, tlsOf) => {
-    const joiner = { name, uuid: '0d3fd9b2-6b0c-4e57-b6a4-222222222222', rpcAddr: '127.0.0.1:9', bootstrapExpect: 0 };
+    const joiner = {
+      name,
+      uuid: '0d3fd9b2-6b0c-4e57-b6a4-222222222222',
+      rpcAddr: '127.0.0.1:9',
+      bootstrapExpect: 0,
+      featureLevel: 1,
+    };
     const transport = joins(await tlsOf());
     for (const address of group.addresses)
       expect(await transport.ask(address, joiner, AbortSignal.timeout(10_000))).toMatchObject({ kind: 'refused' });
@@ -142,7 +154,13 @@ describe('a node with --allowed-node-names', () => {
     const one = await SecureNode.start(tlsFlags(set, 'node-n1'), new Map([['allowed-node-names', 'n1,n5']]));
     endings.push(() => one.stop());
     const ask = async (name: string, tls: ClientTls): Promise<JoinAnswer> => {
-      const joiner = { name, uuid: '0d3fd9b2-6b0c-4e57-b6a4-333333333333', rpcAddr: '127.0.0.1:9', bootstrapExpect: 0 };
+      const joiner = {
+        name,
+        uuid: '0d3fd9b2-6b0c-4e57-b6a4-333333333333',
+        rpcAddr: '127.0.0.1:9',
+        bootstrapExpect: 0,
+        featureLevel: 1,
+      };
       return joins(tls).ask(one.rpcAddr, joiner, AbortSignal.timeout(10_000));
     };
     expect(await ask('n4', clientOf(set, 'node-n4'))).toMatchObject({

@@ -14,6 +14,7 @@ const joiner = {
   uuid: '0d3fd9b2-6b0c-4e57-b6a4-111111111111',
   rpcAddr: '127.0.0.1:1',
   bootstrapExpect: 0,
+  featureLevel: 1n,
 };
 const joinRequest = Buffer.from(toBinary(JoinRequestSchema, create(JoinRequestSchema, { joiner })));
 

@@ -121,6 +121,7 @@ export class Life {
         adoptLogId: () => Promise.resolve(),
         raft: await root.subdirectory('raft'),
         log: await root.subdirectory('log'),
+        setLogAside: () => Promise.reject(new Error('no simulated cluster is recovered')),
         close: () => Promise.resolve(),
       },
       gossip: new SimulatedGossip(network, listener, transport),

@@ -1,3 +1,4 @@
+import { featureLevelKnown } from '../../src/application/configuration/cluster-settings.js';
 import type { Cluster } from '../../src/application/ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
@@ -72,7 +73,12 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
       removeMember: (name, signal) => call('remove member', (cluster) => cluster.removeMember(name, signal)),
       transferLeadership: (name, signal) =>
         call('transfer leadership', (cluster) => cluster.transferLeadership(name, signal)),
+      changeSettings: (change, signal) => call('change settings', (cluster) => cluster.changeSettings(change, signal)),
     };
+  }
+
+  featureLevelOf(): number {
+    return featureLevelKnown;
   }
 
   async ask(rpcAddr: string, joiner: Joiner): Promise<JoinAnswer> {

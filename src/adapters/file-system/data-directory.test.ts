@@ -186,6 +186,24 @@ describe('openDataDirectory', () => {
     await again.close();
   });
 
+  it('sets the log aside, and an empty log does not keep it from opening after that', async () => {
+    const { nodeId, logId } = await makeUsed();
+    for (const name of ['before', 'before-2']) {
+      const directory = await openDataDirectory(path, { create: false });
+      expect(await directory.setLogAside('before')).toBe(join(path, 'logs', name));
+      expect(await directory.log.list()).toEqual([]);
+      expect(await readdir(join(path, 'logs', name))).toEqual(['00000000000000000000.store']);
+      await directory.close();
+      const again = await openDataDirectory(path, { create: false });
+      expect([again.nodeId, again.logId]).toEqual([nodeId, logId]);
+      await (await again.log.create('00000000000000000000.store')).close();
+      await again.close();
+    }
+    // From now on an empty log is one that was lost.
+    await rm(join(path, 'logs', 'default', '00000000000000000000.store'));
+    expect(await problemOf(openDataDirectory(path, { create: false }))).toMatchObject({ kind: 'emptied' });
+  });
+
   it('opens read-only without changing anything, even while a node runs', async () => {
     const { nodeId } = await makeUsed();
     const before = (await readdir(path, { recursive: true })).sort();

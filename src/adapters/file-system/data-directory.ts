@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, mkdir, readdir, stat } from 'node:fs/promises';
+import { access, mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import type { DataDirectory } from '../../application/ports/data-directory.js';
 import { FileNotFoundError, isNoSpaceError } from '../../domain/log/directory.js';
@@ -149,6 +149,12 @@ async function openToWrite(path: string, { create, watch }: DataDirectoryOptions
         await writeIdentity(root, adopted);
         identity = adopted;
       },
+      async setLogAside(name) {
+        // Until the next start, an empty log is not one that was lost.
+        identity = { ...identity, hasData: false };
+        await writeIdentity(root, identity);
+        return moveAside(join(path, 'logs'), name);
+      },
       ...parts,
       holder: undefined,
       close: () => (closing ??= noteData(root, identity).finally(() => claim.release())),
@@ -172,6 +178,7 @@ async function openToRead(path: string): Promise<FileDataDirectory> {
       path,
       ...identityFields(identity),
       adoptLogId: () => Promise.reject(new DataDirectoryError(path, { kind: 'read-only', code: 'EROFS' })),
+      setLogAside: () => Promise.reject(new DataDirectoryError(path, { kind: 'read-only', code: 'EROFS' })),
       ...parts,
       holder,
       close: async () => {},
@@ -187,6 +194,17 @@ async function openParts(root: NodeDirectory): Promise<{ raft: NodeDirectory; lo
   const raft = await root.subdirectory('raft');
   const logs = await root.subdirectory('logs');
   return { raft, log: await logs.subdirectory('default') };
+}
+
+/** Renames the folder of the log to the first free one of `name`, `name-2` and so on, and creates an empty one. */
+async function moveAside(logs: string, name: string): Promise<string> {
+  const taken = new Set(await readdir(logs));
+  let free = name;
+  for (let i = 2; taken.has(free); i++) free = `${name}-${i}`;
+  await rename(join(logs, 'default'), join(logs, free));
+  await mkdir(join(logs, 'default'), { mode: 0o700 });
+  await syncDirectory(logs);
+  return join(logs, free);
 }
 
 function identityFields({ nodeId, logId }: NodeIdentity): { nodeId: string; logId: Uint8Array } {

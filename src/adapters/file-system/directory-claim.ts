@@ -1,3 +1,4 @@
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../application/ports/clock.js';
 import { repeat } from '../../application/waiting/repeat.js';
@@ -5,8 +6,11 @@ import { DataDirectoryError } from './data-directory-error.js';
 import { acquireLock, type Lock, lockExisting } from './directory-lock.js';
 
 const lookMs = 1_000;
+/** A node that has stored its cluster creates its hard state before this many looks. */
+const missingMax = 3;
 export const lockFileName = 'LOCK';
 const hardStateName = join('raft', 'hard-state');
+const configurationName = join('raft', 'snapshot');
 
 export interface ClaimWatch {
   readonly clock: Clock;
@@ -21,6 +25,8 @@ export interface ClaimWatch {
  */
 export class DirectoryClaim {
   readonly #locks = new Map<string, Lock>();
+  /** How often in a row the hard state of a node in a cluster was not there. */
+  #missing = 0;
   #stopWatching: () => Promise<void> = () => Promise.resolve();
 
   private constructor(private readonly path: string) {}
@@ -53,11 +59,20 @@ export class DirectoryClaim {
     const result = await lockExisting(join(this.path, hardStateName));
     if (result?.kind === 'taken') throw new DataDirectoryError(this.path, { kind: 'locked', pid: result.pid });
     if (result !== undefined) this.#locks.set(hardStateName, result.lock);
+    else if (await exists(join(this.path, configurationName))) this.#missing += 1;
   }
 
   async #assertHeld(): Promise<void> {
     await this.#lockHardState();
+    if (this.#missing >= missingMax) throw new DataDirectoryError(this.path, { kind: 'replaced', file: hardStateName });
     for (const [file, lock] of this.#locks)
       if (!(await lock.isInPlace())) throw new DataDirectoryError(this.path, { kind: 'replaced', file });
   }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

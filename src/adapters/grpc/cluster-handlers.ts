@@ -77,6 +77,8 @@ export function clusterHandlers(cluster: Cluster, clock: Clock, logger: Logger):
     promoteMember: unary(method.promoteMember, clusterCalls.promoteMember),
     removeMember: unary(method.removeMember, clusterCalls.removeMember),
     transferLeadership: unary(method.transferLeadership, clusterCalls.transferLeadership),
+    setSetting: unary(method.setSetting, clusterCalls.setSetting),
+    truncateLog: unary(method.truncateLog, clusterCalls.truncateLog),
   };
 }
 

@@ -50,4 +50,6 @@ export function clusterRoutes(
   router.rpc(method.promoteMember, unary(clusterCalls.promoteMember));
   router.rpc(method.removeMember, unary(clusterCalls.removeMember));
   router.rpc(method.transferLeadership, unary(clusterCalls.transferLeadership));
+  router.rpc(method.setSetting, unary(clusterCalls.setSetting));
+  router.rpc(method.truncateLog, unary(clusterCalls.truncateLog));
 }

@@ -8,6 +8,7 @@ import { MemoryDirectory } from './memory-directory.js';
  */
 export function memoryDataDirectory(): DataDirectory {
   let logId: Uint8Array = randomBytes(16);
+  let log = new MemoryDirectory();
   return {
     path: undefined,
     nodeId: randomUUID(),
@@ -19,7 +20,13 @@ export function memoryDataDirectory(): DataDirectory {
       return Promise.resolve();
     },
     raft: new MemoryDirectory(),
-    log: new MemoryDirectory(),
+    get log() {
+      return log;
+    },
+    setLogAside() {
+      log = new MemoryDirectory();
+      return Promise.resolve(undefined);
+    },
     close: () => Promise.resolve(),
   };
 }

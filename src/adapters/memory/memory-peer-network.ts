@@ -1,3 +1,4 @@
+import { featureLevelKnown } from '../../application/configuration/cluster-settings.js';
 import type { Cluster } from '../../application/ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../application/errors.js';
 import type { Clock } from '../../application/ports/clock.js';
@@ -43,6 +44,8 @@ export class MemoryPeerNetwork {
   readonly #clusters = new Map<string, Cluster>();
   readonly #entries = new Map<string, EntryHandler>();
   readonly #cuts = new Set<string>();
+  /** The feature levels of members of another release, by Raft id. */
+  readonly offered = new Map<number, number>();
 
   constructor(private readonly clock: Clock) {}
 
@@ -265,6 +268,10 @@ export class MemoryPeerTransport implements PeerTransport {
   unansweredMs(id: number, at: (rpcAddr: string) => boolean = () => true): number {
     const member = this.#routeTo(id);
     return member !== undefined && at(member.rpcAddr) ? 0 : Infinity;
+  }
+
+  featureLevelOf(id: number): number {
+    return this.network.offered.get(id) ?? featureLevelKnown;
   }
 
   async close(): Promise<void> {

@@ -16,7 +16,7 @@ import { decodeAppends, encodeAnswers, type AppendAnswer, type AppendOutcome } f
 import { EntryCalls } from './entries/entry-calls.js';
 import { FrameQueue } from './messages/frame-queue.js';
 import { answerMessage, joinerOf } from './join/join-messages.js';
-import { answerMetadata, identityOf } from './identity/peer-identity.js';
+import { answerMetadata, generationMetadata, identityOf, type PeerIdentity } from './identity/peer-identity.js';
 import { peerMessage } from './messages/peer-message.js';
 import type { PeerTrust } from './identity/peer-trust.js';
 import { decodeMessages } from './messages/raft-message-wire.js';
@@ -40,7 +40,7 @@ export interface PeerNode {
   /** Returns the UUID of the member with that id; undefined or empty if unknown. */
   uuidOf(id: number): string | undefined;
   /** Called when a member calls this node. */
-  heardFrom(peer: Peer): void;
+  heardFrom(peer: Peer, featureLevel: number): void;
 }
 
 /**
@@ -73,12 +73,12 @@ export class PeerEndpoint {
     readEntries: (call: ServerWritableStream<Buffer, Buffer>): void => {
       const caller = this.#authenticate(call.metadata);
       if ('from' in caller) this.#entries.read(call);
-      else end(call, caller.code, caller.details);
+      else end(call, caller.code, caller.details, caller.metadata);
     },
     followEntries: (call: ServerWritableStream<Buffer, Buffer>): void => {
       const caller = this.#authenticate(call.metadata, true);
       if ('from' in caller) this.#replicas.follow(call);
-      else end(call, caller.code, caller.details);
+      else end(call, caller.code, caller.details, caller.metadata);
     },
     getReadBarrier: (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void => {
       const caller = this.#authenticate(call.metadata, true);
@@ -243,10 +243,10 @@ export class PeerEndpoint {
   #admit(call: Stream, lane: Lane): { node: PeerNode; from: number; key: string } | undefined {
     const caller = this.#authenticate(call.metadata, lane === 'append');
     if (!('from' in caller)) {
-      end(call, caller.code, caller.details);
+      end(call, caller.code, caller.details, caller.metadata);
       return undefined;
     }
-    const { node, from, rpcAddr, name } = caller;
+    const { node, from, rpcAddr, name, featureLevel } = caller;
     const key = from === 0 ? `${lane} of replica ${name} at ${rpcAddr}` : `${lane} ${from}`;
     const older = this.#streams.get(key);
     if (older) end(older, status.ABORTED, 'the same member has opened a newer stream');
@@ -257,34 +257,53 @@ export class PeerEndpoint {
     call.on('end', () => {
       call.end();
     });
-    call.sendMetadata(answerMetadata({ clusterId: node.checksum.logId, id: node.self, uuid: node.uuid }));
-    if (from !== 0) node.heardFrom({ id: from, rpcAddr, ...(name !== '' && { name }) });
+    const { self: id, uuid, checksum, receiver } = node;
+    const generation = receiver.settings?.generation ?? 0;
+    call.sendMetadata(answerMetadata({ clusterId: checksum.logId, id, uuid, generation }));
+    if (from !== 0) node.heardFrom({ id: from, rpcAddr, ...(name !== '' && { name }) }, featureLevel);
     return { node, from, key };
   }
 
   #authenticate(
     metadata: Metadata,
     mayBeReplica = false,
-  ): { node: PeerNode; from: number; rpcAddr: string; name: string } | { code: status; details: string } {
+  ):
+    | { node: PeerNode; from: number; rpcAddr: string; name: string; featureLevel: number }
+    | { code: status; details: string; metadata?: Metadata } {
     const node = this.#node;
     if (node === undefined) return { code: status.UNAVAILABLE, details: 'this node is not a member now' };
     const identity = identityOf(metadata);
     const reason = this.#rejectionReason(node, identity, mayBeReplica);
-    if (reason !== undefined || identity === undefined)
-      return { code: status.FAILED_PRECONDITION, details: reason ?? '' };
+    if (reason !== undefined || identity === undefined) {
+      const own = node.receiver.settings?.generation ?? 0;
+      const isLater = identity !== undefined && this.#isOfCluster(node, identity) && own > (identity.generation ?? 0);
+      const refusal = { code: status.FAILED_PRECONDITION, details: reason ?? '' };
+      return isLater ? { ...refusal, metadata: generationMetadata(own) } : refusal;
+    }
     const distrust = this.#distrust(metadata, identity.name, node.nameOf(identity.from));
     if (distrust !== undefined) return { code: status.PERMISSION_DENIED, details: distrust };
-    return { node, from: identity.from, rpcAddr: identity.rpcAddr, name: identity.name };
+    const { from, rpcAddr, name, featureLevel = 0 } = identity;
+    return { node, from, rpcAddr, name, featureLevel };
+  }
+
+  #isOfCluster({ checksum }: PeerNode, { clusterId }: PeerIdentity): boolean {
+    return Buffer.compare(clusterId, checksum.logId) === 0;
   }
 
   #rejectionReason(node: PeerNode, identity: ReturnType<typeof identityOf>, mayBeReplica: boolean): string | undefined {
     if (identity === undefined)
       return 'the metadata of the call must have a valid golog-cluster-id-bin, golog-from and golog-to';
-    const { clusterId, from, to, uuid, toUuid } = identity;
+    const { clusterId, from, to, uuid, toUuid, featureLevel = 0, generation = 0 } = identity;
+    const { settings = {} } = node.receiver;
     if (from === 0 && !mayBeReplica) return 'a replica is not a member and cannot make this call';
     const isNewcomer = from === 0 && clusterId.length === 0;
-    if (!isNewcomer && Buffer.compare(clusterId, node.checksum.logId) !== 0)
+    if (!isNewcomer && !this.#isOfCluster(node, identity))
       return `this node belongs to cluster ${hex(node.checksum.logId)}; the caller expected ${hex(clusterId)}`;
+    if (featureLevel < (settings.featureLevel ?? 0))
+      return `the cluster is at feature level ${settings.featureLevel}; the caller offers level ${featureLevel}`;
+    const own = settings.generation ?? 0;
+    if (!isNewcomer && generation !== own)
+      return `this node has generation ${own} of the log; the caller has generation ${generation}`;
     if (to !== node.self && to !== 0) return `this node is member ${node.self}; the caller expected ${to}`;
     if (toUuid && node.uuid !== '' && toUuid !== node.uuid)
       return `the data directory of this node has the UUID ${node.uuid}; the caller expected ${toUuid}`;
@@ -365,6 +384,11 @@ export class PeerEndpoint {
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
-function end(call: Stream | ServerWritableStream<Buffer, Buffer>, code: status, details: string): void {
-  call.emit('error', { code, details });
+function end(
+  call: Stream | ServerWritableStream<Buffer, Buffer>,
+  code: status,
+  details: string,
+  metadata?: Metadata,
+): void {
+  call.emit('error', { code, details, ...(metadata && { metadata }) });
 }

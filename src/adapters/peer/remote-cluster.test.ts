@@ -54,12 +54,19 @@ describe('RemoteCluster', () => {
     await remote.removeMember('n2', never);
     expect(await remote.transferLeadership('n4', never)).toBe('n4');
     expect(await remote.transferLeadership(undefined, never)).toBe('n3');
+    expect(await remote.changeSettings({ retentionBytes: 5 }, never)).toMatchObject({
+      retentionBytes: 5,
+      generation: 2,
+    });
+    expect(await remote.changeSettings({ startOffset: 900 }, never)).toEqual({ startOffset: 900 });
     expect(cluster.calls).toEqual([
       ['forwarded addMember', 'n4', '127.0.0.1:1'],
       ['forwarded promoteMember', 'n4'],
       ['forwarded removeMember', 'n2'],
       ['forwarded transferLeadership', 'n4'],
       ['forwarded transferLeadership', undefined],
+      ['forwarded changeSettings', { retentionBytes: 5 }],
+      ['forwarded changeSettings', { startOffset: 900 }],
     ]);
   });
 

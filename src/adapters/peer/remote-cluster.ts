@@ -2,6 +2,7 @@ import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } fro
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Client, ServiceError } from '@grpc/grpc-js';
 import { Metadata, status as grpcCodes } from '@grpc/grpc-js';
+import type { ClusterSettings, SettingsChange } from '../../application/configuration/cluster-settings.js';
 import type {
   Cluster,
   ClusterStatus,
@@ -16,6 +17,7 @@ import { InvalidInputError } from '../../domain/log/errors.js';
 import { toIndex, toOffset, toTerm } from '../../domain/log/offsets.js';
 import {
   ClusterService,
+  type ClusterSettings as ClusterSettingsMessage,
   type ClusterStatus as ClusterStatusMessage,
   type GossipMember,
   GossipStatus as WireGossipStatus,
@@ -80,6 +82,22 @@ export class RemoteCluster implements Cluster {
     const request = name === undefined ? {} : { name };
     const { leader } = await this.#call(method.transferLeadership, request, signal, this.#changeMs);
     return leader;
+  }
+
+  async changeSettings(change: SettingsChange, signal: AbortSignal): Promise<ClusterSettings> {
+    const { startOffset, ...others } = change;
+    if (startOffset !== undefined) {
+      const response = await this.#call(method.truncateLog, { before: BigInt(startOffset) }, signal, this.#changeMs);
+      return { startOffset: Number(response.startOffset) };
+    }
+    let settings: ClusterSettings = {};
+    for (const name of ['retentionBytes', 'retentionAgeMs', 'producersMax', 'producerExpiryMs'] as const) {
+      const value = others[name];
+      if (value === undefined) continue;
+      const setting = { case: name, value: BigInt(value) };
+      settings = clusterSettings((await this.#call(method.setSetting, { setting }, signal, this.#changeMs)).settings);
+    }
+    return settings;
   }
 
   #call<I extends DescMessage, O extends DescMessage>(
@@ -154,7 +172,7 @@ const states: ReadonlyMap<State, MemberState> = new Map([
 ]);
 
 function memberStatus({ id, name, uuid, rpcAddr, role, state, ...known }: Member): MemberStatus {
-  const { matchIndex, lagEntries, heardMsAgo } = known;
+  const { matchIndex, lagEntries, heardMsAgo, featureLevel } = known;
   return {
     id: Number(id),
     name,
@@ -165,6 +183,7 @@ function memberStatus({ id, name, uuid, rpcAddr, role, state, ...known }: Member
     ...(matchIndex !== undefined && { matchIndex: toIndex(Number(matchIndex)) }),
     ...(lagEntries !== undefined && { lagEntries: Number(lagEntries) }),
     ...(heardMsAgo !== undefined && { heardMsAgo: Number(heardMsAgo) }),
+    ...(featureLevel !== undefined && { featureLevel: Number(featureLevel) }),
   };
 }
 
@@ -178,6 +197,21 @@ function gossipView({ name, addr, status, tags }: GossipMember): GossipView {
   return { name, addr, status: gossipStatuses.get(status) ?? 'failed', tags };
 }
 
+/** A release without settings sends none: its cluster is at level 0. */
+function clusterSettings(message: ClusterSettingsMessage | undefined): ClusterSettings {
+  if (message === undefined) return {};
+  const { retentionBytes, retentionAgeMs, ...rest } = message;
+  return {
+    ...(retentionBytes !== undefined && { retentionBytes: Number(retentionBytes) }),
+    ...(retentionAgeMs !== undefined && { retentionAgeMs: Number(retentionAgeMs) }),
+    producersMax: Number(rest.producersMax),
+    producerExpiryMs: Number(rest.producerExpiryMs),
+    featureLevel: Number(rest.featureLevel),
+    generation: Number(rest.generation),
+    startOffset: Number(rest.startOffset),
+  };
+}
+
 function clusterStatus({ leader, problem, gossip, ...message }: ClusterStatusMessage): ClusterStatus {
   return {
     clusterId: message.clusterId,
@@ -188,6 +222,7 @@ function clusterStatus({ leader, problem, gossip, ...message }: ClusterStatusMes
     lastIndex: toIndex(Number(message.lastIndex)),
     highWatermark: toOffset(Number(message.highWatermark)),
     members: message.members.map(memberStatus),
+    settings: clusterSettings(message.settings),
     ...(problem !== undefined && { problem }),
     ...(gossip.length > 0 && { gossip: gossip.map(gossipView) }),
   };

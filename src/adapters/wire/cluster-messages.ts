@@ -1,6 +1,11 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import {
+  type ClusterSettings,
+  defaultProducerExpiryMs,
+  defaultProducersMax,
+} from '../../application/configuration/cluster-settings.js';
 import type { ClusterStatus } from '../../application/ports/cluster.js';
-import type { ClusterStatusSchema } from '../../gen/golog/v1/cluster_service_pb.js';
+import type { ClusterSettingsSchema, ClusterStatusSchema } from '../../gen/golog/v1/cluster_service_pb.js';
 import { GossipStatus, MemberRole, MemberState } from '../../gen/golog/v1/cluster_service_pb.js';
 
 const roles = { leader: MemberRole.LEADER, voter: MemberRole.VOTER, learner: MemberRole.LEARNER } as const;
@@ -30,7 +35,7 @@ export function clusterStatusMessage(status: ClusterStatus): MessageInitShape<ty
     commitIndex: BigInt(status.commitIndex),
     lastIndex: BigInt(status.lastIndex),
     highWatermark: BigInt(status.highWatermark),
-    members: status.members.map(({ matchIndex, lagEntries, heardMsAgo, ...member }) => ({
+    members: status.members.map(({ matchIndex, lagEntries, heardMsAgo, featureLevel, ...member }) => ({
       ...member,
       id: BigInt(member.id),
       role: roles[member.role],
@@ -38,7 +43,24 @@ export function clusterStatusMessage(status: ClusterStatus): MessageInitShape<ty
       ...(matchIndex !== undefined && { matchIndex: BigInt(matchIndex) }),
       ...(lagEntries !== undefined && { lagEntries: whole(lagEntries) }),
       ...(heardMsAgo !== undefined && { heardMsAgo: whole(heardMsAgo) }),
+      ...(featureLevel !== undefined && { featureLevel: BigInt(featureLevel) }),
     })),
+    settings: clusterSettingsMessage(status.settings),
     gossip: status.gossip?.map((member) => ({ ...member, status: gossipStatuses[member.status] })) ?? [],
+  };
+}
+
+/** `golog.v1.ClusterSettings`. */
+export function clusterSettingsMessage(settings: ClusterSettings): MessageInitShape<typeof ClusterSettingsSchema> {
+  const { retentionBytes, retentionAgeMs, featureLevel = 0, generation = 0, startOffset = 0 } = settings;
+  const { producersMax = defaultProducersMax, producerExpiryMs = defaultProducerExpiryMs } = settings;
+  return {
+    ...(retentionBytes !== undefined && { retentionBytes: BigInt(retentionBytes) }),
+    ...(retentionAgeMs !== undefined && { retentionAgeMs: BigInt(retentionAgeMs) }),
+    producersMax: BigInt(producersMax),
+    producerExpiryMs: BigInt(producerExpiryMs),
+    featureLevel: BigInt(featureLevel),
+    generation: BigInt(generation),
+    startOffset: BigInt(startOffset),
   };
 }

@@ -2,7 +2,7 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { Status } from '../../application/error-status.js';
 import { UnavailableError } from '../../application/errors.js';
 
-/** The domain of golog's `ErrorInfo`; its reason is the canonical code. */
+/** The domain of golog's `ErrorInfo`; its reason is the canonical code, unless the status has a more precise one. */
 const errorDomain = 'golog.v1';
 
 /** The name under which callers on every transport find the leader's address next to an UNAVAILABLE. */
@@ -16,9 +16,9 @@ export interface ErrorDetail {
 }
 
 /** `google.rpc.ErrorInfo`: reason = 1, domain = 2, map metadata = 3. */
-function errorInfoBytes({ code, details }: Status): Uint8Array<ArrayBuffer> {
+function errorInfoBytes({ code, reason = code, details }: Status): Uint8Array<ArrayBuffer> {
   const writer = new BinaryWriter();
-  writer.tag(1, WireType.LengthDelimited).string(code);
+  writer.tag(1, WireType.LengthDelimited).string(reason);
   writer.tag(2, WireType.LengthDelimited).string(errorDomain);
   for (const [name, value] of Object.entries(details)) {
     writer.tag(3, WireType.LengthDelimited).fork();

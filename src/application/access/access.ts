@@ -47,6 +47,8 @@ const needs: Readonly<Record<string, Readonly<Record<string, Need>>>> = {
     PromoteMember: 'admin',
     RemoveMember: 'admin',
     TransferLeadership: 'admin',
+    SetSetting: 'admin',
+    TruncateLog: 'admin',
   },
   'golog.peer.v1.PeerService': {
     Control: 'node',

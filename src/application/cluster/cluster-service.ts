@@ -3,6 +3,7 @@ import { type Cluster, type ClusterStatus, MembershipError } from '../ports/clus
 import { clusterStatusOf } from './cluster-status.js';
 import { describeClusterId } from '../configuration/member-names.js';
 import { type ChangeContext, type Member, removalOf } from '../configuration/configuration.js';
+import type { ClusterSettings, SettingsChange } from '../configuration/cluster-settings.js';
 import { encodeChangeContext, encodeTransfer } from '../configuration/configuration-json.js';
 import { UnavailableError } from '../errors.js';
 import type { Clock } from '../ports/clock.js';
@@ -19,7 +20,8 @@ import type { Logger } from '../ports/logger.js';
 import type { PeerTransport } from '../ports/peer-transport.js';
 import type { Leadership } from '../raft/leadership.js';
 import { repeat } from '../waiting/repeat.js';
-import { objectionTo, type SeatState } from './seat-claim.js';
+import { assertSettingsEnabled, changeSettings, maybeRaiseFeatureLevel } from './settings-changes.js';
+import { generationObjection, objectionTo, type SeatState } from './seat-claim.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 
 const promoteEveryMs = 250;
@@ -30,7 +32,7 @@ const silentMs = 10_000;
 
 export interface ClusterServiceOptions {
   readonly leadership: Leadership;
-  readonly transport: Pick<PeerTransport, 'clusterOf' | 'unansweredMs'>;
+  readonly transport: Pick<PeerTransport, 'clusterOf' | 'unansweredMs' | 'featureLevelOf'>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly self: Pick<Member, 'name' | 'uuid' | 'rpcAddr'>;
@@ -41,7 +43,7 @@ export interface ClusterServiceOptions {
 
 /**
  * Administers the cluster at any node: a node that does not lead forwards what only a leader can do. The leader also
- * promotes learners once they have caught up, and admits nodes that ask to join.
+ * promotes learners once they have caught up, raises the feature level, and admits nodes that ask to join.
  */
 export class ClusterService implements Cluster, JoinHandler {
   /** On a node that does not lead, its calls reject with `UnavailableError`, which names the leader. */
@@ -51,6 +53,7 @@ export class ClusterService implements Cluster, JoinHandler {
     promoteMember: (name, signal) => this.#asLeader(() => this.promoteMember(name, signal)),
     removeMember: (name, signal) => this.#asLeader(() => this.removeMember(name, signal)),
     transferLeadership: (name, signal) => this.#asLeader(() => this.transferLeadership(name, signal)),
+    changeSettings: (change, signal) => this.#asLeader(() => this.changeSettings(change, signal)),
   };
   readonly #stopPromoting: () => Promise<void>;
   readonly #joins: JoinAudit;
@@ -62,7 +65,10 @@ export class ClusterService implements Cluster, JoinHandler {
     this.#stopPromoting = repeat(
       options.clock,
       promoteEveryMs,
-      () => this.#promoteOne(),
+      async () => {
+        await this.#promoteOne();
+        await maybeRaiseFeatureLevel(options);
+      },
       (error) => options.logger.error('learner_promotion_stopped', { error }, 'stopped promoting learners'),
     );
   }
@@ -75,12 +81,12 @@ export class ClusterService implements Cluster, JoinHandler {
     readonly local?: boolean;
   }): Promise<ClusterStatus> {
     const { leadership } = this.options;
-    if (local || leadership.isLeader || leadership.leaderId === 0) return clusterStatusOf(this.options);
+    if (local || leadership.isLeader || leadership.leaderId === 0) return this.#view();
     try {
       return await this.#leader().status({ signal, local: true });
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error;
-      return clusterStatusOf(this.options);
+      return this.#view();
     }
   }
 
@@ -152,6 +158,13 @@ export class ClusterService implements Cluster, JoinHandler {
     return this.#nameOf(id);
   }
 
+  async changeSettings(change: SettingsChange, signal: AbortSignal): Promise<ClusterSettings> {
+    const { leadership } = this.options;
+    assertSettingsEnabled(leadership.configuration.settings);
+    if (!leadership.isLeader) return this.#leader().changeSettings(change, signal);
+    return unlessAborted(signal, changeSettings(leadership, change));
+  }
+
   /**
    * Admits a node: as a learner if it is new (in place of a member of the same name that has a different disk, if that
    * member is silent), or as the member whose UUID it has (see `objectionTo`). Audits every decision.
@@ -163,7 +176,8 @@ export class ClusterService implements Cluster, JoinHandler {
     const isTwin = joiner.uuid === self.uuid && joiner.rpcAddr !== self.rpcAddr;
     const objection = isTwin
       ? objectionTo(joiner, self, { clusterId, silentMs: 0, isAlone: false })
-      : this.#removalOf(joiner);
+      : (generationObjection(joiner, { clusterId, generation: configuration.settings.generation ?? 0 }) ??
+        this.#removalOf(joiner));
     if (objection === undefined && !leadership.isLeader) {
       const leaderAddr = leadership.notLeading().leaderAddr;
       const reason = leaderAddr === undefined ? 'the cluster has no leader now' : 'this node is not the leader';
@@ -215,7 +229,13 @@ export class ClusterService implements Cluster, JoinHandler {
       const reason = `${name} has the log of another cluster, ${describeClusterId(stored)}: start it with an empty data directory to join this one`;
       return { kind: 'refused', reason };
     }
-    const { members, lastId } = leadership.configuration;
+    const { members, lastId, settings } = leadership.configuration;
+    const { featureLevel: offered = 0 } = joiner;
+    if (offered < (settings.featureLevel ?? 0))
+      throw new MembershipError(
+        `the cluster is at feature level ${settings.featureLevel}, and ${name} offers level ${offered}: ` +
+          `start ${name} with the release that the other members run`,
+      );
     // The newest: a member that was admitted again keeps its previous id until the new one is promoted.
     const owner = members.findLast((member) => member.uuid === uuid);
     const objection = owner && objectionTo(joiner, owner, this.#seatOf(owner, joiner));
@@ -256,6 +276,7 @@ export class ClusterService implements Cluster, JoinHandler {
       configuration: leadership.firstConfiguration,
       offset: 0,
       contacts: leadership.configuration.members,
+      generation: leadership.configuration.settings.generation ?? 0,
     };
     const view = await leadership.acknowledgements.viewOf(id);
     return { kind: 'joined', clusterId, id, configuration: encodeTransfer(transfer), ...(view && { view }) };
@@ -329,6 +350,11 @@ export class ClusterService implements Cluster, JoinHandler {
     throw new MembershipError(
       `the cluster has ${names.size} members, the most that it may have: remove one (golog member remove NAME) or start ${name} with --replica`,
     );
+  }
+
+  #view(): ClusterStatus {
+    const { transport } = this.options;
+    return clusterStatusOf({ ...this.options, featureLevelOf: (id) => transport.featureLevelOf(id) });
   }
 
   #hasCaughtUp(id: number, commit: number): boolean {

@@ -1,5 +1,6 @@
 import { toIndex, toTerm } from '../../domain/log/offsets.js';
 import { majoritySize } from '../../domain/raft/quorum.js';
+import { featureLevelKnown } from '../configuration/cluster-settings.js';
 import { describeClusterId } from '../configuration/member-names.js';
 import type { ClusterStatus, MemberRole, MemberState, MemberStatus } from '../ports/cluster.js';
 import type { Gossip } from '../ports/gossip.js';
@@ -12,13 +13,16 @@ interface Viewpoint {
   readonly self: { readonly name: string };
   readonly clusterId: Uint8Array;
   readonly gossip?: Pick<Gossip, 'members'>;
+  /** Returns the feature level that another member has offered. */
+  readonly featureLevelOf?: (id: number) => number | undefined;
 }
 
 /** The cluster as this node sees it. */
-export function clusterStatusOf({ leadership, self, clusterId, gossip }: Viewpoint): ClusterStatus {
+export function clusterStatusOf(viewpoint: Viewpoint): ClusterStatus {
+  const { leadership, self, clusterId, gossip } = viewpoint;
   const { hardState } = leadership.status;
   const leader = leadership.configuration.members.find(({ id }) => id === leadership.leaderId);
-  const members = membersOf(leadership);
+  const members = membersOf(viewpoint);
   const problem = problemOf(leadership, members);
   return {
     clusterId: describeClusterId(clusterId),
@@ -29,6 +33,7 @@ export function clusterStatusOf({ leadership, self, clusterId, gossip }: Viewpoi
     lastIndex: toIndex(leadership.lastIndex),
     highWatermark: leadership.highWatermark,
     members,
+    settings: leadership.configuration.settings,
     ...(problem !== undefined && { problem }),
     ...(gossip !== undefined && {
       gossip: gossip.members().map((member) => ({ ...member, tags: Object.fromEntries(member.tags) })),
@@ -36,7 +41,7 @@ export function clusterStatusOf({ leadership, self, clusterId, gossip }: Viewpoi
   };
 }
 
-function membersOf(leadership: Leadership): MemberStatus[] {
+function membersOf({ leadership, featureLevelOf }: Viewpoint): MemberStatus[] {
   const { members } = leadership.configuration;
   const progress = new Map<number, { state: MemberState; match: number }>();
   leadership.visitProgress((id, { state, match }) => progress.set(id, { state: stateNames[state], match }));
@@ -44,6 +49,7 @@ function membersOf(leadership: Leadership): MemberStatus[] {
     const known = progress.get(id);
     const isSelf = id === leadership.status.id;
     const heardMsAgo = isSelf ? undefined : leadership.heardMsAgo(id);
+    const featureLevel = isSelf ? featureLevelKnown : featureLevelOf?.(id);
     const silent = !isSelf && (heardMsAgo === undefined || heardMsAgo > leadership.electionTimeoutMs);
     return {
       id,
@@ -57,6 +63,7 @@ function membersOf(leadership: Leadership): MemberStatus[] {
         lagEntries: Math.max(0, leadership.lastIndex - known.match),
       }),
       ...(heardMsAgo !== undefined && { heardMsAgo }),
+      ...(featureLevel !== undefined && { featureLevel }),
     };
   });
 }

@@ -75,6 +75,7 @@ class Cluster {
     return {
       clusterId,
       answeredBy: 'n1',
+      settings: {},
       leader: 'n1',
       members,
       term: toTerm(1),

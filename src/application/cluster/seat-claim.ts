@@ -1,3 +1,4 @@
+import { describeClusterId } from '../configuration/member-names.js';
 import type { Member } from '../configuration/configuration.js';
 import { answeringMs, type JoinAnswer, type Joiner } from '../ports/join-transport.js';
 
@@ -34,4 +35,22 @@ export function objectionTo(
     `if this is a copy of that node's directory, stop this node and start it with an empty one; ` +
     `if the member has moved here, stop the process there`;
   return { kind: 'retry', reason, clusterId, aliveAt: member.rpcAddr, ...(silentMs > 0 && { silentMs }) };
+}
+
+/**
+ * Returns the answer to a node whose log is of another generation than this node's; undefined if it has none of this
+ * cluster, or the same generation. The lower one yields: it must join again with an empty log.
+ */
+export function generationObjection(
+  { name, clusterId: stored, generation: theirs = 0 }: Joiner,
+  { clusterId, generation }: { readonly clusterId: Uint8Array; readonly generation: number },
+): JoinAnswer | undefined {
+  if (stored === undefined || describeClusterId(stored) !== describeClusterId(clusterId)) return undefined;
+  if (theirs === generation) return undefined;
+  if (theirs > generation)
+    return { kind: 'retry', reason: `this node has generation ${generation} of the log; ${name} has a later one` };
+  const reason =
+    `the cluster was recovered and is at generation ${generation} of its log; the log of ${name} is of ` +
+    `generation ${theirs}. Restart ${name}: it then sets its log aside and joins again`;
+  return { kind: 'refused', reason, clusterId, generation };
 }

@@ -19,7 +19,7 @@ export function configurationAfter(
   change: (change: ConfChangeV2) => ConfState,
 ): Configuration {
   const decoded = asV2(decodeConfChange(type, data));
-  const { members: changed, removed: leaving = [] } = decodeChangeContext(decoded);
+  const { members: changed, removed: leaving = [], settings } = decodeChangeContext(decoded);
   const confState = change(decoded);
   const members = new Map([...before.members, ...changed].map((member) => [member.id, member]));
   const named = new Set([
@@ -37,6 +37,7 @@ export function configurationAfter(
     confState,
     members: all.filter(({ id }) => named.has(id)).sort((a, b) => a.id - b.id),
     lastId: Math.max(before.lastId, ...decoded.changes.map(({ nodeId }) => nodeId)),
+    settings: settings ?? before.settings,
     ...(removed.length > 0 && { removed }),
   };
 }

@@ -2,6 +2,7 @@ import type { Crc32c } from '../../domain/log/checksum.js';
 import type { Directory } from '../../domain/log/directory.js';
 import { readWhole, writeDurably } from '../../domain/log/durable-file.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
+import { assertLevelKnown } from './cluster-settings.js';
 import { emptyConfiguration, type Configuration, type StoredConfiguration } from './configuration.js';
 import { parseStoredConfiguration } from './configuration-json.js';
 
@@ -14,6 +15,14 @@ export class CorruptConfigurationError extends Error {
         'directory aside and start with an empty one: the node then joins as a new member. Without other members, ' +
         '"golog dump" shows the records of each segment in logs/default of the old directory',
     );
+  }
+}
+
+/** `golog recover` did not finish: the node has no vote until it has. */
+export class InterruptedRecoveryError extends Error {
+  override readonly name = 'InterruptedRecoveryError';
+  constructor() {
+    super('golog recover was interrupted in this data directory: run it again, with the same directory');
   }
 }
 
@@ -43,10 +52,12 @@ export class ConfigurationFile {
     this.#stored = stored;
   }
 
-  /** Rejects with `CorruptConfigurationError`. */
+  /** Rejects with `CorruptConfigurationError` or `UnknownFeatureLevelError`. */
   static async open(directory: Directory, crc32c: Crc32c): Promise<ConfigurationFile> {
     const bytes = await readWhole(directory, fileName);
-    return new ConfigurationFile(directory, crc32c, bytes && decodeFile(bytes, crc32c));
+    const opened = new ConfigurationFile(directory, crc32c, bytes && decodeFile(bytes, crc32c));
+    assertLevelKnown(opened.current.settings);
+    return opened;
   }
 
   /** Undefined while the node is in no cluster. */
@@ -57,6 +68,11 @@ export class ConfigurationFile {
   /** The newest configuration. */
   get current(): Configuration {
     return this.#stored?.history.at(-1) ?? emptyConfiguration;
+  }
+
+  /** The generation of the log that this node stores or follows. */
+  get generation(): number {
+    return Math.max(this.#stored?.generation ?? 0, this.current.settings.generation ?? 0);
   }
 
   /** Returns the configuration as of the entry at `index`. */
@@ -84,15 +100,20 @@ export class ConfigurationFile {
 
   /** Replaces the note about damage to the log. Durable when it resolves. */
   noteDamage(damage: Pick<StoredConfiguration, 'damagedFrom' | 'repairing'>): Promise<void> {
-    return this.#change((stored = nothingStored) => {
-      const { id, contacts, history, replica, amnesiac } = stored;
-      return { id, contacts, history, ...(replica && { replica }), ...(amnesiac && { amnesiac }), ...damage };
-    });
+    return this.#change(({ damagedFrom: _from, repairing: _range, ...rest } = nothingStored) => ({
+      ...rest,
+      ...damage,
+    }));
   }
 
   /** Notes that this node has lost entries that it acknowledged under its id. Durable when it resolves. */
   noteAmnesia(): Promise<void> {
     return this.#change((stored = nothingStored) => ({ ...stored, amnesiac: true }));
+  }
+
+  /** Notes that the cluster has a later generation of the log. Durable when it resolves. */
+  noteSuperseded(generation: number): Promise<void> {
+    return this.#change((stored = nothingStored) => ({ ...stored, superseded: generation }));
   }
 
   /** Makes one change at a time: each is applied to the result of the previous one. */
@@ -103,6 +124,7 @@ export class ConfigurationFile {
   }
 
   async #write(stored: StoredConfiguration): Promise<void> {
+    for (const { settings } of stored.history) assertLevelKnown(settings);
     const json = new TextEncoder().encode(JSON.stringify(stored));
     const header = new DataView(new ArrayBuffer(headerBytes));
     header.setUint32(0, magic);

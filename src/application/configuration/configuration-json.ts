@@ -1,6 +1,7 @@
 import { InvalidInputError } from '../../domain/log/errors.js';
 import type { ConfChange, ConfChangeV2 } from '../../domain/raft/conf-change.js';
 import type { ConfState } from '../../domain/raft/conf-state.js';
+import type { ClusterSettings } from './cluster-settings.js';
 import type {
   ChangeContext,
   Configuration,
@@ -15,13 +16,17 @@ import type {
  * `InvalidInputError` for anything that these functions do not write, and ignores unknown fields.
  */
 export function parseStoredConfiguration(json: Uint8Array): StoredConfiguration {
-  const { id, contacts, replica, amnesiac, history, damagedFrom, repairing } = objectOf(json);
+  const { id, contacts, replica, amnesiac, history, generation, superseded, recovery, damagedFrom, repairing } =
+    objectOf(json);
   return {
     id: naturalOf(id),
     contacts: listOf(contacts, memberOf),
     ...(replica !== undefined && booleanOf(replica) && { replica: true }),
     ...(amnesiac !== undefined && booleanOf(amnesiac) && { amnesiac: true }),
     history: listOf(history, configurationOf),
+    ...(generation !== undefined && { generation: naturalOf(generation) }),
+    ...(superseded !== undefined && { superseded: naturalOf(superseded) }),
+    ...(recovery !== undefined && { recovery: recoveryOf(recovery) }),
     ...(damagedFrom !== undefined && { damagedFrom: naturalOf(damagedFrom) }),
     ...(repairing !== undefined && { repairing: repairingOf(repairing) }),
   };
@@ -32,12 +37,21 @@ export function encodeTransfer(transfer: ConfigurationTransfer): Uint8Array {
 }
 
 export function parseTransfer(json: Uint8Array): ConfigurationTransfer {
-  const { configuration, offset, contacts } = objectOf(json);
+  const { configuration, offset, contacts, generation } = objectOf(json);
   return {
     configuration: configurationOf(configuration),
     offset: naturalOf(offset),
     contacts: listOf(contacts, memberOf),
+    ...(generation !== undefined && { generation: naturalOf(generation) }),
   };
+}
+
+export function encodeSettings(settings: ClusterSettings): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(settings));
+}
+
+export function parseSettings(json: Uint8Array): ClusterSettings {
+  return settingsOf(objectOf(json));
 }
 
 export function encodeChangeContext(context: ChangeContext): Uint8Array {
@@ -46,8 +60,12 @@ export function encodeChangeContext(context: ChangeContext): Uint8Array {
 }
 
 export function parseChangeContext(json: Uint8Array): ChangeContext {
-  const { members, removed } = objectOf(json);
-  return { members: listOf(members, memberOf), ...removedOf(removed) };
+  const { members, removed, settings } = objectOf(json);
+  return {
+    members: listOf(members, memberOf),
+    ...removedOf(removed),
+    ...(settings !== undefined && { settings: settingsOf(settings) }),
+  };
 }
 
 /**
@@ -69,15 +87,33 @@ function objectOf(json: Uint8Array): Record<string, unknown> {
 }
 
 function configurationOf(value: unknown): Configuration {
-  const { index, confState, members, lastId, removed } = fieldsOf(value);
+  const { index, confState, members, lastId, removed, settings = {} } = fieldsOf(value);
   return {
     index: naturalOf(index),
     confState: confStateOf(confState),
     members: listOf(members, memberOf),
     lastId: naturalOf(lastId),
     ...removedOf(removed),
+    settings: settingsOf(settings),
   };
 }
+
+/** Keeps unknown fields: a node of this release must not drop a setting of a later one. */
+function settingsOf(value: unknown): ClusterSettings {
+  const fields = fieldsOf(value);
+  for (const name of settingNames) if (fields[name] !== undefined) naturalOf(fields[name]);
+  return fields;
+}
+
+const settingNames = [
+  'featureLevel',
+  'generation',
+  'startOffset',
+  'retentionBytes',
+  'retentionAgeMs',
+  'producersMax',
+  'producerExpiryMs',
+] as const satisfies readonly (keyof ClusterSettings)[];
 
 function removedOf(value: unknown): Pick<Configuration, 'removed'> {
   if (value === undefined) return {};
@@ -114,6 +150,11 @@ function memberOf(value: unknown): Member {
 function repairingOf(value: unknown): NonNullable<StoredConfiguration['repairing']> {
   const { until, cutFrom } = fieldsOf(value);
   return { until: naturalOf(until), ...(cutFrom !== undefined && { cutFrom: naturalOf(cutFrom) }) };
+}
+
+function recoveryOf(value: unknown): NonNullable<StoredConfiguration['recovery']> {
+  if (value === 'interrupted' || value === 'finished') return value;
+  throw wrong('interrupted or finished', value);
 }
 
 function fieldsOf(value: unknown): Record<string, unknown> {

@@ -1,5 +1,6 @@
 import type { ConfState } from '../../domain/raft/conf-state.js';
 import { emptyConfState } from '../../domain/raft/conf-state.js';
+import { type ClusterSettings, featureLevelKnown } from './cluster-settings.js';
 
 /** A node of the cluster. */
 export interface Member {
@@ -27,7 +28,7 @@ export interface RemovedMember {
   readonly removal: Exclude<Removal, 'unknown'>;
 }
 
-/** The members of the cluster as of an index of the log. */
+/** The members and the settings of the cluster as of an index of the log. */
 export interface Configuration {
   /** The index of the last entry that it covers; 0: the cluster's first configuration. */
   readonly index: number;
@@ -38,13 +39,22 @@ export interface Configuration {
   readonly lastId: number;
   /** The members that were removed last; left out if there are none. */
   readonly removed?: readonly RemovedMember[];
+  readonly settings: ClusterSettings;
 }
 
-export const emptyConfiguration: Configuration = { index: 0, confState: emptyConfState, members: [], lastId: 0 };
+export const emptyConfiguration: Configuration = {
+  index: 0,
+  confState: emptyConfState,
+  members: [],
+  lastId: 0,
+  settings: {},
+};
 
 /** The configuration of a cluster that begins with this one voter. */
 export function firstConfiguration(member: Member): Configuration {
-  return { index: 0, confState: { ...emptyConfState, voters: [member.id] }, members: [member], lastId: member.id };
+  const { id } = member;
+  const confState = { ...emptyConfState, voters: [id] };
+  return { index: 0, confState, members: [member], lastId: id, settings: { featureLevel: featureLevelKnown } };
 }
 
 /** Returns why the member with this id was removed; undefined if it is a member, or has not been one yet. */
@@ -65,7 +75,7 @@ export interface StoredConfiguration {
   readonly id: number;
   /** The members when this node joined: it accepts their messages before it has read about them in the log. */
   readonly contacts: readonly Member[];
-  /** This node is a replica, which never becomes a member. Its id is 0, and its history is empty. */
+  /** This node is a replica, which never becomes a member. Its id is 0, and its history has only the settings. */
   readonly replica?: true;
   /**
    * By index, ascending: the cluster's first configuration, and all from the one as of the entry before the log start.
@@ -76,6 +86,12 @@ export interface StoredConfiguration {
    * admitted under another one.
    */
   readonly amnesiac?: true;
+  /** The generation of the log that this node was told when it joined: the log itself says so further on. */
+  readonly generation?: number;
+  /** The cluster has this later generation: the node takes no part until it has set its log aside and joined again. */
+  readonly superseded?: number;
+  /** `golog recover` is changing this directory: `interrupted` until it has finished, then `finished` until a start. */
+  readonly recovery?: 'interrupted' | 'finished';
   /** The first entry that was found damaged and is not repaired yet; the next start repairs it. */
   readonly damagedFrom?: number;
   /**
@@ -110,6 +126,8 @@ export interface ChangeContext {
   readonly members: readonly Member[];
   /** Members that are removed, as far as the configuration is to remember them. */
   readonly removed?: readonly RemovedMember[];
+  /** All settings after the change; absent: the same as before. */
+  readonly settings?: ClusterSettings;
 }
 
 /** What a joining node receives, and what the snapshot for a follower whose log ends before the log start carries. */
@@ -118,4 +136,6 @@ export interface ConfigurationTransfer {
   /** The first offset after the configuration's index; 0 for a joining node. */
   readonly offset: number;
   readonly contacts: readonly Member[];
+  /** The generation of the log, for a joining node; absent: 0. */
+  readonly generation?: number;
 }

@@ -8,6 +8,7 @@ const tags = encodeNodeTags({
   httpAddr: '10.0.0.1:4001',
   clusterId: '11234567-89ab-4cde-8f01-23456789abcd',
   version: '0.1.0',
+  featureLevel: 1,
 });
 const nodeOf = (name: string, more: Readonly<Record<string, string>> = {}): unknown =>
   gossipNodes([{ name, addr: '10.0.0.1:8401', status: 'alive', tags: new Map([...tags, ...Object.entries(more)]) }]).at(
@@ -16,7 +17,7 @@ const nodeOf = (name: string, more: Readonly<Record<string, string>> = {}): unkn
 
 describe('the gossip tags of a member', () => {
   it('describe a golog node when all of them are valid', () => {
-    expect(nodeOf('n1')).toMatchObject({ name: 'n1', rpcAddr: '10.0.0.1:8400', version: '0.1.0' });
+    expect(nodeOf('n1')).toMatchObject({ name: 'n1', rpcAddr: '10.0.0.1:8400', version: '0.1.0', featureLevel: 1 });
     expect(nodeOf('n1', { role: 'replica', http_addr: '' })).toMatchObject({ role: 'replica', httpAddr: '' });
   });
 
@@ -36,6 +37,7 @@ describe('the gossip tags of a member', () => {
     ['http_addr', 'javascript:alert(1)'],
     ['cluster', 'mine'],
     ['version', '0.1\u001b[31m'],
+    ['level', '-1'],
   ])('are rejected with %s=%j', (tag, value) => {
     expect(nodeOf('n1', { [tag]: value })).toBeUndefined();
   });

@@ -15,11 +15,13 @@ export interface NodeTags {
   readonly clusterId?: string;
   /** The golog version. */
   readonly version: string;
+  /** The highest feature level that it knows; undefined for a release without levels. */
+  readonly featureLevel?: number;
 }
 
 /** Encodes the tags. Serf allows 512 bytes in all, including the tag names, so these are short. */
 export function encodeNodeTags(tags: NodeTags): ReadonlyMap<string, string> {
-  const { role, uuid, rpcAddr, httpAddr, clusterId, version } = tags;
+  const { role, uuid, rpcAddr, httpAddr, clusterId, version, featureLevel } = tags;
   return new Map([
     ['role', role],
     ['id', uuid],
@@ -27,6 +29,7 @@ export function encodeNodeTags(tags: NodeTags): ReadonlyMap<string, string> {
     ['http_addr', httpAddr],
     ...(clusterId === undefined ? [] : [['cluster', clusterId] as const]),
     ['version', version],
+    ...(featureLevel === undefined ? [] : [['level', String(featureLevel)] as const]),
   ]);
 }
 
@@ -39,8 +42,10 @@ export function decodeNodeTags(tags: ReadonlyMap<string, string>): NodeTags | un
   const clusterId = tags.get('cluster');
   const httpAddr = tags.get('http_addr') ?? '';
   const version = tags.get('version') ?? '';
+  const level = tags.get('level');
   if (!isUuid(uuid) || !isRpcAddr(rpcAddr) || (httpAddr !== '' && !isRpcAddr(httpAddr))) return undefined;
   if ((clusterId !== undefined && !isUuid(clusterId)) || !/^[\w.+-]{0,64}$/.test(version)) return undefined;
+  if (level !== undefined && !/^\d{1,4}$/.test(level)) return undefined;
   return {
     role,
     uuid,
@@ -48,6 +53,7 @@ export function decodeNodeTags(tags: ReadonlyMap<string, string>): NodeTags | un
     httpAddr,
     ...(clusterId !== undefined && { clusterId }),
     version,
+    ...(level !== undefined && { featureLevel: Number(level) }),
   };
 }
 

@@ -29,9 +29,16 @@ export class JoinRefusedError extends Error {
     reason: string,
     /** Set if this node asked as a member that was removed, and the leader knows why. */
     readonly removal?: Removal,
+    /** The generation of the cluster, if this node's log is of an earlier one. */
+    readonly generation?: number,
   ) {
     super(`the cluster refuses this node: ${reason}`);
   }
+}
+
+/** The error for a refusal. */
+export function refusedBy({ reason, removal, generation }: JoinAnswer & { kind: 'refused' }): JoinRefusedError {
+  return new JoinRefusedError(reason, removal, generation);
 }
 
 /** The result of joining: membership in a cluster, or the decision to bootstrap one. */
@@ -62,7 +69,7 @@ export async function joinCluster(options: JoiningOptions): Promise<Joined> {
       const joined = answers.find((answer) => answer.kind === 'joined');
       if (joined !== undefined) return memberOf(joined);
       const refused = finalRefusal(joiner, answers);
-      if (refused !== undefined) throw new JoinRefusedError(refused.reason, refused.removal);
+      if (refused !== undefined) throw refusedBy(refused);
       const beginning = options.beginning?.(answers) ?? { kind: 'joins' };
       if (beginning.kind === 'begins') return { kind: 'bootstrap' };
       log(beginning, answers);
@@ -92,8 +99,8 @@ export async function askToJoin(options: JoiningOptions): Promise<JoinedAsMember
 }
 
 function memberOf({ clusterId, id, configuration: transfer, view }: JoinAnswer & { kind: 'joined' }): JoinedAsMember {
-  const { configuration, contacts } = parseTransfer(transfer);
-  const stored = { id, contacts, history: [configuration] };
+  const { configuration, contacts, generation } = parseTransfer(transfer);
+  const stored = { id, contacts, history: [configuration], ...(generation !== undefined && { generation }) };
   return { kind: 'member', clusterId, stored, ...(view && { view }) };
 }
 

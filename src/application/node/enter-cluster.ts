@@ -1,5 +1,11 @@
 import { describeClusterId, parseClusterId } from '../configuration/member-names.js';
-import { firstConfiguration, type Member, removalOf } from '../configuration/configuration.js';
+import { featureLevelKnown } from '../configuration/cluster-settings.js';
+import {
+  firstConfiguration,
+  type Member,
+  removalOf,
+  type StoredConfiguration,
+} from '../configuration/configuration.js';
 import { type Joined, joinCluster, type JoiningOptions, JoinRefusedError } from '../join/join-cluster.js';
 import type { NodeAnswer } from '../join/asked-nodes.js';
 import { type Beginning, beginningOf } from '../join/beginning.js';
@@ -104,6 +110,28 @@ export async function rejoinAfterRemoval(
 }
 
 /**
+ * Has the cluster admit this node as a new member with an empty log, since its own is of an earlier generation than
+ * this. Changes nothing here. Waits for a leader of that generation, or a later one, as long as it needs one.
+ */
+export async function joinAgain(
+  deps: MemberDependencies,
+  context: NodeContext,
+  generation: number,
+): Promise<StoredConfiguration> {
+  const { joiner, ...options } = rejoining(deps, context, deps.signal);
+  for (let latest = generation; ;) {
+    try {
+      const joined = await joinCluster({ ...options, joiner: { ...joiner, generation: latest } });
+      if (joined.kind === 'member') return joined.stored;
+    } catch (error) {
+      const isLater = error instanceof JoinRefusedError && (error.generation ?? 0) > latest;
+      if (!isLater) throw error;
+      latest = error.generation ?? latest;
+    }
+  }
+}
+
+/**
  * Reports the name and address of this node to the cluster as soon as there is a leader, and again whenever the
  * configuration has others: a report of an earlier run of this node may be committed later. With `isKnown` it does so
  * only then. While no leader is in touch with this node, asks the other members whether it was removed: nobody sends
@@ -202,7 +230,9 @@ function rejoining(deps: MemberDependencies, context: NodeContext, signal: Abort
     self.rpcAddr,
     ...new Set([...otherMemberAddrs(context), ...discovery.nodes().map(({ rpcAddr }) => rpcAddr)]),
   ];
-  const joiner: Joiner = { ...self, bootstrapExpect: 0, clusterId: directory.logId };
+  const clusterId = directory.logId;
+  const { generation } = context.configuration;
+  const joiner: Joiner = { ...self, bootstrapExpect: 0, clusterId, generation, featureLevel: featureLevelKnown };
   return { transport, addresses, joiner, clock, logger, signal };
 }
 
@@ -217,7 +247,8 @@ async function joinOrBegin(deps: MemberDependencies, { self, discovery }: NodeCo
   const { joinTransport: transport, peerService, settings, gates, clock, logger, signal } = deps;
   const { bootstrap, bootstrapExpect, startJoinAddrs } = settings;
   if (startJoinAddrs.length === 0 && bootstrapExpect <= 1) return { kind: 'bootstrap' };
-  const joiner: Joiner = { ...self, bootstrapExpect: bootstrap ? 1 : bootstrapExpect };
+  const expect = bootstrap ? 1 : bootstrapExpect;
+  const joiner: Joiner = { ...self, bootstrapExpect: expect, featureLevel: featureLevelKnown };
   let isIgnored = !bootstrap;
   const beginning = (answers: readonly NodeAnswer[]): Beginning => {
     const decision = beginningOf(joiner, discovery.sighting, answers);

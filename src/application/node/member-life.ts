@@ -209,7 +209,7 @@ export class MemberLife implements MemberWork {
 function prepareRepair(deps: MemberDependencies, member: MemberContext): Promise<LogRepair | undefined> {
   const { directory, crc32c, clock, logger } = deps;
   const { log, hardState, configuration, id, diskReserve, discovery } = member;
-  const found = deps.entrySource(id, { crc32c, logId: directory.logId });
+  const found = deps.entrySource(id, { crc32c, logId: directory.logId }, configuration.generation);
   const source: EntrySource = {
     logEnd: (peer, ...rest) => found.logEnd(discovery.locate(peer), ...rest),
     read: (peer, ...rest) => found.read(discovery.locate(peer), ...rest),

@@ -1,7 +1,12 @@
 import { HardStateFile } from '../../domain/log/hard-state-file.js';
 import { Log } from '../../domain/log/log.js';
 import { describeClusterId } from '../configuration/member-names.js';
-import { ConfigurationFile, CorruptConfigurationError } from '../configuration/configuration-file.js';
+import { featureLevelKnown } from '../configuration/cluster-settings.js';
+import {
+  ConfigurationFile,
+  CorruptConfigurationError,
+  InterruptedRecoveryError,
+} from '../configuration/configuration-file.js';
 import { Discovery } from '../join/discovery.js';
 import { DiskReserve } from '../storage/disk-reserve.js';
 import type { DataDirectory } from '../ports/data-directory.js';
@@ -37,13 +42,14 @@ export async function openContext(
   const uuid = directory.nodeId;
   const configuration = await ConfigurationFile.open(directory.raft, crc32c);
   assertRole(configuration, role === 'replica');
+  if (configuration.stored?.recovery === 'interrupted') throw new InterruptedRecoveryError();
   if (configuration.current.members.length > 1) deps.assertPeersProve?.();
 
   // A member is in its cluster from its first moment on, even if that has no leader.
   if (configuration.stored !== undefined) answerAsMember(deps.peerService, directory.logId);
   opened.push(gossip);
   const clusterId = configuration.stored === undefined ? {} : { clusterId: describeClusterId(directory.logId) };
-  const tags = { role, uuid, rpcAddr, httpAddr, version, ...clusterId };
+  const tags = { role, uuid, rpcAddr, httpAddr, version, featureLevel: featureLevelKnown, ...clusterId };
   const discovery = await Discovery.start({ gossip, startJoinAddrs, tags, clock, logger, onFailure: onFatal });
   opened.push(discovery);
 
@@ -85,13 +91,12 @@ export function answerAsMember(peerService: Pick<PeerService, 'setJoinHandler'>,
 export async function openStorage(deps: NodeDependencies, context: NodeContext): Promise<NodeStorage> {
   const { settings, directory, crc32c, logger } = deps;
   const { openLog = (folder, options) => Log.open(folder, options) } = deps;
-  const { segmentBytesMax, segmentAgeMsMax } = settings;
+  const { segmentBytesMax } = settings;
   const { hardState, opened } = context;
   const log = await openLog(directory.log, {
     logId: directory.logId,
     crc32c,
     ...(segmentBytesMax !== undefined && { segmentBytesMax }),
-    ...(segmentAgeMsMax !== undefined && { segmentAgeMsMax }),
     durableIndex: hardState.current.commit,
     onNotice: (notice) => logNotice(logger, notice),
   });

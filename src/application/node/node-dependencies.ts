@@ -32,7 +32,6 @@ export interface NodeSettings {
   readonly retention: Retention;
   /** See `LogOptions`. */
   readonly segmentBytesMax?: number;
-  readonly segmentAgeMsMax?: number;
 }
 
 export interface MemberSettings extends NodeSettings {
@@ -95,13 +94,13 @@ export interface MemberDependencies extends NodeDependencies {
   readonly joinTransport: JoinTransport;
   /** Opens the links to the other members, for batches of this log. */
   readonly peerTransport: (checksum: BatchChecksum) => PeerTransport;
-  /** Reads the logs of the other members, as the member with this Raft id. */
-  readonly entrySource: (id: number, checksum: BatchChecksum) => EntrySource;
+  /** Reads the logs of the other members, as the member with this Raft id and a log of this generation. */
+  readonly entrySource: (id: number, checksum: BatchChecksum, generation: number) => EntrySource;
   /** Starts the Raft driver (default: `RaftNode.start`). A simulation uses it to plant known bugs. */
   readonly startRaft?: typeof RaftNode.start;
 }
 
 export interface ReplicaDependencies extends NodeDependencies {
   /** Connects to the members. The checksum's log id is empty while the node knows no cluster. */
-  readonly uplink: (checksum: BatchChecksum) => ReplicaUplink;
+  readonly uplink: (checksum: BatchChecksum, generation: number) => ReplicaUplink;
 }

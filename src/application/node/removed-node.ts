@@ -73,6 +73,7 @@ export class RemovedNode implements Consensus, Cluster {
       commitIndex: toIndex(hardState.current.commit),
       lastIndex: log.lastIndex,
       highWatermark,
+      settings: configuration.settings,
       members: configuration.members.map(({ id, name, uuid, rpcAddr }) => {
         return { id, name, uuid, rpcAddr, role: voters.includes(id) ? 'voter' : 'learner', state: 'unknown' };
       }),
@@ -93,6 +94,10 @@ export class RemovedNode implements Consensus, Cluster {
   }
 
   transferLeadership(): Promise<string> {
+    return this.#refuse();
+  }
+
+  changeSettings(): Promise<never> {
     return this.#refuse();
   }
 

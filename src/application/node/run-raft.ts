@@ -114,10 +114,10 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
 /** Opens the gates: from now on, client calls are answered. */
 export function openGates(
   { gates }: NodeDependencies,
-  { log }: NodeStorage,
+  { log, configuration }: Pick<NodeStorage, 'log'> & Pick<NodeContext, 'configuration'>,
   consensus: Consensus,
   cluster: Cluster,
 ): void {
-  gates.commitLog.open(new CommitLogService(consensus, log));
+  gates.commitLog.open(new CommitLogService(consensus, log, configuration));
   gates.cluster.open(cluster);
 }

@@ -5,7 +5,8 @@ import { ReplicaCluster } from '../replica/replica-cluster.js';
 import { askForCluster } from '../replica/ask-for-cluster.js';
 import { Replica } from '../replica/replica.js';
 import { closingOnFailure } from './in-order.js';
-import { assertNeverInCluster, type NodeContext, openContext, openStorage } from './node-context.js';
+import { setLogAside } from './set-log-aside.js';
+import { assertNeverInCluster, type NodeContext, type NodeStorage, openContext, openStorage } from './node-context.js';
 import type { ReplicaDependencies } from './node-dependencies.js';
 import { openGates } from './run-raft.js';
 import { type ClusterWork, StartedNode } from './started-node.js';
@@ -26,7 +27,7 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
     const context = await openContext(deps, 'replica', opened);
     await findCluster(deps, context);
     deps.signal.throwIfAborted();
-    const storage = await openStorage(deps, context);
+    const storage = await openCurrentLog(deps, context);
     // A replica has no vote to forget.
     if (context.hardState.loss !== undefined) await context.hardState.acceptLoss();
 
@@ -34,7 +35,7 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
     const { self, configuration, hardState, discovery: whereabouts } = context;
     const { log, diskReserve } = storage;
     const clusterId = directory.logId;
-    const uplink = deps.uplink({ crc32c, logId: clusterId });
+    const uplink = deps.uplink({ crc32c, logId: clusterId }, configuration.generation);
     const replica = await Replica.start({
       log,
       hardState,
@@ -52,7 +53,7 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
     });
     const cluster = new ReplicaCluster({ replica, uplink, log, self, clusterId });
     peerService.setJoinHandler(cluster);
-    openGates(deps, storage, replica, cluster);
+    openGates(deps, { log, configuration }, replica, cluster);
     const stopWatching = watchDamage({ log, configuration, id: 0, clock, logger, onFatal });
     return new StartedNode(context, storage, {
       consensus: replica,
@@ -65,13 +66,25 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
   });
 }
 
+/** Opens the log; an empty one if the cluster has a later generation than what is stored. */
+async function openCurrentLog(deps: ReplicaDependencies, context: NodeContext): Promise<NodeStorage> {
+  const { configuration } = context;
+  const storage = await openStorage(deps, context);
+  const { stored } = configuration;
+  if (stored?.superseded === undefined) return storage;
+  const { superseded: generation, ...rest } = stored;
+  await setLogAside(deps, context, storage, generation);
+  await configuration.write({ ...rest, generation });
+  return openStorage(deps, context);
+}
+
 /** Finds the cluster of a new replica and stores it. */
 async function findCluster(deps: ReplicaDependencies, context: NodeContext): Promise<void> {
   const { directory, crc32c, clock, logger, signal } = deps;
   const { configuration, discovery } = context;
   if (configuration.stored !== undefined) return;
   await assertNeverInCluster(deps, context);
-  const uplink = deps.uplink({ crc32c, logId: new Uint8Array(0) });
+  const uplink = deps.uplink({ crc32c, logId: new Uint8Array(0) }, 0);
   const sources = (): readonly Contact[] => knownMembers(context);
   const { clusterId, members } = await askForCluster({ uplink, sources, clock, logger, signal });
   await directory.adoptLogId(clusterId);

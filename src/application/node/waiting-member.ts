@@ -78,6 +78,7 @@ export class WaitingMember implements Consensus, Cluster {
       commitIndex: toIndex(hardState.current.commit),
       lastIndex: log.lastIndex,
       highWatermark: this.highWatermark,
+      settings: current.settings,
       members: current.members.map(({ id, name, uuid, rpcAddr }) => {
         const role = current.confState.voters.includes(id) ? 'voter' : 'learner';
         return { id, name, uuid, rpcAddr, role, state: id === stored?.id ? 'self' : 'unknown' };
@@ -99,6 +100,10 @@ export class WaitingMember implements Consensus, Cluster {
   }
 
   transferLeadership(): Promise<string> {
+    return this.#refuse();
+  }
+
+  changeSettings(): Promise<never> {
     return this.#refuse();
   }
 

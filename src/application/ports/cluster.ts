@@ -1,4 +1,5 @@
 import type { Index, Offset, Term } from '../../domain/log/offsets.js';
+import type { ClusterSettings, SettingsChange } from '../configuration/cluster-settings.js';
 import type { GossipMember } from './gossip.js';
 
 export type MemberRole = 'leader' | 'voter' | 'learner';
@@ -25,6 +26,8 @@ export interface MemberStatus {
   readonly lagEntries?: number;
   /** Milliseconds since the member was last heard from; undefined: never, or the node asked does not lead. */
   readonly heardMsAgo?: number;
+  /** The feature level that its release offers; undefined: not known to the node asked. */
+  readonly featureLevel?: number;
 }
 
 /** A `GossipMember` in the form that callers see. */
@@ -46,6 +49,7 @@ export interface ClusterStatus {
   readonly highWatermark: Offset;
   /** By id, ascending. */
   readonly members: readonly MemberStatus[];
+  readonly settings: ClusterSettings;
   /** Why nothing commits, for an operator, such as "n2 unreachable for 8 s; 1 of 3 voters synced, need 2". */
   readonly problem?: string;
   /** By name, ascending; undefined if the node asked uses no gossip. */
@@ -55,6 +59,20 @@ export interface ClusterStatus {
 /** The cluster does not permit this configuration change now; the message says why. Nothing was changed. */
 export class MembershipError extends Error {
   override readonly name = 'MembershipError';
+}
+
+/** The cluster is at an earlier feature level than the call needs: a member runs an older release. Nothing was changed. */
+export class FeatureNotEnabledError extends Error {
+  override readonly name = 'FeatureNotEnabledError';
+  constructor(
+    readonly neededLevel: number,
+    readonly featureLevel: number,
+  ) {
+    super(
+      `the cluster is at feature level ${featureLevel}, and this needs level ${neededLevel}: ` +
+        'start every member with this release; the leader then raises the level',
+    );
+  }
 }
 
 /**
@@ -78,6 +96,11 @@ export interface Cluster {
   removeMember(name: string, signal: AbortSignal): Promise<void>;
   /** Transfers leadership to a voter (default: the most advanced other one). Resolves with its name when it leads. */
   transferLeadership(name: string | undefined, signal: AbortSignal): Promise<string>;
+  /**
+   * Changes settings. Resolves with all of them when the change is committed. Rejects with `FeatureNotEnabledError`, or
+   * with `InvalidInputError` if the log would start after its end.
+   */
+  changeSettings(change: SettingsChange, signal: AbortSignal): Promise<ClusterSettings>;
   /**
    * The same for a call that a peer has forwarded: it is not forwarded again, so that two nodes that each consider the
    * other the leader do not forward it back and forth. Left out if nothing is ever forwarded.

@@ -13,6 +13,11 @@ export interface DataDirectory {
   readonly raft: Directory;
   /** The segments of the only log. */
   readonly log: Directory;
+  /**
+   * Moves the segments to a directory of their own beside `log`, which is then empty. No log is open. Resolves with the
+   * path of the new directory, durably; undefined in memory. After a crash in between, the log is either there or moved.
+   */
+  setLogAside(name: string): Promise<string | undefined>;
   /** Releases the directory. Idempotent. */
   close(): Promise<void>;
 }

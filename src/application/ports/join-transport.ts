@@ -16,6 +16,10 @@ export interface Joiner {
   readonly forgotAs?: number;
   /** The Raft id as which it runs already: it only reports its address, and is admitted under no other id. */
   readonly runsAs?: number;
+  /** The feature level that its release offers; undefined: 0. */
+  readonly featureLevel?: number;
+  /** The generation of the log that it stores; undefined: 0. */
+  readonly generation?: number;
 }
 
 /** A broken link to a member may be dialed again within this time; after it, no process counts as the member. */
@@ -66,13 +70,15 @@ export type JoinAnswer =
     }
   /**
    * Not as the node is, for example because its name differs from the member's; `clusterId` is set if the answer is
-   * final, and `removal` if the node asked as a member that was removed.
+   * final, and `removal` if the node asked as a member that was removed. `generation` is that of the cluster, if
+   * the log of the joiner is of an earlier one.
    */
   | {
       readonly kind: 'refused';
       readonly reason: string;
       readonly clusterId?: Uint8Array;
       readonly removal?: Removal;
+      readonly generation?: number;
     };
 
 /** The origin of a request, as the connection proves it. */

@@ -48,6 +48,7 @@ export const logEvents = {
     certificate_not_for_node: 'The certificate of this node is not valid for a node.',
     cluster_admits_nobody:
       'A cluster exists, so a node without one begins none, but has not been admitted; `reasons` has each answer.',
+    cluster_recovered: '`golog recover` changed this data directory, and this is the first start after that.',
     configuration_outdated:
       'The file `raft/snapshot` was older than the log; the configuration entries of the log were applied.',
     connection_refused:
@@ -82,8 +83,9 @@ export const logEvents = {
     log_reset: 'The log was restarted because the leader or the source no longer has the entries that follow it.',
     log_retention_stalled: 'Old segments could not be removed because the disk has no space to note the new log start.',
     log_segment_quarantined: 'A range of a segment is damaged and is not served.',
-    log_start_damaged:
-      'The file `log-start` is missing, damaged or old; the log start was taken from its copy or from the segments.',
+    log_set_aside:
+      'The cluster was recovered without this node: its log was moved to `path`, and it joins again with an empty one.',
+    log_start_damaged: 'The file `log-start` is damaged; the log start was derived from the segments.',
     log_torn_tail_cut: 'The end of the log that a crash left incomplete was cut.',
     member_name_conflict: 'Two nodes claim the same name in the gossip; logged once a minute at most.',
     member_running_elsewhere: 'A process at another address runs as this member; this node waits for it to end.',
@@ -96,10 +98,12 @@ export const logEvents = {
     previous_run_message: 'A message of an earlier run of a member was dropped; logged once a minute at most.',
     query_response_too_large: 'A response to a gossip query was too large to send.',
     raft_trace: 'The Raft core reports an unexpected state.',
-    replica_contacts_not_stored: 'A replica had no disk space to store the addresses of the members.',
+    replica_contacts_not_stored: 'A replica had no disk space to store the addresses of the members and the settings.',
     replica_source_lost: 'A replica lost the member that it followed.',
     replica_stalled: 'A replica stopped reading; its stream was closed.',
     response_not_sent: 'A response could not be sent.',
+    retention_differs:
+      'A retention flag of this node differs from the setting of the cluster; the stricter of the two limits is used.',
     shutdown_grace_expired: 'Calls outlived the grace period of a shutdown; their connections are destroyed.',
     stream_access_withdrawn: 'A stream was ended because its caller lost the permission for it.',
     vouching_incomplete:
@@ -116,8 +120,9 @@ export const logEvents = {
     cluster_bootstrapped: 'This node bootstrapped a cluster of one node.',
     cluster_joined: 'This node joined a cluster.',
     cluster_rejoined: 'This node rejoined its cluster under a new Raft id.',
-    configuration_changed: 'A configuration change was applied; `members` lists the members after it.',
+    configuration_changed: 'A configuration change was applied; `members` and `settings` are those after it.',
     disk_space_recovered: 'A follower has disk space again and accepts entries.',
+    feature_level_raised: 'The leader raised the feature level, since every member offers the new one.',
     gossip_key_changed: 'A gossip query changed the keyring, or tried to; `result` says which.',
     leader_elected: 'This node became the leader.',
     leader_stepped_down: 'This node stopped being the leader.',

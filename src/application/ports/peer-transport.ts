@@ -1,5 +1,6 @@
 import type { Records } from '../../domain/log/record-batch.js';
 import type { Message } from '../../domain/raft/message.js';
+import type { ClusterSettings } from '../configuration/cluster-settings.js';
 import type { Cluster } from './cluster.js';
 import type { PassedNote } from './vouching.js';
 import type { AppendReceipt, ProposeOptions } from './consensus.js';
@@ -25,6 +26,10 @@ export interface PeerMessage extends Message {
 
 /** Handles what peers send to this node. */
 export interface PeerReceiver {
+  /** The settings as this node knows them; callers and peers that do not fit them are refused. */
+  readonly settings?: Pick<ClusterSettings, 'featureLevel' | 'generation'>;
+  /** A peer says that the cluster has a later generation of the log than this node. */
+  superseded?(generation: number): void;
   /** Handles a Raft message to this node; messages arrive in the order of their lane. Must not throw. */
   receive(message: PeerMessage): void;
   /**
@@ -70,6 +75,8 @@ export interface PeerTransport {
    * by default at any: 0 while one does. Counted from when there was first a link to it; Infinity without one.
    */
   unansweredMs(id: number, at?: (rpcAddr: string) => boolean): number;
+  /** Returns the feature level that a member offered when it last called this node; undefined: it has not called. */
+  featureLevelOf(id: number): number | undefined;
   /** Closes all links. Idempotent. */
   close(): Promise<void>;
 }

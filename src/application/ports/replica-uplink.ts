@@ -2,6 +2,7 @@ import type { Index, Offset, Term } from '../../domain/log/offsets.js';
 import type { LogBoundary } from '../../domain/log/log-boundary.js';
 import type { RecordBatch, Records } from '../../domain/log/record-batch.js';
 import type { Cluster } from './cluster.js';
+import type { ClusterSettings } from '../configuration/cluster-settings.js';
 import type { Member } from '../configuration/configuration.js';
 import type { Peer } from './peer-transport.js';
 import type { AppendReceipt, ProposeOptions } from './consensus.js';
@@ -27,6 +28,7 @@ export interface SourceStatus {
   readonly members: readonly Member[];
   /** Ids of the members that do not vote. */
   readonly learners: readonly number[];
+  readonly settings: ClusterSettings;
 }
 
 /** An update from a source: entries, or, if there are none, a sign of life. */

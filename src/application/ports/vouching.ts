@@ -26,6 +26,8 @@ export interface VouchRequest {
   readonly id: number;
   /** HOST:PORT where its peers reach it. */
   readonly rpcAddr: string;
+  /** The generation of its log. */
+  readonly generation: number;
 }
 
 /** The answer of a node of the same cluster. */

@@ -113,7 +113,7 @@ export class Applier {
       this.#applied = entry.index;
       logger.info(
         'configuration_changed',
-        { index: entry.index, members: next.members.map(({ name }) => name) },
+        { index: entry.index, members: next.members.map(({ name }) => name), settings: next.settings },
         'the cluster configuration changed',
       );
       loop.updatePeers();

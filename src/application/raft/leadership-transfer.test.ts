@@ -32,7 +32,7 @@ function leaderAmong(others: readonly OtherMember[], voters = others.map(({ id }
     waitUntilOrTimeout: () => Promise.resolve(),
   };
   const configuration = {
-    current: { index: 0, confState: confState({ voters: [2, ...voters] }), members: [], lastId: 9 },
+    current: { index: 0, confState: confState({ voters: [2, ...voters] }), members: [], lastId: 9, settings: {} },
   };
   return { asked, clock, transfer: new LeadershipTransfer({ id: 2, loop, configuration, clock, logger: silent }) };
 }

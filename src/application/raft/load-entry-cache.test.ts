@@ -35,6 +35,7 @@ function configurations(...history: readonly (readonly [index: number, voters: r
     confState: confState({ voters }),
     members: [],
     lastId: 3,
+    settings: {},
   }));
   return { at: (index: number) => all.findLast((each) => each.index <= index)! };
 }

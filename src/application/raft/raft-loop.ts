@@ -11,7 +11,7 @@ import type { Acknowledgements } from './acknowledgements.js';
 import type { AmnesiacError } from '../join/amnesia.js';
 import type { AppendThreadOwner } from '../storage/append-thread.js';
 import { peersOf } from '../configuration/configuration.js';
-import { UnavailableError } from '../errors.js';
+import { SupersededError, UnavailableError } from '../errors.js';
 import type { ElectionFloor } from './election-floor.js';
 import type { Proposals } from './proposals.js';
 import { coreConfig, type RaftNodeOptions } from './raft-options.js';
@@ -19,16 +19,17 @@ import { Waiters } from '../waiting/waiters.js';
 
 /**
  * The life of a node: `running` accepts appends; `closing` lets the accepted ones end; `failed` does nothing, because
- * its log failed; `amnesiac` sends nothing under its Raft id, because it lacks entries that it acknowledged; `ended`
- * has closed.
+ * its log failed; `amnesiac` sends nothing under its Raft id, because it lacks entries that it acknowledged;
+ * `superseded` sends nothing either, because the cluster has a later generation of the log; `ended` has closed.
  */
-export type Life = 'running' | 'closing' | 'failed' | 'amnesiac' | 'ended';
+export type Life = 'running' | 'closing' | 'failed' | 'amnesiac' | 'superseded' | 'ended';
 
 /** The message for a caller that this node refuses because of its life. */
 const refusals: Readonly<Record<Exclude<Life, 'running'>, string>> = {
   closing: 'this node is shutting down',
   failed: 'the log of this node has failed; nothing was appended',
   amnesiac: 'this node has lost entries that it acknowledged, and no longer takes part in the cluster',
+  superseded: 'the cluster was recovered without this node, which no longer takes part until it is restarted',
   ended: 'this node is shutting down',
 };
 
@@ -266,7 +267,16 @@ export class RaftLoop implements AppendThreadOwner {
     this.options.onFatal(error);
   }
 
-  #finish(life: 'failed' | 'amnesiac' | 'ended', reason: string): void {
+  /** As `withdraw`, for a node whose log is of an earlier generation than that of the cluster. */
+  async yieldTo(generation: number): Promise<void> {
+    if (!this.isAlive) return;
+    this.#finish('superseded', 'the cluster was recovered without this node');
+    // If the note cannot be written, the next start is told again.
+    await this.options.configuration.noteSuperseded(generation).catch(() => undefined);
+    this.options.onFatal(new SupersededError(generation));
+  }
+
+  #finish(life: 'failed' | 'amnesiac' | 'superseded' | 'ended', reason: string): void {
     const { catchUps, proposals, barriers } = this.#stages;
     this.#life = life;
     this.#cancelTick();

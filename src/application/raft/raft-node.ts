@@ -5,6 +5,7 @@ import { AppendAdmission } from './append-admission.js';
 import { AppendThread } from '../storage/append-thread.js';
 import { Applier } from './applier.js';
 import { CatchUps } from './catch-ups.js';
+import type { ClusterSettings } from '../configuration/cluster-settings.js';
 import { isOnlyVoter } from '../configuration/configuration.js';
 import type { EntryCache } from './entry-cache.js';
 import { ElectionFloor } from './election-floor.js';
@@ -135,6 +136,15 @@ export class RaftNode implements Consensus, PeerReceiver {
 
   get #isOnlyVoter(): boolean {
     return isOnlyVoter(this.options.configuration.current, this.options.id);
+  }
+
+  get settings(): ClusterSettings {
+    const { current, generation } = this.options.configuration;
+    return { ...current.settings, generation };
+  }
+
+  superseded(generation: number): void {
+    void this.#loop.yieldTo(generation);
   }
 
   get highWatermark(): Offset {

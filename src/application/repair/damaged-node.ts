@@ -96,6 +96,7 @@ export class DamagedNode implements Consensus, Cluster {
         const role = configuration.confState.voters.includes(id) ? 'voter' : 'learner';
         return { id, name, uuid, rpcAddr, role, state: id === ownId ? 'self' : 'unknown' };
       }),
+      settings: configuration.settings,
       problem: repair
         ? `the log of ${self.name} is damaged; it does not take part until the log is repaired: ${repair.progress}`
         : `the log of ${self.name} is damaged at its end: it accepts no appends and has no vote; run golog verify`,
@@ -115,6 +116,10 @@ export class DamagedNode implements Consensus, Cluster {
   }
 
   transferLeadership(): Promise<string> {
+    return this.#refuse();
+  }
+
+  changeSettings(): Promise<never> {
     return this.#refuse();
   }
 

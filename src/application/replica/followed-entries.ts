@@ -118,9 +118,9 @@ export class FollowedEntries implements ReplicaHandler {
 
   async #describe({ leaderId, configuration, startIndex: index }: View): Promise<SourceStatus> {
     const { log, id, clusterId } = this.options;
-    const { members, confState } = configuration;
+    const { members, confState, settings } = configuration;
     const offset = log.startOffset;
     const start = { index, offset, term: await log.termAt(toIndex(index - 1)) };
-    return { clusterId, start, id, leaderId, members, learners: confState.learners };
+    return { clusterId, start, id, leaderId, members, learners: confState.learners, settings };
   }
 }

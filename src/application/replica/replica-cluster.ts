@@ -1,14 +1,19 @@
 import type { Log } from '../../domain/log/log.js';
 import { toIndex } from '../../domain/log/offsets.js';
+import type { ClusterSettings, SettingsChange } from '../configuration/cluster-settings.js';
 import type { Cluster, ClusterStatus, MemberRole } from '../ports/cluster.js';
 import { describeClusterId } from '../configuration/member-names.js';
+import { assertSettingsEnabled } from '../cluster/settings-changes.js';
 import { UnavailableError } from '../errors.js';
 import type { JoinAnswer, JoinHandler } from '../ports/join-transport.js';
 import type { ReplicaUplink } from '../ports/replica-uplink.js';
 import type { Replica } from './replica.js';
 
 export interface ReplicaClusterOptions {
-  readonly replica: Pick<Replica, 'highWatermark' | 'applied' | 'source' | 'lag' | 'members' | 'learners' | 'leader'>;
+  readonly replica: Pick<
+    Replica,
+    'highWatermark' | 'applied' | 'source' | 'lag' | 'members' | 'learners' | 'leader' | 'settings'
+  >;
   readonly uplink: Pick<ReplicaUplink, 'clusterOf'>;
   readonly log: Pick<Log, 'lastTerm'>;
   readonly self: { readonly name: string };
@@ -54,6 +59,11 @@ export class ReplicaCluster implements Cluster, JoinHandler {
     return this.#leader().transferLeadership(name, signal);
   }
 
+  async changeSettings(change: SettingsChange, signal: AbortSignal): Promise<ClusterSettings> {
+    assertSettingsEnabled(this.options.replica.settings);
+    return this.#leader().changeSettings(change, signal);
+  }
+
   /** Tells a node that wants to join where the leader is. */
   async admit(): Promise<JoinAnswer> {
     const { leader } = this.options.replica;
@@ -95,6 +105,7 @@ export class ReplicaCluster implements Cluster, JoinHandler {
         role: roleOf(id),
         state: 'unknown',
       })),
+      settings: replica.settings,
       problem: `${self.name} is a replica, and this is its view: it ${follows}, ${lag.records} records behind, ${heard}`,
     };
   }

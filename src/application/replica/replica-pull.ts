@@ -2,8 +2,9 @@ import { isNoSpaceError } from '../../domain/log/directory.js';
 import { DiskReserveError, InvalidInputError } from '../../domain/log/errors.js';
 import type { EpochMs, Offset } from '../../domain/log/offsets.js';
 import { toOffset } from '../../domain/log/offsets.js';
+import { emptyConfiguration } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
-import { UnavailableError } from '../errors.js';
+import { SupersededError, UnavailableError } from '../errors.js';
 import { pause } from '../waiting/pause.js';
 import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
@@ -143,6 +144,9 @@ export class ReplicaPull {
       for (;;) await this.#followFrom(source);
     } catch (error) {
       this.#stopping.signal.throwIfAborted();
+      // The process ends; the next start sets the log aside. If the note cannot be written, that start is told again.
+      if (error instanceof SupersededError)
+        await this.options.configuration.noteSuperseded(error.generation).catch(() => undefined);
       const isExpected =
         error instanceof UnavailableError || error instanceof InvalidInputError || error instanceof DiskReserveError;
       if (!isExpected) throw error;
@@ -219,16 +223,18 @@ export class ReplicaPull {
     // It still runs, but no longer receives entries.
     if (!status.members.some(({ id }) => id === status.id)) throw new UnavailableError('it is not a member');
     this.#status = status;
-    await this.#storeContacts(status);
+    await this.#store(status);
   }
 
-  /** Stores the members, so that a later start finds the cluster without gossip. */
-  async #storeContacts({ members: contacts }: SourceStatus): Promise<void> {
+  /** Stores the settings and the members: a later start finds the cluster without gossip. */
+  async #store({ members: contacts, settings }: SourceStatus): Promise<void> {
     const { configuration, logger } = this.options;
     const { stored } = configuration;
-    if (stored === undefined || JSON.stringify(stored.contacts) === JSON.stringify(contacts)) return;
+    if (stored === undefined) return;
+    const next = { ...stored, contacts, history: [{ ...emptyConfiguration, settings }] };
+    if (JSON.stringify(stored) === JSON.stringify(next)) return;
     try {
-      await configuration.write({ ...stored, contacts });
+      await configuration.write(next);
     } catch (error) {
       if (!isNoSpaceError(error)) throw error;
       logger.warn('replica_contacts_not_stored', { error }, 'no disk space to store the addresses of the members');

@@ -1,6 +1,7 @@
 import type { Offset } from '../../domain/log/offsets.js';
 import type { Records } from '../../domain/log/record-batch.js';
 import { Waiters } from '../waiting/waiters.js';
+import type { ClusterSettings } from '../configuration/cluster-settings.js';
 import type { Member } from '../configuration/configuration.js';
 import type { DiskReserve } from '../storage/disk-reserve.js';
 import { UnavailableError } from '../errors.js';
@@ -93,6 +94,11 @@ export class Replica implements Consensus {
 
   get learners(): readonly number[] {
     return this.#pull.status?.learners ?? [];
+  }
+
+  /** The settings of the cluster as last reported. */
+  get settings(): ClusterSettings {
+    return this.options.configuration.current.settings;
   }
 
   get leader(): (Member & Peer) | undefined {

@@ -1,10 +1,12 @@
 import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import type { Log } from '../../domain/log/log.js';
-import { type Index, toIndex } from '../../domain/log/offsets.js';
+import { type Index, toIndex, toOffset } from '../../domain/log/offsets.js';
 import type { Retention } from '../../domain/log/retention.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import { type ClusterSettings, differingFlags, stricterRetention } from '../configuration/cluster-settings.js';
 import type { AppendThread } from './append-thread.js';
 import type { Clock } from '../ports/clock.js';
+import type { Logger } from '../ports/logger.js';
 import { repeat } from '../waiting/repeat.js';
 
 /** The saved commit index lags by at most this much, which is also what a start reads back into memory. */
@@ -13,16 +15,18 @@ const saveCommitEveryMs = 1_000;
 const retainEveryMs = 10_000;
 
 export interface LogMaintenanceOptions {
-  readonly log: Pick<Log, 'retain' | 'startIndex'>;
+  readonly log: Pick<Log, 'retain' | 'rollAfter' | 'startIndex'>;
   /** The entries in memory. */
   readonly cache: { readonly applied: number; forgetBefore(index: Index): void };
   readonly hardState: Pick<HardStateFile, 'current' | 'configuration'>;
-  readonly configuration: Pick<ConfigurationFile, 'at'>;
+  readonly configuration: Pick<ConfigurationFile, 'at' | 'current'>;
   readonly thread: AppendThread;
   /** The index of the last entry applied, and the payload bytes applied so far. */
   readonly applier: { readonly applied: number; readonly appliedBytes: number };
+  /** This node's own limits. */
   readonly retention: Retention;
   readonly clock: Clock;
+  readonly logger: Logger;
   /** The node, which a failure ends. */
   readonly loop: { fail(error: unknown): void };
 }
@@ -30,11 +34,14 @@ export interface LogMaintenanceOptions {
 /** Maintains the log: saves the commit index, and removes the segments that retention no longer keeps. */
 export class LogMaintenance {
   #savedAtBytes = 0;
+  /** The settings that were compared with this node's own limits. */
+  #compared: ClusterSettings | undefined;
   readonly #stopRepeating: (() => Promise<void>)[];
 
   constructor(private readonly options: LogMaintenanceOptions) {
     const { clock, loop } = options;
     const onFailure = (error: unknown): void => loop.fail(error);
+    this.#updateRetention();
     this.#stopRepeating = [
       repeat(clock, saveCommitEveryMs, () => Promise.resolve(this.#saveCommit()), onFailure),
       repeat(clock, retainEveryMs, () => this.#retain(), onFailure),
@@ -68,10 +75,31 @@ export class LogMaintenance {
     thread.noteCommit(toIndex(applier.applied), configured);
   }
 
+  /** Returns the limits in force. A segment spans only a fraction of the age, since whole segments are removed. */
+  #updateRetention(): Retention {
+    const { log, retention: own, configuration, logger } = this.options;
+    const { settings } = configuration.current;
+    const retention = stricterRetention(own, settings);
+    log.rollAfter(retention.ageMsMax === undefined ? Infinity : Math.ceil(retention.ageMsMax / 8));
+    if (this.#compared === settings) return retention;
+    this.#compared = settings;
+    const flags = differingFlags(own, settings);
+    if (flags.length > 0 && (settings.featureLevel ?? 0) > 0)
+      logger.warn(
+        'retention_differs',
+        { flags, own, cluster: stricterRetention({}, settings), used: retention },
+        'the retention of this node differs from that of the cluster; using the stricter limits',
+      );
+    return retention;
+  }
+
   async #retain(): Promise<void> {
-    const { log, cache, retention, clock, thread } = this.options;
-    if (retention.bytesMax === undefined && retention.ageMsMax === undefined) return;
-    await thread.exclusively(() => log.retain({ ...retention, now: clock.now(), upTo: toIndex(cache.applied + 1) }));
+    const { log, cache, clock, thread } = this.options;
+    const retention = this.#updateRetention();
+    const startOffset = toOffset(this.options.configuration.current.settings.startOffset ?? 0);
+    if (retention.bytesMax === undefined && retention.ageMsMax === undefined && startOffset === 0) return;
+    const policy = { ...retention, startOffset, now: clock.now(), upTo: toIndex(cache.applied + 1) };
+    await thread.exclusively(() => log.retain(policy));
     cache.forgetBefore(log.startIndex);
   }
 }

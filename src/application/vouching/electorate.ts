@@ -2,7 +2,7 @@ import { majoritySize } from '../../domain/raft/quorum.js';
 import type { Configuration, Member } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 
-/** Who is asked about a member that starts, and how many of them must have answered. */
+/** The peers that are asked about a member that starts, and how many of them must have answered. */
 export interface Electorate {
   /** The other members whose answers count. */
   readonly peers: readonly Member[];
@@ -59,7 +59,10 @@ function includes(members: readonly Member[], { id, uuid }: Member): boolean {
   return members.some((each) => each.id === id && each.uuid === uuid);
 }
 
-/** Whether other nodes were ever members of the cluster. */
-export function hadOthers({ lastId, members }: Configuration): boolean {
-  return lastId > 1 || members.length > 1;
+/**
+ * Whether other nodes were members beside this one. Those that it outlived have lower ids: it removed them itself, or
+ * `golog recover` did.
+ */
+export function hadOthers({ lastId, members }: Configuration, id: number): boolean {
+  return lastId > id || members.length > 1;
 }

@@ -32,7 +32,7 @@ export interface ProofOptions {
   readonly configuration: Pick<ConfigurationFile, 'current' | 'stored'>;
   /** The members that the leader names now; undefined: no leader has answered. */
   readonly named: readonly Member[] | undefined;
-  readonly incarnation: Pick<IncarnationFile, 'current'>;
+  readonly incarnation: Pick<IncarnationFile, 'current' | 'doubt'>;
   readonly log: Pick<Log, 'lastTerm' | 'lastIndex' | 'quarantined'>;
   /** Why this node knows that its disk is not as it left it; undefined: it does not. */
   readonly doubt: string | undefined;
@@ -75,7 +75,9 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
   const electorate = electorateOf(configuration, request, options.named);
   const isAlone = electorate.peers.length === 0;
   const { doubt } = options;
-  if (isAlone && doubt === undefined && !hadOthers(configuration.current)) return vouchedBy([]);
+  // A lost vote matters only to others.
+  if (isAlone && options.incarnation.doubt === undefined && !hadOthers(configuration.current, request.id))
+    return vouchedBy([]);
   const startedMs = clock.now();
   const hasWaited = (ms: number): boolean => clock.now() - startedMs >= ms;
   const heard = new Map<string, VouchAnswer>();
@@ -117,6 +119,7 @@ async function askAll(
   isComplete: () => boolean,
 ): Promise<Proof | undefined> {
   const { discovery, transport, request, signal } = options;
+  const { settings } = options.configuration.current;
   const ended = new AbortController();
   const inTime = AbortSignal.any([signal, ended.signal]);
   const others = discovery.nodes().map(({ uuid, rpcAddr }) => ({ uuid, rpcAddr }));
@@ -130,9 +133,9 @@ async function askAll(
   const ask = async (rpcAddr: string): Promise<void> => {
     const vouch = await transport.vouch(rpcAddr, request, inTime);
     if (vouch === 'unsupported') {
-      // Only its address is known.
+      // Only its address is known. From level 1 on, every member of the cluster takes notes.
       const peer = peers.find((each) => each.rpcAddr === rpcAddr);
-      if (peer !== undefined) heard.set(peer.uuid, vouch);
+      if (peer !== undefined && (settings.featureLevel ?? 0) < 1) heard.set(peer.uuid, vouch);
     } else if (vouch.uuid !== request.uuid) {
       const isOtherSeat = peers.some(({ uuid, id }) => uuid === vouch.uuid && id !== vouch.id);
       contradiction ??= contradictionIn(options, vouch);

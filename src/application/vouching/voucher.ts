@@ -11,7 +11,7 @@ const callersMax = 16;
 export interface VoucherOptions {
   readonly clusterId: Uint8Array;
   readonly uuid: string;
-  readonly configuration: Pick<ConfigurationFile, 'current' | 'stored'>;
+  readonly configuration: Pick<ConfigurationFile, 'current' | 'stored' | 'generation'>;
   readonly hardState: Pick<HardStateFile, 'current'>;
   readonly log: Pick<Log, 'lastTerm' | 'lastIndex'>;
   readonly notes: PeerNotes;
@@ -37,7 +37,8 @@ export class Voucher implements VouchHandler {
   vouch(request: VouchRequest): Vouch | undefined {
     const { clusterId, uuid, configuration, hardState, log, notes } = this.options;
     const { stored } = configuration;
-    if (stored === undefined || describeClusterId(request.clusterId) !== describeClusterId(clusterId)) return undefined;
+    if (stored === undefined || request.generation !== configuration.generation) return undefined;
+    if (describeClusterId(request.clusterId) !== describeClusterId(clusterId)) return undefined;
     if (request.uuid !== uuid && this.#callers.size < callersMax) this.#callers.add(request.rpcAddr);
     const note = notes.of(request.uuid, request.id);
     const seat = configuration.current.members.findLast((member) => member.uuid === request.uuid);

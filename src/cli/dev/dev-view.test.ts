@@ -2,7 +2,7 @@ import { expect, it } from '@jest/globals';
 import type { ClusterStatus, MemberStatus } from '../../client/index.js';
 import { devView } from './dev-view.js';
 
-const unknown = { matchIndex: undefined, lagEntries: undefined, heardMsAgo: undefined };
+const unknown = { matchIndex: undefined, lagEntries: undefined, heardMsAgo: undefined, featureLevel: undefined };
 
 function member(name: string, role: MemberStatus['role'], state: MemberStatus['state']): MemberStatus {
   return { id: Number(name.slice(1)), name, uuid: name, rpcAddr: `${name}:8400`, role, state, ...unknown };
@@ -22,7 +22,7 @@ function shownOf(
     gossipAddr: `${name}:7946`,
   };
   const figures = { clusterId: 'c', term: 1, commitIndex: 3, lastIndex: 3, highWatermark: 0 };
-  const none = { problem: undefined, gossip: [] };
+  const none = { problem: undefined, gossip: [], settings: undefined };
   return { spec, status: { ...figures, ...none, ...answer, answeredBy: name }, end: undefined, pid: 1 };
 }
 

@@ -10,11 +10,6 @@ export interface LogOptions {
   readonly crc32c: Crc32c;
   /** Maximum size of a segment that holds a record (default 128 MiB). Below 2 GiB. */
   readonly segmentBytesMax?: number;
-  /**
-   * A batch whose append time is this much later than the segment's first batch starts a new segment (default: no
-   * limit).
-   */
-  readonly segmentAgeMsMax?: number;
   /** Bytes of store per index entry (default 4 KiB). */
   readonly indexIntervalBytes?: number;
   /** Memory for indexes of sealed segments (default 16 MiB); the most recently used index stays, whatever its size. */
@@ -29,6 +24,8 @@ export interface LogOptions {
 export interface LogSettings extends Required<Omit<LogOptions, 'logId' | 'crc32c' | 'durableIndex'>> {
   readonly checksum: BatchChecksum;
   readonly durableIndex: number;
+  /** See `Log.rollAfter`. */
+  segmentAgeMsMax: number;
 }
 
 /** The limit keeps positions within a segment, including its last batch, below 2^31. */
@@ -44,7 +41,7 @@ export function logSettings(options: LogOptions): LogSettings {
   return {
     checksum: { crc32c, logId: logId.slice() },
     segmentBytesMax,
-    segmentAgeMsMax: options.segmentAgeMsMax ?? Infinity,
+    segmentAgeMsMax: Infinity,
     indexIntervalBytes: options.indexIntervalBytes ?? 4096,
     indexCacheBytesMax: options.indexCacheBytesMax ?? 16 << 20,
     openStoresMax: options.openStoresMax ?? 64,

@@ -156,7 +156,8 @@ describe('Log', () => {
     const batches = [0, 10, 99, 100, 150, 250].map((time) => writer.batch(1, { time }));
     const segments = async (groups: RecordBatch[][]): Promise<string[]> => {
       const directory = new MemoryDirectory();
-      const log = await open(directory, { segmentAgeMsMax: 100 });
+      const log = await open(directory);
+      log.rollAfter(100);
       for (const group of groups) await log.append(group);
       return (await directory.list()).filter((name) => name.endsWith('.store'));
     };
@@ -167,7 +168,8 @@ describe('Log', () => {
 
   it('does not roll a segment without records, since the next one would have the same name', async () => {
     const directory = new MemoryDirectory();
-    const log = await open(directory, { segmentBytesMax: 120, segmentAgeMsMax: 5 });
+    const log = await open(directory, { segmentBytesMax: 120 });
+    log.rollAfter(5);
     const writer = new Writer();
     for (let n = 0; n < 10; n++) await log.append([writer.batch(0, { time: n * 100 })]);
     await log.append([writer.batch(1, { time: 5000 })]);
@@ -355,6 +357,15 @@ describe('Log.retain', () => {
     const [oldest] = await readAll(log);
     expect(oldest.appendTimeMs).toBeGreaterThan(500);
     expect(oldest.appendTimeMs).toBeLessThanOrEqual(900);
+  });
+
+  it('drops segments that hold only records before the start offset', async () => {
+    const log = await filled();
+    await log.retain({ startOffset: toOffset(21), now: toEpochMs(0), upTo: toIndex(21) });
+    expect(log.startOffset).toBeLessThanOrEqual(21);
+    expect(log.startOffset).toBeGreaterThan(15);
+    await log.retain({ startOffset: toOffset(40), now: toEpochMs(0), upTo: toIndex(5) });
+    expect(log.startOffset).toBeLessThanOrEqual(21);
   });
 
   it('keeps uncommitted entries', async () => {

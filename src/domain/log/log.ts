@@ -20,6 +20,8 @@ export type { LogOptions } from './log-options.js';
 
 export interface RetentionPolicy extends Retention {
   readonly now: EpochMs;
+  /** Segments that hold only records before this offset are removed, whatever their size and age. */
+  readonly startOffset?: Offset;
   /**
    * Keeps every entry at or after this index, because it may not be committed. An index, since some entries have no
    * offset.
@@ -133,6 +135,14 @@ export class Log {
   /** Throws `CorruptRangeError` if the offset is in a quarantined range. */
   assertReadable(offset: Offset): void {
     this.#list.quarantine.assertOffsetReadable(offset);
+  }
+
+  /**
+   * Sets the age of a segment: a batch whose append time is this much later than the segment's first batch starts a new
+   * one (default: no limit).
+   */
+  rollAfter(segmentAgeMsMax: number): void {
+    this.settings.segmentAgeMsMax = segmentAgeMsMax;
   }
 
   /** Throws the error that any `append` would reject with now: the log failed, is closed, or its end is quarantined. */
@@ -259,7 +269,7 @@ export class Log {
     if (count > 0) await this.#dropFirst('truncatePrefix', count);
   }
 
-  /** Drops the oldest segments by size and age, in the same way as `truncatePrefix`. */
+  /** Drops the oldest segments by size, age and offset, in the same way as `truncatePrefix`. */
   async retain(policy: RetentionPolicy): Promise<void> {
     this.#beginChange('retain');
     const count = this.#list.countToDrop(policy);

@@ -60,14 +60,20 @@ export class SegmentList {
   }
 
   /** Returns the number of leading segments that a retention policy drops. */
-  countToDrop(policy: { bytesMax?: number; ageMsMax?: number; now: EpochMs; upTo: Index }): number {
-    const { bytesMax = Infinity, ageMsMax = Infinity, now, upTo } = policy;
+  countToDrop(policy: {
+    bytesMax?: number;
+    ageMsMax?: number;
+    startOffset?: Offset;
+    now: EpochMs;
+    upTo: Index;
+  }): number {
+    const { bytesMax = Infinity, ageMsMax = Infinity, startOffset = 0, now, upTo } = policy;
     let bytes = this.bytes;
     let count = 0;
     while (count < this.segments.length - 1) {
       const { end, maxTimeMs, length, unreadable } = this.segments[count];
       const tooOld = !unreadable && maxTimeMs < now - ageMsMax;
-      if (end.index > upTo || !(bytes > bytesMax || tooOld)) break;
+      if (end.index > upTo || !(bytes > bytesMax || tooOld || end.offset <= startOffset)) break;
       bytes -= length;
       count++;
     }

@@ -1,5 +1,5 @@
-import type { ConfChangeV2 } from './conf-change.js';
-import { enterJoint, leaveJoint } from './conf-change.js';
+import type { ConfChange, ConfChangeV2 } from './conf-change.js';
+import { asV2, enterJoint, leaveJoint } from './conf-change.js';
 import { ConfChanger, restoreMembership } from './conf-changer.js';
 import type { ConfState } from './conf-state.js';
 import { confStatesEqual } from './conf-state.js';
@@ -20,6 +20,17 @@ export function applyConfChange(raft: Raft, change: ConfChangeV2): ConfState {
     newInflights: () => raft.tracker.newInflights(),
   });
   return switchTo(raft, changedMembership(changer, change));
+}
+
+/**
+ * Returns the configuration that a committed change leads to, for a node that does not run. Throws
+ * `InvalidConfChangeError` if the change is not valid there.
+ */
+export function confStateAfter(state: ConfState, change: ConfChange | ConfChangeV2): ConfState {
+  // Progress does not matter here.
+  const options = { lastIndex: 0, newInflights: () => new Inflights(1, 0) };
+  const changer = new ConfChanger({ ...options, membership: restoreMembership(state, options) });
+  return changedMembership(changer, asV2(change)).config;
 }
 
 /** Installs the configuration of a storage or a snapshot. */
@@ -62,13 +73,6 @@ export function restoreSnapshot(raft: Raft, snapshot: Snapshot): boolean {
   restoreConfiguration(raft, confState);
   logger.info(`${describeLog(raft)} restored snapshot [index: ${index}, term: ${term}]`);
   return true;
-}
-
-/** Returns the configuration after a change, without a core. Throws `InvalidConfChangeError`. */
-export function confStateAfter(state: ConfState, change: ConfChangeV2): ConfState {
-  const options = { lastIndex: 0, newInflights: () => new Inflights(1, 0) };
-  const membership = restoreMembership(state, options);
-  return changedMembership(new ConfChanger({ membership, ...options }), change).config;
 }
 
 function changedMembership(changer: ConfChanger, change: ConfChangeV2): Membership {

@@ -1,3 +1,8 @@
+import {
+  type ClusterSettings,
+  type SettingsChange,
+  settingsAfter,
+} from '../../../src/application/configuration/cluster-settings.js';
 import type { Cluster, ClusterStatus } from '../../../src/application/ports/cluster.js';
 import { toIndex, toOffset, toTerm } from '../../../src/domain/log/offsets.js';
 
@@ -43,9 +48,14 @@ export const exampleStatus: ClusterStatus = {
       matchIndex: toIndex(1_234),
       lagEntries: 6,
       heardMsAgo: 37,
+      featureLevel: 1,
     },
     { id: 5, name: 'n5', uuid: '', rpcAddr: '127.0.0.1:8440', role: 'learner', state: 'probing' },
   ],
+  settings: {
+    ...{ featureLevel: 1, generation: 2, startOffset: 400, retentionBytes: 10_000_000_000 },
+    ...{ producersMax: 20_000, producerExpiryMs: 86_400_000 },
+  },
   problem: 'n2 unreachable for 8 s; 1 of 3 voters synced, need 2',
   gossip: [
     { name: 'agent', addr: '127.0.0.1:7946', status: 'left', tags: {} },
@@ -103,6 +113,11 @@ export class FakeCluster implements Cluster {
     return name ?? 'n3';
   }
 
+  async changeSettings(change: SettingsChange, signal: AbortSignal): Promise<ClusterSettings> {
+    await this.#call(signal, 'changeSettings', change);
+    return settingsAfter(this.current.settings, change);
+  }
+
   readonly forwarded: Cluster = {
     status: ({ signal }) => this.status({ signal, local: true }),
     addMember: (member, signal) => this.#call(signal, 'forwarded addMember', member.name, member.rpcAddr),
@@ -111,6 +126,10 @@ export class FakeCluster implements Cluster {
     transferLeadership: async (name, signal) => {
       await this.#call(signal, 'forwarded transferLeadership', name);
       return name ?? 'n3';
+    },
+    changeSettings: async (change, signal) => {
+      await this.#call(signal, 'forwarded changeSettings', change);
+      return settingsAfter(this.current.settings, change);
     },
   };
 

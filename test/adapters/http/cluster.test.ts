@@ -3,7 +3,7 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { HttpServer } from '../../../src/adapters/http/index.js';
 import { ManualClock } from '../../../src/adapters/memory/manual-clock.js';
-import { MembershipError } from '../../../src/application/ports/cluster.js';
+import { FeatureNotEnabledError, MembershipError } from '../../../src/application/ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../../src/application/errors.js';
 import { toTerm } from '../../../src/domain/log/offsets.js';
 import { ClusterService, MemberRole, MemberState } from '../../../src/gen/golog/v1/cluster_service_pb.js';
@@ -85,6 +85,7 @@ describe.each(transports)('golog.v1.ClusterService over %s', (_name, transportFo
 
   it.each([
     [new MembershipError('n2 is no learner'), Code.FailedPrecondition],
+    [new FeatureNotEnabledError(1, 0), Code.FailedPrecondition],
     [new UnavailableError('no leader', '10.0.0.1:8400'), Code.Unavailable],
     [new OutcomeUnknownError('leadership was lost'), Code.Aborted],
   ])('answers with %p as the code says', async (failure, code) => {
@@ -92,6 +93,23 @@ describe.each(transports)('golog.v1.ClusterService over %s', (_name, transportFo
     const error = await errorOf(createClient(ClusterService, transportFor(baseUrl)).promoteMember({ name: 'n2' }));
     expect([error.code, error.rawMessage]).toEqual([code, failure.message]);
     expect(error.metadata.get('golog-leader')).toBe(code === Code.Unavailable ? '10.0.0.1:8400' : null);
+  });
+
+  it('changes settings, and truncates the log', async () => {
+    const client = createClient(ClusterService, transportFor(baseUrl));
+    const { settings } = await client.setSetting({ setting: { case: 'retentionAgeMs', value: 60_000n } });
+    expect(settings).toMatchObject({ retentionAgeMs: 60_000n, retentionBytes: 10_000_000_000n, featureLevel: 1n });
+    expect((await client.truncateLog({ before: 900n })).startOffset).toBe(900n);
+    expect(cluster.calls).toEqual([
+      ['changeSettings', { retentionAgeMs: 60_000 }],
+      ['changeSettings', { startOffset: 900 }],
+    ]);
+    for (const value of [0n, 1_000_001n, 2n ** 63n]) {
+      const error = await errorOf(client.setSetting({ setting: { case: 'producersMax', value } }));
+      expect(error.code).toBe(Code.InvalidArgument);
+    }
+    expect((await errorOf(client.setSetting({}))).code).toBe(Code.InvalidArgument);
+    expect((await errorOf(client.truncateLog({ before: 2n ** 60n }))).code).toBe(Code.InvalidArgument);
   });
 
   it('refuses a name that is none', async () => {

@@ -3,6 +3,7 @@ import { crc32c } from '../../../src/adapters/checksum/crc32c.js';
 import { GrpcServer, type GrpcServerOptions } from '../../../src/adapters/grpc/index.js';
 import { seededRandom } from '../../../src/adapters/memory/seeded-random.js';
 import { GrpcPeerTransport, type PeerCredentials, PeerEndpoint } from '../../../src/adapters/peer/index.js';
+import type { ClusterSettings } from '../../../src/application/configuration/cluster-settings.js';
 import type { AppendReceipt } from '../../../src/application/ports/consensus.js';
 import type { Records, BatchChecksum } from '../../../src/domain/log/record-batch.js';
 import type { Message } from '../../../src/domain/raft/message.js';
@@ -29,7 +30,14 @@ export async function startNode(
   {
     credentials,
     append = () => new Promise(() => undefined),
-  }: { readonly credentials?: PeerCredentials; readonly append?: () => Promise<AppendReceipt> } = {},
+    settings = {},
+    superseded = () => undefined,
+  }: {
+    readonly credentials?: PeerCredentials;
+    readonly append?: () => Promise<AppendReceipt>;
+    readonly settings?: ClusterSettings;
+    readonly superseded?: (generation: number) => void;
+  } = {},
 ): Promise<TestNode> {
   const logger = new RecordingLogger();
   const endpoint = new PeerEndpoint(logger);
@@ -51,6 +59,8 @@ export async function startNode(
   transport.start(
     { id, rpcAddr: `127.0.0.1:${port}` },
     {
+      settings,
+      superseded,
       receive: (message) => received.push(message),
       unreachable: (peer) => lost.push(peer),
       appendForwarded: (records) => {

@@ -40,6 +40,7 @@ const source: SourceStatus = {
     { id: 2, name: 'n2', uuid: 'u2', rpcAddr: 'n2:8400' },
   ],
   learners: [2],
+  settings: { featureLevel: 1, retentionBytes: 9_000 },
 };
 const leader = { id: 2, name: '', uuid: '', rpcAddr: '' };
 const receipt: AppendReceipt = {

@@ -1,7 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import type { ClientReadableStream, Metadata } from '@grpc/grpc-js';
-import { Client } from '@grpc/grpc-js';
-import { UnavailableError } from '../../../application/errors.js';
+import type { ClientReadableStream } from '@grpc/grpc-js';
+import { Client, Metadata } from '@grpc/grpc-js';
+import { SupersededError, UnavailableError } from '../../../application/errors.js';
 import type { EntrySource, LogEnd } from '../../../application/ports/entry-source.js';
 import type { Peer } from '../../../application/ports/peer-transport.js';
 import type { RecordBatch, BatchChecksum } from '../../../domain/log/record-batch.js';
@@ -15,7 +15,7 @@ import { ask, pathOf, same } from '../ask.js';
 import { decodeEntries } from './entry-wire.js';
 import { peerChannelOptions } from '../messages/peer-dial.js';
 import { inClear, type PeerCredentials } from '../identity/peer-credentials.js';
-import { identityMetadata } from '../identity/peer-identity.js';
+import { generationOf, identityMetadata } from '../identity/peer-identity.js';
 import { peerMessage } from '../messages/peer-message.js';
 import { safeNumber } from '../safe-number.js';
 
@@ -33,6 +33,8 @@ export class GrpcEntrySource implements EntrySource {
     private readonly checksum: BatchChecksum,
     private readonly self: Peer,
     private readonly credentials: PeerCredentials = inClear,
+    /** The generation of this node's log. */
+    private readonly generation = 0,
   ) {}
 
   async logEnd(peer: Peer, term: number, signal: AbortSignal): Promise<LogEnd> {
@@ -74,8 +76,9 @@ export class GrpcEntrySource implements EntrySource {
 
   #metadata(peer: Peer): Metadata {
     const { id, rpcAddr, name = '', uuid = '' } = this.self;
-    const [from, to] = [id, peer.id];
-    return identityMetadata({ clusterId: this.checksum.logId, from, rpcAddr, to, name, uuid, toUuid: peer.uuid ?? '' });
+    const { checksum, generation } = this;
+    const [from, to, toUuid] = [id, peer.id, peer.uuid ?? ''];
+    return identityMetadata({ clusterId: checksum.logId, from, rpcAddr, to, name, uuid, toUuid, generation });
   }
 
   async *read(
@@ -125,8 +128,12 @@ export async function* receive<Value>(
   }
 }
 
-/** Returns the `UnavailableError` for a failed call; any other error is returned unchanged. */
+/**
+ * Returns the `UnavailableError` for a failed call, or the `SupersededError` of a peer that has a later generation; any
+ * other error is returned unchanged.
+ */
 export function toPortError(error: unknown): unknown {
-  const isCallError = typeof error === 'object' && error !== null && 'details' in error;
-  return isCallError ? new UnavailableError(String(error.details)) : error;
+  if (typeof error !== 'object' || error === null || !('details' in error)) return error;
+  const generation = 'metadata' in error && error.metadata instanceof Metadata ? generationOf(error.metadata) : 0;
+  return generation > 0 ? new SupersededError(generation) : new UnavailableError(String(error.details));
 }

@@ -1,4 +1,5 @@
 import { Metadata } from '@grpc/grpc-js';
+import { featureLevelKnown } from '../../../application/configuration/cluster-settings.js';
 import { isMemberName, isRpcAddr, isUuid } from '../../../application/configuration/member-names.js';
 
 /** The caller and the callee, in the metadata of each call between members. */
@@ -17,6 +18,10 @@ export interface PeerIdentity {
   readonly uuid?: string;
   /** The UUID of the callee's data directory; empty or undefined if the caller does not know it. */
   readonly toUuid?: string;
+  /** The highest feature level that the caller knows: 0 for a release without levels. Default: that of this release. */
+  readonly featureLevel?: number;
+  /** The generation of the caller's log. Default: 0. */
+  readonly generation?: number;
 }
 
 const Key = {
@@ -27,9 +32,12 @@ const Key = {
   name: 'golog-name',
   uuid: 'golog-uuid',
   toUuid: 'golog-to-uuid',
+  featureLevel: 'golog-feature-level',
+  generation: 'golog-generation',
 } as const;
 
-export function identityMetadata({ rpcAddr, clusterId, from, to, name, uuid, toUuid }: PeerIdentity): Metadata {
+export function identityMetadata(identity: PeerIdentity): Metadata {
+  const { rpcAddr, clusterId, from, to, name, uuid, toUuid, featureLevel = featureLevelKnown } = identity;
   const metadata = new Metadata();
   if (clusterId.length > 0) metadata.set(Key.clusterId, Buffer.from(clusterId));
   metadata.set(Key.rpcAddr, rpcAddr);
@@ -38,6 +46,8 @@ export function identityMetadata({ rpcAddr, clusterId, from, to, name, uuid, toU
   metadata.set(Key.name, name);
   if (uuid) metadata.set(Key.uuid, uuid);
   if (toUuid) metadata.set(Key.toUuid, toUuid);
+  metadata.set(Key.featureLevel, String(featureLevel));
+  if (identity.generation) metadata.set(Key.generation, String(identity.generation));
   return metadata;
 }
 
@@ -46,23 +56,41 @@ export function answerMetadata({
   clusterId,
   id,
   uuid,
+  generation = 0,
 }: {
   readonly clusterId: Uint8Array;
   readonly id: number;
   readonly uuid: string;
+  readonly generation?: number;
 }): Metadata {
   const metadata = new Metadata();
   metadata.set(Key.clusterId, Buffer.from(clusterId));
   metadata.set(Key.from, String(id));
   if (uuid !== '') metadata.set(Key.uuid, uuid);
+  if (generation > 0) metadata.set(Key.generation, String(generation));
   return metadata;
+}
+
+/** Returns the trailers by which a node tells a caller that its own generation is higher. */
+export function generationMetadata(generation: number): Metadata {
+  const metadata = new Metadata();
+  metadata.set(Key.generation, String(generation));
+  return metadata;
+}
+
+/** Returns the generation in the metadata of a peer; NaN if it is not valid. */
+export function generationOf(metadata: Metadata): number {
+  return numberOf(metadata.get(Key.generation)[0] ?? '0');
 }
 
 /**
  * Returns what in an answer shows that it is not from the called node; undefined if nothing does. A node of an earlier
  * release sends no metadata: it only answers a caller that has its Raft id and its cluster.
  */
-export function contradictionIn(answer: Metadata, { clusterId, to, toUuid }: PeerIdentity): string | undefined {
+export function contradictionIn(
+  answer: Metadata,
+  { clusterId, to, toUuid, generation = 0 }: PeerIdentity,
+): string | undefined {
   const [cluster] = answer.get(Key.clusterId);
   const [id] = answer.get(Key.from);
   const [uuid] = answer.get(Key.uuid);
@@ -71,27 +99,32 @@ export function contradictionIn(answer: Metadata, { clusterId, to, toUuid }: Pee
   if (id !== undefined && to !== 0 && String(id) !== String(to)) return `member ${String(id)} answers there, not ${to}`;
   if (uuid !== undefined && toUuid && uuid !== toUuid)
     return `the data directory there has the UUID ${String(uuid)}, not ${toUuid}`;
+  if (cluster !== undefined && generationOf(answer) !== generation)
+    return `the node there has generation ${generationOf(answer)} of the log, this node generation ${generation}`;
   return undefined;
 }
 
-/** Returns undefined if the metadata is missing or has an invalid id, name, address or UUID. */
+/** Returns undefined if the metadata is missing or has an invalid id, name, address, UUID or level. */
 export function identityOf(metadata: Metadata): PeerIdentity | undefined {
   const clusterId = metadata.get(Key.clusterId).at(0);
-  const from = idOf(metadata.get(Key.from)[0]);
-  const to = idOf(metadata.get(Key.to)[0]);
+  const from = numberOf(metadata.get(Key.from)[0]);
+  const to = numberOf(metadata.get(Key.to)[0]);
   const rpcAddr = String(metadata.get(Key.rpcAddr)[0] ?? '');
   const name = String(metadata.get(Key.name)[0] ?? '');
   const uuid = String(metadata.get(Key.uuid)[0] ?? '');
   const toUuid = String(metadata.get(Key.toUuid)[0] ?? '');
+  const featureLevel = numberOf(metadata.get(Key.featureLevel)[0] ?? '0');
   if ((rpcAddr !== '' && !isRpcAddr(rpcAddr)) || (name !== '' && !isMemberName(name))) return undefined;
   if ([uuid, toUuid].some((each) => each !== '' && !isUuid(each))) return undefined;
+  const generation = generationOf(metadata);
+  if (!Number.isSafeInteger(featureLevel) || !Number.isSafeInteger(generation)) return undefined;
   const isReplica = from === 0;
   const isId = (id: number): boolean => Number.isSafeInteger(id) && (id > 0 || (isReplica && id === 0));
   if (typeof clusterId === 'string' || !isId(from) || !isId(to)) return undefined;
   if (clusterId === undefined && !isReplica) return undefined;
-  return { clusterId: clusterId ?? new Uint8Array(0), from, to, rpcAddr, name, uuid, toUuid };
+  return { clusterId: clusterId ?? new Uint8Array(0), from, to, rpcAddr, name, uuid, toUuid, featureLevel, generation };
 }
 
-/** Parses a decimal id; NaN for anything else. */
-const idOf = (value: unknown): number =>
+/** Parses a decimal number; NaN for anything else. */
+const numberOf = (value: unknown): number =>
   typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;

@@ -25,7 +25,7 @@ const removals: Readonly<Record<Removal, RemovalMessage>> = {
 /** Throws `InvalidInputError` if the joiner is missing or could not be a member. */
 export function joinerOf(message: JoinerMessage | undefined): Joiner {
   if (message === undefined) throw new InvalidInputError('the request has no joiner');
-  const { name, uuid, rpcAddr, bootstrapExpect, clusterId, forgotAs, runsAs } = message;
+  const { name, uuid, rpcAddr, bootstrapExpect, clusterId, forgotAs, runsAs, featureLevel, generation } = message;
   if (!isUuid(uuid)) throw new InvalidInputError('the UUID of the joiner is not valid');
   if (clusterId.length > 0) assertClusterId(clusterId);
   return {
@@ -36,15 +36,25 @@ export function joinerOf(message: JoinerMessage | undefined): Joiner {
     ...(clusterId.length > 0 && { clusterId }),
     ...(forgotAs > 0n && { forgotAs: safeNumber(forgotAs) }),
     ...(runsAs > 0n && { runsAs: safeNumber(runsAs) }),
+    ...(featureLevel > 0n && { featureLevel: safeNumber(featureLevel) }),
+    ...(generation > 0n && { generation: safeNumber(generation) }),
   };
 }
 
 /** Returns the joiner in its wire form. */
-export function joinerMessage({ forgotAs, runsAs, ...joiner }: Joiner): MessageInitShape<typeof JoinerSchema> {
+export function joinerMessage({
+  forgotAs,
+  runsAs,
+  featureLevel,
+  generation,
+  ...joiner
+}: Joiner): MessageInitShape<typeof JoinerSchema> {
   return {
     ...joiner,
     ...(forgotAs !== undefined && { forgotAs: BigInt(forgotAs) }),
     ...(runsAs !== undefined && { runsAs: BigInt(runsAs) }),
+    ...(featureLevel !== undefined && { featureLevel: BigInt(featureLevel) }),
+    ...(generation !== undefined && { generation: BigInt(generation) }),
   };
 }
 
@@ -60,15 +70,16 @@ export function answerMessage(answer: JoinAnswer): NonNullable<MessageInitShape<
       const { kind: _, silentMs = 0, ...value } = answer;
       return { case: 'retry', value: { ...value, silentMs: BigInt(silentMs) } };
     }
-    case 'refused':
-      return {
-        case: 'refused',
-        value: {
-          reason: answer.reason,
-          ...(answer.clusterId && { clusterId: answer.clusterId }),
-          ...(answer.removal && { removal: removals[answer.removal] }),
-        },
+    case 'refused': {
+      const { reason, clusterId, removal, generation = 0 } = answer;
+      const value = {
+        reason,
+        generation: BigInt(generation),
+        ...(clusterId && { clusterId }),
+        ...(removal && { removal: removals[removal] }),
       };
+      return { case: 'refused', value };
+    }
   }
 }
 
@@ -97,7 +108,7 @@ export function answerOf({ answer }: JoinResponse): JoinAnswer {
       };
     }
     case 'refused': {
-      const { reason, clusterId, removal } = answer.value;
+      const { reason, clusterId, removal, generation } = answer.value;
       if (clusterId.length > 0) assertClusterId(clusterId);
       const removed = (['on request', 'as dead', 'unknown'] as const).find((each) => removals[each] === removal);
       return {
@@ -105,6 +116,7 @@ export function answerOf({ answer }: JoinResponse): JoinAnswer {
         reason,
         ...(clusterId.length > 0 && { clusterId }),
         ...(removed && { removal: removed }),
+        ...(generation > 0n && { generation: safeNumber(generation) }),
       };
     }
     case undefined:

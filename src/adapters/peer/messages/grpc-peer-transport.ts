@@ -28,6 +28,8 @@ export interface GrpcPeerTransportOptions {
 
 /** The limit on callers that this node does not know as members yet: a lagging node misses only a few. */
 const unlistedPeersMax = 16;
+/** The limit on callers whose feature level is remembered. */
+const offersMax = 256;
 
 /** Peer links over `golog.peer.v1.PeerService`; `PeerLink` assigns messages to lanes. */
 export class GrpcPeerTransport implements PeerTransport {
@@ -37,6 +39,8 @@ export class GrpcPeerTransport implements PeerTransport {
   #configured: readonly Peer[] = [];
   /** The addresses that configured peers gave when they last called this node, by id. */
   readonly #calledFrom = new Map<number, string>();
+  /** The feature levels that callers offered when they last called, by id. */
+  readonly #offered = new Map<number, number>();
   /** Callers that are not configured peers, by id. */
   readonly #unlistedPeers = new Map<number, Peer>();
   #receiver: PeerReceiver | undefined;
@@ -58,7 +62,10 @@ export class GrpcPeerTransport implements PeerTransport {
       isRemoved: (id) => this.#isRemoved(id),
       nameOf: (id) => this.#configured.find((peer) => peer.id === id)?.name,
       uuidOf: (id) => this.#configured.find((peer) => peer.id === id)?.uuid,
-      heardFrom: (peer) => this.#heardFrom(peer),
+      heardFrom: (peer, featureLevel) => {
+        this.#noteOffer(peer.id, featureLevel);
+        this.#heardFrom(peer);
+      },
     });
   }
 
@@ -101,6 +108,10 @@ export class GrpcPeerTransport implements PeerTransport {
     return this.#links.get(id)?.unansweredMs(at) ?? Infinity;
   }
 
+  featureLevelOf(id: number): number | undefined {
+    return this.#offered.get(id);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#receiver = undefined;
@@ -112,6 +123,14 @@ export class GrpcPeerTransport implements PeerTransport {
   /** Bytes of messages that wait for a peer, for tests and metrics. */
   waitingBytes(to: number): number {
     return this.#links.get(to)?.waitingBytes ?? 0;
+  }
+
+  #noteOffer(id: number, featureLevel: number): void {
+    // Moves it to the end of the map.
+    this.#offered.delete(id);
+    this.#offered.set(id, featureLevel);
+    const [oldest] = this.#offered.keys();
+    if (this.#offered.size > offersMax) this.#offered.delete(oldest);
   }
 
   #heardFrom(peer: Peer): void {
@@ -149,18 +168,26 @@ export class GrpcPeerTransport implements PeerTransport {
       link.close();
       this.#links.delete(id);
       this.#calledFrom.delete(id);
+      this.#offered.delete(id);
     }
+    const onSuperseded = (generation: number): void => this.#receiver?.superseded?.(generation);
     for (const peer of wanted) {
       if (this.#links.has(peer.id)) continue;
       const { id: from, rpcAddr, uuid = '' } = this.#self;
-      const identity = { clusterId: checksum.logId, from, to: peer.id, rpcAddr, name, uuid, toUuid: peer.uuid ?? '' };
+      const { generation = 0 } = this.#receiver?.settings ?? {};
+      const [to, toUuid] = [peer.id, peer.uuid ?? ''];
+      const identity = { clusterId: checksum.logId, from, to, rpcAddr, name, uuid, toUuid, generation };
       const addresses = this.#addressesOf(peer);
       const lost = (): void => {
         this.#reportUnreachable(peer.id);
       };
       this.#links.set(
         peer.id,
-        new PeerLink(peer, { addresses, identity, clock, random, logger, ...(credentials && { credentials }) }, lost),
+        new PeerLink(
+          peer,
+          { addresses, identity, clock, random, logger, onSuperseded, ...(credentials && { credentials }) },
+          lost,
+        ),
       );
     }
   }

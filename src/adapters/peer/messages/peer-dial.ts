@@ -3,7 +3,7 @@ import { Client, status } from '@grpc/grpc-js';
 import type { Clock } from '../../../application/ports/clock.js';
 import type { Logger } from '../../../application/ports/logger.js';
 import { inClear, type PeerChannelCredentials, type PeerCredentials } from '../identity/peer-credentials.js';
-import { contradictionIn, identityMetadata, type PeerIdentity } from '../identity/peer-identity.js';
+import { contradictionIn, generationOf, identityMetadata, type PeerIdentity } from '../identity/peer-identity.js';
 import { canConnect } from '../probe.js';
 
 /**
@@ -45,6 +45,8 @@ export interface PeerDialOptions {
   /** Returns a number in [0, 1). */
   readonly random: () => number;
   readonly logger: Logger;
+  /** Called if the node there, which is of the same cluster, says that it has a later generation of the log. */
+  readonly onSuperseded?: (generation: number) => void;
 }
 
 export interface PeerDialEvents {
@@ -179,7 +181,7 @@ export class PeerDial {
     }
   }
 
-  #broken(ended?: Pick<StatusObject, 'code' | 'details'>): void {
+  #broken(ended?: Pick<StatusObject, 'code' | 'details'> & Partial<Pick<StatusObject, 'metadata'>>): void {
     const { clock, random, logger, rpcAddr, identity, path } = this.options;
     this.#hangUp();
     this.#state = 'waiting';
@@ -198,6 +200,9 @@ export class PeerDial {
       this.#dial();
     });
     this.events.broken();
+    if (ended?.code !== status.FAILED_PRECONDITION || ended.metadata === undefined) return;
+    const generation = generationOf(ended.metadata);
+    if (generation > (identity.generation ?? 0)) this.options.onSuperseded?.(generation);
   }
 
   #hangUp(): void {

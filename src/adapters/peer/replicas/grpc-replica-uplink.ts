@@ -34,6 +34,8 @@ export interface GrpcReplicaUplinkOptions {
   /** Holds the log id, or an empty id if this node does not know it yet: then it may only ask for a status. */
   readonly checksum: BatchChecksum;
   readonly self: { readonly name: string; readonly rpcAddr: string };
+  /** The generation of this node's log (default 0). */
+  readonly generation?: number;
   /** The credentials for connections to members (default: without TLS). */
   readonly credentials?: PeerCredentials;
   readonly clock: Clock;
@@ -90,8 +92,8 @@ export class GrpcReplicaUplink implements ReplicaUplink {
   }
 
   #identity(to: number): PeerIdentity {
-    const { checksum, self } = this.options;
-    return { clusterId: checksum.logId, from: 0, to, rpcAddr: self.rpcAddr, name: self.name };
+    const { checksum, self, generation = 0 } = this.options;
+    return { clusterId: checksum.logId, from: 0, to, rpcAddr: self.rpcAddr, name: self.name, generation };
   }
 
   #metadata(): Metadata {

@@ -1,5 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create, toBinary } from '@bufbuild/protobuf';
+import { encodeSettings, parseSettings } from '../../../application/configuration/configuration-json.js';
 import type { FollowFrom, SourceNews, SourceStatus } from '../../../application/ports/replica-uplink.js';
 import { InvalidInputError } from '../../../domain/log/errors.js';
 import { toIndex, toOffset, toTerm } from '../../../domain/log/offsets.js';
@@ -47,7 +48,7 @@ export function decodeNews(bytes: Uint8Array, checksum: BatchChecksum): SourceNe
 }
 
 function statusMessage(status: SourceStatus): MessageInitShape<typeof SourceStatusSchema> {
-  const { clusterId, start, id, leaderId, members, learners } = status;
+  const { clusterId, start, id, leaderId, members, learners, settings } = status;
   return {
     clusterId,
     startIndex: BigInt(start.index),
@@ -62,6 +63,7 @@ function statusMessage(status: SourceStatus): MessageInitShape<typeof SourceStat
       rpcAddr,
       votes: !learners.includes(each),
     })),
+    settings: encodeSettings(settings),
   };
 }
 
@@ -78,5 +80,7 @@ function statusOf(message: SourceStatusMessage): SourceStatus {
     leaderId: safeNumber(message.leaderId),
     members,
     learners: message.members.filter(({ votes }) => !votes).map(({ id }) => safeNumber(id)),
+    // A release without settings sends none.
+    settings: message.settings.length === 0 ? {} : parseSettings(message.settings),
   };
 }

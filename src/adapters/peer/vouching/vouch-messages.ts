@@ -31,18 +31,20 @@ function memberNoteOf({ incarnation, term, durableTerm, durableIndex }: MemberNo
   return { incarnation: safeNumber(incarnation), term: safeNumber(term), durable };
 }
 
-export function encodeVouchRequest({ id, ...request }: VouchRequest): Buffer {
-  return Buffer.from(toBinary(VouchRequestSchema, create(VouchRequestSchema, { ...request, id: BigInt(id) })));
+export function encodeVouchRequest({ id, generation, ...request }: VouchRequest): Buffer {
+  const message = create(VouchRequestSchema, { ...request, id: BigInt(id), generation: BigInt(generation) });
+  return Buffer.from(toBinary(VouchRequestSchema, message));
 }
 
 export function decodeVouchRequest(bytes: Uint8Array): VouchRequest {
-  const { clusterId, uuid, name, id, rpcAddr } = peerMessage(VouchRequestSchema, bytes);
+  const { clusterId, uuid, name, id, rpcAddr, generation } = peerMessage(VouchRequestSchema, bytes);
   return {
     clusterId,
     uuid: uuidOrThrow(uuid),
     name: memberNameOrThrow(name),
     id: safeNumber(id),
     rpcAddr: rpcAddrOrThrow(rpcAddr),
+    generation: safeNumber(generation),
   };
 }
 

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file golog/v1/cluster_service.proto.
  */
 export const file_golog_v1_cluster_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5nb2xvZy92MS9jbHVzdGVyX3NlcnZpY2UucHJvdG8SCGdvbG9nLnYxIowCCgZNZW1iZXISCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRIMCgR1dWlkGAMgASgJEhAKCHJwY19hZGRyGAQgASgJEiIKBHJvbGUYBSABKA4yFC5nb2xvZy52MS5NZW1iZXJSb2xlEiQKBXN0YXRlGAYgASgOMhUuZ29sb2cudjEuTWVtYmVyU3RhdGUSGAoLbWF0Y2hfaW5kZXgYByABKARIAIgBARIYCgtsYWdfZW50cmllcxgIIAEoBEgBiAEBEhkKDGhlYXJkX21zX2FnbxgJIAEoBEgCiAEBQg4KDF9tYXRjaF9pbmRleEIOCgxfbGFnX2VudHJpZXNCDwoNX2hlYXJkX21zX2FnbyKvAQoMR29zc2lwTWVtYmVyEgwKBG5hbWUYASABKAkSDAoEYWRkchgCIAEoCRImCgZzdGF0dXMYAyABKA4yFi5nb2xvZy52MS5Hb3NzaXBTdGF0dXMSLgoEdGFncxgEIAMoCzIgLmdvbG9nLnYxLkdvc3NpcE1lbWJlci5UYWdzRW50cnkaKwoJVGFnc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEilQIKDUNsdXN0ZXJTdGF0dXMSEgoKY2x1c3Rlcl9pZBgBIAEoCRITCgthbnN3ZXJlZF9ieRgCIAEoCRIMCgR0ZXJtGAMgASgEEhMKBmxlYWRlchgEIAEoCUgAiAEBEhQKDGNvbW1pdF9pbmRleBgFIAEoBBISCgpsYXN0X2luZGV4GAYgASgEEhYKDmhpZ2hfd2F0ZXJtYXJrGAcgASgEEiEKB21lbWJlcnMYCCADKAsyEC5nb2xvZy52MS5NZW1iZXISFAoHcHJvYmxlbRgJIAEoCUgBiAEBEiYKBmdvc3NpcBgKIAMoCzIWLmdvbG9nLnYxLkdvc3NpcE1lbWJlckIJCgdfbGVhZGVyQgoKCF9wcm9ibGVtIiIKEUdldENsdXN0ZXJSZXF1ZXN0Eg0KBWxvY2FsGAEgASgIIj4KEkdldENsdXN0ZXJSZXNwb25zZRIoCgdjbHVzdGVyGAEgASgLMhcuZ29sb2cudjEuQ2x1c3RlclN0YXR1cyIkChNXYXRjaENsdXN0ZXJSZXF1ZXN0Eg0KBWxvY2FsGAEgASgIIkAKFFdhdGNoQ2x1c3RlclJlc3BvbnNlEigKB2NsdXN0ZXIYASABKAsyFy5nb2xvZy52MS5DbHVzdGVyU3RhdHVzIjIKEEFkZE1lbWJlclJlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghycGNfYWRkchgCIAEoCSITChFBZGRNZW1iZXJSZXNwb25zZSIkChRQcm9tb3RlTWVtYmVyUmVxdWVzdBIMCgRuYW1lGAEgASgJIhcKFVByb21vdGVNZW1iZXJSZXNwb25zZSIjChNSZW1vdmVNZW1iZXJSZXF1ZXN0EgwKBG5hbWUYASABKAkiFgoUUmVtb3ZlTWVtYmVyUmVzcG9uc2UiNwoZVHJhbnNmZXJMZWFkZXJzaGlwUmVxdWVzdBIRCgRuYW1lGAEgASgJSACIAQFCBwoFX25hbWUiLAoaVHJhbnNmZXJMZWFkZXJzaGlwUmVzcG9uc2USDgoGbGVhZGVyGAEgASgJKnEKCk1lbWJlclJvbGUSGwoXTUVNQkVSX1JPTEVfVU5TUEVDSUZJRUQQABIWChJNRU1CRVJfUk9MRV9MRUFERVIQARIVChFNRU1CRVJfUk9MRV9WT1RFUhACEhcKE01FTUJFUl9ST0xFX0xFQVJORVIQAyrQAQoLTWVtYmVyU3RhdGUSHAoYTUVNQkVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRTUVNQkVSX1NUQVRFX1NFTEYQARIYChRNRU1CRVJfU1RBVEVfUFJPQklORxACEhwKGE1FTUJFUl9TVEFURV9SRVBMSUNBVElORxADEhwKGE1FTUJFUl9TVEFURV9DQVRDSElOR19VUBAEEhwKGE1FTUJFUl9TVEFURV9VTlJFQUNIQUJMRRAFEhgKFE1FTUJFUl9TVEFURV9VTktOT1dOEAYqkwEKDEdvc3NpcFN0YXR1cxIdChlHT1NTSVBfU1RBVFVTX1VOU1BFQ0lGSUVEEAASFwoTR09TU0lQX1NUQVRVU19BTElWRRABEhkKFUdPU1NJUF9TVEFUVVNfTEVBVklORxACEhYKEkdPU1NJUF9TVEFUVVNfTEVGVBADEhgKFEdPU1NJUF9TVEFUVVNfRkFJTEVEEAQy9wMKDkNsdXN0ZXJTZXJ2aWNlEkwKCkdldENsdXN0ZXISGy5nb2xvZy52MS5HZXRDbHVzdGVyUmVxdWVzdBocLmdvbG9nLnYxLkdldENsdXN0ZXJSZXNwb25zZSIDkAIBEk8KDFdhdGNoQ2x1c3RlchIdLmdvbG9nLnYxLldhdGNoQ2x1c3RlclJlcXVlc3QaHi5nb2xvZy52MS5XYXRjaENsdXN0ZXJSZXNwb25zZTABEkQKCUFkZE1lbWJlchIaLmdvbG9nLnYxLkFkZE1lbWJlclJlcXVlc3QaGy5nb2xvZy52MS5BZGRNZW1iZXJSZXNwb25zZRJQCg1Qcm9tb3RlTWVtYmVyEh4uZ29sb2cudjEuUHJvbW90ZU1lbWJlclJlcXVlc3QaHy5nb2xvZy52MS5Qcm9tb3RlTWVtYmVyUmVzcG9uc2USTQoMUmVtb3ZlTWVtYmVyEh0uZ29sb2cudjEuUmVtb3ZlTWVtYmVyUmVxdWVzdBoeLmdvbG9nLnYxLlJlbW92ZU1lbWJlclJlc3BvbnNlEl8KElRyYW5zZmVyTGVhZGVyc2hpcBIjLmdvbG9nLnYxLlRyYW5zZmVyTGVhZGVyc2hpcFJlcXVlc3QaJC5nb2xvZy52MS5UcmFuc2ZlckxlYWRlcnNoaXBSZXNwb25zZUIcWhpnb2xvZy9hcGkvZ29sb2cvdjE7Z29sb2d2MWIGcHJvdG8z");
+  fileDesc("Ch5nb2xvZy92MS9jbHVzdGVyX3NlcnZpY2UucHJvdG8SCGdvbG9nLnYxIroCCgZNZW1iZXISCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRIMCgR1dWlkGAMgASgJEhAKCHJwY19hZGRyGAQgASgJEiIKBHJvbGUYBSABKA4yFC5nb2xvZy52MS5NZW1iZXJSb2xlEiQKBXN0YXRlGAYgASgOMhUuZ29sb2cudjEuTWVtYmVyU3RhdGUSGAoLbWF0Y2hfaW5kZXgYByABKARIAIgBARIYCgtsYWdfZW50cmllcxgIIAEoBEgBiAEBEhkKDGhlYXJkX21zX2FnbxgJIAEoBEgCiAEBEhoKDWZlYXR1cmVfbGV2ZWwYCiABKARIA4gBAUIOCgxfbWF0Y2hfaW5kZXhCDgoMX2xhZ19lbnRyaWVzQg8KDV9oZWFyZF9tc19hZ29CEAoOX2ZlYXR1cmVfbGV2ZWwirwEKDEdvc3NpcE1lbWJlchIMCgRuYW1lGAEgASgJEgwKBGFkZHIYAiABKAkSJgoGc3RhdHVzGAMgASgOMhYuZ29sb2cudjEuR29zc2lwU3RhdHVzEi4KBHRhZ3MYBCADKAsyIC5nb2xvZy52MS5Hb3NzaXBNZW1iZXIuVGFnc0VudHJ5GisKCVRhZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsICCg1DbHVzdGVyU3RhdHVzEhIKCmNsdXN0ZXJfaWQYASABKAkSEwoLYW5zd2VyZWRfYnkYAiABKAkSDAoEdGVybRgDIAEoBBITCgZsZWFkZXIYBCABKAlIAIgBARIUCgxjb21taXRfaW5kZXgYBSABKAQSEgoKbGFzdF9pbmRleBgGIAEoBBIWCg5oaWdoX3dhdGVybWFyaxgHIAEoBBIhCgdtZW1iZXJzGAggAygLMhAuZ29sb2cudjEuTWVtYmVyEhQKB3Byb2JsZW0YCSABKAlIAYgBARImCgZnb3NzaXAYCiADKAsyFi5nb2xvZy52MS5Hb3NzaXBNZW1iZXISKwoIc2V0dGluZ3MYCyABKAsyGS5nb2xvZy52MS5DbHVzdGVyU2V0dGluZ3NCCQoHX2xlYWRlckIKCghfcHJvYmxlbSLrAQoPQ2x1c3RlclNldHRpbmdzEhwKD3JldGVudGlvbl9ieXRlcxgBIAEoBEgAiAEBEh0KEHJldGVudGlvbl9hZ2VfbXMYAiABKARIAYgBARIVCg1wcm9kdWNlcnNfbWF4GAMgASgEEhoKEnByb2R1Y2VyX2V4cGlyeV9tcxgEIAEoBBIVCg1mZWF0dXJlX2xldmVsGAUgASgEEhIKCmdlbmVyYXRpb24YBiABKAQSFAoMc3RhcnRfb2Zmc2V0GAcgASgEQhIKEF9yZXRlbnRpb25fYnl0ZXNCEwoRX3JldGVudGlvbl9hZ2VfbXMijAEKEVNldFNldHRpbmdSZXF1ZXN0EhkKD3JldGVudGlvbl9ieXRlcxgBIAEoBEgAEhoKEHJldGVudGlvbl9hZ2VfbXMYAiABKARIABIXCg1wcm9kdWNlcnNfbWF4GAMgASgESAASHAoScHJvZHVjZXJfZXhwaXJ5X21zGAQgASgESABCCQoHc2V0dGluZyIkChJUcnVuY2F0ZUxvZ1JlcXVlc3QSDgoGYmVmb3JlGAEgASgEIisKE1RydW5jYXRlTG9nUmVzcG9uc2USFAoMc3RhcnRfb2Zmc2V0GAEgASgEIkEKElNldFNldHRpbmdSZXNwb25zZRIrCghzZXR0aW5ncxgBIAEoCzIZLmdvbG9nLnYxLkNsdXN0ZXJTZXR0aW5ncyIiChFHZXRDbHVzdGVyUmVxdWVzdBINCgVsb2NhbBgBIAEoCCI+ChJHZXRDbHVzdGVyUmVzcG9uc2USKAoHY2x1c3RlchgBIAEoCzIXLmdvbG9nLnYxLkNsdXN0ZXJTdGF0dXMiJAoTV2F0Y2hDbHVzdGVyUmVxdWVzdBINCgVsb2NhbBgBIAEoCCJAChRXYXRjaENsdXN0ZXJSZXNwb25zZRIoCgdjbHVzdGVyGAEgASgLMhcuZ29sb2cudjEuQ2x1c3RlclN0YXR1cyIyChBBZGRNZW1iZXJSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIcnBjX2FkZHIYAiABKAkiEwoRQWRkTWVtYmVyUmVzcG9uc2UiJAoUUHJvbW90ZU1lbWJlclJlcXVlc3QSDAoEbmFtZRgBIAEoCSIXChVQcm9tb3RlTWVtYmVyUmVzcG9uc2UiIwoTUmVtb3ZlTWVtYmVyUmVxdWVzdBIMCgRuYW1lGAEgASgJIhYKFFJlbW92ZU1lbWJlclJlc3BvbnNlIjcKGVRyYW5zZmVyTGVhZGVyc2hpcFJlcXVlc3QSEQoEbmFtZRgBIAEoCUgAiAEBQgcKBV9uYW1lIiwKGlRyYW5zZmVyTGVhZGVyc2hpcFJlc3BvbnNlEg4KBmxlYWRlchgBIAEoCSpxCgpNZW1iZXJSb2xlEhsKF01FTUJFUl9ST0xFX1VOU1BFQ0lGSUVEEAASFgoSTUVNQkVSX1JPTEVfTEVBREVSEAESFQoRTUVNQkVSX1JPTEVfVk9URVIQAhIXChNNRU1CRVJfUk9MRV9MRUFSTkVSEAMq0AEKC01lbWJlclN0YXRlEhwKGE1FTUJFUl9TVEFURV9VTlNQRUNJRklFRBAAEhUKEU1FTUJFUl9TVEFURV9TRUxGEAESGAoUTUVNQkVSX1NUQVRFX1BST0JJTkcQAhIcChhNRU1CRVJfU1RBVEVfUkVQTElDQVRJTkcQAxIcChhNRU1CRVJfU1RBVEVfQ0FUQ0hJTkdfVVAQBBIcChhNRU1CRVJfU1RBVEVfVU5SRUFDSEFCTEUQBRIYChRNRU1CRVJfU1RBVEVfVU5LTk9XThAGKpMBCgxHb3NzaXBTdGF0dXMSHQoZR09TU0lQX1NUQVRVU19VTlNQRUNJRklFRBAAEhcKE0dPU1NJUF9TVEFUVVNfQUxJVkUQARIZChVHT1NTSVBfU1RBVFVTX0xFQVZJTkcQAhIWChJHT1NTSVBfU1RBVFVTX0xFRlQQAxIYChRHT1NTSVBfU1RBVFVTX0ZBSUxFRBAEMowFCg5DbHVzdGVyU2VydmljZRJMCgpHZXRDbHVzdGVyEhsuZ29sb2cudjEuR2V0Q2x1c3RlclJlcXVlc3QaHC5nb2xvZy52MS5HZXRDbHVzdGVyUmVzcG9uc2UiA5ACARJPCgxXYXRjaENsdXN0ZXISHS5nb2xvZy52MS5XYXRjaENsdXN0ZXJSZXF1ZXN0Gh4uZ29sb2cudjEuV2F0Y2hDbHVzdGVyUmVzcG9uc2UwARJECglBZGRNZW1iZXISGi5nb2xvZy52MS5BZGRNZW1iZXJSZXF1ZXN0GhsuZ29sb2cudjEuQWRkTWVtYmVyUmVzcG9uc2USUAoNUHJvbW90ZU1lbWJlchIeLmdvbG9nLnYxLlByb21vdGVNZW1iZXJSZXF1ZXN0Gh8uZ29sb2cudjEuUHJvbW90ZU1lbWJlclJlc3BvbnNlEk0KDFJlbW92ZU1lbWJlchIdLmdvbG9nLnYxLlJlbW92ZU1lbWJlclJlcXVlc3QaHi5nb2xvZy52MS5SZW1vdmVNZW1iZXJSZXNwb25zZRJfChJUcmFuc2ZlckxlYWRlcnNoaXASIy5nb2xvZy52MS5UcmFuc2ZlckxlYWRlcnNoaXBSZXF1ZXN0GiQuZ29sb2cudjEuVHJhbnNmZXJMZWFkZXJzaGlwUmVzcG9uc2USRwoKU2V0U2V0dGluZxIbLmdvbG9nLnYxLlNldFNldHRpbmdSZXF1ZXN0GhwuZ29sb2cudjEuU2V0U2V0dGluZ1Jlc3BvbnNlEkoKC1RydW5jYXRlTG9nEhwuZ29sb2cudjEuVHJ1bmNhdGVMb2dSZXF1ZXN0Gh0uZ29sb2cudjEuVHJ1bmNhdGVMb2dSZXNwb25zZUIcWhpnb2xvZy9hcGkvZ29sb2cvdjE7Z29sb2d2MWIGcHJvdG8z");
 
 /**
  * @generated from message golog.v1.Member
@@ -70,6 +70,13 @@ export type Member = Message<"golog.v1.Member"> & {
    * @generated from field: optional uint64 heard_ms_ago = 9;
    */
   heardMsAgo?: bigint | undefined;
+
+  /**
+   * The feature level that the release of the member offers; absent: not known to the node that answers.
+   *
+   * @generated from field: optional uint64 feature_level = 10;
+   */
+  featureLevel?: bigint | undefined;
 };
 
 /**
@@ -102,7 +109,7 @@ export type GossipMember = Message<"golog.v1.GossipMember"> & {
 
   /**
    * The tags that it publishes. A golog node has role (node or replica), id (UUID of its data directory), rpc_addr,
-   * http_addr, version and, once it is in a cluster, cluster.
+   * http_addr, version, level (the feature level that it offers) and, once it is in a cluster, cluster.
    *
    * @generated from field: map<string, string> tags = 4;
    */
@@ -185,6 +192,11 @@ export type ClusterStatus = Message<"golog.v1.ClusterStatus"> & {
    * @generated from field: repeated golog.v1.GossipMember gossip = 10;
    */
   gossip: GossipMember[];
+
+  /**
+   * @generated from field: golog.v1.ClusterSettings settings = 11;
+   */
+  settings?: ClusterSettings | undefined;
 };
 
 /**
@@ -193,6 +205,175 @@ export type ClusterStatus = Message<"golog.v1.ClusterStatus"> & {
  */
 export const ClusterStatusSchema: GenMessage<ClusterStatus> = /*@__PURE__*/
   messageDesc(file_golog_v1_cluster_service, 2);
+
+/**
+ * ClusterSettings is what the members have agreed on besides who they are. It is the same on every node.
+ *
+ * @generated from message golog.v1.ClusterSettings
+ */
+export type ClusterSettings = Message<"golog.v1.ClusterSettings"> & {
+  /**
+   * The oldest segments are removed while the log is larger; absent: no limit.
+   *
+   * @generated from field: optional uint64 retention_bytes = 1;
+   */
+  retentionBytes?: bigint | undefined;
+
+  /**
+   * Segments whose newest record is older are removed; absent: no limit.
+   *
+   * @generated from field: optional uint64 retention_age_ms = 2;
+   */
+  retentionAgeMs?: bigint | undefined;
+
+  /**
+   * How many producers the log remembers.
+   *
+   * @generated from field: uint64 producers_max = 3;
+   */
+  producersMax: bigint;
+
+  /**
+   * A producer that has appended nothing for this long is forgotten.
+   *
+   * @generated from field: uint64 producer_expiry_ms = 4;
+   */
+  producerExpiryMs: bigint;
+
+  /**
+   * What may be written to the log and sent between members. Every member offers at least this level.
+   *
+   * @generated from field: uint64 feature_level = 5;
+   */
+  featureLevel: bigint;
+
+  /**
+   * Counts the histories of the log: golog recover begins the next one.
+   *
+   * @generated from field: uint64 generation = 6;
+   */
+  generation: bigint;
+
+  /**
+   * The offset of the last TruncateLog; 0: none.
+   *
+   * @generated from field: uint64 start_offset = 7;
+   */
+  startOffset: bigint;
+};
+
+/**
+ * Describes the message golog.v1.ClusterSettings.
+ * Use `create(ClusterSettingsSchema)` to create a new message.
+ */
+export const ClusterSettingsSchema: GenMessage<ClusterSettings> = /*@__PURE__*/
+  messageDesc(file_golog_v1_cluster_service, 3);
+
+/**
+ * @generated from message golog.v1.SetSettingRequest
+ */
+export type SetSettingRequest = Message<"golog.v1.SetSettingRequest"> & {
+  /**
+   * @generated from oneof golog.v1.SetSettingRequest.setting
+   */
+  setting: {
+    /**
+     * 0: no limit.
+     *
+     * @generated from field: uint64 retention_bytes = 1;
+     */
+    value: bigint;
+    case: "retentionBytes";
+  } | {
+    /**
+     * 0: no limit.
+     *
+     * @generated from field: uint64 retention_age_ms = 2;
+     */
+    value: bigint;
+    case: "retentionAgeMs";
+  } | {
+    /**
+     * From 1 to 1,000,000.
+     *
+     * @generated from field: uint64 producers_max = 3;
+     */
+    value: bigint;
+    case: "producersMax";
+  } | {
+    /**
+     * From 1.
+     *
+     * @generated from field: uint64 producer_expiry_ms = 4;
+     */
+    value: bigint;
+    case: "producerExpiryMs";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message golog.v1.SetSettingRequest.
+ * Use `create(SetSettingRequestSchema)` to create a new message.
+ */
+export const SetSettingRequestSchema: GenMessage<SetSettingRequest> = /*@__PURE__*/
+  messageDesc(file_golog_v1_cluster_service, 4);
+
+/**
+ * @generated from message golog.v1.TruncateLogRequest
+ */
+export type TruncateLogRequest = Message<"golog.v1.TruncateLogRequest"> & {
+  /**
+   * The first offset to keep; at most the high watermark.
+   *
+   * @generated from field: uint64 before = 1;
+   */
+  before: bigint;
+};
+
+/**
+ * Describes the message golog.v1.TruncateLogRequest.
+ * Use `create(TruncateLogRequestSchema)` to create a new message.
+ */
+export const TruncateLogRequestSchema: GenMessage<TruncateLogRequest> = /*@__PURE__*/
+  messageDesc(file_golog_v1_cluster_service, 5);
+
+/**
+ * @generated from message golog.v1.TruncateLogResponse
+ */
+export type TruncateLogResponse = Message<"golog.v1.TruncateLogResponse"> & {
+  /**
+   * The offset at which the log starts now.
+   *
+   * @generated from field: uint64 start_offset = 1;
+   */
+  startOffset: bigint;
+};
+
+/**
+ * Describes the message golog.v1.TruncateLogResponse.
+ * Use `create(TruncateLogResponseSchema)` to create a new message.
+ */
+export const TruncateLogResponseSchema: GenMessage<TruncateLogResponse> = /*@__PURE__*/
+  messageDesc(file_golog_v1_cluster_service, 6);
+
+/**
+ * @generated from message golog.v1.SetSettingResponse
+ */
+export type SetSettingResponse = Message<"golog.v1.SetSettingResponse"> & {
+  /**
+   * All settings after the change.
+   *
+   * @generated from field: golog.v1.ClusterSettings settings = 1;
+   */
+  settings?: ClusterSettings | undefined;
+};
+
+/**
+ * Describes the message golog.v1.SetSettingResponse.
+ * Use `create(SetSettingResponseSchema)` to create a new message.
+ */
+export const SetSettingResponseSchema: GenMessage<SetSettingResponse> = /*@__PURE__*/
+  messageDesc(file_golog_v1_cluster_service, 7);
 
 /**
  * @generated from message golog.v1.GetClusterRequest
@@ -211,7 +392,7 @@ export type GetClusterRequest = Message<"golog.v1.GetClusterRequest"> & {
  * Use `create(GetClusterRequestSchema)` to create a new message.
  */
 export const GetClusterRequestSchema: GenMessage<GetClusterRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 3);
+  messageDesc(file_golog_v1_cluster_service, 8);
 
 /**
  * @generated from message golog.v1.GetClusterResponse
@@ -228,7 +409,7 @@ export type GetClusterResponse = Message<"golog.v1.GetClusterResponse"> & {
  * Use `create(GetClusterResponseSchema)` to create a new message.
  */
 export const GetClusterResponseSchema: GenMessage<GetClusterResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 4);
+  messageDesc(file_golog_v1_cluster_service, 9);
 
 /**
  * @generated from message golog.v1.WatchClusterRequest
@@ -247,7 +428,7 @@ export type WatchClusterRequest = Message<"golog.v1.WatchClusterRequest"> & {
  * Use `create(WatchClusterRequestSchema)` to create a new message.
  */
 export const WatchClusterRequestSchema: GenMessage<WatchClusterRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 5);
+  messageDesc(file_golog_v1_cluster_service, 10);
 
 /**
  * @generated from message golog.v1.WatchClusterResponse
@@ -264,7 +445,7 @@ export type WatchClusterResponse = Message<"golog.v1.WatchClusterResponse"> & {
  * Use `create(WatchClusterResponseSchema)` to create a new message.
  */
 export const WatchClusterResponseSchema: GenMessage<WatchClusterResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 6);
+  messageDesc(file_golog_v1_cluster_service, 11);
 
 /**
  * @generated from message golog.v1.AddMemberRequest
@@ -288,7 +469,7 @@ export type AddMemberRequest = Message<"golog.v1.AddMemberRequest"> & {
  * Use `create(AddMemberRequestSchema)` to create a new message.
  */
 export const AddMemberRequestSchema: GenMessage<AddMemberRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 7);
+  messageDesc(file_golog_v1_cluster_service, 12);
 
 /**
  * @generated from message golog.v1.AddMemberResponse
@@ -301,7 +482,7 @@ export type AddMemberResponse = Message<"golog.v1.AddMemberResponse"> & {
  * Use `create(AddMemberResponseSchema)` to create a new message.
  */
 export const AddMemberResponseSchema: GenMessage<AddMemberResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 8);
+  messageDesc(file_golog_v1_cluster_service, 13);
 
 /**
  * @generated from message golog.v1.PromoteMemberRequest
@@ -318,7 +499,7 @@ export type PromoteMemberRequest = Message<"golog.v1.PromoteMemberRequest"> & {
  * Use `create(PromoteMemberRequestSchema)` to create a new message.
  */
 export const PromoteMemberRequestSchema: GenMessage<PromoteMemberRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 9);
+  messageDesc(file_golog_v1_cluster_service, 14);
 
 /**
  * @generated from message golog.v1.PromoteMemberResponse
@@ -331,7 +512,7 @@ export type PromoteMemberResponse = Message<"golog.v1.PromoteMemberResponse"> & 
  * Use `create(PromoteMemberResponseSchema)` to create a new message.
  */
 export const PromoteMemberResponseSchema: GenMessage<PromoteMemberResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 10);
+  messageDesc(file_golog_v1_cluster_service, 15);
 
 /**
  * @generated from message golog.v1.RemoveMemberRequest
@@ -348,7 +529,7 @@ export type RemoveMemberRequest = Message<"golog.v1.RemoveMemberRequest"> & {
  * Use `create(RemoveMemberRequestSchema)` to create a new message.
  */
 export const RemoveMemberRequestSchema: GenMessage<RemoveMemberRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 11);
+  messageDesc(file_golog_v1_cluster_service, 16);
 
 /**
  * @generated from message golog.v1.RemoveMemberResponse
@@ -361,7 +542,7 @@ export type RemoveMemberResponse = Message<"golog.v1.RemoveMemberResponse"> & {
  * Use `create(RemoveMemberResponseSchema)` to create a new message.
  */
 export const RemoveMemberResponseSchema: GenMessage<RemoveMemberResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 12);
+  messageDesc(file_golog_v1_cluster_service, 17);
 
 /**
  * @generated from message golog.v1.TransferLeadershipRequest
@@ -380,7 +561,7 @@ export type TransferLeadershipRequest = Message<"golog.v1.TransferLeadershipRequ
  * Use `create(TransferLeadershipRequestSchema)` to create a new message.
  */
 export const TransferLeadershipRequestSchema: GenMessage<TransferLeadershipRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 13);
+  messageDesc(file_golog_v1_cluster_service, 18);
 
 /**
  * @generated from message golog.v1.TransferLeadershipResponse
@@ -399,7 +580,7 @@ export type TransferLeadershipResponse = Message<"golog.v1.TransferLeadershipRes
  * Use `create(TransferLeadershipResponseSchema)` to create a new message.
  */
 export const TransferLeadershipResponseSchema: GenMessage<TransferLeadershipResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 14);
+  messageDesc(file_golog_v1_cluster_service, 19);
 
 /**
  * @generated from enum golog.v1.MemberRole
@@ -600,6 +781,28 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof TransferLeadershipRequestSchema;
     output: typeof TransferLeadershipResponseSchema;
+  },
+  /**
+   * SetSetting changes one setting of the cluster, on every node. Returns when the change is committed. Fails with the
+   * reason FEATURE_NOT_ENABLED while a member runs a release that does not know settings.
+   *
+   * @generated from rpc golog.v1.ClusterService.SetSetting
+   */
+  setSetting: {
+    methodKind: "unary";
+    input: typeof SetSettingRequestSchema;
+    output: typeof SetSettingResponseSchema;
+  },
+  /**
+   * TruncateLog moves the start of the log, on every node and for good: records before the offset can no longer be
+   * read. Returns when the change is committed. A log that starts at or after the offset already stays as it is.
+   *
+   * @generated from rpc golog.v1.ClusterService.TruncateLog
+   */
+  truncateLog: {
+    methodKind: "unary";
+    input: typeof TruncateLogRequestSchema;
+    output: typeof TruncateLogResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_golog_v1_cluster_service, 0);
