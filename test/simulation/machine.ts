@@ -308,12 +308,23 @@ export class Machine implements Watched {
     const wasAlone = stored?.contacts.length === 0;
     if (before !== undefined && id > before) {
       world.mark('rejoined under a new id');
-      if (this.isFalse) world.mark('rejoined under a new id with a false disk');
+      if (this.isFalse) this.#rejoinsWithFalseDisk();
     } else if (before === undefined && !wasAlone) world.mark('a node joined');
     else if (before === undefined) {
       witness.began(this.name);
       world.mark(this.beginning.kind === 'bootstrap' ? 'bootstrapped' : 'bootstrap-expect');
     }
+  }
+
+  /** It may be killed while it catches up. */
+  #rejoinsWithFalseDisk(): void {
+    const { world } = this.around;
+    world.mark('rejoined under a new id with a false disk');
+    if (!this.#chance.percent(40)) return;
+    this.process?.schedule(this.#chance.between(1, 150), 'crashes while it catches up', () => {
+      world.mark('crash of an amnesiac that catches up');
+      this.kill('all', this.#chance.between(1, 300));
+    });
   }
 
   /** Checks that a node forgets something only on a false disk, and before it has taken part since. */

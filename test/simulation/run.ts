@@ -160,10 +160,12 @@ class Run {
     faults.heal();
     await world.run(world.nowMs + 5_000);
     const members = world.chance.fork('lost majority').shuffled(this.#members());
-    const { length: acknowledged } = this.history.acknowledged();
     const lost = members.slice(0, majoritySize(members.length));
     for (const machine of lost) machine.wipe();
     world.mark('majority lost');
+    // Answers in flight arrive before the machines start again.
+    await world.run(world.nowMs + 500);
+    const { length: acknowledged } = this.history.acknowledged();
     await world.run(world.nowMs + 40_000);
     if (this.history.acknowledged().length > acknowledged)
       throw new InvariantError('I17', 'a cluster without a majority acknowledged an append');

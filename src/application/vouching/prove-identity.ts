@@ -30,9 +30,9 @@ const pauseMsMax = 1_000;
 export interface ProofOptions {
   readonly request: VouchRequest;
   readonly configuration: Pick<ConfigurationFile, 'current' | 'stored'>;
-  readonly incarnation: Pick<IncarnationFile, 'current' | 'doubt'>;
   /** The members that the leader names now; undefined: no leader has answered. */
   readonly named: readonly Member[] | undefined;
+  readonly incarnation: Pick<IncarnationFile, 'current' | 'doubt'>;
   readonly log: Pick<Log, 'lastTerm' | 'lastIndex' | 'quarantined'>;
   /** Why this node knows that its disk is not as it left it; undefined: it does not. */
   readonly doubt: string | undefined;
