@@ -37,7 +37,8 @@ export async function openIdentity(
   if (doubt !== undefined)
     logger.warn('data_directory_changed', { reason: doubt }, 'the data directory may be a copy; asking the peers');
   const notes = await PeerNotes.open(directory.raft, crc32c);
-  if (notes.isDamaged) logger.warn('peer_notes_lost', {}, 'the notes about the peers are damaged; this node begins them again');
+  if (notes.isDamaged)
+    logger.warn('peer_notes_lost', {}, 'the notes about the peers are damaged; this node begins them again');
   return { incarnation, notes };
 }
 
