@@ -60,23 +60,46 @@ export function recopy(node: OnDisk): void {
 
 const slotPositions = [0, 4096];
 const slotBytes = 56;
-const [sequencePosition, termPosition] = [8, 16];
+const [sequencePosition, termPosition, votePosition] = [8, 16, 24];
 export type HardStateDamage = 'the file' | 'both slots' | 'the newest slot' | 'one bit of the newest slot';
 
-/** Damages the hard state of the stopped node. */
-export function damageHardState({ dataDir }: OnDisk, what: HardStateDamage): void {
-  const path = join(dataDir, 'raft', 'hard-state');
-  if (what === 'the file') return rmSync(path);
-  const file = openSync(path, 'r+');
+interface Slot {
+  readonly position: number;
+  readonly bytes: Buffer;
+}
+
+/** Reads both slots of the hard state, the newest first. */
+function readSlots(file: number): Slot[] {
   const slots = slotPositions.map((position) => {
     const bytes = Buffer.alloc(slotBytes);
     readSync(file, bytes, 0, slotBytes, position);
     return { position, bytes };
   });
-  slots.sort((a, b) => Number(b.bytes.readBigUInt64BE(sequencePosition) - a.bytes.readBigUInt64BE(sequencePosition)));
+  const sequence = ({ bytes }: Slot): bigint => bytes.readBigUInt64BE(sequencePosition);
+  return slots.sort((a, b) => Number(sequence(b) - sequence(a)));
+}
+
+const hardStateOf = ({ dataDir }: OnDisk): string => join(dataDir, 'raft', 'hard-state');
+
+/** Returns the last term in which the node voted or may vote, and the Raft id that has its vote; 0: none. */
+export function readVote(node: OnDisk): { readonly term: number; readonly vote: number } {
+  const file = openSync(hardStateOf(node), 'r');
+  const [{ bytes }] = readSlots(file);
+  closeSync(file);
+  return {
+    term: Number(bytes.readBigUInt64BE(termPosition)),
+    vote: Number(bytes.readBigUInt64BE(votePosition)),
+  };
+}
+
+/** Damages the hard state of the stopped node. */
+export function damageHardState(node: OnDisk, what: HardStateDamage): void {
+  if (what === 'the file') return rmSync(hardStateOf(node));
+  const file = openSync(hardStateOf(node), 'r+');
+  const slots = readSlots(file);
   for (const { position, bytes } of what === 'both slots' ? slots : slots.slice(0, 1)) {
-    // A torn write: the first half is new, the rest is not there.
     if (what.startsWith('one bit')) bytes[termPosition + 7] ^= 1;
+    // A torn write: only its first half is there.
     else bytes.fill(0, slotBytes / 2);
     writeSync(file, bytes, 0, slotBytes, position);
   }
