@@ -4,7 +4,8 @@ import type { ClientTls } from '../../src/client/index.js';
 import { compile, Scratch } from '../end-to-end/golog-process.js';
 import { LiveCluster, LiveNode, type NodePlace } from './live-cluster.js';
 import { Load } from './load.js';
-import { type Caller, clusterSecurity, inClear, type Security } from './security.js';
+import { addressOf, type Network } from './network-namespaces.js';
+import { type Caller, clusterSecurity, inClear, isSecured, type Security } from './security.js';
 
 const linesShown = 60;
 
@@ -51,6 +52,22 @@ export class Run {
     this.#ends.push(() => cluster.dispose());
     await form(cluster);
     return cluster;
+  }
+
+  /** Nodes `n1` and so on, one at each host of the network. */
+  async clusterIn(network: Network, form?: Forming): Promise<LiveCluster> {
+    const places = Array.from({ length: network.hosts }, (_, i) => {
+      const [host, name] = [i + 1, `n${i + 1}`];
+      return this.secured({
+        name,
+        dataDir: this.file(name),
+        address: `${addressOf(host)}:8400`,
+        gossipAddr: `${addressOf(host)}:8401`,
+        args: ['--rpc-addr', addressOf(host), ...(isSecured ? [] : ['--insecure'])],
+        through: network.through(host),
+      });
+    });
+    return this.clusterAt(places, form);
   }
 
   /** One node besides those of the cluster, which does not run yet. */

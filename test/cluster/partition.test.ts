@@ -5,7 +5,6 @@ import { clusterTests } from './fixture.js';
 import type { LiveNode } from './live-cluster.js';
 import { addressOf, Network, noNamespacesBecause } from './network-namespaces.js';
 import { Reader } from './reader.js';
-import { isSecured } from './security.js';
 import { expectAllKept } from './verdict.js';
 
 const hosts = [1, 2, 3];
@@ -69,18 +68,7 @@ const title =
     run('partition', async (own) => {
       const network = new Network(hosts.length);
       own.atEnd(() => network.remove());
-      const nodes = await own.clusterAt(
-        hosts.map((host) =>
-          own.secured({
-            name: `n${host}`,
-            dataDir: own.file(`n${host}`),
-            address: `${addressOf(host)}:8400`,
-            gossipAddr: `${addressOf(host)}:8401`,
-            args: ['--rpc-addr', addressOf(host), ...(isSecured ? [] : ['--insecure'])],
-            through: network.through(host),
-          }),
-        ),
-      );
+      const nodes = await own.clusterIn(network);
       const load = own.load(nodes);
       await load.more();
       for (const { what, begin, heal, isLeaderReachable } of partitions) {

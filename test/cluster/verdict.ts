@@ -2,6 +2,7 @@ import { expect } from '@jest/globals';
 import type { LogClient } from '../../src/client/index.js';
 import { sha256Of } from '../end-to-end/corpus.js';
 import { runGolog } from '../end-to-end/golog-process.js';
+import { loggedLines } from '../logging/logged-lines.js';
 import type { LiveCluster } from './live-cluster.js';
 import type { Load } from './load.js';
 
@@ -46,11 +47,26 @@ export function faultsOf(
   return faults.slice(0, 10);
 }
 
+/** No term may have two leaders, in whatever process of a node. */
+export function expectOneLeaderATerm({ nodes }: LiveCluster): void {
+  const leaders = new Map<unknown, Set<string>>();
+  for (const { name, output } of nodes)
+    for (const { term } of loggedLines(output, 'leader_elected'))
+      leaders.set(term, (leaders.get(term) ?? new Set()).add(name));
+  expect([...leaders].filter(([, names]) => names.size > 1).map(([term, names]) => [term, ...names])).toEqual([]);
+}
+
 /**
- * What must hold after every test: the load's acknowledged records are at each node, once and at their offsets, and the
- * stores of all nodes are byte-identical up to the watermark. Ends the load and the nodes.
+ * What must hold after every test: the load's acknowledged records are at each node, once and at their offsets, no term
+ * had two leaders, and the stores of all nodes are byte-identical up to the watermark. Ends the load and the nodes.
  */
 export async function expectAllKept(cluster: LiveCluster, load: Load): Promise<void> {
+  await expectKept(cluster, load);
+  await expectIdentical(cluster, load.count);
+}
+
+/** What `expectAllKept` expects, without a comparison of the stores; the nodes go on. */
+export async function expectKept(cluster: LiveCluster, load: Load): Promise<void> {
   await load.stop();
   expect(load.count).toBeGreaterThan(0);
   await cluster.converged();
@@ -58,7 +74,7 @@ export async function expectAllKept(cluster: LiveCluster, load: Load): Promise<v
     const faults = faultsOf(await readAll(node.log), load);
     expect({ node: node.name, faults }).toEqual({ node: node.name, faults: [] });
   }
-  await expectIdentical(cluster, load.count);
+  expectOneLeaderATerm(cluster);
 }
 
 /** Stops the nodes; their stores must be the same up to the watermark, with at least so many records compared. */

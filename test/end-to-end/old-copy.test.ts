@@ -1,7 +1,6 @@
-import { cpSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { tell } from '../cluster/deadline.js';
+import { type Copy, copyOf, everything, putBack } from '../cluster/directory-copies.js';
 import { clusterTests } from '../cluster/fixture.js';
 import type { LiveCluster, LiveNode } from '../cluster/live-cluster.js';
 import type { Load } from '../cluster/load.js';
@@ -10,27 +9,6 @@ import { hasLogged } from '../logging/logged-lines.js';
 
 const run = clusterTests();
 const names = ['n1', 'n2', 'n3'];
-
-interface Copy {
-  readonly path: string;
-  /** What of the data directory to put back. */
-  readonly parts: readonly string[];
-}
-
-const everything = ['raft', 'logs', 'serf', 'node.id'];
-
-/** `cp -a` of the node's data directory, as it is now. */
-function copyOf(node: LiveNode, path: string): string {
-  cpSync(node.dataDir, path, { recursive: true, preserveTimestamps: true });
-  return path;
-}
-
-function putBack(node: LiveNode, { path, parts }: Copy): void {
-  for (const part of parts) {
-    rmSync(join(node.dataDir, part), { recursive: true, force: true });
-    cpSync(join(path, part), join(node.dataDir, part), { recursive: true, preserveTimestamps: true });
-  }
-}
 
 const idOf = async (nodes: LiveCluster, { name }: LiveNode): Promise<number> =>
   (await nodes.voters(names)).members.find((member) => member.name === name)!.id;

@@ -150,6 +150,39 @@ describe('a node that starts alone', () => {
   });
 });
 
+describe('T1: a cluster of one whose directory looks as its node left it', () => {
+  async function alone(): Promise<Group> {
+    const group = await Group.of(['n1']);
+    await produce(group, await group.leader(), 0, 20);
+    await group.stop('n1');
+    return group;
+  }
+
+  it('listens before it leads while an address that it was given does not answer', async () => {
+    const group = await alone();
+    const began = group.clock.now();
+    const { started } = await group.begin('n1', { startJoinAddrs: ['n2:8401', 'n3:8401'] });
+    await rest(group, 20_000);
+    expect(started.work.raft).toBeUndefined();
+    expect(started.work.waiting).toContain(
+      'listens for other members before it leads; no answer from n2:8401, n3:8401',
+    );
+    await group.until(() => started.work.raft !== undefined);
+    expect(group.clock.now() - began).toBeGreaterThanOrEqual(30_000);
+  });
+
+  it('leads at once if each of them answers, and no other member does', async () => {
+    const group = await alone();
+    const other = group.gossip.node({ name: 'n2', tags: new Map() });
+    const address = await other.start();
+    const began = group.clock.now();
+    const { lines } = await group.start('n1', { startJoinAddrs: [address] });
+    expect(group.clock.now() - began).toBeLessThan(5_000);
+    expect(eventsOf({ lines })).toContain('vouched');
+    await expectWhole(group, 20, 1);
+  });
+});
+
 describe('a directory from the time when its cluster had one member', () => {
   it('does not lead a cluster of its own: its node is admitted again under a new id', async () => {
     const group = await Group.of(['n1']);

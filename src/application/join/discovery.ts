@@ -1,5 +1,5 @@
 import { encodeNodeTags, type GossipNode, gossipNodes, type NodeTags } from './gossip-tags.js';
-import { keepInGossip } from './gossip-join.js';
+import { isAlone, keepInGossip } from './gossip-join.js';
 import type { Clock } from '../ports/clock.js';
 import type { Gossip } from '../ports/gossip.js';
 import type { Logger } from '../ports/logger.js';
@@ -87,6 +87,15 @@ export class Discovery {
       (node) =>
         node.uuid !== uuid && (clusterId === undefined || node.clusterId === undefined || node.clusterId === clusterId),
     );
+  }
+
+  /**
+   * HOST:PORTs from which nobody has answered by gossip yet: of those that were given, and, while no other node is seen,
+   * of those that were alive when this node last ran.
+   */
+  get silent(): readonly string[] {
+    const { gossip } = this.options;
+    return [...new Set([...this.#unanswered, ...(isAlone(gossip) ? gossip.former : [])])];
   }
 
   /** Returns what gossip tells about clusters, by nodes that are alive or not, and by replicas. */

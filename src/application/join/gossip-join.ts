@@ -77,6 +77,7 @@ export async function keepInGossip(options: GossipJoiningOptions): Promise<void>
   }
 }
 
-function isAlone(gossip: Pick<Gossip, 'members'>): boolean {
+/** Whether gossip sees no other live node. */
+export function isAlone(gossip: Pick<Gossip, 'members'>): boolean {
   return gossip.members().filter(({ status }) => status === 'alive').length <= 1;
 }

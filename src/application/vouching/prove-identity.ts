@@ -38,7 +38,8 @@ export interface ProofOptions {
   readonly doubt: string | undefined;
   readonly discovery: {
     locate(member: Member): Pick<Peer, 'rpcAddr' | 'seenAt'>;
-    nodes(): readonly { readonly uuid: string; readonly rpcAddr: string }[];
+    nodes(): readonly { readonly uuid: string; readonly rpcAddr: string; readonly clusterId?: string }[];
+    readonly silent: readonly string[];
   };
   readonly transport: Pick<JoinTransport, 'vouch'>;
   /** HOST:PORTs of nodes of this cluster that have called since the start. */
@@ -67,26 +68,27 @@ export type Proof =
  * Asks the peers of a member that starts what they know about it, until a majority of the other voters has been heard or
  * one of them contradicts it. Only then may it take part: its disk may be an older copy. A member without a doubt about
  * its disk is content with a bare majority, itself included, after a while. The only voter of a cluster has nobody to
- * ask; if something speaks for others, it listens for them first. Gives up after a while with too few answers. Rejects
- * with the signal's reason.
+ * ask; if something speaks for others, it listens for them first: a doubt about its disk, its log, gossip, or the
+ * addresses that it was given. Gives up after a while with too few answers. Rejects with the signal's reason.
  */
 export async function proveIdentity(options: ProofOptions): Promise<Proof> {
   const { configuration, request, clock, logger, signal } = options;
   const electorate = electorateOf(configuration, request, options.named);
   const isAlone = electorate.peers.length === 0;
-  const { doubt } = options;
+  const { doubt, incarnation, discovery } = options;
+  const { current } = configuration;
   // A lost vote matters only to others.
-  if (isAlone && options.incarnation.doubt === undefined && !hadOthers(configuration.current, request.id))
-    return vouchedBy([]);
+  const hasToListen = incarnation.doubt !== undefined || hadOthers(current, request.id);
   const startedMs = clock.now();
   const hasWaited = (ms: number): boolean => clock.now() - startedMs >= ms;
   const heard = new Map<string, VouchAnswer>();
   const isComplete = (): boolean => {
-    if (isAlone) return false;
+    if (isAlone) return !hasToListen && (current.lastId > 1 || hasHeardAll(discovery, heard));
     const answered = new Set(electorate.peers.filter(({ uuid }) => heard.has(uuid)).map(({ id }) => id));
     if (electorate.isSure(answered)) return true;
     return doubt === undefined && hasWaited(patienceMs) && electorate.isMajority(answered);
   };
+  if (isComplete()) return vouchedBy([]);
   const backoff = new Backoff(pauseMsMin, pauseMsMax);
   for (;;) {
     const found = await askAll(options, electorate.peers, heard, isComplete);
@@ -94,7 +96,9 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
     const isAlive = [...heard.values()].find((vouch) => vouch !== 'unsupported' && vouch.aliveAt !== undefined);
     if ((isComplete() || (isAlone && hasWaited(listenMs))) && isAlive === undefined)
       return vouchedBy([...heard.values()]);
-    const missing = electorate.peers.filter(({ uuid }) => !heard.has(uuid)).map(({ name }) => name);
+    const missing = isAlone
+      ? discovery.silent
+      : electorate.peers.filter(({ uuid }) => !heard.has(uuid)).map(({ name }) => name);
     options.report(problemOf({ isAlone, doubt, missing, isAlive }));
     if (options.throttle.isDue())
       logger.warn(
@@ -106,6 +110,15 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
     heard.clear();
     await pause(clock, backoff.next(), signal);
   }
+}
+
+/**
+ * Whether everybody has been heard that the only member ever knows from elsewhere than its log. Where the log had other
+ * members, they may be gone for good.
+ */
+function hasHeardAll(discovery: ProofOptions['discovery'], heard: ReadonlyMap<string, VouchAnswer>): boolean {
+  const members = discovery.nodes().filter(({ clusterId }) => clusterId !== undefined);
+  return discovery.silent.length === 0 && members.every(({ uuid }) => heard.has(uuid));
 }
 
 /**
@@ -197,8 +210,9 @@ function problemOf(state: {
   const { isAlone, doubt, missing, isAlive } = state;
   if (isAlive !== undefined && isAlive !== 'unsupported')
     return `another process runs as this member at ${isAlive.aliveAt}: stop one of the two`;
-  const why = doubt === undefined ? '' : `; its data directory may be a copy (${doubt})`;
-  return isAlone
-    ? `this node is the only voter it knows; it listens for other members before it leads${why}`
-    : `this node takes part once its peers vouch for it; no answer from ${missing.join(', ')}${why}`;
+  const what = isAlone
+    ? 'this node is the only voter it knows; it listens for other members before it leads'
+    : 'this node takes part once its peers vouch for it';
+  const silent = missing.length === 0 ? '' : `; no answer from ${missing.join(', ')}`;
+  return `${what}${silent}${doubt === undefined ? '' : `; its data directory may be a copy (${doubt})`}`;
 }
