@@ -115,13 +115,6 @@ export const controls: readonly Control[] = [
     },
   },
   {
-    name: 'take no answer for a yes',
-    faults: ['false disk', 'partition', 'kill'],
-    falsifications: ['old copy'],
-    breaks: ['I1', 'I2', 'I6', 'I9', 'fatal'],
-    tamperMember: (deps) => withVouch(deps, (vouch) => vouch.catch(() => 'unsupported')),
-  },
-  {
     name: 'do not ask whether a namesake lives',
     faults: ['false disk', 'partition', 'delay'],
     falsifications: ['twin'],

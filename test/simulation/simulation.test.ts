@@ -24,6 +24,7 @@ describe('a cluster in the simulator', () => {
  * Some bugs need a rare sequence, such as two candidates of a term and a restart between them: these start close to it.
  */
 const firstSeeds = new Map([
+  ['do not ask whether a namesake lives', 16],
   ['forget the vote', 11],
   ['read by lease after a pause', 30],
   ['skip the log-matching check', 3],
