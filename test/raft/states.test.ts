@@ -49,6 +49,22 @@ describe('the state of a member', () => {
     for (const { started } of group.running.values()) expect(await problemAt(group, started)).toBeUndefined();
   });
 
+  it('has no false alarm while a leader is new', async () => {
+    const group = await Group.of(names);
+    const alarms: unknown[] = [];
+    for (let leaders = 0; leaders < 3; leaders++) {
+      const { node, member } = await group.leader();
+      const since = group.clock.now();
+      await group.until(() => {
+        const { problem } = group.readinessOf(member.name);
+        if (problem !== undefined) alarms.push(problem);
+        return group.clock.now() - since > 3_000;
+      });
+      await group.settled(node.giveUpLeadership());
+    }
+    expect(alarms).toEqual([]);
+  });
+
   it('is ready in a cluster of one, at once', async () => {
     const group = new Group();
     await group.start('n1');
