@@ -4,7 +4,7 @@ import { addressesOption } from './options/address-option.js';
 import { type ServerFlags, withCluster } from './options/cluster-call.js';
 import { addSettingCommands } from './cluster-settings.js';
 import { clusterStatusText } from './cluster-status-text.js';
-import { exitCodesHelp, messageOf } from './options/exit-codes.js';
+import { ExitCode, exitCodesHelp, messageOf } from './options/exit-codes.js';
 import { DataOutput } from './options/standard-output.js';
 
 interface StatusFlags extends ServerFlags {
@@ -14,7 +14,9 @@ interface StatusFlags extends ServerFlags {
 }
 
 const details = `
-Any member can answer: it asks the leader or, without a leader, shows its own view. "problem" says why nothing commits.
+Any member can answer: it asks the leader or, without a leader, shows its own view. "problem" says what is wrong and what
+to do; the exit code is then 5. With --local it is what the server that answers says of itself. The states of a node and
+their problems are listed in docs/states.md. The exit code with --watch does not depend on problems.
 
 State of a member, as the leader sees it:
   self          the leader itself
@@ -45,7 +47,7 @@ export function addClusterCommand(program: Command): void {
   addSettingCommands(cluster);
   cluster
     .command('status')
-    .summary('show members, leader, and why nothing commits')
+    .summary('show members, leader, and what is wrong')
     .description('Prints the leader, the commit index, and the progress of each member.')
     .addOption(addressesOption())
     .option('--local', 'show the view of the server that answers instead of the view of the leader')
@@ -53,15 +55,24 @@ export function addClusterCommand(program: Command): void {
     .option('--json', 'print JSON')
     .addHelpText('after', details)
     .action(async (flags: StatusFlags) => {
-      process.exitCode = await withCluster('cluster status', flags, (cluster, signal) =>
-        flags.watch === true ? watch(cluster, flags, signal) : once(cluster, flags, signal),
-      );
+      let problem: string | undefined;
+      const code = await withCluster('cluster status', flags, async (cluster, signal) => {
+        if (flags.watch === true) await watch(cluster, flags, signal);
+        else problem = await once(cluster, flags, signal);
+      });
+      process.exitCode = code === ExitCode.ok && problem !== undefined ? ExitCode.problem : code;
     });
 }
 
-async function once(cluster: ClusterClient, { local, json }: StatusFlags, signal: AbortSignal): Promise<void> {
+/** Prints the status; resolves with its problem. */
+async function once(
+  cluster: ClusterClient,
+  { local, json }: StatusFlags,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const status = await cluster.status({ local: local === true, signal });
   process.stdout.write(json === true ? `${JSON.stringify(status)}\n` : clusterStatusText(status));
+  return status.problem;
 }
 
 async function watch(cluster: ClusterClient, { local, json }: StatusFlags, signal: AbortSignal): Promise<void> {

@@ -164,8 +164,10 @@ export function createContainer(config: Config): Container {
       grpc: GrpcServer,
       http: HttpServer,
       security: NodeSecurity,
+      clock: Clock,
+      onFatal: OnFatal,
     ) =>
-      new Node(config, name, logger, directory, grpc, http, security, async (listening, signal, onServing) => {
+      new Node(config, name, logger, directory, grpc, http, security, clock, onFatal, async (listening, ...rest) => {
         const parts = {
           config,
           name,
@@ -179,13 +181,13 @@ export function createContainer(config: Config): Container {
           endpoint: await container.getAsync<PeerEndpoint>(NodePeers),
           credentials: security.tls.credentials,
           joinTransport: await container.getAsync<JoinTransport>(JoinTransport),
-          clock: container.get<Clock>(Clock),
+          clock,
           logger,
-          onFatal: container.get<OnFatal>(OnFatal),
+          onFatal,
         };
-        return startNode(parts, listening, signal, onServing);
+        return startNode(parts, listening, ...rest);
       }),
-    [Config, NodeName, Logger, DataDirectory, GrpcServer, HttpServer, Security],
+    [Config, NodeName, Logger, DataDirectory, GrpcServer, HttpServer, Security, Clock, OnFatal],
   );
   return container;
 }

@@ -2,8 +2,12 @@ import type { GrpcServer } from '../adapters/grpc/grpc-server.js';
 import type { HttpServer } from '../adapters/http/http-server.js';
 import { inOrder } from '../application/node/in-order.js';
 import type { StartedNode } from '../application/node/started-node.js';
+import { LatchedReadiness } from '../application/node/latched-readiness.js';
+import type { Clock } from '../application/ports/clock.js';
 import type { DataDirectory } from '../application/ports/data-directory.js';
 import type { Logger } from '../application/ports/logger.js';
+import type { NodeState, Readiness } from '../application/ports/readiness.js';
+import { repeat } from '../application/waiting/repeat.js';
 import { type Config, rpcHost } from './config.js';
 import type { NodeSecurity } from './node-security.js';
 
@@ -14,6 +18,8 @@ import type { NodeSecurity } from './node-security.js';
 export type OnFatal = (error: unknown) => void;
 export const OnFatal = Symbol('OnFatal');
 
+/** How often gRPC health is told how ready the node is. */
+const readinessMs = 250;
 /** How long calls in flight may take after a stop was requested. */
 const graceMs = 5_000;
 
@@ -64,6 +70,9 @@ export class Node {
   #stopping: Promise<void> | undefined;
   readonly #stopped = new AbortController();
   #started: StartedNode | undefined;
+  readonly #readiness = new LatchedReadiness();
+  #toldState: NodeState = 'starting';
+  #stopTelling = (): Promise<void> => Promise.resolve();
 
   constructor(
     private readonly config: Config,
@@ -73,11 +82,13 @@ export class Node {
     private readonly grpc: GrpcServer,
     private readonly http: HttpServer,
     private readonly security: NodeSecurity,
+    private readonly clock: Clock,
+    private readonly onFatal: OnFatal,
     /** Opens the log and enters the cluster with the listening addresses. Leaves nothing open when it rejects. */
     private readonly startInCluster: (
       listening: Listening,
       signal: AbortSignal,
-      onServing: (isServing: boolean) => void,
+      onReadiness: (ask: () => Readiness) => void,
     ) => Promise<StartedNode>,
   ) {}
 
@@ -100,21 +111,21 @@ export class Node {
     const { signal } = this.#stopped;
     signal.throwIfAborted();
     const rpc = await listenOn('--rpc-port', { host: rpcHost(config), port: config['rpc-port'] }, this.grpc);
-    this.grpc.setServing(false);
+    this.#tellReadiness();
     signal.throwIfAborted();
     const http = await listenOn('--http-port', { host: config['http-addr'], port: config['http-port'] }, this.http);
-    this.http.setServing(false);
+    this.http.setReadiness(this.#readiness);
+    this.#stopTelling = repeat(this.clock, readinessMs, async () => this.#tellReadiness(), this.onFatal);
     signal.throwIfAborted();
     const [rpcAddr, httpAddr] = [hostPort(rpc), hostPort(http)];
-    let isServing = true;
-    const onServing = (serves: boolean): void => {
-      isServing = serves;
-      if (this.#started !== undefined && !signal.aborted) this.#setServing(serves);
+    const onReadiness = (ask: () => Readiness): void => {
+      if (signal.aborted) return;
+      this.#readiness.follow(ask);
+      this.#tellReadiness();
     };
-    const started = await this.startInCluster({ rpcPort: rpc.port, httpAddr }, signal, onServing);
+    const started = await this.startInCluster({ rpcPort: rpc.port, httpAddr }, signal, onReadiness);
     this.#started = started;
     signal.throwIfAborted();
-    this.#setServing(isServing);
     const { gossipAddr } = started;
     const { startOffset, endOffset, bytes, segments, recovery } = started.log;
     this.logger.info(
@@ -138,10 +149,20 @@ export class Node {
     return { rpcAddr, httpAddr, gossipAddr };
   }
 
-  /** Sets what health checks and `/readyz` answer. */
-  #setServing(isServing: boolean): void {
-    this.grpc.setServing(isServing);
-    this.http.setServing(isServing);
+  /** Logs a change; the start and the stop have lines of their own. */
+  #logReadiness({ state, problem }: Readiness): void {
+    const before = this.#toldState;
+    this.#toldState = state;
+    if (state === before || state === 'starting' || state === 'stopping') return;
+    const level = before === 'ready' ? 'warn' : 'info';
+    this.logger[level]('readiness_changed', { state, problem }, state === 'ready' ? 'ready' : 'not ready');
+  }
+
+  /** Sets what gRPC health answers, and keeps the latch; `/readyz` asks by itself. */
+  #tellReadiness(): void {
+    const { strict, latched } = this.#readiness;
+    this.#logReadiness(strict);
+    this.grpc.setServing(strict.state === 'ready', latched.state === 'ready');
   }
 
   /**
@@ -158,7 +179,9 @@ export class Node {
     this.#stopped.abort();
     // Whatever the start opens before it notices the abort is closed below, or by the start itself.
     await this.#starting?.catch(() => undefined);
-    this.#setServing(false);
+    await this.#stopTelling();
+    this.#readiness.follow(() => ({ state: 'stopping', problem: 'this node is shutting down' }));
+    this.#tellReadiness();
     const closeListeners = async (): Promise<void> => {
       await Promise.all([this.grpc.close(graceMs), this.http.close(graceMs)]);
     };

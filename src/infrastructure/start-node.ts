@@ -15,6 +15,7 @@ import type { DataDirectory } from '../application/ports/data-directory.js';
 import type { Gossip } from '../application/ports/gossip.js';
 import type { JoinTransport } from '../application/ports/join-transport.js';
 import type { Logger } from '../application/ports/logger.js';
+import type { Readiness } from '../application/ports/readiness.js';
 import { defaultTiming } from '../application/raft/raft-options.js';
 import { advertisedAddr, type Config, retentionOf } from './config.js';
 import type { Listening, OnFatal } from './node.js';
@@ -42,7 +43,7 @@ export function startNode(
   parts: NodeParts,
   { rpcPort, httpAddr }: Listening,
   signal: AbortSignal,
-  onServing: (isServing: boolean) => void,
+  onReadiness: (ask: () => Readiness) => void,
 ): Promise<StartedNode> {
   const { config, name, directory, gossip, gates, endpoint, credentials, joinTransport, clock, logger, onFatal } =
     parts;
@@ -68,7 +69,7 @@ export function startNode(
     random: (n) => Math.floor(Math.random() * n),
     logger,
     onFatal,
-    onServing,
+    onReadiness,
     signal,
     assertPeersProve: () => assertPeersProve(config),
   };

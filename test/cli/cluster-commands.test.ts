@@ -74,7 +74,7 @@ async function golog(args: string, interrupt?: (stdout: string) => boolean): Pro
 describe('golog cluster status', () => {
   it('prints a headline, the problem, and a row per member', async () => {
     expect(await golog('cluster status')).toEqual({
-      code: 0,
+      code: 5,
       stderr: '',
       stdout: `cluster 6f2f1c3e-6a39-4d0e-9f64-0a4b5b1f7a11
 leader n1, term 7, commit index 1234 of 1240, high watermark 98765
@@ -118,7 +118,15 @@ view of n2, which is not the leader
 
   it('prints JSON', async () => {
     const { code, stdout } = await golog('cluster status --json');
-    expect([code, JSON.parse(stdout)]).toEqual([0, exampleStatus]);
+    expect([code, JSON.parse(stdout)]).toEqual([5, exampleStatus]);
+  });
+
+  it('exits with 5 where there is a problem, and only there', async () => {
+    const { problem: _, ...healthy } = exampleStatus;
+    cluster.localView = healthy;
+    expect((await golog('cluster status --local')).code).toBe(0);
+    cluster.localView = { ...healthy, problem: 'no leader' };
+    for (const flags of ['', ' --json']) expect((await golog(`cluster status --local${flags}`)).code).toBe(5);
   });
 
   it('follows until Ctrl-C', async () => {

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, join, normalize } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { checkoutFiles, readText, root } from './checkout.js';
+import { codeIn, tableUnder } from './document-tables.js';
 
 const files = checkoutFiles();
 const documents = files.filter((path) => path.endsWith('.md'));
@@ -19,9 +20,6 @@ const headingAnchor = (heading: string): string =>
 function anchorsOf(path: string): string[] {
   return [...withoutBlocks(path).matchAll(/^#+ (.+)$/gm)].map((match) => headingAnchor(match[1] ?? ''));
 }
-
-/** What stands in backticks in the text. */
-const codeIn = (text: string): string[] => [...text.matchAll(/`([^`\n]+)`/g)].map((match) => match[1] ?? '');
 
 describe('documents', () => {
   it('link only to what is there', () => {
@@ -62,19 +60,6 @@ describe('documents', () => {
     expect(missing).toEqual([]);
   });
 });
-
-/** The cells of the rows of the table under a heading of the document, without its head. */
-function tableUnder(document: string, heading: string): string[][] {
-  const [, section = ''] = readText(document).split(`\n## ${heading}\n`);
-  const [own = ''] = section.split('\n## ');
-  const rows = own.split('\n').filter((line) => line.startsWith('|'));
-  return rows.slice(2).map((row) =>
-    row
-      .slice(1, -1)
-      .split('|')
-      .map((cell) => cell.trim()),
-  );
-}
 
 describe('the architecture page', () => {
   const page = 'docs/architecture.md';

@@ -19,6 +19,7 @@ import { startMember } from '../../src/application/node/start-member.js';
 import type { StartedNode } from '../../src/application/node/started-node.js';
 import type { DataDirectory } from '../../src/application/ports/data-directory.js';
 import type { JoinAnswer, JoinTransport } from '../../src/application/ports/join-transport.js';
+import type { Readiness } from '../../src/application/ports/readiness.js';
 import type { ReplicaHandler } from '../../src/application/ports/replica-uplink.js';
 import type { Gossip } from '../../src/application/ports/gossip.js';
 import type { RaftNode } from '../../src/application/raft/raft-node.js';
@@ -85,7 +86,10 @@ export class Group {
   readonly network = new MemoryPeerNetwork(this.clock);
   readonly gossip = new MemoryGossipNetwork(this.clock);
   readonly running = new Map<string, GroupMember>();
+  /** How ready each node was when it began to do something else. */
+  readonly readinessLog: (Readiness & { readonly name: string })[] = [];
   readonly #disks = new Map<string, GroupDisk>();
+  readonly #readiness = new Map<string, () => Readiness>();
   readonly #random = seededRandom(1);
 
   constructor(
@@ -198,6 +202,7 @@ export class Group {
     const serve = (more: typeof served): void => network.serve(rpcAddr, Object.assign(served, more));
     serve({});
     const answering: { service?: CommitLog; replicas?: ReplicaHandler } = {};
+    this.#readiness.delete(name);
     const starting = startMember({
       settings: {
         name: claims.name ?? name,
@@ -231,6 +236,10 @@ export class Group {
       logger,
       random: (n) => Math.floor(random() * n),
       onFatal: (error) => fatal.push(error),
+      onReadiness: (ask) => {
+        this.#readiness.set(name, ask);
+        this.readinessLog.push({ name, ...ask() });
+      },
       joinTransport: {
         ask: (to, joiner, signal) => joinTransport.ask(to, { ...joiner, ...(clusterId && { clusterId }) }, signal),
         vouch: joinTransport.vouch ?? network.joinTransport.vouch,
@@ -256,6 +265,11 @@ export class Group {
         return answering.replicas;
       },
     };
+  }
+
+  /** What `/readyz` of the node is told now, even while it starts. */
+  readinessOf(name: string): Readiness {
+    return this.#readiness.get(name)?.() ?? { state: 'starting' };
   }
 
   /** Asks the leader to admit a node, and returns its answer. */

@@ -89,12 +89,12 @@ describe('what a member serves to a member that repairs its log', () => {
 describe('a node under repair', () => {
   it('serves what it can read, refuses the rest as retryable, and reports the problem', async () => {
     const { group } = await groupWith(5);
-    const { log, member, node } = group.follower();
+    const { log, member, node, started } = group.follower();
     await group.until(() => node.highWatermark === 5);
     const damaged = new DamagedNode({
       log,
-      configuration: node.leadership.configuration,
-      id: member.id,
+      hardState: started.hardState,
+      configuration: { current: node.leadership.configuration, stored: undefined },
       self: member,
       clusterId: logId,
       repair: { readableEnd: toOffset(3), progress: 'it waits' },

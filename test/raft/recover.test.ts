@@ -57,6 +57,7 @@ describe('a recovery', () => {
 
     const alone = await group.start('n1');
     expect(alone.node.leadership.isLeader).toBe(true);
+    expect(group.readinessOf('n1')).toEqual({ state: 'ready' });
     expect(alone.lines.find(({ event }) => event === 'cluster_recovered')).toMatchObject({
       fields: { audit: 'recover', generation: 1, memberId: 4 },
     });
@@ -150,6 +151,10 @@ describe('a recovery', () => {
     const until = group.clock.now() + 20_000;
     await group.until(() => group.clock.now() > until);
     expect(isBack).toBe(false);
+    expect(group.readinessOf('n2')).toEqual({
+      state: 'superseded',
+      problem: expect.stringMatching(/recovered without this node \(generation 1\).* logs\/before-generation-1$/),
+    });
     expect((await group.disk('n2').log.list()).length).toBeGreaterThan(0);
     await group.start('n1');
     const back = await starting;

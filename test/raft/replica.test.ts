@@ -124,12 +124,29 @@ describe('a call to a replica that needs the leader', () => {
     for (const name of names) running.uplink.cutOff.add(name);
     const own = await running.cluster.status({ signal: forever });
     expect(own).toMatchObject({ answeredBy: 'r1', highWatermark: 2 });
-    expect(own.problem).toMatch(/r1 is a replica.* 0 records behind/);
+    expect(own.problem).toBeUndefined();
     expect(await running.cluster.admit()).toMatchObject({ kind: 'retry', leaderAddr: `${transferee}:8400` });
   });
 });
 
 describe('a replica that loses its source', () => {
+  it('is ready while it follows a member, and says since when it follows none', async () => {
+    const { group, leader } = await groupWith(5);
+    const running = await replicaOf(group, leader);
+    await group.until(() => running.cluster.readiness.state === 'ready');
+    expect(running.cluster.readiness.problem).toBeUndefined();
+    for (const name of names) running.uplink.cutOff.add(name);
+    await group.until(() => running.cluster.readiness.problem?.includes('for 12 s') === true);
+    expect(running.cluster.readiness).toEqual({
+      state: 'no-source',
+      problem: 'r1 is a replica and has followed no member for 12 s: start a member that it can reach',
+    });
+    expect((await running.cluster.status({ signal: forever, local: true })).problem).toMatch(/followed no member/);
+    expect(running.logger.lines.map(({ event }) => event)).toContain('no_replica_source');
+    running.uplink.cutOff.clear();
+    await group.until(() => running.cluster.readiness.state === 'ready');
+  });
+
   it('follows another one at once', async () => {
     const { group, leader } = await groupWith(5);
     const running = await replicaOf(group, leader);

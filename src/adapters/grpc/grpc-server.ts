@@ -292,9 +292,9 @@ export class GrpcServer {
     return this.#listener.connections;
   }
 
-  /** What the health service says of the server and its services. */
-  setServing(serving: boolean): void {
-    this.#health.setServing(serving);
+  /** What the health service says of the server and its services, and under the name `latched`. */
+  setServing(serving: boolean, latched = serving): void {
+    if (!this.#closing.signal.aborted) this.#health.setServing(serving, latched);
   }
 
   /**

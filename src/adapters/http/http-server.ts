@@ -7,6 +7,7 @@ import type { CommitLog } from '../../application/ports/commit-log.js';
 import { streamSchedulerOptions } from '../../application/access/stream-scheduler.js';
 import type { Clock } from '../../application/ports/clock.js';
 import type { Logger } from '../../application/ports/logger.js';
+import { alwaysIn, type ReadinessProbe } from '../../application/ports/readiness.js';
 import type { Caller } from '../../application/access/access.js';
 import { ConnectionListener } from '../listener/connection-listener.js';
 import { limitBursts } from '../listener/limit-bursts.js';
@@ -27,6 +28,8 @@ import { SessionKeeper } from './session-keeper.js';
 import { Turns } from './turns.js';
 
 const { concurrentStreamsMax } = defaultLimits;
+const starting = alwaysIn({ state: 'starting', problem: 'this node is starting' });
+const stopping = alwaysIn({ state: 'stopping', problem: 'this node is shutting down' });
 /**
  * Requests that an HTTP/1.1 connection may begin in one turn of the event loop. Node reads on for two megabytes, which
  * are 60,000 short requests that were sent without waiting for answers, before anything else has its turn.
@@ -46,7 +49,7 @@ export class HttpServer {
   readonly #router: RequestRouter;
   readonly #callers = new Callers();
   readonly #closing = new AbortController();
-  readonly #state = { serving: false, closing: false };
+  readonly #state: { readiness: ReadinessProbe; closing: boolean } = { readiness: starting, closing: false };
   /** HTTP/1.1 connections, with how many responses are in progress on each. */
   readonly #http1Busy = new Map<Socket, number>();
   /** Requests of HTTP/1.1 that began in this turn of the event loop. */
@@ -183,14 +186,14 @@ export class HttpServer {
     });
   }
 
-  /** Begins to accept connections; rejects with the cause when it cannot. Not ready before `setServing(true)`. */
+  /** Begins to accept connections; rejects with the cause when it cannot. Not ready before `setReadiness`. */
   async listen(): Promise<{ host: string; port: number }> {
     return { host: this.#host, port: await this.#listener.listen() };
   }
 
-  /** What `/readyz` answers. Calls are served either way. */
-  setServing(serving: boolean): void {
-    this.#state.serving = serving;
+  /** Sets what `/readyz` asks. Calls are served whatever the answer is. */
+  setReadiness(readiness: ReadinessProbe): void {
+    if (!this.#state.closing) this.#state.readiness = readiness;
   }
 
   /** Open connections, for tests and metrics. */
@@ -208,7 +211,7 @@ export class HttpServer {
   }
 
   async #close(graceMs: number): Promise<void> {
-    this.#state.serving = false;
+    this.#state.readiness = stopping;
     this.#state.closing = true;
     const closed = this.#listener.close(graceMs);
     this.#closing.abort(shuttingDown());

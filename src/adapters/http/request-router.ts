@@ -1,6 +1,7 @@
 import { type Access, type Caller, needOfCall } from '../../application/access/access.js';
 import type { Logger } from '../../application/ports/logger.js';
-import { OverloadedError, UnavailableError } from '../../application/errors.js';
+import { OverloadedError } from '../../application/errors.js';
+import type { ReadinessProbe } from '../../application/ports/readiness.js';
 import type { CallMemory } from '../../application/access/call-memory.js';
 import type { CallQuota } from '../../application/access/call-quota.js';
 import type { MemoryBudget } from '../../application/access/memory-budget.js';
@@ -25,7 +26,7 @@ import { respondEarlyError } from './early-error.js';
 
 export interface RouterState {
   /** What `/readyz` says. */
-  readonly serving: boolean;
+  readonly readiness: ReadinessProbe;
   /** New requests are refused. */
   readonly closing: boolean;
 }
@@ -61,12 +62,11 @@ export class RequestRouter {
     const healthz: Route = (request, response) => {
       respond(request, response, 200, plain, '{"status":"alive"}');
     };
-    const readyz: Route = (request, response) => {
-      if (!this.state.serving)
-        throw new UnavailableError(
-          'this node is not ready: it is starting, its log is damaged, or it is shutting down',
-        );
-      respond(request, response, 200, plain, '{"status":"ready"}');
+    const readyz: Route = (request, response, query) => {
+      const { strict, latched } = this.state.readiness;
+      const { state, problem } = query.has('latched') ? latched : strict;
+      const [status, headers] = state === 'ready' ? [200, plain] : [503, { ...plain, 'retry-after': '1' }];
+      respond(request, response, status, headers, JSON.stringify({ status: state, problem }));
     };
     const ui: Route = (request, response) => {
       respond(request, response, 200, startPageHeaders, startPage(this.nodeName, authorityOf(request) ?? ''));

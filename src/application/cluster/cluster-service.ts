@@ -1,6 +1,6 @@
 import { confChangeV2, type ConfChangeSingle } from '../../domain/raft/conf-change.js';
 import { type Cluster, type ClusterStatus, MembershipError } from '../ports/cluster.js';
-import { clusterStatusOf } from './cluster-status.js';
+import { clusterStatusOf, readinessOf } from './cluster-status.js';
 import { describeClusterId } from '../configuration/member-names.js';
 import { type ChangeContext, type Member, removalOf } from '../configuration/configuration.js';
 import type { ClusterSettings, SettingsChange } from '../configuration/cluster-settings.js';
@@ -19,6 +19,7 @@ import {
 } from '../ports/join-transport.js';
 import type { Logger } from '../ports/logger.js';
 import type { PeerTransport } from '../ports/peer-transport.js';
+import type { Readiness } from '../ports/readiness.js';
 import type { Leadership } from '../raft/leadership.js';
 import { repeat } from '../waiting/repeat.js';
 import { assertSettingsEnabled, changeSettings, maybeRaiseFeatureLevel } from './settings-changes.js';
@@ -91,6 +92,11 @@ export class ClusterService implements Cluster, JoinHandler {
       if (!(error instanceof UnavailableError)) throw error;
       return this.#view();
     }
+  }
+
+  /** Whether this node is ready; asks nobody. */
+  get readiness(): Readiness {
+    return readinessOf(this.options);
   }
 
   async addMember(

@@ -4,6 +4,7 @@ import { featureLevelKnown } from '../configuration/cluster-settings.js';
 import { describeClusterId } from '../configuration/member-names.js';
 import type { ClusterStatus, MemberRole, MemberState, MemberStatus } from '../ports/cluster.js';
 import type { Gossip } from '../ports/gossip.js';
+import type { Readiness } from '../ports/readiness.js';
 import type { Leadership } from '../raft/leadership.js';
 
 const stateNames = { probe: 'probing', replicate: 'replicating', snapshot: 'catching-up' } as const;
@@ -25,7 +26,7 @@ export function clusterStatusOf(viewpoint: Viewpoint): ClusterStatus {
   const { hardState } = leadership.status;
   const leader = leadership.configuration.members.find(({ id }) => id === leadership.leaderId);
   const members = membersOf(viewpoint);
-  const problem = problemOf(leadership, members) ?? otherHistory;
+  const problem = readinessWith(viewpoint, members).problem ?? otherHistory;
   return {
     clusterId: describeClusterId(clusterId),
     answeredBy: self.name,
@@ -76,13 +77,17 @@ function roleOf(leadership: Leadership, id: number): MemberRole {
   return voters.includes(id) || votersOutgoing.includes(id) ? 'voter' : 'learner';
 }
 
-/** Returns why nothing commits; undefined when entries commit. */
-function problemOf(leadership: Leadership, members: readonly MemberStatus[]): string | undefined {
-  if (!leadership.configuration.members.some(({ id }) => id === leadership.status.id))
-    return 'this node is not a member of the cluster, or has not been added yet';
-  const { voters } = leadership.configuration.confState;
+/** Whether the node that answers is ready, and what is wrong with the cluster as it sees it. */
+export function readinessOf(viewpoint: Viewpoint): Readiness {
+  return readinessWith(viewpoint, membersOf(viewpoint));
+}
+
+function readinessWith({ leadership, self }: Viewpoint, members: readonly MemberStatus[]): Readiness {
+  const { configuration, status, isLeader, leaderId } = leadership;
+  if (!configuration.members.some(({ id }) => id === status.id))
+    return { state: 'catching-up', problem: 'this node has not learned yet that it is a member of the cluster' };
+  const { voters, learners } = configuration.confState;
   const voting = members.filter(({ id }) => voters.includes(id));
-  const need = majoritySize(voters.length);
   const silent = voting.filter(
     ({ state, heardMsAgo = Infinity }) => state !== 'self' && heardMsAgo > leadership.electionTimeoutMs,
   );
@@ -91,15 +96,24 @@ function problemOf(leadership: Leadership, members: readonly MemberStatus[]): st
       ? `${name} never heard from`
       : `${name} unreachable for ${Math.round(heardMsAgo / 1000)} s`,
   );
-  if (leadership.leaderId === 0) {
-    const reachable = voting.length - silent.length;
-    return [`no leader`, ...causes, `${reachable} of ${voting.length} voters reachable from here, need ${need}`].join(
-      '; ',
-    );
+  const spare = voting.length - silent.length - majoritySize(voters.length);
+  if (leaderId === 0 || (isLeader && spare < 0)) {
+    const reachable = `${voting.length - silent.length} of ${voting.length} voters reachable from here, need ${majoritySize(voters.length)}`;
+    const advice = spare < 0 ? ['start them; if a majority is lost for good, see golog recover'] : [];
+    const what = leaderId === 0 ? 'no leader' : 'nothing commits';
+    return { state: 'no-leader', problem: [what, ...causes, reachable, ...advice].join('; ') };
   }
-  if (!leadership.isLeader || leadership.status.hardState.commit === leadership.lastIndex || causes.length === 0)
-    return undefined;
-  const synced = voting.filter(({ matchIndex = 0 }) => matchIndex >= leadership.lastIndex).length;
-  if (synced >= need) return undefined;
-  return [...causes, `${synced} of ${voting.length} voters synced, need ${need}`].join('; ');
+  if (learners.includes(status.id))
+    return {
+      state: 'catching-up',
+      problem: `${self.name} is a learner: it becomes a voter once it has what the leader has committed`,
+    };
+  if (!leadership.isCaughtUp)
+    return {
+      state: 'catching-up',
+      problem: `${self.name} does not have all that is committed yet: it fetches it from the leader`,
+    };
+  if (!isLeader || causes.length === 0) return { state: 'ready' };
+  const further = spare === 0 ? 'no further failure' : `${spare} further failure${spare === 1 ? '' : 's'}`;
+  return { state: 'ready', problem: `degraded: ${causes.join('; ')}; the cluster tolerates ${further}` };
 }

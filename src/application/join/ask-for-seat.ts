@@ -3,6 +3,7 @@ import { UnavailableError } from '../errors.js';
 import { askToJoin, type JoinedAsMember, type JoiningOptions, refusedBy } from './join-cluster.js';
 import { pause } from '../waiting/pause.js';
 import { answeringMs, type JoinAnswer } from '../ports/join-transport.js';
+import { runningElsewhere, type Unready } from '../ports/readiness.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 
 /** A member that finds no leader within this time starts anyway: the other members may be waiting for it. */
@@ -34,7 +35,7 @@ export type Round =
  * so
  */
 export async function askForSeat(
-  options: JoiningOptions & { readonly report?: (problem: string) => void },
+  options: JoiningOptions & { readonly report?: (readiness: Unready) => void },
   formerAddr: string | undefined,
 ): Promise<Round> {
   const { clock, logger, signal } = options;
@@ -49,7 +50,7 @@ export async function askForSeat(
     const round = await askOnce({ ...options, addresses });
     if (round.kind === 'held') {
       const now = clock.now();
-      options.report?.(`another process runs as this member at ${round.aliveAt}: ${round.reason}`);
+      options.report?.(runningElsewhere(round.aliveAt));
       heldUntil = now + (round.silentMs > 0 ? Math.max(0, answeringMs - round.silentMs) : heldMs);
       if (now - throttle.loggedAt >= logEveryMs) {
         throttle.loggedAt = now;

@@ -8,9 +8,14 @@ import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { joinCluster, type Joined, type JoiningOptions } from './join-cluster.js';
 import { pause } from '../waiting/pause.js';
 import type { LeaderView } from '../ports/join-transport.js';
+import type { Unready } from '../ports/readiness.js';
 
-const amnesiacProblem =
-  'this node lost entries that it had acknowledged; it takes part again once a leader admits it under a new Raft id';
+const amnesiac: Unready = {
+  state: 'amnesiac',
+  problem:
+    'this node lost entries that it had acknowledged: it takes part again, with the log that it has, once a leader ' +
+    'admits it under a new Raft id; start the other members',
+};
 
 /** The pause between answers that leave an amnesiac node its old id. */
 const askAgainMs = 1_000;
@@ -22,8 +27,8 @@ export interface RejoiningOptions extends JoiningOptions {
   readonly wasRemoved?: boolean;
   readonly log: OwnState['log'];
   readonly hardState: Pick<HardStateFile, 'current' | 'save'>;
-  /** Called with what an operator should know while the node waits. */
-  readonly report: (problem: string) => void;
+  /** Called with the reason while the node waits. */
+  readonly report: (readiness: Unready) => void;
 }
 
 /**
@@ -73,7 +78,10 @@ function askAsMember(options: RejoiningOptions): Promise<Round | Joined> {
   const { configuration, stored, joiner, logger, report } = options;
   if (stored.amnesiac) return joinUnderNewId(options, stored.id);
   const wasRemoved = options.wasRemoved ?? removalOf(configuration.current, stored.id) !== undefined;
-  let problem = 'this node was removed from the cluster and asks to join again';
+  let readiness: Unready = {
+    state: 'rejoining',
+    problem: 'this node was removed from the cluster: it joins again once a leader admits it; start the other members',
+  };
   if (wasRemoved)
     logger.info(
       'rejoin_requested',
@@ -83,9 +91,12 @@ function askAsMember(options: RejoiningOptions): Promise<Round | Joined> {
   const known = configuration.current.members.findLast(({ uuid }) => uuid === joiner.uuid);
   const isRenamed = known !== undefined && known.name !== joiner.name;
   if (isRenamed) {
-    problem =
-      `the data directory is that of the member ${known.name}: start this node with --node-name ${known.name}, or ` +
-      'remove that member';
+    readiness = {
+      state: 'misnamed',
+      problem:
+        `the data directory is that of the member ${known.name}: start this node with --node-name ${known.name}, or ` +
+        'remove that member',
+    };
     logger.warn(
       'data_directory_of_other_member',
       { member: known.name, node: joiner.name },
@@ -93,7 +104,7 @@ function askAsMember(options: RejoiningOptions): Promise<Round | Joined> {
     );
   }
   return wasRemoved || isRenamed
-    ? joinCluster({ ...options, onWait: () => report(problem) })
+    ? joinCluster({ ...options, onWait: () => report(readiness) })
     : askForSeat(options, known?.rpcAddr);
 }
 
@@ -106,7 +117,7 @@ async function joinUnderNewId(options: RejoiningOptions, forgotAs: number): Prom
     'this node lost entries that it had acknowledged; asking for a new Raft id',
   );
   for (;;) {
-    const onWait = (): void => report(amnesiacProblem);
+    const onWait = (): void => report(amnesiac);
     const joined = await joinCluster({ ...options, joiner: { ...joiner, forgotAs }, onWait });
     if (joined.kind === 'member' && joined.stored.id > forgotAs) return joined;
     await pause(clock, askAgainMs, signal);

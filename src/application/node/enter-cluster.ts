@@ -11,6 +11,7 @@ import type { NodeAnswer } from '../join/asked-nodes.js';
 import { type Beginning, beginningOf } from '../join/beginning.js';
 import { askIfRemoved } from '../join/ask-if-removed.js';
 import type { Joiner, LeaderView } from '../ports/join-transport.js';
+import type { Unready } from '../ports/readiness.js';
 import type { Removal } from '../configuration/configuration.js';
 import { Backoff } from '../waiting/backoff.js';
 import { pause } from '../waiting/pause.js';
@@ -69,7 +70,7 @@ export async function reenterCluster(
   deps: MemberDependencies,
   context: NodeContext,
   { log }: NodeStorage,
-  report: (problem: string) => void,
+  report: (readiness: Unready) => void,
 ): Promise<readonly Member[] | undefined> {
   const { configuration, hardState, discovery } = context;
   const { stored } = configuration;
@@ -120,6 +121,7 @@ export async function joinAgain(
 ): Promise<StoredConfiguration> {
   const { joiner, ...options } = rejoining(deps, context, deps.signal);
   for (let latest = generation; ;) {
+    waitIn(deps, superseded(latest));
     try {
       const joined = await joinCluster({ ...options, joiner: { ...joiner, generation: latest } });
       if (joined.kind === 'member') return joined.stored;
@@ -129,6 +131,15 @@ export async function joinAgain(
       latest = error.generation ?? latest;
     }
   }
+}
+
+function superseded(generation: number): Unready {
+  return {
+    state: 'superseded',
+    problem:
+      `the cluster was recovered without this node (generation ${generation}): it joins again, with an empty log, once ` +
+      `a leader of the recovered cluster admits it; its old log is then kept in logs/before-generation-${generation}`,
+  };
 }
 
 /**
@@ -222,6 +233,12 @@ function addressReport(
   };
 }
 
+/** Refuses calls, and is not ready, with the reason why this node waits before it starts. */
+function waitIn({ gates, onReadiness }: MemberDependencies, readiness: Unready): void {
+  onReadiness?.(() => readiness);
+  for (const gate of [gates.commitLog, gates.cluster]) gate.close(readiness.problem);
+}
+
 /** Returns the options with which a former member announces itself and its address to its cluster. */
 function rejoining(deps: MemberDependencies, context: NodeContext, signal: AbortSignal): JoiningOptions {
   const { joinTransport: transport, directory, clock, logger } = deps;
@@ -244,7 +261,7 @@ function otherMemberAddrs({ configuration: { stored, current }, self }: NodeCont
 
 /** Joins a cluster, or decides to begin one: at once if nothing leads to other nodes, otherwise see `beginningOf`. */
 async function joinOrBegin(deps: MemberDependencies, { self, discovery }: NodeContext): Promise<Joined> {
-  const { joinTransport: transport, peerService, settings, gates, clock, logger, signal } = deps;
+  const { joinTransport: transport, peerService, settings, clock, logger, signal } = deps;
   const { bootstrap, bootstrapExpect, startJoinAddrs } = settings;
   if (startJoinAddrs.length === 0 && bootstrapExpect <= 1) return { kind: 'bootstrap' };
   const expect = bootstrap ? 1 : bootstrapExpect;
@@ -268,7 +285,7 @@ async function joinOrBegin(deps: MemberDependencies, { self, discovery }: NodeCo
     },
   });
   const onWait = (reason: string): void => {
-    for (const gate of [gates.commitLog, gates.cluster]) gate.close(`this node is starting and waits ${reason}`);
+    waitIn(deps, { state: 'joining', problem: `this node is starting and waits ${reason}` });
   };
   const addresses = (): string[] => discovery.nodes().map(({ rpcAddr }) => rpcAddr);
   return joinCluster({ transport, addresses, joiner, clock, logger, signal, beginning, onWait });

@@ -1,6 +1,7 @@
 import { compareEntryIds, type EntryId } from '../../domain/raft/entry-id.js';
 import { toTerm } from '../../domain/log/offsets.js';
 import { isOnlyVoter } from '../configuration/configuration.js';
+import type { Unready } from '../ports/readiness.js';
 import type { Vouch } from '../ports/vouching.js';
 import { IncarnationFile } from '../vouching/incarnation-file.js';
 import { PeerNotes } from '../vouching/peer-notes.js';
@@ -59,12 +60,12 @@ export function openVoucher(
 /**
  * Makes a former member a member again: it reports its address, and its peers vouch for it. A node that comes back with
  * less than it had shown is amnesiac: it is let in again under a new Raft id. Waits without a time limit, and calls
- * `report` with what an operator should know meanwhile.
+ * `report` with the reason meanwhile.
  */
 export async function proveMember(
   deps: MemberDependencies,
   member: NodeContext & NodeStorage & MemberIdentity & { readonly voucher: Voucher },
-  report: (problem: string) => void,
+  report: (readiness: Unready) => void,
   throttle = new LogThrottle(deps.clock),
 ): Promise<ProvedMember> {
   const { configuration, hardState, self, discovery, log, incarnation, voucher } = member;
@@ -110,19 +111,21 @@ export async function proveMember(
   await incarnation.raiseAbove(note.incarnation);
   await configuration.noteAmnesia();
   const ahead = discovery.nodes().find(({ uuid }) => uuid === by.uuid)?.name ?? `member ${by.id}`;
-  const namedAgain = await reenterCluster(deps, member, member, () => report(lostProblem(reason, ahead, by)));
+  const namedAgain = await reenterCluster(deps, member, member, () => report(amnesiac(reason, ahead, by)));
   await incarnation.settle();
   // The node has a new Raft id, which has not voted yet.
   if (hardState.loss !== undefined) await hardState.acceptLoss();
   return { isKnown: namedAgain !== undefined };
 }
 
-function lostProblem(reason: string, ahead: string, { last }: Vouch): string {
-  return (
-    `this node came back with less than its peers have seen from it: ${reason}. It takes part again once a leader lets ` +
-    `it in under a new Raft id. If no majority is left, ${ahead} has the log up to entry ${last.index} of term ` +
-    `${last.term}; see golog recover`
-  );
+function amnesiac(reason: string, ahead: string, { last }: Vouch): Unready {
+  return {
+    state: 'amnesiac',
+    problem:
+      `this node came back with less than its peers have seen from it: ${reason}. It takes part again once a leader ` +
+      `admits it under a new Raft id: start the other members. If no majority is left, ${ahead} has the log up to ` +
+      `entry ${last.index} of term ${last.term}; see golog recover`,
+  };
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Log } from '../../domain/log/log.js';
 import { type Offset, toIndex } from '../../domain/log/offsets.js';
 import { JoinRefusedError } from '../join/join-cluster.js';
 import { leaveCluster } from '../join/leave-cluster.js';
@@ -8,6 +9,7 @@ import { DamagedNode, isDamaged } from '../repair/damaged-node.js';
 import type { EntrySource } from '../ports/entry-source.js';
 import { firstDamaged, offsetOf } from '../repair/first-damage.js';
 import { LogRepair } from '../repair/log-repair.js';
+import type { StandInOptions } from '../repair/stand-in.js';
 import { rejoinAfterRemoval } from './enter-cluster.js';
 import { type ProvedMember, proveMember } from './member-identity.js';
 import { answerAsMember, openDiskReserve } from './node-context.js';
@@ -70,7 +72,7 @@ export class MemberLife implements MemberWork {
   }
 
   get waiting(): string | undefined {
-    return this.#standIn instanceof WaitingMember ? this.#standIn.problem : undefined;
+    return this.#standIn instanceof WaitingMember ? this.#standIn.readiness.problem : undefined;
   }
 
   async leave(): Promise<void> {
@@ -103,15 +105,14 @@ export class MemberLife implements MemberWork {
     const waiting = await openWaiting(deps, this.member);
     let wait = (): void => undefined;
     const hasToWait = new Promise<undefined>((resolve) => (wait = () => resolve(undefined)));
-    const proving = proveMember({ ...deps, signal }, this.member, (problem) => {
-      waiting.problem = problem;
+    const proving = proveMember({ ...deps, signal }, this.member, (readiness) => {
+      waiting.readiness = readiness;
       wait();
     });
     const proved = await Promise.race([proving, hasToWait]);
     deps.signal.throwIfAborted();
     if (proved !== undefined) return this.#takePart(proved);
-    this.#standIn = waiting;
-    deps.onServing?.(false);
+    this.#serveWith(waiting);
     openGates(deps, this.member, waiting, waiting);
     this.#change(async () => {
       const provedNow = await proving;
@@ -135,7 +136,7 @@ export class MemberLife implements MemberWork {
     const raft = await runRaft(this.deps, this.member);
     this.#raft = raft;
     this.#standIn = undefined;
-    this.deps.onServing?.(true);
+    this.deps.onReadiness?.(() => raft.cluster.readiness);
     void raft.removed.then((removal) => {
       if (removal !== undefined && !this.#stopping.signal.aborted) this.#change(() => this.#stayOut(raft, removal));
     });
@@ -144,13 +145,9 @@ export class MemberLife implements MemberWork {
   /** Serves the readable part of a damaged log, and runs Raft once the log is repaired. */
   #serveDamaged(repair: LogRepair | undefined): void {
     const { deps, member } = this;
-    const { log, id, self } = member;
-    const configuration = member.configuration.current;
-    const clusterId = deps.directory.logId;
-    const damaged = new DamagedNode({ log, configuration, id, self, clusterId, ...(repair && { repair }) });
-    this.#standIn = damaged;
+    const damaged = new DamagedNode({ ...standingIn(deps, member), ...(repair && { repair }) });
+    this.#serveWith(damaged);
     this.#repair = repair;
-    deps.onServing?.(false);
     openGates(deps, member, damaged, damaged);
     if (repair === undefined) return;
     this.#change(async () => {
@@ -163,18 +160,14 @@ export class MemberLife implements MemberWork {
   /** Ends Raft, and joins again if the node was removed as dead. */
   async #stayOut(raft: RunningRaft, removal: Removal): Promise<void> {
     const { deps, member } = this;
-    const { gates, directory, logger, onServing } = deps;
-    const { id, log, hardState, self } = member;
-    const clusterId = directory.logId;
-    const configuration = member.configuration.current;
-    const { highWatermark } = raft.node;
-    const removed = new RemovedNode({ log, hardState, configuration, self, clusterId, highWatermark, removal });
+    const { gates, directory, logger } = deps;
+    const { id } = member;
+    const removed = new RemovedNode(standingIn(deps, member), raft.node.highWatermark, removal);
     logger.error('removed_from_cluster', { memberId: id, removal }, 'the cluster removed this node; it serves no more');
-    onServing?.(false);
-    gates.commitLog.close(removed.problem);
+    this.#serveWith(removed);
+    gates.commitLog.close(removed.readiness.problem);
     gates.cluster.open(removed);
-    answerAsMember(deps.peerService, clusterId);
-    this.#standIn = removed;
+    answerAsMember(deps.peerService, directory.logId);
     this.#raft = undefined;
     await raft.stop();
     await raft.node.close();
@@ -190,6 +183,11 @@ export class MemberLife implements MemberWork {
       return;
     }
     await this.#run();
+  }
+
+  #serveWith(standIn: WaitingMember | DamagedNode | RemovedNode): void {
+    this.#standIn = standIn;
+    this.deps.onReadiness?.(() => standIn.readiness);
   }
 
   /** Makes one change at a time; a failure that is not the stop of this node is fatal. */
@@ -217,12 +215,18 @@ function prepareRepair(deps: MemberDependencies, member: MemberContext): Promise
   return LogRepair.prepare({ log, hardState, configuration, id, source, diskReserve, clock, logger });
 }
 
-async function openWaiting({ directory }: MemberDependencies, member: OpenedMember): Promise<WaitingMember> {
+/** What a stand-in for Raft answers about the node. */
+function standingIn({ directory }: MemberDependencies, member: OpenedMember): StandInOptions & { readonly log: Log } {
   const { self, configuration, hardState, log } = member;
+  return { self, configuration, hardState, log, clusterId: directory.logId };
+}
+
+async function openWaiting(deps: MemberDependencies, member: OpenedMember): Promise<WaitingMember> {
+  const { configuration, hardState, log } = member;
   const { damagedFrom, repairing } = configuration.stored ?? {};
   const damage = await firstDamaged(log, repairing?.cutFrom ?? damagedFrom);
   const readableEnd = damage?.readableEnd ?? (await committedEnd(log, hardState.current.commit));
-  return new WaitingMember({ log, hardState, configuration, self, clusterId: directory.logId, readableEnd });
+  return new WaitingMember(standingIn(deps, member), readableEnd);
 }
 
 /** Returns one past the last record that is known to be committed. */

@@ -11,6 +11,7 @@ import type { Gossip } from '../ports/gossip.js';
 import type { JoinHandler, JoinTransport } from '../ports/join-transport.js';
 import type { Logger } from '../ports/logger.js';
 import type { PeerTransport } from '../ports/peer-transport.js';
+import type { Readiness } from '../ports/readiness.js';
 import type { VouchHandler } from '../ports/vouching.js';
 import type { ReplicaHandler, ReplicaUplink } from '../ports/replica-uplink.js';
 import type { RaftNode } from '../raft/raft-node.js';
@@ -79,8 +80,8 @@ export interface NodeDependencies {
   readonly logger: Logger;
   /** Called once when this node must stop; the process must end. */
   readonly onFatal: (error: unknown) => void;
-  /** Called with false when the node stops to serve because it was removed, and with true when it serves again. */
-  readonly onServing?: (isServing: boolean) => void;
+  /** Called whenever the node begins to do something else, with a question that tells from then on how ready it is. */
+  readonly onReadiness?: (ask: () => Readiness) => void;
   /** Aborts when the node is to stop: a start in progress then rejects. */
   readonly signal: AbortSignal;
   /** Throws if peers have no way to prove who they are; called if the node's directory names other members. */

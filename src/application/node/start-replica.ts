@@ -54,6 +54,7 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
     const cluster = new ReplicaCluster({ replica, uplink, log, self, clusterId });
     peerService.setJoinHandler(cluster);
     openGates(deps, { log, configuration }, replica, cluster);
+    deps.onReadiness?.(() => cluster.readiness);
     const stopWatching = watchDamage({ log, configuration, id: 0, clock, logger, onFatal });
     return new StartedNode(context, storage, {
       consensus: replica,

@@ -50,7 +50,7 @@ export interface ClusterStatus {
   /** By id, ascending. */
   readonly members: readonly MemberStatus[];
   readonly settings: ClusterSettings;
-  /** Why nothing commits, for an operator, such as "n2 unreachable for 8 s; 1 of 3 voters synced, need 2". */
+  /** What is wrong and what to do, for an operator; see `docs/states.md`. */
   readonly problem?: string;
   /** By name, ascending; undefined if the node asked uses no gossip. */
   readonly gossip?: readonly GossipView[];

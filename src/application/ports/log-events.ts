@@ -98,6 +98,8 @@ export const logEvents = {
     previous_run_message: 'A message of an earlier run of a member was dropped; logged once a minute at most.',
     query_response_too_large: 'A response to a gossip query was too large to send.',
     raft_trace: 'The Raft core reports an unexpected state.',
+    readiness_changed:
+      'How ready this node is has changed: `state` and `problem` are what `/readyz` says; a warning when it was ready before.',
     replica_contacts_not_stored: 'A replica had no disk space to store the addresses of the members and the settings.',
     replica_source_lost: 'A replica lost the member that it followed.',
     replica_stalled: 'A replica stopped reading; its stream was closed.',
@@ -132,6 +134,8 @@ export const logEvents = {
     member_promoted: 'The leader made a learner a voter; part of the audit of joins.',
     member_removed: 'The leader removed a member; `removal` says why.',
     no_node_known: 'The node waits to join a cluster and knows no other node yet.',
+    readiness_changed:
+      'How ready this node is has changed: `state` and `problem` are what `/readyz` says; a warning when it was ready before.',
     rejoin_requested: 'This node asks for a new Raft id; `reason` says why.',
     replica_joined: 'This node became a replica of a cluster.',
     replica_source_followed: 'A replica started to follow a member.',

@@ -8,6 +8,7 @@ import type { Configuration } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import type { EntrySealer } from './entry-sealer.js';
 import type { UnavailableError } from '../errors.js';
+import type { LeaderLag } from './leader-lag.js';
 import type { LeadershipTransfer } from './leadership-transfer.js';
 import type { MessageFilter } from './message-filter.js';
 import type { Proposals } from './proposals.js';
@@ -21,6 +22,7 @@ export interface LeadershipOptions {
   readonly proposals: Proposals;
   readonly transfer: LeadershipTransfer;
   readonly filter: MessageFilter;
+  readonly lag: LeaderLag;
   readonly watermark: Watermark;
   readonly acknowledgements: Acknowledgements;
 }
@@ -64,6 +66,11 @@ export class Leadership {
   /** One past the last committed record. */
   get highWatermark(): Offset {
     return this.options.watermark.value;
+  }
+
+  /** Whether this node has all that is committed, give or take what is on its way; see `LeaderLag`. */
+  get isCaughtUp(): boolean {
+    return this.isLeader || this.options.lag.isCaughtUp();
   }
 
   /** A member counts as unreachable after this long without a message from it. */

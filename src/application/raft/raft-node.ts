@@ -13,6 +13,7 @@ import { EntrySealer } from './entry-sealer.js';
 import { UnavailableError } from '../errors.js';
 import { FollowerDiskGuard } from './follower-disk-guard.js';
 import { Leadership } from './leadership.js';
+import { LeaderLag } from './leader-lag.js';
 import { LeadershipTransfer } from './leadership-transfer.js';
 import { loadEntryCache } from './load-entry-cache.js';
 import { LogMaintenance } from '../storage/log-maintenance.js';
@@ -47,6 +48,7 @@ export class RaftNode implements Consensus, PeerReceiver {
   readonly #barriers: ReadBarriers;
   readonly #catchUps: CatchUps;
   readonly #filter: MessageFilter;
+  readonly #lag: LeaderLag;
   readonly #diskGuard: FollowerDiskGuard;
   readonly #maintenance: LogMaintenance;
   readonly #lastIndexAtStart: number;
@@ -70,6 +72,12 @@ export class RaftNode implements Consensus, PeerReceiver {
     const transfer = new LeadershipTransfer({ ...options, loop });
     const acknowledgements = new Acknowledgements({ ...options, core: loop.core });
     const filter = new MessageFilter({ ...options, electionTimeoutMs: loop.electionTimeoutMs });
+    const lag = new LeaderLag({
+      ...options,
+      applied: () => applier.applied,
+      lastIndexAtStart: log.lastIndex,
+      toleranceMs: loop.electionTimeoutMs,
+    });
     this.leadership = new Leadership({
       ...options,
       loop,
@@ -77,6 +85,7 @@ export class RaftNode implements Consensus, PeerReceiver {
       proposals,
       transfer,
       filter,
+      lag,
       watermark,
       acknowledgements,
     });
@@ -90,6 +99,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#watermark = watermark;
     this.#transfer = transfer;
     this.#filter = filter;
+    this.#lag = lag;
     this.#diskGuard = new FollowerDiskGuard(options.diskReserve, options.logger);
     this.#admission = new AppendAdmission({ ...options, loop, proposals, sealer, transfer, watermark });
     this.#barriers = new ReadBarriers(loop, 2 * timing.electionTicks, id, random(2 ** 32));
@@ -203,6 +213,8 @@ export class RaftNode implements Consensus, PeerReceiver {
       loop.fail(proof);
       return;
     }
+    const isOfLeader = received.type === 'MsgApp' || received.type === 'MsgHeartbeat';
+    if (isOfLeader && received.commit > 0) this.#lag.note(received.commit);
     if (received.type === 'MsgApp' && !this.#diskGuard.admits(received.entries)) return;
     const contradiction = this.#acknowledgements.contradiction(received);
     if (contradiction !== undefined) {

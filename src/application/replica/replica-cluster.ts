@@ -6,13 +6,14 @@ import { describeClusterId } from '../configuration/member-names.js';
 import { assertSettingsEnabled } from '../cluster/settings-changes.js';
 import { UnavailableError } from '../errors.js';
 import type { JoinAnswer, JoinHandler } from '../ports/join-transport.js';
+import type { Readiness } from '../ports/readiness.js';
 import type { ReplicaUplink } from '../ports/replica-uplink.js';
 import type { Replica } from './replica.js';
 
 export interface ReplicaClusterOptions {
   readonly replica: Pick<
     Replica,
-    'highWatermark' | 'applied' | 'source' | 'lag' | 'members' | 'learners' | 'leader' | 'settings'
+    'highWatermark' | 'applied' | 'source' | 'lag' | 'isCaughtUp' | 'members' | 'learners' | 'leader' | 'settings'
   >;
   readonly uplink: Pick<ReplicaUplink, 'clusterOf'>;
   readonly log: Pick<Log, 'lastTerm'>;
@@ -41,6 +42,30 @@ export class ReplicaCluster implements Cluster, JoinHandler {
       if (!(error instanceof UnavailableError)) throw error;
       return this.#view();
     }
+  }
+
+  /** Whether this replica is ready; asks nobody. */
+  get readiness(): Readiness {
+    const { replica, self } = this.options;
+    const { source, lag } = replica;
+    if (source === undefined) {
+      const since = lag.heardMsAgo === undefined ? 'yet' : `for ${Math.round(lag.heardMsAgo / 1000)} s`;
+      return {
+        state: 'no-source',
+        problem: `${self.name} is a replica and has followed no member ${since}: start a member that it can reach`,
+      };
+    }
+    if (!replica.isCaughtUp)
+      return {
+        state: 'catching-up',
+        problem: `${self.name} is a replica and is ${lag.records} records behind ${source.name ?? source.rpcAddr}`,
+      };
+    if (replica.leader === undefined)
+      return {
+        state: 'no-leader',
+        problem: `no leader is known to ${source.name ?? source.rpcAddr}, which this replica follows: nothing commits`,
+      };
+    return { state: 'ready' };
   }
 
   async addMember(member: { readonly name: string; readonly rpcAddr: string }, signal: AbortSignal): Promise<void> {
@@ -84,11 +109,10 @@ export class ReplicaCluster implements Cluster, JoinHandler {
 
   #view(): ClusterStatus {
     const { replica, log, self, clusterId } = this.options;
-    const { leader, learners, source, lag } = replica;
+    const { leader, learners } = replica;
     const roleOf = (id: number): MemberRole =>
       id === leader?.id ? 'leader' : learners.includes(id) ? 'learner' : 'voter';
-    const heard = lag.heardMsAgo === undefined ? 'never heard' : `last heard ${lag.heardMsAgo} ms ago`;
-    const follows = source === undefined ? 'follows no member now' : `follows ${source.name ?? source.rpcAddr}`;
+    const { problem } = this.readiness;
     return {
       clusterId: describeClusterId(clusterId),
       answeredBy: self.name,
@@ -106,7 +130,7 @@ export class ReplicaCluster implements Cluster, JoinHandler {
         state: 'unknown',
       })),
       settings: replica.settings,
-      problem: `${self.name} is a replica, and this is its view: it ${follows}, ${lag.records} records behind, ${heard}`,
+      ...(problem !== undefined && { problem }),
     };
   }
 }

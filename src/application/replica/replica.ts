@@ -5,6 +5,7 @@ import type { ClusterSettings } from '../configuration/cluster-settings.js';
 import type { Member } from '../configuration/configuration.js';
 import type { DiskReserve } from '../storage/disk-reserve.js';
 import { UnavailableError } from '../errors.js';
+import { LeaderLag } from '../raft/leader-lag.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from '../ports/consensus.js';
 import type { Discovery } from '../join/discovery.js';
 import type { Peer } from '../ports/peer-transport.js';
@@ -14,6 +15,8 @@ import { ReplicaPull, type ReplicaPullOptions } from './replica-pull.js';
 import { ReplicaStore, type ReplicaStoreOptions } from './replica-store.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 
+/** A replica that is further behind its source than this has not caught up. */
+const toleranceMs = 5_000;
 /** How long appends in flight may take when the node stops. */
 const graceMs = 1_000;
 
@@ -45,6 +48,7 @@ export class Replica implements Consensus {
   readonly #store: ReplicaStore;
   readonly #pull: ReplicaPull;
   readonly #waiters = new Waiters();
+  readonly #behind: LeaderLag;
   #forwarding = 0;
   #refusal: UnavailableError | undefined;
   #failed = false;
@@ -57,6 +61,8 @@ export class Replica implements Consensus {
     const onFailure = (error: unknown): void => this.#fail(error);
     this.#store = new ReplicaStore({ ...options, onFailure }, damage);
     this.#pull = new ReplicaPull({ ...options, store: this.#store, onFailure });
+    const { clock } = options;
+    this.#behind = new LeaderLag({ applied: () => this.highWatermark, lastIndexAtStart: 0, toleranceMs, clock });
   }
 
   /** Resolves when it serves what its log holds; it follows the cluster from there on. */
@@ -85,6 +91,12 @@ export class Replica implements Consensus {
     const { sourceWatermark, heardMsAgo } = this.#pull;
     const records = Math.max(0, sourceWatermark - this.highWatermark);
     return { records, ...(heardMsAgo !== undefined && { heardMsAgo }) };
+  }
+
+  /** Whether it has what its source has, give or take what is on its way; see `LeaderLag`. */
+  get isCaughtUp(): boolean {
+    if (this.#pull.heardMsAgo !== undefined) this.#behind.note(this.#pull.sourceWatermark);
+    return this.#behind.isCaughtUp();
   }
 
   /** The members as last reported; until then, those that it knew before it stopped. */

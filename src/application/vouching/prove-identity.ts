@@ -7,6 +7,7 @@ import type { Peer } from '../ports/peer-transport.js';
 import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
 import type { JoinTransport } from '../ports/join-transport.js';
+import { runningElsewhere, type Unready } from '../ports/readiness.js';
 import type { MemberNote, Vouch, VouchAnswer, VouchRequest } from '../ports/vouching.js';
 import { Backoff } from '../waiting/backoff.js';
 import type { LogThrottle } from '../waiting/log-throttle.js';
@@ -48,8 +49,8 @@ export interface ProofOptions {
   readonly logger: Logger;
   readonly throttle: LogThrottle;
   readonly signal: AbortSignal;
-  /** Called with what an operator should know while the proof is not complete. */
-  readonly report: (problem: string) => void;
+  /** Called with the reason while the proof is not complete. */
+  readonly report: (readiness: Unready) => void;
 }
 
 /** What the peers know about this node. */
@@ -93,13 +94,16 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
   for (;;) {
     const found = await askAll(options, electorate.peers, heard, isComplete);
     if (found !== undefined) return found;
-    const isAlive = [...heard.values()].find((vouch) => vouch !== 'unsupported' && vouch.aliveAt !== undefined);
-    if ((isComplete() || (isAlone && hasWaited(listenMs))) && isAlive === undefined)
+    const aliveAt = [...heard.values()]
+      .map((vouch) => (vouch === 'unsupported' ? undefined : vouch.aliveAt))
+      .find(Boolean);
+    if ((isComplete() || (isAlone && hasWaited(listenMs))) && aliveAt === undefined)
       return vouchedBy([...heard.values()]);
     const missing = isAlone
       ? discovery.silent
       : electorate.peers.filter(({ uuid }) => !heard.has(uuid)).map(({ name }) => name);
-    options.report(problemOf({ isAlone, doubt, missing, isAlive }));
+    const waitedMs = clock.now() - startedMs;
+    options.report(readinessOf({ isAlone, doubt, missing, aliveAt, waitedMs }));
     if (options.throttle.isDue())
       logger.warn(
         'vouching_incomplete',
@@ -201,18 +205,28 @@ function vouchedBy(answers: readonly VouchAnswer[]): Proof {
   return { kind: 'vouched', seenTerm, answeredTerm, furthest };
 }
 
-function problemOf(state: {
+function readinessOf(state: {
   readonly isAlone: boolean;
   readonly doubt: string | undefined;
   readonly missing: readonly string[];
-  readonly isAlive: VouchAnswer | undefined;
-}): string {
-  const { isAlone, doubt, missing, isAlive } = state;
-  if (isAlive !== undefined && isAlive !== 'unsupported')
-    return `another process runs as this member at ${isAlive.aliveAt}: stop one of the two`;
-  const what = isAlone
-    ? 'this node is the only voter it knows; it listens for other members before it leads'
-    : 'this node takes part once its peers vouch for it';
-  const silent = missing.length === 0 ? '' : `; no answer from ${missing.join(', ')}`;
-  return `${what}${silent}${doubt === undefined ? '' : `; its data directory may be a copy (${doubt})`}`;
+  readonly aliveAt: string | undefined;
+  readonly waitedMs: number;
+}): Unready {
+  const { isAlone, doubt, missing, aliveAt, waitedMs } = state;
+  if (aliveAt !== undefined) return runningElsewhere(aliveAt);
+  const why = doubt === undefined ? '' : `; its data directory may be a copy (${doubt})`;
+  if (isAlone)
+    return {
+      state: 'unvouched',
+      problem:
+        `this node is the only voter it knows; it listens for other members for ${seconds(listenMs)} before it leads` +
+        (missing.length === 0 ? why : `; no answer from ${missing.join(', ')}${why}`),
+    };
+  const silent =
+    missing.length === 0
+      ? 'the answers are not enough yet'
+      : `no answer from ${missing.join(', ')} for ${seconds(waitedMs)}; start them, or see golog recover if they are lost for good`;
+  return { state: 'unvouched', problem: `this node takes part once its peers vouch for it; ${silent}${why}` };
 }
+
+const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;

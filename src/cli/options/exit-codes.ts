@@ -1,7 +1,15 @@
 import { InvalidArgumentError } from 'commander';
 import { AcknowledgedLossError, RpcError, UnreachableError } from '../../client/index.js';
 
-export const ExitCode = { ok: 0, failure: 1, usage: 2, unreachable: 3, corrupt: 4, interrupted: 130 } as const;
+export const ExitCode = {
+  ok: 0,
+  failure: 1,
+  usage: 2,
+  unreachable: 3,
+  corrupt: 4,
+  problem: 5,
+  interrupted: 130,
+} as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 
 export const exitCodesHelp = `
@@ -11,6 +19,7 @@ Exit codes:
   2    wrong usage: unknown command or flag, or invalid value
   3    no server could be reached, or the connection was lost for too long
   4    stored data is corrupt or missing
+  5    "golog cluster status" printed a problem
   130  interrupted`;
 
 /** The exit code for this kind of failure. */

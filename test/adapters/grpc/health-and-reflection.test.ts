@@ -67,6 +67,13 @@ describe('grpc.health.v1.Health', () => {
     expect(await check(name)).toBe(serving);
   });
 
+  it('tells under the name latched what does not follow the cluster', async () => {
+    fixture.server.setServing(false, true);
+    expect([await check(''), await check('latched')]).toEqual([notServing, serving]);
+    fixture.server.setServing(false);
+    expect(await check('latched')).toBe(notServing);
+  });
+
   it('does not know other services', async () => {
     expect((await errorOf(check('no.such.Service'))).code).toBe(status.NOT_FOUND);
   });

@@ -1,8 +1,10 @@
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2';
 import { type Socket, connect } from 'node:net';
+import { alwaysIn } from '../../../src/application/ports/readiness.js';
 import { encodeRecord } from '../../../src/domain/log/record.js';
 import { defaultRecordLimits, frameRecords } from '../../../src/domain/log/records.js';
 import { Log } from '../../../src/gen/log/v1/log_pb.js';
@@ -297,6 +299,34 @@ describe('shutdown', () => {
     expect((await posted).status).toBe(200);
     await expect(producing).rejects.toMatchObject({ code: 14 });
     expect(acknowledged).toHaveLength(1);
+    await closed;
+  });
+
+  it('tells probes on open connections that it stops, while calls in flight end', async () => {
+    const { port, server, commitLog } = await serve();
+    let open = (): void => undefined;
+    commitLog.gate = new Promise((resolve) => (open = resolve));
+    const body = '{"record":{"value":"AA"}}';
+    const client = await raw(
+      port,
+      `POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    await eventually('it is under way', () => commitLog.batches.length === 1);
+    const received = new Promise<void>((resolve) => {
+      const onRequest = (): void => {
+        unsubscribe('http.server.request.start', onRequest);
+        resolve();
+      };
+      subscribe('http.server.request.start', onRequest);
+    });
+    const closed = server.close(longerThanATestMs);
+    server.setReadiness(alwaysIn({ state: 'ready' }));
+    client.socket.write('GET /readyz?latched HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await received;
+    open();
+    await eventually('both are answered', () => client.closed);
+    expect(client.received.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 503']);
+    expect(client.received).toContain('{"status":"stopping","problem":"this node is shutting down"}');
     await closed;
   });
 

@@ -1,4 +1,5 @@
 import { HttpServer, type HttpServerOptions } from '../../../src/adapters/http/index.js';
+import { alwaysIn } from '../../../src/application/ports/readiness.js';
 import { FakeCommitLog } from './fake-commit-log.js';
 import { RecordingLogger } from '../../logging/recording-logger.js';
 
@@ -19,7 +20,7 @@ export async function serve(options: Partial<HttpServerOptions> = {}): Promise<H
   const server = new HttpServer({ host: '127.0.0.1', port: 0, ...options }, commitLog, logger);
   open.push(server);
   const { port } = await server.listen();
-  server.setServing(true);
+  server.setReadiness(alwaysIn({ state: 'ready' }));
   return { server, commitLog, logger, port, baseUrl: `http://127.0.0.1:${port}` };
 }
 

@@ -331,8 +331,15 @@ describe('other requests', () => {
     const { baseUrl, server } = await serve();
     const statusOf = async (path: string): Promise<number> => (await fetch(`${baseUrl}${path}`)).status;
     expect([await statusOf('/healthz'), await statusOf('/readyz')]).toEqual([200, 200]);
-    server.setServing(false);
+    const strict = { state: 'no-leader', problem: 'no leader; n2 unreachable for 8 s' } as const;
+    server.setReadiness({ strict, latched: { ...strict, state: 'ready' } });
     const unready = await fetch(`${baseUrl}/readyz`);
     expect([await statusOf('/healthz'), unready.status, unready.headers.get('retry-after')]).toEqual([200, 503, '1']);
+    expect(unready.headers.get('content-type')).toBe('application/json');
+    expect(await unready.json()).toEqual({ status: 'no-leader', problem: strict.problem });
+    const latched = await fetch(`${baseUrl}/readyz?latched`);
+    expect([latched.status, await latched.json()]).toEqual([200, { status: 'ready', problem: strict.problem }]);
+    const head = await fetch(`${baseUrl}/readyz`, { method: 'HEAD' });
+    expect([head.status, await head.text()]).toEqual([503, '']);
   });
 });
