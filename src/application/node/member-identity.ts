@@ -1,9 +1,9 @@
 import { compareEntryIds, type EntryId } from '../../domain/raft/entry-id.js';
 import { toTerm } from '../../domain/log/offsets.js';
 import { isOnlyVoter } from '../configuration/configuration.js';
-import type { Vouch } from '../ports/vouching.js';
 import { IncarnationFile } from '../vouching/incarnation-file.js';
 import { PeerNotes } from '../vouching/peer-notes.js';
+import { watchFurthest } from '../vouching/furthest-peer.js';
 import { type Proof, proveIdentity } from '../vouching/prove-identity.js';
 import { Voucher } from '../vouching/voucher.js';
 import { reenterCluster } from './enter-cluster.js';
@@ -62,30 +62,26 @@ export function openVoucher(
  */
 export async function proveMember(
   deps: MemberDependencies,
-  member: NodeContext & NodeStorage & MemberIdentity & { readonly voucher: Voucher },
+  member: ProvingMember,
   report: (problem: string) => void,
 ): Promise<ProvedMember> {
-  const { configuration, hardState, self, discovery, log, incarnation, voucher } = member;
-  const { joinTransport: transport, directory, clock, logger, signal } = deps;
+  const { configuration, hardState, log, incarnation } = member;
+  const { logger } = deps;
   const id = configuration.stored?.id ?? 0;
-  const isKnown = await reenterCluster(deps, member, member, report);
+  const isKnown = configuration.stored?.amnesiac
+    ? await reenterAmnesiac(deps, member, 'this node lost entries that it had acknowledged', report)
+    : await reenterCluster(deps, member, member, report);
   // Under a new id it has promised nothing.
   if (configuration.stored?.id !== id) {
     if (hardState.loss !== undefined) await hardState.acceptLoss();
     return { isKnown };
   }
   const proof = await proveIdentity({
-    request: { clusterId: directory.logId, id, generation: configuration.generation, ...self },
-    configuration,
+    ...asking(deps, member),
     incarnation,
     log,
     doubt: incarnation.doubt ?? (hardState.loss === undefined ? undefined : 'hard state lost'),
-    discovery,
-    transport,
-    callers: () => voucher.callers,
-    clock,
     logger,
-    signal,
     report,
   });
   if (proof.kind === 'vouched') {
@@ -95,7 +91,7 @@ export async function proveMember(
     if (incarnation.doubt === undefined || !isBehind) await incarnation.settle();
     return { isKnown, ...(incarnation.doubt !== undefined && { voteFloor: proof.furthest }) };
   }
-  const { by, note, reason } = proof;
+  const { note, reason } = proof;
   logger.error(
     'acknowledged_entries_lost',
     { memberId: id, incarnation: incarnation.current, note, lastIndex: log.lastIndex, reason },
@@ -103,20 +99,55 @@ export async function proveMember(
   );
   await incarnation.raiseAbove(note.incarnation);
   await configuration.noteAmnesia();
-  const ahead = discovery.nodes().find(({ uuid }) => uuid === by.uuid)?.name ?? `member ${by.id}`;
-  const isKnownAgain = await reenterCluster(deps, member, member, () => report(lostProblem(reason, ahead, by)));
+  const lost = `this node came back with less than its peers have seen from it: ${reason}`;
+  const isKnownAgain = await reenterAmnesiac(deps, member, lost, report);
   await incarnation.settle();
   // The node has a new Raft id, which has not voted yet.
   if (hardState.loss !== undefined) await hardState.acceptLoss();
   return { isKnown: isKnownAgain };
 }
 
-function lostProblem(reason: string, ahead: string, { last }: Vouch): string {
-  return (
-    `this node came back with less than its peers have seen from it: ${reason}. It takes part again once a leader lets ` +
-    `it in under a new Raft id. If no majority is left, ${ahead} has the log up to entry ${last.index} of term ` +
-    `${last.term}; see golog recover`
-  );
+type ProvingMember = NodeContext & NodeStorage & MemberIdentity & { readonly voucher: Voucher };
+
+/** What the questions to the peers need. */
+function asking({ joinTransport, directory, clock, signal }: MemberDependencies, member: ProvingMember) {
+  const { configuration, self, discovery, voucher } = member;
+  const { generation } = configuration;
+  return {
+    request: { clusterId: directory.logId, id: configuration.stored?.id ?? 0, generation, ...self },
+    transport: joinTransport,
+    callers: () => voucher.callers,
+    ...{ configuration, discovery, clock, signal },
+  };
+}
+
+/**
+ * Has the cluster let the node in under a new Raft id. While the node waits, its problem names the peer whose log is
+ * furthest ahead: the one to recover from if no majority is left.
+ */
+async function reenterAmnesiac(
+  deps: MemberDependencies,
+  member: ProvingMember,
+  lost: string,
+  report: (problem: string) => void,
+): Promise<boolean> {
+  const ended = new AbortController();
+  const signal = AbortSignal.any([deps.signal, ended.signal]);
+  const waits = `${lost}. It takes part again once a leader lets it in under a new Raft id`;
+  let [problem, isWaiting] = [waits, false];
+  const watching = watchFurthest({ ...asking(deps, member), signal }, ({ uuid, id, last }) => {
+    const name = member.configuration.current.members.find((each) => each.uuid === uuid)?.name ?? `member ${id}`;
+    const furthest = `${name} has the log up to entry ${last.index} of term ${last.term}`;
+    problem = `${waits}. If no majority is left, ${furthest}; see golog recover`;
+    if (isWaiting) report(problem);
+  });
+  const onWait = (): void => {
+    isWaiting = true;
+    report(problem);
+  };
+  const entering = reenterCluster(deps, member, member, onWait).finally(() => ended.abort());
+  const [isKnown] = await Promise.all([entering, watching]);
+  return isKnown;
 }
 
 /**
