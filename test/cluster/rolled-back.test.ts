@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import type { LogEvent } from '../../src/application/ports/log-events.js';
@@ -19,10 +19,10 @@ const notesHeaderBytes = 12;
 async function hasNoted(node: LiveNode, other: LiveNode): Promise<void> {
   const { lastIndex, members } = (await other.view())!;
   const { uuid, id } = members.find(({ name }) => name === other.name)!;
+  const path = join(node.dataDir, 'raft', 'peer-notes');
   const read = (): number => {
-    const json = readFileSync(join(node.dataDir, 'raft', 'peer-notes'))
-      .subarray(notesHeaderBytes)
-      .toString();
+    if (!existsSync(path)) return 0;
+    const json = readFileSync(path).subarray(notesHeaderBytes).toString();
     const notes = JSON.parse(json) as Record<string, { durable: { index: number } } | undefined>;
     return notes[`${uuid} ${id}`]?.durable.index ?? 0;
   };
