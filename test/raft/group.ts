@@ -121,6 +121,17 @@ export class Group {
     return copyOfDisk(this.disk(name));
   }
 
+  /** Returns a snapshot of what the node's disk holds now: the same files. */
+  snapshotDisk(name: string): GroupDisk {
+    const { uuid, raft, log } = this.disk(name);
+    return { uuid, raft: raft.snapshot(), log: log.snapshot() };
+  }
+
+  /** Rolls the disk back to a snapshot: nothing on it shows that. The node is stopped. */
+  rollBack(name: string, snapshot: GroupDisk): void {
+    this.#disks.set(name, snapshot);
+  }
+
   /** Restores an older copy of one directory or both. The node is stopped. */
   async putBack(name: string, copy: Partial<Pick<GroupDisk, 'raft' | 'log'>>): Promise<void> {
     this.#disks.set(name, await copyOfDisk({ ...this.disk(name), ...copy }));
@@ -265,8 +276,7 @@ export class Group {
   /** Stops the node as `kill -9` does: what it wrote stays, and it finishes nothing. */
   async crash(name: string): Promise<void> {
     const { member, gossip } = this.get(name);
-    const { uuid, raft, log } = this.disk(name);
-    const left = { uuid, raft: raft.snapshot(), log: log.snapshot() };
+    const left = this.snapshotDisk(name);
     this.network.join(member.rpcAddr, logId);
     this.network.serve(member.rpcAddr, {});
     await gossip.close();

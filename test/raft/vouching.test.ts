@@ -1,9 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
+import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import { writeDurably } from '../../src/domain/log/durable-file.js';
 import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { toTerm } from '../../src/domain/log/offsets.js';
-import { Group, type GroupDisk, type GroupMember, records, unanswered, valuesOf } from './group.js';
+import { emptyDisk, Group, type GroupDisk, type GroupMember, records, unanswered, valuesOf } from './group.js';
 
 const names = ['n1', 'n2', 'n3'];
 
@@ -241,6 +242,53 @@ describe('a node that came back with less than it had', () => {
     await group.until(() => back.started.work.raft !== undefined);
     expect(back.started.work.raft?.node.leadership.status.id).toBe(isWhole ? 4 : follower.member.id);
     await group.until(() => back.started.consensus.highWatermark === 20);
+  });
+
+  it('is let in under a new id if it lost everything but its UUID', async () => {
+    const group = await Group.of(names);
+    await produce(group, await group.leader(), 0, 20);
+    const { name } = group.follower().member;
+    await group.crash(name);
+    await group.putBack(name, { raft: new MemoryDirectory(), log: new MemoryDirectory() });
+    const { member } = await group.start(name);
+    expect(member.id).toBe(4);
+    await expectWhole(group, 20);
+  });
+
+  it('takes no part under an id that its disk knows and its peers know to be an earlier one', async () => {
+    const { group, follower, copy } = await loneWitness();
+    const { name, id } = follower.member;
+    await group.stop(name);
+    await group.putBack(name, copy);
+    expect((await group.start(name)).member.id).toBe(4);
+    await expectWhole(group, 20);
+    await rest(group);
+    await stopAll(group, 'crash');
+    // Only its log knows of the id that it has now.
+    await group.putBack(name, { raft: copy.raft });
+    await startAll(group);
+    expect(group.running.get(name)?.member.id).toBeGreaterThan(4);
+    expect(id).toBeLessThan(4);
+  });
+
+  it('asks those that the leader names, if the voters that its disk knows were replaced', async () => {
+    const group = await Group.of(names);
+    const leader = await group.leader();
+    const [kept, lost] = [...group.running.values()].filter((each) => each !== leader);
+    await produce(group, leader, 0, 10);
+    const copy = await group.copyDisk(kept.member.name);
+    await group.stop(lost.member.name);
+    await group.start(lost.member.name, { disk: emptyDisk('00000000-0000-4000-8000-0000000000ff') });
+    const isReplaced = (): boolean => {
+      const { members, confState } = leader.node.leadership.configuration;
+      return members.length === 3 && confState.voters.length === 3 && confState.voters.includes(4);
+    };
+    await group.until(isReplaced);
+    await rest(group);
+    await group.crash(kept.member.name);
+    await group.putBack(kept.member.name, { raft: copy.raft });
+    await group.start(kept.member.name);
+    await expectWhole(group, 10);
   });
 
   it('stays amnesiac if it is killed while it catches up', async () => {

@@ -40,7 +40,8 @@ export class Administrator implements Administration {
     const spare = this.machines.find(({ inUse }) => !inUse);
     const choice = this.chance.below(3);
     if (choice === 0 && spare !== undefined) this.#add(spare);
-    else if (choice === 1 && voters.length > votersMin) this.#remove(this.chance.pick(configuration.members).name);
+    else if (choice === 1 && voters.length > votersMin && !this.#hasFalseDisk())
+      this.#remove(this.chance.pick(configuration.members).name);
     else if (choice === 2) this.#replace(configuration);
   }
 
@@ -90,7 +91,16 @@ export class Administrator implements Administration {
     return configuration === undefined ? [] : this.#whole(configuration);
   }
 
-  #whole({ members, confState: { voters, votersOutgoing } }: Configuration): readonly Machine[] {
+  presentVoters(): readonly Machine[] {
+    const configuration = this.#newest();
+    return configuration === undefined ? [] : this.#present(configuration);
+  }
+
+  #whole(configuration: Configuration): readonly Machine[] {
+    return this.#hasFalseDisk() ? [] : this.#present(configuration);
+  }
+
+  #present({ members, confState: { voters, votersOutgoing } }: Configuration): readonly Machine[] {
     const found = this.machines.filter(({ uuid }) => members.some((member) => member.uuid === uuid));
     const isWhole =
       votersOutgoing.length === 0 &&
@@ -98,6 +108,10 @@ export class Administrator implements Administration {
       members.every(({ id }) => voters.includes(id)) &&
       this.machines.every((machine) => !machine.inUse || machine.isReplica || found.includes(machine));
     return isWhole && members.length >= votersMin ? found : [];
+  }
+
+  #hasFalseDisk(): boolean {
+    return this.machines.some(({ isFalse }) => isFalse);
   }
 
   /** Returns the removed members, whether or not any process knows: a Raft id is never reused. */

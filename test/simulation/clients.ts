@@ -190,7 +190,7 @@ export class CarefulProducer extends Producer {
           this.refuseAnswer('a look for the end', end.error);
         if (end.kind === 'value') {
           assertShowsNoLess(end.value, before, connection.machine.name);
-          shown.show(connection.uuid, end.value);
+          shown.show(connection.shownAs, end.value);
           const first = await this.append(connection, end.value);
           for (let retry = 0; retry < 5 && first.outcome.kind === 'unknown' && !this.stopped; retry++) {
             await this.around.world.sleep(300);
@@ -242,7 +242,7 @@ export class Reader extends Client {
     const { highWatermark, logStartOffset } = answer.value;
     const { baseOffset, keys } = recordsRead(answer.value);
     if ('last' in from) assertShowsNoLess(highWatermark, before, connection.machine.name);
-    shown.show(connection.uuid, highWatermark);
+    shown.show(connection.shownAs, highWatermark);
     history.reads.push({
       client: this.name,
       from: connection.machine.name,

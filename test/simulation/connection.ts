@@ -16,8 +16,8 @@ export type Answer<T> =
  */
 export class Connection {
   readonly process: SimulatedProcess | undefined;
-  /** The disk of that process; the machine may have another one when a response arrives. */
-  readonly uuid: string;
+  /** The name of the disk of that process, for what was shown; the machine may have another one when a response arrives. */
+  readonly shownAs: string;
   #lastArrivalMs = 0;
   #lastAnswerMs = 0;
 
@@ -28,7 +28,7 @@ export class Connection {
     private readonly delayMs: () => number,
   ) {
     this.process = machine.service === undefined ? undefined : machine.process;
-    this.uuid = machine.uuid;
+    this.shownAs = machine.shownAs;
   }
 
   get isOpen(): boolean {

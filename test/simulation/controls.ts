@@ -1,7 +1,12 @@
+import { UnavailableError } from '../../src/application/errors.js';
+import type { MemberDependencies } from '../../src/application/node/node-dependencies.js';
+import type { VouchAnswer } from '../../src/application/ports/vouching.js';
 import type { RaftNode } from '../../src/application/raft/raft-node.js';
 import type { RaftNodeOptions } from '../../src/application/raft/raft-options.js';
+import type { Directory, File } from '../../src/domain/log/directory.js';
 import type { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { message, type Message } from '../../src/domain/raft/message.js';
+import type { Falsification } from './false-disks.js';
 import type { FaultKind } from './faults.js';
 import type { Run } from './run.js';
 
@@ -12,12 +17,19 @@ export interface Control {
   readonly name: string;
   /** The faults that expose it. */
   readonly faults: readonly FaultKind[];
+  /** How disks turn false; by default in all ways. */
+  readonly falsifications?: readonly Falsification[];
   /** The invariants that it breaks; any of them may be seen first. */
   readonly breaks: readonly string[];
   /** Whether nodes cut off damage and take part at once. */
   readonly forgetsDamage?: boolean;
+  /** The number of founding voters; by default the seed chooses. */
+  readonly nodes?: number;
+  /** Whether a majority loses its disks in the end. */
+  readonly losesMajority?: boolean;
   readonly prepare?: (run: Run) => void;
   readonly tamper?: (options: RaftNodeOptions) => RaftNodeOptions;
+  readonly tamperMember?: (deps: MemberDependencies) => MemberDependencies;
   readonly tamperNode?: (node: RaftNode) => RaftNode;
 }
 
@@ -70,10 +82,8 @@ export const controls: readonly Control[] = [
     faults: ['crash at a vote', 'crash at a vote', 'delay'],
     breaks: ['I9'],
     tamper: (options) => ({
-      ...options,
+      ...nearlyEqualTimeouts(options),
       hardState: withoutVote(options.hardState),
-      // Nearly equal timeouts cause elections with several candidates.
-      random: (n) => options.random(n === options.timing.electionTicks ? 2 : n),
     }),
   },
   {
@@ -82,7 +92,132 @@ export const controls: readonly Control[] = [
     breaks: ['I1', 'I2', 'I6', 'I7', 'I9'],
     forgetsDamage: true,
   },
+  {
+    name: 'raise the incarnation without a sync',
+    faults: ['power cut of all'],
+    breaks: ['I10'],
+    tamperMember: (deps) => {
+      withoutSync(deps.directory.raft, 'incarnation');
+      return deps;
+    },
+  },
+  {
+    name: 'keep notes by UUID alone',
+    faults: ['false disk', 'kill'],
+    falsifications: ['old copy'],
+    breaks: ['I16'],
+    tamper: (options) => {
+      const { notes } = options;
+      const [of, add] = [notes.of.bind(notes), notes.add.bind(notes)];
+      notes.of = (uuid) => of(uuid, 0);
+      notes.add = (uuid, _, shown) => add(uuid, 0, shown);
+      return options;
+    },
+  },
+  {
+    name: 'take no answer for a yes',
+    faults: ['false disk', 'partition', 'kill'],
+    falsifications: ['old copy'],
+    breaks: ['I1', 'I2', 'I6', 'I9', 'fatal'],
+    tamperMember: (deps) => withVouch(deps, (vouch) => vouch.catch(() => 'unsupported')),
+  },
+  {
+    name: 'do not ask whether a namesake lives',
+    faults: ['false disk', 'partition', 'delay'],
+    falsifications: ['twin'],
+    breaks: ['I2', 'I6', 'I9', 'I10', 'fatal'],
+    tamperMember: (deps) => {
+      const { joinTransport } = deps;
+      const ask = joinTransport.ask.bind(joinTransport);
+      joinTransport.ask = async (...request) => {
+        const answer = await ask(...request);
+        if (answer.kind !== 'retry') return answer;
+        const { aliveAt: _, ...rest } = answer;
+        return rest;
+      };
+      return withVouch(deps, async (vouch) => {
+        const answer = await vouch;
+        if (answer === 'unsupported') return answer;
+        const { aliveAt: _, ...rest } = answer;
+        return rest;
+      });
+    },
+  },
+  {
+    name: 'begin a cluster without listening',
+    faults: ['loss', 'delay'],
+    losesMajority: true,
+    breaks: ['I17'],
+    tamperMember: (deps) => {
+      const { joinTransport, gossip } = deps;
+      const [ask, members] = [joinTransport.ask.bind(joinTransport), gossip.members.bind(gossip)];
+      joinTransport.ask = async (...request) => {
+        const answer = await ask(...request);
+        if (answer.kind === 'retry') throw new UnavailableError(answer.reason);
+        return answer;
+      };
+      gossip.members = () => members().map((member) => ({ ...member, tags: new Map() }));
+      return deps;
+    },
+  },
+  {
+    name: 'vote below the term that was seen',
+    faults: ['false disk'],
+    falsifications: ['loss at a vote'],
+    nodes: 5,
+    breaks: ['I9'],
+    prepare: delayVotes,
+    tamper: nearlyEqualTimeouts,
+    tamperMember: (deps) =>
+      withVouch(deps, async (vouch) => {
+        const answer = await vouch;
+        if (answer === 'unsupported') return answer;
+        const { note } = answer;
+        return { ...answer, term: 0, ...(note && { note: { ...note, term: 0 } }) };
+      }),
+  },
 ];
+
+/** Half of the requests for votes arrive late, by another connection. */
+function delayVotes({ world, network, machines }: Run): void {
+  const chance = world.chance.fork('late votes');
+  network.filter = (received, _from, to) => {
+    if (received.type !== 'MsgVote' || chance.percent(50)) return received;
+    world.schedule(chance.between(100, 1_000), `late MsgVote at ${to}`, () => {
+      const machine = machines.find(({ name }) => name === to);
+      const listener = machine && network.listener(machine.address);
+      listener?.process.enter('late MsgVote', () => listener.receiver?.receive(received));
+    });
+    return undefined;
+  };
+}
+
+/** Nearly equal timeouts cause elections with several candidates. */
+function nearlyEqualTimeouts(options: RaftNodeOptions): RaftNodeOptions {
+  return { ...options, random: (n) => options.random(n === options.timing.electionTicks ? 2 : n) };
+}
+
+function withVouch(
+  deps: MemberDependencies,
+  change: (vouch: Promise<VouchAnswer>) => Promise<VouchAnswer>,
+): MemberDependencies {
+  const { joinTransport } = deps;
+  const vouch = joinTransport.vouch.bind(joinTransport);
+  joinTransport.vouch = (...request) => change(vouch(...request));
+  return deps;
+}
+
+/** Has the syncs of one file in the directory do nothing. */
+function withoutSync(directory: Directory, fileName: string): void {
+  const [open, create] = [directory.open.bind(directory), directory.create.bind(directory)];
+  const lazily = async (name: string, opening: Promise<File>): Promise<File> => {
+    const file = await opening;
+    if (name === fileName) file.sync = () => Promise.resolve();
+    return file;
+  };
+  directory.open = (name) => lazily(name, open(name));
+  directory.create = (name) => lazily(name, create(name));
+}
 
 /** Sends the response that the follower owes after its disk write as soon as the entries arrive. */
 function acknowledgeAtOnce(run: Run, { from, to, term, entries }: Message, sender: string, receiver: string): void {

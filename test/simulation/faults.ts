@@ -1,5 +1,6 @@
 import type { BitRot } from './bit-rot.js';
 import type { Chance } from './chance.js';
+import type { FalseDisks } from './false-disks.js';
 import { diskReserveBytes, type Machine } from './machine.js';
 import type { Network } from './network.js';
 import type { World } from './world.js';
@@ -26,7 +27,7 @@ const faultKinds = [
   'membership',
 ] as const;
 /** Additional faults of a run, drawn independently. */
-const besides = ['bit rot'] as const;
+const besides = ['bit rot', 'false disk'] as const;
 export type FaultKind = (typeof faultKinds | typeof besides)[number];
 const isFaultKind = (name: string): name is FaultKind => [...faultKinds, ...besides].some((kind) => kind === name);
 
@@ -36,8 +37,8 @@ export function faultKind(name: string): FaultKind {
   return name;
 }
 
-/** Percentage of runs in which disks rot. */
-const rotPercent = 35;
+/** Percentage of runs in which disks rot, and in which they come back other than they were left. */
+const besidesPercent = { 'bit rot': 35, 'false disk': 30 } as const;
 
 /** Requests made through the administration of the cluster. */
 export interface Administration {
@@ -45,6 +46,8 @@ export interface Administration {
   changeMembership(): void;
   /** Returns all members if each is a voter with everything that it ever had, except for rot; otherwise none. */
   wholeMembers(): readonly Machine[];
+  /** Returns all members if each is a voter, and no other node is about to become one; otherwise none. */
+  presentVoters(): readonly Machine[];
 }
 
 /** Injects faults, alone and together, with quiet times in between. */
@@ -62,7 +65,8 @@ export class Faults {
     private readonly machines: readonly Machine[],
     private readonly administration: Administration,
     private readonly bitRot: BitRot,
-    { only, also = [] }: { readonly only?: readonly FaultKind[]; readonly also?: readonly FaultKind[] },
+    private readonly falseDisks: FalseDisks,
+    { only, also }: { readonly only?: readonly FaultKind[]; readonly also?: readonly FaultKind[] },
   ) {
     this.#moves = world.chance.fork('moves');
     const count = chance.percent(25) ? 1 : chance.between(2, faultKinds.length);
@@ -70,43 +74,51 @@ export class Faults {
   }
 
   /**
-   * Draws rot as often as half of the others together, up to a limit: it does nothing while the cluster is not intact.
+   * Draws what comes besides as often as half of the others together, up to a limit: it does nothing while the cluster is
+   * not intact.
    */
-  #draw(count: number, also: readonly FaultKind[]): FaultKind[] {
+  #draw(count: number, also: readonly FaultKind[] | undefined): FaultKind[] {
     const drawn = this.chance.shuffled<FaultKind>(faultKinds).slice(0, count);
-    const rots = this.world.chance.fork('rot').percent(rotPercent);
-    const more = also.length === 0 && rots ? besides : also;
+    const draws = (kind: keyof typeof besidesPercent, fork: string): readonly FaultKind[] =>
+      this.world.chance.fork(fork).percent(besidesPercent[kind]) ? [kind] : [];
+    const rots = draws('bit rot', 'rot');
+    const more = also === undefined ? [...rots, ...draws('false disk', 'false disk')] : also.length === 0 ? rots : also;
     const times = Math.min(4, Math.ceil(drawn.length / 2));
     return [...drawn, ...Array.from({ length: times }, () => more).flat()];
   }
 
   start(): void {
+    if (this.kinds.includes('false disk')) this.falseDisks.start();
     this.#next();
   }
 
   /** Repairs everything and injects no more faults. */
   heal(): void {
     this.#on = false;
+    this.falseDisks.stop();
     for (const end of this.#ends) end();
     this.#ends.clear();
     this.network.healAll();
     for (const machine of this.machines) {
       machine.supervised = true;
-      machine.disk.weather.slowness = 1;
-      machine.disk.setFreeBytes(Infinity);
+      machine.disk.heal();
       machine.process?.resume();
       machine.start();
     }
   }
 
-  #next(): void {
-    const waitMs = this.chance.percent(15) ? this.chance.between(2_000, 5_000) : this.chance.between(50, 1_500);
+  /** A disk may turn false only after a quiet time. */
+  #next(isQuiet = false): void {
+    const waitMs =
+      isQuiet || this.chance.percent(15)
+        ? this.chance.between(isQuiet ? 3_500 : 2_000, 5_000)
+        : this.chance.between(50, 1_500);
     this.world.schedule(waitMs, 'weather changes', () => {
       if (!this.#on) return;
       const kind = this.chance.pick(this.kinds);
       this.world.mark(`fault: ${kind}`);
       this.#do(kind);
-      this.#next();
+      this.#next(kind === 'false disk');
     });
   }
 
@@ -194,6 +206,9 @@ export class Faults {
         return;
       case 'bit rot':
         this.bitRot.strike(this.administration.wholeMembers()).catch((error: unknown) => this.world.fail(error));
+        return;
+      case 'false disk':
+        this.falseDisks.strike();
         return;
     }
   }

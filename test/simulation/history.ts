@@ -38,6 +38,10 @@ export class History {
   readonly appends: AppendCall[] = [];
   readonly reads: ReadCall[] = [];
 
+  acknowledged(): readonly AppendCall[] {
+    return this.appends.filter(({ outcome }) => outcome.kind === 'acknowledged');
+  }
+
   /** Checks the whole history against what was committed in the end. Throws `InvariantError`. */
   check({ records }: Witness): void {
     const offsetsOf = new Map<string, number[]>();

@@ -1,7 +1,11 @@
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import type { Cluster } from '../../src/application/ports/cluster.js';
 import type { CommitLog } from '../../src/application/ports/commit-log.js';
-import type { MemberSettings, NodeDependencies } from '../../src/application/node/node-dependencies.js';
+import type {
+  MemberDependencies,
+  MemberSettings,
+  NodeDependencies,
+} from '../../src/application/node/node-dependencies.js';
 import type { MemberWork } from '../../src/application/node/member-life.js';
 import { startMember } from '../../src/application/node/start-member.js';
 import { type ReplicaWork, startReplica } from '../../src/application/node/start-replica.js';
@@ -36,6 +40,8 @@ export interface Surroundings {
   readonly tamper: (options: RaftNodeOptions) => RaftNodeOptions;
   /** Whether nodes run Raft without a repair. */
   readonly forgetsDamage: boolean;
+  /** Changes what a member is started with. */
+  readonly tamperMember: (deps: MemberDependencies) => MemberDependencies;
   /** Changes the services of a process. */
   readonly tamperNode: (node: RaftNode) => RaftNode;
 }
@@ -51,7 +57,11 @@ export interface LifeOptions {
   readonly uuid: string;
   readonly settings: MemberSettings;
   readonly isReplica: boolean;
+  /** Whether the disk is not as it was left. */
+  readonly isFalse: () => boolean;
   readonly onFatal: (error: unknown) => void;
+  /** Called with the member id under which the node finds that it has less than it had shown. */
+  readonly onLoss: (id: number) => void;
   /** Called with the member id under which the node is about to run Raft. */
   readonly onRaft: (options: RaftNodeOptions) => void;
 }
@@ -97,7 +107,7 @@ export class Life {
   }
 
   async #start(): Promise<StartedNode> {
-    const { around, process, listener, chance, uuid, settings, isReplica, disk, onFatal } = this.options;
+    const { around, process, listener, chance, uuid, settings, isReplica, disk, onFatal, onLoss } = this.options;
     const { network, checksum } = around;
     const root = disk.directoryFor(process);
     const transport = new SimulatedTransport(network, listener);
@@ -128,7 +138,7 @@ export class Life {
       crc32c,
       clock: process.clock,
       random: chance.fork(process.name).below,
-      logger: loggerOf(process),
+      logger: loggerOf(process, onLoss),
       onFatal,
       signal: this.stopping.signal,
       openLog: (...how) => this.#openLog(...how),
@@ -139,16 +149,18 @@ export class Life {
       around.world.mark('replica started');
       return replica;
     }
-    const member = await startMember({
-      ...deps,
-      settings,
-      joinTransport: transport,
-      // A node that was removed closes its links, and opens others when it joins again.
-      peerTransport: () => new SimulatedTransport(network, listener),
-      entrySource: (id) =>
-        new SimulatedEntrySource(transport, listener, id, checksum, chance.fork(`${process.name} source`)),
-      startRaft: (options) => this.#startRaft(options),
-    });
+    const member = await startMember(
+      around.tamperMember({
+        ...deps,
+        settings,
+        joinTransport: transport,
+        // A node that was removed closes its links, and opens others when it joins again.
+        peerTransport: () => new SimulatedTransport(network, listener),
+        entrySource: (id) =>
+          new SimulatedEntrySource(transport, listener, id, checksum, chance.fork(`${process.name} source`)),
+        startRaft: (options) => this.#startRaft(options),
+      }),
+    );
     this.member = member.work;
     if (member.work.raft === undefined && member.work.repair === undefined && member.work.waiting === undefined)
       throw new InvariantError('start', `${settings.name} is damaged and has no peer to repair it`);
@@ -156,7 +168,7 @@ export class Life {
   }
 
   async #openLog(...[directory, options]: Parameters<typeof Log.open>): Promise<Log> {
-    const { around, process, rot, isReplica } = this.options;
+    const { around, process, rot, isReplica, isFalse } = this.options;
     const { world } = around;
     const log = await Log.open(directory, {
       ...options,
@@ -169,7 +181,7 @@ export class Life {
     this.log = log;
     for (const range of log.recovery.quarantined) {
       world.mark('quarantined at open');
-      if (!(await rot.explains(range, log.lastIndex)))
+      if (!isFalse() && !(await rot.explains(range, log.lastIndex)))
         throw new InvariantError('I11', `quarantined but never damaged: ${JSON.stringify(range)}`);
     }
     this.#hidesItsEnd = log.quarantined.some(({ toIndex: to }) => to > log.lastIndex);
@@ -236,12 +248,13 @@ async function forgetDamage(log: Log, world: World): Promise<void> {
   await log.truncateSuffix(toIndex(Math.max(log.startIndex, Math.min(from, log.lastIndex + 1))));
 }
 
-function loggerOf({ world, name }: SimulatedProcess): Logger {
+function loggerOf({ world, name }: SimulatedProcess, onLoss: (id: number) => void): Logger {
   const say =
     (level: string) =>
     (event: LogEvent, fields: object): void => {
       world.note(`${name} ${level}: ${event} ${JSON.stringify(fields)}`);
       if (event !== 'raft_trace') world.mark(`event: ${event}`);
+      if (event === 'acknowledged_entries_lost' && 'memberId' in fields) onLoss(Number(fields.memberId));
     };
   return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
 }

@@ -1,13 +1,16 @@
 import type { AfterCrashOptions, FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
 import type { Cluster } from '../../src/application/ports/cluster.js';
 import type { CommitLog } from '../../src/application/ports/commit-log.js';
+import { CorruptConfigurationError } from '../../src/application/configuration/configuration-file.js';
+import { AmnesiacError } from '../../src/application/join/amnesia.js';
 import { JoinRefusedError } from '../../src/application/join/join-cluster.js';
+import { OutdatedConfigurationError } from '../../src/application/node/logged-configurations.js';
 import type { MemberSettings } from '../../src/application/node/node-dependencies.js';
 import { RemovedNode } from '../../src/application/node/removed-node.js';
 import type { RaftNode } from '../../src/application/raft/raft-node.js';
 import type { RaftNodeOptions } from '../../src/application/raft/raft-options.js';
 import { isNoSpaceError } from '../../src/domain/log/directory.js';
-import { CorruptRangeError } from '../../src/domain/log/errors.js';
+import { CorruptRangeError, MissingLogError } from '../../src/domain/log/errors.js';
 import type { Log } from '../../src/domain/log/log.js';
 import type { Chance } from './chance.js';
 import { DiskRot } from './disk-rot.js';
@@ -39,6 +42,9 @@ export interface MachineSettings extends Pick<MemberSettings, 'segmentBytesMax' 
   readonly addresses: () => readonly string[];
 }
 
+/** Errors of a node that finds out at its start that it has lost what nobody can give back. */
+const lacks = [MissingLogError, CorruptConfigurationError, OutdatedConfigurationError] as const;
+
 /** A machine with its disk, and the processes that run on it one after the other. */
 export class Machine implements Watched {
   readonly disk: SimulatedDisk;
@@ -49,8 +55,15 @@ export class Machine implements Watched {
   supervised = true;
   /** Whether it belongs to the cluster, or is about to. */
   inUse = true;
+  /** Whether its disk is another one than it was left, and the cluster may not know everything about that yet. */
+  isFalse = false;
   #lives = 0;
   #disks = 1;
+  #falsifications = 0;
+  /** The member ids under which it has run Raft since its disk turned false. */
+  readonly #ranAs = new Set<number>();
+  /** Whether a copy of its disk was started, which may have gone on as this member. */
+  #hadTwin = false;
   #moves = 0;
   /** Whether it is at an address that no configuration names yet. */
   #isMoving = false;
@@ -62,14 +75,21 @@ export class Machine implements Watched {
   constructor(
     readonly name: string,
     private readonly around: Surroundings,
-    private beginning: Beginning,
+    private readonly beginning: Beginning,
     private readonly settings: MachineSettings,
+    /** The name of the node: that of the machine, except on a copy of another one's disk. */
+    private readonly nodeName = name,
   ) {
     this.#chance = around.world.chance.fork(name);
     this.disk = new SimulatedDisk(this.#chance.fork('disk'));
     this.rot = new DiskRot(this.disk, around.checksum);
     this.address = `${name}:8400`;
     this.uuid = uuidOf(name, 1);
+  }
+
+  /** The name of what clients were shown by the nodes on this disk: a false disk may show less. */
+  get shownAs(): string {
+    return `${this.uuid} ${this.#falsifications}`;
   }
 
   get isReplica(): boolean {
@@ -137,8 +157,10 @@ export class Machine implements Watched {
       rot,
       uuid,
       isReplica,
+      isFalse: () => this.isFalse,
       settings: this.#memberSettings(),
       onFatal: (error) => this.#failed(life, error),
+      onLoss: (id) => this.#forgets(id),
       onRaft: (options) => this.#runsRaft(options),
     });
     this.#life = life;
@@ -168,10 +190,48 @@ export class Machine implements Watched {
     this.uuid = uuidOf(this.name, this.#disks);
     this.#id = undefined;
     this.#isMoving = false;
-    // A machine that bootstrapped the cluster must not do so again while it is cut off from the others.
-    if (this.beginning.kind === 'bootstrap') this.beginning = { kind: 'join' };
+    this.turnTrue();
+    this.#ranAs.clear();
     this.around.witness.forget(this.name);
     this.#restartAfter(1_000);
+  }
+
+  /** Kills the process, to have the disk changed before the next start. */
+  turnFalse(restartMs: number): void {
+    this.kill('all', restartMs);
+    this.isFalse = true;
+    this.#ranAs.clear();
+    this.#falsifications += 1;
+    this.around.witness.forget(this.name);
+  }
+
+  /** Returns another machine, with a copy of the disk of this one, which goes on. */
+  twin(name: string): Machine {
+    const twin = new Machine(name, this.around, this.beginning, this.settings, this.nodeName);
+    twin.disk.replaceByCopy(this.disk);
+    twin.uuid = this.uuid;
+    twin.#id = this.#id;
+    twin.isFalse = true;
+    this.isFalse = true;
+    this.#hadTwin = true;
+    twin.#hadTwin = true;
+    return twin;
+  }
+
+  /** The cluster knows again what its node has shown. */
+  turnTrue(): void {
+    this.isFalse = false;
+    this.#hadTwin = false;
+  }
+
+  /** Exchanges the disks with another machine: the node on each is then at the address of the other one. */
+  swapWith(other: Machine): void {
+    this.around.world.note(`${this.name} and ${other.name} exchange their disks`);
+    for (const machine of [this, other]) {
+      machine.kill('all');
+      machine.#isMoving = true;
+    }
+    [this.address, other.address] = [other.address, this.address];
   }
 
   /** Restarts the machine at another address, with its disk. */
@@ -222,7 +282,7 @@ export class Machine implements Watched {
   }
 
   #memberSettings(): MemberSettings {
-    const { name, address: rpcAddr, beginning, settings } = this;
+    const { nodeName: name, address: rpcAddr, beginning, settings } = this;
     const { segmentBytesMax, retention, deadMemberTimeoutMs, addresses } = settings;
     return {
       name,
@@ -241,14 +301,39 @@ export class Machine implements Watched {
   }
 
   #runsRaft({ id, configuration: { stored } }: RaftNodeOptions): void {
-    const { world } = this.around;
+    const { world, witness } = this.around;
     const before = this.#id;
     this.#id = id;
+    this.#ranAs.add(id);
     const wasAlone = stored?.contacts.length === 0;
-    if (before !== undefined && id > before) world.mark('rejoined under a new id');
-    else if (before === undefined && !wasAlone) world.mark('a node joined');
-    else if (before === undefined)
+    if (before !== undefined && id > before) {
+      world.mark('rejoined under a new id');
+      if (this.isFalse) this.#rejoinsWithFalseDisk();
+    } else if (before === undefined && !wasAlone) world.mark('a node joined');
+    else if (before === undefined) {
+      witness.began(this.name);
       world.mark(this.beginning.kind === 'bootstrap' ? 'bootstrapped' : 'bootstrap-expect');
+    }
+  }
+
+  /** It may be killed while it catches up. */
+  #rejoinsWithFalseDisk(): void {
+    const { world } = this.around;
+    world.mark('rejoined under a new id with a false disk');
+    if (!this.#chance.percent(40)) return;
+    this.process?.schedule(this.#chance.between(1, 150), 'crashes while it catches up', () => {
+      world.mark('crash of an amnesiac that catches up');
+      this.kill('all', this.#chance.between(1, 300));
+    });
+  }
+
+  /** Checks that a node forgets something only on a false disk, and before it has taken part since. */
+  #forgets(id: number): void {
+    if (this.#hadTwin || (this.isFalse && !this.#ranAs.has(id))) return;
+    const what = this.isFalse ? 'and has taken part as that since its disk turned false' : 'and its disk is as it was';
+    this.around.world.fail(
+      new InvariantError('I16', `${this.name} has less than it had shown as member ${id}, ${what}`),
+    );
   }
 
   #failed(life: Life, error: unknown): void {
@@ -261,11 +346,12 @@ export class Machine implements Watched {
       world.fail(new InvariantError('fatal', `${life.process.name}: ${describeError(error)}`));
   }
 
-  /** Whether the error comes from a disk that fails, is full, or rots. */
+  /** Whether the error comes from a disk that fails, is full, rots, or is not as it was left. */
   #isForeseen(error: unknown): boolean {
     for (let each = error; each instanceof Error; each = each.cause) {
       if ('code' in each && (each.code === 'EIO' || each.code === 'ENOSPC')) return true;
       if (each instanceof CorruptRangeError && this.rot.isThere) return true;
+      if (each instanceof AmnesiacError && this.isFalse) return true;
     }
     return false;
   }
@@ -285,6 +371,12 @@ export class Machine implements Watched {
       this.#isForeseen(error) ||
       (error instanceof Error && error.cause !== undefined);
     world.note(`${life.process.name} could not start: ${String(error)}`);
+    // It says what it lacks, and that it is to start with an empty directory.
+    if (this.isFalse && lacks.some((kind) => error instanceof kind)) {
+      world.mark('refused to start, and emptied');
+      this.wipe();
+      return;
+    }
     if (!isTrouble) world.fail(new InvariantError('start', `${this.name}: ${describeError(error)}`));
     else life.process.schedule(1, 'exits', () => this.kill(this.#chance.percent(50) ? 'all' : 'random'));
   }

@@ -6,7 +6,7 @@ import { requiredMarks } from './coverage.js';
 import { isCaught, playJob, sweep, type Job, type Outcome } from './sweep.js';
 
 const usage =
-  'usage: [SIM_SEED=N] npm run sim -- [--seeds N | --minutes M] [--seed FIRST] [--nodes 3|5] [--control NAME] [--also FAULT]';
+  'usage: [SIM_SEED=N] npm run sim -- [--seeds N | --minutes M] [--seed FIRST] [--nodes 3|5] [--control NAME] [--also FAULTS]';
 /** With fewer seeds, a state that was never seen proves nothing. */
 const seedsForCoverage = 100;
 /** A control that is not caught in this many seeds counts as not caught. */
@@ -25,20 +25,22 @@ function numberOption(value: string | undefined): number | undefined {
 function report({ job, failure }: Outcome): void {
   if (failure === undefined) return;
   const nodes = job.nodes === undefined ? '' : ` --nodes ${job.nodes}`;
-  const also = (job.also ?? []).map((fault) => ` --also '${fault}'`).join('');
+  const also = job.also === undefined ? '' : ` --also '${job.also.join(', ')}'`;
   const options = nodes + also === '' ? '' : ` --${nodes}${also}`;
   console.log(failure.trace.slice(-traceLines).join('\n'));
   console.log(`FAILED ${failure.detail}`);
   console.log(`SIM_SEED=${job.seed} npm run sim${options}`);
 }
 
+const faultsIn = (text: string): string[] => (text === '' ? [] : text.split(/ *, */));
+
 function corpus(): Job[] {
   const path = join(process.cwd(), 'test/simulation/corpus.txt');
   if (!existsSync(path)) return [];
   const lines = readFileSync(path, 'utf8').split('\n');
   return lines.flatMap((line) => {
-    const [, seed, fault = ''] = /^(\d+) *([a-z ]*[a-z])?/.exec(line.replace(/#.*/, '')) ?? [];
-    return seed === undefined ? [] : [{ seed: Number(seed), ...(fault !== '' && { also: [fault] }) }];
+    const [, seed, faults = ''] = /^(\d+) *([a-z, ]*[a-z])?/.exec(line.replace(/#.*/, '')) ?? [];
+    return seed === undefined ? [] : [{ seed: Number(seed), also: faultsIn(faults) }];
   });
 }
 
@@ -104,7 +106,10 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const single = numberOption(process.env['SIM_SEED']);
   const nodes = numberOption(values.nodes);
-  const shape = { ...(nodes !== undefined && { nodes }), ...(values.also !== undefined && { also: [values.also] }) };
+  const shape = {
+    ...(nodes !== undefined && { nodes }),
+    ...(values.also !== undefined && { also: faultsIn(values.also) }),
+  };
   if (single !== undefined) {
     const { control } = values;
     const job = { seed: single, ...shape, ...(control !== undefined && { control }) };

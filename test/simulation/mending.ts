@@ -36,7 +36,9 @@ export async function mend(world: World, members: () => readonly Machine[]): Pro
     if (await machine.rot.look()) continue;
     const lacking = machine.repair === undefined || machine.log === undefined ? Infinity : machine.log.lastIndex + 1;
     const from = Math.min(machine.rot.from, lacking);
-    const keeper = members().find((other) => other !== machine && (other.log?.startIndex ?? Infinity) <= from);
+    const keeper = members().find(
+      (other) => other !== machine && other.node !== undefined && (other.log?.startIndex ?? Infinity) <= from,
+    );
     if (keeper !== undefined)
       throw new InvariantError(
         'I11',

@@ -4,7 +4,9 @@ import type { BatchChecksum } from '../../src/domain/log/record-batch.js';
 import { CarefulProducer, Follower, Producer, Reader, type ClientSurroundings } from './clients.js';
 import type { Control } from './controls.js';
 import { Faults, type FaultKind } from './faults.js';
+import { majoritySize } from '../../src/domain/raft/quorum.js';
 import { BitRot } from './bit-rot.js';
+import { FalseDisks } from './false-disks.js';
 import { History } from './history.js';
 import type { Surroundings } from './life.js';
 import { describeError, electionTimeoutMs, Machine, type Beginning, type MachineSettings } from './machine.js';
@@ -23,9 +25,11 @@ export interface RunOptions {
   /** A known bug, to check that it is found. */
   readonly control?: Control;
   readonly faults?: readonly FaultKind[];
-  /** Faults in addition to those that the seed chooses. */
+  /** Faults besides; by default the seed chooses, and chooses only among the older ones if this is empty. */
   readonly also?: readonly FaultKind[];
   readonly hostileMs?: number;
+  /** Whether a majority loses its disks in the end, and starts again as it first did. */
+  readonly losesMajority?: boolean;
 }
 
 export interface RunResult {
@@ -50,6 +54,8 @@ class Run {
   readonly history = new History();
   readonly network: Network;
   readonly machines: readonly Machine[];
+  /** Machines with a copy of the disk of another one. */
+  readonly #twins: Machine[] = [];
   readonly #checksum: BatchChecksum = { crc32c, logId: Uint8Array.from({ length: 16 }, (_, i) => 0x51 + i) };
   readonly #administrator: Administrator;
   readonly #producers: Producer[] = [];
@@ -67,9 +73,10 @@ class Run {
       checksum: this.#checksum,
       forgetsDamage: control?.forgetsDamage === true,
       tamper: (raftNodeOptions) => control?.tamper?.(raftNodeOptions) ?? raftNodeOptions,
+      tamperMember: (deps) => control?.tamperMember?.(deps) ?? deps,
       tamperNode: (node) => control?.tamperNode?.(node) ?? node,
     };
-    const voters = options.nodes ?? (chance.percent(70) ? 3 : 5);
+    const voters = options.nodes ?? control?.nodes ?? (chance.percent(70) ? 3 : 5);
     const away = world.chance.fork('away');
     const settings: MachineSettings = {
       segmentBytesMax: chance.pick([2_000, 8_000, 1 << 20]),
@@ -80,7 +87,7 @@ class Run {
     const grown = chance.percent(40);
     const founders = Array.from({ length: voters }, (_, i) => {
       const beginning: Beginning = !grown
-        ? { kind: 'bootstrap-expect', nodes: voters }
+        ? { kind: 'bootstrap-expect', nodes: this.#losesMajority ? majoritySize(voters) : voters }
         : { kind: i === 0 ? 'bootstrap' : 'join' };
       return new Machine(`n${i + 1}`, around, beginning, settings);
     });
@@ -93,7 +100,7 @@ class Run {
     this.machines = [...founders, ...spares, ...replicas];
     this.#administrator = new Administrator(world, world.chance.fork('administrator'), this.machines);
     this.network.onSend = (message) => this.#check(() => this.witness.sent(message));
-    world.observe(() => this.#check(() => this.witness.look(this.machines)));
+    world.observe(() => this.#check(() => this.witness.look([...this.machines, ...this.#twins])));
     world.observe(() => {
       for (const machine of this.machines) machine.noteMove();
     });
@@ -112,6 +119,15 @@ class Run {
       machines,
       this.#administrator,
       new BitRot(world, world.chance.fork('bit rot'), machines, this.witness),
+      new FalseDisks(
+        world,
+        world.chance.fork('false disks'),
+        machines,
+        this.#twins,
+        this.network,
+        () => this.#administrator.presentVoters(),
+        control?.falsifications,
+      ),
       { ...(only && { only }), ...(also && { also }) },
     );
     world.schedule(3_000, 'the weather turns', () => faults.start());
@@ -119,6 +135,7 @@ class Run {
       await world.run(Math.min(untilMs, hostileMs));
       await this.#compareStores(false);
     }
+    if (this.#losesMajority) return this.#loseMajority(faults);
     world.note('everything heals');
     faults.heal();
     this.#administrator.stop();
@@ -128,6 +145,30 @@ class Run {
     await this.#converge();
     await this.#compareStores(true);
     this.history.check(this.witness);
+  }
+
+  get #losesMajority(): boolean {
+    return this.options.losesMajority ?? this.options.control?.losesMajority ?? false;
+  }
+
+  /**
+   * Checks I17: as long as one member of the cluster can be heard, those that lost their disks begin no other one. The
+   * cluster has no majority any more, so that this is the end of the run.
+   */
+  async #loseMajority(faults: Faults): Promise<void> {
+    const { world } = this;
+    faults.heal();
+    await world.run(world.nowMs + 5_000);
+    const members = world.chance.fork('lost majority').shuffled(this.#members());
+    const lost = members.slice(0, majoritySize(members.length));
+    for (const machine of lost) machine.wipe();
+    world.mark('majority lost');
+    // Answers in flight arrive before the machines start again.
+    await world.run(world.nowMs + 500);
+    const { length: acknowledged } = this.history.acknowledged();
+    await world.run(world.nowMs + 40_000);
+    if (this.history.acknowledged().length > acknowledged)
+      throw new InvariantError('I17', 'a cluster without a majority acknowledged an append');
   }
 
   #startClients(machines: readonly Machine[]): void {
@@ -260,7 +301,7 @@ export async function play(options: RunOptions): Promise<RunResult> {
     hash: world.hash,
     events: world.events,
     virtualMs: world.nowMs,
-    acknowledged: history.appends.filter(({ outcome }) => outcome.kind === 'acknowledged').length,
+    acknowledged: history.acknowledged().length,
     reads: history.reads.length,
     marks: world.marks,
     failure,

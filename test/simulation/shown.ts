@@ -6,13 +6,13 @@ export class Shown {
   readonly #watermarks = new Map<string, number>();
 
   /** The current state, for a call that starts now. */
-  at({ uuid }: { readonly uuid: string }): number {
-    return this.#watermarks.get(uuid) ?? 0;
+  at({ shownAs }: { readonly shownAs: string }): number {
+    return this.#watermarks.get(shownAs) ?? 0;
   }
 
   /** Records that the process on this disk answered a call with this watermark. */
-  show(uuid: string, highWatermark: number): void {
-    this.#watermarks.set(uuid, Math.max(this.#watermarks.get(uuid) ?? 0, highWatermark));
+  show(shownAs: string, highWatermark: number): void {
+    this.#watermarks.set(shownAs, Math.max(this.#watermarks.get(shownAs) ?? 0, highWatermark));
   }
 }
 

@@ -14,6 +14,9 @@ export interface DiskWeather {
 /** Range of milliseconds that each operation takes. */
 const latencies = { look: [0.005, 0.05], write: [0.02, 0.4], sync: [0.3, 4] } as const;
 
+const hardStateSlotBytes = 44;
+const hardStateSlotSpacing = 4096;
+
 /** Operations in flight, which a kill can interrupt. */
 type InFlight = () => void;
 
@@ -52,6 +55,14 @@ export class SimulatedDisk {
     this.#root.inject({ operation: 'sync' });
   }
 
+  /** Ends all trouble that is not over or still to come, except for what is damaged already. */
+  heal(): void {
+    this.weather.slowness = 1;
+    this.setFreeBytes(Infinity);
+    this.#root.heal();
+    this.#armed = undefined;
+  }
+
   /** Calls `crash` once that many matching writes and syncs have been in flight from now on. */
   armCrash(on: RegExp, operations: number, crash: (during: string) => void): void {
     this.#armed = { on, operations, crash };
@@ -62,14 +73,47 @@ export class SimulatedDisk {
     if (keep === 'all') for (const half of this.#inFlight) if (this.chance.percent(30)) half();
     this.#inFlight.clear();
     this.#armed = undefined;
-    this.#root = this.#root.afterCrash({ keep, seed: this.chance.below(2 ** 31) });
-    if (this.#freeBytes !== Infinity) this.setFreeBytes(this.#freeBytes);
+    this.#replaceRoot(this.#root.afterCrash({ keep, seed: this.chance.below(2 ** 31) }));
   }
 
   /** Erases the disk. */
   wipe(): void {
     this.#inFlight.clear();
     this.#root = FaultyDirectory.create();
+  }
+
+  /**
+   * Replaces all files by copies of those of another disk, or of its own: the same bytes in other files. No process may
+   * run on the disk.
+   */
+  replaceByCopy(of: SimulatedDisk = this): void {
+    this.#replaceRoot(of.root.copy());
+  }
+
+  /** Puts the files and directories at these paths back from a copy. No process may run on the disk. */
+  async putBack(copy: FaultyDirectory, paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      const [name, file] = path.split('/');
+      if (file === undefined) this.#root.putCopy(name, copy);
+      else (await this.#root.subdirectory(name)).putCopy(file, await copy.subdirectory(name));
+    }
+    this.#replaceRoot(this.#root);
+  }
+
+  /** Removes the file or directory at the path. No process may run on the disk. */
+  remove(path: string): Promise<void> {
+    return this.putBack(FaultyDirectory.create(), [path]);
+  }
+
+  /** Flips a bit in a slot of the hard state: see docs/storage-format.md. */
+  async damageHardState(slot: number): Promise<void> {
+    const raft = await this.#root.subdirectory('raft');
+    raft.corrupt('hard-state', slot * hardStateSlotSpacing + this.chance.below(hardStateSlotBytes), 1);
+  }
+
+  #replaceRoot(root: FaultyDirectory): void {
+    this.#root = root;
+    if (this.#freeBytes !== Infinity) this.setFreeBytes(this.#freeBytes);
   }
 
   /** Runs `act` in the process after its delay; `half` is what a kill in between may leave. */

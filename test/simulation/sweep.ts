@@ -8,7 +8,7 @@ import { play, type RunOptions } from './run.js';
 export interface Job {
   readonly seed: number;
   readonly nodes?: number;
-  /** Kinds of faults in addition to those that the seed chooses. */
+  /** Kinds of faults besides; by default the seed chooses, and chooses only among the older ones if this is empty. */
   readonly also?: readonly string[];
   /** The name of a negative control. */
   readonly control?: string;

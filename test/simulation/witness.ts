@@ -28,6 +28,7 @@ export class Witness {
   readonly records: string[] = [];
   readonly #seen = new Map<string, Seen>();
   readonly #leaders = new Map<number, number>();
+  #begunBy: string | undefined;
   readonly #votes = new Map<string, number>();
 
   /** One past the last record that any node showed as committed. */
@@ -66,6 +67,13 @@ export class Witness {
   /** The disk of the machine is empty from here on: it is another node. */
   forget(name: string): void {
     this.#seen.delete(name);
+  }
+
+  /** Checks that only one cluster begins. */
+  began(name: string): void {
+    if (this.#begunBy !== undefined)
+      throw new InvariantError('I17', `${name} begins a cluster, and ${this.#begunBy} has begun one before`);
+    this.#begunBy = name;
   }
 
   /** Checks that each term has at most one leader, and that each node votes once. */

@@ -42,6 +42,14 @@ export class CachedDirectory {
     this.#unsynced = [];
   }
 
+  /** Returns another directory with copies of all files, everything synced. */
+  copy(): CachedDirectory {
+    const made = new CachedDirectory();
+    for (const [name, entry] of this.#cached) made.add(name, entry.copy());
+    made.sync();
+    return made;
+  }
+
   /** Simulates a failed sync: readers still see the changes, but they never become durable. */
   dropUnsynced(): void {
     this.#unsynced = [];

@@ -81,6 +81,14 @@ export class CachedFile {
     return found;
   }
 
+  /** Returns another file with the same bytes, all of them on the disk. */
+  copy(): CachedFile {
+    const made = new CachedFile();
+    made.#cached = this.#cached.clone();
+    made.#durable = this.#cached.clone();
+    return made;
+  }
+
   #do(operation: Operation): void {
     apply(this.#cached, operation);
     this.#unsynced.push(operation);

@@ -67,8 +67,27 @@ export class FaultyDirectory implements Directory {
     return new FaultyDirectory(new FaultyDisk(root, plan, random), root, '/');
   }
 
+  /** Returns a copy of the whole disk, synced, as `cp -a` makes it: every file in it is another file. */
+  copy(): FaultyDirectory {
+    const root = this.disk.root.copy();
+    return new FaultyDirectory(new FaultyDisk(root, {}, this.disk.random), root, '/');
+  }
+
+  /** Replaces the file or directory of this name by a copy of that in `from`, durably; removes it if there is none. */
+  putCopy(name: string, from: FaultyDirectory): void {
+    const entry = from.cached.entries.get(name);
+    if (this.cached.entries.has(name)) this.cached.remove(name);
+    if (entry !== undefined) this.cached.add(name, entry.copy());
+    this.cached.sync();
+  }
+
   inject(fault: Fault): void {
     this.disk.inject(fault);
+  }
+
+  /** Forgets the faults that have not happened yet, on the whole disk. */
+  heal(): void {
+    this.disk.heal();
   }
 
   setFreeBytes(bytes: number): void {

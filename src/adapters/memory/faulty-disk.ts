@@ -84,6 +84,11 @@ export class FaultyDisk {
     this.#faults.push({ fault, seen: 0 });
   }
 
+  /** Forgets the faults that have not happened yet. */
+  heal(): void {
+    this.#faults = [];
+  }
+
   crash(): void {
     this.#crashed = true;
   }

@@ -8,6 +8,7 @@ import { encodeChangeContext, encodeTransfer } from '../configuration/configurat
 import { UnavailableError } from '../errors.js';
 import type { Clock } from '../ports/clock.js';
 import type { Gossip } from '../ports/gossip.js';
+import { describeHistories } from '../raft/two-histories.js';
 import { JoinAudit } from './join-audit.js';
 import {
   answeringMs,
@@ -55,6 +56,8 @@ export class ClusterService implements Cluster, JoinHandler {
     transferLeadership: (name, signal) => this.#asLeader(() => this.transferLeadership(name, signal)),
     changeSettings: (change, signal) => this.#asLeader(() => this.changeSettings(change, signal)),
   };
+  /** About a node that asked to take part with another history, for an operator. */
+  #otherHistory: string | undefined;
   readonly #stopPromoting: () => Promise<void>;
   readonly #joins: JoinAudit;
   /** The commit index at the previous check: a learner that has it has caught up. */
@@ -229,6 +232,14 @@ export class ClusterService implements Cluster, JoinHandler {
       const reason = `${name} has the log of another cluster, ${describeClusterId(stored)}: start it with an empty data directory to join this one`;
       return { kind: 'refused', reason };
     }
+    for (const { index, term } of joiner.committed ?? []) {
+      const otherTerm = await leadership.acknowledgements.otherTermOf({ index, term });
+      if (otherTerm === undefined) continue;
+      this.#otherHistory =
+        `${name} has another history: entry ${index} is committed in term ${term} there, in term ${otherTerm} here; ` +
+        'it takes no part';
+      return { kind: 'refused', reason: describeHistories(index, term, otherTerm), clusterId };
+    }
     const { members, lastId, settings } = leadership.configuration;
     const { featureLevel: offered = 0 } = joiner;
     if (offered < (settings.featureLevel ?? 0))
@@ -354,7 +365,11 @@ export class ClusterService implements Cluster, JoinHandler {
 
   #view(): ClusterStatus {
     const { transport } = this.options;
-    return clusterStatusOf({ ...this.options, featureLevelOf: (id) => transport.featureLevelOf(id) });
+    return clusterStatusOf({
+      ...this.options,
+      featureLevelOf: (id) => transport.featureLevelOf(id),
+      otherHistory: this.#otherHistory,
+    });
   }
 
   #hasCaughtUp(id: number, commit: number): boolean {

@@ -15,15 +15,17 @@ interface Viewpoint {
   readonly gossip?: Pick<Gossip, 'members'>;
   /** Returns the feature level that another member has offered. */
   readonly featureLevelOf?: (id: number) => number | undefined;
+  /** About a node that has another history. */
+  readonly otherHistory?: string | undefined;
 }
 
 /** The cluster as this node sees it. */
 export function clusterStatusOf(viewpoint: Viewpoint): ClusterStatus {
-  const { leadership, self, clusterId, gossip } = viewpoint;
+  const { leadership, self, clusterId, gossip, otherHistory } = viewpoint;
   const { hardState } = leadership.status;
   const leader = leadership.configuration.members.find(({ id }) => id === leadership.leaderId);
   const members = membersOf(viewpoint);
-  const problem = problemOf(leadership, members);
+  const problem = problemOf(leadership, members) ?? otherHistory;
   return {
     clusterId: describeClusterId(clusterId),
     answeredBy: self.name,

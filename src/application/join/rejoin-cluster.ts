@@ -1,8 +1,9 @@
 import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import { toTerm } from '../../domain/log/offsets.js';
+import { committedEntriesOf } from './committed-entries.js';
 import { hasForgotten, type OwnState } from './amnesia.js';
 import { askForSeat, type Round } from './ask-for-seat.js';
-import { removalOf, type StoredConfiguration } from '../configuration/configuration.js';
+import { type Member, removalOf, type StoredConfiguration } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { joinCluster, type Joined, type JoiningOptions } from './join-cluster.js';
 import { pause } from '../waiting/pause.js';
@@ -32,13 +33,15 @@ export interface RejoiningOptions extends JoiningOptions {
  * as on any follower (Raft §5.3). A node that lacks entries that it acknowledged to the leader is also admitted under a
  * new id. A node that knows that it was removed or is amnesiac keeps asking, as does one whose name differs from the
  * member's. While another process answers as the member at another address, the node waits: its data directory may be a
- * copy. Resolves with whether a leader answered. Rejects as `joinCluster`.
+ * copy. Resolves with the members that the leader names; undefined: none has answered. Rejects as `joinCluster`.
  */
-export async function rejoinCluster(options: RejoiningOptions): Promise<boolean> {
+export async function rejoinCluster(options: RejoiningOptions): Promise<readonly Member[] | undefined> {
   const { configuration, stored, logger } = options;
-  let joined = await askAsMember(options);
+  const committed = await committedEntriesOf(options.log, options.hardState.current.commit);
+  const joiner = { ...options.joiner, committed };
+  let joined = await askAsMember({ ...options, joiner });
   for (;;) {
-    if (joined.kind !== 'member') return false;
+    if (joined.kind !== 'member') return undefined;
     const { stored: told, view } = joined;
     if (view === undefined || told.id < stored.id || !(await hasForgotten(options, told.id, view))) break;
     logger.error(
@@ -62,7 +65,7 @@ export async function rejoinCluster(options: RejoiningOptions): Promise<boolean>
       'rejoined the cluster under a new Raft id',
     );
   }
-  return true;
+  return contacts;
 }
 
 /** Asks in the way that matches what this node knows about itself. */

@@ -10,7 +10,7 @@ import { type Joined, joinCluster, type JoiningOptions, JoinRefusedError } from 
 import type { NodeAnswer } from '../join/asked-nodes.js';
 import { type Beginning, beginningOf } from '../join/beginning.js';
 import { askIfRemoved } from '../join/ask-if-removed.js';
-import type { Joiner } from '../ports/join-transport.js';
+import type { Joiner, LeaderView } from '../ports/join-transport.js';
 import type { Removal } from '../configuration/configuration.js';
 import { Backoff } from '../waiting/backoff.js';
 import { pause } from '../waiting/pause.js';
@@ -35,16 +35,18 @@ export interface AnnouncedMember {
 
 /**
  * Puts a new node into a cluster: joins an existing one, or bootstraps one. Waits for other nodes as long as it needs
- * them.
+ * them. Resolves with false if it was let in under an id that has taken part: its disk kept its UUID and lost what it
+ * promised under that id.
  */
-export async function enterCluster(deps: MemberDependencies, context: NodeContext): Promise<void> {
+export async function enterCluster(deps: MemberDependencies, context: NodeContext): Promise<boolean> {
   const { configuration, discovery } = context;
   await assertNeverInCluster(deps, context);
   const joined = await joinOrBegin(deps, context);
+  const hasPromised = joined.kind === 'member' && hasTakenPart(joined.view);
   if (joined.kind === 'member') {
     await deps.directory.adoptLogId(joined.clusterId);
     answerAsMember(deps.peerService, joined.clusterId);
-    await configuration.write(joined.stored);
+    await configuration.write({ ...joined.stored, ...(hasPromised && { amnesiac: true }) });
     deps.logger.info('cluster_joined', { memberId: joined.stored.id }, 'joined the cluster');
   } else {
     answerAsMember(deps.peerService, deps.directory.logId);
@@ -52,22 +54,27 @@ export async function enterCluster(deps: MemberDependencies, context: NodeContex
     deps.logger.info('cluster_bootstrapped', {}, 'bootstrapped a cluster of one node');
   }
   discovery.enter(describeClusterId(deps.directory.logId));
+  return !hasPromised;
+}
+
+function hasTakenPart(view: LeaderView | undefined): boolean {
+  return view !== undefined && (view.votes || view.acknowledged.index > 0);
 }
 
 /**
  * Makes a former member a member again, in the cluster that its data directory names: see `rejoinCluster`. Resolves
- * with whether the cluster now knows this node's name and address.
+ * with its members, if the cluster now knows this node's name and address.
  */
 export async function reenterCluster(
   deps: MemberDependencies,
   context: NodeContext,
   { log }: NodeStorage,
   report: (problem: string) => void,
-): Promise<boolean> {
+): Promise<readonly Member[] | undefined> {
   const { configuration, hardState, discovery } = context;
   const { stored } = configuration;
   const hasOthers = otherMemberAddrs(context).length > 0;
-  if (stored === undefined || (!hasOthers && discovery.nodes().length === 0 && !stored.amnesiac)) return false;
+  if (stored === undefined || (!hasOthers && discovery.nodes().length === 0 && !stored.amnesiac)) return undefined;
   return rejoinCluster({
     report,
     ...rejoining(deps, context, deps.signal),

@@ -5,6 +5,7 @@ import { IncarnationFile } from '../vouching/incarnation-file.js';
 import { PeerNotes } from '../vouching/peer-notes.js';
 import { watchFurthest } from '../vouching/furthest-peer.js';
 import { type Proof, proveIdentity } from '../vouching/prove-identity.js';
+import { LogThrottle } from '../waiting/log-throttle.js';
 import { Voucher } from '../vouching/voucher.js';
 import { reenterCluster } from './enter-cluster.js';
 import type { NodeContext, NodeStorage } from './node-context.js';
@@ -64,13 +65,15 @@ export async function proveMember(
   deps: MemberDependencies,
   member: ProvingMember,
   report: (problem: string) => void,
+  throttle = new LogThrottle(deps.clock),
 ): Promise<ProvedMember> {
   const { configuration, hardState, log, incarnation } = member;
   const { logger } = deps;
   const id = configuration.stored?.id ?? 0;
-  const isKnown = configuration.stored?.amnesiac
+  const named = configuration.stored?.amnesiac
     ? await reenterAmnesiac(deps, member, 'this node lost entries that it had acknowledged', report)
     : await reenterCluster(deps, member, member, report);
+  const isKnown = named !== undefined;
   // Under a new id it has promised nothing.
   if (configuration.stored?.id !== id) {
     if (hardState.loss !== undefined) await hardState.acceptLoss();
@@ -78,12 +81,15 @@ export async function proveMember(
   }
   const proof = await proveIdentity({
     ...asking(deps, member),
+    named,
     incarnation,
     log,
     doubt: incarnation.doubt ?? (hardState.loss === undefined ? undefined : 'hard state lost'),
     logger,
+    throttle,
     report,
   });
+  if (proof.kind === 'unheard') return proveMember(deps, member, report, throttle);
   if (proof.kind === 'vouched') {
     await boundVote(member, id, { ...proof, isKnown });
     logger.info('vouched', { seenTerm: proof.seenTerm }, 'the peers vouch for this node');
@@ -100,11 +106,11 @@ export async function proveMember(
   await incarnation.raiseAbove(note.incarnation);
   await configuration.noteAmnesia();
   const lost = `this node came back with less than its peers have seen from it: ${reason}`;
-  const isKnownAgain = await reenterAmnesiac(deps, member, lost, report);
+  const namedAgain = await reenterAmnesiac(deps, member, lost, report);
   await incarnation.settle();
   // The node has a new Raft id, which has not voted yet.
   if (hardState.loss !== undefined) await hardState.acceptLoss();
-  return { isKnown: isKnownAgain };
+  return { isKnown: namedAgain !== undefined };
 }
 
 type ProvingMember = NodeContext & NodeStorage & MemberIdentity & { readonly voucher: Voucher };
@@ -130,7 +136,7 @@ async function reenterAmnesiac(
   member: ProvingMember,
   lost: string,
   report: (problem: string) => void,
-): Promise<boolean> {
+): ReturnType<typeof reenterCluster> {
   const ended = new AbortController();
   const signal = AbortSignal.any([deps.signal, ended.signal]);
   const waits = `${lost}. It takes part again once a leader lets it in under a new Raft id`;
@@ -146,8 +152,8 @@ async function reenterAmnesiac(
     report(problem);
   };
   const entering = reenterCluster(deps, member, member, onWait).finally(() => ended.abort());
-  const [isKnown] = await Promise.all([entering, watching]);
-  return isKnown;
+  const [named] = await Promise.all([entering, watching]);
+  return named;
 }
 
 /**

@@ -20,8 +20,7 @@ export function startMember(deps: MemberDependencies): Promise<StartedNode<Membe
     const context = await openContext(deps, 'node', opened);
     const { configuration } = context;
     const identity = await openIdentity(deps, context);
-    const isNew = configuration.stored === undefined;
-    if (isNew) await enterCluster(deps, context);
+    const isNew = configuration.stored === undefined && (await enterCluster(deps, context));
     deps.signal.throwIfAborted();
     const storage = await openStorage(deps, context);
     await reportRecovery(deps, context);

@@ -1,3 +1,4 @@
+import type { EntryId } from '../../domain/raft/entry-id.js';
 import type { Removal } from '../configuration/configuration.js';
 import type { VouchAnswer, VouchRequest } from './vouching.js';
 
@@ -14,6 +15,8 @@ export interface Joiner {
   readonly clusterId?: Uint8Array;
   /** The Raft id under which it acknowledged entries that it no longer has: it asks for another id. */
   readonly forgotAs?: number;
+  /** Entries that it knows to be committed: the last, and some where terms begin. */
+  readonly committed?: readonly EntryId[];
   /** The Raft id as which it runs already: it only reports its address, and is admitted under no other id. */
   readonly runsAs?: number;
   /** The feature level that its release offers; undefined: 0. */

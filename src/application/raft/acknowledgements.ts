@@ -1,5 +1,6 @@
 import type { Log } from '../../domain/log/log.js';
 import { toIndex } from '../../domain/log/offsets.js';
+import type { EntryId } from '../../domain/raft/entry-id.js';
 import type { Message } from '../../domain/raft/message.js';
 import type { RawNode } from '../../domain/raft/raw-node.js';
 import { AmnesiacError } from '../join/amnesia.js';
@@ -27,6 +28,17 @@ export class Acknowledgements {
     const index = this.#matchOf(member);
     const term = index === 0 ? 0 : await log.termAt(toIndex(index)).catch(() => 0);
     return { term: hardState.term, leaderId, acknowledged: { index, term }, votes };
+  }
+
+  /**
+   * Returns the term of an entry that is committed here, if that is another one than the given; undefined also if the
+   * entry is not known to be committed, or no longer stored.
+   */
+  async otherTermOf({ index, term }: EntryId): Promise<number | undefined> {
+    const { core, log } = this.options;
+    if (index === 0 || index > core.basicStatus().hardState.commit) return undefined;
+    const own = await log.termAt(toIndex(index)).catch(() => term);
+    return own === term ? undefined : own;
   }
 
   /** The member has lost entries: what it acknowledged to this leader no longer counts for commits. */

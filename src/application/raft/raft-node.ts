@@ -24,6 +24,7 @@ import { Proposals } from './proposals.js';
 import { RaftLoop } from './raft-loop.js';
 import type { RaftNodeOptions } from './raft-options.js';
 import { ReadBarriers } from './read-barriers.js';
+import { twoHistoriesIn } from './two-histories.js';
 import { Watermark } from '../storage/watermark.js';
 
 /**
@@ -197,6 +198,11 @@ export class RaftNode implements Consensus, PeerReceiver {
     const loop = this.#loop;
     if (!loop.isAlive || !this.#filter.admits(received, loop.core.basicStatus())) return;
     if (!this.#floor.admits(received) || !this.#exchange.admits(received)) return;
+    const proof = twoHistoriesIn(loop.core, received);
+    if (proof !== undefined) {
+      loop.fail(proof);
+      return;
+    }
     if (received.type === 'MsgApp' && !this.#diskGuard.admits(received.entries)) return;
     const contradiction = this.#acknowledgements.contradiction(received);
     if (contradiction !== undefined) {

@@ -16,17 +16,24 @@ export interface Electorate {
 }
 
 /**
- * The voters that this node's disk knows. A node that does not find itself among the members has not read yet that it was
- * let in, and asks those that it was told of. A learner counts itself as a voter: it may have become one without having
- * read it.
+ * Returns the voters that this node's disk knows. A node that does not find itself among the members has not read yet
+ * that it was let in, and asks those that it was told of. A learner counts itself as a voter: it may have become one
+ * without having read it. If a leader no longer names one of the voters, those that it does name are asked instead: a
+ * replaced disk answers nobody, and the log of the leader has what it helped to decide.
+ *
+ * @param named the members that the leader has named; undefined: no leader has answered
  */
 export function electorateOf(
   configuration: Pick<ConfigurationFile, 'current' | 'stored'>,
   { id, uuid }: { readonly id: number; readonly uuid: string },
+  named?: readonly Member[],
 ): Electorate {
   const { current, stored } = configuration;
-  const isMember = current.members.some((member) => member.id === id);
-  const contacts = isMember ? [] : (stored?.contacts ?? []);
+  const voters = new Set([...current.confState.voters, ...current.confState.votersOutgoing]);
+  const isOutdated =
+    named !== undefined && current.members.some((each) => voters.has(each.id) && !includes(named, each));
+  const isMember = !isOutdated && current.members.some((member) => member.id === id);
+  const contacts = isMember ? [] : isOutdated ? named : (stored?.contacts ?? []);
   const halves = isMember
     ? [current.confState.voters, current.confState.votersOutgoing].filter((half) => half.length > 0)
     : [contacts.map((member) => member.id)];
@@ -46,6 +53,10 @@ export function electorateOf(
     isSure: (answered) => agree(answered, (others) => (others === 0 ? 0 : majoritySize(others))),
     isMajority: (answered) => agree(answered, (others) => majoritySize(others + 1) - 1),
   };
+}
+
+function includes(members: readonly Member[], { id, uuid }: Member): boolean {
+  return members.some((each) => each.id === id && each.uuid === uuid);
 }
 
 /**

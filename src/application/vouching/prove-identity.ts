@@ -9,7 +9,7 @@ import type { Logger } from '../ports/logger.js';
 import type { JoinTransport } from '../ports/join-transport.js';
 import type { MemberNote, Vouch, VouchAnswer, VouchRequest } from '../ports/vouching.js';
 import { Backoff } from '../waiting/backoff.js';
-import { LogThrottle } from '../waiting/log-throttle.js';
+import type { LogThrottle } from '../waiting/log-throttle.js';
 import { pause } from '../waiting/pause.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 import { electorateOf, hadOthers } from './electorate.js';
@@ -20,6 +20,8 @@ import type { IncarnationFile } from './incarnation-file.js';
  * could not lose one member and restart another one.
  */
 const patienceMs = 10_000;
+/** A node that has heard too few for this long asks the cluster for a leader again: its own voters may be replaced. */
+const askAgainMs = 15_000;
 /** How long the only voter of a cluster listens for others: the interval at which Serf tries to reconnect. */
 const listenMs = 30_000;
 const pauseMsMin = 100;
@@ -28,6 +30,8 @@ const pauseMsMax = 1_000;
 export interface ProofOptions {
   readonly request: VouchRequest;
   readonly configuration: Pick<ConfigurationFile, 'current' | 'stored'>;
+  /** The members that the leader names now; undefined: no leader has answered. */
+  readonly named: readonly Member[] | undefined;
   readonly incarnation: Pick<IncarnationFile, 'current' | 'doubt'>;
   readonly log: Pick<Log, 'lastTerm' | 'lastIndex' | 'quarantined'>;
   /** Why this node knows that its disk is not as it left it; undefined: it does not. */
@@ -42,6 +46,7 @@ export interface ProofOptions {
   readonly callers: () => readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly throttle: LogThrottle;
   readonly signal: AbortSignal;
   /** Called with what an operator should know while the proof is not complete. */
   readonly report: (problem: string) => void;
@@ -54,6 +59,8 @@ export type Proof =
    * entry of the log that is furthest ahead, of those that answered.
    */
   | { readonly kind: 'vouched'; readonly seenTerm: number; readonly answeredTerm: number; readonly furthest: EntryId }
+  /** Too few have answered so far. */
+  | { readonly kind: 'unheard' }
   /** It came back with less than it had shown. */
   | { readonly kind: 'contradicted'; readonly by: Vouch; readonly note: MemberNote; readonly reason: string };
 
@@ -62,11 +69,11 @@ export type Proof =
  * one of them contradicts it. Only then may it take part: its disk may be an older copy. A member without a doubt about
  * its disk is content with a bare majority, itself included, after a while. The only voter of a cluster has nobody to
  * ask; if something speaks for others, it listens for them first: a doubt about its disk, its log, gossip, or the
- * addresses that it was given. Rejects with the signal's reason.
+ * addresses that it was given. Gives up after a while with too few answers. Rejects with the signal's reason.
  */
 export async function proveIdentity(options: ProofOptions): Promise<Proof> {
   const { configuration, request, clock, logger, signal } = options;
-  const electorate = electorateOf(configuration, request);
+  const electorate = electorateOf(configuration, request, options.named);
   const isAlone = electorate.peers.length === 0;
   const { doubt, incarnation, discovery } = options;
   const { current } = configuration;
@@ -82,7 +89,6 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
     return doubt === undefined && hasWaited(patienceMs) && electorate.isMajority(answered);
   };
   if (isComplete()) return vouchedBy([]);
-  const throttle = new LogThrottle(clock);
   const backoff = new Backoff(pauseMsMin, pauseMsMax);
   for (;;) {
     const found = await askAll(options, electorate.peers, heard, isComplete);
@@ -94,12 +100,13 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
       ? discovery.silent
       : electorate.peers.filter(({ uuid }) => !heard.has(uuid)).map(({ name }) => name);
     options.report(problemOf({ isAlone, doubt, missing, isAlive }));
-    if (throttle.isDue())
+    if (options.throttle.isDue())
       logger.warn(
         'vouching_incomplete',
         { missing, doubt },
         'this node does not take part until its peers vouch for it',
       );
+    if (!isAlone && hasWaited(askAgainMs)) return { kind: 'unheard' };
     heard.clear();
     await pause(clock, backoff.next(), signal);
   }
@@ -171,20 +178,23 @@ export function addressesAsked(
   return [...addresses];
 }
 
+const nothingSeen: MemberNote = { incarnation: 0, term: 0, durable: { term: 0, index: 0 } };
+
 /** A torn end of the log, and what a repair is to fetch, count as had. */
 function contradictionIn(options: ProofOptions, by: Vouch): Proof | undefined {
-  const { note } = by;
-  if (note === undefined) return undefined;
+  const { note = nothingSeen, laterId } = by;
   const { incarnation, log, configuration } = options;
   const { damagedFrom, repairing } = configuration.stored ?? {};
   const isDamaged = log.quarantined.length > 0 || damagedFrom !== undefined || repairing !== undefined;
   const last = { term: log.lastTerm, index: log.lastIndex };
   const reason =
-    note.incarnation >= incarnation.current
-      ? `its start ${note.incarnation} was seen before, and this one counts as ${incarnation.current}`
-      : !isDamaged && compareEntryIds(last, note.durable) < 0
-        ? `it had entry ${note.durable.index} of term ${note.durable.term}, and its log now ends at ${last.index} of term ${last.term}`
-        : undefined;
+    laterId !== undefined
+      ? `it was let in again as member ${laterId}, of which its disk knows nothing`
+      : note.incarnation >= incarnation.current
+        ? `its start ${note.incarnation} was seen before, and this one counts as ${incarnation.current}`
+        : !isDamaged && compareEntryIds(last, note.durable) < 0
+          ? `it had entry ${note.durable.index} of term ${note.durable.term}, and its log now ends at ${last.index} of term ${last.term}`
+          : undefined;
   return reason === undefined ? undefined : { kind: 'contradicted', by, note, reason };
 }
 

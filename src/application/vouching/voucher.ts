@@ -11,7 +11,7 @@ const callersMax = 16;
 export interface VoucherOptions {
   readonly clusterId: Uint8Array;
   readonly uuid: string;
-  readonly configuration: Pick<ConfigurationFile, 'stored' | 'generation'>;
+  readonly configuration: Pick<ConfigurationFile, 'current' | 'stored' | 'generation'>;
   readonly hardState: Pick<HardStateFile, 'current'>;
   readonly log: Pick<Log, 'lastTerm' | 'lastIndex'>;
   readonly notes: PeerNotes;
@@ -41,6 +41,7 @@ export class Voucher implements VouchHandler {
     if (describeClusterId(request.clusterId) !== describeClusterId(clusterId)) return undefined;
     if (request.uuid !== uuid && this.#callers.size < callersMax) this.#callers.add(request.rpcAddr);
     const note = notes.of(request.uuid, request.id);
+    const seat = configuration.current.members.findLast((member) => member.uuid === request.uuid);
     const aliveAt = request.uuid === uuid ? undefined : this.#aliveAt(request);
     return {
       uuid,
@@ -49,6 +50,7 @@ export class Voucher implements VouchHandler {
       last: { term: log.lastTerm, index: log.lastIndex },
       ...(note && { note }),
       ...(aliveAt !== undefined && { aliveAt }),
+      ...(seat !== undefined && seat.id > request.id && { laterId: seat.id }),
     };
   }
 }

@@ -4,8 +4,10 @@ import { isUuid, memberNameOrThrow, rpcAddrOrThrow } from '../../../application/
 import type { JoinAnswer, Joiner, LeaderView } from '../../../application/ports/join-transport.js';
 import type { Removal } from '../../../application/configuration/configuration.js';
 import { InvalidInputError } from '../../../domain/log/errors.js';
+import type { EntryId } from '../../../domain/raft/entry-id.js';
 import { logIdBytes } from '../../../domain/log/record-batch.js';
 import {
+  type EntryId as EntryIdMessage,
   type Joiner as JoinerMessage,
   type JoinerSchema,
   type JoinResponse,
@@ -22,10 +24,14 @@ const removals: Readonly<Record<Removal, RemovalMessage>> = {
   unknown: RemovalMessage.UNKNOWN,
 };
 
+/** More entries of a joiner are not compared. */
+const committedMax = 16;
+
 /** Throws `InvalidInputError` if the joiner is missing or could not be a member. */
 export function joinerOf(message: JoinerMessage | undefined): Joiner {
   if (message === undefined) throw new InvalidInputError('the request has no joiner');
-  const { name, uuid, rpcAddr, bootstrapExpect, clusterId, forgotAs, runsAs, featureLevel, generation } = message;
+  const { name, uuid, rpcAddr, bootstrapExpect, clusterId, forgotAs, runsAs, featureLevel, generation, committed } =
+    message;
   if (!isUuid(uuid)) throw new InvalidInputError('the UUID of the joiner is not valid');
   if (clusterId.length > 0) assertClusterId(clusterId);
   return {
@@ -38,6 +44,7 @@ export function joinerOf(message: JoinerMessage | undefined): Joiner {
     ...(runsAs > 0n && { runsAs: safeNumber(runsAs) }),
     ...(featureLevel > 0n && { featureLevel: safeNumber(featureLevel) }),
     ...(generation > 0n && { generation: safeNumber(generation) }),
+    ...(committed.length > 0 && { committed: committed.slice(0, committedMax).map(entryIdOf) }),
   };
 }
 
@@ -47,6 +54,7 @@ export function joinerMessage({
   runsAs,
   featureLevel,
   generation,
+  committed,
   ...joiner
 }: Joiner): MessageInitShape<typeof JoinerSchema> {
   return {
@@ -55,6 +63,9 @@ export function joinerMessage({
     ...(runsAs !== undefined && { runsAs: BigInt(runsAs) }),
     ...(featureLevel !== undefined && { featureLevel: BigInt(featureLevel) }),
     ...(generation !== undefined && { generation: BigInt(generation) }),
+    ...(committed && {
+      committed: committed.map(({ index, term }) => ({ index: BigInt(index), term: BigInt(term) })),
+    }),
   };
 }
 
@@ -149,4 +160,8 @@ function viewOf(joined: JoinResponse_Joined): LeaderView | undefined {
 
 function assertClusterId({ length }: Uint8Array): void {
   if (length !== logIdBytes) throw new InvalidInputError('a cluster id must have 16 bytes');
+}
+
+function entryIdOf({ index, term }: EntryIdMessage): EntryId {
+  return { index: safeNumber(index), term: safeNumber(term) };
 }

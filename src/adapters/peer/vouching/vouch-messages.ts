@@ -48,7 +48,7 @@ export function decodeVouchRequest(bytes: Uint8Array): VouchRequest {
   };
 }
 
-export function encodeVouch({ uuid, id, term, last, note, aliveAt }: Vouch): Buffer {
+export function encodeVouch({ uuid, id, term, last, note, aliveAt, laterId }: Vouch): Buffer {
   const response = create(VouchResponseSchema, {
     uuid,
     id: BigInt(id),
@@ -57,12 +57,13 @@ export function encodeVouch({ uuid, id, term, last, note, aliveAt }: Vouch): Buf
     lastIndex: BigInt(last.index),
     ...(note && { note: noteMessage({ id: 0, ...note }) }),
     ...(aliveAt !== undefined && { aliveAt }),
+    ...(laterId !== undefined && { laterId: BigInt(laterId) }),
   });
   return Buffer.from(toBinary(VouchResponseSchema, response));
 }
 
 export function decodeVouch(bytes: Uint8Array): Vouch {
-  const { uuid, id, term, lastTerm, lastIndex, note, aliveAt } = peerMessage(VouchResponseSchema, bytes);
+  const { uuid, id, term, lastTerm, lastIndex, note, aliveAt, laterId } = peerMessage(VouchResponseSchema, bytes);
   return {
     uuid: uuidOrThrow(uuid),
     id: safeNumber(id),
@@ -70,6 +71,7 @@ export function decodeVouch(bytes: Uint8Array): Vouch {
     last: { term: safeNumber(lastTerm), index: safeNumber(lastIndex) },
     ...(note && { note: memberNoteOf(note) }),
     ...(aliveAt !== undefined && { aliveAt: rpcAddrOrThrow(aliveAt) }),
+    ...(laterId !== undefined && { laterId: safeNumber(laterId) }),
   };
 }
 
