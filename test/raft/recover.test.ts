@@ -162,6 +162,22 @@ describe('a recovery', () => {
     expect(back.node.leadership.configuration.settings.generation).toBe(2);
   });
 
+  it('is noted by a member that waits for its cluster when it is told, and that joins again at its next start', async () => {
+    const group = await lostGroup('a');
+    await recover(group.disk('n1'));
+    const configuration = await ConfigurationFile.open(group.disk('n2').raft, crc32c);
+    await configuration.noteAmnesia();
+    const waiting = await group.begin('n2');
+    await group.until(() => waiting.started.work.waiting !== undefined);
+    await group.start('n1');
+    await group.until(() => waiting.fatal.length > 0);
+    expect((await group.storedConfiguration('n2'))?.superseded).toBe(1);
+    await waiting.gossip.close();
+    const back = await group.start('n2');
+    await group.until(() => back.node.highWatermark === 1);
+    expect(back.lines.map(({ event }) => event)).toContain('log_set_aside');
+  });
+
   it('is refused for a directory that is in no cluster, and for a replica', async () => {
     const empty = await opened(emptyDisk(uuidOf('n1')));
     await expect(planRecovery(empty)).rejects.toThrow(RecoveryRefusedError);

@@ -41,6 +41,7 @@ const permitted: Readonly<Record<string, readonly Identity[]>> = {
   '/golog.peer.v1.PeerService/Bulk': ['n1'],
   '/golog.peer.v1.PeerService/Append': ['n1'],
   '/golog.peer.v1.PeerService/Join': ['n1'],
+  '/golog.peer.v1.PeerService/Vouch': ['n1'],
   '/golog.peer.v1.PeerService/GetLogEnd': ['n1'],
   '/golog.peer.v1.PeerService/ReadEntries': ['n1'],
   '/golog.peer.v1.PeerService/FollowEntries': ['n1'],

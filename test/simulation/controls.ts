@@ -78,28 +78,10 @@ export const controls: readonly Control[] = [
     },
   },
   {
-    name: 'forget the vote',
-    faults: ['crash at a vote', 'crash at a vote', 'delay'],
-    breaks: ['I9'],
-    tamper: (options) => ({
-      ...nearlyEqualTimeouts(options),
-      hardState: withoutVote(options.hardState),
-    }),
-  },
-  {
     name: 'take part without the repair',
     faults: ['bit rot', 'bit rot', 'kill', 'power cut of all', 'partition'],
     breaks: ['I1', 'I2', 'I6', 'I7', 'I9'],
     forgetsDamage: true,
-  },
-  {
-    name: 'raise the incarnation without a sync',
-    faults: ['power cut of all'],
-    breaks: ['I10'],
-    tamperMember: (deps) => {
-      withoutSync(deps.directory.raft, 'incarnation');
-      return deps;
-    },
   },
   {
     name: 'keep notes by UUID alone',
@@ -200,18 +182,6 @@ function withVouch(
   return deps;
 }
 
-/** Has the syncs of one file in the directory do nothing. */
-function withoutSync(directory: Directory, fileName: string): void {
-  const [open, create] = [directory.open.bind(directory), directory.create.bind(directory)];
-  const lazily = async (name: string, opening: Promise<File>): Promise<File> => {
-    const file = await opening;
-    if (name === fileName) file.sync = () => Promise.resolve();
-    return file;
-  };
-  directory.open = (name) => lazily(name, open(name));
-  directory.create = (name) => lazily(name, create(name));
-}
-
 /** Sends the response that the follower owes after its disk write as soon as the entries arrive. */
 function acknowledgeAtOnce(run: Run, { from, to, term, entries }: Message, sender: string, receiver: string): void {
   const last = entries.at(-1);
@@ -221,23 +191,5 @@ function acknowledgeAtOnce(run: Run, { from, to, term, entries }: Message, sende
   run.world.schedule(0.1, `${receiver}>${sender} early acknowledgement`, () => {
     const listener = run.network.listener(leader.address);
     listener?.process.enter('early acknowledgement', () => listener.receiver?.receive(early));
-  });
-}
-
-/** Keeps the vote in memory and off the disk, unless it is there already. */
-function withoutVote(hardState: HardStateFile): HardStateFile {
-  const save = hardState.save.bind(hardState);
-  let { vote, term } = hardState.current;
-  hardState.save = (state, ...more) => {
-    ({ vote, term } = state);
-    const { current } = hardState;
-    return save({ ...state, vote: current.term === term ? current.vote : 0 }, ...more);
-  };
-  return new Proxy(hardState, {
-    get(target, property) {
-      if (property === 'current') return { ...target.current, ...(target.current.term === term && { vote }) };
-      const value: unknown = Reflect.get(target, property, target);
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
-    },
   });
 }

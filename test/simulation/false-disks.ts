@@ -51,7 +51,7 @@ export class FalseDisks {
   #on = true;
   #isDue = false;
   #copies: DiskCopy[] = [];
-  /** Since when the voters have been in contact, in which processes and term; undefined: they are not. */
+  /** When the voters came into contact, in which processes and term; undefined: they are not in contact. */
   #contact: { readonly sinceMs: number; readonly key: string } | undefined;
 
   constructor(

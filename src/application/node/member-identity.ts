@@ -2,9 +2,9 @@ import { compareEntryIds, type EntryId } from '../../domain/raft/entry-id.js';
 import { toTerm } from '../../domain/log/offsets.js';
 import { isOnlyVoter } from '../configuration/configuration.js';
 import type { Unready } from '../ports/readiness.js';
-import type { Vouch } from '../ports/vouching.js';
 import { IncarnationFile } from '../vouching/incarnation-file.js';
 import { PeerNotes } from '../vouching/peer-notes.js';
+import { watchFurthest } from '../vouching/furthest-peer.js';
 import { type Proof, proveIdentity } from '../vouching/prove-identity.js';
 import { LogThrottle } from '../waiting/log-throttle.js';
 import { Voucher } from '../vouching/voucher.js';
@@ -64,14 +64,16 @@ export function openVoucher(
  */
 export async function proveMember(
   deps: MemberDependencies,
-  member: NodeContext & NodeStorage & MemberIdentity & { readonly voucher: Voucher },
+  member: ProvingMember,
   report: (readiness: Unready) => void,
   throttle = new LogThrottle(deps.clock),
 ): Promise<ProvedMember> {
-  const { configuration, hardState, self, discovery, log, incarnation, voucher } = member;
-  const { joinTransport: transport, directory, clock, logger, signal } = deps;
+  const { configuration, hardState, log, incarnation } = member;
+  const { logger } = deps;
   const id = configuration.stored?.id ?? 0;
-  const named = await reenterCluster(deps, member, member, report);
+  const named = configuration.stored?.amnesiac
+    ? await reenterAmnesiac(deps, member, 'this node lost entries that it had acknowledged', report)
+    : await reenterCluster(deps, member, member, report);
   const isKnown = named !== undefined;
   // Under a new id it has promised nothing.
   if (configuration.stored?.id !== id) {
@@ -79,19 +81,13 @@ export async function proveMember(
     return { isKnown };
   }
   const proof = await proveIdentity({
-    request: { clusterId: directory.logId, id, generation: configuration.generation, ...self },
-    configuration,
+    ...asking(deps, member),
     named,
     incarnation,
     log,
     doubt: incarnation.doubt ?? (hardState.loss === undefined ? undefined : 'hard state lost'),
-    discovery,
-    transport,
-    callers: () => voucher.callers,
-    clock,
     logger,
     throttle,
-    signal,
     report,
   });
   if (proof.kind === 'unheard') return proveMember(deps, member, report, throttle);
@@ -102,7 +98,7 @@ export async function proveMember(
     if (incarnation.doubt === undefined || !isBehind) await incarnation.settle();
     return { isKnown, ...(incarnation.doubt !== undefined && { voteFloor: proof.furthest }) };
   }
-  const { by, note, reason } = proof;
+  const { note, reason } = proof;
   logger.error(
     'acknowledged_entries_lost',
     { memberId: id, incarnation: incarnation.current, note, lastIndex: log.lastIndex, reason },
@@ -110,22 +106,55 @@ export async function proveMember(
   );
   await incarnation.raiseAbove(note.incarnation);
   await configuration.noteAmnesia();
-  const ahead = discovery.nodes().find(({ uuid }) => uuid === by.uuid)?.name ?? `member ${by.id}`;
-  const namedAgain = await reenterCluster(deps, member, member, () => report(amnesiac(reason, ahead, by)));
+  const lost = `this node came back with less than its peers have seen from it: ${reason}`;
+  const namedAgain = await reenterAmnesiac(deps, member, lost, report);
   await incarnation.settle();
   // The node has a new Raft id, which has not voted yet.
   if (hardState.loss !== undefined) await hardState.acceptLoss();
   return { isKnown: namedAgain !== undefined };
 }
 
-function amnesiac(reason: string, ahead: string, { last }: Vouch): Unready {
+type ProvingMember = NodeContext & NodeStorage & MemberIdentity & { readonly voucher: Voucher };
+
+/** What the questions to the peers need. */
+function asking({ joinTransport, directory, clock, signal }: MemberDependencies, member: ProvingMember) {
+  const { configuration, self, discovery, voucher } = member;
+  const { generation } = configuration;
   return {
-    state: 'amnesiac',
-    problem:
-      `this node came back with less than its peers have seen from it: ${reason}. It takes part again once a leader ` +
-      `admits it under a new Raft id: start the other members. If no majority is left, ${ahead} has the log up to ` +
-      `entry ${last.index} of term ${last.term}; see golog recover`,
+    request: { clusterId: directory.logId, id: configuration.stored?.id ?? 0, generation, ...self },
+    transport: joinTransport,
+    callers: () => voucher.callers,
+    ...{ configuration, discovery, clock, signal },
   };
+}
+
+/**
+ * Has the cluster admit the node under a new Raft id. While the node waits, its problem names the peer whose log is
+ * furthest ahead: the one to recover from if no majority is left.
+ */
+async function reenterAmnesiac(
+  deps: MemberDependencies,
+  member: ProvingMember,
+  lost: string,
+  report: (readiness: Unready) => void,
+): ReturnType<typeof reenterCluster> {
+  const ended = new AbortController();
+  const signal = AbortSignal.any([deps.signal, ended.signal]);
+  const waits = `${lost}. It takes part again once a leader admits it under a new Raft id: start the other members`;
+  let [problem, isWaiting] = [waits, false];
+  const watching = watchFurthest({ ...asking(deps, member), signal }, ({ uuid, id, last }) => {
+    const name = member.configuration.current.members.find((each) => each.uuid === uuid)?.name ?? `member ${id}`;
+    const furthest = `${name} has the log up to entry ${last.index} of term ${last.term}`;
+    problem = `${waits}. If no majority is left, ${furthest}; see golog recover`;
+    if (isWaiting) report({ state: 'amnesiac', problem });
+  });
+  const onWait = (): void => {
+    isWaiting = true;
+    report({ state: 'amnesiac', problem });
+  };
+  const entering = reenterCluster(deps, member, member, onWait).finally(() => ended.abort());
+  const [named] = await Promise.all([entering, watching]);
+  return named;
 }
 
 /**

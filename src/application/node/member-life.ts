@@ -108,7 +108,7 @@ export class MemberLife implements MemberWork {
     const proving = proveMember({ ...deps, signal }, this.member, (readiness) => {
       waiting.readiness = readiness;
       wait();
-    });
+    }).catch((error: unknown) => this.#rejected(error));
     const proved = await Promise.race([proving, hasToWait]);
     deps.signal.throwIfAborted();
     if (proved !== undefined) return this.#takePart(proved);
@@ -120,6 +120,13 @@ export class MemberLife implements MemberWork {
       await this.#takePart(provedNow);
       await waiting.close();
     });
+  }
+
+  /** Rejects with the error. A refusal by a later generation is noted first: the next start joins with an empty log. */
+  async #rejected(error: unknown): Promise<never> {
+    if (error instanceof JoinRefusedError && error.generation !== undefined)
+      await this.member.configuration.noteSuperseded(error.generation);
+    throw error;
   }
 
   /** Repairs the log if it is damaged, and runs Raft. */

@@ -135,17 +135,10 @@ async function askAll(
   heard: Map<string, VouchAnswer>,
   isComplete: () => boolean,
 ): Promise<Proof | undefined> {
-  const { discovery, transport, request, signal } = options;
+  const { transport, request, signal } = options;
   const { settings } = options.configuration.current;
   const ended = new AbortController();
   const inTime = AbortSignal.any([signal, ended.signal]);
-  const others = discovery.nodes().map(({ uuid, rpcAddr }) => ({ uuid, rpcAddr }));
-  const addresses = new Set([
-    ...peers.map((peer) => discovery.locate(peer)).flatMap(({ rpcAddr, seenAt = [] }) => [rpcAddr, ...seenAt]),
-    ...others.map(({ rpcAddr }) => rpcAddr),
-    ...options.callers(),
-  ]);
-  addresses.delete(request.rpcAddr);
   let contradiction: Proof | undefined;
   const ask = async (rpcAddr: string): Promise<void> => {
     const vouch = await transport.vouch(rpcAddr, request, inTime);
@@ -160,7 +153,7 @@ async function askAll(
     }
     if (contradiction !== undefined || isComplete()) ended.abort(new UnavailableError('enough peers have answered'));
   };
-  const asked = [...addresses].map((rpcAddr) =>
+  const asked = addressesAsked(options, peers).map((rpcAddr) =>
     ask(rpcAddr).catch((error: unknown) => {
       if (!(error instanceof UnavailableError)) throw error;
     }),
@@ -174,6 +167,21 @@ async function askAll(
   return contradiction;
 }
 
+/** Returns the HOST:PORTs of the peers, and of all other nodes that gossip sees or that have called. */
+export function addressesAsked(
+  { discovery, callers, request }: Pick<ProofOptions, 'discovery' | 'callers' | 'request'>,
+  peers: readonly Member[],
+): string[] {
+  const located = peers.map((peer) => discovery.locate(peer));
+  const addresses = new Set([
+    ...located.flatMap(({ rpcAddr, seenAt = [] }) => [rpcAddr, ...seenAt]),
+    ...discovery.nodes().map(({ rpcAddr }) => rpcAddr),
+    ...callers(),
+  ]);
+  addresses.delete(request.rpcAddr);
+  return [...addresses];
+}
+
 const nothingSeen: MemberNote = { incarnation: 0, term: 0, durable: { term: 0, index: 0 } };
 
 /** A torn end of the log, and what a repair is to fetch, count as had. */
@@ -185,7 +193,7 @@ function contradictionIn(options: ProofOptions, by: Vouch): Proof | undefined {
   const last = { term: log.lastTerm, index: log.lastIndex };
   const reason =
     laterId !== undefined
-      ? `it was let in again as member ${laterId}, of which its disk knows nothing`
+      ? `it was admitted again as member ${laterId}, of which its disk knows nothing`
       : note.incarnation >= incarnation.current
         ? `its start ${note.incarnation} was seen before, and this one counts as ${incarnation.current}`
         : !isDamaged && compareEntryIds(last, note.durable) < 0
