@@ -3,8 +3,6 @@ import type { MemberDependencies } from '../../src/application/node/node-depende
 import type { VouchAnswer } from '../../src/application/ports/vouching.js';
 import type { RaftNode } from '../../src/application/raft/raft-node.js';
 import type { RaftNodeOptions } from '../../src/application/raft/raft-options.js';
-import type { Directory, File } from '../../src/domain/log/directory.js';
-import type { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { message, type Message } from '../../src/domain/raft/message.js';
 import type { Falsification } from './false-disks.js';
 import type { FaultKind } from './faults.js';
