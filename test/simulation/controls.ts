@@ -80,6 +80,14 @@ export const controls: readonly Control[] = [
     faults: ['bit rot', 'bit rot', 'kill', 'power cut of all', 'partition'],
     breaks: ['I1', 'I2', 'I6', 'I7', 'I9'],
     forgetsDamage: true,
+    // Otherwise the peers tell it that it comes back with less than it had.
+    tamperMember: (deps) =>
+      withVouch(deps, async (vouch) => {
+        const answer = await vouch;
+        if (answer === 'unsupported') return answer;
+        const { note: _, ...rest } = answer;
+        return rest;
+      }),
   },
   {
     name: 'keep notes by UUID alone',

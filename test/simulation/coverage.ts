@@ -40,7 +40,6 @@ export const requiredMarks: readonly string[] = [
   'put back: raft and log',
   'put back: raft',
   'put back: log',
-  'put back: raft/hard-state',
   'put back: raft/snapshot',
   'put back: raft/incarnation',
   'put back: raft/peer-notes',

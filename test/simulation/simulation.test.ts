@@ -27,7 +27,6 @@ const firstSeeds = new Map([
   ['do not ask whether a namesake lives', 16],
   ['read by lease after a pause', 30],
   ['skip the log-matching check', 3],
-  ['take part without the repair', 40],
 ]);
 
 describe('a known bug', () => {
