@@ -132,7 +132,7 @@ describe('a single node', () => {
       recopy(node);
       const before = performance.now();
       await node.start();
-      const problem = 'this node is the only voter it knows; it listens for other members before it leads';
+      const problem = 'this node is the only voter it knows; it listens for other members for 30 s before it leads';
       expect((await node.view())?.problem).toContain(problem);
       expect((await node.log.read({ from: { offset: 0 } })).batches.length).toBeGreaterThan(0);
       await eventually(

@@ -104,7 +104,7 @@ describe('T8: a member that lost what only the leader, which is down, has as wel
       putBack(witness, { path: copy, parts: everything });
 
       await Promise.all([witness.start(), third.start()]);
-      const problem = `no answer from ${leader.name}; its data directory may be a copy`;
+      const problem = `no answer from ${leader.name} for`;
       await eventually(problem, async () => (await witness.view())?.problem?.includes(problem) || undefined);
       // A bare majority is enough for a node without a doubt about its disk, and it is one with the witness.
       await logsNow(third, 'vouched');

@@ -165,7 +165,7 @@ describe('T1: a cluster of one whose directory looks as its node left it', () =>
     await rest(group, 20_000);
     expect(started.work.raft).toBeUndefined();
     expect(started.work.waiting).toContain(
-      'listens for other members before it leads; no answer from n2:8401, n3:8401',
+      'listens for other members for 30 s before it leads; no answer from n2:8401, n3:8401',
     );
     await group.until(() => started.work.raft !== undefined);
     expect(group.clock.now() - began).toBeGreaterThanOrEqual(30_000);

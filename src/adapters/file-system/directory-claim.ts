@@ -63,10 +63,10 @@ export class DirectoryClaim {
   }
 
   async #assertHeld(): Promise<void> {
-    await this.#lockHardState();
-    if (this.#missing >= missingMax) throw new DataDirectoryError(this.path, { kind: 'replaced', file: hardStateName });
     for (const [file, lock] of this.#locks)
       if (!(await lock.isInPlace())) throw new DataDirectoryError(this.path, { kind: 'replaced', file });
+    await this.#lockHardState();
+    if (this.#missing >= missingMax) throw new DataDirectoryError(this.path, { kind: 'replaced', file: hardStateName });
   }
 }
 

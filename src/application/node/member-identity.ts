@@ -66,7 +66,7 @@ export async function proveMember(
   deps: MemberDependencies,
   member: ProvingMember,
   report: (readiness: Unready) => void,
-  throttle = new LogThrottle(deps.clock),
+  wait = { sinceMs: deps.clock.now(), throttle: new LogThrottle(deps.clock) },
 ): Promise<ProvedMember> {
   const { configuration, hardState, log, incarnation } = member;
   const { logger } = deps;
@@ -87,10 +87,10 @@ export async function proveMember(
     log,
     doubt: incarnation.doubt ?? (hardState.loss === undefined ? undefined : 'hard state lost'),
     logger,
-    throttle,
+    wait,
     report,
   });
-  if (proof.kind === 'unheard') return proveMember(deps, member, report, throttle);
+  if (proof.kind === 'unheard') return proveMember(deps, member, report, wait);
   if (proof.kind === 'vouched') {
     await boundVote(member, id, { ...proof, isKnown });
     logger.info('vouched', { seenTerm: proof.seenTerm }, 'the peers vouch for this node');

@@ -47,7 +47,8 @@ export interface ProofOptions {
   readonly callers: () => readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly throttle: LogThrottle;
+  /** Since when this node waits, and its log line about that. */
+  readonly wait: { readonly sinceMs: number; readonly throttle: LogThrottle };
   readonly signal: AbortSignal;
   /** Called with the reason while the proof is not complete. */
   readonly report: (readiness: Unready) => void;
@@ -102,9 +103,9 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
     const missing = isAlone
       ? discovery.silent
       : electorate.peers.filter(({ uuid }) => !heard.has(uuid)).map(({ name }) => name);
-    const waitedMs = clock.now() - startedMs;
+    const waitedMs = clock.now() - options.wait.sinceMs;
     options.report(readinessOf({ isAlone, doubt, missing, aliveAt, waitedMs }));
-    if (options.throttle.isDue())
+    if (options.wait.throttle.isDue())
       logger.warn(
         'vouching_incomplete',
         { missing, doubt },

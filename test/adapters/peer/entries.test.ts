@@ -155,7 +155,7 @@ describe('entries of a member, over gRPC alone', () => {
   it('are refused with what is the matter', async () => {
     const served = await serve('gRPC', new Desk());
     await expect(readAll(served, 2, 41)).rejects.toThrow(/index 2 is out of range/);
-    await expect(readAll(served, 13, 41)).rejects.toThrow(/corrupt on this node/);
+    await expect(readAll(served, 13, 41)).rejects.toThrow(/corrupt or lost on this node/);
   });
 
   it('are for members of the cluster', async () => {
