@@ -58,7 +58,7 @@ export class ClusterService implements Cluster, JoinHandler {
     changeSettings: (change, signal) => this.#asLeader(() => this.changeSettings(change, signal)),
   };
   /** About a node that asked to take part with another history, for an operator. */
-  #otherHistory: string | undefined;
+  #otherHistory: { readonly name: string; readonly problem: string } | undefined;
   readonly #stopPromoting: () => Promise<void>;
   readonly #joins: JoinAudit;
   /** The commit index at the previous check: a learner that has it has caught up. */
@@ -241,9 +241,10 @@ export class ClusterService implements Cluster, JoinHandler {
     for (const { index, term } of joiner.committed ?? []) {
       const otherTerm = await leadership.acknowledgements.otherTermOf({ index, term });
       if (otherTerm === undefined) continue;
-      this.#otherHistory =
+      const problem =
         `${name} has another history: entry ${index} is committed in term ${term} there, in term ${otherTerm} here; ` +
         'it takes no part';
+      this.#otherHistory = { name, problem };
       return { kind: 'refused', reason: describeHistories(index, term, otherTerm), clusterId };
     }
     const { members, lastId, settings } = leadership.configuration;
@@ -295,6 +296,7 @@ export class ClusterService implements Cluster, JoinHandler {
       contacts: leadership.configuration.members,
       generation: leadership.configuration.settings.generation ?? 0,
     };
+    if (this.#otherHistory?.name === name) this.#otherHistory = undefined;
     const view = await leadership.acknowledgements.viewOf(id);
     return { kind: 'joined', clusterId, id, configuration: encodeTransfer(transfer), ...(view && { view }) };
   }
@@ -374,7 +376,7 @@ export class ClusterService implements Cluster, JoinHandler {
     return clusterStatusOf({
       ...this.options,
       featureLevelOf: (id) => transport.featureLevelOf(id),
-      otherHistory: this.#otherHistory,
+      otherHistory: this.#otherHistory?.problem,
     });
   }
 

@@ -26,7 +26,7 @@ export function clusterStatusOf(viewpoint: Viewpoint): ClusterStatus {
   const { hardState } = leadership.status;
   const leader = leadership.configuration.members.find(({ id }) => id === leadership.leaderId);
   const members = membersOf(viewpoint);
-  const problem = readinessWith(viewpoint, members).problem ?? otherHistory;
+  const problem = otherHistory ?? readinessWith(viewpoint, members).problem;
   return {
     clusterId: describeClusterId(clusterId),
     answeredBy: self.name,

@@ -47,7 +47,7 @@ export interface ProofOptions {
   readonly callers: () => readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Since when this node waits, and its log line about that. */
+  /** When this node began to wait, and its log line about that. */
   readonly wait: { readonly sinceMs: number; readonly throttle: LogThrottle };
   readonly signal: AbortSignal;
   /** Called with the reason while the proof is not complete. */
