@@ -74,7 +74,7 @@ const look = () => turns.read(performance.now());
 globalThis.setInterval(look, 1).unref();
 
 // The same for the longest span in which one callback of the event loop, or one continuation of a promise, had the
-// thread for itself: a turn has many of them. The account is read anew at most every few milliseconds, so a span is taken
+// thread for itself: a turn has many of them. The account is read again at most every few milliseconds, so a span is taken
 // for so much longer than it is.
 const betweenReadingsMs = 5;
 const spans = new Watch();

@@ -244,7 +244,7 @@ describe('a node that came back with less than it had', () => {
     await group.until(() => back.started.consensus.highWatermark === 20);
   });
 
-  it('is let in under a new id if it lost everything but its UUID', async () => {
+  it('is admitted under a new id if it lost everything but its UUID', async () => {
     const group = await Group.of(names);
     await produce(group, await group.leader(), 0, 20);
     const { name } = group.follower().member;

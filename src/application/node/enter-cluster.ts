@@ -36,7 +36,7 @@ export interface AnnouncedMember {
 
 /**
  * Puts a new node into a cluster: joins an existing one, or bootstraps one. Waits for other nodes as long as it needs
- * them. Resolves with false if it was let in under an id that has taken part: its disk kept its UUID and lost what it
+ * them. Resolves with false if it was admitted under an id that has taken part: its disk kept its UUID and lost what it
  * promised under that id.
  */
 export async function enterCluster(deps: MemberDependencies, context: NodeContext): Promise<boolean> {

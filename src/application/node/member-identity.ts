@@ -59,7 +59,7 @@ export function openVoucher(
 
 /**
  * Makes a former member a member again: it reports its address, and its peers vouch for it. A node that comes back with
- * less than it had shown is amnesiac: it is let in again under a new Raft id. Waits without a time limit, and calls
+ * less than it had shown is amnesiac: it is admitted again under a new Raft id. Waits without a time limit, and calls
  * `report` with the reason meanwhile.
  */
 export async function proveMember(

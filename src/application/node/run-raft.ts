@@ -77,8 +77,11 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
   });
   const keepIdentity = async (): Promise<void> => {
     await notes.write();
-    const last = { term: log.lastTerm, index: log.lastIndex };
-    if (voteFloor === undefined || compareEntryIds(last, voteFloor) >= 0) await member.incarnation.settle();
+    if (member.incarnation.doubt === undefined) return;
+    // The doubt outlasts a crash until what ends it does: the saved commit index is durable, the end of the log may not be.
+    const { commit: index } = hardState.current;
+    const term = await log.termAt(index).catch(() => 0);
+    if (voteFloor === undefined || compareEntryIds({ term, index }, voteFloor) >= 0) await member.incarnation.settle();
   };
   const stopNoting = repeat(clock, notesEveryMs, keepIdentity, onFatal);
 

@@ -58,7 +58,7 @@ async function startAgain(
 ): Promise<StartedNode<MemberLife>> {
   const { configuration } = context;
   await configuration.noteSuperseded(generation);
-  // Only once the cluster has admitted the node anew is its log in the way.
+  // Only once the cluster has admitted the node again is its log in the way.
   const joined = await joinAgain(deps, context, generation);
   await setLogAside(deps, context, storage, generation);
   await configuration.write(joined);

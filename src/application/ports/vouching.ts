@@ -42,7 +42,7 @@ export interface Vouch {
   readonly note?: MemberNote;
   /** HOST:PORT where another process runs as the member now. */
   readonly aliveAt?: string;
-  /** The Raft id under which the member's UUID has been let in again since; undefined: none that this node knows. */
+  /** The Raft id under which the member's UUID has been admitted again since; undefined: none that this node knows. */
   readonly laterId?: number;
 }
 

@@ -20,9 +20,9 @@ export class ElectionFloor {
   /** Returns false for a request for a vote that must not be answered. */
   admits({ type, logTerm: term, index }: Message): boolean {
     const floor = this.#current();
-    if (floor === undefined || (type !== 'MsgVote' && type !== 'MsgPreVote'))
-      return type !== 'MsgTimeoutNow' || floor === undefined;
-    return compareEntryIds({ term, index }, floor) >= 0;
+    if (floor === undefined) return true;
+    if (type === 'MsgVote' || type === 'MsgPreVote') return compareEntryIds({ term, index }, floor) >= 0;
+    return type !== 'MsgTimeoutNow';
   }
 
   /** Returns false for a request of this node for votes that must not be sent. */
@@ -30,7 +30,7 @@ export class ElectionFloor {
     return (type !== 'MsgVote' && type !== 'MsgPreVote') || this.#current() === undefined;
   }
 
-  /** Undefined once the log has reached it: what is on disk stays. */
+  /** Undefined once the log has reached it: the core syncs the log before a vote leaves this node. */
   #current(): EntryId | undefined {
     const floor = this.#floor;
     if (floor === undefined) return undefined;

@@ -17,7 +17,7 @@ export interface Electorate {
 
 /**
  * Returns the voters that this node's disk knows. A node that does not find itself among the members has not read yet
- * that it was let in, and asks those that it was told of. A learner counts itself as a voter: it may have become one
+ * that it was admitted, and asks those that it was told of. A learner counts itself as a voter: it may have become one
  * without having read it. If a leader no longer names one of the voters, those that it does name are asked instead: a
  * replaced disk answers nobody, and the log of the leader has what it helped to decide.
  *

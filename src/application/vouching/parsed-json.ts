@@ -1,4 +1,4 @@
-/** Returns the fields of a JSON object in UTF-8; undefined if it is none. */
+/** Returns the fields of a JSON object in UTF-8; undefined for anything else. */
 export function parsedObject(json: Uint8Array): Readonly<Record<string, unknown>> | undefined {
   try {
     return fieldsOf(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json)));

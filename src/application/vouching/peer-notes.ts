@@ -16,7 +16,7 @@ const noEntry: EntryId = { term: 0, index: 0 };
 const nothing: MemberNote = { incarnation: 0, term: 0, durable: noEntry };
 
 /**
- * What this node has seen of its peers, by the UUID of their data directory and their Raft id: a member that was let in
+ * What this node has seen of its peers, by the UUID of their data directory and their Raft id: a member that was admitted
  * again under a new id has promised nothing under it. Nothing ever goes back. It holds for this node itself too, so that
  * a leader can pass on what it knows of every voter.
  *

@@ -1090,7 +1090,7 @@ export type VouchResponse = Message<"golog.peer.v1.VouchResponse"> & {
   aliveAt?: string | undefined;
 
   /**
-   * The Raft id under which the member's UUID has been let in again since; absent: the answering node knows of none.
+   * The Raft id under which the member's UUID has been admitted again since; absent: the answering node knows of none.
    *
    * @generated from field: optional uint64 later_id = 8;
    */
