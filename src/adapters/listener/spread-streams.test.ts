@@ -128,7 +128,8 @@ describe('a stream', () => {
     await until(() => stream !== undefined);
     client.destroy();
     await until(() => failures.length === writes);
-    expect(new Set(failures.filter(Boolean)).size).toBe(1);
+    // The session was already sending the first. Newer versions of Node report that it was cancelled.
+    expect(new Set(failures.slice(1))).toEqual(new Set([new Error('the stream ended before all was sent')]));
   });
 
   it('that has sent all closes at once, and without an error', async () => {

@@ -100,9 +100,8 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
       .find(Boolean);
     if ((isComplete() || (isAlone && hasWaited(listenMs))) && aliveAt === undefined)
       return vouchedBy([...heard.values()]);
-    const missing = isAlone
-      ? discovery.silent
-      : electorate.peers.filter(({ uuid }) => !heard.has(uuid)).map(({ name }) => name);
+    const unheard = electorate.peers.filter(({ uuid }) => !heard.has(uuid)).map(({ name }) => name);
+    const missing = isAlone ? discovery.silent : unheard.sort();
     const waitedMs = clock.now() - options.wait.sinceMs;
     options.report(readinessOf({ isAlone, doubt, missing, aliveAt, waitedMs }));
     if (options.wait.throttle.isDue())
