@@ -2,6 +2,7 @@ import type { Crc32c } from '../../domain/log/checksum.js';
 import type { Directory } from '../../domain/log/directory.js';
 import { readWhole, writeDurably } from '../../domain/log/durable-file.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
+import { decodeJsonFile, encodeJsonFile, type JsonFileFormat } from '../../domain/log/json-file.js';
 import { assertLevelKnown } from './cluster-settings.js';
 import { emptyConfiguration, type Configuration, type StoredConfiguration } from './configuration.js';
 import { parseStoredConfiguration } from './configuration-json.js';
@@ -27,9 +28,7 @@ export class InterruptedRecoveryError extends Error {
 }
 
 const fileName = 'snapshot';
-const magic = 0x474c534e; // 'GLSN'
-const version = 1;
-const headerBytes = 12;
+const format: JsonFileFormat = { magic: 0x474c534e /* 'GLSN' */, version: 1 };
 const nothingStored: StoredConfiguration = { id: 0, contacts: [], history: [] };
 
 /**
@@ -37,8 +36,7 @@ const nothingStored: StoredConfiguration = { id: 0, contacts: [], history: [] };
  * start, and a follower whose log ends before the log start needs the one as of there. Also keeps the cluster's first
  * configuration: a joining node receives it, since it may later follow a leader that stores the whole log.
  *
- * The file holds the magic `GLSN`, the version (4 bytes each, big-endian), the CRC-32C of the rest, and JSON. It is
- * replaced as a whole.
+ * The file holds JSON, with the magic `GLSN` in its header. It is replaced as a whole.
  */
 export class ConfigurationFile {
   #stored: StoredConfiguration | undefined;
@@ -125,26 +123,16 @@ export class ConfigurationFile {
 
   async #write(stored: StoredConfiguration): Promise<void> {
     for (const { settings } of stored.history) assertLevelKnown(settings);
-    const json = new TextEncoder().encode(JSON.stringify(stored));
-    const header = new DataView(new ArrayBuffer(headerBytes));
-    header.setUint32(0, magic);
-    header.setUint32(4, version);
-    header.setUint32(8, this.crc32c(json) >>> 0);
-    await writeDurably(this.directory, fileName, [new Uint8Array(header.buffer), json]);
+    await writeDurably(this.directory, fileName, encodeJsonFile(format, stored, this.crc32c));
     this.#stored = stored;
   }
 }
 
 function decodeFile(bytes: Uint8Array, crc32c: Crc32c): StoredConfiguration {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < headerBytes || view.getUint32(0) !== magic)
-    throw new CorruptConfigurationError('is not a configuration file');
-  const json = bytes.subarray(headerBytes);
-  if (view.getUint32(8) !== crc32c(json) >>> 0) throw new CorruptConfigurationError('fails its checksum');
-  if (view.getUint32(4) !== version)
-    throw new CorruptConfigurationError(`has version ${view.getUint32(4)}, expected ${version}`);
+  const decoded = decodeJsonFile(format, bytes, crc32c);
+  if ('fault' in decoded) throw new CorruptConfigurationError(decoded.fault);
   try {
-    return parseStoredConfiguration(json);
+    return parseStoredConfiguration(decoded.json);
   } catch (cause) {
     if (!(cause instanceof InvalidInputError)) throw cause;
     throw new CorruptConfigurationError(`has unexpected contents: ${cause.message}`);

@@ -1,6 +1,6 @@
 import { describeClusterId } from '../configuration/member-names.js';
 import { UnavailableError } from '../errors.js';
-import { askToJoin, type JoinedAsMember, type JoiningOptions, refusedBy } from './join-cluster.js';
+import { askToJoin, type JoinedAsMember, type JoiningOptions, JoinRefusedError } from './join-cluster.js';
 import { pause } from '../waiting/pause.js';
 import { answeringMs, type JoinAnswer } from '../ports/join-transport.js';
 import { runningElsewhere, type Unready } from '../ports/readiness.js';
@@ -77,7 +77,8 @@ async function askOnce(options: JoiningOptions): Promise<Round> {
   let leaderIsNamed = false;
   let held: Round | undefined;
   const noteAnswer = (answer: JoinAnswer): void => {
-    if (answer.kind === 'refused' && isSameCluster(answer.clusterId, joiner.clusterId)) ending.abort(refusedBy(answer));
+    if (answer.kind === 'refused' && isSameCluster(answer.clusterId, joiner.clusterId))
+      ending.abort(new JoinRefusedError(answer));
     if (answer.kind !== 'retry') return;
     if (answer.aliveAt !== undefined) {
       held = { kind: 'held', aliveAt: answer.aliveAt, reason: answer.reason, silentMs: answer.silentMs ?? 0 };

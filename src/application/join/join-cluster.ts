@@ -25,20 +25,16 @@ export interface JoiningOptions extends AskingOptions {
 /** The cluster refuses this node as it is; the message tells the operator what to do. */
 export class JoinRefusedError extends Error {
   override readonly name = 'JoinRefusedError';
-  constructor(
-    reason: string,
-    /** Set if this node asked as a member that was removed, and the leader knows why. */
-    readonly removal?: Removal,
-    /** The generation of the cluster, if this node's log is of an earlier one. */
-    readonly generation?: number,
-  ) {
-    super(`the cluster refuses this node: ${reason}`);
-  }
-}
+  /** Set if this node asked as a member that was removed, and the leader knows why. */
+  readonly removal: Removal | undefined;
+  /** The generation of the cluster, if this node's log is of an earlier one. */
+  readonly generation: number | undefined;
 
-/** The error for a refusal. */
-export function refusedBy({ reason, removal, generation }: JoinAnswer & { kind: 'refused' }): JoinRefusedError {
-  return new JoinRefusedError(reason, removal, generation);
+  constructor({ reason, removal, generation }: JoinAnswer & { kind: 'refused' }) {
+    super(`the cluster refuses this node: ${reason}`);
+    this.removal = removal;
+    this.generation = generation;
+  }
 }
 
 /** The result of joining: membership in a cluster, or the decision to bootstrap one. */
@@ -69,7 +65,7 @@ export async function joinCluster(options: JoiningOptions): Promise<Joined> {
       const joined = answers.find((answer) => answer.kind === 'joined');
       if (joined !== undefined) return memberOf(joined);
       const refused = finalRefusal(joiner, answers);
-      if (refused !== undefined) throw refusedBy(refused);
+      if (refused !== undefined) throw new JoinRefusedError(refused);
       const beginning = options.beginning?.(answers) ?? { kind: 'joins' };
       if (beginning.kind === 'begins') return { kind: 'bootstrap' };
       log(beginning, answers);

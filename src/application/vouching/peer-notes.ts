@@ -1,14 +1,13 @@
 import type { Crc32c } from '../../domain/log/checksum.js';
 import { type Directory, isNoSpaceError } from '../../domain/log/directory.js';
 import { readWhole, writeDurably } from '../../domain/log/durable-file.js';
+import { decodeJsonFile, encodeJsonFile, type JsonFileFormat } from '../../domain/log/json-file.js';
 import { compareEntryIds, type EntryId } from '../../domain/raft/entry-id.js';
 import type { MemberNote } from '../ports/vouching.js';
 import { fieldsOf, isNatural, parsedObject } from './parsed-json.js';
 
 const fileName = 'peer-notes';
-const magic = 0x474c504e; // 'GLPN'
-const version = 1;
-const headerBytes = 12;
+const format: JsonFileFormat = { magic: 0x474c504e /* 'GLPN' */, version: 1 };
 /** Members that were removed long ago leave first. */
 const notesMax = 256;
 
@@ -20,8 +19,8 @@ const nothing: MemberNote = { incarnation: 0, term: 0, durable: noEntry };
  * again under a new id has promised nothing under it. Nothing ever goes back. It holds for this node itself too, so that
  * a leader can pass on what it knows of every voter.
  *
- * The file holds the magic `GLPN`, the version (4 bytes each, big-endian), the CRC-32C of the rest, and JSON. It is
- * written every few seconds: the seconds before a crash may be missing.
+ * The file holds JSON, with the magic `GLPN` in its header. It is written every few seconds: the seconds before a crash
+ * may be missing.
  */
 export class PeerNotes {
   #isWritten = true;
@@ -69,13 +68,9 @@ export class PeerNotes {
   async write(): Promise<void> {
     if (this.#isWritten) return;
     this.#isWritten = true;
-    const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(this.notes)));
-    const header = new DataView(new ArrayBuffer(headerBytes));
-    header.setUint32(0, magic);
-    header.setUint32(4, version);
-    header.setUint32(8, this.crc32c(json) >>> 0);
+    const file = encodeJsonFile(format, Object.fromEntries(this.notes), this.crc32c);
     try {
-      await writeDurably(this.directory, fileName, [new Uint8Array(header.buffer), json]);
+      await writeDurably(this.directory, fileName, file);
     } catch (error) {
       this.#isWritten = false;
       if (!isNoSpaceError(error)) throw error;
@@ -89,13 +84,11 @@ function keyOf(uuid: string, id: number): string {
 
 /** Returns undefined for a file that is damaged, or of another version. */
 export function decodeNotes(bytes: Uint8Array, crc32c: Crc32c): Map<string, MemberNote> | undefined {
-  if (bytes.length < headerBytes) return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const json = bytes.subarray(headerBytes);
-  if (view.getUint32(0) !== magic || view.getUint32(4) !== version || view.getUint32(8) !== crc32c(json) >>> 0)
-    return undefined;
+  const decoded = decodeJsonFile(format, bytes, crc32c);
+  const stored = 'fault' in decoded ? undefined : parsedObject(decoded.json);
+  if (stored === undefined) return undefined;
   const notes = new Map<string, MemberNote>();
-  for (const [key, value] of Object.entries(parsedObject(json) ?? { '': undefined })) {
+  for (const [key, value] of Object.entries(stored)) {
     const note = noteOf(fieldsOf(value) ?? {});
     if (note === undefined) return undefined;
     notes.set(key, note);
