@@ -355,6 +355,24 @@ describe('a node that lost its vote', () => {
       if (current.term === term) expect(current.vote).not.toBe(0);
     },
   );
+
+  it('grants none up to the term of those that answer, if its directory was copied', async () => {
+    const group = await Group.of(names);
+    const leader = await group.leader();
+    await produce(group, leader, 0, 3);
+    const { name } = group.follower().member;
+    await group.stop(name);
+    await rest(group);
+    const other = group.follower().member.name;
+    await group.settled(leader.cluster.transferLeadership(other, new AbortController().signal));
+    const { term } = (await group.leader()).node.leadership.status.hardState;
+    // A leader would be heard, and the node with the original disk would have voted for it.
+    await group.putBack(name, await group.copyDisk(name));
+    const back = await group.start(name, { joinTransport: unanswered });
+    const { current } = back.started.hardState;
+    expect(current.term).toBeGreaterThanOrEqual(term);
+    if (current.term === term) expect(current.vote).not.toBe(0);
+  });
 });
 
 describe('the files of identity', () => {

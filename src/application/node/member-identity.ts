@@ -92,7 +92,8 @@ export async function proveMember(
   });
   if (proof.kind === 'unheard') return proveMember(deps, member, report, wait);
   if (proof.kind === 'vouched') {
-    await boundVote(member, id, { ...proof, isKnown });
+    const mayHaveLostVote = hardState.loss !== undefined || incarnation.doubt !== undefined;
+    await boundVote(member, id, { ...proof, isKnown, mayHaveLostVote });
     logger.info('vouched', { seenTerm: proof.seenTerm }, 'the peers vouch for this node');
     const isBehind = compareEntryIds({ term: log.lastTerm, index: log.lastIndex }, proof.furthest) < 0;
     if (incarnation.doubt === undefined || !isBehind) await incarnation.settle();
@@ -158,22 +159,23 @@ async function reenterAmnesiac(
 }
 
 /**
- * Rules out a second vote in a term that the peers have seen from this node, which may have lost its vote. A node that
- * knows that it lost its vote also grants none up to the term of those that answered: one of them has granted its own to
- * every candidate that won by the lost one. A damaged slot is no reason to hear so many, so that the next term is ruled
+ * Rules out a second vote in a term that the peers have seen from this node. A node whose hard state was lost, or whose
+ * directory may be a copy, also grants none up to the term of those that answered: one of them has granted its own to
+ * every candidate that won by the lost vote. A damaged slot is no reason to hear so many, so that the next term is ruled
  * out too, if no leader has answered: a candidate may have asked for it.
  */
 async function boundVote(
   { configuration, hardState, log }: NodeContext & NodeStorage,
   id: number,
-  { isKnown, seenTerm, answeredTerm }: Proof & { kind: 'vouched' } & Pick<ProvedMember, 'isKnown'>,
+  proof: Proof & { kind: 'vouched' } & { readonly isKnown: boolean; readonly mayHaveLostVote: boolean },
 ): Promise<void> {
+  const { isKnown, mayHaveLostVote, seenTerm, answeredTerm } = proof;
   const { term, vote, commit } = hardState.current;
   const isLost = hardState.loss !== undefined;
   const isAlone = isOnlyVoter(configuration.current, id);
   const bound = Math.max(
     seenTerm,
-    isLost ? Math.max(answeredTerm, log.lastTerm) : 0,
+    mayHaveLostVote ? Math.max(answeredTerm, log.lastTerm) : 0,
     hardState.damage === undefined ? 0 : answeredTerm + (isKnown || isAlone ? 0 : 1),
   );
   // The only voter has committed what it stores.
