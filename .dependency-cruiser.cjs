@@ -1,6 +1,6 @@
 /**
- * Who may import whom: the table of docs/architecture.md as an allow-list. Whatever no `allowed` rule matches is an
- * error. `test/foundation/rooms.test.ts` proves that each rule bites.
+ * Which layer may import which: the table of docs/architecture.md as an allow-list. Whatever no `allowed` rule matches
+ * is an error. `test/foundation/layers.test.ts` checks that each rule rejects what it should.
  */
 
 /** The libraries each adapter is an adapter to. A new adapter starts with no library at all. */
@@ -30,12 +30,13 @@ const cliLibraries = ['commander', 'cli-progress', 'cli-table3', '@bufbuild/prot
 const notTest = '\\.test\\.tsx?$';
 /** Paths of a library: as resolved on disk, or by its bare name where it is not installed. */
 const library = (name) => `(^|/)(node_modules/)?${name.replace(/[.]/g, '\\.')}(/|$)`;
-const room = (path, to) => ({ from: { path: `^${path}`, pathNot: notTest }, to });
+/** A rule: files of the layer, other than its tests, may import `to`. */
+const layer = (path, to) => ({ from: { path: `^${path}`, pathNot: notTest }, to });
 const outside = { dependencyTypes: ['core'] };
 
 /**
- * The folders of src/application, from the top down: a folder imports those on levels below its own, and none beside it.
- * The files beside the folders stand on the level of `services`.
+ * The folders of src/application, by level, level 1 first: a folder imports those of levels with a higher number, and
+ * none of its own level. The files beside the folders belong to the level of `services`.
  */
 const applicationLevels = [
   ['node'],
@@ -52,7 +53,7 @@ const applicationPaths = {
   errors: '^src/application/errors\\.ts$',
 };
 const applicationPath = (folder) => applicationPaths[folder] ?? `^src/application/${folder}/`;
-const applicationRooms = applicationLevels.flatMap((folders, level) =>
+const applicationRules = applicationLevels.flatMap((folders, level) =>
   folders.map((folder) => ({
     from: { path: applicationPath(folder), pathNot: notTest },
     to: {
@@ -68,8 +69,8 @@ const applicationRooms = applicationLevels.flatMap((folders, level) =>
   })),
 );
 
-const adapterRooms = Object.entries(adapterLibraries).map(([name, libraries]) =>
-  room(`src/adapters/${name}/`, { path: libraries.map(library) }),
+const adapterRules = Object.entries(adapterLibraries).map(([name, libraries]) =>
+  layer(`src/adapters/${name}/`, { path: libraries.map(library) }),
 );
 
 module.exports = {
@@ -112,28 +113,28 @@ module.exports = {
   ],
   allowedSeverity: 'error',
   allowed: [
-    room('src/gen/', { path: ['^src/gen/', library('@bufbuild/protobuf')] }),
+    layer('src/gen/', { path: ['^src/gen/', library('@bufbuild/protobuf')] }),
 
-    room('src/domain/', { path: '^src/domain/' }),
+    layer('src/domain/', { path: '^src/domain/' }),
 
-    ...applicationRooms,
+    ...applicationRules,
 
-    // An adapter: the inner rooms, the generated code, Node itself, its own folder, its own library; no sibling, except
+    // An adapter: the inner layers, the generated code, Node itself, its own folder, its own library; no sibling, except
     // that the two listeners import what they share.
-    room('src/adapters/', { path: ['^src/domain/', '^src/application/', '^src/gen/'] }),
-    room('src/adapters/', outside),
+    layer('src/adapters/', { path: ['^src/domain/', '^src/application/', '^src/gen/'] }),
+    layer('src/adapters/', outside),
     { from: { path: '^src/adapters/([^/]+)/', pathNot: notTest }, to: { path: '^src/adapters/$1/' } },
-    ...adapterRooms,
-    room('src/adapters/(grpc|http)/', { path: sharedAdapters.map((name) => `^src/adapters/${name}/`) }),
+    ...adapterRules,
+    layer('src/adapters/(grpc|http)/', { path: sharedAdapters.map((name) => `^src/adapters/${name}/`) }),
 
-    room('src/client/', { path: ['^src/client/', '^src/gen/', ...clientLibraries.map(library)] }),
-    room('src/client/', outside),
+    layer('src/client/', { path: ['^src/client/', '^src/gen/', ...clientLibraries.map(library)] }),
+    layer('src/client/', outside),
 
-    room('src/cli/', { path: ['^src/(cli|client|infrastructure|gen)/', ...cliLibraries.map(library)] }),
-    room('src/cli/', outside),
+    layer('src/cli/', { path: ['^src/(cli|client|infrastructure|gen)/', ...cliLibraries.map(library)] }),
+    layer('src/cli/', outside),
 
     // Composition sees everything but the command that sits on top of it.
-    room('src/(infrastructure/|index\\.ts$)', { pathNot: ['^src/cli/', '^(test|bench)/'] }),
+    layer('src/(infrastructure/|index\\.ts$)', { pathNot: ['^src/cli/', '^(test|bench)/'] }),
 
     // Tests, benches and build configuration see everything.
     { from: { path: ['^(test|bench|scripts)/', notTest] }, to: {} },

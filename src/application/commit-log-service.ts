@@ -111,7 +111,7 @@ export class CommitLogService implements CommitLog {
     return this.#readReserved(offset, options, reserved);
   }
 
-  /** Undefined when there is no room for another result beside the one that is there. */
+  /** Undefined when there is no space for another result beside the one that is there. */
   #readAhead(offset: Offset, options: ReadOptions): Promise<Reading> | undefined {
     const reserved = this.#bytesToReserve(options);
     if (options.memory?.tryReserve(reserved) === false) return undefined;

@@ -30,7 +30,7 @@ class Gate<T> {
     return this.#target;
   }
 
-  /** Returns a signal that aborts with the given one, and when the gate closes. Call `end` when the call is over. */
+  /** Returns a signal that aborts with the given one, and when the startup gate closes. Call `end` when the call is over. */
   protected begin(signal: AbortSignal): { readonly signal: AbortSignal; readonly end: () => void } {
     const call = new AbortController();
     const abort = (): void => call.abort(signal.reason);

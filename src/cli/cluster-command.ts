@@ -15,8 +15,8 @@ interface StatusFlags extends ServerFlags {
 
 const details = `
 Any member can answer: it asks the leader or, without a leader, shows its own view. "problem" says what is wrong and what
-to do; the exit code is then 5. With --local it is what the server that answers says of itself. The states of a node and
-their problems are listed in docs/states.md. The exit code with --watch does not depend on problems.
+to do; the exit code is then 5. --local shows the answering server's own view. The states of a node and their problems
+are listed in docs/states.md. The exit code with --watch does not depend on problems.
 
 State of a member, as the leader sees it:
   self          the leader itself

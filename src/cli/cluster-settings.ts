@@ -29,10 +29,10 @@ const keysHelp = `
 Settings:
   retention-bytes   remove the oldest segments while the log is larger than this SIZE; none: no limit
   retention-age     remove segments whose newest record is older than this TIME; none: no limit
-  producers-max     how many producers the log remembers
-  producer-expiry   forget a producer that has appended nothing for this TIME
+  producers-max     reserved for exactly-once appends: a number, which has no effect yet
+  producer-expiry   reserved for exactly-once appends: a TIME, which has no effect yet
 
-They are kept in the log and are the same on every node. --retention-bytes and --retention-age of a node count where
+They are stored in the log and are the same on every node. --retention-bytes and --retention-age of a node count where
 they are stricter.
 `;
 
@@ -84,7 +84,7 @@ async function settingsOf(client: ClusterClient, signal: AbortSignal): Promise<C
 }
 
 function print(found: ClusterSettings | undefined, key: string | undefined, json: true | undefined): void {
-  if (found === undefined) throw new Error('the server is of a release without settings: start it with this release');
+  if (found === undefined) throw new Error('the server is too old for cluster settings: upgrade it');
   const shown = [...settings].filter(([name]) => key === undefined || name === key);
   const values = shown.map(([name, { name: field, format }]): [string, string, number | null] => {
     const value = found[field];

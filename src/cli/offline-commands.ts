@@ -78,7 +78,9 @@ function describe(report: VerifyReport): string {
     ...remarks.map((text) => `note: ${text}`),
     ...(inUse ? ['note: a node has the directory open and may be appending to its log'] : []),
     ...problems.map((text) => `PROBLEM: ${text}`),
-    problems.length === 0 ? `clean: ${total}` : `${problems.length} problems: ${total} passed their checks`,
+    problems.length === 0
+      ? `clean: ${total}`
+      : `${problems.length} ${problems.length === 1 ? 'problem' : 'problems'}: ${total} passed their checks`,
     '',
   ].join('\n');
 }

@@ -84,7 +84,7 @@ describe('resolveConfig', () => {
     expect(errorOf(() => resolveConfig(new Map([[name, value]]), {}, undefined))).toMatch(message);
   });
 
-  it('refuses to listen on other than loopback addresses without TLS, unless --insecure is given', () => {
+  it('refuses to listen on non-loopback addresses without TLS, unless --insecure is given', () => {
     const flags = new Map<string, unknown>([['http-addr', '0.0.0.0']]);
     expect(errorOf(() => resolveConfig(flags, {}, undefined))).toMatch(
       /--http-addr 0\.0\.0\.0 is not a loopback address/,

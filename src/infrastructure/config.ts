@@ -109,12 +109,12 @@ export const options = {
   'bootstrap-expect': {
     schema: wholeNumber('a number of nodes', 0, 99),
     value: 'N',
-    help: 'start a cluster once N nodes, including this one, have found each other through gossip and no cluster; otherwise join that',
+    help: 'start a cluster once N nodes, including this one, have found each other through gossip and none knows a cluster; if one does, join it',
     initial: '0',
   },
   replica: {
     schema: flag,
-    help: 'run as a read replica: find the cluster through gossip, keep and serve a copy of its log, and never vote',
+    help: 'run as a read replica: find the cluster through gossip, store and serve a copy of its log, and never vote',
     initial: false,
   },
   encrypt: {
@@ -131,7 +131,7 @@ export const options = {
   'dead-member-timeout': {
     schema: z.union([z.literal('never').transform(() => 0), duration], `${expectedDuration}, or never`),
     value: 'TIME',
-    help: 'remove a member that has been unreachable for this long, if a majority of the other voters is healthy; never disables this',
+    help: 'remove a member that has been unreachable for this long, if a majority of the other voters is healthy; the value never disables removal',
     initial: '72h',
   },
   'leave-on-terminate': {
@@ -203,10 +203,10 @@ export const options = {
     initial: [],
   },
   'acl-model-file': file('Casbin model'),
-  'acl-policy-file': file('Casbin policy: who may produce, consume, observe and admin; reloaded when it changes'),
+  'acl-policy-file': file('Casbin policy: who may produce, consume, observe and administer; reloaded when it changes'),
   insecure: {
     schema: flag,
-    help: 'allow other than loopback addresses without mutual TLS and gossip encryption',
+    help: 'allow non-loopback addresses without mutual TLS and gossip encryption',
     initial: false,
   },
 } as const satisfies Record<string, ConfigOption>;

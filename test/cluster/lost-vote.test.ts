@@ -59,8 +59,11 @@ describe('T2: a voter that lost its vote, and is asked for one in that term by a
           const problem = (await voter.view())?.problem ?? '';
           return problem.includes(leader.name) && problem.includes('(hard state lost)') ? true : undefined;
         });
-        // The other one takes part, and finds no second vote.
-        await eventually('the other to take part', () => hasLogged(behind.process!.stderr, 'vouched') || undefined);
+        // The other one runs Raft, and finds no second vote.
+        await eventually(
+          'the other to be vouched for',
+          () => hasLogged(behind.process!.stderr, 'vouched') || undefined,
+        );
         expect(hasLogged(voter.process!.stderr, 'vouched')).toBe(false);
         expect(hasLogged(behind.process!.stderr, 'leader_elected')).toBe(false);
         await leader.start();

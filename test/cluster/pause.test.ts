@@ -37,7 +37,7 @@ async function pauseLeader(own: Run, nodes: LiveCluster, load: Load, pauseMs: nu
   expect(linearizable.stale).toEqual([]);
   // All of them were there when the node went on, and it had to decide.
   expect(linearizable.lost).toBe(0);
-  // It takes part again, and then it does answer.
+  // It follows a leader again, and then it does answer.
   await eventually('a linearizable read at the node that was stopped', async () => {
     const { answered } = linearizable;
     await linearizable.read();

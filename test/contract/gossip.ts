@@ -145,7 +145,7 @@ export function describeGossip(title: string, newNetwork: () => (options: Gossip
       await until(a, 'a alive, b alive, c alive');
     });
 
-    it('leaves at once when it is alone, and does not take part after that', async () => {
+    it('leaves at once when it is alone, and does not gossip after that', async () => {
       const node = create('a');
       await node.leave();
       await node.start();

@@ -59,6 +59,17 @@ describe('documents', () => {
     );
     expect(missing).toEqual([]);
   });
+
+  it('name only npm scripts and make targets that are there', () => {
+    const { scripts } = JSON.parse(readText('package.json')) as { scripts: Record<string, string> };
+    const targets = [...readText('Makefile').matchAll(/^([a-z-]+):/gm)].map((match) => match[1] ?? '');
+    const missing = prose.flatMap((document) =>
+      [...readText(document).matchAll(/npm run (?:-s )?([\w:-]+)|`make ([a-z-]+)/g)]
+        .filter(([, script, target = '']) => (script === undefined ? !targets.includes(target) : !(script in scripts)))
+        .map(([found]) => `${document}: ${found}`),
+    );
+    expect(missing).toEqual([]);
+  });
 });
 
 describe('the architecture page', () => {

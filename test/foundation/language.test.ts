@@ -43,6 +43,9 @@ const rules: readonly Rule[] = [
   { pattern: /\brivals?\b/i, write: 'other producer' },
   { pattern: /\bclogged\b/i, write: 'backpressured' },
   { pattern: /\b(fates?|unplaced)\b/i, write: 'outcome, unassigned' },
+  { pattern: /\b(take|takes|took|taken|taking) (no )?part\b/, write: 'votes, replicates, runs Raft' },
+  { pattern: /\bby gossip\b/, write: 'through gossip' },
+  { pattern: /\bwhoever\b/i, write: 'every node that' },
   { pattern: /\brooms?\b/i, write: 'layer (of code), space (on a disk or in memory)' },
   { pattern: /(?<!\bstartup )\bgates?\b/i, write: 'startup gate, message filter, stream scheduler' },
   { pattern: /\b(LogTail|EntryStore|stepAside|untilOrLate|inWords)\b/, write: 'the name of today' },
@@ -89,8 +92,13 @@ describe('language', () => {
     expect(wrong).toEqual([]);
   });
 
+  const product = sources.filter((path) => path.startsWith('src/') && !path.endsWith('.test.ts'));
+
+  it('comments the product in plain English', () => {
+    expect(findings(product.flatMap(commentsOf))).toEqual([]);
+  });
+
   it('says errors, log lines and help in plain English', () => {
-    const product = sources.filter((path) => path.startsWith('src/') && !path.endsWith('.test.ts'));
     const isMessage = ({ text }: Piece): boolean => /[a-z…] [a-z…]/i.test(text);
     expect(findings(product.flatMap(stringsOf).filter(isMessage))).toEqual([]);
   });
@@ -111,6 +119,7 @@ describe('language', () => {
       'one of the two slots of the hard state is not whole',
       'what it cannot answer it passes on',
       'lets in a node, whom it knows by TLS',
+      'a node that has taken no part meets its peers by gossip',
       'the entry behind the offset, beyond the end',
     ];
     const plain = [
@@ -122,6 +131,7 @@ describe('language', () => {
       'a follower behind the leader is admitted over TLS',
       'the startup gate forwards calls; the gateway hands a batch to the log',
       'lets the client continue',
+      'takes parts of a message; answers through gossip',
     ];
     expect(odd.filter((text) => !found(text))).toEqual([]);
     expect(plain.filter(found)).toEqual([]);

@@ -28,12 +28,26 @@ describe('the events of the log', () => {
     expect(declared.filter(({ when }) => !/^[^a-z].*[^.]\.$/.test(when))).toEqual([]);
   });
 
+  const isSource = (path: string): boolean => /^src\/.*\.ts$/.test(path) && !path.endsWith('.test.ts');
+  const source = checkoutFiles()
+    .filter((path) => isSource(path) && path !== table)
+    .map(readText)
+    .join('\n');
+
   it('are all logged somewhere in src', () => {
-    const isSource = (path: string): boolean => /^src\/.*\.ts$/.test(path) && !path.endsWith('.test.ts');
-    const text = checkoutFiles()
-      .filter((path) => isSource(path) && path !== table)
-      .map(readText)
-      .join('\n');
-    expect(declared.filter(({ event }) => !text.includes(`'${event}'`))).toEqual([]);
+    expect(declared.filter(({ event }) => !source.includes(`'${event}'`))).toEqual([]);
+  });
+
+  it('have the kinds of audit lines that docs/log-events.md and SECURITY.md list', () => {
+    const kinds = [...new Set([...source.matchAll(/\baudit: '(\w+)'/g)].map(([, kind = '']) => kind))].sort();
+    const row = /^\| `audit` .*$/m.exec(readText('docs/log-events.md'))?.[0] ?? '';
+    expect(
+      [...row.matchAll(/`(\w+)`/g)]
+        .map(([, kind]) => kind)
+        .filter((kind) => kind !== 'audit')
+        .sort(),
+    ).toEqual(kinds);
+    const paragraph = /^Each denial, .*$/m.exec(readText('SECURITY.md'))?.[0] ?? '';
+    expect(kinds.filter((kind) => !paragraph.includes(`\`${kind}\``))).toEqual([]);
   });
 });

@@ -53,13 +53,4 @@ describe('README and CONTRIBUTING', () => {
     const mentioned = [...prose.matchAll(/`(--[a-z][a-z-]*)/g)].map((match) => match[1] ?? '');
     expect(mentioned.filter((flag) => !known.has(flag))).toEqual([]);
   });
-
-  it('name only npm scripts and make targets that are there', () => {
-    const { scripts } = JSON.parse(readText('package.json')) as { scripts: Record<string, string> };
-    const asked = [...text.matchAll(/npm run ([\w:-]+)/g)].map((match) => match[1] ?? '');
-    expect(asked.filter((name) => !(name in scripts))).toEqual([]);
-    const targets = [...readText('Makefile').matchAll(/^([a-z-]+):/gm)].map((match) => match[1] ?? '');
-    const made = [...text.matchAll(/`make ([a-z-]+)/g)].map((match) => match[1] ?? '');
-    expect(made.filter((name) => !targets.includes(name))).toEqual([]);
-  });
 });

@@ -138,7 +138,7 @@ describe('a follower whose directory was restored from an older copy', () => {
     await starting;
   });
 
-  it('keeps asking while there is no quorum to admit it, and does not take part in the meantime', async () => {
+  it('keeps asking while there is no quorum to admit it, and does not run Raft in the meantime', async () => {
     const { group, leader, follower, copy } = await rolledBack();
     const other = names.find((name) => name !== follower.name && name !== leader.member.name);
     if (other === undefined) throw new Error('there are three');

@@ -115,7 +115,7 @@ export class Group {
       await configuration.write({ id, contacts: [], history });
       group.#disks.set(name, disk);
     }
-    // None of them takes part before the others vouch for it.
+    // None of them runs Raft before the others vouch for it.
     await Promise.all(names.map((name) => group.start(name)));
     return group;
   }
@@ -154,7 +154,7 @@ export class Group {
   }
 
   /**
-   * Starts the node as its process does: a new node finds the others by gossip and joins them, a former member rejoins,
+   * Starts the node as its process does: a new node finds the others through gossip and joins them, a former member rejoins,
    * and a damaged log is repaired. Resolves when the node runs Raft.
    */
   async start(name: string, startOptions: StartOptions = {}): Promise<GroupMember> {

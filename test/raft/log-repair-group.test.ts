@@ -105,9 +105,8 @@ describe('a node under repair', () => {
     await expect(service.read({ offset: toOffset(3) }, { signal: forever })).rejects.toBeInstanceOf(UnavailableError);
     await expect(service.read('latest', { signal: forever })).rejects.toBeInstanceOf(UnavailableError);
     await expect(service.append(records('a'))).rejects.toBeInstanceOf(UnavailableError);
-    expect((await damaged.status()).problem).toMatch(
-      /damaged; it does not take part until the log is repaired: it waits/,
-    );
+    expect(damaged.readiness.state).toBe('repairing');
+    expect((await damaged.status()).problem).toMatch(/^the log of .* is damaged; .*: it waits$/);
     const following = service.follow({ offset: toOffset(2) }, { signal: forever });
     expect((await following.next()).value.batches).toHaveLength(1);
     const more = following.next();

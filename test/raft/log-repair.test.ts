@@ -202,7 +202,7 @@ describe('a member with a damaged log', () => {
   });
 
   it.each(kinds)(
-    'never takes part with less than it acknowledged, wherever the power goes: %s',
+    'never runs Raft with less than it acknowledged, wherever the power fails: %s',
     async (kind) => {
       const damaged = await whole();
       await damages[kind](damaged);

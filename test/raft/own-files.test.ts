@@ -165,7 +165,7 @@ describe('F5: a hard state that is gone or damaged', () => {
     },
   );
 
-  it.each(damages)('keeps a member from taking part until its peers vouch for it (%s)', async (_what, damage) => {
+  it.each(damages)('keeps a member from running Raft until its peers vouch for it (%s)', async (_what, damage) => {
     const { group } = await grown();
     for (const name of names) await group.stop(name);
     await damage(group.disk('n1'));

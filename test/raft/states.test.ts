@@ -154,9 +154,7 @@ describe('the state of a member', () => {
     await group.until(() => group.readinessOf('n1').problem?.includes('for 20 s') === true);
     expect(group.readinessOf('n1')).toEqual({
       state: 'unvouched',
-      problem:
-        'this node takes part once its peers vouch for it; no answer from n2, n3 for 20 s; start them, or see golog ' +
-        'recover if they are lost for good',
+      problem: expect.stringContaining('no answer from n2, n3 for 20 s; start them, or see golog recover'),
     });
     expect(await problemAt(group, started)).toMatch(/no answer from n2, n3 for \d+ s/);
   });
@@ -238,10 +236,8 @@ describe('the state of a member', () => {
     await group.stop(name);
     await damage(group, name);
     const { lines } = await group.start(name);
-    expect(group.readinessLog.filter((each) => each.name === name).map(({ state }) => state)).toContain('repairing');
-    expect(group.readinessLog.find(({ state }) => state === 'repairing')?.problem).toMatch(
-      /is damaged; it does not take part until the log is repaired/,
-    );
+    const repairing = group.readinessLog.find((each) => each.name === name && each.state === 'repairing');
+    expect(repairing?.problem).toContain(`the log of ${name} is damaged`);
     expect(lines.map(({ event }) => event)).toContain('log_repair_started');
     await becomes(group, 'ready', name);
   });

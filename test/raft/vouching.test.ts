@@ -110,7 +110,7 @@ describe('a cluster whose members all start', () => {
 });
 
 describe('a node that starts alone', () => {
-  it('takes no part before a peer has answered, serves what is committed, and says what it waits for', async () => {
+  it('does not run Raft before a peer has answered, serves what is committed, and says what it waits for', async () => {
     const group = await Group.of(names);
     await produce(group, await group.leader(), 0, 20);
     await rest(group);
@@ -255,7 +255,7 @@ describe('a node that came back with less than it had', () => {
     await expectWhole(group, 20);
   });
 
-  it('takes no part under an id that its disk knows and its peers know to be an earlier one', async () => {
+  it('does not run Raft under an id that its disk knows and its peers know to be an earlier one', async () => {
     const { group, follower, copy } = await loneWitness();
     const { name, id } = follower.member;
     await group.stop(name);

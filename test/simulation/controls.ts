@@ -19,7 +19,7 @@ export interface Control {
   readonly falsifications?: readonly Falsification[];
   /** The invariants that it breaks; any of them may be seen first. */
   readonly breaks: readonly string[];
-  /** Whether nodes cut off damage and take part at once. */
+  /** Whether nodes cut off damage and run Raft at once. */
   readonly forgetsDamage?: boolean;
   /** The number of founding voters; by default the seed chooses. */
   readonly nodes?: number;
@@ -76,7 +76,7 @@ export const controls: readonly Control[] = [
     },
   },
   {
-    name: 'take part without the repair',
+    name: 'run Raft without the repair',
     faults: ['bit rot', 'bit rot', 'kill', 'power cut of all', 'partition'],
     breaks: ['I1', 'I2', 'I6', 'I7', 'I9'],
     forgetsDamage: true,

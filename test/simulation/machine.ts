@@ -327,10 +327,10 @@ export class Machine implements Watched {
     });
   }
 
-  /** Checks that a node forgets something only on a false disk, and before it has taken part since. */
+  /** Checks that a node forgets something only on a false disk, and before it has run Raft since. */
   #forgets(id: number): void {
     if (this.#hadTwin || (this.isFalse && !this.#ranAs.has(id))) return;
-    const what = this.isFalse ? 'and has taken part as that since its disk turned false' : 'and its disk is as it was';
+    const what = this.isFalse ? 'and has run Raft as that since its disk turned false' : 'and its disk is as it was';
     this.around.world.fail(
       new InvariantError('I16', `${this.name} has less than it had shown as member ${id}, ${what}`),
     );

@@ -38,9 +38,9 @@ export function resetStream(call: ServerInterceptingCallInterface, code: number)
   streamOf(call)?.close(code);
 }
 
-/** A reader that takes this much is no idle one, however long the message. */
+/** A reader that accepts this much is not idle, however long the message. */
 export const pieceBytes = 16 * 1024;
-/** What Node calls bytes that are no text, though its types do not know. */
+/** Node's name for bytes that are not text, which its types lack. */
 const bytesEncoding = 'buffer' as BufferEncoding;
 
 /**

@@ -17,7 +17,7 @@ const codes = { unimplemented: Code.Unimplemented, resource_exhausted: Code.Reso
 
 /**
  * Answers a call that gets no handler as its protocol tells errors: gRPC and gRPC-Web by trailers only, Connect by its
- * error. Answers false, and does nothing, when the request is no call. The message is printable ASCII, as headers are.
+ * error. Answers false, and does nothing, when the request is not a call. The message is printable ASCII, as headers are.
  */
 export function respondEarlyError(
   request: HttpRequest,

@@ -56,7 +56,7 @@ async function checked(message: Uint8Array, form: MessageForm, isCompressed: boo
 async function checkedNow(message: Uint8Array, form: MessageForm, isCompressed: boolean): Promise<Uint8Array> {
   const { appends, descriptor, compression, readBytesMax, signal } = form;
   const plain = isCompressed ? await compression?.decompress(message, readBytesMax) : message;
-  // Whoever reads it refuses a compression that is not known.
+  // Its reader refuses a compression that is not known.
   if (plain === undefined) return message;
   const isLong =
     descriptor === undefined || appends !== undefined
@@ -110,7 +110,7 @@ class Chunks {
   }
 }
 
-/** The one message of the body, decompressed. One that is too large comes as it is: whoever reads it refuses that. */
+/** The one message of the body, decompressed. One that is too large comes as it is: its reader refuses it. */
 async function* checkedBody(body: AsyncIterable<Uint8Array>, form: MessageForm): AsyncGenerator<Uint8Array> {
   const chunks = new Chunks();
   let isTooLarge = false;

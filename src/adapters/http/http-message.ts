@@ -9,7 +9,7 @@ export function isHttp2(message: HttpRequest): message is Http2ServerRequest {
   return 'stream' in message;
 }
 
-/** The request target's path and query; undefined when it is no such thing (`*`, or bytes that are no URL). */
+/** The request target's path and query; undefined when it has none (`*`, or bytes that are not a URL). */
 export function targetOf(request: HttpRequest): URL | undefined {
   const target = request.url ?? '';
   if (!target.startsWith('/') && !/^https?:\/\//i.test(target)) return undefined;

@@ -17,7 +17,7 @@ import { readInTurn, type Turns } from './turns.js';
 /** `{"offset": 18446744073709551615}` with much white space. */
 const offsetBodyBytesMax = 1024;
 
-/** Numbers while they are exact, strings beyond. */
+/** Numbers while they are exact, strings above that. */
 function offsetJson(offset: number): number | string {
   return Number.isSafeInteger(offset) ? offset : String(offset);
 }

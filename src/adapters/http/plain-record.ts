@@ -12,7 +12,7 @@ function textOf(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** The members `value` and, for bytes that are no text, `encoding`. */
+/** The members `value` and, for bytes that are not text, `encoding`. */
 function* valueText(bytes: Uint8Array): JsonText {
   const text = textOf(bytes);
   yield '"value":';

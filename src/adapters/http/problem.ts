@@ -31,7 +31,7 @@ const titles: Record<StatusCode, string> = {
   DATA_LOSS: 'Corrupt range',
 };
 
-/** Offsets and sizes are JSON numbers while those are exact, strings beyond. */
+/** Offsets and sizes are JSON numbers while those are exact, strings above that. */
 function memberOf(text: string): string | number {
   if (!/^(0|[1-9]\d{0,15})$/.test(text)) return text;
   const number = Number(text);

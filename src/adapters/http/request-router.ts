@@ -175,7 +175,7 @@ export class RequestRouter {
     return memory;
   }
 
-  /** Answers false when the call is one too many, and has been told so. Throws `OverloadedError` where it is no RPC. */
+  /** Answers false when the call is one too many, and has been told so. Throws `OverloadedError` where it is not an RPC. */
   #count(request: HttpRequest, response: HttpResponse, path: string, caller: Caller): boolean {
     if (this.quota === undefined) return true;
     try {

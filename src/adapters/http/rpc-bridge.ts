@@ -30,7 +30,7 @@ const writeBytesMax = 64 * 1024 * 1024;
 /** The weight of a response's messages that may lie unsent; where its client's calls hold too much already, a group. */
 const unsentWeightMax = 128 * 1024;
 const groupWeightMin = 16 * 1024;
-/** A longer message is sent in pieces: a reader that takes one is no idle one. */
+/** A longer message is sent in pieces: a reader that accepts one is not idle. */
 const pieceBytes = 16 * 1024;
 const compressions = [compressionGzip, compressionBrotli];
 
@@ -222,8 +222,8 @@ export class ResponseWriter {
 
   async #sendPiece(chunk: Uint8Array): Promise<void> {
     if (this.closed) throw gone();
-    const hasRoom = this.#write(chunk);
-    if (hasRoom && !this.#isFull) return;
+    const hasSpace = this.#write(chunk);
+    if (hasSpace && !this.#isFull) return;
     let stalled = false;
     const timer = setTimeout(() => {
       stalled = true;

@@ -106,8 +106,8 @@ const digitNine = 0x39;
 const numberToken = /\d[\d.eE+-]*/y;
 
 /**
- * Refuses a JSON text with a number beyond 2^53 - 1, which JSON parsers round; as a string it is carried exactly.
- * Says nothing of what is no JSON. Throws `InvalidInputError`.
+ * Refuses a JSON text with a number above 2^53 - 1, which JSON parsers round; as a string it is carried exactly.
+ * Accepts text that is not JSON. Throws `InvalidInputError`.
  */
 export function checkNumbersExact(text: string): void {
   // No number is that large with fewer digits or without an exponent.

@@ -125,7 +125,7 @@ function malformedAt(what: string, { at }: WireReader): ConnectError {
 
 /**
  * Checks that a message is what its descriptor says, by the rules of protobuf: no groups, no other wire types, no field
- * that ends beyond the message it is in. The parser would take all of these, and find more in such a message than can
+ * that ends after the message it is in. The parser would take all of these, and find more in such a message than can
  * be counted. Answers how many there are. Throws INVALID_ARGUMENT; RESOURCE_EXHAUSTED if there are more than
  * `elementsMax`.
  */

@@ -4,9 +4,9 @@ import type { ReadMemory } from '../ports/read-memory.js';
 export interface ClientShare {
   /** Counts so many bytes more, or less. */
   readonly change: (bytes: number) => void;
-  /** Counts the bytes if there is room for them now. */
+  /** Counts the bytes if there is space for them now. */
   readonly tryReserve: (bytes: number) => boolean;
-  /** Counts the bytes once there is room for them, in turn; undefined when that is now. */
+  /** Counts the bytes once there is space for them, in turn; undefined when that is now. */
   readonly reserve: (bytes: number, signal: AbortSignal) => Promise<void> | undefined;
   readonly isShort: () => boolean;
   /** How often readers were looked at. */

@@ -105,7 +105,7 @@ export class MemoryBudget {
         },
         tryReserve: (bytes) => this.#tryReserve(client, bytes),
         reserve: (bytes, signal) => (this.#tryReserve(client, bytes) ? undefined : this.#wait(client, bytes, signal)),
-        isShort: () => client.waiting.size > 0 || !this.#hasRoom(client, 0),
+        isShort: () => client.waiting.size > 0 || !this.#hasSpace(client, 0),
         looks: this.#looks,
         leave: (call) => {
           client.calls.delete(call);
@@ -126,8 +126,8 @@ export class MemoryBudget {
     if (bytes < 0) this.#grantSoon();
   }
 
-  /** Whoever is alone gets what it needs, be it more than there is: else it would wait for ever. */
-  #hasRoom({ isPeer, bytes: held }: Client, bytes: number): boolean {
+  /** A client that is alone gets what it needs, even if that is more than there is: else it would wait for ever. */
+  #hasSpace({ isPeer, bytes: held }: Client, bytes: number): boolean {
     const { bytesMax, bytesPerClientMax, modestShareBytes, modestBytes, peerShareBytes } = this.options;
     if (isPeer || this.#bytes === 0) return true;
     if (held > 0 && held + bytes > bytesPerClientMax) return false;
@@ -137,7 +137,7 @@ export class MemoryBudget {
   }
 
   #tryReserve(client: Client, bytes: number): boolean {
-    if (client.waiting.size > 0 || !this.#hasRoom(client, bytes)) return false;
+    if (client.waiting.size > 0 || !this.#hasSpace(client, bytes)) return false;
     this.#change(client, bytes);
     return true;
   }
@@ -180,14 +180,14 @@ export class MemoryBudget {
     });
   }
 
-  /** Lets some calls begin that wait, one of each client in turn, as far as there is room; more of them soon. */
+  /** Lets some calls begin that wait, one of each client in turn, as far as there is space; more of them soon. */
   #grant(): void {
     let left = grantsInTurnMax;
     for (let granted = true; granted;) {
       granted = false;
       for (const client of [...this.#waiting]) {
         const [waiter] = client.waiting;
-        if (waiter === undefined || !this.#hasRoom(client, waiter.bytes)) continue;
+        if (waiter === undefined || !this.#hasSpace(client, waiter.bytes)) continue;
         if (left === 0) {
           this.#grantSoon();
           return;

@@ -57,7 +57,7 @@ export class ClusterService implements Cluster, JoinHandler {
     transferLeadership: (name, signal) => this.#asLeader(() => this.transferLeadership(name, signal)),
     changeSettings: (change, signal) => this.#asLeader(() => this.changeSettings(change, signal)),
   };
-  /** About a node that asked to take part with another history, for an operator. */
+  /** About a node with another history that asked to join, for an operator. */
   #otherHistory: { readonly name: string; readonly problem: string } | undefined;
   readonly #stopPromoting: () => Promise<void>;
   readonly #joins: JoinAudit;
@@ -243,7 +243,7 @@ export class ClusterService implements Cluster, JoinHandler {
       if (otherTerm === undefined) continue;
       const problem =
         `${name} has another history: entry ${index} is committed in term ${term} there, in term ${otherTerm} here; ` +
-        'it takes no part';
+        'it was refused';
       this.#otherHistory = { name, problem };
       return { kind: 'refused', reason: describeHistories(index, term, otherTerm), clusterId };
     }

@@ -21,9 +21,9 @@ export interface ClusterSettings {
   readonly retentionBytes?: number;
   /** Every node removes the segments whose newest record is older. Default: no limit. */
   readonly retentionAgeMs?: number;
-  /** How many producers the log remembers. */
+  /** Reserved for exactly-once appends; no effect yet. */
   readonly producersMax?: number;
-  /** A producer that has appended nothing for this long is forgotten. */
+  /** Reserved for exactly-once appends; no effect yet. */
   readonly producerExpiryMs?: number;
 }
 
@@ -36,7 +36,7 @@ export type SettingsChange = Pick<
   'startOffset' | 'retentionBytes' | 'retentionAgeMs' | 'producersMax' | 'producerExpiryMs'
 >;
 
-/** The cluster is at a feature level that this release does not know: the node must not take part. */
+/** The cluster is at a feature level that this release does not know: the node must not start. */
 export class UnknownFeatureLevelError extends Error {
   override readonly name = 'UnknownFeatureLevelError';
   constructor(readonly featureLevel: number) {

@@ -82,22 +82,22 @@ export interface StoredConfiguration {
    */
   readonly history: readonly Configuration[];
   /**
-   * The node lacks entries that it acknowledged under `id`. It no longer takes part under that id, and asks to be
+   * The node lacks entries that it acknowledged under `id`. It no longer runs Raft under that id, and asks to be
    * admitted under another one.
    */
   readonly amnesiac?: true;
-  /** The generation of the log that this node was told when it joined: the log itself says so further on. */
+  /** The generation of the log that this node learned when it joined: the log itself says so further on. */
   readonly generation?: number;
-  /** The cluster has this later generation: the node takes no part until it has set its log aside and joined again. */
+  /** The cluster has this later generation: the node does not run Raft until it has set its log aside and joined again. */
   readonly superseded?: number;
   /** `golog recover` is changing this directory: `interrupted` until it has finished, then `finished` until a start. */
   readonly recovery?: 'interrupted' | 'finished';
   /** The first entry that was found damaged and is not repaired yet; the next start repairs it. */
   readonly damagedFrom?: number;
   /**
-   * Entries before `until` that this node acknowledged may be missing from its log: the node takes no part until it has
-   * fetched them from its peers. Entries from `cutFrom` on are removed before that; the field is absent once they are
-   * removed.
+   * Entries before `until` that this node acknowledged may be missing from its log: the node does not run Raft until it
+   * has fetched them from its peers. Entries from `cutFrom` on are removed before that; the field is absent once they
+   * are removed.
    */
   readonly repairing?: { readonly until: number; readonly cutFrom?: number };
 }

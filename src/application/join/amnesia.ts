@@ -7,7 +7,7 @@ import type { LeaderView } from '../ports/join-transport.js';
 
 /**
  * A node has lost entries that it acknowledged, for example because its data directory was replaced by an older copy.
- * It may no longer take part under its Raft id: what it promised under that id counts for commits and elections.
+ * It may no longer run Raft under its id: what it promised under that id counts for commits and elections.
  */
 export class AmnesiacError extends Error {
   override readonly name = 'AmnesiacError';
@@ -30,7 +30,7 @@ export interface OwnState {
 }
 
 /**
- * Whether the node, which does not take part yet and is member `id` for that leader, lacks entries that it acknowledged
+ * Whether the node, which does not run Raft yet and is member `id` for that leader, lacks entries that it acknowledged
  * to the leader. Entries that a repair of the log will fetch do not count as lost. A leader of an earlier term than the
  * node's own proves nothing: a later leader may have replaced the acknowledged entries.
  */
@@ -39,7 +39,7 @@ export async function hasForgotten(
   id: number,
   { term, acknowledged, votes }: LeaderView,
 ): Promise<boolean> {
-  // It took part under an id that its disk does not know.
+  // It has run Raft under an id that its disk does not know.
   if (id > stored.id && (votes || acknowledged.index > 0)) return true;
   if (term < hardState.current.term) return false;
   if (log.quarantined.length > 0 || stored.repairing !== undefined || stored.damagedFrom !== undefined) return false;

@@ -6,7 +6,7 @@ import type { NodeAnswer } from './asked-nodes.js';
 export interface Sighting {
   /** The UUIDs of the clusters that gossip tags name. */
   readonly clusterIds: readonly string[];
-  /** The given addresses at which no node has answered by gossip yet. */
+  /** The given addresses at which no node has answered through gossip yet. */
   readonly unanswered: readonly string[];
   /** Whether each given address was asked at least once. */
   readonly askedAll: boolean;

@@ -57,7 +57,7 @@ export class Discovery {
     this.options.gossip.setTags(encodeNodeTags(this.#tags));
   }
 
-  /** Returns the other live nodes that may take part in Raft, without those of another cluster. */
+  /** Returns the other live nodes that may run Raft, without those of another cluster. */
   nodes(): GossipNode[] {
     return this.#others().filter(({ role, status }) => role === 'node' && status === 'alive');
   }
@@ -90,7 +90,7 @@ export class Discovery {
   }
 
   /**
-   * HOST:PORTs from which nobody has answered by gossip yet: of those that were given, and, while no other node is seen,
+   * HOST:PORTs from which no node has answered through gossip yet: of those that were given, and, while no other node is seen,
    * of those that were alive when this node last ran.
    */
   get silent(): readonly string[] {

@@ -3,7 +3,7 @@ import type { GossipMember } from '../ports/gossip.js';
 
 /** What a golog node publishes about itself in gossip, as Serf tags. */
 export interface NodeTags {
-  /** `node`: takes part in Raft, or wants to; `replica`: only reads. */
+  /** `node`: runs Raft, or wants to; `replica`: only reads. */
   readonly role: 'node' | 'replica';
   /** UUID of its data directory. */
   readonly uuid: string;

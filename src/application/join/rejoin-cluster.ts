@@ -13,8 +13,8 @@ import type { Unready } from '../ports/readiness.js';
 const amnesiac: Unready = {
   state: 'amnesiac',
   problem:
-    'this node lost entries that it had acknowledged: it takes part again, with the log that it has, once a leader ' +
-    'admits it under a new Raft id; start the other members',
+    'this node lost entries that it had acknowledged: it waits, with the log that it has, until a leader admits it ' +
+    'under a new Raft id; start the other members',
 };
 
 /** The pause between answers that leave an amnesiac node its old id. */
@@ -32,7 +32,7 @@ export interface RejoiningOptions extends JoiningOptions {
 }
 
 /**
- * Makes a former member a member again before it takes part: tells the cluster its address; if the node was removed in
+ * Makes a former member a member again before it runs Raft: tells the cluster its address; if the node was removed in
  * the meantime, because it left or was silent for too long, the cluster admits it under a new Raft id. The node keeps
  * its log, term and vote: a new id has promised nothing, and whatever in its log differs from the leader's is replaced
  * as on any follower (Raft §5.3). A node that lacks entries that it acknowledged to the leader is also admitted under a

@@ -36,14 +36,14 @@ export interface AnnouncedMember {
 
 /**
  * Puts a new node into a cluster: joins an existing one, or bootstraps one. Waits for other nodes as long as it needs
- * them. Resolves with false if it was admitted under an id that has taken part: its disk kept its UUID and lost what it
- * promised under that id.
+ * them. Resolves with false if it was admitted under an id that votes or has acknowledged something: its disk kept its UUID
+ * and lost what it promised under that id.
  */
 export async function enterCluster(deps: MemberDependencies, context: NodeContext): Promise<boolean> {
   const { configuration, discovery } = context;
   await assertNeverInCluster(deps, context);
   const joined = await joinOrBegin(deps, context);
-  const hasPromised = joined.kind === 'member' && hasTakenPart(joined.view);
+  const hasPromised = joined.kind === 'member' && mayHavePromised(joined.view);
   if (joined.kind === 'member') {
     await deps.directory.adoptLogId(joined.clusterId);
     answerAsMember(deps.peerService, joined.clusterId);
@@ -58,7 +58,7 @@ export async function enterCluster(deps: MemberDependencies, context: NodeContex
   return !hasPromised;
 }
 
-function hasTakenPart(view: LeaderView | undefined): boolean {
+function mayHavePromised(view: LeaderView | undefined): boolean {
   return view !== undefined && (view.votes || view.acknowledged.index > 0);
 }
 
@@ -138,7 +138,7 @@ function superseded(generation: number): Unready {
     state: 'superseded',
     problem:
       `the cluster was recovered without this node (generation ${generation}): it joins again, with an empty log, once ` +
-      `a leader of the recovered cluster admits it; its old log is then kept in logs/before-generation-${generation}`,
+      `a leader of the recovered cluster admits it; its old log then moves to logs/before-generation-${generation}`,
   };
 }
 

@@ -72,7 +72,7 @@ export async function applyLoggedConfigurations(
   }
 }
 
-/** A node that is no voter may learn from a leader what its log has lost. */
+/** A node that is not a voter may learn from a leader what its log has lost. */
 function assertCurrent({ configuration, hardState, log }: LoggedConfigurationsOptions): void {
   const { index, confState } = configuration.current;
   const newest = hardState.configuration;

@@ -18,7 +18,7 @@ export interface MemberIdentity {
   readonly notes: PeerNotes;
 }
 
-/** A member that may take part. */
+/** A member that may run Raft. */
 export interface ProvedMember {
   /** Whether the cluster knows this node's name and address. */
   readonly isKnown: boolean;
@@ -40,7 +40,7 @@ export async function openIdentity(
     logger.warn('data_directory_changed', { reason: doubt }, 'the data directory may be a copy; asking the peers');
   const notes = await PeerNotes.open(directory.raft, crc32c);
   if (notes.isDamaged)
-    logger.warn('peer_notes_lost', {}, 'the notes about the peers are damaged; this node begins them again');
+    logger.warn('peer_notes_lost', {}, 'the notes about the peers are damaged; this node starts them over');
   return { incarnation, notes };
 }
 
@@ -141,7 +141,7 @@ async function reenterAmnesiac(
 ): ReturnType<typeof reenterCluster> {
   const ended = new AbortController();
   const signal = AbortSignal.any([deps.signal, ended.signal]);
-  const waits = `${lost}. It takes part again once a leader admits it under a new Raft id: start the other members`;
+  const waits = `${lost}. It waits until a leader admits it under a new Raft id: start the other members`;
   let [problem, isWaiting] = [waits, false];
   const watching = watchFurthest({ ...asking(deps, member), signal }, ({ uuid, id, last }) => {
     const name = member.configuration.current.members.find((each) => each.uuid === uuid)?.name ?? `member ${id}`;
@@ -161,8 +161,8 @@ async function reenterAmnesiac(
 /**
  * Rules out a second vote in a term that the peers have seen from this node. A node whose hard state was lost, or whose
  * directory may be a copy, also grants none up to the term of those that answered: one of them has granted its own to
- * every candidate that won by the lost vote. A damaged slot is no reason to hear so many, so that the next term is ruled
- * out too, if no leader has answered: a candidate may have asked for it.
+ * every candidate that won by the lost vote. After a damaged slot fewer answers are enough, so the next term is ruled out
+ * too, if no leader has answered: a candidate may have asked for it.
  */
 async function boundVote(
   { configuration, hardState, log }: NodeContext & NodeStorage,

@@ -25,7 +25,7 @@ export interface MemberWork extends ClusterWork {
   readonly raft: RunningRaft | undefined;
   /** The progress of the log's repair; undefined while there is none. */
   readonly repair: string | undefined;
-  /** Why the member waits before it takes part; undefined: it does not. */
+  /** Why the member waits before it runs Raft; undefined: it does not. */
   readonly waiting: string | undefined;
 }
 
@@ -34,7 +34,7 @@ export type OpenedMember = Omit<MemberContext, 'id' | keyof ProvedMember>;
 
 /**
  * What a member does from its start to its stop. It runs Raft, with three exceptions. Until its peers have vouched for
- * it, and while its log is damaged, it serves what it can, and takes part after that. After it was removed from the
+ * it, and while its log is damaged, it serves what it can, and runs Raft after that. After it was removed from the
  * cluster it refuses all calls: removed as dead, it joins again at once; otherwise it stays out until it is restarted.
  */
 export class MemberLife implements MemberWork {
@@ -54,7 +54,7 @@ export class MemberLife implements MemberWork {
   static async start(deps: MemberDependencies, opened: OpenedMember, isNew: boolean): Promise<MemberLife> {
     const id = opened.configuration.stored?.id ?? 0;
     const life = new MemberLife(deps, { ...opened, id, isKnown: isNew });
-    if (isNew) await life.#takePart();
+    if (isNew) await life.#repairAndRun();
     else await life.#prove();
     return life;
   }
@@ -98,7 +98,7 @@ export class MemberLife implements MemberWork {
     else await this.#raft.stop();
   }
 
-  /** Resolves when the member takes part, or serves while it waits for its peers to vouch for it. */
+  /** Resolves when the member runs Raft, or serves while its log is repaired or while it waits for its peers. */
   async #prove(): Promise<void> {
     const { deps } = this;
     const signal = AbortSignal.any([deps.signal, this.#stopping.signal]);
@@ -111,13 +111,13 @@ export class MemberLife implements MemberWork {
     }).catch((error: unknown) => this.#rejected(error));
     const proved = await Promise.race([proving, hasToWait]);
     deps.signal.throwIfAborted();
-    if (proved !== undefined) return this.#takePart(proved);
+    if (proved !== undefined) return this.#repairAndRun(proved);
     this.#serveWith(waiting);
     openGates(deps, this.member, waiting, waiting);
     this.#change(async () => {
       const provedNow = await proving;
       signal.throwIfAborted();
-      await this.#takePart(provedNow);
+      await this.#repairAndRun(provedNow);
       await waiting.close();
     });
   }
@@ -130,7 +130,7 @@ export class MemberLife implements MemberWork {
   }
 
   /** Repairs the log if it is damaged, and runs Raft. */
-  async #takePart(proved?: ProvedMember): Promise<void> {
+  async #repairAndRun(proved?: ProvedMember): Promise<void> {
     const { configuration } = this.member;
     this.member = { ...this.member, ...proved, id: configuration.stored?.id ?? 0 };
     const repair = await prepareRepair(this.deps, this.member);
@@ -170,7 +170,11 @@ export class MemberLife implements MemberWork {
     const { gates, directory, logger } = deps;
     const { id } = member;
     const removed = new RemovedNode(standingIn(deps, member), raft.node.highWatermark, removal);
-    logger.error('removed_from_cluster', { memberId: id, removal }, 'the cluster removed this node; it serves no more');
+    logger.error(
+      'removed_from_cluster',
+      { memberId: id, removal },
+      'the cluster removed this node; it no longer serves',
+    );
     this.#serveWith(removed);
     gates.commitLog.close(removed.readiness.problem);
     gates.cluster.open(removed);

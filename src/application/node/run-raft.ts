@@ -114,7 +114,7 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
   return { node, cluster, removed, stop };
 }
 
-/** Opens the gates: from now on, client calls are answered. */
+/** Opens the startup gates: from now on, client calls are answered. */
 export function openGates(
   { gates }: NodeDependencies,
   { log, configuration }: Pick<NodeStorage, 'log'> & Pick<NodeContext, 'configuration'>,

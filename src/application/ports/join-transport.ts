@@ -59,7 +59,7 @@ export type JoinAnswer =
   | { readonly kind: 'waiting'; readonly joiner: Joiner }
   /**
    * Not now: ask again, at the leader if one is named. `aliveAt` is HOST:PORT where another process answers as the
-   * member that the joiner claims to be: until that process ends, the joiner may not take part. It has been silent for
+   * member that the joiner claims to be: until that process ends, the joiner may not run Raft. It has been silent for
    * `silentMs`, and counts as ended after `answeringMs`. `clusterId` is the cluster that the node asked is in or waits to
    * join; without one it does not know yet whether there is one.
    */
@@ -92,7 +92,7 @@ export interface JoinOrigin {
   readonly address?: string;
 }
 
-/** The calls of a node that does not take part yet. They reject with `UnavailableError` if no node answers there. */
+/** The calls of a node that does not run Raft yet. They reject with `UnavailableError` if no node answers there. */
 export interface JoinTransport {
   /** Asks the node at an address for admission to its cluster. */
   ask(rpcAddr: string, joiner: Joiner, signal: AbortSignal): Promise<JoinAnswer>;

@@ -30,7 +30,7 @@ export const logEvents = {
       'A message from a peer was dropped because it is not from that peer or not for this node.',
     raft_trace: 'The Raft core reports that it received an invalid message.',
     removed_from_cluster:
-      'The cluster removed this node, which serves no more; `removal` says why. As dead, it joins again at once, otherwise when it is restarted.',
+      'The cluster removed this node, which no longer serves; `removal` says why. Removed as dead, it joins again at once, otherwise when it is restarted.',
     replica_source_of_other_cluster: 'A replica reached a node of another cluster and does not follow it.',
     request_failed: 'An HTTP request failed with an internal error.',
     start_failed: 'The node could not start; the process exits.',
@@ -63,7 +63,7 @@ export const logEvents = {
       'The leader removes a member that was silent for `--dead-member-timeout` or that left.',
     disk_full: 'An append would leave less free disk space than `--disk-reserve-bytes`.',
     disk_space_unknown: 'The free disk space could not be read.',
-    gossip_isolated: 'No other node has answered by gossip; logged once a minute while it lasts.',
+    gossip_isolated: 'No other node has answered through gossip; logged once a minute while it lasts.',
     gossip_rejected: 'A gossip message was rejected; logged once a minute at most.',
     gossip_snapshot_not_written: 'The snapshot of the gossip members could not be written.',
     gossip_stream_malformed: 'A TCP stream of gossip was malformed; logged once a minute at most.',
@@ -93,7 +93,7 @@ export const logEvents = {
     node_name_ignored:
       'The data directory is that of another member, whose name the node uses in place of `--node-name`.',
     peer_identity_unverified: 'The certificate of a peer names no node, so it could be any node.',
-    peer_notes_lost: 'The notes about the peers are damaged; this node begins them again.',
+    peer_notes_lost: 'The notes about the peers are damaged; this node starts them over.',
     peer_refused_connection: 'A peer refused the connection of this node.',
     previous_run_message: 'A message of an earlier run of a member was dropped; logged once a minute at most.',
     query_response_too_large: 'A response to a gossip query was too large to send.',
@@ -109,7 +109,7 @@ export const logEvents = {
     shutdown_grace_expired: 'Calls outlived the grace period of a shutdown; their connections are destroyed.',
     stream_access_withdrawn: 'A stream was ended because its caller lost the permission for it.',
     vouching_incomplete:
-      'This node does not take part until a majority of the voters has answered it; logged once a minute while it lasts.',
+      'This node waits to start Raft until a majority of the voters has vouched for it; logged once a minute while it lasts.',
   },
   info: {
     acl_loaded: 'The ACL was loaded at the start.',
@@ -142,13 +142,13 @@ export const logEvents = {
     serving: 'The node serves; the fields hold its addresses and the state of its log.',
     stopped: 'The node has stopped.',
     stopping: 'The node was told to stop.',
-    vouched: 'The peers of this node have answered, and it takes part; `seenTerm` is the highest term seen from it.',
+    vouched: 'The peers of this node vouch for it, and it starts Raft; `seenTerm` is the highest term seen from it.',
     waiting_for_replica_source: 'A new replica waits for a member that answers.',
     waiting_to_join: 'The node waits to join a cluster; `reasons` has the answer of each node that it asked.',
   },
   debug: {
     gossip_exchange_failed: 'A state exchange with a gossip member failed.',
-    gossip_joined: 'A node at one of the given addresses answered by gossip.',
+    gossip_joined: 'A node at one of the given addresses answered through gossip.',
     gossip_ping_failed: 'A ping over TCP failed.',
     learner_promotion_failed: 'A learner could not be promoted; the leader tries again.',
     no_leader_answered: 'No leader has answered this member before it started.',

@@ -10,12 +10,12 @@ export interface MemberNote {
   readonly durable: EntryId;
 }
 
-/** A note that a leader passes on, by the Raft id of the member. */
+/** A note that a leader forwards, by the Raft id of the member. */
 export interface PassedNote extends MemberNote {
   readonly id: number;
 }
 
-/** A member that has started and asks its peers what they know about it before it takes part. */
+/** A member that has started and asks its peers what they know about it before it runs Raft. */
 export interface VouchRequest {
   /** The id of its log: 16 bytes. */
   readonly clusterId: Uint8Array;

@@ -28,8 +28,9 @@ export type Life = 'running' | 'closing' | 'failed' | 'amnesiac' | 'superseded' 
 const refusals: Readonly<Record<Exclude<Life, 'running'>, string>> = {
   closing: 'this node is shutting down',
   failed: 'the log of this node has failed; nothing was appended',
-  amnesiac: 'this node has lost entries that it acknowledged, and no longer takes part in the cluster',
-  superseded: 'the cluster was recovered without this node, which no longer takes part until it is restarted',
+  amnesiac:
+    'this node has lost entries that it acknowledged; it has stopped Raft, and joins under a new id when restarted',
+  superseded: 'the cluster was recovered without this node; it has stopped Raft, and joins again when it is restarted',
   ended: 'this node is shutting down',
 };
 

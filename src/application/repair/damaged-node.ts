@@ -49,7 +49,7 @@ export class DamagedNode extends StandIn {
       };
     return {
       state: 'repairing',
-      problem: `the log of ${name} is damaged; it does not take part until the log is repaired: ${repair.progress}`,
+      problem: `the log of ${name} is damaged; it does not vote or append until the log is repaired: ${repair.progress}`,
     };
   }
 

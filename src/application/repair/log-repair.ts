@@ -42,7 +42,7 @@ export interface LogRepairOptions {
 /**
  * Repairs the log of a member from its peers, before Raft starts (docs/guarantees.md, durability rule 8). Everything from the first damaged entry on, and everything not known to be committed, is removed and
  * replaced with what the cluster has committed. The repair ends at the end of this log, if that is known and a member
- * has committed that much; otherwise at the end of a leader's log, observed after this node stopped taking part.
+ * has committed that much; otherwise at the end of a leader's log, observed while this node does not run Raft.
  *
  * That end is after everything that this node helped to commit (Raft §5.4.3): it acknowledged entries in no term later
  * than that of its hard state; the leader of that term has what it sent to this node, and a leader of a later term was
@@ -105,7 +105,7 @@ export class LogRepair {
   }
 
   /**
-   * Resolves when the node may take part. Retries without a time limit, unless the damage lies in sealed segments and
+   * Resolves when the node may run Raft. Retries without a time limit, unless the damage lies in sealed segments and
    * no member can help now: the range then stays quarantined and noted for the next start. Rejects with the signal's
    * reason, with `LogFailedError`, or with the error of a file: the process must then end.
    */

@@ -55,7 +55,7 @@ export interface RecoveryPlan {
   readonly startOffset: number;
   /** One past the last record that is kept. Records after it, if any, are lost. */
   readonly endOffset: number;
-  /** A repair was under way: entries below this index, which this node acknowledged, may be missing. */
+  /** A repair was in progress: entries below this index, which this node acknowledged, may be missing. */
   readonly lacksBelow?: number;
 }
 
@@ -90,8 +90,8 @@ export async function planRecovery(parts: RecoveredParts): Promise<RecoveryPlan>
 }
 
 /**
- * Begins the next generation of the log, in which this member is the only one. Everything in the log is kept and counts
- * as committed. The new configuration is appended to the log, so that whoever reads it comes to the same.
+ * Begins the next generation of the log, in which this member is the only one. Everything in the log stays and counts
+ * as committed. The new configuration is appended to the log, so that every node that reads the log finds the same.
  *
  * If this is interrupted, the node does not start until a recovery has finished: its new id is noted first, under which
  * it has no vote, so that the old members could never be led by a half-finished recovery.

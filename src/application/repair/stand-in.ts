@@ -18,11 +18,11 @@ export interface StandInOptions {
 }
 
 /**
- * Takes the place of Raft in a node that may not take part. It says why in its status, serves reads below its watermark,
+ * Takes the place of Raft in a node that may not run it. It says why in its status, serves reads below its watermark,
  * which never moves, and refuses the rest. A subclass says what else it answers.
  */
 export abstract class StandIn implements Consensus, Cluster {
-  /** Why the node does not take part. */
+  /** Why the node does not run Raft. */
   abstract readonly readiness: Unready;
   readonly #watermark: Watermark;
   readonly #ended = new AbortController();
@@ -106,7 +106,7 @@ export abstract class StandIn implements Consensus, Cluster {
     return this.refuse();
   }
 
-  /** Rejects with the reason why this node does not take part. */
+  /** Rejects with the reason why this node does not run Raft. */
   protected async refuse(): Promise<never> {
     throw new UnavailableError(this.readiness.problem);
   }

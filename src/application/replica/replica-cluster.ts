@@ -58,7 +58,7 @@ export class ReplicaCluster implements Cluster, JoinHandler {
     if (!replica.isCaughtUp)
       return {
         state: 'catching-up',
-        problem: `${self.name} is a replica and is ${lag.records} records behind ${source.name ?? source.rpcAddr}`,
+        problem: `${self.name} is a replica and lags ${source.name ?? source.rpcAddr} by ${lag.records} records`,
       };
     if (replica.leader === undefined)
       return {

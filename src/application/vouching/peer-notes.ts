@@ -17,7 +17,7 @@ const nothing: MemberNote = { incarnation: 0, term: 0, durable: noEntry };
 /**
  * What this node has seen of its peers, by the UUID of their data directory and their Raft id: a member that was admitted
  * again under a new id has promised nothing under it. Nothing ever goes back. It holds for this node itself too, so that
- * a leader can pass on what it knows of every voter.
+ * a leader can forward what it knows of every voter.
  *
  * The file holds JSON, with the magic `GLPN` in its header. It is written every few seconds: the seconds before a crash
  * may be missing.

@@ -57,7 +57,7 @@ export interface ProofOptions {
 /** What the peers know about this node. */
 export type Proof =
   /**
-   * It may take part, and vote in terms after `seenTerm`; `answeredTerm` is the highest term, and `furthest` the last
+   * It may run Raft, and vote in terms after `seenTerm`; `answeredTerm` is the highest term, and `furthest` the last
    * entry of the log that is furthest ahead, of those that answered.
    */
   | { readonly kind: 'vouched'; readonly seenTerm: number; readonly answeredTerm: number; readonly furthest: EntryId }
@@ -68,7 +68,7 @@ export type Proof =
 
 /**
  * Asks the peers of a member that starts what they know about it, until a majority of the other voters has been heard or
- * one of them contradicts it. Only then may it take part: its disk may be an older copy. A member without a doubt about
+ * one of them contradicts it. Only then may it run Raft: its disk may be an older copy. A member without a doubt about
  * its disk is content with a bare majority, itself included, after a while. The only voter of a cluster has nobody to
  * ask; if something speaks for others, it listens for them first: a doubt about its disk, its log, gossip, or the
  * addresses that it was given. Gives up after a while with too few answers. Rejects with the signal's reason.
@@ -108,7 +108,7 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
       logger.warn(
         'vouching_incomplete',
         { missing, doubt },
-        'this node does not take part until its peers vouch for it',
+        'this node waits for its peers to vouch for it before it starts Raft',
       );
     if (!isAlone && hasWaited(askAgainMs)) return { kind: 'unheard' };
     heard.clear();
@@ -117,8 +117,8 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
 }
 
 /**
- * Whether everybody has been heard that the only member ever knows from elsewhere than its log. Where the log had other
- * members, they may be gone for good.
+ * Whether every node has been heard that the only member knows from elsewhere than its log. Where the log had other
+ * members, they may be lost for good.
  */
 function hasHeardAll(discovery: ProofOptions['discovery'], heard: ReadonlyMap<string, VouchAnswer>): boolean {
   const members = discovery.nodes().filter(({ clusterId }) => clusterId !== undefined);
@@ -184,7 +184,7 @@ export function addressesAsked(
 
 const nothingSeen: MemberNote = { incarnation: 0, term: 0, durable: { term: 0, index: 0 } };
 
-/** A torn end of the log, and what a repair is to fetch, count as had. */
+/** A torn end of the log, and entries that a repair will fetch, count as present. */
 function contradictionIn(options: ProofOptions, by: Vouch): Proof | undefined {
   const { note = nothingSeen, laterId } = by;
   const { incarnation, log, configuration } = options;
@@ -234,7 +234,10 @@ function readinessOf(state: {
     missing.length === 0
       ? 'the answers are not enough yet'
       : `no answer from ${missing.join(', ')} for ${seconds(waitedMs)}; start them, or see golog recover if they are lost for good`;
-  return { state: 'unvouched', problem: `this node takes part once its peers vouch for it; ${silent}${why}` };
+  return {
+    state: 'unvouched',
+    problem: `this node waits for its peers to vouch for it before it starts Raft; ${silent}${why}`,
+  };
 }
 
 const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;

@@ -115,7 +115,7 @@ export class ReadOnlyDirectoryError extends Error {
 
 /**
  * Returns true if an operation failed only because the disk is full, judging by the system's error code, which every
- * `Directory` passes on.
+ * `Directory` forwards.
  */
 export function isNoSpaceError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
@@ -125,7 +125,7 @@ const fileNamePattern = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$/;
 
 /**
  * Checks that a name consists of up to 200 ASCII letters, digits, `_`, `-` and `.`, and does not start with `.` or `-`:
- * such a name is no path, is not hidden, and is stored unchanged whatever the file system's Unicode rules.
+ * such a name is not a path, is not hidden, and is stored unchanged whatever the file system's Unicode rules.
  */
 export function assertFileName(name: string): void {
   if (!fileNamePattern.test(name))

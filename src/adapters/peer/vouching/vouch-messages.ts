@@ -21,7 +21,7 @@ export function noteMessage({ id, incarnation, term, durable }: PassedNote): Mem
   });
 }
 
-/** Like the other decoders here, throws `InvalidInputError` for numbers beyond 2^53 and malformed identities. */
+/** Like the other decoders here, throws `InvalidInputError` for numbers above 2^53 and malformed identities. */
 export function passedNoteOf(note: MemberNoteMessage): PassedNote {
   return { id: safeNumber(note.id), ...memberNoteOf(note) };
 }

@@ -227,14 +227,14 @@ export type ClusterSettings = Message<"golog.v1.ClusterSettings"> & {
   retentionAgeMs?: bigint | undefined;
 
   /**
-   * How many producers the log remembers.
+   * Reserved for exactly-once appends; no effect yet.
    *
    * @generated from field: uint64 producers_max = 3;
    */
   producersMax: bigint;
 
   /**
-   * A producer that has appended nothing for this long is forgotten.
+   * Reserved for exactly-once appends; no effect yet.
    *
    * @generated from field: uint64 producer_expiry_ms = 4;
    */

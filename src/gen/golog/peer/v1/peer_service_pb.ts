@@ -1577,7 +1577,7 @@ export const PeerService: GenService<{
     output: typeof JoinResponseSchema;
   },
   /**
-   * Vouch returns what the called node has seen of a member that starts, which takes part only once a majority has
+   * Vouch returns what the called node has seen of a member that starts, which runs Raft only once a majority has
    * answered. It needs no metadata. UNAVAILABLE: the called node is not in that cluster.
    *
    * @generated from rpc golog.peer.v1.PeerService.Vouch

@@ -5,23 +5,23 @@ import { dirname, join, posix } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { root } from './checkout.js';
 
-/** A file in room `from` that imports `to`, and the rule that must object; '' where it is allowed. */
+/** A file in layer `from` that imports `to`, and the rule that must object; '' where it is allowed. */
 type Case = readonly [from: string, to: string, rule: string];
 const notAllowed = 'not-in-allowed';
 
-/** The levels of src/application, from the top down (docs/architecture.md). */
+/** The levels of src/application, level 1 first (docs/architecture.md). */
 const applicationLevels = [
   ['node'],
   ['replica'],
   ['repair', 'cluster'],
   ['raft'],
-  ['storage', 'join'],
+  ['storage', 'join', 'vouching'],
   ['access', 'waiting'],
   ['ports'],
   ['configuration'],
 ];
 
-/** Each folder imports each below it; none above it, and none beside it. */
+/** Each folder may import those of levels with a higher number, and no others. */
 function applicationCases(): Case[] {
   const folder = (name: string): string => `src/application/${name}`;
   return applicationLevels.flatMap((names, level) =>
@@ -137,7 +137,7 @@ describe('the import rules', () => {
     /^(src|test)\//.test(to) ? `./${posix.relative(posix.dirname(from), `${to}/stub.js`)}` : to;
 
   beforeAll(() => {
-    tree = mkdtempSync(join(tmpdir(), 'golog-rooms-'));
+    tree = mkdtempSync(join(tmpdir(), 'golog-layers-'));
     const ranges = (names: readonly string[]): object => Object.fromEntries(names.map((name) => [name, '1.0.0']));
     write(
       'package.json',
@@ -149,8 +149,8 @@ describe('the import rules', () => {
       write(`node_modules/${name}/index.js`, 'exports.stub = 1;\n');
     }
     for (const [from, to] of cases) {
-      for (const room of [from, to])
-        if (/^(src|test)\//.test(room)) write(`${room}/stub.ts`, 'export const stub = 1;\n');
+      for (const layer of [from, to])
+        if (/^(src|test)\//.test(layer)) write(`${layer}/stub.ts`, 'export const stub = 1;\n');
     }
     cases.forEach(([, to], at) => {
       write(
