@@ -57,6 +57,7 @@ export const requiredMarks: readonly string[] = [
   'event: member_running_elsewhere',
   'disks swapped',
   'cold copy of all',
+  'an old copy that nobody answers',
   'event: data_directory_changed',
   'event: vouching_incomplete',
 ];

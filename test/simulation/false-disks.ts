@@ -37,6 +37,7 @@ const falsifications = [
   'twin',
   'swap',
   'cold copy',
+  'old copy unheard',
 ] as const;
 export type Falsification = (typeof falsifications)[number];
 
@@ -165,16 +166,17 @@ export class FalseDisks {
     else if (kind === 'cold copy') this.#copyAll();
     else if (kind === 'twin') this.#startTwin(first);
     else if (kind === 'loss at a vote') this.#loseAtVote(members);
+    else if (kind === 'old copy unheard') this.#fallSilent(members);
     else {
       const more = chance.percent(50) ? 0 : Math.floor((members.length - 1) / 2) - 1;
       for (const machine of [first, ...others.slice(0, more)]) await this.#turnFalse(machine, kind);
     }
   }
 
-  async #turnFalse(machine: Machine, kind: Falsification): Promise<void> {
+  async #turnFalse(machine: Machine, kind: Falsification, restartMs?: number): Promise<void> {
     const { chance } = this;
     const copy = this.#oldCopy(machine);
-    const stayDown = chance.percent(50) ? chance.between(50, 1_000) : chance.between(1_000, 8_000);
+    const stayDown = restartMs ?? (chance.percent(50) ? chance.between(50, 1_000) : chance.between(1_000, 8_000));
     if (kind === 'damage') return this.#damageHardState(machine, stayDown);
     if (kind === 'loss' || copy === undefined) {
       const path = chance.pick(['raft/hard-state', 'raft/incarnation', 'raft/peer-notes', ...directories]);
@@ -236,6 +238,37 @@ export class FalseDisks {
     // The budget is spent from here on.
     for (const machine of members) machine.isFalse = true;
     members.find(({ node }) => node?.leadership.isLeader)?.kill('all');
+  }
+
+  /**
+   * A member comes back as an older copy, while nobody answers it: neither those that have what it had acknowledged, which
+   * stay away, nor those that lack it, which hear of it first. With the member, these would be a majority.
+   */
+  #fallSilent(members: readonly Machine[]): void {
+    const { world, chance } = this;
+    const leader = members.find(({ node }) => node?.leadership.isLeader);
+    const [machine, ...others] = chance.shuffled(members.filter((each) => each !== leader));
+    if (machine === undefined || leader === undefined) return;
+    const lacking = others.slice(0, Math.floor((members.length - 1) / 2));
+    const knowing = [leader, ...others.slice(lacking.length)];
+    // The budget is spent from here on.
+    machine.isFalse = true;
+    this.#cut(lacking, [machine, ...knowing]);
+    world.schedule(chance.between(300, 1_500), 'a disk turns false', () => {
+      if (!this.#on || machine.process === undefined) return;
+      world.mark('an old copy that nobody answers');
+      this.#turnFalse(machine, 'old copy', chance.between(50, 500)).catch((error: unknown) => world.fail(error));
+      for (const each of knowing) each.stayDown(chance.between(4_000, 12_000));
+      world.schedule(chance.between(1_500, 4_000), 'weather clears', () => this.network.healCuts());
+    });
+  }
+
+  #cut(some: readonly Machine[], others: readonly Machine[]): void {
+    for (const { name } of some)
+      for (const other of others) {
+        this.network.cut(name, other.name);
+        this.network.cut(other.name, name);
+      }
   }
 
   /** A copy of a disk is started on another machine, while the first one runs, or is not heard by some. */

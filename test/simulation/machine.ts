@@ -92,6 +92,11 @@ export class Machine implements Watched {
     return `${this.uuid} ${this.#falsifications}`;
   }
 
+  /** The member id under which the node on its disk last ran Raft; 0: it has not. */
+  get memberId(): number {
+    return this.#id ?? 0;
+  }
+
   get isReplica(): boolean {
     return this.beginning.kind === 'replica';
   }
@@ -178,6 +183,16 @@ export class Machine implements Watched {
     this.process.end();
     this.disk.crash(keep);
     this.#restartAfter(restartMs);
+  }
+
+  /** Kills the process, and keeps the machine down for that long. */
+  stayDown(ms: number): void {
+    this.supervised = false;
+    this.kill('all');
+    this.around.world.schedule(ms, `${this.name} is no longer kept down`, () => {
+      this.supervised = true;
+      this.start();
+    });
   }
 
   /** Restarts the machine with an empty disk, under the same name: it is a new node. */

@@ -73,7 +73,7 @@ class Run {
       checksum: this.#checksum,
       forgetsDamage: control?.forgetsDamage === true,
       tamper: (raftNodeOptions) => control?.tamper?.(raftNodeOptions) ?? raftNodeOptions,
-      tamperMember: (deps) => control?.tamperMember?.(deps) ?? deps,
+      tamperMember: (deps) => control?.tamperMember?.(deps, this) ?? deps,
       tamperNode: (node) => control?.tamperNode?.(node) ?? node,
     };
     const voters = options.nodes ?? control?.nodes ?? (chance.percent(70) ? 3 : 5);
