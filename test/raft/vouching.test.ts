@@ -109,6 +109,21 @@ describe('a cluster whose members all start', () => {
   });
 });
 
+describe('an upgrade from a release that counts no starts', () => {
+  it('leaves a cluster of three, one of which is gone, its leader', async () => {
+    const group = await Group.of(names, { settings: {} });
+    for (const [i] of names.entries()) group.network.offered.set(i + 1, 0);
+    await produce(group, await group.leader(), 0, 20);
+    await stopAll(group);
+    const upgraded = names.slice(1);
+    for (const name of upgraded)
+      for (const file of ['incarnation', 'peer-notes']) await group.disk(name).raft.remove(file);
+    const leader = await startAll(group, upgraded);
+    for (const each of group.running.values()) expect(eventsOf(each)).not.toContain('data_directory_changed');
+    await produce(group, leader, 20, 21);
+  });
+});
+
 describe('a node that starts alone', () => {
   it('takes no part before a peer has answered, serves what is committed, and says what it waits for', async () => {
     const group = await Group.of(names);

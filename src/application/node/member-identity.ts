@@ -34,7 +34,9 @@ export async function openIdentity(
   { directory, crc32c, logger }: MemberDependencies,
   { configuration }: NodeContext,
 ): Promise<MemberIdentity> {
-  const incarnation = await IncarnationFile.open(directory.raft, crc32c, configuration.stored !== undefined);
+  // The releases of level 0 count no starts: after an upgrade there is nothing to miss.
+  const hadOne = (configuration.current.settings.featureLevel ?? 0) > 0;
+  const incarnation = await IncarnationFile.open(directory.raft, crc32c, hadOne);
   const { doubt } = incarnation;
   if (doubt !== undefined)
     logger.warn('data_directory_changed', { reason: doubt }, 'the data directory may be a copy; asking the peers');
