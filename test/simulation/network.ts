@@ -1,4 +1,4 @@
-import type { PeerReceiver } from '../../src/application/ports/peer-transport.js';
+import type { PeerMessage, PeerReceiver } from '../../src/application/ports/peer-transport.js';
 import type { Cluster } from '../../src/application/ports/cluster.js';
 import type { EntryHandler } from '../../src/application/ports/entry-source.js';
 import type { JoinHandler } from '../../src/application/ports/join-transport.js';
@@ -42,6 +42,8 @@ export interface Listener {
   self: number;
   /** The UUID of its disk. */
   readonly uuid: string;
+  /** What its release offers; at level 0 it takes no notes, and vouches for nobody. */
+  readonly featureLevel: number;
   /** Addresses of the nodes that have sent it a message, by Raft id. */
   readonly heard: Map<number, string>;
   receiver?: PeerReceiver;
@@ -130,7 +132,7 @@ export class Network {
         return;
       }
       to.heard.set(copy.from, from.address);
-      const received = this.filter(copy, from.machine, to.machine);
+      const received = this.filter(carriesNotes(from, to) ? copy : withoutNotes(copy), from.machine, to.machine);
       if (received !== undefined) to.receiver?.receive(received);
     };
     this.carry(from, address, lane, label, deliver, onLost);
@@ -184,4 +186,13 @@ export class Network {
     if (lane === undefined) this.#lanes.set(name, (lane = { epoch: 0, lastArrivalMs: 0 }));
     return lane;
   }
+}
+
+/** Whether both ends know notes: see `NoteExchange`. */
+function carriesNotes(from: Listener, to: Listener): boolean {
+  return from.featureLevel > 0 && to.featureLevel > 0;
+}
+
+function withoutNotes({ notes: _, ...message }: PeerMessage): Message {
+  return message;
 }
