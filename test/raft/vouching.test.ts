@@ -372,6 +372,56 @@ describe('a node that lost its vote', () => {
   );
 });
 
+describe('a node that lost its vote for a candidate', () => {
+  const five = [...names, 'n4', 'n5'];
+
+  /** All of them are stopped; n1 asks n2 for its vote in the next term, which no other one knows, and gets it. */
+  async function voteOf2(size: number): Promise<{ group: Group; term: number; before: Uint8Array }> {
+    const group = await Group.of(five.slice(0, size));
+    await produce(group, await group.leader(), 0, 3);
+    await rest(group);
+    const term = (await group.leader()).node.leadership.status.hardState.term + 1;
+    await stopAll(group);
+    const file = await group.disk('n2').raft.open('hard-state');
+    const before = await file.read(0, await file.size());
+    for (const name of ['n1', 'n2']) {
+      const hardState = await HardStateFile.open(group.disk(name).raft, crc32c);
+      await hardState.save({ ...hardState.current, term: toTerm(term), vote: 1 });
+      await hardState.close();
+    }
+    return { group, term, before };
+  }
+
+  /** Expects that n2 has no vote left in the term once it takes part, after the others wait for their peers. */
+  async function expectNoVote(group: Group, others: readonly string[], term: number): Promise<void> {
+    for (const name of others) await group.begin(name, { joinTransport: unanswered });
+    const { current } = (await group.start('n2', { joinTransport: unanswered })).started.hardState;
+    expect(current.term).toBeGreaterThanOrEqual(term);
+    if (current.term === term) expect(current.vote).not.toBe(0);
+  }
+
+  it('grants none to another one, although the candidate has lost its notes (hard state restored)', async () => {
+    const { group, term, before } = await voteOf2(3);
+    const file = await group.disk('n2').raft.open('hard-state');
+    await file.write(0, [before]);
+    await expectNoVote(group, ['n1', 'n3'], term);
+  });
+
+  it('grants none to another one, although the candidate does not answer (hard state deleted)', async () => {
+    const { group, term } = await voteOf2(5);
+    await group.disk('n2').raft.remove('hard-state');
+    await expectNoVote(group, ['n3', 'n4', 'n5'], term);
+  });
+
+  it('grants none to another one, although the candidate does not answer (raft directory restored)', async () => {
+    const { group, term, before } = await voteOf2(5);
+    const file = await group.disk('n2').raft.open('hard-state');
+    await file.write(0, [before]);
+    await group.putBack('n2', { raft: group.disk('n2').raft });
+    await expectNoVote(group, ['n3', 'n4', 'n5'], term);
+  });
+});
+
 describe('the files of identity', () => {
   it.each(['incarnation', 'peer-notes'])(
     'may be damaged (%s): the node says so and goes on, or joins again',

@@ -160,24 +160,19 @@ async function reenterAmnesiac(
 }
 
 /**
- * Rules out a second vote in a term that the peers have seen from this node, which may have lost its vote. A node that
- * knows that it lost its vote also grants none up to the term of those that answered: one of them has granted its own to
- * every candidate that won by the lost one. A damaged slot is no reason to hear so many, so that the next term is ruled
- * out too, if no leader has answered: a candidate may have asked for it.
+ * Rules out a second vote: the hard state may be an older copy. Every candidate that won by a vote of this node had the
+ * votes of a majority, one of which has answered, with its term. One that has not answered may still win by the vote of
+ * this node for the next term, unless there is a leader.
  */
 async function boundVote(
   { configuration, hardState, log }: NodeContext & NodeStorage,
   id: number,
-  { isKnown, seenTerm, answeredTerm }: Proof & { kind: 'vouched' } & Pick<ProvedMember, 'isKnown'>,
+  { isKnown, seenTerm, answeredTerm, heardAll }: Proof & { kind: 'vouched' } & Pick<ProvedMember, 'isKnown'>,
 ): Promise<void> {
   const { term, vote, commit } = hardState.current;
   const isLost = hardState.loss !== undefined;
   const isAlone = isOnlyVoter(configuration.current, id);
-  const bound = Math.max(
-    seenTerm,
-    isLost ? Math.max(answeredTerm, log.lastTerm) : 0,
-    hardState.damage === undefined ? 0 : answeredTerm + (isKnown || isAlone ? 0 : 1),
-  );
+  const bound = Math.max(seenTerm, isKnown || heardAll ? answeredTerm : answeredTerm + 1, isLost ? log.lastTerm : 0);
   // The only voter has committed what it stores.
   const committed = isLost && isAlone && log.quarantined.length === 0 ? log.lastIndex : commit;
   if (bound > term || (bound === term && vote === 0 && bound > 0))
