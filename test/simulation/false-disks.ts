@@ -182,9 +182,12 @@ export class FalseDisks {
       const path = chance.pick(['raft/hard-state', 'raft/incarnation', 'raft/peer-notes', ...directories]);
       return this.#remove(machine, path, stayDown);
     }
-    const paths = this.#pathsToPutBack(kind);
+    return this.#putBack(machine, copy, this.#pathsToPutBack(kind), stayDown);
+  }
+
+  async #putBack(machine: Machine, copy: DiskCopy, paths: readonly string[], restartMs: number): Promise<void> {
     const words = paths.join(' and ');
-    await this.#restart(machine, `has ${words} put back from ${Math.round(copy.atMs)} ms`, stayDown, (disk) =>
+    await this.#restart(machine, `has ${words} put back from ${Math.round(copy.atMs)} ms`, restartMs, (disk) =>
       disk.putBack(copy.root, paths),
     );
     this.world.mark(`put back: ${words}`);
@@ -220,24 +223,36 @@ export class FalseDisks {
     await change(machine.disk);
   }
 
-  /** The next voter crashes right after its vote, with its hard state lost or damaged, and starts again at once. */
+  /**
+   * The next voter crashes right after its vote, with its hard state lost, damaged or put back, and starts again at once.
+   * The candidate may lose power, and with it its notes.
+   */
   #loseAtVote(members: readonly Machine[]): void {
     const { network, chance } = this;
     const { onVote } = network;
-    network.onVote = (voter) => {
+    network.onVote = (voter, candidate) => {
       const machine = members.find(({ name }) => name === voter);
       if (machine?.process === undefined || !this.#on) return;
+      const rival = members.find(({ memberId }) => memberId === candidate);
       network.onVote = onVote;
       const restartMs = chance.between(1, 30);
       machine.process.schedule(chance.fraction() * 3, 'crashes after its vote', () => {
         this.world.mark('hard state lost at a vote');
-        const lose = chance.percent(70) ? this.#remove(machine, 'raft/hard-state', restartMs) : undefined;
-        (lose ?? this.#damageHardState(machine, restartMs)).catch((error: unknown) => this.world.fail(error));
+        this.#loseVote(machine, restartMs).catch((error: unknown) => this.world.fail(error));
+        if (chance.percent(30)) rival?.kill('random', chance.between(1, 1_000));
       });
     };
     // The budget is spent from here on.
     for (const machine of members) machine.isFalse = true;
     members.find(({ node }) => node?.leadership.isLeader)?.kill('all');
+  }
+
+  #loseVote(machine: Machine, restartMs: number): Promise<void> {
+    const how = this.chance.below(10);
+    const copy = this.#oldCopy(machine);
+    if (how < 5) return this.#remove(machine, 'raft/hard-state', restartMs);
+    if (how < 7 || copy === undefined) return this.#damageHardState(machine, restartMs);
+    return this.#putBack(machine, copy, how < 9 ? ['raft/hard-state'] : ['raft'], restartMs);
   }
 
   /**

@@ -71,8 +71,8 @@ export class Network {
   filter: MessageFilter = (message) => message;
   /** Called with every message that is sent. */
   onSend: (message: Message, from: string) => void = () => undefined;
-  /** Called when a node gives its vote. */
-  onVote: (voter: string) => void = () => undefined;
+  /** Called when a node gives its vote to the member with this id. */
+  onVote: (voter: string, candidate: number) => void = () => undefined;
   readonly #listeners = new Map<string, Listener>();
   readonly #lanes = new Map<string, Lane>();
   readonly #cuts = new Set<string>();
@@ -122,7 +122,7 @@ export class Network {
    */
   send(from: Listener, address: string, message: Message, onLost: () => void): void {
     this.onSend(message, from.machine);
-    if (message.type === 'MsgVoteResp' && !message.reject) this.onVote(from.machine);
+    if (message.type === 'MsgVoteResp' && !message.reject) this.onVote(from.machine, message.to);
     const copy = copyMessage(message, this.checksum);
     const lane = copy.type === 'MsgApp' || copy.type === 'MsgSnap' ? 'bulk' : 'control';
     const label = describeMessage(copy);
