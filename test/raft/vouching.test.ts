@@ -109,6 +109,21 @@ describe('a cluster whose members all start', () => {
   });
 });
 
+describe('an upgrade from a release that counts no starts', () => {
+  it('leaves a cluster of three, one of which is gone, its leader', async () => {
+    const group = await Group.of(names, { settings: {} });
+    for (const [i] of names.entries()) group.network.offered.set(i + 1, 0);
+    await produce(group, await group.leader(), 0, 20);
+    await stopAll(group);
+    const upgraded = names.slice(1);
+    for (const name of upgraded)
+      for (const file of ['incarnation', 'peer-notes']) await group.disk(name).raft.remove(file);
+    const leader = await startAll(group, upgraded);
+    for (const each of group.running.values()) expect(eventsOf(each)).not.toContain('data_directory_changed');
+    await produce(group, leader, 20, 21);
+  });
+});
+
 describe('a node that starts alone', () => {
   it('does not run Raft before a peer has answered, serves what is committed, and says what it waits for', async () => {
     const group = await Group.of(names);
@@ -372,6 +387,56 @@ describe('a node that lost its vote', () => {
     const { current } = back.started.hardState;
     expect(current.term).toBeGreaterThanOrEqual(term);
     if (current.term === term) expect(current.vote).not.toBe(0);
+  });
+});
+
+describe('a node that lost its vote for a candidate', () => {
+  const five = [...names, 'n4', 'n5'];
+
+  /** All of them are stopped; n1 asks n2 for its vote in the next term, which no other one knows, and gets it. */
+  async function voteOf2(size: number): Promise<{ group: Group; term: number; before: Uint8Array }> {
+    const group = await Group.of(five.slice(0, size));
+    await produce(group, await group.leader(), 0, 3);
+    await rest(group);
+    const term = (await group.leader()).node.leadership.status.hardState.term + 1;
+    await stopAll(group);
+    const file = await group.disk('n2').raft.open('hard-state');
+    const before = await file.read(0, await file.size());
+    for (const name of ['n1', 'n2']) {
+      const hardState = await HardStateFile.open(group.disk(name).raft, crc32c);
+      await hardState.save({ ...hardState.current, term: toTerm(term), vote: 1 });
+      await hardState.close();
+    }
+    return { group, term, before };
+  }
+
+  /** Expects that n2 has no vote left in the term once it takes part, after the others wait for their peers. */
+  async function expectNoVote(group: Group, others: readonly string[], term: number): Promise<void> {
+    for (const name of others) await group.begin(name, { joinTransport: unanswered });
+    const { current } = (await group.start('n2', { joinTransport: unanswered })).started.hardState;
+    expect(current.term).toBeGreaterThanOrEqual(term);
+    if (current.term === term) expect(current.vote).not.toBe(0);
+  }
+
+  it('grants none to another one, although the candidate has lost its notes (hard state restored)', async () => {
+    const { group, term, before } = await voteOf2(3);
+    const file = await group.disk('n2').raft.open('hard-state');
+    await file.write(0, [before]);
+    await expectNoVote(group, ['n1', 'n3'], term);
+  });
+
+  it('grants none to another one, although the candidate does not answer (hard state deleted)', async () => {
+    const { group, term } = await voteOf2(5);
+    await group.disk('n2').raft.remove('hard-state');
+    await expectNoVote(group, ['n3', 'n4', 'n5'], term);
+  });
+
+  it('grants none to another one, although the candidate does not answer (raft directory restored)', async () => {
+    const { group, term, before } = await voteOf2(5);
+    const file = await group.disk('n2').raft.open('hard-state');
+    await file.write(0, [before]);
+    await group.putBack('n2', { raft: group.disk('n2').raft });
+    await expectNoVote(group, ['n3', 'n4', 'n5'], term);
   });
 });
 

@@ -27,7 +27,7 @@ export interface Control {
   readonly losesMajority?: boolean;
   readonly prepare?: (run: Run) => void;
   readonly tamper?: (options: RaftNodeOptions) => RaftNodeOptions;
-  readonly tamperMember?: (deps: MemberDependencies) => MemberDependencies;
+  readonly tamperMember?: (deps: MemberDependencies, run: Run) => MemberDependencies;
   readonly tamperNode?: (node: RaftNode) => RaftNode;
 }
 
@@ -37,7 +37,16 @@ export const controls: readonly Control[] = [
     faults: ['power cut of all', 'power cut'],
     breaks: ['I1', 'I2', 'I6', 'I7', 'I9', 'I10', 'start', 'fatal'],
     prepare: ({ machines }) => {
-      for (const { disk } of machines) disk.weather.syncsNothing = true;
+      for (const { disk } of machines) disk.weather.skipsSyncOf = /./;
+    },
+  },
+  {
+    name: 'do not sync the incarnation',
+    faults: ['power cut'],
+    breaks: ['I16'],
+    // No peer may take a member for a copy of itself that has only lost power.
+    prepare: ({ machines }) => {
+      for (const { disk } of machines) disk.weather.skipsSyncOf = /^incarnation$/;
     },
   },
   {
@@ -88,6 +97,26 @@ export const controls: readonly Control[] = [
         const { note: _, ...rest } = answer;
         return rest;
       }),
+  },
+  {
+    name: 'take no answer for a yes',
+    faults: ['false disk'],
+    falsifications: ['old copy unheard'],
+    breaks: ['I1', 'I2', 'I6', 'I9', 'I16', 'fatal'],
+    tamperMember: (deps, { machines }) => {
+      const { joinTransport } = deps;
+      const vouch = joinTransport.vouch.bind(joinTransport);
+      joinTransport.vouch = async (...request) => {
+        try {
+          return await vouch(...request);
+        } catch (error) {
+          const silent = machines.find(({ address }) => address === request[0]);
+          if (!(error instanceof UnavailableError) || silent === undefined) throw error;
+          return { uuid: silent.uuid, id: silent.memberId, term: 0, last: { term: 0, index: 0 } };
+        }
+      };
+      return deps;
+    },
   },
   {
     name: 'keep notes by UUID alone',

@@ -57,6 +57,10 @@ export const requiredMarks: readonly string[] = [
   'event: member_running_elsewhere',
   'disks swapped',
   'cold copy of all',
+  'an old copy that nobody answers',
+  'a node of the release before was upgraded',
+  'a node went back to the release before',
+  'event: feature_level_raised',
   'event: data_directory_changed',
   'event: vouching_incomplete',
 ];

@@ -37,6 +37,7 @@ const falsifications = [
   'twin',
   'swap',
   'cold copy',
+  'old copy unheard',
 ] as const;
 export type Falsification = (typeof falsifications)[number];
 
@@ -165,24 +166,28 @@ export class FalseDisks {
     else if (kind === 'cold copy') this.#copyAll();
     else if (kind === 'twin') this.#startTwin(first);
     else if (kind === 'loss at a vote') this.#loseAtVote(members);
+    else if (kind === 'old copy unheard') this.#fallSilent(members);
     else {
       const more = chance.percent(50) ? 0 : Math.floor((members.length - 1) / 2) - 1;
       for (const machine of [first, ...others.slice(0, more)]) await this.#turnFalse(machine, kind);
     }
   }
 
-  async #turnFalse(machine: Machine, kind: Falsification): Promise<void> {
+  async #turnFalse(machine: Machine, kind: Falsification, restartMs?: number): Promise<void> {
     const { chance } = this;
     const copy = this.#oldCopy(machine);
-    const stayDown = chance.percent(50) ? chance.between(50, 1_000) : chance.between(1_000, 8_000);
+    const stayDown = restartMs ?? (chance.percent(50) ? chance.between(50, 1_000) : chance.between(1_000, 8_000));
     if (kind === 'damage') return this.#damageHardState(machine, stayDown);
     if (kind === 'loss' || copy === undefined) {
       const path = chance.pick(['raft/hard-state', 'raft/incarnation', 'raft/peer-notes', ...directories]);
       return this.#remove(machine, path, stayDown);
     }
-    const paths = this.#pathsToPutBack(kind);
+    return this.#putBack(machine, copy, this.#pathsToPutBack(kind), stayDown);
+  }
+
+  async #putBack(machine: Machine, copy: DiskCopy, paths: readonly string[], restartMs: number): Promise<void> {
     const words = paths.join(' and ');
-    await this.#restart(machine, `has ${words} put back from ${Math.round(copy.atMs)} ms`, stayDown, (disk) =>
+    await this.#restart(machine, `has ${words} put back from ${Math.round(copy.atMs)} ms`, restartMs, (disk) =>
       disk.putBack(copy.root, paths),
     );
     this.world.mark(`put back: ${words}`);
@@ -218,24 +223,67 @@ export class FalseDisks {
     await change(machine.disk);
   }
 
-  /** The next voter crashes right after its vote, with its hard state lost or damaged, and starts again at once. */
+  /**
+   * The next voter crashes right after its vote, with its hard state lost, damaged or put back, and starts again at once.
+   * The candidate may lose power, and with it its notes.
+   */
   #loseAtVote(members: readonly Machine[]): void {
     const { network, chance } = this;
     const { onVote } = network;
-    network.onVote = (voter) => {
+    network.onVote = (voter, candidate) => {
       const machine = members.find(({ name }) => name === voter);
       if (machine?.process === undefined || !this.#on) return;
+      const rival = members.find(({ memberId }) => memberId === candidate);
       network.onVote = onVote;
       const restartMs = chance.between(1, 30);
       machine.process.schedule(chance.fraction() * 3, 'crashes after its vote', () => {
         this.world.mark('hard state lost at a vote');
-        const lose = chance.percent(70) ? this.#remove(machine, 'raft/hard-state', restartMs) : undefined;
-        (lose ?? this.#damageHardState(machine, restartMs)).catch((error: unknown) => this.world.fail(error));
+        this.#loseVote(machine, restartMs).catch((error: unknown) => this.world.fail(error));
+        if (chance.percent(30)) rival?.kill('random', chance.between(1, 1_000));
       });
     };
     // The budget is spent from here on.
     for (const machine of members) machine.isFalse = true;
     members.find(({ node }) => node?.leadership.isLeader)?.kill('all');
+  }
+
+  #loseVote(machine: Machine, restartMs: number): Promise<void> {
+    const how = this.chance.below(10);
+    const copy = this.#oldCopy(machine);
+    if (how < 5) return this.#remove(machine, 'raft/hard-state', restartMs);
+    if (how < 7 || copy === undefined) return this.#damageHardState(machine, restartMs);
+    return this.#putBack(machine, copy, how < 9 ? ['raft/hard-state'] : ['raft'], restartMs);
+  }
+
+  /**
+   * A member comes back as an older copy, while nobody answers it: neither those that have what it had acknowledged, which
+   * stay away, nor those that lack it, which hear of it first. With the member, these would be a majority.
+   */
+  #fallSilent(members: readonly Machine[]): void {
+    const { world, chance } = this;
+    const leader = members.find(({ node }) => node?.leadership.isLeader);
+    const [machine, ...others] = chance.shuffled(members.filter((each) => each !== leader));
+    if (machine === undefined || leader === undefined) return;
+    const lacking = others.slice(0, Math.floor((members.length - 1) / 2));
+    const knowing = [leader, ...others.slice(lacking.length)];
+    // The budget is spent from here on.
+    machine.isFalse = true;
+    this.#cut(lacking, [machine, ...knowing]);
+    world.schedule(chance.between(300, 1_500), 'a disk turns false', () => {
+      if (!this.#on || machine.process === undefined) return;
+      world.mark('an old copy that nobody answers');
+      this.#turnFalse(machine, 'old copy', chance.between(50, 500)).catch((error: unknown) => world.fail(error));
+      for (const each of knowing) each.stayDown(chance.between(4_000, 12_000));
+      world.schedule(chance.between(1_500, 4_000), 'weather clears', () => this.network.healCuts());
+    });
+  }
+
+  #cut(some: readonly Machine[], others: readonly Machine[]): void {
+    for (const { name } of some)
+      for (const other of others) {
+        this.network.cut(name, other.name);
+        this.network.cut(other.name, name);
+      }
   }
 
   /** A copy of a disk is started on another machine, while the first one runs, or is not heard by some. */

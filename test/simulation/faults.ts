@@ -27,7 +27,7 @@ const faultKinds = [
   'membership',
 ] as const;
 /** Additional faults of a run, drawn independently. */
-const besides = ['bit rot', 'false disk'] as const;
+const besides = ['bit rot', 'false disk', 'upgrade'] as const;
 export type FaultKind = (typeof faultKinds | typeof besides)[number];
 const isFaultKind = (name: string): name is FaultKind => [...faultKinds, ...besides].some((kind) => kind === name);
 
@@ -83,8 +83,10 @@ export class Faults {
       this.world.chance.fork(fork).percent(besidesPercent[kind]) ? [kind] : [];
     const rots = draws('bit rot', 'rot');
     const more = also === undefined ? [...rots, ...draws('false disk', 'false disk')] : also.length === 0 ? rots : also;
+    // An upgrade comes by itself: see `RollingUpgrade`.
+    const striking = more.filter((kind) => kind !== 'upgrade');
     const times = Math.min(4, Math.ceil(drawn.length / 2));
-    return [...drawn, ...Array.from({ length: times }, () => more).flat()];
+    return [...drawn, ...Array.from({ length: times }, () => striking).flat()];
   }
 
   start(): void {
@@ -209,6 +211,8 @@ export class Faults {
         return;
       case 'false disk':
         this.falseDisks.strike();
+        return;
+      case 'upgrade':
         return;
     }
   }

@@ -14,10 +14,12 @@ import type { LogEvent } from '../../src/application/ports/log-events.js';
 import type { Logger } from '../../src/application/ports/logger.js';
 import { RaftNode } from '../../src/application/raft/raft-node.js';
 import type { RaftNodeOptions } from '../../src/application/raft/raft-options.js';
+import type { Directory } from '../../src/domain/log/directory.js';
 import { Log } from '../../src/domain/log/log.js';
 import type { BatchChecksum } from '../../src/domain/log/record-batch.js';
 import { toIndex } from '../../src/domain/log/offsets.js';
 import type { Chance } from './chance.js';
+import { asEarlierRelease } from './earlier-release.js';
 import type { DiskRot } from './disk-rot.js';
 import type { Listener, Network } from './network.js';
 import type { SimulatedDisk } from './simulated-disk.js';
@@ -57,6 +59,8 @@ export interface LifeOptions {
   readonly uuid: string;
   readonly settings: MemberSettings;
   readonly isReplica: boolean;
+  /** Set if the program is of the release before feature levels: takes the files which that did not have. */
+  readonly unknownFiles?: Directory;
   /** Whether the disk is not as it was left. */
   readonly isFalse: () => boolean;
   readonly onFatal: (error: unknown) => void;
@@ -149,18 +153,19 @@ export class Life {
       around.world.mark('replica started');
       return replica;
     }
-    const member = await startMember(
-      around.tamperMember({
-        ...deps,
-        settings,
-        joinTransport: transport,
-        // A node that was removed closes its links, and opens others when it joins again.
-        peerTransport: () => new SimulatedTransport(network, listener),
-        entrySource: (id) =>
-          new SimulatedEntrySource(transport, listener, id, checksum, chance.fork(`${process.name} source`)),
-        startRaft: (options) => this.#startRaft(options),
-      }),
-    );
+    const { unknownFiles } = this.options;
+    const current: MemberDependencies = {
+      ...deps,
+      settings,
+      joinTransport: transport,
+      // A node that was removed closes its links, and opens others when it joins again.
+      peerTransport: () => new SimulatedTransport(network, listener),
+      entrySource: (id) =>
+        new SimulatedEntrySource(transport, listener, id, checksum, chance.fork(`${process.name} source`)),
+      startRaft: (options) => this.#startRaft(options),
+    };
+    const release = unknownFiles === undefined ? current : asEarlierRelease(current, unknownFiles);
+    const member = await startMember(around.tamperMember(release));
     this.member = member.work;
     if (member.work.raft === undefined && member.work.repair === undefined && member.work.waiting === undefined)
       throw new InvariantError('start', `${settings.name} is damaged and has no peer to repair it`);

@@ -1,7 +1,9 @@
+import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import type { AfterCrashOptions, FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
 import type { Cluster } from '../../src/application/ports/cluster.js';
 import type { CommitLog } from '../../src/application/ports/commit-log.js';
 import { CorruptConfigurationError } from '../../src/application/configuration/configuration-file.js';
+import { featureLevelKnown } from '../../src/application/configuration/cluster-settings.js';
 import { AmnesiacError } from '../../src/application/join/amnesia.js';
 import { JoinRefusedError } from '../../src/application/join/join-cluster.js';
 import { OutdatedConfigurationError } from '../../src/application/node/logged-configurations.js';
@@ -57,6 +59,11 @@ export class Machine implements Watched {
   inUse = true;
   /** Whether its disk is another one than it was left, and the cluster may not know everything about that yet. */
   isFalse = false;
+  /** Whether it runs the release before feature levels. */
+  isEarlier = false;
+  /** What that release would not have written. */
+  readonly #unknownFiles = new MemoryDirectory();
+  #ranEarlier = false;
   #lives = 0;
   #disks = 1;
   #falsifications = 0;
@@ -90,6 +97,11 @@ export class Machine implements Watched {
   /** The name of what clients were shown by the nodes on this disk: a false disk may show less. */
   get shownAs(): string {
     return `${this.uuid} ${this.#falsifications}`;
+  }
+
+  /** The member id under which the node on its disk last ran Raft; 0: it has not. */
+  get memberId(): number {
+    return this.#id ?? 0;
   }
 
   get isReplica(): boolean {
@@ -145,9 +157,10 @@ export class Machine implements Watched {
     this.#lives += 1;
     const { around, name, address, uuid, disk, rot, isReplica } = this;
     const { world, network } = around;
+    const featureLevel = this.isEarlier ? 0 : featureLevelKnown;
     const skewMs = this.#chance.between(-2_000, 2_000);
     const process = new SimulatedProcess(world, `${name}.${this.#lives}`, skewMs);
-    const listener: Listener = { machine: name, address, process, self: 0, uuid, heard: new Map() };
+    const listener: Listener = { machine: name, address, process, self: 0, uuid, heard: new Map(), featureLevel };
     const life: Life = new Life({
       around,
       process,
@@ -158,6 +171,7 @@ export class Machine implements Watched {
       uuid,
       isReplica,
       isFalse: () => this.isFalse,
+      ...(this.isEarlier && { unknownFiles: this.#unknownFiles }),
       settings: this.#memberSettings(),
       onFatal: (error) => this.#failed(life, error),
       onLoss: (id) => this.#forgets(id),
@@ -180,6 +194,16 @@ export class Machine implements Watched {
     this.#restartAfter(restartMs);
   }
 
+  /** Kills the process, and keeps the machine down for that long. */
+  stayDown(ms: number): void {
+    this.supervised = false;
+    this.kill('all');
+    this.around.world.schedule(ms, `${this.name} is no longer kept down`, () => {
+      this.supervised = true;
+      this.start();
+    });
+  }
+
   /** Restarts the machine with an empty disk, under the same name: it is a new node. */
   wipe(): void {
     this.around.world.note(`${this.name} loses its disk`);
@@ -190,6 +214,8 @@ export class Machine implements Watched {
     this.uuid = uuidOf(this.name, this.#disks);
     this.#id = undefined;
     this.#isMoving = false;
+    this.isEarlier = false;
+    this.#ranEarlier = false;
     this.turnTrue();
     this.#ranAs.clear();
     this.around.witness.forget(this.name);
@@ -242,6 +268,14 @@ export class Machine implements Watched {
     this.address = `${this.name}-${this.#moves}:8400`;
     this.around.world.note(`${this.name} moves to ${this.address}`);
     if (this.#chance.percent(50)) this.stop();
+    else this.kill('all');
+  }
+
+  /** Restarts the machine with the other release, on its disk. */
+  changeRelease(isEarlier: boolean): void {
+    this.isEarlier = isEarlier;
+    this.around.world.note(`${this.name} gets ${isEarlier ? 'the release before' : 'the current release'}`);
+    if (this.#chance.percent(70)) this.stop();
     else this.kill('all');
   }
 
@@ -305,6 +339,8 @@ export class Machine implements Watched {
     const before = this.#id;
     this.#id = id;
     this.#ranAs.add(id);
+    if (this.#ranEarlier && !this.isEarlier) world.mark('a node of the release before was upgraded');
+    this.#ranEarlier = this.isEarlier;
     const wasAlone = stored?.contacts.length === 0;
     if (before !== undefined && id > before) {
       world.mark('rejoined under a new id');

@@ -1,4 +1,4 @@
-import type { PeerReceiver } from '../../src/application/ports/peer-transport.js';
+import type { PeerMessage, PeerReceiver } from '../../src/application/ports/peer-transport.js';
 import type { Cluster } from '../../src/application/ports/cluster.js';
 import type { EntryHandler } from '../../src/application/ports/entry-source.js';
 import type { JoinHandler } from '../../src/application/ports/join-transport.js';
@@ -42,6 +42,8 @@ export interface Listener {
   self: number;
   /** The UUID of its disk. */
   readonly uuid: string;
+  /** What its release offers; at level 0 it takes no notes, and vouches for nobody. */
+  readonly featureLevel: number;
   /** Addresses of the nodes that have sent it a message, by Raft id. */
   readonly heard: Map<number, string>;
   receiver?: PeerReceiver;
@@ -69,8 +71,8 @@ export class Network {
   filter: MessageFilter = (message) => message;
   /** Called with every message that is sent. */
   onSend: (message: Message, from: string) => void = () => undefined;
-  /** Called when a node gives its vote. */
-  onVote: (voter: string) => void = () => undefined;
+  /** Called when a node gives its vote to the member with this id. */
+  onVote: (voter: string, candidate: number) => void = () => undefined;
   readonly #listeners = new Map<string, Listener>();
   readonly #lanes = new Map<string, Lane>();
   readonly #cuts = new Set<string>();
@@ -120,7 +122,7 @@ export class Network {
    */
   send(from: Listener, address: string, message: Message, onLost: () => void): void {
     this.onSend(message, from.machine);
-    if (message.type === 'MsgVoteResp' && !message.reject) this.onVote(from.machine);
+    if (message.type === 'MsgVoteResp' && !message.reject) this.onVote(from.machine, message.to);
     const copy = copyMessage(message, this.checksum);
     const lane = copy.type === 'MsgApp' || copy.type === 'MsgSnap' ? 'bulk' : 'control';
     const label = describeMessage(copy);
@@ -130,7 +132,7 @@ export class Network {
         return;
       }
       to.heard.set(copy.from, from.address);
-      const received = this.filter(copy, from.machine, to.machine);
+      const received = this.filter(carriesNotes(from, to) ? copy : withoutNotes(copy), from.machine, to.machine);
       if (received !== undefined) to.receiver?.receive(received);
     };
     this.carry(from, address, lane, label, deliver, onLost);
@@ -184,4 +186,13 @@ export class Network {
     if (lane === undefined) this.#lanes.set(name, (lane = { epoch: 0, lastArrivalMs: 0 }));
     return lane;
   }
+}
+
+/** Whether both ends know notes: see `NoteExchange`. */
+function carriesNotes(from: Listener, to: Listener): boolean {
+  return from.featureLevel > 0 && to.featureLevel > 0;
+}
+
+function withoutNotes({ notes: _, ...message }: PeerMessage): Message {
+  return message;
 }

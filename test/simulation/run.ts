@@ -11,6 +11,7 @@ import { History } from './history.js';
 import type { Surroundings } from './life.js';
 import { describeError, electionTimeoutMs, Machine, type Beginning, type MachineSettings } from './machine.js';
 import { Administrator } from './administrator.js';
+import { RollingUpgrade } from './rolling-upgrade.js';
 import { Shown } from './shown.js';
 import { mend } from './mending.js';
 import { Network } from './network.js';
@@ -58,6 +59,7 @@ class Run {
   readonly #twins: Machine[] = [];
   readonly #checksum: BatchChecksum = { crc32c, logId: Uint8Array.from({ length: 16 }, (_, i) => 0x51 + i) };
   readonly #administrator: Administrator;
+  readonly #upgrade: RollingUpgrade;
   readonly #producers: Producer[] = [];
   readonly #readers: (Reader | Follower)[] = [];
 
@@ -73,7 +75,7 @@ class Run {
       checksum: this.#checksum,
       forgetsDamage: control?.forgetsDamage === true,
       tamper: (raftNodeOptions) => control?.tamper?.(raftNodeOptions) ?? raftNodeOptions,
-      tamperMember: (deps) => control?.tamperMember?.(deps) ?? deps,
+      tamperMember: (deps) => control?.tamperMember?.(deps, this) ?? deps,
       tamperNode: (node) => control?.tamperNode?.(node) ?? node,
     };
     const voters = options.nodes ?? control?.nodes ?? (chance.percent(70) ? 3 : 5);
@@ -104,6 +106,8 @@ class Run {
     world.observe(() => {
       for (const machine of this.machines) machine.noteMove();
     });
+    const isMixed = control !== undefined || this.#losesMajority ? false : options.also?.includes('upgrade');
+    this.#upgrade = new RollingUpgrade(world, world.chance.fork('releases'), founders, () => this.#newest(), isMixed);
     control?.prepare?.(this);
     for (const machine of [...founders, ...replicas]) machine.start();
     this.#startClients(this.machines);
@@ -125,12 +129,15 @@ class Run {
         machines,
         this.#twins,
         this.network,
-        () => this.#administrator.presentVoters(),
+        () => (this.#upgrade.isOver ? this.#administrator.presentVoters() : []),
         control?.falsifications,
       ),
       { ...(only && { only }), ...(also && { also }) },
     );
-    world.schedule(3_000, 'the weather turns', () => faults.start());
+    world.schedule(3_000, 'the weather turns', () => {
+      faults.start();
+      this.#upgrade.start();
+    });
     for (let untilMs = compareEveryMs; world.nowMs < hostileMs; untilMs += compareEveryMs) {
       await world.run(Math.min(untilMs, hostileMs));
       await this.#compareStores(false);
@@ -139,8 +146,10 @@ class Run {
     world.note('everything heals');
     faults.heal();
     this.#administrator.stop();
+    this.#upgrade.stop();
     await this.#progress();
     await mend(world, () => this.#members());
+    await this.#upgrade.finish();
     for (const client of [...this.#producers, ...this.#readers]) client.stopped = true;
     await this.#converge();
     await this.#compareStores(true);

@@ -7,8 +7,8 @@ import type { SimulatedProcess } from './simulated-process.js';
 export interface DiskWeather {
   /** Every operation takes this many times as long. */
   slowness: number;
-  /** A sync reports success without doing anything; never on a disk that is to be trusted. */
-  syncsNothing: boolean;
+  /** Syncs of these files report success without doing anything; set only by negative controls. */
+  skipsSyncOf: RegExp | undefined;
 }
 
 /** Range of milliseconds that each operation takes. */
@@ -25,7 +25,7 @@ type InFlight = () => void;
  * and take effect at the end of it.
  */
 export class SimulatedDisk {
-  readonly weather: DiskWeather = { slowness: 1, syncsNothing: false };
+  readonly weather: DiskWeather = { slowness: 1, skipsSyncOf: undefined };
   #root = FaultyDirectory.create();
   #freeBytes = Infinity;
   readonly #inFlight = new Set<InFlight>();
@@ -48,6 +48,10 @@ export class SimulatedDisk {
   setFreeBytes(bytes: number): void {
     this.#freeBytes = bytes;
     this.#root.setFreeBytes(Math.min(bytes, Number.MAX_SAFE_INTEGER / 2));
+  }
+
+  skipsSync(name: string): boolean {
+    return this.weather.skipsSyncOf?.test(name) === true;
   }
 
   /** Makes the next sync of a file fail; data written before it is lost. */
@@ -206,7 +210,7 @@ class SimulatedDirectory implements Directory {
   sync(): Promise<void> {
     const { disk, inner } = this;
     return disk.perform(this.process, 'sync', 'sync directory', async () => {
-      if (!disk.weather.syncsNothing) await inner.sync();
+      if (!disk.skipsSync('directory')) await inner.sync();
     });
   }
 
@@ -247,7 +251,7 @@ class SimulatedFile implements File {
 
   sync(): Promise<void> {
     return this.#do('sync', 'sync', async () => {
-      if (!this.disk.weather.syncsNothing) await this.inner.sync();
+      if (!this.disk.skipsSync(this.name)) await this.inner.sync();
     });
   }
 

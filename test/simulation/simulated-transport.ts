@@ -1,4 +1,3 @@
-import { featureLevelKnown } from '../../src/application/configuration/cluster-settings.js';
 import type { Cluster } from '../../src/application/ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
@@ -77,8 +76,9 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
     };
   }
 
-  featureLevelOf(): number {
-    return featureLevelKnown;
+  featureLevelOf(id: number): number | undefined {
+    const address = this.#addressOf(id);
+    return address === undefined ? undefined : this.network.listener(address)?.featureLevel;
   }
 
   async ask(rpcAddr: string, joiner: Joiner): Promise<JoinAnswer> {
@@ -91,7 +91,8 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
 
   async vouch(rpcAddr: string, request: VouchRequest): Promise<VouchAnswer> {
     try {
-      return await this.call(rpcAddr, 'vouch', ({ vouchHandler }) => {
+      return await this.call<VouchAnswer>(rpcAddr, 'vouch', ({ vouchHandler, featureLevel }) => {
+        if (featureLevel === 0) return Promise.resolve('unsupported');
         const vouch = vouchHandler?.vouch(request);
         return vouch && Promise.resolve(vouch);
       });

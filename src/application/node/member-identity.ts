@@ -34,7 +34,9 @@ export async function openIdentity(
   { directory, crc32c, logger }: MemberDependencies,
   { configuration }: NodeContext,
 ): Promise<MemberIdentity> {
-  const incarnation = await IncarnationFile.open(directory.raft, crc32c, configuration.stored !== undefined);
+  // The releases of level 0 count no starts: after an upgrade there is nothing to miss.
+  const hadOne = (configuration.current.settings.featureLevel ?? 0) > 0;
+  const incarnation = await IncarnationFile.open(directory.raft, crc32c, hadOne);
   const { doubt } = incarnation;
   if (doubt !== undefined)
     logger.warn('data_directory_changed', { reason: doubt }, 'the data directory may be a copy; asking the peers');
@@ -92,8 +94,7 @@ export async function proveMember(
   });
   if (proof.kind === 'unheard') return proveMember(deps, member, report, wait);
   if (proof.kind === 'vouched') {
-    const mayHaveLostVote = hardState.loss !== undefined || incarnation.doubt !== undefined;
-    await boundVote(member, id, { ...proof, isKnown, mayHaveLostVote });
+    await boundVote(member, id, { ...proof, isKnown });
     logger.info('vouched', { seenTerm: proof.seenTerm }, 'the peers vouch for this node');
     const isBehind = compareEntryIds({ term: log.lastTerm, index: log.lastIndex }, proof.furthest) < 0;
     if (incarnation.doubt === undefined || !isBehind) await incarnation.settle();
@@ -159,25 +160,19 @@ async function reenterAmnesiac(
 }
 
 /**
- * Rules out a second vote in a term that the peers have seen from this node. A node whose hard state was lost, or whose
- * directory may be a copy, also grants none up to the term of those that answered: one of them has granted its own to
- * every candidate that won by the lost vote. After a damaged slot fewer answers are enough, so the next term is ruled out
- * too, if no leader has answered: a candidate may have asked for it.
+ * Rules out a second vote: the hard state may be an older copy. Every candidate that won by a vote of this node had the
+ * votes of a majority, one of which has answered, with its term. One that has not answered may still win by the vote of
+ * this node for the next term, unless there is a leader.
  */
 async function boundVote(
   { configuration, hardState, log }: NodeContext & NodeStorage,
   id: number,
-  proof: Proof & { kind: 'vouched' } & { readonly isKnown: boolean; readonly mayHaveLostVote: boolean },
+  { isKnown, seenTerm, answeredTerm, heardAll }: Proof & { kind: 'vouched' } & Pick<ProvedMember, 'isKnown'>,
 ): Promise<void> {
-  const { isKnown, mayHaveLostVote, seenTerm, answeredTerm } = proof;
   const { term, vote, commit } = hardState.current;
   const isLost = hardState.loss !== undefined;
   const isAlone = isOnlyVoter(configuration.current, id);
-  const bound = Math.max(
-    seenTerm,
-    mayHaveLostVote ? Math.max(answeredTerm, log.lastTerm) : 0,
-    hardState.damage === undefined ? 0 : answeredTerm + (isKnown || isAlone ? 0 : 1),
-  );
+  const bound = Math.max(seenTerm, isKnown || heardAll ? answeredTerm : answeredTerm + 1, isLost ? log.lastTerm : 0);
   // The only voter has committed what it stores.
   const committed = isLost && isAlone && log.quarantined.length === 0 ? log.lastIndex : commit;
   if (bound > term || (bound === term && vote === 0 && bound > 0))

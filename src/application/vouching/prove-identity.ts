@@ -58,9 +58,15 @@ export interface ProofOptions {
 export type Proof =
   /**
    * It may run Raft, and vote in terms after `seenTerm`; `answeredTerm` is the highest term, and `furthest` the last
-   * entry of the log that is furthest ahead, of those that answered.
+   * entry of the log that is furthest ahead, of those that answered: every other voter, if `heardAll`.
    */
-  | { readonly kind: 'vouched'; readonly seenTerm: number; readonly answeredTerm: number; readonly furthest: EntryId }
+  | {
+      readonly kind: 'vouched';
+      readonly seenTerm: number;
+      readonly answeredTerm: number;
+      readonly heardAll: boolean;
+      readonly furthest: EntryId;
+    }
   /** Too few have answered so far. */
   | { readonly kind: 'unheard' }
   /** It came back with less than it had shown. */
@@ -90,7 +96,7 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
     if (electorate.isSure(answered)) return true;
     return doubt === undefined && hasWaited(patienceMs) && electorate.isMajority(answered);
   };
-  if (isComplete()) return vouchedBy([]);
+  if (isComplete()) return vouchedBy([], true);
   const backoff = new Backoff(pauseMsMin, pauseMsMax);
   for (;;) {
     const found = await askAll(options, electorate.peers, heard, isComplete);
@@ -99,7 +105,10 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
       .map((vouch) => (vouch === 'unsupported' ? undefined : vouch.aliveAt))
       .find(Boolean);
     if ((isComplete() || (isAlone && hasWaited(listenMs))) && aliveAt === undefined)
-      return vouchedBy([...heard.values()]);
+      return vouchedBy(
+        [...heard.values()],
+        electorate.peers.every(({ uuid }) => heard.has(uuid)),
+      );
     const unheard = electorate.peers.filter(({ uuid }) => !heard.has(uuid)).map(({ name }) => name);
     const missing = isAlone ? discovery.silent : unheard.sort();
     const waitedMs = clock.now() - options.wait.sinceMs;
@@ -202,7 +211,7 @@ function contradictionIn(options: ProofOptions, by: Vouch): Proof | undefined {
   return reason === undefined ? undefined : { kind: 'contradicted', by, note, reason };
 }
 
-function vouchedBy(answers: readonly VouchAnswer[]): Proof {
+function vouchedBy(answers: readonly VouchAnswer[], heardAll: boolean): Proof {
   const vouches = answers.filter((answer) => answer !== 'unsupported');
   const seenTerm = Math.max(0, ...vouches.map(({ note }) => note?.term ?? 0));
   const answeredTerm = Math.max(0, ...vouches.map(({ term }) => term));
@@ -210,7 +219,7 @@ function vouchedBy(answers: readonly VouchAnswer[]): Proof {
     .map(({ last }) => last)
     .sort(compareEntryIds)
     .at(-1) ?? { term: 0, index: 0 };
-  return { kind: 'vouched', seenTerm, answeredTerm, furthest };
+  return { kind: 'vouched', seenTerm, answeredTerm, heardAll, furthest };
 }
 
 function readinessOf(state: {
