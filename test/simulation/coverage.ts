@@ -57,6 +57,13 @@ export const requiredMarks: readonly string[] = [
   'event: member_running_elsewhere',
   'disks swapped',
   'cold copy of all',
+  'a disk hangs: of the leader',
+  'a disk hangs: of another node',
+  'a disk hangs for ever',
+  'acknowledged without the own disk',
+  'event: disk_stalled',
+  'event: disk_recovered',
+  'event: leader_disk_stalled',
   'event: data_directory_changed',
   'event: vouching_incomplete',
 ];
