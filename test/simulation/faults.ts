@@ -39,7 +39,7 @@ export function faultKind(name: string): FaultKind {
 }
 
 /** Percentage of runs in which disks rot, in which they come back other than they were left, and in which they hang. */
-const besidesPercent = { 'bit rot': 35, 'false disk': 30, 'hung disk': 35 } as const;
+const besidesPercent = { 'bit rot': 35, 'false disk': 30, 'hung disk': 50 } as const;
 
 /** What hangs on a disk that hangs; syncs alone twice as often. */
 const hanging: readonly (readonly DiskOperation[])[] = [
@@ -91,7 +91,9 @@ export class Faults {
     const draws = (kind: keyof typeof besidesPercent, fork: string): readonly FaultKind[] =>
       this.world.chance.fork(fork).percent(besidesPercent[kind]) ? [kind] : [];
     const rots = draws('bit rot', 'rot');
-    const newer = [...draws('false disk', 'false disk'), ...draws('hung disk', 'hung disk')];
+    const falseDisks = draws('false disk', 'false disk');
+    // None turns false while one hangs: see `FalseDisks`.
+    const newer = falseDisks.length > 0 ? falseDisks : draws('hung disk', 'hung disk');
     const more = also === undefined ? [...rots, ...newer] : also.length === 0 ? rots : also;
     const times = Math.min(4, Math.ceil(drawn.length / 2));
     return [...drawn, ...Array.from({ length: times }, () => more).flat()];
