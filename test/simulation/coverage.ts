@@ -61,6 +61,13 @@ export const requiredMarks: readonly string[] = [
   'a node of the release before was upgraded',
   'a node went back to the release before',
   'event: feature_level_raised',
+  'a disk hangs: of the leader',
+  'a disk hangs: of another node',
+  'a disk hangs for ever',
+  'acknowledged without the own disk',
+  'event: disk_stalled',
+  'event: disk_recovered',
+  'event: leader_disk_stalled',
   'event: data_directory_changed',
   'event: vouching_incomplete',
 ];

@@ -3,9 +3,11 @@ import type { ConfChangeV2 } from '../../domain/raft/conf-change.js';
 import type { Progress } from '../../domain/raft/progress.js';
 import { ProposalDroppedError } from '../../domain/raft/raft-errors.js';
 import type { BasicStatus } from '../../domain/raft/status.js';
+import type { AcknowledgementGaps } from './acknowledgement-gaps.js';
 import type { Acknowledgements } from './acknowledgements.js';
 import type { Configuration } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import type { DiskStall } from '../storage/disk-stall.js';
 import type { EntrySealer } from './entry-sealer.js';
 import type { UnavailableError } from '../errors.js';
 import type { LeaderLag } from './leader-lag.js';
@@ -21,6 +23,8 @@ export interface LeadershipOptions {
   readonly sealer: EntrySealer;
   readonly proposals: Proposals;
   readonly transfer: LeadershipTransfer;
+  readonly stall: DiskStall;
+  readonly gaps: AcknowledgementGaps;
   readonly filter: MessageFilter;
   readonly lag: LeaderLag;
   readonly watermark: Watermark;
@@ -73,6 +77,11 @@ export class Leadership {
     return this.isLeader || this.options.lag.isCaughtUp();
   }
 
+  /** For how many milliseconds the disk of this node has hung; undefined: it does not. */
+  get diskStalledMs(): number | undefined {
+    return this.options.stall.stalledMs;
+  }
+
   /** A member counts as unreachable after this long without a message from it. */
   get electionTimeoutMs(): number {
     return this.options.loop.electionTimeoutMs;
@@ -81,6 +90,11 @@ export class Leadership {
   /** Returns the milliseconds since the member was last heard from; undefined: not since this node started. */
   heardMsAgo(id: number): number | undefined {
     return this.options.filter.heardMsAgo(id);
+  }
+
+  /** Returns for how many milliseconds the member has acknowledged nothing to this leader although it lacks entries. */
+  unacknowledgedMs(id: number): number {
+    return this.options.gaps.msOf(id);
   }
 
   /** Visits the leader's progress of each member, by ascending id; visits nothing on other nodes. */
