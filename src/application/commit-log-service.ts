@@ -75,6 +75,7 @@ export class CommitLogService implements CommitLog {
 
   async info(signal: AbortSignal): Promise<LogInfo> {
     await this.consensus.recovered(signal);
+    await this.consensus.acknowledgedEnd(signal);
     return this.infoNow();
   }
 
@@ -137,11 +138,22 @@ export class CommitLogService implements CommitLog {
     signal.throwIfAborted();
     const isBelowWatermark = typeof from === 'object' && 'offset' in from && from.offset < this.consensus.highWatermark;
     await this.#awaitRecovery(isBelowWatermark, signal);
+    if (!isBelowWatermark) await this.#awaitAcknowledged(from, signal);
     if (linearizable === true) {
       const barrier = await this.consensus.readBarrier(signal);
       if (barrier > 0) await this.consensus.waitForWatermark(toOffset(barrier - 1), signal);
     }
     if (notBeforeOffset !== undefined) await this.consensus.waitForWatermark(notBeforeOffset, signal);
+  }
+
+  /** Waits so that what this node acknowledged can be read here. Rejects where that needs a disk that hangs. */
+  async #awaitAcknowledged(from: ReadFrom, signal: AbortSignal): Promise<void> {
+    const end = await this.consensus.acknowledgedEnd(signal);
+    const { highWatermark } = this.consensus;
+    if (typeof from === 'string' || !('offset' in from) || from.offset < highWatermark || from.offset >= end) return;
+    throw new UnavailableError(
+      'the record is acknowledged and not on the disk of this node yet: read it at another node',
+    );
   }
 
   /**

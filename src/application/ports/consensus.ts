@@ -26,7 +26,8 @@ export interface Server {
 /** Agreement on the one order of the log. */
 export interface Consensus {
   /**
-   * Appends the records as one batch. Resolves once the batch is on the disks of a quorum. Calls resolve in the order
+   * Appends the records as one batch. Resolves once the batch is on the disks of a quorum, to which this node need not
+   * belong. Calls resolve in the order
    * in which they were made. Rejects with `UnavailableError` (retryable), `OutcomeUnknownError`, `OverloadedError`,
    * `DiskReserveError`, `ExpectedOffsetMismatchError`, `CorruptRangeError`.
    */
@@ -35,6 +36,11 @@ export interface Consensus {
   readonly highWatermark: Offset;
   /** Resolves once `highWatermark > offset`; rejects with the signal's reason on abort. Costs nothing while waiting. */
   waitForWatermark(offset: Offset, signal: AbortSignal): Promise<void>;
+  /**
+   * Returns one past the last record of the appends that this node acknowledged as the leader. Waits for the watermark to
+   * get there, which takes one sync; no longer while the disk hangs. Does not reject.
+   */
+  acknowledgedEnd(signal: AbortSignal): Promise<Offset>;
   /** Returns a watermark that covers every append acknowledged, on any node, before the call (Raft thesis §6.4). */
   readBarrier(signal: AbortSignal): Promise<Offset>;
   /**

@@ -15,6 +15,7 @@ export const nodeStates = [
   'damaged',
   'removed',
   'rejoining',
+  'disk-stalled',
   'catching-up',
   'no-leader',
   'no-source',
@@ -42,6 +43,16 @@ export function runningElsewhere(rpcAddr: string): Unready {
     problem:
       `another process runs as this member at ${rpcAddr}: this data directory may be a copy; stop one of the two, and ` +
       'give a new node an empty data directory',
+  };
+}
+
+/** The readiness of a node whose disk has hung for so long. */
+export function diskStalled(name: string, ms: number): Unready {
+  return {
+    state: 'disk-stalled',
+    problem:
+      `the disk of ${name} hangs: it has not finished a write in time for ${Math.round(ms / 1000)} s; until it does, ` +
+      `${name} acknowledges nothing itself, votes for nobody and shows nothing new; check that disk`,
   };
 }
 

@@ -2,6 +2,7 @@ import { DiskReserveError, ExpectedOffsetMismatchError } from '../../domain/log/
 import type { Log } from '../../domain/log/log.js';
 import type { Offset } from '../../domain/log/offsets.js';
 import type { Records } from '../../domain/log/record-batch.js';
+import type { AppendThread } from '../storage/append-thread.js';
 import type { DiskReserve } from '../storage/disk-reserve.js';
 import type { EntrySealer } from './entry-sealer.js';
 import { OverloadedError, UnavailableError } from '../errors.js';
@@ -9,9 +10,8 @@ import type { LeadershipTransfer } from './leadership-transfer.js';
 import type { AppendReceipt, ProposeOptions } from '../ports/consensus.js';
 import type { Proposals } from './proposals.js';
 import type { RaftLoop } from './raft-loop.js';
-import type { Watermark } from '../storage/watermark.js';
 
-/** Payload bytes of the appends that a leader has accepted and not answered. */
+/** Payload bytes of the appends that a leader has accepted and not answered; bytes that wait for its own disk. */
 const pendingBytesMax = 32 * 1024 * 1024;
 
 export interface AppendAdmissionOptions {
@@ -20,8 +20,8 @@ export interface AppendAdmissionOptions {
   readonly diskReserve: DiskReserve;
   readonly proposals: Proposals;
   readonly sealer: EntrySealer;
+  readonly thread: Pick<AppendThread, 'pendingBytes'>;
   readonly transfer: LeadershipTransfer;
-  readonly watermark: Watermark;
 }
 
 /** Decides whether a leader accepts an append: by memory, disk space and the expected offset. */
@@ -38,8 +38,10 @@ export class AppendAdmission {
   }
 
   async append(records: Records, { expectedOffset }: ProposeOptions): Promise<AppendReceipt> {
-    const { loop, diskReserve, log, proposals, sealer } = this.options;
+    const { loop, diskReserve, log, proposals, sealer, thread } = this.options;
     loop.assertLeading();
+    if (thread.pendingBytes >= pendingBytesMax)
+      throw new OverloadedError("bytes waiting for the leader's disk", pendingBytesMax);
     if (proposals.pendingBytes + this.#waitingBytes >= pendingBytesMax)
       throw new OverloadedError('bytes waiting for a quorum', pendingBytesMax);
     const look = diskReserve.refresh() ?? (this.#waitingBytes > 0 ? this.#look : undefined);
@@ -65,10 +67,13 @@ export class AppendAdmission {
 
   /** Resolves when everything before the offset is committed; rejects when this node no longer leads. */
   async #waitUntilCommitted(endOffset: Offset): Promise<void> {
-    const { loop, watermark } = this.options;
+    const { loop, sealer } = this.options;
     const { term } = loop;
-    await loop.waitUntil(() => watermark.value >= endOffset || !loop.isAlive || loop.term !== term);
-    if (watermark.value < endOffset) throw loop.notLeading();
+    const isOver = (): boolean => !loop.isAlive || loop.term !== term;
+    await loop.waitUntil(() => sealer.endOffset >= endOffset || isOver());
+    const { lastIndex } = sealer;
+    await loop.waitUntil(() => loop.core.commitIndex >= lastIndex || isOver());
+    if (isOver()) throw loop.notLeading();
   }
 
   /** Throws `DiskReserveError`, or `UnavailableError` while leadership is being transferred to a node with space. */

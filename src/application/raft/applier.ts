@@ -26,14 +26,12 @@ export interface ApplierOptions {
   readonly configuration: ConfigurationFile;
   /** This node's Raft id. */
   readonly id: number;
-  readonly self: { readonly name: string };
   readonly logger: Logger;
 }
 
 /**
- * The apply thread: committed and locally durable entries move the high watermark and answer the callers that wait for
- * them. Everything happens synchronously, except that a configuration change is on disk before the next entry is
- * applied.
+ * The apply thread: entries that are committed and durable on this node move the high watermark. Everything happens
+ * synchronously, except that a configuration change is on disk before the next entry is applied.
  */
 export class Applier {
   #queue: Message[] = [];
@@ -77,16 +75,15 @@ export class Applier {
     const { loop, cache } = this.options;
     while (this.#queue.length > 0 && !this.#waiting) {
       const [work] = this.#queue;
-      const syncedOn = this.#syncedOn();
       while (this.#next < work.entries.length) {
         const entry = work.entries[this.#next++];
         // A snapshot may already cover it.
         if (entry.index <= this.#applied) continue;
         if (entry.type !== 'normal') {
-          void this.#applyChange(entry, syncedOn);
+          void this.#applyChange(entry);
           return;
         }
-        this.#apply(batchOf(entry), syncedOn);
+        this.#apply(batchOf(entry));
       }
       this.#queue.shift();
       this.#next = 0;
@@ -95,14 +92,13 @@ export class Applier {
     }
   }
 
-  #apply(batch: RecordBatch, syncedOn: (index: number) => readonly string[]): void {
+  #apply(batch: RecordBatch): void {
     this.#applied = batch.index;
     this.#bytes += batch.payload.length;
     this.options.watermark.advance(toOffset(batch.baseOffset + batch.recordCount));
-    this.options.proposals.settle(batch, syncedOn);
   }
 
-  async #applyChange(entry: Entry, syncedOn: (index: number) => readonly string[]): Promise<void> {
+  async #applyChange(entry: Entry): Promise<void> {
     const { loop, configuration, log, logger, proposals } = this.options;
     this.#waiting = true;
     try {
@@ -117,7 +113,7 @@ export class Applier {
         'the cluster configuration changed',
       );
       loop.updatePeers();
-      proposals.settle(batchOf(entry), syncedOn);
+      proposals.applied(batchOf(entry));
     } catch (error) {
       loop.fail(error);
       return;
@@ -129,25 +125,5 @@ export class Applier {
 
   get #isAlone(): boolean {
     return isOnlyVoter(this.options.configuration.current, this.options.id);
-  }
-
-  /** Returns the current names of the members known to hold an entry on disk, this node first. */
-  #syncedOn(): (index: number) => readonly string[] {
-    let others: readonly { name: string; match: number }[] | undefined;
-    return (index) => {
-      // Only a leader has callers that wait for this.
-      others ??= this.#others();
-      return [this.options.self.name, ...others.filter(({ match }) => match >= index).map(({ name }) => name)];
-    };
-  }
-
-  #others(): readonly { name: string; match: number }[] {
-    const { loop, configuration, id: ownId } = this.options;
-    const names = new Map(configuration.current.members.map(({ id, name }) => [id, name]));
-    const others: { name: string; match: number }[] = [];
-    loop.core.visitProgress((id, { match }) => {
-      if (id !== ownId) others.push({ name: names.get(id) ?? String(id), match });
-    });
-    return others;
   }
 }

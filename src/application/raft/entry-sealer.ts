@@ -97,6 +97,11 @@ export class EntrySealer {
     });
   }
 
+  /** Runs `task`, which must not throw, when what was given to the append thread so far is durable. */
+  afterWrites(task: () => void): void {
+    this.options.thread.enqueue({ batches: [], done: task });
+  }
+
   #seal(entry: Entry, appendTimeMs: EpochMs): RecordBatch {
     const { proposals, checksum } = this.options;
     invariant(entry.index === this.#end.index, () => `entry ${entry.index} comes where ${this.#end.index} is next`);

@@ -101,6 +101,46 @@ describe('LeadershipTransfer', () => {
     expect(asked).toEqual([3, 3, 3]);
   });
 
+  it('gives leadership away from a disk that hangs to a voter that has acknowledged something since, once', () => {
+    const others = [
+      { id: 1, match: 9 },
+      { id: 3, match: 9 },
+      { id: 4, match: 9 },
+    ];
+    const { asked, clock, transfer } = leaderAmong(others);
+    transfer.writeBegins();
+    transfer.transferFromStalledDisk();
+    expect(asked).toEqual([]);
+    others[1].match = 10;
+    transfer.transferFromStalledDisk();
+    // Two of four could not elect one of them.
+    others[0].match = 10;
+    transfer.transferFromStalledDisk();
+    expect(asked).toEqual([]);
+    others[2].match = 11;
+    transfer.transferFromStalledDisk();
+    transfer.transferFromStalledDisk();
+    expect(asked).toEqual([4]);
+    clock.advance(29_999);
+    transfer.transferFromStalledDisk();
+    expect(asked).toEqual([4]);
+  });
+
+  it('tries that again half a minute later', async () => {
+    const others = [
+      { id: 1, match: 9 },
+      { id: 3, match: 9 },
+    ];
+    const { asked, clock, transfer } = leaderAmong(others);
+    transfer.writeBegins();
+    for (const other of others) other.match = 10;
+    transfer.transferFromStalledDisk();
+    await transfer.transferTo(1).catch(() => undefined);
+    clock.advance(30_000);
+    transfer.transferFromStalledDisk();
+    expect(asked).toEqual([3, 1, 3]);
+  });
+
   it('keeps leadership if no other node can lead', () => {
     expect(leaderAmong([]).transfer.transferForSpace()).toBe(false);
   });

@@ -1,3 +1,4 @@
+import { voteResult } from '../../domain/raft/quorum.js';
 import type { RawNode } from '../../domain/raft/raw-node.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { UnavailableError } from '../errors.js';
@@ -5,7 +6,7 @@ import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
 import type { RaftLoop } from './raft-loop.js';
 
-/** A node that transferred leadership for lack of space and leads again keeps leadership for this long. */
+/** A node that transferred leadership because of its disk and leads again keeps leadership for this long. */
 const retryMs = 30_000;
 
 export interface LeadershipTransferOptions {
@@ -19,16 +20,27 @@ export interface LeadershipTransferOptions {
   readonly logger: Logger;
 }
 
-/** Transfers leadership to another voter: before closing, when the disk is full, or on request (Raft thesis §3.10). */
+/** A voter other than the leader, and what it has acknowledged. */
+interface OtherVoter {
+  readonly id: number;
+  readonly match: number;
+}
+
+/**
+ * Transfers leadership to another voter: before closing, when the disk is full or hangs, or on request (Raft thesis
+ * §3.10).
+ */
 export class LeadershipTransfer {
-  #startedAt = -Infinity;
+  /** Cancels the time until leadership may be transferred again because of the disk; undefined: it may be now. */
+  #cancelRetry: (() => void) | undefined;
   #inProgress = false;
+  /** What each member had acknowledged when this node's write in progress began. */
+  readonly #acknowledged = new Map<number, number>();
 
   constructor(private readonly options: LeadershipTransferOptions) {}
 
   /** Returns the voter with the longest log; of several, the next one by id, so that each has its turn. */
-  transferee(): number | undefined {
-    const others = this.#reachableVoters();
+  transferee(others = this.#reachableVoters()): number | undefined {
     const most = Math.max(...others.map(({ match }) => match));
     const candidates = others.filter(({ match }) => match === most);
     return (candidates.find(({ id }) => id > this.options.id) ?? candidates.at(0))?.id;
@@ -56,21 +68,52 @@ export class LeadershipTransfer {
    */
   transferForSpace(): boolean {
     if (this.#inProgress) return true;
-    const { clock, logger } = this.options;
+    const { logger } = this.options;
     const transferee = this.transferee();
-    if (transferee === undefined || clock.now() - this.#startedAt < retryMs) return false;
-    this.#startedAt = clock.now();
-    this.#inProgress = true;
+    if (transferee === undefined || this.#cancelRetry !== undefined) return false;
     logger.warn('disk_full', { role: 'leader', memberId: transferee }, 'the disk is full; transferring leadership');
-    void this.transfer().then(() => (this.#inProgress = false));
+    this.#startTransferTo(transferee);
     return true;
   }
 
+  /** This node begins to write to its disk. */
+  writeBegins(): void {
+    this.options.loop.core.visitProgress((id, { match }) => this.#acknowledged.set(id, match));
+  }
+
+  /**
+   * Transfers leadership when the leader's disk hangs, to a voter that has acknowledged something since the write in
+   * progress began. Does nothing where such voters could not elect it without this one, whose vote does not get on its
+   * disk, or when this node has just tried.
+   */
+  transferFromStalledDisk(): void {
+    if (this.#inProgress || this.#cancelRetry !== undefined) return;
+    const { configuration, logger } = this.options;
+    const working = this.#reachableVoters().filter(({ id, match }) => match > (this.#acknowledged.get(id) ?? 0));
+    const transferee = this.transferee(working);
+    const votes = new Map(working.map(({ id }) => [id, true]));
+    if (transferee === undefined || voteResult(configuration.current.confState, votes) !== 'won') return;
+    logger.warn('leader_disk_stalled', { memberId: transferee }, 'the disk hangs; transferring leadership');
+    this.#startTransferTo(transferee);
+  }
+
+  close(): void {
+    this.#cancelRetry?.();
+  }
+
+  #startTransferTo(id: number): void {
+    this.#inProgress = true;
+    this.#cancelRetry = this.options.clock.after(retryMs, () => (this.#cancelRetry = undefined));
+    void this.transferTo(id)
+      .catch(() => {})
+      .then(() => (this.#inProgress = false));
+  }
+
   /** Returns the other reachable voters, by id, ascending; none if this node does not lead. */
-  #reachableVoters(): { readonly id: number; readonly match: number }[] {
+  #reachableVoters(): OtherVoter[] {
     const { loop, id: ownId, configuration } = this.options;
     const { voters } = configuration.current.confState;
-    const others: { id: number; match: number }[] = [];
+    const others: OtherVoter[] = [];
     loop.core.visitProgress((id, { match, recentActive }) => {
       if (id !== ownId && recentActive && voters.includes(id)) others.push({ id, match });
     });

@@ -6,6 +6,7 @@ import type { BasicStatus } from '../../domain/raft/status.js';
 import type { Acknowledgements } from './acknowledgements.js';
 import type { Configuration } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import type { DiskStall } from '../storage/disk-stall.js';
 import type { EntrySealer } from './entry-sealer.js';
 import type { UnavailableError } from '../errors.js';
 import type { LeaderLag } from './leader-lag.js';
@@ -21,6 +22,7 @@ export interface LeadershipOptions {
   readonly sealer: EntrySealer;
   readonly proposals: Proposals;
   readonly transfer: LeadershipTransfer;
+  readonly stall: DiskStall;
   readonly filter: MessageFilter;
   readonly lag: LeaderLag;
   readonly watermark: Watermark;
@@ -71,6 +73,11 @@ export class Leadership {
   /** Whether this node has all that is committed, give or take what is on its way; see `LeaderLag`. */
   get isCaughtUp(): boolean {
     return this.isLeader || this.options.lag.isCaughtUp();
+  }
+
+  /** For how many milliseconds the disk of this node has hung; undefined: it does not. */
+  get diskStalledMs(): number | undefined {
+    return this.options.stall.stalledMs;
   }
 
   /** A member counts as unreachable after this long without a message from it. */

@@ -73,9 +73,11 @@ export class NoteExchange {
     const { core, notes, configuration } = this.options;
     const self = this.#ofSelf();
     notes.add(this.#uuidOf(self.id), self.id, self);
-    core.visitProgress((id, { match }) => {
-      const [uuid, term] = [this.#uuidOf(id), match === 0 ? undefined : core.termAt(match)];
-      if (uuid !== '' && term !== undefined) notes.add(uuid, id, { durable: { term, index: match } });
+    core.visitProgress((member, { match }) => {
+      // The core counts this node's log up to its end when it is elected.
+      const index = member === self.id ? Math.min(match, core.durableIndex) : match;
+      const [uuid, term] = [this.#uuidOf(member), index === 0 ? undefined : core.termAt(index)];
+      if (uuid !== '' && term !== undefined) notes.add(uuid, member, { durable: { term, index } });
     });
     const { voters, votersOutgoing } = configuration.current.confState;
     return [...new Set([...voters, ...votersOutgoing])].flatMap((id) => {

@@ -1,4 +1,4 @@
-import { type Offset, toOffset } from '../../domain/log/offsets.js';
+import { type Index, type Offset, type Term, toOffset } from '../../domain/log/offsets.js';
 import type { RecordBatch, Records } from '../../domain/log/record-batch.js';
 import type { Entry } from '../../domain/raft/entry.js';
 import { OutcomeUnknownError, UnavailableError } from '../errors.js';
@@ -16,7 +16,18 @@ interface Proposal {
 interface Assigned {
   readonly proposal: Proposal;
   /** The term of its entry; an entry of another term at that index comes from another leader. */
-  readonly term: number;
+  readonly term: Term;
+  readonly index: Index;
+  readonly baseOffset: Offset;
+}
+
+/** What is known about the entries that are committed now. */
+export interface Committed {
+  readonly index: number;
+  /** Returns the term of an entry; undefined if it is not in memory. */
+  readonly termAt: (index: number) => number | undefined;
+  /** Returns the names of the nodes known to have the entry on disk. */
+  readonly syncedOn: (index: number) => readonly string[];
 }
 
 /**
@@ -26,19 +37,30 @@ interface Assigned {
  * it. From then on it is assigned to that index, and settled when an entry of that index is committed: its own entry or
  * another leader's. If the core has given everything out and a proposal has no entry, the core has refused it, and it
  * is not in the log.
+ *
+ * An append is settled by the commit index alone, since a quorum may have it while the own disk hangs; a change once it
+ * is applied.
  */
 export class Proposals {
   #gathered: Pick<Entry, 'data' | 'proposal'>[] = [];
   readonly #unassigned = new Map<object, Proposal>();
   #unassignedRecords = 0;
+  /** By index, ascending. */
   readonly #assigned = new Map<number, Assigned>();
   #pendingBytes = 0;
+  #lastAssigned = 0;
+  #acknowledgedEnd = toOffset(0);
   /** Ticks until the appends of a lost leadership are given up; 0: none are pending. */
   #ticksToGiveUp = 0;
 
   /** Payload bytes of all appends that wait. */
   get pendingBytes(): number {
     return this.#pendingBytes;
+  }
+
+  /** One past the last record of the appends that were acknowledged here. */
+  get acknowledgedEnd(): Offset {
+    return this.#acknowledgedEnd;
   }
 
   get count(): number {
@@ -86,14 +108,16 @@ export class Proposals {
   }
 
   /** The core has given out the entry of a proposal, sealed as this batch. */
-  assign(entry: Entry, { index, term }: RecordBatch): void {
+  assign(entry: Entry, { index, term, baseOffset }: RecordBatch): void {
     const proposal = entry.proposal && this.#unassigned.get(entry.proposal);
     if (proposal === undefined) return;
     this.#unassigned.delete(proposal);
     this.#unassignedRecords -= proposal.recordCount;
     // The entry stays in memory for followers; its proposal is no longer needed.
     delete entry.proposal;
-    this.#assigned.set(index, { proposal, term });
+    if (index <= this.#lastAssigned) this.#replace(index);
+    this.#lastAssigned = index;
+    this.#assigned.set(index, { proposal, term, index, baseOffset });
   }
 
   /** Rejects the proposals for which the core has given out no entry: it has refused them. */
@@ -111,14 +135,40 @@ export class Proposals {
     this.#unassignedRecords = 0;
   }
 
-  /** The entry at this index is committed. */
-  settle({ index, term, baseOffset, recordCount }: RecordBatch, syncedOn: (index: number) => readonly string[]): void {
+  /** Everything up to an index is committed: answers the appends among it, in order. */
+  settle(committed: Committed): void {
+    for (const assigned of this.#assigned.values()) {
+      if (assigned.index > committed.index) return;
+      const term = committed.termAt(assigned.index);
+      if (term !== undefined && assigned.proposal.kind === 'append') this.#settle(assigned, term, committed.syncedOn);
+    }
+  }
+
+  /** The configuration change of this entry is applied. */
+  applied({ index, term }: RecordBatch): void {
     const assigned = this.#assigned.get(index);
-    if (assigned === undefined) return;
-    const { proposal } = assigned;
+    if (assigned?.proposal.kind === 'change') this.#settle(assigned, term, () => []);
+  }
+
+  #settle(assigned: Assigned, committedTerm: number, syncedOn: Committed['syncedOn']): void {
+    const { proposal, index, term, baseOffset } = assigned;
     this.#forget(index, proposal);
-    if (assigned.term === term) proposal.resolve({ baseOffset, recordCount, index, term, syncedOn: syncedOn(index) });
-    else proposal.reject(new UnavailableError('another leader took over before the append: nothing was appended'));
+    if (term !== committedTerm) {
+      proposal.reject(new UnavailableError('another leader took over before the append: nothing was appended'));
+      return;
+    }
+    const { recordCount } = proposal;
+    this.#acknowledgedEnd = toOffset(Math.max(this.#acknowledgedEnd, baseOffset + recordCount));
+    proposal.resolve({ baseOffset, recordCount, index, term, syncedOn: syncedOn(index) });
+  }
+
+  /** The log of this node has other entries from this index on, but another log may still have the earlier ones. */
+  #replace(from: number): void {
+    for (const { index, proposal } of [...this.#assigned.values()].reverse()) {
+      if (index < from) return;
+      this.#forget(index, proposal);
+      proposal.reject(new OutcomeUnknownError('leadership was lost before the append was committed'));
+    }
   }
 
   /**

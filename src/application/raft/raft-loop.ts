@@ -12,6 +12,8 @@ import type { AmnesiacError } from '../join/amnesia.js';
 import type { AppendThreadOwner } from '../storage/append-thread.js';
 import { peersOf } from '../configuration/configuration.js';
 import { SupersededError, UnavailableError } from '../errors.js';
+import type { DiskStall } from '../storage/disk-stall.js';
+import type { LeadershipTransfer } from './leadership-transfer.js';
 import type { ElectionFloor } from './election-floor.js';
 import type { Proposals } from './proposals.js';
 import { coreConfig, type RaftNodeOptions } from './raft-options.js';
@@ -41,10 +43,15 @@ export interface RaftStages {
   /** `NoteExchange` */
   readonly exchange: { addTo(message: Message): PeerMessage };
   readonly floor: ElectionFloor;
+  /** `Receipts` */
+  readonly receipts: { committed(index: number): void };
+  readonly stall: DiskStall;
+  readonly transfer: Pick<LeadershipTransfer, 'transferFromStalledDisk'>;
   /** `EntrySealer` */
   readonly sealer: {
     assign(ready: Ready): void;
     store(append: Message): void;
+    afterWrites(task: () => void): void;
   };
   /** `Applier` */
   readonly applier: {
@@ -290,16 +297,21 @@ export class RaftLoop implements AppendThreadOwner {
   }
 
   #handle(ready: Ready): void {
-    const { sealer, applier, maintenance, catchUps, barriers, acknowledgements, exchange, floor } = this.#stages;
+    const { sealer, applier, maintenance, catchUps, barriers, acknowledgements, exchange, floor, receipts } =
+      this.#stages;
     if (ready.softState !== undefined) this.#updateSoftState(ready.softState);
     sealer.assign(ready);
+    // Before anything is applied, after which the entries may leave the memory.
+    if (ready.hardState !== undefined) receipts.committed(ready.hardState.commit);
     const toPeers: PeerMessage[] = [];
+    const voteRequests: Message[] = [];
     for (const each of ready.messages) {
       if (each.to === appendThread) sealer.store(each);
       else if (each.to === applyThread) {
         applier.accept(each);
         maintenance.applied();
       } else if (each.type === 'MsgSnap') catchUps.start(each.to, each.term);
+      else if (each.type === 'MsgVote' || each.type === 'MsgPreVote') voteRequests.push(each);
       else if (each.type === 'MsgHeartbeat') toPeers.push(exchange.addTo(acknowledgements.addTo(each)));
       // An entry without a batch belongs to a leadership that ended before the core gave it out: no peer would accept
       // it.
@@ -308,8 +320,22 @@ export class RaftLoop implements AppendThreadOwner {
       }
     }
     if (toPeers.length > 0) this.options.transport.send(toPeers);
+    // A node on whose disk nothing gets any more could neither keep its vote nor lead, so it asks for none.
+    if (voteRequests.length > 0) sealer.afterWrites(() => this.#requestVotes(voteRequests));
     for (const state of ready.readStates) barriers.confirm(state);
     barriers.release(applier.applied, applier.highWatermark);
+  }
+
+  /** Sends those requests for votes that this node still makes. */
+  #requestVotes(requests: readonly Message[]): void {
+    const { exchange, floor } = this.#stages;
+    const { raftState } = this.core.basicStatus().softState;
+    const isCurrent = ({ type, term }: Message): boolean =>
+      type === 'MsgVote'
+        ? raftState === 'StateCandidate' && term === this.term
+        : raftState === 'StatePreCandidate' && term === this.term + 1;
+    const current = requests.filter((each) => isCurrent(each) && floor.maySend(each));
+    if (this.isAlive && current.length > 0) this.options.transport.send(current.map((each) => exchange.addTo(each)));
   }
 
   #updateSoftState(soft: SoftState): void {
@@ -340,8 +366,10 @@ export class RaftLoop implements AppendThreadOwner {
   }
 
   #tick(): void {
-    const { barriers, catchUps, proposals } = this.#stages;
+    const { barriers, catchUps, proposals, stall, transfer } = this.#stages;
     this.step(() => this.core.tick());
+    stall.tick();
+    if (stall.isStalled && this.isLeader) transfer.transferFromStalledDisk();
     barriers.tick();
     catchUps.tick();
     proposals.tick();

@@ -6,6 +6,7 @@ import { AppendThread } from '../storage/append-thread.js';
 import { Applier } from './applier.js';
 import { CatchUps } from './catch-ups.js';
 import type { ClusterSettings } from '../configuration/cluster-settings.js';
+import { DiskStall } from '../storage/disk-stall.js';
 import { isOnlyVoter } from '../configuration/configuration.js';
 import type { EntryCache } from './entry-cache.js';
 import { ElectionFloor } from './election-floor.js';
@@ -25,6 +26,7 @@ import { Proposals } from './proposals.js';
 import { RaftLoop } from './raft-loop.js';
 import type { RaftNodeOptions } from './raft-options.js';
 import { ReadBarriers } from './read-barriers.js';
+import { Receipts } from './receipts.js';
 import { twoHistoriesIn } from './two-histories.js';
 import { Watermark } from '../storage/watermark.js';
 
@@ -35,6 +37,8 @@ import { Watermark } from '../storage/watermark.js';
 export class RaftNode implements Consensus, PeerReceiver {
   readonly leadership: Leadership;
   readonly #acknowledgements: Acknowledgements;
+  readonly #receipts: Receipts;
+  readonly #stall: DiskStall;
   readonly #exchange: NoteExchange;
   readonly #floor: ElectionFloor;
   readonly #loop: RaftLoop;
@@ -67,9 +71,16 @@ export class RaftNode implements Consensus, PeerReceiver {
     const proposals = this.#proposals;
     const watermark = new Watermark(loaded.watermark);
     const applier = new Applier({ ...options, loop, cache, watermark, proposals });
-    const thread = new AppendThread(log, hardState, loop);
-    const sealer = new EntrySealer({ ...options, loop, cache, thread, applier, proposals });
     const transfer = new LeadershipTransfer({ ...options, loop });
+    const stall = new DiskStall({
+      ...options,
+      tickMs: timing.tickMs,
+      ticksMax: timing.electionTicks,
+      onBegin: () => transfer.writeBegins(),
+      onChange: () => loop.notifyWaiters(),
+    });
+    const thread = new AppendThread(log, hardState, loop, stall);
+    const sealer = new EntrySealer({ ...options, loop, cache, thread, applier, proposals });
     const acknowledgements = new Acknowledgements({ ...options, core: loop.core });
     const filter = new MessageFilter({ ...options, electionTimeoutMs: loop.electionTimeoutMs });
     const lag = new LeaderLag({
@@ -84,12 +95,15 @@ export class RaftNode implements Consensus, PeerReceiver {
       sealer,
       proposals,
       transfer,
+      stall,
       filter,
       lag,
       watermark,
       acknowledgements,
     });
     this.#acknowledgements = acknowledgements;
+    this.#receipts = new Receipts({ ...options, loop, proposals });
+    this.#stall = stall;
     this.#exchange = new NoteExchange({ ...options, core: loop.core });
     this.#floor = new ElectionFloor(options.voteFloor, log);
     this.#loop = loop;
@@ -101,7 +115,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#filter = filter;
     this.#lag = lag;
     this.#diskGuard = new FollowerDiskGuard(options.diskReserve, options.logger);
-    this.#admission = new AppendAdmission({ ...options, loop, proposals, sealer, transfer, watermark });
+    this.#admission = new AppendAdmission({ ...options, loop, proposals, sealer, thread, transfer });
     this.#barriers = new ReadBarriers(loop, 2 * timing.electionTicks, id, random(2 ** 32));
     this.#catchUps = new CatchUps({ ...options, loop });
     this.#maintenance = new LogMaintenance({ ...options, loop, cache, thread, applier });
@@ -132,6 +146,9 @@ export class RaftNode implements Consensus, PeerReceiver {
       acknowledgements: this.#acknowledgements,
       exchange: this.#exchange,
       floor: this.#floor,
+      receipts: this.#receipts,
+      stall: this.#stall,
+      transfer: this.#transfer,
     });
     if (!this.#isOnlyVoter) {
       loop.schedule();
@@ -179,6 +196,14 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#isRecovered = true;
   }
 
+  async acknowledgedEnd(signal: AbortSignal): Promise<Offset> {
+    const { acknowledgedEnd: end } = this.#proposals;
+    const shows = (): boolean => this.#watermark.value >= end;
+    // Its own sync takes about as long as those of the others, unless its disk hangs.
+    if (!shows()) await this.#loop.waitUntilOrTimeout(() => shows() || signal.aborted || this.#stall.isStalled);
+    return end;
+  }
+
   servers(): readonly Server[] {
     const { leaderId } = this.#loop;
     const { members } = this.options.configuration.current;
@@ -208,6 +233,8 @@ export class RaftNode implements Consensus, PeerReceiver {
     const loop = this.#loop;
     if (!loop.isAlive || !this.#filter.admits(received, loop.core.basicStatus())) return;
     if (!this.#floor.admits(received) || !this.#exchange.admits(received)) return;
+    // It could not take over: its vote would not get on its disk.
+    if (received.type === 'MsgTimeoutNow' && this.#stall.isStalled) return;
     const proof = twoHistoriesIn(loop.core, received);
     if (proof !== undefined) {
       loop.fail(proof);
@@ -242,6 +269,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     const loop = this.#loop;
     loop.beginClosing();
     this.options.diskReserve.close();
+    this.#transfer.close();
     // Accepted appends end soon, unless there is no quorum.
     await loop.waitUntilOrTimeout(() => this.#admission.isEmpty && this.#proposals.count + this.#forwarding === 0);
     loop.end('this node shut down before the append was committed');

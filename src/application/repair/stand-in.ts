@@ -43,6 +43,10 @@ export abstract class StandIn implements Consensus, Cluster {
     return this.#watermark.waitPast(offset, AbortSignal.any([signal, this.#ended.signal]));
   }
 
+  async acknowledgedEnd(): Promise<Offset> {
+    return this.highWatermark;
+  }
+
   async readBarrier(): Promise<Offset> {
     return this.refuse();
   }

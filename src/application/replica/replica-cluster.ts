@@ -6,14 +6,23 @@ import { describeClusterId } from '../configuration/member-names.js';
 import { assertSettingsEnabled } from '../cluster/settings-changes.js';
 import { UnavailableError } from '../errors.js';
 import type { JoinAnswer, JoinHandler } from '../ports/join-transport.js';
-import type { Readiness } from '../ports/readiness.js';
+import { diskStalled, type Readiness } from '../ports/readiness.js';
 import type { ReplicaUplink } from '../ports/replica-uplink.js';
 import type { Replica } from './replica.js';
 
 export interface ReplicaClusterOptions {
   readonly replica: Pick<
     Replica,
-    'highWatermark' | 'applied' | 'source' | 'lag' | 'isCaughtUp' | 'members' | 'learners' | 'leader' | 'settings'
+    | 'highWatermark'
+    | 'applied'
+    | 'source'
+    | 'lag'
+    | 'isCaughtUp'
+    | 'diskStalledMs'
+    | 'members'
+    | 'learners'
+    | 'leader'
+    | 'settings'
   >;
   readonly uplink: Pick<ReplicaUplink, 'clusterOf'>;
   readonly log: Pick<Log, 'lastTerm'>;
@@ -47,7 +56,8 @@ export class ReplicaCluster implements Cluster, JoinHandler {
   /** Whether this replica is ready; asks nobody. */
   get readiness(): Readiness {
     const { replica, self } = this.options;
-    const { source, lag } = replica;
+    const { source, lag, diskStalledMs } = replica;
+    if (diskStalledMs !== undefined) return diskStalled(self.name, diskStalledMs);
     if (source === undefined) {
       const since = lag.heardMsAgo === undefined ? 'yet' : `for ${Math.round(lag.heardMsAgo / 1000)} s`;
       return {

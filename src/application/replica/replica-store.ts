@@ -10,10 +10,12 @@ import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { isDamaged } from '../repair/damaged-node.js';
 import type { DiskReserve } from '../storage/disk-reserve.js';
 import { UnavailableError } from '../errors.js';
+import { DiskStall } from '../storage/disk-stall.js';
 import { LogMaintenance } from '../storage/log-maintenance.js';
 import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
 import type { FirstDamage } from '../repair/first-damage.js';
+import { repeat } from '../waiting/repeat.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 import { Waiters } from '../waiting/waiters.js';
 import { Watermark } from '../storage/watermark.js';
@@ -22,6 +24,9 @@ import { Watermark } from '../storage/watermark.js';
 const pendingBytesMax = 16 << 20;
 /** A reader waits at most this long for the records that an earlier run of this node has shown. */
 const recoveryMs = 2_000;
+/** A write that takes longer is one that hangs. */
+const stallMs = 1_000;
+const stallTickMs = 250;
 
 export interface ReplicaStoreOptions {
   readonly log: Log;
@@ -43,6 +48,8 @@ export class ReplicaStore {
   readonly watermark: Watermark;
   readonly #thread: AppendThread;
   readonly #maintenance: LogMaintenance;
+  readonly #stall: DiskStall;
+  readonly #stopTicks: () => Promise<void>;
   readonly #waiters = new Waiters();
   /** The last entry that an earlier run may have shown. */
   readonly #known: number;
@@ -57,13 +64,16 @@ export class ReplicaStore {
     private readonly options: ReplicaStoreOptions,
     private damage: FirstDamage | undefined,
   ) {
-    const { log, hardState, onFailure } = options;
+    const { log, hardState, clock, onFailure } = options;
     this.#known = Math.max(log.lastIndex, hardState.current.commit);
     this.#term = hardState.current.term;
     this.#next = endOf(log);
     this.#appliedIndex = damage === undefined ? log.lastIndex : damage.from - 1;
     this.watermark = new Watermark(damage?.readableEnd ?? log.endOffset);
-    this.#thread = new AppendThread(log, hardState, { groupDone: () => this.#waiters.notify(), fail: onFailure });
+    this.#stall = new DiskStall({ ...options, tickMs: stallTickMs, ticksMax: stallMs / stallTickMs });
+    const owner = { groupDone: () => this.#waiters.notify(), fail: onFailure };
+    this.#thread = new AppendThread(log, hardState, owner, this.#stall);
+    this.#stopTicks = repeat(clock, stallTickMs, async () => this.#stall.tick(), onFailure);
     const applied = (): number => this.applied;
     this.#maintenance = new LogMaintenance({
       ...options,
@@ -77,6 +87,11 @@ export class ReplicaStore {
       applier: this,
       loop: { fail: onFailure },
     });
+  }
+
+  /** For how many milliseconds the disk has hung; undefined: it does not. */
+  get diskStalledMs(): number | undefined {
+    return this.#stall.stalledMs;
   }
 
   /** The log boundary after all accepted entries, durable or not. */
@@ -159,6 +174,7 @@ export class ReplicaStore {
 
   /** Resolves when everything accepted is durable, unless the log has failed. */
   async close(): Promise<void> {
+    await this.#stopTicks();
     await this.#maintenance.close();
     await this.#thread.idle();
   }

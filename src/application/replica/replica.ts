@@ -77,6 +77,11 @@ export class Replica implements Consensus {
     return this.#store.watermark.value;
   }
 
+  /** For how many milliseconds the disk of this node has hung; undefined: it does not. */
+  get diskStalledMs(): number | undefined {
+    return this.#store.diskStalledMs;
+  }
+
   /** The index of the last entry that is durable here. */
   get applied(): number {
     return this.#store.applied;
@@ -129,6 +134,11 @@ export class Replica implements Consensus {
     const { source } = this;
     if (source === undefined) throw new UnavailableError('this replica follows no member now');
     return this.options.uplink.readBarrier(source, signal);
+  }
+
+  /** A replica acknowledges nothing. */
+  async acknowledgedEnd(): Promise<Offset> {
+    return this.highWatermark;
   }
 
   recovered(signal: AbortSignal): Promise<void> {

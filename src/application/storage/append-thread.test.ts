@@ -50,10 +50,15 @@ function batch(index: number): RecordBatch {
 
 function threadOver(disk: Disk): { thread: AppendThread; failures: unknown[] } {
   const failures: unknown[] = [];
-  const thread = new AppendThread(disk, disk, {
-    groupDone: () => disk.done.push('group done'),
-    fail: (error) => failures.push(error),
-  });
+  const thread = new AppendThread(
+    disk,
+    disk,
+    {
+      groupDone: () => disk.done.push('group done'),
+      fail: (error) => failures.push(error),
+    },
+    { begins: () => undefined, ends: () => undefined },
+  );
   return { thread, failures };
 }
 

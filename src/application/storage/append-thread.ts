@@ -26,6 +26,12 @@ export interface AppendThreadOwner {
   fail(error: unknown): void;
 }
 
+/** Is told when the append thread begins to write, and when that has ended. */
+export interface WriteWatch {
+  begins(): void;
+  ends(): void;
+}
+
 /**
  * The only writer of a node's log and hard state. Group commit: while one group is written and synced, the next one
  * gathers, so that the disk always has one sync in flight and each work waits for at most two. After a failure it does
@@ -43,6 +49,7 @@ export class AppendThread {
     private readonly log: Pick<Log, 'append' | 'sync' | 'truncateSuffix' | 'reset' | 'lastIndex'>,
     private readonly hardState: Pick<HardStateFile, 'current' | 'configuration' | 'save'>,
     private readonly owner: AppendThreadOwner,
+    private readonly watch: WriteWatch,
   ) {}
 
   /** Bytes of the batches that are not durable yet. */
@@ -68,7 +75,10 @@ export class AppendThread {
 
   /** Runs `task` when nothing is being written, and holds back writes until it ends: for retention. */
   exclusively<T>(task: () => Promise<T>): Promise<T> {
-    const run = this.#tail.then(task);
+    const run = this.#tail.then(() => {
+      this.watch.begins();
+      return task().finally(() => this.watch.ends());
+    });
     this.#tail = run.then(
       () => undefined,
       () => undefined,

@@ -34,11 +34,14 @@ export class DiskReserve {
     onLookFailed: (cause: unknown) => void,
   ): Promise<DiskReserve> {
     const reserve = new DiskReserve(directory, reserveBytes, clock, onLookFailed);
-    await reserve.refresh();
+    await reserve.#look();
     return reserve;
   }
 
-  /** Await this before `admitOrThrow`; `undefined` while the last check is valid. Never rejects. */
+  /**
+   * Await this before `admitOrThrow`; `undefined` while the last check is valid. Never rejects. A check that hangs is
+   * waited for a second; the last known figure then stays valid until it ends.
+   */
   refresh(): Promise<void> | undefined {
     return this.#stale ? this.#lookOnce() : undefined;
   }
@@ -57,7 +60,14 @@ export class DiskReserve {
   }
 
   #lookOnce(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
+    this.#looking ??= new Promise((resolve) => {
+      const cancel = this.clock.after(recheckMs, resolve);
+      void this.#look().then(() => {
+        cancel();
+        this.#looking = undefined;
+        resolve();
+      });
+    });
     return this.#looking;
   }
 

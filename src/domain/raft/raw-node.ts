@@ -193,6 +193,17 @@ export class RawNode {
     return this.#raft.log.lastIndex;
   }
 
+  /** The highest index known to be on the disks of a quorum; the own disk may not be among them. */
+  get commitIndex(): number {
+    return this.#raft.log.committed;
+  }
+
+  /** The index up to which the log is known to be durable on this node. */
+  get durableIndex(): number {
+    const { unstable } = this.#raft.log;
+    return unstable.snapshot === undefined ? unstable.offset - 1 : 0;
+  }
+
   /** Returns the term of an entry; undefined when there is no such entry, or it is no longer in memory. */
   termAt(index: number): number | undefined {
     return this.#raft.log.term(index);
