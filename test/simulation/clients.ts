@@ -1,3 +1,4 @@
+import type { AppendReceipt } from '../../src/application/ports/consensus.js';
 import type { ReadFrom, ReadResult } from '../../src/application/ports/commit-log.js';
 import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../src/application/errors.js';
 import {
@@ -97,7 +98,7 @@ export class Producer extends Client {
 
   /** Makes and records one append. */
   async append(connection: Connection, expectedOffset?: number, again?: AppendCall): Promise<AppendCall> {
-    const { history, world, witness } = this.around;
+    const { history, world } = this.around;
     const order = this.#batches++;
     const records = again === undefined ? this.#records(order) : recordsOf(again);
     const keys = recordKeys(records.payload);
@@ -122,10 +123,17 @@ export class Producer extends Client {
           'I2',
           `${this.name} sent ${keys.length} records, ${call.outcome.recordCount} were acknowledged`,
         );
-      witness.acknowledged(call.outcome.baseOffset, keys, connection.machine.name);
+      if (answer.kind === 'value') this.#checkReceipt(answer.value, keys, connection.machine);
     }
     if (again !== undefined) call.outcome = this.#settleAgain(again, call);
     return call;
+  }
+
+  #checkReceipt(receipt: AppendReceipt, keys: readonly string[], { name, node }: Machine): void {
+    const { witness, world } = this.around;
+    witness.acknowledged(receipt, keys, name);
+    const { syncedOn } = receipt;
+    if (node?.leadership.isLeader === true && !syncedOn.includes(name)) world.mark('acknowledged without the own disk');
   }
 
   /** Records what is now known about an append that was sent again. */
@@ -137,7 +145,7 @@ export class Producer extends Client {
     return first.outcome;
   }
 
-  #outcome(answer: Answer<{ baseOffset: number; recordCount: number }>): AppendOutcome {
+  #outcome(answer: Answer<AppendReceipt>): AppendOutcome {
     if (answer.kind === 'refused') return { kind: 'not appended', reason: 'no connection' };
     if (answer.kind === 'lost') return { kind: 'unknown', reason: 'the connection was lost' };
     if (answer.kind === 'value') {

@@ -1,8 +1,10 @@
 import { UnavailableError } from '../../src/application/errors.js';
 import type { MemberDependencies } from '../../src/application/node/node-dependencies.js';
 import type { VouchAnswer } from '../../src/application/ports/vouching.js';
-import type { RaftNode } from '../../src/application/raft/raft-node.js';
+import type { AppendReceipt } from '../../src/application/ports/consensus.js';
+import { RaftNode } from '../../src/application/raft/raft-node.js';
 import type { RaftNodeOptions } from '../../src/application/raft/raft-options.js';
+import { type Offset, toOffset } from '../../src/domain/log/offsets.js';
 import { message, type Message } from '../../src/domain/raft/message.js';
 import type { Falsification } from './false-disks.js';
 import type { FaultKind } from './faults.js';
@@ -186,7 +188,45 @@ export const controls: readonly Control[] = [
         return { ...answer, term: 0, ...(note && { note: { ...note, term: 0 } }) };
       }),
   },
+  {
+    name: 'a watermark by commit alone',
+    faults: ['hung disk', 'kill'],
+    breaks: ['I6', 'I7'],
+    tamperNode: (node) => {
+      const own = Object.getOwnPropertyDescriptor(RaftNode.prototype, 'highWatermark');
+      let acknowledged = toOffset(0);
+      onReceipt(node, (receipt) => {
+        acknowledged = toOffset(Math.max(acknowledged, receipt.baseOffset + receipt.recordCount));
+        return receipt;
+      });
+      const get = (): Offset => toOffset(Math.max(Number(own?.get?.call(node)), acknowledged));
+      return Object.defineProperty(node, 'highWatermark', { get });
+    },
+  },
+  {
+    name: '`synced_on` names the leader itself',
+    faults: ['hung disk'],
+    breaks: ['I18'],
+    tamperNode: (node) => {
+      onReceipt(node, (receipt) => {
+        const { configuration, status } = node.leadership;
+        const self = configuration.members.find(({ id }) => id === status.id)?.name ?? '';
+        return { ...receipt, syncedOn: [...new Set([self, ...receipt.syncedOn])] };
+      });
+      return node;
+    },
+  },
 ];
+
+/** Changes what the node answers as the leader to its own appends. */
+function onReceipt(node: RaftNode, change: (receipt: AppendReceipt) => AppendReceipt): void {
+  const propose = node.propose.bind(node);
+  node.propose = async (...append) => {
+    const { isLeader } = node.leadership;
+    const receipt = await propose(...append);
+    return isLeader ? change(receipt) : receipt;
+  };
+}
 
 /** Half of the requests for votes arrive late, by another connection. */
 function delayVotes({ world, network, machines }: Run): void {

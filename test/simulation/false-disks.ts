@@ -141,6 +141,7 @@ export class FalseDisks {
     return (
       process?.paused === false &&
       disk.weather.slowness <= slownessMax &&
+      !disk.isStuck &&
       !rot.isThere &&
       node?.leadership.status.id === seat?.id &&
       (log?.lastIndex ?? 0) + 20 > leader.leadership.status.hardState.commit &&

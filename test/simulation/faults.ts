@@ -3,6 +3,7 @@ import type { Chance } from './chance.js';
 import type { FalseDisks } from './false-disks.js';
 import { diskReserveBytes, type Machine } from './machine.js';
 import type { Network } from './network.js';
+import type { DiskOperation } from './simulated-disk.js';
 import type { World } from './world.js';
 
 /** What can go wrong or be requested at any time: see the faults in docs/guarantees.md. */
@@ -37,8 +38,16 @@ export function faultKind(name: string): FaultKind {
   return name;
 }
 
-/** Percentage of runs in which disks rot, and in which they come back other than they were left. */
-const besidesPercent = { 'bit rot': 35, 'false disk': 30 } as const;
+/** Percentage of runs in which disks rot, in which they come back other than they were left, and in which they hang. */
+const besidesPercent = { 'bit rot': 35, 'false disk': 30, 'hung disk': 35 } as const;
+
+/** What hangs on a disk that hangs; syncs alone twice as often. */
+const hanging: readonly (readonly DiskOperation[])[] = [
+  ['sync'],
+  ['sync'],
+  ['sync', 'write'],
+  ['sync', 'write', 'look'],
+];
 
 /** Requests made through the administration of the cluster. */
 export interface Administration {
@@ -254,6 +263,21 @@ export class Faults {
     };
     // Otherwise there may be no election to disturb.
     if (this.chance.percent(70)) this.#target().kill('all');
+  }
+
+  /** Has a disk hang, for a while or until everything heals, or has its syncs take long. */
+  #hang({ disk, node }: Machine): void {
+    const { chance, world } = this;
+    world.mark(`a disk hangs: ${node?.leadership.isLeader === true ? 'of the leader' : 'of another node'}`);
+    if (chance.percent(40)) {
+      disk.weather.syncMs = chance.pick([200, 700, 2_500]);
+      this.#for(chance.between(1_000, 8_000), () => (disk.weather.syncMs = 0));
+      return;
+    }
+    const untilHealed = chance.percent(30);
+    if (untilHealed) world.mark('a disk hangs for ever');
+    disk.hang(chance.pick(hanging));
+    this.#for(untilHealed ? 100_000 : chance.between(500, 6_000), () => disk.resume());
   }
 
   /** Sometimes leaves a crashed machine down for a while. */

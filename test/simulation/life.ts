@@ -227,7 +227,7 @@ export class Life {
   }
 
   async #watch(log: Log, onReset = (): void => undefined): Promise<void> {
-    const { around, listener, rot, isReplica } = this.options;
+    const { around, listener, rot, isReplica, settings } = this.options;
     const { witness, world } = around;
     const mirror = new StoreMirror(await rot.entries(false), log);
     mirror.watch(
@@ -240,6 +240,7 @@ export class Life {
         world.mark(isReplica ? 'replica began its log anew' : 'follower reset by snapshot');
         onReset();
       },
+      (entries) => witness.synced(settings.name, entries),
     );
     this.mirror = mirror;
   }

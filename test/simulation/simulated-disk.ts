@@ -13,6 +13,7 @@ export interface DiskWeather {
 
 /** Range of milliseconds that each operation takes. */
 const latencies = { look: [0.005, 0.05], write: [0.02, 0.4], sync: [0.3, 4] } as const;
+export type DiskOperation = keyof typeof latencies;
 
 const hardStateSlotBytes = 44;
 const hardStateSlotSpacing = 4096;
@@ -29,6 +30,9 @@ export class SimulatedDisk {
   #root = FaultyDirectory.create();
   #freeBytes = Infinity;
   readonly #inFlight = new Set<InFlight>();
+  /** The operations that hang: they begin at `resume`. */
+  #hanging: readonly DiskOperation[] = [];
+  #held: (() => void)[] = [];
   #armed: { on: RegExp; operations: number; crash: (during: string) => void } | undefined;
   /** The last operation that a process requested. */
   #lastLabel = '';
@@ -59,9 +63,25 @@ export class SimulatedDisk {
     this.#root.inject({ operation: 'sync' });
   }
 
+  /** Whether operations hang, or syncs take long. */
+  get isStuck(): boolean {
+    return this.#hanging.length > 0 || this.weather.syncMs > 0;
+  }
+
+  /** Has such operations hang, until `resume` or a crash. */
+  hang(operations: readonly DiskOperation[]): void {
+    this.#hanging = operations;
+  }
+
+  resume(): void {
+    this.#hanging = [];
+    for (const begin of this.#held.splice(0)) begin();
+  }
+
   /** Ends all trouble that is not over or still to come, except for what is damaged already. */
   heal(): void {
-    this.weather.slowness = 1;
+    Object.assign(this.weather, { slowness: 1, syncMs: 0 });
+    this.resume();
     this.setFreeBytes(Infinity);
     this.#root.heal();
     this.#armed = undefined;
@@ -75,14 +95,14 @@ export class SimulatedDisk {
   /** Called when the process died, and, for `keep` other than `all`, the machine with it. */
   crash(keep: AfterCrashOptions['keep']): void {
     if (keep === 'all') for (const half of this.#inFlight) if (this.chance.percent(30)) half();
-    this.#inFlight.clear();
+    this.#endOperations();
     this.#armed = undefined;
     this.#replaceRoot(this.#root.afterCrash({ keep, seed: this.chance.below(2 ** 31) }));
   }
 
   /** Erases the disk. */
   wipe(): void {
-    this.#inFlight.clear();
+    this.#endOperations();
     this.#root = FaultyDirectory.create();
   }
 
@@ -115,6 +135,12 @@ export class SimulatedDisk {
     raft.corrupt('hard-state', slot * hardStateSlotSpacing + this.chance.below(hardStateSlotBytes), 1);
   }
 
+  #endOperations(): void {
+    this.#inFlight.clear();
+    this.#hanging = [];
+    this.#held = [];
+  }
+
   #replaceRoot(root: FaultyDirectory): void {
     this.#root = root;
     if (this.#freeBytes !== Infinity) this.setFreeBytes(this.#freeBytes);
@@ -123,20 +149,24 @@ export class SimulatedDisk {
   /** Runs `act` in the process after its delay; `half` is what a kill in between may leave. */
   perform<T>(
     process: SimulatedProcess,
-    kind: keyof typeof latencies,
+    kind: DiskOperation,
     label: string,
     act: () => Promise<T>,
     half: InFlight = () => undefined,
   ): Promise<T> {
     const [from, to] = latencies[kind];
-    const ms = (from + this.chance.fraction() * (to - from)) * this.weather.slowness;
+    const { slowness, syncMs } = this.weather;
+    const ms = (from + this.chance.fraction() * (to - from)) * slowness + (kind === 'sync' ? syncMs : 0);
     this.#inFlight.add(half);
     if (kind !== 'look') this.#countDown(process, ms, label);
     return new Promise((resolve, reject) => {
-      process.schedule(ms, label, () => {
-        this.#inFlight.delete(half);
-        act().then(resolve, reject);
-      });
+      const begin = (): void =>
+        void process.schedule(ms, label, () => {
+          this.#inFlight.delete(half);
+          act().then(resolve, reject);
+        });
+      if (this.#hanging.includes(kind)) this.#held.push(begin);
+      else begin();
     });
   }
 
@@ -267,7 +297,7 @@ class SimulatedFile implements File {
     return this.#do('look', 'close', () => this.inner.close());
   }
 
-  #do<T>(kind: keyof typeof latencies, verb: string, act: () => Promise<T>): Promise<T> {
+  #do<T>(kind: DiskOperation, verb: string, act: () => Promise<T>): Promise<T> {
     return this.disk.perform(this.process, kind, `${verb} ${this.name}`, act);
   }
 }

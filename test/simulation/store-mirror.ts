@@ -29,13 +29,27 @@ export class StoreMirror {
   }
 
   /** Observes all changes to the log from here on. */
-  watch(log: Log, onCut: (from: number, lastIndex: number) => void, onReset: () => void): void {
-    const { append, truncateSuffix, truncatePrefix, retain, reset } = {
+  watch(
+    log: Log,
+    onCut: (from: number, lastIndex: number) => void,
+    onReset: () => void,
+    onSync: (entries: readonly StoredEntry[]) => void,
+  ): void {
+    onSync(this.#entries);
+    let synced = this.lastIndex;
+    const { sync, append, truncateSuffix, truncatePrefix, retain, reset } = {
+      sync: log.sync.bind(log),
       append: log.append.bind(log),
       truncateSuffix: log.truncateSuffix.bind(log),
       truncatePrefix: log.truncatePrefix.bind(log),
       retain: log.retain.bind(log),
       reset: log.reset.bind(log),
+    };
+    log.sync = async () => {
+      const { lastIndex } = this;
+      await sync();
+      onSync(this.#entries.slice(Math.max(0, synced + 1 - this.#firstIndex), lastIndex + 1 - this.#firstIndex));
+      synced = Math.max(synced, lastIndex);
     };
     log.append = (batches) => {
       for (const batch of batches) this.#entries.push(storedEntry(batch));
@@ -43,6 +57,7 @@ export class StoreMirror {
     };
     log.truncateSuffix = (from) => {
       onCut(from, this.lastIndex);
+      synced = Math.min(synced, from - 1);
       this.#entries.splice(Math.max(0, from - this.#firstIndex));
       return truncateSuffix(from);
     };
@@ -59,6 +74,7 @@ export class StoreMirror {
     log.reset = async (boundary) => {
       onReset();
       this.#entries = [];
+      synced = boundary.index - 1;
       this.#firstIndex = boundary.index;
       this.startOffset = boundary.offset;
       await reset(boundary);

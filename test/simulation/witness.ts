@@ -1,3 +1,4 @@
+import type { AppendReceipt } from '../../src/application/ports/consensus.js';
 import type { Message } from '../../src/domain/raft/message.js';
 import { describeEntry, recordKeys, sameEntry, type StoredEntry } from './stored-entries.js';
 import type { StoreMirror } from './store-mirror.js';
@@ -20,7 +21,7 @@ interface Seen {
   checkedIndex: number;
 }
 
-/** Sees everything at any time, and checks the invariants (docs/guarantees.md, I1 to I9). */
+/** Sees everything at any time, and checks the invariants (docs/guarantees.md, I1 to I9, I18). */
 export class Witness {
   /** By index, from 1: what was committed on any node. */
   readonly committed: StoredEntry[] = [];
@@ -30,6 +31,10 @@ export class Witness {
   readonly #leaders = new Map<number, number>();
   #begunBy: string | undefined;
   readonly #votes = new Map<string, number>();
+  /** By offset: acknowledged records that no node has shown yet. */
+  readonly #acknowledged = new Map<number, string>();
+  /** By index and term: the names of the nodes that have had the entry on disk. */
+  readonly #syncedOn = new Map<string, Set<string>>();
 
   /** One past the last record that any node showed as committed. */
   get highWatermark(): number {
@@ -102,15 +107,31 @@ export class Witness {
       );
   }
 
-  /** Checks an acknowledged append: its records must be committed there. */
-  acknowledged(baseOffset: number, keys: readonly string[], by: string): void {
-    for (const [i, key] of keys.entries()) {
-      const found = this.records[baseOffset + i];
-      if (found !== key) {
-        const what = found === undefined ? 'nothing is committed there' : 'another record is committed there';
-        throw new InvariantError('I1', `${by} acknowledged a record at offset ${baseOffset + i}, but ${what}`);
-      }
+  /** Called when the entries are on the disk of the node. */
+  synced(name: string, entries: readonly StoredEntry[]): void {
+    for (const { index, term } of entries) {
+      const key = `${index}@${term}`;
+      const names = this.#syncedOn.get(key) ?? new Set();
+      this.#syncedOn.set(key, names.add(name));
     }
+  }
+
+  /** Checks an acknowledged append: its records are committed there, or will be, and on the disks that it names. */
+  acknowledged({ baseOffset, index, term, syncedOn }: AppendReceipt, keys: readonly string[], by: string): void {
+    for (const [i, key] of keys.entries()) {
+      const offset = baseOffset + i;
+      const found = this.records[offset] ?? this.#acknowledged.get(offset);
+      if (found === undefined) this.#acknowledged.set(offset, key);
+      else if (found !== key)
+        throw new InvariantError('I1', `${by} acknowledged a record at offset ${offset}, but another record is there`);
+    }
+    const holders = this.#syncedOn.get(`${index}@${term}`);
+    const wrong = syncedOn.filter((name) => holders?.has(name) !== true);
+    if (holders === undefined || wrong.length > 0)
+      throw new InvariantError(
+        'I18',
+        `${by} acknowledged entry ${index} of term ${term} as synced on ${syncedOn.join(' ')}; it was on the disks of ${[...(holders ?? [])].join(' ') || 'no node'}`,
+      );
   }
 
   /** Checks that everything a machine shows as committed was committed there before, or directly follows it. */
@@ -161,6 +182,13 @@ export class Witness {
       const offset = entry.baseOffset + i;
       const found = this.records[offset];
       if (found !== undefined && found !== key) throw new InvariantError('I2', `offset ${offset} has two records`);
+      const acknowledged = this.#acknowledged.get(offset) ?? key;
+      if (acknowledged !== key)
+        throw new InvariantError(
+          'I1',
+          `${name} commits at offset ${offset} another record than was acknowledged there`,
+        );
+      this.#acknowledged.delete(offset);
       this.records[offset] = key;
     }
   }
