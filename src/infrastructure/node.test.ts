@@ -116,9 +116,9 @@ async function startAndStop(
   stopWhen: (stop: () => void, ledger: Ledger) => void,
   onOperation: (count: number, stop: () => void) => void = () => undefined,
 ): Promise<{ ledger: Ledger; failure: unknown }> {
-  let stopNode = (): Promise<void> | undefined => undefined;
+  let stopNode = (): Promise<unknown> | undefined => undefined;
   let mustStop = false;
-  let stopped: Promise<void> | undefined;
+  let stopped: Promise<unknown> | undefined;
   const stop = (): void => {
     mustStop = true;
     stopped ??= stopNode();

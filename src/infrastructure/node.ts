@@ -7,6 +7,7 @@ import type { Clock } from '../application/ports/clock.js';
 import type { DataDirectory } from '../application/ports/data-directory.js';
 import type { Logger } from '../application/ports/logger.js';
 import type { NodeState, Readiness } from '../application/ports/readiness.js';
+import { Patience } from '../application/waiting/patience.js';
 import { repeat } from '../application/waiting/repeat.js';
 import { type Config, rpcHost } from './config.js';
 import type { NodeSecurity } from './node-security.js';
@@ -22,6 +23,8 @@ export const OnFatal = Symbol('OnFatal');
 const readinessMs = 250;
 /** How long calls in flight may take after a stop was requested. */
 const graceMs = 5_000;
+/** How long a step of a stop may take that needs the disk. */
+const diskGraceMs = 5_000;
 
 export interface NodeAddresses {
   /** HOST:PORT of gRPC. */
@@ -67,7 +70,7 @@ async function listenOn(
  */
 export class Node {
   #starting: Promise<NodeAddresses> | undefined;
-  #stopping: Promise<void> | undefined;
+  #stopping: Promise<boolean> | undefined;
   readonly #stopped = new AbortController();
   #started: StartedNode | undefined;
   readonly #readiness = new LatchedReadiness();
@@ -167,18 +170,21 @@ export class Node {
 
   /**
    * Refuses new calls, ends the streams, lets calls in flight finish, then syncs and closes the log. Aborts a start in
-   * progress first. Idempotent.
+   * progress first. Resolves with false if the disk hangs: not everything is closed then, and the process may be unable
+   * to exit. Idempotent.
    */
-  stop(): Promise<void> {
+  stop(): Promise<boolean> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
   }
 
-  async #stop(): Promise<void> {
+  async #stop(): Promise<boolean> {
     this.logger.info('stopping', {}, 'stopping');
     this.#stopped.abort();
+    const patience = new Patience(this.clock, diskGraceMs);
+    const { within } = patience;
     // Whatever the start opens before it notices the abort is closed below, or by the start itself.
-    await this.#starting?.catch(() => undefined);
+    await within(() => this.#starting?.catch(() => undefined));
     await this.#stopTelling();
     this.#readiness.follow(() => ({ state: 'stopping', problem: 'this node is shutting down' }));
     this.#tellReadiness();
@@ -186,11 +192,15 @@ export class Node {
       await Promise.all([this.grpc.close(graceMs), this.http.close(graceMs)]);
     };
     await inOrder(
-      () => this.config['leave-on-terminate'] && this.#started?.leave(),
-      () => (this.#started === undefined ? closeListeners() : this.#started.close(closeListeners)),
-      () => this.directory.close(),
+      () => this.config['leave-on-terminate'] && this.#started?.leave(within),
+      () => (this.#started === undefined ? closeListeners() : this.#started.close(closeListeners, within)),
+      () => within(() => this.directory.close()),
       () => this.security.close(),
     );
-    this.logger.info('stopped', { logEndOffset: this.#started?.log.endOffset }, 'stopped');
+    const logEndOffset = this.#started?.log.endOffset;
+    if (patience.isOver)
+      this.logger.error('stopped_without_disk', { logEndOffset }, 'the disk hangs; stopped without closing the files');
+    else this.logger.info('stopped', { logEndOffset }, 'stopped');
+    return !patience.isOver;
   }
 }

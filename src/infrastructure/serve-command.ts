@@ -35,7 +35,8 @@ Examples:
 Exit codes:
   0    stopped gracefully
   1    failed; the log says why
-  2    invalid configuration`,
+  2    invalid configuration
+  137  killed itself, since a disk that hangs keeps it from exiting (as a shell shows SIGKILL)`,
   );
   command.action(async (_: unknown, self: Command) => {
     const given = new Map<string, unknown>();

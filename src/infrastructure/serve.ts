@@ -1,4 +1,5 @@
 import type { Container } from 'inversify';
+import { operationsInFlight } from '../adapters/file-system/operations-in-flight.js';
 import { DataDirectoryError } from '../adapters/file-system/data-directory-error.js';
 import { UnknownFeatureLevelError } from '../application/configuration/cluster-settings.js';
 import {
@@ -16,10 +17,14 @@ import { ListenError, Node, OnFatal } from './node.js';
 import type { NodeSecurity } from './node-security.js';
 import { Security } from './tokens.js';
 
+/** A file operation that takes longer hangs, for all that can be told when the process must end. */
+const hungMs = 1_000;
+
 const stopSignals = ['SIGTERM', 'SIGINT'] as const;
 
 /**
- * Runs a node until SIGTERM or SIGINT; a second signal ends the process at once.
+ * Runs a node until SIGTERM or SIGINT; a second signal ends the process at once. If the disk hangs, the process kills
+ * itself after the stop, since it could not exit.
  *
  * @returns the exit code of the process: 0 after a graceful stop, 1 when the node could not start
  * @throws ConfigError when a configured file cannot be used
@@ -28,7 +33,7 @@ export async function serve(config: Config, container = createContainer(config))
   const logger = container.get<Logger>(Logger);
   const exitAtOnce: OnFatal = (error) => {
     logger.error('fatal_error', { error }, 'fatal error; exiting without further acknowledgements');
-    process.exit(1);
+    endProcess();
   };
   container.rebind<OnFatal>(OnFatal).toConstantValue(exitAtOnce);
   process.on('uncaughtException', exitAtOnce);
@@ -39,7 +44,7 @@ export async function serve(config: Config, container = createContainer(config))
     for (const signal of stopSignals) {
       process.on(signal, () => {
         signals += 1;
-        if (signals > 1) process.exit(1);
+        if (signals > 1) endProcess();
         resolve();
       });
     }
@@ -50,13 +55,25 @@ export async function serve(config: Config, container = createContainer(config))
     // A node may wait for its cluster indefinitely, and must still stop on request.
     await Promise.race([node.start(), stopRequested]);
     await stopRequested;
-    await node.stop();
+    if (!(await node.stop())) kill();
     return 0;
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     logger.error('start_failed', isOperatorError(error) ? { reason: error.message } : { error }, 'could not start');
+    if (operationsInFlight.oldestMs > hungMs) kill();
     return 1;
   }
+}
+
+/** Ends the process at once, with code 1 if it can exit. */
+function endProcess(): void {
+  if (operationsInFlight.oldestMs > hungMs) kill();
+  process.exit(1);
+}
+
+/** Ends the process without a code: an exit would wait for the threads that the disk holds. */
+function kill(): void {
+  process.kill(process.pid, 'SIGKILL');
 }
 
 /** Reloads certificates and policy on SIGHUP; without either, SIGHUP keeps its default and ends the process. */

@@ -9,6 +9,7 @@ import {
   type Directory,
 } from '../../domain/log/directory.js';
 import { errorCode, FileOperationError } from './errors.js';
+import { operationsInFlight } from './operations-in-flight.js';
 import { NodeFile } from './node-file.js';
 
 const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants;
@@ -124,7 +125,7 @@ export class NodeDirectory implements Directory {
 
   async #attempt<T>(operation: string, name: string | undefined, act: () => Promise<T>): Promise<T> {
     try {
-      return await act();
+      return await operationsInFlight.track(act);
     } catch (error) {
       const code = errorCode(error);
       if (name !== undefined) {

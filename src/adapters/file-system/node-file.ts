@@ -2,6 +2,7 @@ import * as fs from 'node:fs';
 import { FileClosedError, ReadOnlyDirectoryError, type File, type FileIdentity } from '../../domain/log/directory.js';
 import { toPosition } from '../../domain/log/offsets.js';
 import { FileOperationError } from './errors.js';
+import { operationsInFlight } from './operations-in-flight.js';
 import { writeFully, type WriteSome } from './write-fully.js';
 
 /**
@@ -84,7 +85,7 @@ export class NodeFile implements File {
     if (this.#closing) throw new FileClosedError(this.fileName);
     this.#pending++;
     try {
-      return await act();
+      return await operationsInFlight.track(act);
     } catch (error) {
       if (error instanceof RangeError || error instanceof ReadOnlyDirectoryError) throw error;
       throw new FileOperationError(operation, this.path, error);

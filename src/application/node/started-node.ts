@@ -1,6 +1,7 @@
 import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import type { Log } from '../../domain/log/log.js';
 import type { Consensus } from '../ports/consensus.js';
+import type { Within } from '../waiting/patience.js';
 import { inOrder } from './in-order.js';
 import type { NodeContext, NodeStorage } from './node-context.js';
 
@@ -38,29 +39,36 @@ export class StartedNode<Work extends ClusterWork = ClusterWork> {
   }
 
   /** Leaves the cluster and the gossip for good. Call it before `close`. */
-  async leave(): Promise<void> {
+  async leave(within: Within = run): Promise<void> {
     await this.work.leave();
-    await this.context.discovery.leave();
+    await within(() => this.context.discovery.leave());
   }
 
   /**
    * Transfers leadership, ends the node's work for its cluster, and closes its files, which are then durable.
    * `closeListeners` runs while the links to the peers close: those are calls too, and the log stays readable until
-   * both have ended. A failed step does not keep the others from running; this rejects with the first failure.
+   * both have ended. A failed step does not keep the others from running; this rejects with the first failure. Steps
+   * that a disk that hangs may hold up run `within`.
    */
-  close(closeListeners: () => Promise<unknown> = () => Promise.resolve()): Promise<void> {
+  close(closeListeners: () => Promise<unknown> = () => Promise.resolve(), within: Within = run): Promise<void> {
     const { context, work, log, hardState } = this;
     return inOrder(
-      () => work.settle(),
+      () => within(() => work.settle()),
       () => work.consensus.giveUpLeadership(),
-      () => work.stop(),
-      () => context.discovery.close(),
-      () => inParallel(closeListeners(), work.consensus.close()),
-      () => log.close(),
-      () => hardState.close(),
+      () => within(() => work.stop()),
+      () => within(() => context.discovery.close()),
+      () =>
+        inParallel(
+          closeListeners(),
+          within(() => work.consensus.close()),
+        ),
+      () => within(() => log.close()),
+      () => within(() => hardState.close()),
     );
   }
 }
+
+const run: Within = async (step) => void (await step());
 
 /** Waits for all tasks, even if one fails. */
 async function inParallel(...tasks: Promise<unknown>[]): Promise<void> {

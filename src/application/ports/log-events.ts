@@ -34,6 +34,7 @@ export const logEvents = {
     replica_source_of_other_cluster: 'A replica reached a node of another cluster and does not follow it.',
     request_failed: 'An HTTP request failed with an internal error.',
     start_failed: 'The node could not start; the process exits.',
+    stopped_without_disk: 'The node stopped and did not wait for a disk that hangs; the process kills itself.',
     stored_entries_damaged: 'A read found damaged entries; a restart repairs them from the peers.',
   },
   warn: {
