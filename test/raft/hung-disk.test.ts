@@ -178,6 +178,27 @@ describe("a follower's disk that hangs", () => {
     expect(await valuesOf(hung)).toEqual(['before', 'a']);
   });
 
+  it('is a failure that the leader counts, and two are one too many', async () => {
+    const { group, leader, others } = await settledGroup();
+    const { name } = leader.member;
+    const [hung, other] = others;
+    const end = hang(hung);
+    await append(group, leader, 'a');
+    await group.until(() => group.readinessOf(name).problem !== undefined);
+    expect(group.readinessOf(name)).toEqual({
+      state: 'ready',
+      problem: `degraded: ${hung.member.name} has acknowledged nothing for 1 s: its disk may hang or be full; the cluster tolerates no further failure`,
+    });
+    const endOther = hang(other);
+    const appended = leader.node.propose(records('b'));
+    await group.until(() => group.readinessOf(name).state === 'no-leader');
+    expect(group.readinessOf(name).problem).toMatch(/^nothing commits; n\d has acknowledged nothing for \d+ s: /);
+    end();
+    endOther();
+    await group.settled(appended);
+    await group.until(() => group.readinessOf(name).problem === undefined);
+  });
+
   it('is asked in vain to take over leadership', async () => {
     const { group, leader, others } = await settledGroup();
     const [hung] = others;

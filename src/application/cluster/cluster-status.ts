@@ -97,10 +97,22 @@ function readinessWith({ leadership, self }: Viewpoint, members: readonly Member
       ? `${name} never heard from`
       : `${name} unreachable for ${Math.round(heardMsAgo / 1000)} s`,
   );
-  const spare = voting.length - silent.length - majoritySize(voters.length);
+  // They answer, but nothing gets on their disks.
+  const stuck = voting.filter(
+    (member) =>
+      member.state !== 'self' &&
+      !silent.includes(member) &&
+      leadership.unacknowledgedMs(member.id) > leadership.electionTimeoutMs,
+  );
+  for (const { id, name } of stuck) {
+    const seconds = Math.round(leadership.unacknowledgedMs(id) / 1000);
+    causes.push(`${name} has acknowledged nothing for ${seconds} s: its disk may hang or be full`);
+  }
+  const reachableSpare = voting.length - silent.length - majoritySize(voters.length);
+  const spare = reachableSpare - stuck.length;
   if (leaderId === 0 || (isLeader && spare < 0)) {
     const reachable = `${voting.length - silent.length} of ${voting.length} voters reachable from here, need ${majoritySize(voters.length)}`;
-    const advice = spare < 0 ? ['start them; if a majority is lost for good, see golog recover'] : [];
+    const advice = reachableSpare < 0 ? ['start them; if a majority is lost for good, see golog recover'] : [];
     const what = leaderId === 0 ? 'no leader' : 'nothing commits';
     return { state: 'no-leader', problem: [what, ...causes, reachable, ...advice].join('; ') };
   }

@@ -3,6 +3,7 @@ import type { ConfChangeV2 } from '../../domain/raft/conf-change.js';
 import type { Progress } from '../../domain/raft/progress.js';
 import { ProposalDroppedError } from '../../domain/raft/raft-errors.js';
 import type { BasicStatus } from '../../domain/raft/status.js';
+import type { AcknowledgementGaps } from './acknowledgement-gaps.js';
 import type { Acknowledgements } from './acknowledgements.js';
 import type { Configuration } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
@@ -23,6 +24,7 @@ export interface LeadershipOptions {
   readonly proposals: Proposals;
   readonly transfer: LeadershipTransfer;
   readonly stall: DiskStall;
+  readonly gaps: AcknowledgementGaps;
   readonly filter: MessageFilter;
   readonly lag: LeaderLag;
   readonly watermark: Watermark;
@@ -88,6 +90,11 @@ export class Leadership {
   /** Returns the milliseconds since the member was last heard from; undefined: not since this node started. */
   heardMsAgo(id: number): number | undefined {
     return this.options.filter.heardMsAgo(id);
+  }
+
+  /** Returns for how many milliseconds the member has acknowledged nothing to this leader although it lacks entries. */
+  unacknowledgedMs(id: number): number {
+    return this.options.gaps.msOf(id);
   }
 
   /** Visits the leader's progress of each member, by ascending id; visits nothing on other nodes. */

@@ -7,6 +7,7 @@ import type { ReadState, Ready, SoftState } from '../../domain/raft/ready.js';
 import { RawNode } from '../../domain/raft/raw-node.js';
 import type { PeerMessage } from '../ports/peer-transport.js';
 import type { Storage } from '../../domain/raft/storage.js';
+import type { AcknowledgementGaps } from './acknowledgement-gaps.js';
 import type { Acknowledgements } from './acknowledgements.js';
 import type { AmnesiacError } from '../join/amnesia.js';
 import type { AppendThreadOwner } from '../storage/append-thread.js';
@@ -46,6 +47,7 @@ export interface RaftStages {
   /** `Receipts` */
   readonly receipts: { committed(index: number): void };
   readonly stall: DiskStall;
+  readonly gaps: AcknowledgementGaps;
   readonly transfer: Pick<LeadershipTransfer, 'transferFromStalledDisk'>;
   /** `EntrySealer` */
   readonly sealer: {
@@ -366,8 +368,9 @@ export class RaftLoop implements AppendThreadOwner {
   }
 
   #tick(): void {
-    const { barriers, catchUps, proposals, stall, transfer } = this.#stages;
+    const { barriers, catchUps, proposals, stall, gaps, transfer } = this.#stages;
     this.step(() => this.core.tick());
+    gaps.tick();
     stall.tick();
     if (stall.isStalled && this.isLeader) transfer.transferFromStalledDisk();
     barriers.tick();

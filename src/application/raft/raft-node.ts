@@ -1,5 +1,6 @@
 import type { Offset } from '../../domain/log/offsets.js';
 import type { Records } from '../../domain/log/record-batch.js';
+import { AcknowledgementGaps } from './acknowledgement-gaps.js';
 import { Acknowledgements } from './acknowledgements.js';
 import { AppendAdmission } from './append-admission.js';
 import { AppendThread } from '../storage/append-thread.js';
@@ -39,6 +40,7 @@ export class RaftNode implements Consensus, PeerReceiver {
   readonly #acknowledgements: Acknowledgements;
   readonly #receipts: Receipts;
   readonly #stall: DiskStall;
+  readonly #gaps: AcknowledgementGaps;
   readonly #exchange: NoteExchange;
   readonly #floor: ElectionFloor;
   readonly #loop: RaftLoop;
@@ -79,6 +81,7 @@ export class RaftNode implements Consensus, PeerReceiver {
       onBegin: () => transfer.writeBegins(),
       onChange: () => loop.notifyWaiters(),
     });
+    const gaps = new AcknowledgementGaps(loop.core, timing.tickMs);
     const thread = new AppendThread(log, hardState, loop, stall);
     const sealer = new EntrySealer({ ...options, loop, cache, thread, applier, proposals });
     const acknowledgements = new Acknowledgements({ ...options, core: loop.core });
@@ -96,6 +99,7 @@ export class RaftNode implements Consensus, PeerReceiver {
       proposals,
       transfer,
       stall,
+      gaps,
       filter,
       lag,
       watermark,
@@ -104,6 +108,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#acknowledgements = acknowledgements;
     this.#receipts = new Receipts({ ...options, loop, proposals });
     this.#stall = stall;
+    this.#gaps = gaps;
     this.#exchange = new NoteExchange({ ...options, core: loop.core });
     this.#floor = new ElectionFloor(options.voteFloor, log);
     this.#loop = loop;
@@ -148,6 +153,7 @@ export class RaftNode implements Consensus, PeerReceiver {
       floor: this.#floor,
       receipts: this.#receipts,
       stall: this.#stall,
+      gaps: this.#gaps,
       transfer: this.#transfer,
     });
     if (!this.#isOnlyVoter) {
