@@ -54,7 +54,7 @@ export const controls: readonly Control[] = [
   {
     name: 'acknowledge before the commit',
     faults: ['kill', 'partition', 'power cut', 'loss'],
-    breaks: ['I1', 'I2', 'I6', 'I9', 'fatal'],
+    breaks: ['I1', 'I2', 'I6', 'I9', 'I18', 'fatal'],
     prepare: (run) => {
       run.network.filter = (received, from, to) => {
         if (received.type === 'MsgApp') acknowledgeAtOnce(run, received, from, to);
