@@ -34,7 +34,9 @@ export async function openIdentity(
   { directory, crc32c, logger }: MemberDependencies,
   { configuration }: NodeContext,
 ): Promise<MemberIdentity> {
-  const incarnation = await IncarnationFile.open(directory.raft, crc32c, configuration.stored !== undefined);
+  // A release without feature levels counts no starts.
+  const hasCounted = configuration.stored !== undefined && (configuration.current.settings.featureLevel ?? 0) > 0;
+  const incarnation = await IncarnationFile.open(directory.raft, crc32c, hasCounted);
   const { doubt } = incarnation;
   if (doubt !== undefined)
     logger.warn('data_directory_changed', { reason: doubt }, 'the data directory may be a copy; asking the peers');

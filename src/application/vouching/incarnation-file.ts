@@ -38,16 +38,16 @@ export class IncarnationFile {
   ) {}
 
   /**
-   * Opens the file and raises the incarnation, durably. `isUsed`: the node was in a cluster before, so that a missing or
-   * damaged file is a loss. A doubt lasts until `settle`.
+   * Opens the file and raises the incarnation, durably. `hasCounted`: the node has counted its starts before, so that a
+   * missing or damaged file is a loss. A doubt lasts until `settle`.
    */
-  static async open(directory: Directory, crc32c: Crc32c, isUsed: boolean): Promise<IncarnationFile> {
+  static async open(directory: Directory, crc32c: Crc32c, hasCounted: boolean): Promise<IncarnationFile> {
     const found = await openIfThere(directory, fileName);
     const file = found ?? (await createDurably(directory, fileName, [new Uint8Array(slotSpacing + slotBytes)]));
     try {
       const identity = await file.identity();
       const stored = await readNewest(file, crc32c);
-      const doubt = stored === undefined ? (isUsed ? 'incarnation lost' : undefined) : doubtOf(stored, identity);
+      const doubt = stored === undefined ? (hasCounted ? 'incarnation lost' : undefined) : doubtOf(stored, identity);
       const opened = new IncarnationFile(directory, crc32c, { incarnation: stored?.incarnation ?? 0, identity });
       await opened.#writeTo(file, { incarnation: opened.current + 1, identity, ...(doubt && { doubt }) });
       return opened;
