@@ -73,7 +73,7 @@ async function expectMixed(own: Run, nodes: LiveCluster, load: Load): Promise<vo
       replica.change({ launcher });
       await replica.start(['--replica', ...nodes.joining]);
       const load = own.load(nodes);
-      await load.more(1_000);
+      await load.more(600);
       const [first, second] = await nodes.followers();
       const third = await nodes.leader();
       tell(`${third.name} leads`);
@@ -117,7 +117,7 @@ async function expectMixed(own: Run, nodes: LiveCluster, load: Load): Promise<vo
       expect(await second.stop()).toBe(0);
       second.change({ launcher });
       await second.start().catch(() => undefined);
-      await load.more(500);
+      await load.more(300);
       expect((await nodes.leader()) === second).toBe(false);
       expect(hasLogged(second.process!.stderr, 'leader_elected')).toBe(false);
       await second.killNine();
@@ -141,12 +141,12 @@ async function expectMixed(own: Run, nodes: LiveCluster, load: Load): Promise<vo
       run(`upgrade-at-once-${end}`, async (own) => {
         const nodes = await own.cluster(3, small, (cluster) => asBefore(cluster, (each) => each.start()));
         const load = own.load(nodes);
-        await load.more(1_000);
+        await load.more(600);
         const { members } = await nodes.voters(nodes.nodes.map(({ name }) => name));
         await Promise.all(nodes.nodes.map((node) => node[end]()));
         for (const node of nodes.nodes) node.change({});
         await Promise.all(nodes.nodes.map((node) => node.start()));
-        await load.more(1_000);
+        await load.more(600);
         const after = await nodes.voters(nodes.nodes.map(({ name }) => name));
         expect(after.members.map(({ id, uuid }) => [id, uuid])).toEqual(members.map(({ id, uuid }) => [id, uuid]));
         await expectAllKept(nodes, load);
@@ -160,11 +160,11 @@ async function expectMixed(own: Run, nodes: LiveCluster, load: Load): Promise<vo
       run(`upgrade-alone-${end}`, async (own) => {
         const flags = ['--segment-bytes', '16KiB'];
         const nodes = await own.cluster(1, flags, (cluster) =>
-          asBefore(cluster, ({ nodes: [node] }) => node.start(['--bootstrap', '--retention-bytes', '256KiB'])),
+          asBefore(cluster, ({ nodes: [node] }) => node.start(['--bootstrap', '--retention-bytes', '64KiB'])),
         );
         const [node] = nodes.nodes;
         const load = own.load(nodes);
-        await load.more(2_000);
+        await load.more(1_500);
         const started = await eventually('a log start', async () => (await node.info())?.logStartOffset || undefined);
         await node[end]();
         node.change({});
