@@ -51,7 +51,7 @@ describe('F3: a copy of the directory of a member that runs', () => {
           const twin = await copied(own, node, node.name);
           const started = twin.start(nodes.joining).catch(() => undefined);
           await eventually(
-            'the copy to say that the member runs elsewhere',
+            () => `the copy to say that the member runs elsewhere; it said ${twin.output}`,
             () =>
               (hasLogged(twin.output, 'member_running_elsewhere') && statesOf(twin).includes('running-elsewhere')) ||
               undefined,
