@@ -3,6 +3,8 @@ export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/src', '<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
+  // `npm run test:long` runs these.
+  testPathIgnorePatterns: ['/node_modules/', ...(process.env.TEST_LONG === 'on' ? [] : ['<rootDir>/test/long/'])],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: {

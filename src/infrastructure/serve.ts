@@ -8,6 +8,7 @@ import {
 } from '../application/configuration/configuration-file.js';
 import { OutdatedConfigurationError } from '../application/node/logged-configurations.js';
 import { JoinRefusedError } from '../application/join/join-cluster.js';
+import { DataDirectory } from '../application/ports/data-directory.js';
 import { Logger } from '../application/ports/logger.js';
 import { WrongRoleError } from '../application/replica/replica-role.js';
 import { ForeignLogError, MissingLogError, UnsupportedFormatError } from '../domain/log/errors.js';
@@ -50,7 +51,7 @@ export async function serve(config: Config, container = createContainer(config))
     }
   });
   try {
-    const node = await container.getAsync<Node>(Node);
+    const node = await makeNode(container);
     await reloadOnHangUp(container, config);
     // A node may wait for its cluster indefinitely, and must still stop on request.
     await Promise.race([node.start(), stopRequested]);
@@ -62,6 +63,23 @@ export async function serve(config: Config, container = createContainer(config))
     logger.error('start_failed', isOperatorError(error) ? { reason: error.message } : { error }, 'could not start');
     if (operationsInFlight.oldestMs > hungMs) kill();
     return 1;
+  }
+}
+
+/**
+ * Makes the node. The files of its configuration are checked before the data directory is opened. If anything fails the
+ * directory is closed again: an open one watches its lock files, which would keep the process running.
+ */
+async function makeNode(container: Container): Promise<Node> {
+  await container.getAsync<NodeSecurity>(Security);
+  try {
+    return await container.getAsync<Node>(Node);
+  } catch (error) {
+    await container.getAsync<DataDirectory>(DataDirectory).then(
+      (directory) => directory.close(),
+      () => undefined,
+    );
+    throw error;
   }
 }
 

@@ -53,7 +53,7 @@ export class AttackedNode {
   static async start(limits: ListenerLimits, flags: readonly string[] = [], tls?: ClientTls): Promise<AttackedNode> {
     compile();
     const scratch = new Scratch();
-    const started = ServerProcess.spawn(scratch.folder('data'), '0', flags, measured(limits));
+    const started = ServerProcess.spawn(scratch.folder('data'), '0', flags, { through: measured(limits) });
     const node = new AttackedNode(scratch, await started.served(), tls);
     const { sockets } = node;
     node.#honest.start();

@@ -16,6 +16,7 @@ type Forming = (cluster: LiveCluster) => Promise<void>;
 export class Run {
   readonly #ends: (() => Promise<void> | void)[] = [];
   #cluster: LiveCluster | undefined;
+  #mayRefuse = false;
 
   constructor(
     private readonly scratch: Scratch,
@@ -54,20 +55,22 @@ export class Run {
     return cluster;
   }
 
-  /** Nodes `n1` and so on, one at each host of the network. */
-  async clusterIn(network: Network, form?: Forming): Promise<LiveCluster> {
-    const places = Array.from({ length: network.hosts }, (_, i) => {
-      const [host, name] = [i + 1, `n${i + 1}`];
-      return this.secured({
-        name,
-        dataDir: this.file(name),
-        address: `${addressOf(host)}:8400`,
-        gossipAddr: `${addressOf(host)}:8401`,
-        args: ['--rpc-addr', addressOf(host), ...(isSecured ? [] : ['--insecure'])],
-        through: network.through(host),
-      });
-    });
+  /** Nodes `n1` and so on, one at each of the first hosts of the network (default: of all). */
+  async clusterIn(network: Network, form?: Forming, size = network.hosts): Promise<LiveCluster> {
+    const places = Array.from({ length: size }, (_, i) => this.placeIn(network, i + 1, `n${i + 1}`));
     return this.clusterAt(places, form);
+  }
+
+  /** The place of the node at that host. */
+  placeIn(network: Network, host: number, name: string): NodePlace {
+    return this.secured({
+      name,
+      dataDir: this.file(name),
+      address: `${addressOf(host)}:8400`,
+      gossipAddr: `${addressOf(host)}:8401`,
+      args: ['--rpc-addr', addressOf(host), ...(isSecured ? [] : ['--insecure'])],
+      through: network.through(host),
+    });
   }
 
   /** One node besides those of the cluster, which does not run yet. */
@@ -93,13 +96,30 @@ export class Run {
     return this.security.tls(caller);
   }
 
+  /** What the node of that name shows to its peers. */
+  nodeTls(name: string): ClientTls | undefined {
+    return this.security.nodeTls(name);
+  }
+
+  /** Nodes of another cluster, with certificates of the same CA. They end with this run. */
+  async beside(cluster: string): Promise<Run> {
+    const other = new Run(this.scratch, `${this.name}-${cluster}`, await this.security.beside(cluster));
+    this.#ends.push(() => other.end());
+    return other;
+  }
+
+  /** Lets the nodes refuse callers in this test, which makes some that they should refuse. */
+  refuses(): void {
+    this.#mayRefuse = true;
+  }
+
   /** Flags by which a command calls the nodes as this caller. */
   as(caller: Caller): string[] {
     return this.security.callerFlags(caller);
   }
 
   /** Producers at all the nodes that the cluster has. */
-  load(cluster: LiveCluster, producers?: number, tls = () => this.tls('appender')): Load {
+  load(cluster: Pick<LiveCluster, 'addresses'>, producers?: number, tls = () => this.tls('appender')): Load {
     const load = new Load(() => cluster.addresses, producers, tls);
     this.#ends.push(() => load.end());
     return load;
@@ -116,7 +136,7 @@ export class Run {
 
   /** Throws where the nodes were not secured as they should have been, or refused somebody. */
   expectSecured(): void {
-    for (const { output } of this.#cluster?.nodes ?? []) this.security.expectIn(output);
+    for (const { output } of this.#cluster?.nodes ?? []) this.security.expectIn(output, this.#mayRefuse);
   }
 
   /** The last lines of each node, for the message of a failure. */

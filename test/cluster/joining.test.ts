@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { hasLogged } from '../logging/logged-lines.js';
-import { eventually } from './deadline.js';
+import { eventually, tell } from './deadline.js';
 import { clusterTests } from './fixture.js';
+import { impostorAmong } from './impostors.js';
 import { expectAllKept } from './verdict.js';
 
 const run = clusterTests();
@@ -54,6 +55,31 @@ describe('a node that joins a live cluster', () => {
       await nodes.replicating(4);
       await expectAllKept(nodes, load);
     }),
+    240_000,
+  );
+
+  it.each(['silent', 'refusing'] as const)(
+    'A12: is admitted in one round, while a forged member of the gossip is %s',
+    async (kind) =>
+      run(`impostor-${kind}`, async (own) => {
+        const nodes = await own.cluster(3);
+        const load = own.load(nodes);
+        await load.more();
+        const impostor = await impostorAmong(nodes, kind);
+        own.atEnd(() => impostor.close());
+        await eventually('the impostor in the gossip', async () => {
+          const views = await Promise.all(nodes.nodes.map((node) => node.view()));
+          return views.every((view) => view?.gossip.some(({ name }) => name.startsWith('impostor'))) || undefined;
+        });
+        const newcomer = await own.node('n4');
+        await newcomer.start(nodes.joining);
+        tell(`${kind}: called ${impostor.calls()} times before n4 joined`);
+        expect(hasLogged(newcomer.output, 'cluster_joined')).toBe(true);
+        nodes.nodes.push(newcomer);
+        await nodes.voters(['n1', 'n2', 'n3', 'n4']);
+        await nodes.replicating(4);
+        await expectAllKept(nodes, load);
+      })(),
     240_000,
   );
 });

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClusterClient, type ClusterStatus, type ClientTls, LogClient, type LogInfo } from '../../src/client/index.js';
 import type { CompareReport } from '../../src/infrastructure/offline.js';
-import { runGolog, ServerProcess } from '../end-to-end/golog-process.js';
+import { type Launch, runGolog, ServerProcess } from '../end-to-end/golog-process.js';
 import { eventually } from './deadline.js';
 import { freePorts } from './free-ports.js';
 
@@ -11,7 +11,7 @@ export const tickMs = 30;
 /** The longest that a node waits before it campaigns. */
 export const electionTimeoutMs = 20 * tickMs;
 
-export interface NodePlace {
+export interface NodePlace extends Launch {
   readonly name: string;
   readonly dataDir: string;
   /** HOST:PORT of its gRPC. */
@@ -20,8 +20,6 @@ export interface NodePlace {
   readonly gossipAddr: string;
   /** Flags besides those that every node has. */
   readonly args?: readonly string[];
-  /** A command that becomes the node's process. */
-  readonly through?: readonly string[];
   /** The TLS of its callers (default: in clear). */
   readonly tls?: ClientTls;
 }
@@ -84,7 +82,7 @@ export class LiveNode {
   /** Resolves when it serves; with no flags when it was in the cluster before. */
   async start(joining: readonly string[] = []): Promise<void> {
     if (this.#process) this.#ended.push(this.#process);
-    const { name, dataDir, address, gossipAddr, args = [], through } = this.place;
+    const { name, dataDir, address, gossipAddr, args = [] } = this.place;
     const flags = [
       '--node-name',
       name,
@@ -96,7 +94,7 @@ export class LiveNode {
       ...joining,
     ];
     this.#paused = false;
-    this.#process = ServerProcess.spawn(dataDir, address.split(':').at(-1)!, flags, through);
+    this.#process = ServerProcess.spawn(dataDir, address.split(':').at(-1)!, flags, this.place);
     await this.#process.served();
   }
 
@@ -104,13 +102,19 @@ export class LiveNode {
     await this.#process?.killNine();
   }
 
-  /** Has its next process listen on other ports, with the same data directory. */
-  async move(): Promise<void> {
-    const { address, gossipAddr } = await LiveCluster.place('', this.name);
-    this.place = { ...this.place, address, gossipAddr };
+  /** Has its next process be at that place (default: on other ports), with the same data directory. */
+  async move(to?: NodePlace): Promise<void> {
+    const { address, gossipAddr } = to ?? (await LiveCluster.place('', this.name));
+    this.place = { ...this.place, ...to, address, gossipAddr };
     this.#closeClients();
     this.#log = LogClient.connect(address, this.place.tls);
     this.#cluster = new ClusterClient([address], this.place.tls);
+  }
+
+  /** Has its next process be of this version (default: that of this checkout). */
+  change({ launcher }: Pick<Launch, 'launcher'>): void {
+    const { launcher: _, ...place } = this.place;
+    this.place = { ...place, ...(launcher !== undefined && { launcher }) };
   }
 
   hangUp(): void {

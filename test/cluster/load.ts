@@ -76,6 +76,7 @@ export function isRetryable(error: Error): boolean {
 
 const attemptMs = 1_000;
 const recordsPerBatch = 3;
+const fewRecords = 60;
 const padding = '.'.repeat(80);
 
 /**
@@ -120,13 +121,16 @@ export class Load {
     return [...this.errors.values()].reduce((sum, count) => sum + count, 0);
   }
 
-  /** Resolves when so many more records are acknowledged; with the milliseconds that this took. */
-  async more(records = 60): Promise<number> {
-    const [startMs, before] = [performance.now(), this.count];
-    await eventually(
-      () => `${records} more acknowledgements; errors: ${this.describeErrors()}`,
-      () => (this.count >= before + records ? true : undefined),
-    );
+  /** Resolves when so many more records are acknowledged, however slowly; with the milliseconds that this took. */
+  async more(records = fewRecords): Promise<number> {
+    const [startMs, end] = [performance.now(), this.count + records];
+    for (let goal = this.count; goal < end;) {
+      goal = Math.min(goal + fewRecords, end);
+      await eventually(
+        () => `${goal} acknowledgements, of ${end}; there were ${this.count}, errors: ${this.describeErrors()}`,
+        () => (this.count >= goal ? true : undefined),
+      );
+    }
     return performance.now() - startMs;
   }
 

@@ -2,15 +2,25 @@ import { renameSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { eventually, tell } from './deadline.js';
 import { clusterTests } from './fixture.js';
-import type { LiveCluster, LiveNode } from './live-cluster.js';
+import type { LiveCluster, LiveNode, NodePlace } from './live-cluster.js';
+import { addressOf, Network, noNamespacesBecause } from './network-namespaces.js';
 import { isSecured } from './security.js';
 import { expectAllKept } from './verdict.js';
 
 const run = clusterTests();
+const hosts = [1, 2, 3, 4, 5, 6];
+const inNetwork = clusterTests(hosts.map(addressOf));
+const reason = noNamespacesBecause();
+if (reason !== undefined) tell(`new IP addresses are skipped: ${reason}`);
+const title = reason === undefined ? '' : ` (not here: ${reason})`;
 
-/** Starts stopped nodes on other ports, with the current gossip addresses of all nodes. */
-async function startElsewhere(cluster: LiveCluster, moving: readonly LiveNode[]): Promise<void> {
-  for (const node of moving) await node.move();
+/** Starts stopped nodes elsewhere (default: on other ports), with the current gossip addresses of all nodes. */
+async function startElsewhere(
+  cluster: LiveCluster,
+  moving: readonly LiveNode[],
+  placeOf?: (node: LiveNode) => NodePlace,
+): Promise<void> {
+  for (const node of moving) await node.move(placeOf?.(node));
   await Promise.all(moving.map((node) => node.start(cluster.joining)));
 }
 
@@ -62,6 +72,31 @@ describe('members that come back at other addresses while there is no leader', (
         await nodes.replicating(3);
         await expectAllKept(nodes, load);
         expect(moving).toHaveLength(count);
+      })(),
+    240_000,
+  );
+});
+
+(reason === undefined ? describe : describe.skip)(`F4: members that come back with new IP addresses${title}`, () => {
+  it.each([
+    ['all three', 3],
+    ['two of three', 2],
+  ])(
+    '%s: they find each other, elect a leader, and have lost nothing',
+    async (what, count) =>
+      inNetwork(`new-ip ${what}`, async (own) => {
+        const network = new Network(hosts.length);
+        own.atEnd(() => network.remove());
+        const nodes = await own.clusterIn(network, undefined, 3);
+        const load = own.load(nodes);
+        await load.more();
+        const moving = [await nodes.leader(), ...(await nodes.followers())].slice(0, count);
+        await Promise.all(moving.map((node) => node.killNine()));
+        await startElsewhere(nodes, moving, ({ name }) => own.placeIn(network, Number(name.slice(1)) + 3, name));
+        await load.more();
+        await expectAddressesKnown(nodes);
+        await nodes.replicating(3);
+        await expectAllKept(nodes, load);
       })(),
     240_000,
   );

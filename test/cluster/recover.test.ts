@@ -75,7 +75,7 @@ describe('a live cluster that lost a majority', () => {
       for (const node of [n2, n3]) await ended(node);
       expect(n2.output + n3.output).toMatch(/is at generation 1 of its log/);
       expect((await n1.info())?.highWatermark).toBe(0);
-      const load = run.load({ ...nodes, addresses: [n1.address] } as typeof nodes);
+      const load = run.load({ addresses: [n1.address] });
       await load.more();
       await load.end();
       await ended(replica);

@@ -1,5 +1,3 @@
-import { get, type IncomingMessage } from 'node:http';
-import { get as getSecurely } from 'node:https';
 import { describe, expect, it } from '@jest/globals';
 import type { ClientTls } from '../../src/client/index.js';
 import { runGolog } from '../end-to-end/golog-process.js';
@@ -7,23 +5,9 @@ import { hasLogged, loggedLines } from '../logging/logged-lines.js';
 import { eventually } from './deadline.js';
 import { clusterTests } from './fixture.js';
 import type { LiveNode } from './live-cluster.js';
+import { readyz } from './readiness.js';
 
 const run = clusterTests();
-
-/** Resolves with the status of `/readyz`. */
-function readyz({ httpAddr }: LiveNode, tls: ClientTls | undefined): Promise<number | undefined> {
-  return new Promise((resolve, reject) => {
-    const onAnswer = (response: IncomingMessage): void => {
-      response.resume();
-      resolve(response.statusCode);
-    };
-    const asked =
-      tls === undefined
-        ? get(`http://${httpAddr}/readyz`, onAnswer)
-        : getSecurely(`https://${httpAddr}/readyz`, { ...tls }, onAnswer);
-    asked.on('error', reject);
-  });
-}
 
 /** The leader counts a voter before that voter has heard that it is one. */
 async function ready(node: LiveNode, tls: ClientTls | undefined): Promise<void> {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ClientTls } from '../../src/client/index.js';
 import { writeCertificateSet } from '../../src/infrastructure/certificate-set.js';
@@ -29,14 +29,20 @@ export interface Security {
   /** The flags of the commands that call a node. */
   callerFlags(caller: Caller): string[];
   tls(caller: Caller): ClientTls | undefined;
-  /** What all processes of a node wrote must have in it, and must not. */
-  expectIn(output: string): void;
+  /** What the node of that name shows to its peers. */
+  nodeTls(name: string): ClientTls | undefined;
+  /** That of another cluster, with certificates of the same CA. */
+  beside(cluster: string): Promise<Security>;
+  /** Throws if what all processes of a node wrote shows that it was not secured, or refused somebody. */
+  expectIn(output: string, mayRefuse: boolean): void;
 }
 
 export const inClear: Security = {
   nodeFlags: () => [],
   callerFlags: () => [],
   tls: () => undefined,
+  nodeTls: () => undefined,
+  beside: async () => inClear,
   expectIn: () => undefined,
 };
 
@@ -60,12 +66,18 @@ export function secureFlags({ cert, key, ca }: NodeFiles, policyFile: string): s
 class Secured implements Security {
   readonly #shown = new Map<Caller, ClientTls>();
 
-  constructor(private readonly folder: string) {
-    const text = (name: string): string => readFileSync(this.#file(name), 'utf8');
-    for (const caller of clients) {
-      const pair = { cert: text(`${caller}-client`), key: text(`${caller}-client-key`) };
-      this.#shown.set(caller, { ca: text('ca'), ...pair });
-    }
+  constructor(
+    private readonly folder: string,
+    private readonly hosts: readonly string[],
+  ) {
+    for (const caller of clients) this.#shown.set(caller, this.#tls(`${caller}-client`));
+  }
+
+  /** Makes the certificates in the folder, with the CA that is there, if any. */
+  static async made(folder: string, cluster: string, hosts: readonly string[]): Promise<Secured> {
+    const names = { cluster, nodes: nodeNames, hosts, clients };
+    await writeCertificateSet({ directory: folder, ...names, days: 1, caDays: 1, force: false });
+    return new Secured(folder, hosts);
   }
 
   nodeFlags(name: string): string[] {
@@ -84,13 +96,30 @@ class Secured implements Security {
     return this.#shown.get(caller);
   }
 
+  nodeTls(name: string): ClientTls {
+    return this.#tls(`node-${name}`);
+  }
+
+  async beside(cluster: string): Promise<Security> {
+    const folder = `${this.folder}-${cluster}`;
+    mkdirSync(folder);
+    for (const name of ['ca', 'ca-key']) copyFileSync(this.#file(name), join(folder, `${name}.pem`));
+    return Secured.made(folder, cluster, this.hosts);
+  }
+
   /** Every process that served was secured, and nobody was refused but for being too slow, as who is stopped is. */
-  expectIn(output: string): void {
+  expectIn(output: string, mayRefuse: boolean): void {
     const lines = output.split('\n');
     const open = lines.filter((line) => line.includes('"event":"serving"') && !line.includes(secureAccess));
     const audit = lines.filter((line) => /"audit":"(denied|refused)"/.test(line));
     const refused = audit.filter((line) => !line.includes('"reason":"ERR_TLS_HANDSHAKE_TIMEOUT"'));
-    if (open.length + refused.length > 0) throw new Error([...open, ...refused].join('\n'));
+    const wrong = [...open, ...(mayRefuse ? [] : refused)];
+    if (wrong.length > 0) throw new Error(wrong.join('\n'));
+  }
+
+  #tls(pair: string): ClientTls {
+    const text = (name: string): string => readFileSync(this.#file(name), 'utf8');
+    return { ca: text('ca'), cert: text(pair), key: text(`${pair}-key`) };
   }
 
   #file(name: string): string {
@@ -102,8 +131,5 @@ const secureAccess = '"access":"mutual TLS: callers are who their certificates s
 
 /** As the environment says; the certificates are made in the folder, for nodes on these hosts. */
 export async function clusterSecurity(folder: string, hosts: readonly string[]): Promise<Security> {
-  if (!isSecured) return inClear;
-  const names = { cluster: 'main', nodes: nodeNames, hosts, clients };
-  await writeCertificateSet({ directory: folder, ...names, days: 1, caDays: 1, force: false });
-  return new Secured(folder);
+  return isSecured ? Secured.made(folder, 'main', hosts) : inClear;
 }

@@ -29,6 +29,12 @@ describe('the verdict on a log', () => {
     expect(faultsOf(values, load)).toContain(fault);
   });
 
+  it('passes over what was acknowledged before the start of the log, unless it is there', () => {
+    expect(faultsOf(['c', 'd'], load, 2)).toEqual([]);
+    expect(faultsOf(['c', 'a'], load, 2)).toContain('"a" was acknowledged at 0 and is at 3');
+    expect(faultsOf(['d'], load, 2)).toContain('"c" was acknowledged at 2 and is at no offset');
+  });
+
   it('tells a producer whose offsets do not increase', () => {
     const [first, second] = load.acknowledged;
     expect(faultsOf(log, { ...load, acknowledged: [[...first].reverse(), second] })).toEqual([

@@ -6,8 +6,16 @@ import { join } from 'node:path';
 import { root } from '../foundation/checkout.js';
 import { loggedLines } from '../logging/logged-lines.js';
 
-/** As its launcher starts it: it knows that warning. */
-const golog = ['--disable-warning=DEP0123', join(root, 'bin/golog')];
+/** The golog of this checkout. */
+const ownLauncher = join(root, 'bin/golog');
+
+/** How a process is started, where not as usual. */
+export interface Launch {
+  /** A command that becomes golog, such as `ip netns exec NAME`. */
+  readonly through?: readonly string[];
+  /** The `bin/golog` of another version (default: that of this checkout). */
+  readonly launcher?: string;
+}
 
 /** Compiles what is not compiled yet; several test files may do so at once. */
 export function compile(): void {
@@ -54,13 +62,11 @@ export class GologProcess {
   readonly child: ChildProcess;
   readonly finished: Promise<Finished>;
 
-  /**
-   * @param stdoutFile gets the standard output instead
-   * @param through a command that becomes golog, such as `ip netns exec NAME`
-   */
-  constructor(args: readonly string[], stdoutFile?: string, through: readonly string[] = []) {
+  /** @param stdoutFile gets the standard output instead */
+  constructor(args: readonly string[], stdoutFile?: string, { through = [], launcher = ownLauncher }: Launch = {}) {
     const output = stdoutFile === undefined ? 'pipe' : openSync(stdoutFile, 'w');
-    const [command, ...rest] = [...through, process.execPath, ...golog, ...args];
+    // The launcher passes this option to node as well: it knows that warning.
+    const [command, ...rest] = [...through, process.execPath, '--disable-warning=DEP0123', launcher, ...args];
     this.child = spawn(command, rest, { stdio: ['pipe', output, 'pipe'], env: environment() });
     if (typeof output === 'number') closeSync(output);
     this.child.stdin!.on('error', () => undefined);
@@ -132,9 +138,9 @@ export class ServerProcess extends GologProcess {
   }
 
   /** One that does not serve yet, and may not until others run as well. */
-  static spawn(dataDir: string, rpcPort: string, args: readonly string[], through?: readonly string[]): ServerProcess {
+  static spawn(dataDir: string, rpcPort: string, args: readonly string[], launch?: Launch): ServerProcess {
     const own = ['--data-dir', dataDir, '--rpc-port', rpcPort, '--http-port', '0', '--disk-reserve-bytes', '1MiB'];
-    return new ServerProcess(['serve', '--bind-addr', '127.0.0.1:0', ...own, ...args], undefined, through);
+    return new ServerProcess(['serve', '--bind-addr', '127.0.0.1:0', ...own, ...args], undefined, launch);
   }
 
   async served(): Promise<this> {

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { LogClient, Producer, RecordBatchBuilder } from '../../src/client/index.js';
+import { root } from '../foundation/checkout.js';
 import { compile, runGolog, Scratch, ServerProcess } from './golog-process.js';
 
 const scratch = new Scratch();
@@ -132,6 +133,23 @@ describe('golog serve', () => {
       } finally {
         holder.close();
       }
+    }, 60_000);
+
+    it('files of its configuration that it cannot use, and leaves the data directory free', async () => {
+      const dataDir = scratch.file('unusable');
+      const model = join(root, 'test/model.conf');
+      const policy = join(root, 'test/policy.csv');
+      for (const flags of [
+        ['--server-tls-cert-file', model, '--server-tls-key-file', model],
+        ['--server-tls-cert-file', scratch.file('none'), '--server-tls-key-file', scratch.file('none')],
+        ['--acl-model-file', model, '--acl-policy-file', policy, '--start-join-addrs', '127.0.0.1:9'],
+        ['--encrypt', 'AAAA'],
+      ]) {
+        const { code, stderr } = await serve('--data-dir', dataDir, ...flags);
+        expect([flags, code, stderr]).toEqual([flags, 2, expect.stringMatching(/^golog serve: /m)]);
+      }
+      const server = await ServerProcess.start(dataDir);
+      expect(await server.stop()).toBe(0);
     }, 60_000);
 
     it('what it does not know', async () => {

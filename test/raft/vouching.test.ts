@@ -143,6 +143,23 @@ describe('a node that starts alone', () => {
     await group.until(() => started.work.raft !== undefined);
   });
 
+  it('leads again on the directories of a release that counts no starts, although one of three is gone', async () => {
+    const group = await Group.of(names, { settings: {} });
+    // Offered by one of that release, so that the level is not raised.
+    group.network.offered.set(3, 0);
+    const leader = await group.leader();
+    if (leader.member.id === 3)
+      await group.settled(leader.cluster.transferLeadership('n1', new AbortController().signal));
+    await produce(group, await group.leader(), 0, 20);
+    await stopAll(group);
+    for (const name of names)
+      for (const file of ['incarnation', 'peer-notes']) await group.disk(name).raft.remove(file);
+    await startAll(group, ['n1', 'n2']);
+    for (const each of group.running.values()) expect(eventsOf(each)).not.toContain('data_directory_changed');
+    await group.start('n3');
+    await expectWhole(group, 20);
+  });
+
   it('leads at once if it is a cluster of one', async () => {
     const group = await Group.of(['n1']);
     await produce(group, await group.leader(), 0, 20);

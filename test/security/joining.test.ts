@@ -1,27 +1,17 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { GrpcJoinTransport, tlsCredentials } from '../../src/adapters/peer/index.js';
-import { certifiedCaller, OutgoingTls } from '../../src/adapters/tls/index.js';
 import type { JoinAnswer } from '../../src/application/ports/join-transport.js';
 import { ClusterClient, type ClientTls, type ClusterStatus } from '../../src/client/index.js';
 import { freePorts } from '../cluster/free-ports.js';
+import { claimAll, joins, seatsOf } from '../cluster/seat-claims.js';
 import { CertificateSet } from './certificate-sets.js';
 import { oddCertificate } from './odd-certificates.js';
 import { groupNames, Load, SecureGroup } from './secure-group.js';
 import { clientOf, SecureNode, tlsFlags } from './secure-node.js';
-import { RecordingLogger } from '../logging/recording-logger.js';
 
 const endings: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of endings.splice(0).reverse()) await end();
 });
-
-/** Calls `Join` by hand. */
-function joins(tls?: ClientTls): GrpcJoinTransport {
-  if (tls === undefined) return new GrpcJoinTransport();
-  const { cert = '', key = '', ca = '' } = tls;
-  const outgoing = new OutgoingTls({ certificate: cert, key, authority: ca }, new RecordingLogger());
-  return new GrpcJoinTransport(tlsCredentials({ outgoing, identify: certifiedCaller, requireNodeIdentity: false }));
-}
 
 async function statusAt(address: string, tls?: ClientTls): Promise<ClusterStatus> {
   const cluster = new ClusterClient([address], tls);
@@ -30,34 +20,6 @@ async function statusAt(address: string, tls?: ClientTls): Promise<ClusterStatus
   } finally {
     cluster.close();
   }
-}
-
-const seatsOf = ({ members }: ClusterStatus): unknown =>
-  members.map(({ id, name, uuid, rpcAddr, role }) => ({ id, name, uuid, rpcAddr, votes: role !== 'learner' }));
-
-/** Asks every node for the seat of every member, at another address, under each of these names or the member's own. */
-async function claimAll(
-  addresses: readonly string[],
-  { members, clusterId }: ClusterStatus,
-  transport: GrpcJoinTransport,
-  names: readonly (string | undefined)[],
-): Promise<JoinAnswer[]> {
-  const log = Buffer.from(clusterId.replaceAll('-', ''), 'hex');
-  const answers: JoinAnswer[] = [];
-  for (const member of members)
-    for (const name of names)
-      for (const address of addresses) {
-        const joiner = {
-          name: name ?? member.name,
-          uuid: member.uuid,
-          rpcAddr: '127.0.0.1:9',
-          bootstrapExpect: 0,
-          featureLevel: 1,
-        };
-        for (const each of [joiner, { ...joiner, clusterId: log }])
-          answers.push(await transport.ask(address, each, AbortSignal.timeout(10_000)));
-      }
-  return answers;
 }
 
 describe('three nodes with certificates that name them', () => {

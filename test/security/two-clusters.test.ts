@@ -1,13 +1,15 @@
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { Client } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { PeerTrust, tlsCredentials } from '../../src/adapters/peer/index.js';
 import { certifiedCaller, OutgoingTls } from '../../src/adapters/tls/index.js';
+import { ClusterClient } from '../../src/client/index.js';
 import { RecordingLogger } from '../logging/recording-logger.js';
+import { compile, Scratch, ServerProcess } from '../end-to-end/golog-process.js';
 import { CertificateSet } from './certificate-sets.js';
 import { oddCertificate } from './odd-certificates.js';
-import { SecureNode, tlsFlags } from './secure-node.js';
+import { clientOf, SecureNode, tlsFlags } from './secure-node.js';
 
 let set: CertificateSet;
 const endings: (() => unknown)[] = [];
@@ -62,4 +64,45 @@ describe('two clusters of one CA', () => {
       expect(await connects('other', name)).toBe(false);
     }
   });
+});
+
+describe('A10: a live node whose certificate names nodes of two clusters', () => {
+  const scratch = new Scratch();
+  const flagsOf = (pair: string): string[] =>
+    [...tlsFlags(set, pair)].flatMap(([name, value]) => [`--${name}`, String(value)]);
+
+  beforeAll(compile, 120_000);
+  afterAll(() => scratch.remove());
+
+  it.each([
+    ['its own first', ['golog://main/node/n4', 'golog://other/node/n2']],
+    ['the other first', ['golog://other/node/n2', 'golog://main/node/n4']],
+  ])(
+    'is in each only who it is there: %s',
+    async (order, uris) => {
+      const pair = `odd-${order.replaceAll(' ', '-')}`;
+      const { cert, key } = await certificateFor(...uris);
+      writeFileSync(set.file(pair), cert);
+      writeFileSync(set.file(`${pair}-key`), key, { mode: 0o600 });
+      const own = [...flagsOf('node-n1'), '--require-node-identity', '--node-name', 'n1', '--bootstrap'];
+      const first = await ServerProcess.start(scratch.file(`${pair}-n1`), undefined, own);
+      const odd = [...flagsOf(pair), '--require-node-identity', '--start-join-addrs', first.gossipAddr];
+      for (const name of ['n2', 'n3']) {
+        const joining = ServerProcess.spawn(scratch.file(`${pair}-${name}`), '0', ['--node-name', name, ...odd]);
+        const { code, stderr } = await joining.finished;
+        expect([name, code, stderr]).toEqual([name, 1, expect.stringMatching(/the certificate is for n4; expected n/)]);
+      }
+      const fourth = await ServerProcess.start(scratch.file(`${pair}-n4`), undefined, ['--node-name', 'n4', ...odd]);
+      const cluster = new ClusterClient([first.rpcAddr], clientOf(set, 'root-client'));
+      for (;;) {
+        const { members } = await cluster.status({});
+        expect(['n1', 'n1,n4']).toContain(members.map(({ name }) => name).join());
+        if (members.length === 2 && members.every(({ role }) => role !== 'learner')) break;
+      }
+      cluster.close();
+      expect(await fourth.stop()).toBe(0);
+      expect(await first.stop()).toBe(0);
+    },
+    120_000,
+  );
 });

@@ -1,6 +1,6 @@
 /**
- * The file operations of this process that have not ended. Node does not exit while one runs in its thread pool, so that
- * whoever ends the process asks whether one hangs.
+ * The file operations of this process that have not ended. Node does not exit while one runs in its thread pool, so the code
+ * that ends the process asks whether one hangs.
  */
 class OperationsInFlight {
   /** When each began, the oldest first. */

@@ -61,10 +61,11 @@ export class LogMaintenance {
     this.#saveCommit();
   }
 
-  /** The index of the newest configuration among what was applied. */
+  /** The index of the newest configuration among what was applied; 0 while a release may return that cannot read it. */
   get #configured(): number {
     const { configuration, applier } = this.options;
-    return configuration.at(applier.applied).index;
+    const { index, settings } = configuration.at(applier.applied);
+    return (settings.featureLevel ?? 0) > 0 ? index : 0;
   }
 
   #saveCommit(): void {

@@ -74,7 +74,7 @@ describe('HardStateFile', () => {
     const hex = (from: number): string => Buffer.from(bytes.subarray(from, from + 56)).toString('hex');
     const zero = '0000000000000000';
     expect(hex(0)).toBe(
-      '474c4853' + '0002' + '0000' + '0000000000000001' + zero.repeat(3) + '573b5196' + zero + '8dc02b41',
+      '474c4853' + '0001' + '0000' + '0000000000000001' + zero.repeat(3) + '3570ebf3' + zero + '00000000',
     );
     expect(hex(4096)).toBe(
       '474c4853' +
@@ -92,7 +92,20 @@ describe('HardStateFile', () => {
     expect(rest.every((byte) => byte === 0)).toBe(true);
   });
 
-  it('reads version 1, which has no configuration, and writes version 2', async () => {
+  it('is of version 1 while it notes no configuration, so that a release of that version can open it again', async () => {
+    const directory = await withSaved(state(7, 2, 5), state(8, 0, 6), state(8, 3, 7));
+    const versions = async (): Promise<number[]> => {
+      const view = new DataView((await bytesOf(directory)).slice().buffer);
+      return [0, 4096].map((at) => view.getUint16(at + 4));
+    };
+    expect(await versions()).toEqual([1, 1]);
+    const hardState = await HardStateFile.open(directory, crc32c, { isNew: false });
+    await hardState.save(state(8, 3, 8), 4);
+    await hardState.save(state(9, 0, 8));
+    expect(await versions()).toEqual([2, 2]);
+  });
+
+  it('reads version 1, which has no configuration, and writes version 2 with one', async () => {
     const directory = await withSaved(state(7, 2, 5));
     for (const at of [0, 4096]) {
       const slot = new Uint8Array(56);
@@ -152,7 +165,9 @@ describe('HardStateFile', () => {
 describe('HardStateFile on damaged files', () => {
   it('falls back to the previous slot when the newest is torn, and reports it', async () => {
     for (const flipped of [0, 5, 8, 20, 43, 44, 51, 55]) {
-      const directory = await withSaved(state(1, 1, 1), state(2, 2, 2));
+      const directory = await withSaved();
+      const saving = await HardStateFile.open(directory, crc32c);
+      for (const each of [state(1, 1, 1), state(2, 2, 2)]) await saving.save(each, 1);
       const [byte = 0] = (await bytesOf(directory)).subarray(flipped);
       await overwrite(directory, flipped, Uint8Array.of(byte ^ 0x10));
       const hardState = await HardStateFile.open(directory, crc32c);

@@ -39,7 +39,7 @@ const temporaryName = 'hard-state.tmp';
 
 const magic = 0x474c4853; // "GLHS"
 const version = 2;
-/** Version 1 ends after the first CRC. */
+/** Version 1 ends after the first CRC. It is written while there is nothing that only version 2 has. */
 const slotBytesOfVersion1 = 44;
 const crcPosition = slotBytesOfVersion1 - 4;
 const slotBytes = 56;
@@ -74,7 +74,8 @@ interface Slot {
  * ```
  *
  * Version 1 ends after the first CRC. That CRC shows a release of version 1 that the slot is whole and of another
- * version, so that it does not go back to the slot before.
+ * version, so that it does not go back to the slot before. A slot without a configuration and a loss is written as
+ * version 1: while releases are mixed, a node must be able to return to the one before.
  */
 export class HardStateFile {
   #writing: Promise<void> = Promise.resolve();
@@ -144,7 +145,7 @@ export class HardStateFile {
     return this.slot.state;
   }
 
-  /** The index of the newest configuration that is known to be committed; 0: none. `raft/snapshot` has it. */
+  /** The index of the newest configuration that is known to be committed; 0: none noted. `raft/snapshot` has it. */
   get configuration(): Index {
     return this.slot.configuration;
   }
@@ -267,14 +268,16 @@ function encodeFile(slot: Slot, crc32c: Crc32c): Uint8Array {
 function encodeSlot({ sequence, state, configuration, loss }: Slot, crc32c: Crc32c): Uint8Array {
   const bytes = new Uint8Array(slotBytes);
   const view = new DataView(bytes.buffer);
+  const isVersion1 = configuration === 0 && loss === undefined;
   view.setUint32(0, magic);
-  view.setUint16(4, version);
+  view.setUint16(4, isVersion1 ? 1 : version);
   view.setUint16(6, losses.indexOf(loss));
   view.setBigUint64(8, BigInt(sequence));
   view.setBigUint64(16, BigInt(state.term));
   view.setBigUint64(24, BigInt(state.vote));
   view.setBigUint64(32, BigInt(state.commit));
   view.setUint32(crcPosition, crc32c(bytes.subarray(0, crcPosition)));
+  if (isVersion1) return bytes;
   view.setBigUint64(slotBytesOfVersion1, BigInt(configuration));
   view.setUint32(wholeCrcPosition, crc32c(bytes.subarray(0, wholeCrcPosition)));
   return bytes;

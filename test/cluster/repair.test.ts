@@ -1,11 +1,11 @@
 import { closeSync, openSync, readdirSync, readSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { eventually, tell } from '../cluster/deadline.js';
-import { clusterTests } from '../cluster/fixture.js';
-import type { LiveCluster, LiveNode } from '../cluster/live-cluster.js';
-import { Appender, type Load } from '../cluster/load.js';
-import { expectAllKept } from '../cluster/verdict.js';
+import { eventually, tell } from './deadline.js';
+import { clusterTests } from './fixture.js';
+import type { LiveCluster, LiveNode } from './live-cluster.js';
+import { Appender, type Load } from './load.js';
+import { expectAllKept } from './verdict.js';
 import { hasLogged } from '../logging/logged-lines.js';
 
 const run = clusterTests();

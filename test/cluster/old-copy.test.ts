@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import { tell } from '../cluster/deadline.js';
-import { type Copy, copyOf, everything, putBack } from '../cluster/directory-copies.js';
-import { clusterTests } from '../cluster/fixture.js';
-import type { LiveCluster, LiveNode } from '../cluster/live-cluster.js';
-import type { Load } from '../cluster/load.js';
-import { expectAllKept } from '../cluster/verdict.js';
+import { tell } from './deadline.js';
+import { type Copy, copyOf, everything, putBack } from './directory-copies.js';
+import { clusterTests } from './fixture.js';
+import type { LiveCluster, LiveNode } from './live-cluster.js';
+import type { Load } from './load.js';
+import { expectAllKept } from './verdict.js';
 import { hasLogged } from '../logging/logged-lines.js';
 
 const run = clusterTests();
