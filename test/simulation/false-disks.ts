@@ -36,8 +36,10 @@ const falsifications = [
   'twin',
   'twin',
   'swap',
+  'swap',
   'cold copy',
-  'old copy unheard',
+  'cold copy',
+  ...Array.from({ length: 4 }, () => 'old copy unheard' as const),
 ] as const;
 export type Falsification = (typeof falsifications)[number];
 

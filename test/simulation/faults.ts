@@ -38,7 +38,7 @@ export function faultKind(name: string): FaultKind {
 }
 
 /** Percentage of runs in which disks rot, and in which they come back other than they were left. */
-const besidesPercent = { 'bit rot': 35, 'false disk': 30 } as const;
+const besidesPercent = { 'bit rot': 35, 'false disk': 45 } as const;
 
 /** Requests made through the administration of the cluster. */
 export interface Administration {
