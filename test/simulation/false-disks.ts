@@ -28,7 +28,7 @@ interface DiskCopy {
 const falsifications = [
   ...Array.from({ length: 6 }, () => 'old copy' as const),
   ...Array.from({ length: 4 }, () => 'old part' as const),
-  ...Array.from({ length: 3 }, () => 'old file' as const),
+  ...Array.from({ length: 8 }, () => 'old file' as const),
   ...Array.from({ length: 4 }, () => 'loss' as const),
   'damage',
   'loss at a vote',
