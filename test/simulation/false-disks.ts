@@ -28,7 +28,7 @@ interface DiskCopy {
 const falsifications = [
   ...Array.from({ length: 6 }, () => 'old copy' as const),
   ...Array.from({ length: 4 }, () => 'old part' as const),
-  ...Array.from({ length: 3 }, () => 'old file' as const),
+  ...Array.from({ length: 8 }, () => 'old file' as const),
   ...Array.from({ length: 4 }, () => 'loss' as const),
   'damage',
   'loss at a vote',
@@ -36,8 +36,10 @@ const falsifications = [
   'twin',
   'twin',
   'swap',
+  'swap',
   'cold copy',
-  'old copy unheard',
+  'cold copy',
+  ...Array.from({ length: 4 }, () => 'old copy unheard' as const),
 ] as const;
 export type Falsification = (typeof falsifications)[number];
 

@@ -39,7 +39,7 @@ export function faultKind(name: string): FaultKind {
 }
 
 /** Percentage of runs in which disks rot, in which they come back other than they were left, and in which they hang. */
-const besidesPercent = { 'bit rot': 35, 'false disk': 30, 'hung disk': 50 } as const;
+const besidesPercent = { 'bit rot': 35, 'false disk': 45, 'hung disk': 50 } as const;
 
 /** What hangs on a disk that hangs; syncs alone twice as often. */
 const hanging: readonly (readonly DiskOperation[])[] = [
