@@ -57,6 +57,8 @@ export class Machine implements Watched {
   inUse = true;
   /** Whether its disk is another one than it was left, and the cluster may not know everything about that yet. */
   isFalse = false;
+  /** Milliseconds by which its wall clock is wrong; may be negative. */
+  clockWrongMs = 0;
   #lives = 0;
   #disks = 1;
   #falsifications = 0;
@@ -146,7 +148,7 @@ export class Machine implements Watched {
     const { around, name, address, uuid, disk, rot, isReplica } = this;
     const { world, network } = around;
     const skewMs = this.#chance.between(-2_000, 2_000);
-    const process = new SimulatedProcess(world, `${name}.${this.#lives}`, skewMs);
+    const process = new SimulatedProcess(world, `${name}.${this.#lives}`, () => skewMs + this.clockWrongMs);
     const listener: Listener = { machine: name, address, process, self: 0, uuid, heard: new Map() };
     const life: Life = new Life({
       around,

@@ -6,7 +6,7 @@ import { AppendThread } from '../storage/append-thread.js';
 import { Applier } from './applier.js';
 import { CatchUps } from './catch-ups.js';
 import type { ClusterSettings } from '../configuration/cluster-settings.js';
-import { isOnlyVoter } from '../configuration/configuration.js';
+import { isOnlyVoter, votersOf } from '../configuration/configuration.js';
 import type { EntryCache } from './entry-cache.js';
 import { ElectionFloor } from './election-floor.js';
 import { EntrySealer } from './entry-sealer.js';
@@ -25,6 +25,7 @@ import { Proposals } from './proposals.js';
 import { RaftLoop } from './raft-loop.js';
 import type { RaftNodeOptions } from './raft-options.js';
 import { ReadBarriers } from './read-barriers.js';
+import { ClusterTime } from '../time/cluster-time.js';
 import { twoHistoriesIn } from './two-histories.js';
 import { Watermark } from '../storage/watermark.js';
 
@@ -61,14 +62,16 @@ export class RaftNode implements Consensus, PeerReceiver {
     private readonly options: RaftNodeOptions,
     loaded: { cache: EntryCache; watermark: Offset },
   ) {
-    const { id, log, hardState, random, timing } = options;
+    const { id, log, hardState, random, timing, clock, configuration } = options;
     const { cache } = loaded;
+    const voters = (): readonly number[] => votersOf(configuration.current);
+    const time = new ClusterTime(clock, { id, voters });
     const loop = new RaftLoop(options, cache);
     const proposals = this.#proposals;
     const watermark = new Watermark(loaded.watermark);
     const applier = new Applier({ ...options, loop, cache, watermark, proposals });
     const thread = new AppendThread(log, hardState, loop);
-    const sealer = new EntrySealer({ ...options, loop, cache, thread, applier, proposals });
+    const sealer = new EntrySealer({ ...options, time, loop, cache, thread, applier, proposals });
     const transfer = new LeadershipTransfer({ ...options, loop });
     const acknowledgements = new Acknowledgements({ ...options, core: loop.core });
     const filter = new MessageFilter({ ...options, electionTimeoutMs: loop.electionTimeoutMs });
@@ -90,7 +93,7 @@ export class RaftNode implements Consensus, PeerReceiver {
       acknowledgements,
     });
     this.#acknowledgements = acknowledgements;
-    this.#exchange = new NoteExchange({ ...options, core: loop.core });
+    this.#exchange = new NoteExchange({ ...options, time, core: loop.core });
     this.#floor = new ElectionFloor(options.voteFloor, log);
     this.#loop = loop;
     this.#applier = applier;
@@ -104,7 +107,15 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#admission = new AppendAdmission({ ...options, loop, proposals, sealer, transfer, watermark });
     this.#barriers = new ReadBarriers(loop, 2 * timing.electionTicks, id, random(2 ** 32));
     this.#catchUps = new CatchUps({ ...options, loop });
-    this.#maintenance = new LogMaintenance({ ...options, loop, cache, thread, applier });
+    this.#maintenance = new LogMaintenance({
+      ...options,
+      time,
+      isVoter: () => voters().includes(id),
+      loop,
+      cache,
+      thread,
+      applier,
+    });
     this.#lastIndexAtStart = log.lastIndex;
   }
 

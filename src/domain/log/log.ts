@@ -19,7 +19,10 @@ import { type SyncedEnd, SyncedIndexFile } from './synced-index.js';
 export type { LogOptions } from './log-options.js';
 
 export interface RetentionPolicy extends Retention {
-  readonly now: EpochMs;
+  /** The time by which ages are told; undefined: nothing is removed by age. */
+  readonly now?: EpochMs;
+  /** Keeps entries at or after this index whatever their age seems to be. */
+  readonly ageUpTo?: Index;
   /** Segments that hold only records before this offset are removed, whatever their size and age. */
   readonly startOffset?: Offset;
   /**
@@ -111,6 +114,17 @@ export class Log {
   /** The term of the last batch; 0 when there never was one. */
   get lastTerm(): Term {
     return this.#list.end.term;
+  }
+
+  /** The append time of the last batch, as far as it is in the active segment; otherwise the latest before; 0: none. */
+  get lastTimeMs(): EpochMs {
+    return this.#list.lastTimeMs;
+  }
+
+  /** Returns the first segment with an append time after `time`: its base offset and that time. */
+  firstAheadOf(time: EpochMs): { readonly offset: Offset; readonly timeMs: EpochMs } | undefined {
+    const ahead = this.#list.segments.find(({ maxTimeMs }) => maxTimeMs > time);
+    return ahead && { offset: ahead.base.offset, timeMs: ahead.maxTimeMs };
   }
 
   /** The total size of all stores. */

@@ -1,6 +1,7 @@
-import type { EpochMs, Index, Offset } from './offsets.js';
+import { type EpochMs, type Index, type Offset, toEpochMs } from './offsets.js';
 import type { LogBoundary } from './log-boundary.js';
 import type { QuarantineList } from './quarantine.js';
+import { newestTimes } from './retention.js';
 import type { Segment } from './segment.js';
 
 /**
@@ -59,20 +60,28 @@ export class SegmentList {
     }
   }
 
+  get lastTimeMs(): EpochMs {
+    const { lastTimeMs } = this.active;
+    return lastTimeMs ?? this.segments.at(-2)?.maxTimeMs ?? toEpochMs(0);
+  }
+
   /** Returns the number of leading segments that a retention policy drops. */
   countToDrop(policy: {
     bytesMax?: number;
     ageMsMax?: number;
+    ageUpTo?: Index;
     startOffset?: Offset;
-    now: EpochMs;
+    now?: EpochMs;
     upTo: Index;
   }): number {
-    const { bytesMax = Infinity, ageMsMax = Infinity, startOffset = 0, now, upTo } = policy;
+    const { bytesMax = Infinity, ageMsMax = Infinity, startOffset = 0, now, upTo, ageUpTo = upTo } = policy;
+    const newest = now !== undefined && ageMsMax < Infinity ? newestTimes(this.segments, now) : undefined;
     let bytes = this.bytes;
     let count = 0;
     while (count < this.segments.length - 1) {
-      const { end, maxTimeMs, length, unreadable } = this.segments[count];
-      const tooOld = !unreadable && maxTimeMs < now - ageMsMax;
+      const { end, length } = this.segments[count];
+      const tooOld =
+        now !== undefined && newest !== undefined && end.index <= ageUpTo && newest[count] < now - ageMsMax;
       if (end.index > upTo || !(bytes > bytesMax || tooOld || end.offset <= startOffset)) break;
       bytes -= length;
       count++;
