@@ -131,6 +131,18 @@ describe('an append time that is a year ahead (kafka #19137)', () => {
     for (const start of starts(group)) expect(start).toBeGreaterThan(wrong);
   });
 
+  it('does not stop retention at a single node that started with a wrong clock, which is then corrected', async () => {
+    const single = await groupWithAge(['n1']);
+    await single.stop('n1');
+    single.aheadMs.set('n1', yearMs);
+    await single.start('n1');
+    const wrong = await append(single);
+    single.aheadMs.clear();
+    await appendFor(single, 2 * ageMsMax);
+    const [{ log }] = [...single.running.values()];
+    expect(log.startOffset).toBeGreaterThan(wrong);
+  });
+
   it('of one record, while the node runs, is no year ahead at all', async () => {
     const group = await groupWithAge(['n1']);
     const [first] = await appendFor(group, 10_000);

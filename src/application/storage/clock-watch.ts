@@ -54,7 +54,7 @@ export class ClockWatch {
       logger.warn(
         'append_time_ahead',
         { ...ahead, clockMs: now },
-        'an append time is ahead of the clock; its segment counts as old as the next one, and at most as new as now',
+        'an append time is ahead of the clock; its segment counts as no newer than the next one',
       );
   }
 }

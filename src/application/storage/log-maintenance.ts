@@ -1,7 +1,7 @@
 import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import type { Log } from '../../domain/log/log.js';
 import { type Index, toIndex, toOffset } from '../../domain/log/offsets.js';
-import type { Retention } from '../../domain/log/retention.js';
+import type { Retention, RetentionPolicy } from '../../domain/log/retention.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { type ClusterSettings, differingFlags, stricterRetention } from '../configuration/cluster-settings.js';
 import type { AppendThread } from './append-thread.js';
@@ -42,13 +42,13 @@ export class LogMaintenance {
   #savedAtBytes = 0;
   /** The settings that were compared with this node's own limits. */
   #compared: ClusterSettings | undefined;
-  readonly #ages: EntryAges;
+  readonly #entryAges: EntryAges;
   readonly #clocks: ClockWatch;
   readonly #stopRepeating: (() => Promise<void>)[];
 
   constructor(private readonly options: LogMaintenanceOptions) {
     const { clock, loop, cache } = options;
-    this.#ages = new EntryAges(cache.applied);
+    this.#entryAges = new EntryAges(cache.applied, clock.now());
     this.#clocks = new ClockWatch(options);
     const onFailure = (error: unknown): void => loop.fail(error);
     this.#updateRetention();
@@ -114,7 +114,7 @@ export class LogMaintenance {
       ...retention,
       startOffset,
       ...(now !== undefined && { now }),
-      ageUpTo: this.#oldUpTo(retention),
+      ...this.#ages(retention),
       upTo: toIndex(cache.applied + 1),
     };
     await thread.exclusively(() => log.retain(policy));
@@ -122,18 +122,16 @@ export class LogMaintenance {
   }
 
   /**
-   * Returns the index before which entries may be too old: a voter has not applied them within the age, whatever the
-   * append times say.
+   * Returns the indexes that bound retention by age. A voter has applied what it has when it was appended, or later; what
+   * others have was fetched, and only append times tell how old it is.
    */
-  #oldUpTo({ ageMsMax }: Retention): Index {
+  #ages({ ageMsMax }: Retention): Pick<RetentionPolicy, 'maybeOldUpTo' | 'surelyOldUpTo'> {
+    if (ageMsMax === undefined) return {};
     const { cache, clock, isVoter } = this.options;
-    const { applied } = cache;
-    if (ageMsMax === undefined || !isVoter()) {
-      this.#ages.startOver(applied);
-      return toIndex(applied + 1);
-    }
     const now = clock.now();
-    this.#ages.note(applied, now, ageMsMax);
-    return toIndex(this.#ages.olderThan(ageMsMax, now) + 1);
+    this.#entryAges.note(cache.applied, now, ageMsMax);
+    const maybeOld = isVoter() ? this.#entryAges.maybeOld(ageMsMax, now) : cache.applied;
+    const surelyOld = this.#entryAges.surelyOld(ageMsMax, now);
+    return { maybeOldUpTo: toIndex(maybeOld + 1), surelyOldUpTo: toIndex(surelyOld + 1) };
   }
 }

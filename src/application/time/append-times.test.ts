@@ -55,6 +55,12 @@ describe('append times', () => {
     expect(times.isImplausible(toEpochMs(startMs))).toBe(true);
     expect(next(0, 0)).toBe(0);
     expect(times.isImplausible(toEpochMs(startMs))).toBe(false);
-    expect(next(-400 * dayMs, 1)).toBe(0);
+  });
+
+  it('go on from a clock that was corrected by more than a day, and return from one that was wrong', () => {
+    const { next } = timesFrom(-500);
+    next(0, 0);
+    expect([next(-400 * dayMs, 10), next(-400 * dayMs + 10, 20)]).toEqual([-400 * dayMs, -400 * dayMs + 10]);
+    expect([next(30, 30), next(500 * dayMs, 40)]).toEqual([30, 50]);
   });
 });

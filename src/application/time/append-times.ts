@@ -7,16 +7,19 @@ export const believedAheadMs = 24 * 60 * 60 * 1000;
 const gainMsMax = 1_000;
 
 /**
- * Gives the append times of a leader. They never go back, and between two appends they advance by no more than the
+ * Gives the append times of a leader. They do not go back, and between two appends they advance by no more than the
  * monotonic time that passed and a second, at most twice as fast as it: a jump of the clock is followed slowly.
  *
- * A new leader goes on from the last time of the log, unless that is more than a day ahead of the clock: then it goes on
- * from the clock, since times would otherwise stand still until then.
+ * A new leader goes on from the last time of the log. A last time that is more than a day ahead of the clock is not
+ * believed: times go on from the clock, since they would otherwise stand still until then. If it was the clock that was
+ * wrong, they return to where they would have been.
  */
 export class AppendTimes {
   #last: EpochMs;
-  /** When this node gave `last`; undefined: it has not, or another leader has given later times. */
+  /** When this node gave `last`; undefined: it has not. */
   #givenAt: MonotonicMs | undefined;
+  /** The greatest difference of a time that this node gave and the monotonic clock. */
+  #aheadMsMax = -Infinity;
 
   /** @param last the time of the last entry of the log */
   constructor(last: EpochMs) {
@@ -32,11 +35,12 @@ export class AppendTimes {
   follow(last: EpochMs): void {
     this.#last = last;
     this.#givenAt = undefined;
+    this.#aheadMsMax = -Infinity;
   }
 
   /** Whether the last time of the log is too far ahead of the clock to go on from there. */
   isImplausible(clockMs: EpochMs): boolean {
-    return this.#givenAt === undefined && this.#last > clockMs + believedAheadMs;
+    return this.#last > clockMs + believedAheadMs;
   }
 
   /** Returns the time for what is appended now. */
@@ -44,12 +48,13 @@ export class AppendTimes {
     const time = this.isImplausible(clockMs) ? clockMs : Math.max(this.#last, Math.min(clockMs, this.#latest(now)));
     this.#last = toEpochMs(time);
     this.#givenAt = now;
+    this.#aheadMsMax = Math.max(this.#aheadMsMax, time - now);
     return this.#last;
   }
 
   #latest(now: MonotonicMs): number {
     if (this.#givenAt === undefined) return Infinity;
     const passedMs = now - this.#givenAt;
-    return this.#last + passedMs + Math.min(passedMs, gainMsMax);
+    return Math.max(this.#last + passedMs + Math.min(passedMs, gainMsMax), this.#aheadMsMax + now);
   }
 }

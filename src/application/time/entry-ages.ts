@@ -10,35 +10,39 @@ interface Sighting {
 }
 
 /**
- * Knows for how long entries have been in the log of this process, by the monotonic clock. What was there before counts
- * as old: only its append times can say.
+ * Knows for how long entries have been in the log of this process, by the monotonic clock: a lower bound of their age,
+ * whatever the append times say.
  */
 export class EntryAges {
-  #sightings: Sighting[] = [];
+  readonly #indexAtStart: number;
+  #sightings: Sighting[];
+  #old = 0;
 
-  /** @param old the last index whose age is not known */
-  constructor(private old: number) {}
-
-  /** Everything up to `index` counts as old. */
-  startOver(index: number): void {
-    this.old = index;
-    this.#sightings = [];
+  /** @param index the last entry that the log has at the start of this process */
+  constructor(index: number, now: MonotonicMs) {
+    this.#indexAtStart = index;
+    this.#sightings = [{ index, at: now }];
   }
 
   /** Notes that the log reaches up to `index`; keeps what is needed to ask about `ageMs`. */
   note(index: number, now: MonotonicMs, ageMs: number): void {
     const last = this.#sightings.at(-1);
-    if (index <= (last?.index ?? this.old) || (last !== undefined && now - last.at < ageMs * precision)) return;
+    if (last !== undefined && (index <= last.index || now - last.at < ageMs * precision)) return;
     this.#sightings.push({ index, at: now });
   }
 
-  /** Returns the last index that has been in the log for longer than `ageMs`. */
-  olderThan(ageMs: number, now: MonotonicMs): number {
+  /** Returns the last entry that has been in the log of this process for longer than `ageMs`. */
+  surelyOld(ageMs: number, now: MonotonicMs): number {
     const count = this.#sightings.filter(({ at }) => now - at > ageMs).length;
     if (count > 0) {
-      this.old = this.#sightings[count - 1].index;
+      this.#old = this.#sightings[count - 1].index;
       this.#sightings = this.#sightings.slice(count);
     }
-    return this.old;
+    return this.#old;
+  }
+
+  /** Returns the last entry that may be older: also what was there at the start, of which only append times can tell. */
+  maybeOld(ageMs: number, now: MonotonicMs): number {
+    return Math.max(this.#indexAtStart, this.surelyOld(ageMs, now));
   }
 }

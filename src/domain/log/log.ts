@@ -12,25 +12,11 @@ import { follows, boundaryAfter, type LogBoundary } from './log-boundary.js';
 import { storedBytes, type RecordBatch } from './record-batch.js';
 import type { Quarantine, RecoveryReport } from './recovery.js';
 import { Segment } from './segment.js';
-import type { Retention } from './retention.js';
+import type { RetentionPolicy } from './retention.js';
 import { SegmentList } from './segment-list.js';
 import { type SyncedEnd, SyncedIndexFile } from './synced-index.js';
 
 export type { LogOptions } from './log-options.js';
-
-export interface RetentionPolicy extends Retention {
-  /** The time by which ages are told; undefined: nothing is removed by age. */
-  readonly now?: EpochMs;
-  /** Keeps entries at or after this index whatever their age seems to be. */
-  readonly ageUpTo?: Index;
-  /** Segments that hold only records before this offset are removed, whatever their size and age. */
-  readonly startOffset?: Offset;
-  /**
-   * Keeps every entry at or after this index, because it may not be committed. An index, since some entries have no
-   * offset.
-   */
-  readonly upTo: Index;
-}
 
 /**
  * A log: an ordered list of segments. Appends go to the last one.
