@@ -59,4 +59,10 @@ export const requiredMarks: readonly string[] = [
   'cold copy of all',
   'event: data_directory_changed',
   'event: vouching_incomplete',
+  'clock jump: an hour',
+  'clock jump: a year',
+  'clock jump: seconds',
+  'records removed by age',
+  'event: wall_clock_differs',
+  'event: append_time_ahead',
 ];

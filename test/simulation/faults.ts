@@ -1,5 +1,6 @@
 import type { BitRot } from './bit-rot.js';
 import type { Chance } from './chance.js';
+import type { ClockJumps } from './clock-jumps.js';
 import type { FalseDisks } from './false-disks.js';
 import { diskReserveBytes, type Machine } from './machine.js';
 import type { Network } from './network.js';
@@ -27,7 +28,7 @@ const faultKinds = [
   'membership',
 ] as const;
 /** Additional faults of a run, drawn independently. */
-const besides = ['bit rot', 'false disk'] as const;
+const besides = ['bit rot', 'false disk', 'clock jump'] as const;
 export type FaultKind = (typeof faultKinds | typeof besides)[number];
 const isFaultKind = (name: string): name is FaultKind => [...faultKinds, ...besides].some((kind) => kind === name);
 
@@ -37,8 +38,12 @@ export function faultKind(name: string): FaultKind {
   return name;
 }
 
-/** Percentage of runs in which disks rot, and in which they come back other than they were left. */
-const besidesPercent = { 'bit rot': 35, 'false disk': 30 } as const;
+/** Percentage of runs in which disks rot, in which they come back other than they were left, and in which clocks jump. */
+const besidesPercent = { 'bit rot': 35, 'false disk': 30, 'clock jump': 40 } as const;
+
+/** Whether the wall clocks of a run jump: its logs are then limited by age. */
+export const clocksJump = (world: World, also: readonly FaultKind[] | undefined): boolean =>
+  also?.includes('clock jump') ?? world.chance.fork('clock jump').percent(besidesPercent['clock jump']);
 
 /** Requests made through the administration of the cluster. */
 export interface Administration {
@@ -66,6 +71,7 @@ export class Faults {
     private readonly administration: Administration,
     private readonly bitRot: BitRot,
     private readonly falseDisks: FalseDisks,
+    private readonly clockJumps: ClockJumps,
     { only, also }: { readonly only?: readonly FaultKind[]; readonly also?: readonly FaultKind[] },
   ) {
     this.#moves = world.chance.fork('moves');
@@ -82,7 +88,8 @@ export class Faults {
     const draws = (kind: keyof typeof besidesPercent, fork: string): readonly FaultKind[] =>
       this.world.chance.fork(fork).percent(besidesPercent[kind]) ? [kind] : [];
     const rots = draws('bit rot', 'rot');
-    const more = also === undefined ? [...rots, ...draws('false disk', 'false disk')] : also.length === 0 ? rots : also;
+    const drawnBesides = [...rots, ...draws('false disk', 'false disk'), ...draws('clock jump', 'clock jump')];
+    const more = also === undefined ? drawnBesides : also.length === 0 ? rots : also;
     const times = Math.min(4, Math.ceil(drawn.length / 2));
     return [...drawn, ...Array.from({ length: times }, () => more).flat()];
   }
@@ -96,6 +103,7 @@ export class Faults {
   heal(): void {
     this.#on = false;
     this.falseDisks.stop();
+    this.clockJumps.heal();
     for (const end of this.#ends) end();
     this.#ends.clear();
     this.network.healAll();
@@ -209,6 +217,9 @@ export class Faults {
         return;
       case 'false disk':
         this.falseDisks.strike();
+        return;
+      case 'clock jump':
+        this.clockJumps.strike(machine, this.administration.presentVoters());
         return;
     }
   }

@@ -20,6 +20,7 @@ import { toIndex } from '../../src/domain/log/offsets.js';
 import type { Chance } from './chance.js';
 import type { DiskRot } from './disk-rot.js';
 import type { Listener, Network } from './network.js';
+import type { RecordAges } from './record-ages.js';
 import type { SimulatedDisk } from './simulated-disk.js';
 import { SimulatedEntrySource } from './simulated-entry-source.js';
 import { SimulatedGossip } from './simulated-gossip.js';
@@ -35,6 +36,7 @@ export interface Surroundings {
   readonly world: World;
   readonly network: Network;
   readonly witness: Witness;
+  readonly ages: RecordAges;
   readonly checksum: BatchChecksum;
   /** Changes the parts that a process is built from: this is how negative controls plant their bug. */
   readonly tamper: (options: RaftNodeOptions) => RaftNodeOptions;
@@ -223,7 +225,7 @@ export class Life {
 
   async #watch(log: Log, onReset = (): void => undefined): Promise<void> {
     const { around, listener, rot, isReplica } = this.options;
-    const { witness, world } = around;
+    const { witness, world, ages } = around;
     const mirror = new StoreMirror(await rot.entries(false), log);
     mirror.watch(
       log,
@@ -235,6 +237,8 @@ export class Life {
         world.mark(isReplica ? 'replica began its log anew' : 'follower reset by snapshot');
         onReset();
       },
+      (entries) => ages.appended(entries),
+      (removed) => ages.removed(listener.machine, removed),
     );
     this.mirror = mirror;
   }

@@ -2,7 +2,8 @@ import type { Clock, MonotonicMs } from '../../src/application/ports/clock.js';
 import { toEpochMs } from '../../src/domain/log/offsets.js';
 import type { World } from './world.js';
 
-const epochMs = 1_700_000_000_000;
+/** The true time at the start of a run. */
+export const epochMs = 1_700_000_000_000;
 
 /**
  * One life of a program on a machine. Everything reaches it as an event through `schedule`: a process that has ended

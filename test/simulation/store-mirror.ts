@@ -29,7 +29,13 @@ export class StoreMirror {
   }
 
   /** Observes all changes to the log from here on. */
-  watch(log: Log, onCut: (from: number, lastIndex: number) => void, onReset: () => void): void {
+  watch(
+    log: Log,
+    onCut: (from: number, lastIndex: number) => void,
+    onReset: () => void,
+    onAppend: (entries: readonly StoredEntry[]) => void,
+    onRetain: (removed: readonly StoredEntry[]) => void,
+  ): void {
     const { append, truncateSuffix, truncatePrefix, retain, reset } = {
       append: log.append.bind(log),
       truncateSuffix: log.truncateSuffix.bind(log),
@@ -38,7 +44,9 @@ export class StoreMirror {
       reset: log.reset.bind(log),
     };
     log.append = (batches) => {
-      for (const batch of batches) this.#entries.push(storedEntry(batch));
+      const entries = batches.map(storedEntry);
+      this.#entries.push(...entries);
+      onAppend(entries);
       return append(batches);
     };
     log.truncateSuffix = (from) => {
@@ -54,7 +62,7 @@ export class StoreMirror {
     log.retain = async (policy) => {
       this.dropping = true;
       await retain(policy);
-      this.#forgetBefore(log);
+      onRetain(this.#forgetBefore(log));
     };
     log.reset = async (boundary) => {
       onReset();
@@ -65,10 +73,11 @@ export class StoreMirror {
     };
   }
 
-  #forgetBefore({ startIndex, startOffset }: Log): void {
-    this.#entries.splice(0, startIndex - this.#firstIndex);
+  #forgetBefore({ startIndex, startOffset }: Log): StoredEntry[] {
+    const forgotten = this.#entries.splice(0, startIndex - this.#firstIndex);
     this.#firstIndex = startIndex;
     this.startOffset = startOffset;
     this.dropping = false;
+    return forgotten;
   }
 }
