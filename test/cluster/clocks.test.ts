@@ -57,6 +57,7 @@ async function appendTimes(node: LiveNode, until: number): Promise<number[]> {
       const [dead] = await nodes.followers();
       setAhead(leader, -backSeconds);
       await dead.killNine();
+      FakeClock.forget(dead.pid);
       const diedAtMs = performance.now();
       await load.more();
       await eventually('silence of a dead member', async () => {

@@ -37,7 +37,6 @@ export class FakeClock {
 
   /** Removes what the library leaves of a process that was killed. */
   static forget(pid: number): void {
-    for (const name of ['sem', 'shm']) rmSync(`/dev/shm/faketime_${name}_${pid}`, { force: true });
-    rmSync(`/dev/shm/sem.faketime_sem_${pid}`, { force: true });
+    for (const name of ['faketime_shm', 'sem.faketime_sem']) rmSync(`/dev/shm/${name}_${pid}`, { force: true });
   }
 }

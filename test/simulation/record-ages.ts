@@ -33,7 +33,7 @@ export class RecordAges {
     for (const { index, term, recordCount } of entries) {
       const ageMs = this.world.nowMs - (this.#appendedMs.get(`${index}@${term}`) ?? 0);
       if (recordCount > 0 && ageMs < this.ageMsMax - skewMsMax)
-        throw new InvariantError('I1', `${name} removes entry ${index}, which is ${ageMs} ms old, by age`);
+        this.world.fail(new InvariantError('I1', `${name} removes entry ${index}, which is ${ageMs} ms old, by age`));
     }
   }
 
