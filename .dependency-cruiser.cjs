@@ -44,7 +44,7 @@ const applicationLevels = [
   ['repair', 'cluster'],
   ['raft'],
   ['storage', 'join', 'vouching'],
-  ['services', 'access', 'waiting'],
+  ['services', 'access', 'waiting', 'time'],
   ['ports'],
   ['configuration', 'errors'],
 ];

@@ -18,6 +18,30 @@ const worldGlobals = [
   'console',
 ].map((name) => ({ name, message: worldMessage }));
 
+const ambientNames = [
+  wildName('process', 'env', 'Configuration is read in src/infrastructure and handed on.'),
+  wildName('process', 'on', 'Signals and process events are handled in src/infrastructure.'),
+  wildName('process', 'once', 'Signals and process events are handled in src/infrastructure.'),
+  wildName('process', 'exit', 'Only the command and infrastructure end the process.'),
+];
+const wallClock = wildName(
+  'Date',
+  'now',
+  'The wall clock jumps: measure durations with `Clock.now()` or performance.now(), or ask `Clock.wallClockMs()`.',
+);
+/** These talk to code that thinks in wall-clock times: deadlines of grpc-js, validity of certificates, the command line. */
+const readsWallClock = [
+  'src/adapters/clock/**',
+  'src/adapters/grpc/call-signal.ts',
+  'src/adapters/peer/ask.ts',
+  'src/adapters/peer/remote-cluster.ts',
+  'src/adapters/tls/certificate-authority.ts',
+  'src/client/cluster-client.ts',
+  'src/client/log-client.ts',
+  'src/client/servers-in-turn.ts',
+];
+const commandReadsWallClock = ['src/cli/consume-command.ts', 'src/infrastructure/node-tls.ts'];
+
 const everywhereSyntax = [
   { selector: 'ExportDefaultDeclaration', message: 'Name what you export.' },
   {
@@ -67,13 +91,7 @@ export default tseslint.config(
     ignores: ['**/*.test.ts'],
     rules: {
       'no-console': 'error',
-      'no-restricted-properties': [
-        'error',
-        wildName('process', 'env', 'Configuration is read in src/infrastructure and handed on.'),
-        wildName('process', 'on', 'Signals and process events are handled in src/infrastructure.'),
-        wildName('process', 'once', 'Signals and process events are handled in src/infrastructure.'),
-        wildName('process', 'exit', 'Only the command and infrastructure end the process.'),
-      ],
+      'no-restricted-properties': ['error', ...ambientNames, wallClock],
       'no-restricted-imports': [
         'error',
         { paths: [{ name: 'node:process', message: 'Configuration and signals come from src/infrastructure.' }] },
@@ -82,8 +100,11 @@ export default tseslint.config(
   },
   {
     files: ['src/infrastructure/**/*.ts', 'src/cli/**/*.ts'],
-    rules: { 'no-restricted-properties': 'off', 'no-restricted-imports': 'off' },
+    ignores: ['**/*.test.ts'],
+    rules: { 'no-restricted-properties': ['error', wallClock], 'no-restricted-imports': 'off' },
   },
+  { files: readsWallClock, rules: { 'no-restricted-properties': ['error', ...ambientNames] } },
+  { files: commandReadsWallClock, rules: { 'no-restricted-properties': 'off' } },
   {
     files: ['src/domain/**/*.ts', 'src/application/**/*.ts'],
     ignores: ['**/*.test.ts'],

@@ -159,7 +159,7 @@ export const options = {
   'retention-age': {
     schema: duration,
     value: 'TIME',
-    help: 'remove segments whose newest record is older than this (default: no limit)',
+    help: 'remove segments whose newest record is older than this by the earliest of several clocks (default: no limit)',
   },
   'batch-bytes-max': {
     schema: bytes('1KiB', '16MiB'),

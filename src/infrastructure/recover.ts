@@ -31,7 +31,7 @@ export async function recover(path: string, confirm: (plan: RecoveryPlan) => Pro
     const parts = { raft, log, hardState, configuration, uuid, checksum };
     const plan = await planRecovery(parts);
     await confirm(plan);
-    await recoverHistory(parts, plan, systemClock.now());
+    await recoverHistory(parts, plan, systemClock.wallClockMs());
     return `${raft.path}/${recoveryFileName(plan.generation)}`;
   } finally {
     for (const each of opened.reverse()) await each.close();

@@ -98,7 +98,10 @@ function raftMessage(chance: Chance): PeerMessage {
     () => message({ ...head, type: 'MsgAppResp', index: 900, reject: true, rejectHint: 3 }),
     () => ({
       ...message({ ...head, type: 'MsgHeartbeat', commit: 3, context: Uint8Array.of(1, 2) }),
-      notes: [{ id: 2, incarnation: 4, term: 7, durable: { term: 6, index: 2 ** 40 } }],
+      notes: [
+        { id: 2, incarnation: 4, term: 7, durable: { term: 6, index: 2 ** 40 }, clockMs: 1_700_000_000_000 },
+        { id: 3, incarnation: 1, term: 7, durable: { term: 6, index: 1 } },
+      ],
     }),
     () => message({ ...head, type: 'MsgVote', index: 4, logTerm: 2 }),
     () => message({ ...head, type: 'MsgSnap', snapshot: { data: transfer, metadata } }),

@@ -22,6 +22,7 @@ import type { JoinAnswer, JoinTransport } from '../../src/application/ports/join
 import type { Readiness } from '../../src/application/ports/readiness.js';
 import type { ReplicaHandler } from '../../src/application/ports/replica-uplink.js';
 import type { Gossip } from '../../src/application/ports/gossip.js';
+import type { Clock } from '../../src/application/ports/clock.js';
 import type { RaftNode } from '../../src/application/raft/raft-node.js';
 import { defaultTiming } from '../../src/application/raft/raft-options.js';
 import type { Retention } from '../../src/domain/log/retention.js';
@@ -86,6 +87,8 @@ export class Group {
   readonly network = new MemoryPeerNetwork(this.clock);
   readonly gossip = new MemoryGossipNetwork(this.clock);
   readonly running = new Map<string, GroupMember>();
+  /** By node name: the milliseconds by which its wall clock is ahead of the others. */
+  readonly aheadMs = new Map<string, number>();
   /** How ready each node was when it began to do something else. */
   readonly readinessLog: (Readiness & { readonly name: string })[] = [];
   readonly #disks = new Map<string, GroupDisk>();
@@ -183,7 +186,7 @@ export class Group {
 
   /** Starts the node; it may wait for its peers. */
   async begin(name: string, startOptions: StartOptions = {}) {
-    const { clock, network, options } = this;
+    const { network, options } = this;
     const { claims = {}, joinTransport = network.joinTransport } = startOptions;
     const { rpcAddr = memberOf(name, 0).rpcAddr, clusterId } = claims;
     const disk = startOptions.disk ?? this.#disks.get(name) ?? emptyDisk(uuidOf(name));
@@ -231,7 +234,7 @@ export class Group {
         setReplicas: (replicas) => (answering.replicas = replicas),
       },
       crc32c,
-      clock,
+      clock: this.#clockOf(name),
       signal: new AbortController().signal,
       logger,
       random: (n) => Math.floor(random() * n),
@@ -264,6 +267,20 @@ export class Group {
       get replicas() {
         return answering.replicas;
       },
+    };
+  }
+
+  /** The clock of a new process of the node: only its wall clock is its own. */
+  #clockOf(name: string): Clock {
+    const { clock, aheadMs } = this;
+    const wrongMs = (): number => aheadMs.get(name) ?? 0;
+    const wrongAtStartMs = wrongMs();
+    return {
+      now: () => clock.now(),
+      wallClockMs: () => toEpochMs(clock.wallClockMs() + wrongMs()),
+      steadyClockMs: () => toEpochMs(clock.steadyClockMs() + wrongAtStartMs),
+      after: (ms, callback) => clock.after(ms, callback),
+      soon: (callback) => clock.soon(callback),
     };
   }
 

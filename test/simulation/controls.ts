@@ -173,6 +173,17 @@ export const controls: readonly Control[] = [
     },
   },
   {
+    name: 'retain by the own wall clock',
+    faults: ['clock jump', 'kill'],
+    breaks: ['I1'],
+    tamper: (options) => {
+      const { log, clock } = options;
+      const retain = log.retain.bind(log);
+      log.retain = ({ maybeOldUpTo: _, ...policy }) => retain({ ...policy, now: clock.wallClockMs() });
+      return options;
+    },
+  },
+  {
     name: 'vote below the term that was seen',
     faults: ['false disk'],
     falsifications: ['loss at a vote'],

@@ -70,4 +70,10 @@ export const requiredMarks: readonly string[] = [
   'event: leader_disk_stalled',
   'event: data_directory_changed',
   'event: vouching_incomplete',
+  'clock jump: an hour',
+  'clock jump: a year',
+  'clock jump: seconds',
+  'records removed by age',
+  'event: wall_clock_differs',
+  'event: append_time_ahead',
 ];

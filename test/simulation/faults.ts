@@ -1,5 +1,6 @@
 import type { BitRot } from './bit-rot.js';
 import type { Chance } from './chance.js';
+import type { ClockJumps } from './clock-jumps.js';
 import type { FalseDisks } from './false-disks.js';
 import { diskReserveBytes, type Machine } from './machine.js';
 import type { Network } from './network.js';
@@ -28,7 +29,7 @@ const faultKinds = [
   'membership',
 ] as const;
 /** Additional faults of a run, drawn independently. */
-const besides = ['bit rot', 'false disk', 'upgrade', 'hung disk'] as const;
+const besides = ['bit rot', 'false disk', 'upgrade', 'hung disk', 'clock jump'] as const;
 export type FaultKind = (typeof faultKinds | typeof besides)[number];
 const isFaultKind = (name: string): name is FaultKind => [...faultKinds, ...besides].some((kind) => kind === name);
 
@@ -38,8 +39,11 @@ export function faultKind(name: string): FaultKind {
   return name;
 }
 
-/** Percentage of runs in which disks rot, in which they come back other than they were left, and in which they hang. */
-const besidesPercent = { 'bit rot': 35, 'false disk': 45, 'hung disk': 50 } as const;
+/**
+ * Percentage of runs in which disks rot, in which they come back other than they were left, in which they hang, and in
+ * which clocks jump.
+ */
+const besidesPercent = { 'bit rot': 35, 'false disk': 45, 'hung disk': 50, 'clock jump': 40 } as const;
 
 /** What hangs on a disk that hangs; syncs alone twice as often. */
 const hanging: readonly (readonly DiskOperation[])[] = [
@@ -48,6 +52,10 @@ const hanging: readonly (readonly DiskOperation[])[] = [
   ['sync', 'write'],
   ['sync', 'write', 'look'],
 ];
+
+/** Whether the wall clocks of a run jump: its logs are then limited by age. */
+export const clocksJump = (world: World, also: readonly FaultKind[] | undefined): boolean =>
+  also?.includes('clock jump') ?? world.chance.fork('clock jump').percent(besidesPercent['clock jump']);
 
 /** Requests made through the administration of the cluster. */
 export interface Administration {
@@ -75,6 +83,7 @@ export class Faults {
     private readonly administration: Administration,
     private readonly bitRot: BitRot,
     private readonly falseDisks: FalseDisks,
+    private readonly clockJumps: ClockJumps,
     { only, also }: { readonly only?: readonly FaultKind[]; readonly also?: readonly FaultKind[] },
   ) {
     this.#moves = world.chance.fork('moves');
@@ -94,7 +103,8 @@ export class Faults {
     const falseDisks = draws('false disk', 'false disk');
     // None turns false while one hangs: see `FalseDisks`.
     const newer = falseDisks.length > 0 ? falseDisks : draws('hung disk', 'hung disk');
-    const more = also === undefined ? [...rots, ...newer] : also.length === 0 ? rots : also;
+    const more =
+      also === undefined ? [...rots, ...newer, ...draws('clock jump', 'clock jump')] : also.length === 0 ? rots : also;
     // An upgrade comes by itself: see `RollingUpgrade`.
     const striking = more.filter((kind) => kind !== 'upgrade');
     const times = Math.min(4, Math.ceil(drawn.length / 2));
@@ -110,6 +120,7 @@ export class Faults {
   heal(): void {
     this.#on = false;
     this.falseDisks.stop();
+    this.clockJumps.heal();
     for (const end of this.#ends) end();
     this.#ends.clear();
     this.network.healAll();
@@ -226,6 +237,9 @@ export class Faults {
         return;
       case 'hung disk':
         this.#hang(machine);
+        return;
+      case 'clock jump':
+        this.clockJumps.strike(machine, this.administration.presentVoters());
         return;
       case 'upgrade':
         return;

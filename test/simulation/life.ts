@@ -22,6 +22,7 @@ import type { Chance } from './chance.js';
 import { asEarlierRelease } from './earlier-release.js';
 import type { DiskRot } from './disk-rot.js';
 import type { Listener, Network } from './network.js';
+import type { RecordAges } from './record-ages.js';
 import type { SimulatedDisk } from './simulated-disk.js';
 import { SimulatedEntrySource } from './simulated-entry-source.js';
 import { SimulatedGossip } from './simulated-gossip.js';
@@ -37,6 +38,7 @@ export interface Surroundings {
   readonly world: World;
   readonly network: Network;
   readonly witness: Witness;
+  readonly ages: RecordAges;
   readonly checksum: BatchChecksum;
   /** Changes the parts that a process is built from: this is how negative controls plant their bug. */
   readonly tamper: (options: RaftNodeOptions) => RaftNodeOptions;
@@ -228,20 +230,21 @@ export class Life {
 
   async #watch(log: Log, onReset = (): void => undefined): Promise<void> {
     const { around, listener, rot, isReplica, settings } = this.options;
-    const { witness, world } = around;
+    const { witness, world, ages } = around;
     const mirror = new StoreMirror(await rot.entries(false), log);
-    mirror.watch(
-      log,
-      (from, lastIndex) => {
+    mirror.watch(log, {
+      cutting: (from, lastIndex) => {
         witness.cutting(listener.machine, from);
         if (from <= lastIndex) world.mark('conflicting suffix truncated');
       },
-      () => {
+      resetting: () => {
         world.mark(isReplica ? 'replica began its log anew' : 'follower reset by snapshot');
         onReset();
       },
-      (entries) => witness.synced(settings.name, entries),
-    );
+      appending: (entries) => ages.appended(entries),
+      synced: (entries) => witness.synced(settings.name, entries),
+      retained: (removed) => ages.removed(listener.machine, removed),
+    });
     this.mirror = mirror;
   }
 }

@@ -64,6 +64,9 @@ export class Machine implements Watched {
   /** What that release would not have written. */
   readonly #unknownFiles = new MemoryDirectory();
   #ranEarlier = false;
+  /** Milliseconds by which its wall clock is wrong; may be negative. */
+  clockWrongMs = 0;
+  #clockWrongAtStartMs = 0;
   #lives = 0;
   #disks = 1;
   #falsifications = 0;
@@ -143,6 +146,11 @@ export class Machine implements Watched {
     return this.process && this.#life?.member?.repair;
   }
 
+  /** Whether its process started while its clock was wrong: it does not know the time since then. */
+  get startedWrong(): boolean {
+    return this.process !== undefined && this.#clockWrongAtStartMs !== 0;
+  }
+
   get highWatermark(): number | undefined {
     return this.process && this.#life?.highWatermark;
   }
@@ -157,9 +165,10 @@ export class Machine implements Watched {
     this.#lives += 1;
     const { around, name, address, uuid, disk, rot, isReplica } = this;
     const { world, network } = around;
+    this.#clockWrongAtStartMs = this.clockWrongMs;
     const featureLevel = this.isEarlier ? 0 : featureLevelKnown;
     const skewMs = this.#chance.between(-2_000, 2_000);
-    const process = new SimulatedProcess(world, `${name}.${this.#lives}`, skewMs);
+    const process = new SimulatedProcess(world, `${name}.${this.#lives}`, () => skewMs + this.clockWrongMs);
     const listener: Listener = { machine: name, address, process, self: 0, uuid, heard: new Map(), featureLevel };
     const life: Life = new Life({
       around,

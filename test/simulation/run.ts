@@ -3,7 +3,9 @@ import { type Configuration, emptyConfiguration } from '../../src/application/co
 import type { BatchChecksum } from '../../src/domain/log/record-batch.js';
 import { CarefulProducer, Follower, Producer, Reader, type ClientSurroundings } from './clients.js';
 import type { Control } from './controls.js';
-import { Faults, type FaultKind } from './faults.js';
+import { ClockJumps } from './clock-jumps.js';
+import { clocksJump, Faults, type FaultKind } from './faults.js';
+import { RecordAges } from './record-ages.js';
 import { majoritySize } from '../../src/domain/raft/quorum.js';
 import { BitRot } from './bit-rot.js';
 import { FalseDisks } from './false-disks.js';
@@ -47,12 +49,17 @@ export interface RunResult {
 
 const spareMachines = 2;
 const compareEveryMs = 10_000;
+/** The limit of age in runs in which clocks jump. */
+const ageMsMax = 10_000;
+/** The age, the time between two looks, twice if the first comes while a node starts, and the time to elect a leader. */
+const retainedWithinMs = ageMsMax + 30_000;
 
 /** Everything in one run. */
 class Run {
   readonly world: World;
   readonly witness = new Witness();
   readonly history = new History();
+  readonly ages: RecordAges;
   readonly network: Network;
   readonly machines: readonly Machine[];
   /** Machines with a copy of the disk of another one. */
@@ -68,8 +75,11 @@ class Run {
     const world = (this.world = new World(options.seed));
     const chance = world.chance.fork('cluster');
     this.network = new Network(world, world.chance.fork('network'), this.#checksum);
+    const jumps = control === undefined ? clocksJump(world, options.also) : control.faults.includes('clock jump');
+    this.ages = new RecordAges(world, jumps ? ageMsMax : undefined);
     const around: Surroundings = {
       world,
+      ages: this.ages,
       network: this.network,
       witness: this.witness,
       checksum: this.#checksum,
@@ -80,9 +90,11 @@ class Run {
     };
     const voters = options.nodes ?? control?.nodes ?? (chance.percent(70) ? 3 : 5);
     const away = world.chance.fork('away');
+    const segmentBytesMax = chance.pick([2_000, 8_000, 1 << 20]);
+    const bytesRetention = chance.percent(50) ? { bytesMax: chance.pick([4_000, 20_000]) } : {};
     const settings: MachineSettings = {
-      segmentBytesMax: chance.pick([2_000, 8_000, 1 << 20]),
-      retention: chance.percent(50) ? { bytesMax: chance.pick([4_000, 20_000]) } : {},
+      segmentBytesMax,
+      retention: jumps ? { ageMsMax } : bytesRetention,
       deadMemberTimeoutMs: away.percent(40) ? away.between(2_000, 12_000) : 0,
       addresses: () => this.machines.filter(({ inUse }) => inUse).map(({ address }) => address),
     };
@@ -132,6 +144,7 @@ class Run {
         () => (this.#upgrade.isOver ? this.#administrator.presentVoters() : []),
         control?.falsifications,
       ),
+      new ClockJumps(world, world.chance.fork('clock jumps')),
       { ...(only && { only }), ...(also && { also }) },
     );
     world.schedule(3_000, 'the weather turns', () => {
@@ -153,7 +166,20 @@ class Run {
     for (const client of [...this.#producers, ...this.#readers]) client.stopped = true;
     await this.#converge();
     await this.#compareStores(true);
+    await this.#retain();
     this.history.check(this.witness);
+  }
+
+  /** Checks that what is too old is removed once all clocks are right, also where a process started with a wrong one. */
+  async #retain(): Promise<void> {
+    const { world, ages } = this;
+    if (ages.ageMsMax === undefined) return;
+    for (const machine of this.#copies()) if (machine.startedWrong) machine.kill('all');
+    await world.run(world.nowMs + retainedWithinMs, () =>
+      this.#copies().every((each) => ages.left(each) === undefined),
+    );
+    const [left] = this.#copies().flatMap((each) => ages.left(each) ?? []);
+    if (left !== undefined) throw new InvariantError('retention', `${left}, all of them too old`);
   }
 
   get #losesMajority(): boolean {

@@ -1,8 +1,9 @@
-import type { Clock } from '../../src/application/ports/clock.js';
+import type { Clock, MonotonicMs } from '../../src/application/ports/clock.js';
 import { toEpochMs } from '../../src/domain/log/offsets.js';
 import type { World } from './world.js';
 
-const epochMs = 1_700_000_000_000;
+/** The true time at the start of a run. */
+export const epochMs = 1_700_000_000_000;
 
 /**
  * One life of a program on a machine. Everything reaches it as an event through `schedule`: a process that has ended
@@ -10,6 +11,8 @@ const epochMs = 1_700_000_000_000;
  */
 export class SimulatedProcess {
   #alive = true;
+  readonly #startedAtMs: number;
+  readonly #skewAtStartMs: number;
   #paused = false;
   #held: { label: string; act: () => void }[] = [];
   readonly #afterEnd = new Set<() => void>();
@@ -18,9 +21,12 @@ export class SimulatedProcess {
     readonly world: World,
     /** The machine and the number of its life, such as `n2.1`. */
     readonly name: string,
-    /** Milliseconds by which its wall clock is ahead of the world's; may be negative. */
-    private readonly skewMs: number,
-  ) {}
+    /** Returns the milliseconds by which the wall clock is ahead of the world's; may be negative, and may change. */
+    private readonly skewMs: () => number,
+  ) {
+    this.#startedAtMs = world.nowMs;
+    this.#skewAtStartMs = skewMs();
+  }
 
   get alive(): boolean {
     return this.#alive;
@@ -31,7 +37,9 @@ export class SimulatedProcess {
   }
 
   readonly clock: Clock = {
-    now: () => toEpochMs(Math.floor(epochMs + this.world.nowMs + this.skewMs)),
+    now: () => Math.floor(this.world.nowMs - this.#startedAtMs) as MonotonicMs,
+    wallClockMs: () => toEpochMs(Math.floor(epochMs + this.world.nowMs + this.skewMs())),
+    steadyClockMs: () => toEpochMs(Math.floor(epochMs + this.world.nowMs + this.#skewAtStartMs)),
     after: (ms, callback) => this.schedule(ms, 'timer', callback),
     soon: (callback) => void this.schedule(0, 'soon', callback),
   };

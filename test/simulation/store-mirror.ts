@@ -1,6 +1,18 @@
 import type { Log } from '../../src/domain/log/log.js';
 import { storedEntry, type StoredEntry } from './stored-entries.js';
 
+/** What is called when a log changes. */
+export interface LogWatcher {
+  /** Before the entries from `from` on are removed, up to the last one. */
+  readonly cutting: (from: number, lastIndex: number) => void;
+  /** Before the log is emptied. */
+  readonly resetting: () => void;
+  readonly appending: (entries: readonly StoredEntry[]) => void;
+  /** After entries are durable; at first with those that the log was opened with. */
+  readonly synced: (entries: readonly StoredEntry[]) => void;
+  readonly retained: (removed: readonly StoredEntry[]) => void;
+}
+
 /** The log of one process, followed from outside: what `Log` holds, without waiting for a disk. */
 export class StoreMirror {
   #entries: StoredEntry[];
@@ -29,13 +41,8 @@ export class StoreMirror {
   }
 
   /** Observes all changes to the log from here on. */
-  watch(
-    log: Log,
-    onCut: (from: number, lastIndex: number) => void,
-    onReset: () => void,
-    onSync: (entries: readonly StoredEntry[]) => void,
-  ): void {
-    onSync(this.#entries);
+  watch(log: Log, watcher: LogWatcher): void {
+    watcher.synced(this.#entries);
     let synced = this.lastIndex;
     const { sync, append, truncateSuffix, truncatePrefix, retain, reset } = {
       sync: log.sync.bind(log),
@@ -48,15 +55,17 @@ export class StoreMirror {
     log.sync = async () => {
       const { lastIndex } = this;
       await sync();
-      onSync(this.#entries.slice(Math.max(0, synced + 1 - this.#firstIndex), lastIndex + 1 - this.#firstIndex));
+      watcher.synced(this.#entries.slice(Math.max(0, synced + 1 - this.#firstIndex), lastIndex + 1 - this.#firstIndex));
       synced = Math.max(synced, lastIndex);
     };
     log.append = (batches) => {
-      for (const batch of batches) this.#entries.push(storedEntry(batch));
+      const entries = batches.map(storedEntry);
+      this.#entries.push(...entries);
+      watcher.appending(entries);
       return append(batches);
     };
     log.truncateSuffix = (from) => {
-      onCut(from, this.lastIndex);
+      watcher.cutting(from, this.lastIndex);
       synced = Math.min(synced, from - 1);
       this.#entries.splice(Math.max(0, from - this.#firstIndex));
       return truncateSuffix(from);
@@ -69,10 +78,10 @@ export class StoreMirror {
     log.retain = async (policy) => {
       this.dropping = true;
       await retain(policy);
-      this.#forgetBefore(log);
+      watcher.retained(this.#forgetBefore(log));
     };
     log.reset = async (boundary) => {
-      onReset();
+      watcher.resetting();
       this.#entries = [];
       synced = boundary.index - 1;
       this.#firstIndex = boundary.index;
@@ -81,10 +90,11 @@ export class StoreMirror {
     };
   }
 
-  #forgetBefore({ startIndex, startOffset }: Log): void {
-    this.#entries.splice(0, startIndex - this.#firstIndex);
+  #forgetBefore({ startIndex, startOffset }: Log): StoredEntry[] {
+    const forgotten = this.#entries.splice(0, startIndex - this.#firstIndex);
     this.#firstIndex = startIndex;
     this.startOffset = startOffset;
     this.dropping = false;
+    return forgotten;
   }
 }

@@ -9,7 +9,7 @@ function worldWith(seed = 1): { world: World; process: SimulatedProcess; disk: S
   const world = new World(seed);
   return {
     world,
-    process: new SimulatedProcess(world, 'n1.1', 0),
+    process: new SimulatedProcess(world, 'n1.1', () => 0),
     disk: new SimulatedDisk(world.chance.fork('disk')),
   };
 }

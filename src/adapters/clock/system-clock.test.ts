@@ -5,10 +5,19 @@ describe('systemClock', () => {
   beforeEach(() => void jest.useFakeTimers({ now: 5_000 }));
   afterEach(() => void jest.useRealTimers());
 
-  it('returns the time and calls back once', () => {
+  it('measures durations apart from the wall clock', () => {
+    const [now, steady] = [systemClock.now(), systemClock.steadyClockMs()];
+    jest.advanceTimersByTime(1_000);
+    jest.setSystemTime(1);
+    expect(systemClock.now() - now).toBe(1_000);
+    expect(systemClock.steadyClockMs() - steady).toBe(1_000);
+    expect(systemClock.wallClockMs()).toBe(1);
+  });
+
+  it('calls back once', () => {
     let calls = 0;
     systemClock.after(100, () => calls++);
-    expect(systemClock.now()).toBe(5_000);
+    expect(systemClock.wallClockMs()).toBe(5_000);
     jest.advanceTimersByTime(99);
     expect(calls).toBe(0);
     jest.advanceTimersByTime(1_000);

@@ -1,12 +1,17 @@
-import type { Clock } from '../../application/ports/clock.js';
+import type { Clock, MonotonicMs } from '../../application/ports/clock.js';
 import { toEpochMs } from '../../domain/log/offsets.js';
 
 /** The longest delay of a Node timer; a longer one fires at once with a warning. */
 const timerMsMax = 2 ** 31 - 1;
 
-/** The system's time and Node's timers. A timer keeps the process alive until it fires or is cancelled. */
+/** The wall clock when this file was loaded, at the start of the process, minus the monotonic clock then. */
+const steadyAheadMs = Date.now() - Math.floor(performance.now());
+
+/** The system's clocks and Node's timers. A timer keeps the process alive until it fires or is cancelled. */
 export const systemClock: Clock = {
-  now: () => toEpochMs(Date.now()),
+  now: () => Math.floor(performance.now()) as MonotonicMs,
+  wallClockMs: () => toEpochMs(Date.now()),
+  steadyClockMs: () => toEpochMs(steadyAheadMs + Math.floor(performance.now())),
   after(ms, callback) {
     let timer: NodeJS.Timeout;
     const arm = (msLeft: number): void => {

@@ -1,4 +1,4 @@
-import type { Clock } from '../../application/ports/clock.js';
+import type { Clock, MonotonicMs } from '../../application/ports/clock.js';
 import { toEpochMs, type EpochMs } from '../../domain/log/offsets.js';
 
 interface Timer {
@@ -8,16 +8,32 @@ interface Timer {
 
 /** A clock that only a test advances. */
 export class ManualClock implements Clock {
-  #nowMs: number;
+  #nowMs = 0;
+  readonly #steadyAheadMs: number;
+  #wallClockAheadMs: number;
   /** Sorted by due time, then by registration. */
   #timers: Timer[] = [];
 
-  constructor(startMs = 1_700_000_000_000) {
-    this.#nowMs = startMs;
+  constructor(wallClockMs = 1_700_000_000_000) {
+    this.#steadyAheadMs = wallClockMs;
+    this.#wallClockAheadMs = wallClockMs;
   }
 
-  now(): EpochMs {
-    return toEpochMs(this.#nowMs);
+  now(): MonotonicMs {
+    return this.#nowMs as MonotonicMs;
+  }
+
+  wallClockMs(): EpochMs {
+    return toEpochMs(this.#nowMs + this.#wallClockAheadMs);
+  }
+
+  steadyClockMs(): EpochMs {
+    return toEpochMs(this.#nowMs + this.#steadyAheadMs);
+  }
+
+  /** Sets the wall clock forward, or back by a negative number; durations stay as they are. */
+  jump(ms: number): void {
+    this.#wallClockAheadMs += ms;
   }
 
   after(ms: number, callback: () => void): () => void {

@@ -1,5 +1,4 @@
-import type { EpochMs } from '../../domain/log/offsets.js';
-import type { Clock } from '../ports/clock.js';
+import type { Clock, MonotonicMs } from '../ports/clock.js';
 import type { JoinAnswer, Joiner, JoinOrigin } from '../ports/join-transport.js';
 import type { Logger } from '../ports/logger.js';
 
@@ -8,7 +7,7 @@ const everyMs = 60_000;
 const kindsMax = 1_000;
 
 interface LoggedDecision {
-  readonly at: EpochMs;
+  readonly at: MonotonicMs;
   repeated: number;
 }
 
@@ -67,7 +66,7 @@ export class JoinAudit {
     return logged?.repeated ?? 0;
   }
 
-  #forget(now: EpochMs): void {
+  #forget(now: MonotonicMs): void {
     for (const [kind, { at }] of this.#logged) if (now - at >= everyMs) this.#logged.delete(kind);
   }
 }

@@ -69,6 +69,12 @@ export function isOnlyVoter({ confState }: Pick<Configuration, 'confState'>, id:
   return voters.length === 1 && voters[0] === id && votersOutgoing.length === 0;
 }
 
+/** Returns the Raft ids of the voters, in a joint configuration of both halves. */
+export function votersOf({ confState }: Pick<Configuration, 'confState'>): readonly number[] {
+  const { voters, votersOutgoing } = confState;
+  return votersOutgoing.length === 0 ? voters : [...new Set([...voters, ...votersOutgoing])];
+}
+
 /** The contents of `raft/snapshot`. */
 export interface StoredConfiguration {
   /** This node's own Raft id. */

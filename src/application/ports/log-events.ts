@@ -40,6 +40,8 @@ export const logEvents = {
   warn: {
     access_denied: 'A call or a connection of a peer was denied.',
     amnesiac_member_readmitted: 'The leader gave a new Raft id to a member that lost acknowledged entries.',
+    append_time_ahead:
+      'An append time in the log is more than a minute ahead of the clock of retention; its segment counts as no newer than the next one.',
     bootstrap_ignored: '`--bootstrap` was given, but a cluster exists already; the node joins it.',
     bootstrap_waits:
       'A node that would begin a cluster waits, because it could be a second one; `reason` names what is missing.',
@@ -89,6 +91,8 @@ export const logEvents = {
     log_set_aside:
       'The cluster was recovered without this node: its log was moved to `path`, and it joins again with an empty one.',
     log_start_damaged: 'The file `log-start` is damaged; the log start was derived from the segments.',
+    log_time_ahead:
+      'The last append time of the log is more than a day ahead of the clock; this leader goes on from the clock.',
     log_torn_tail_cut: 'The end of the log that a crash left incomplete was cut.',
     member_name_conflict: 'Two nodes claim the same name in the gossip; logged once a minute at most.',
     member_running_elsewhere: 'A process at another address runs as this member; this node waits for it to end.',
@@ -107,12 +111,16 @@ export const logEvents = {
     replica_source_lost: 'A replica lost the member that it followed.',
     replica_stalled: 'A replica stopped reading; its stream was closed.',
     response_not_sent: 'A response could not be sent.',
+    retention_clock_unknown:
+      'Nothing is removed by age, because the clocks of a majority of the voters were not heard in the last minute.',
     retention_differs:
       'A retention flag of this node differs from the setting of the cluster; the stricter of the two limits is used.',
     shutdown_grace_expired: 'Calls outlived the grace period of a shutdown; their connections are destroyed.',
     stream_access_withdrawn: 'A stream was ended because its caller lost the permission for it.',
     vouching_incomplete:
       'This node waits to start Raft until a majority of the voters has vouched for it; logged once a minute while it lasts.',
+    wall_clock_differs:
+      'The wall clock of this node has jumped, or differs by more than a minute from those of the voters.',
   },
   info: {
     acl_loaded: 'The ACL was loaded at the start.',

@@ -13,6 +13,8 @@ export interface MemberNote {
 /** A note that a leader forwards, by the Raft id of the member. */
 export interface PassedNote extends MemberNote {
   readonly id: number;
+  /** The wall clock of the member, in milliseconds since the Unix epoch. */
+  readonly clockMs?: number;
 }
 
 /** A member that has started and asks its peers what they know about it before it runs Raft. */

@@ -16,6 +16,8 @@ import { parseTransfer } from '../configuration/configuration-json.js';
 import type { EntryCache } from './entry-cache.js';
 import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
+import { AppendTimes } from '../time/append-times.js';
+import type { ClusterTime } from '../time/cluster-time.js';
 import type { Proposals } from './proposals.js';
 import type { RaftLoop } from './raft-loop.js';
 
@@ -25,11 +27,12 @@ export interface EntrySealerOptions {
   readonly thread: AppendThread;
   readonly applier: Applier;
   readonly proposals: Proposals;
-  readonly log: Pick<Log, 'lastIndex' | 'endOffset' | 'lastTerm'>;
+  readonly log: Pick<Log, 'lastIndex' | 'endOffset' | 'lastTerm' | 'lastTimeMs'>;
   readonly hardState: Pick<HardStateFile, 'current'>;
   readonly configuration: ConfigurationFile;
   readonly checksum: BatchChecksum;
   readonly clock: Clock;
+  readonly time: Pick<ClusterTime, 'appendClock'>;
   readonly logger: Logger;
 }
 
@@ -40,11 +43,13 @@ export interface EntrySealerOptions {
 export class EntrySealer {
   /** The log boundary after the last entry that the core has given out. */
   #end: LogBoundary;
+  readonly #times: AppendTimes;
   #lastVote: { readonly term: number; readonly vote: number };
 
   constructor(private readonly options: EntrySealerOptions) {
     const { log, hardState } = options;
     this.#end = { index: toIndex(log.lastIndex + 1), offset: log.endOffset, term: log.lastTerm };
+    this.#times = new AppendTimes(log.lastTimeMs);
     this.#lastVote = hardState.current;
   }
 
@@ -65,11 +70,25 @@ export class EntrySealer {
   assign({ snapshot, entries }: Pick<Ready, 'snapshot' | 'entries'>): void {
     if (snapshot !== undefined) this.#end = boundaryOf(snapshot);
     if (entries.length === 0) return;
-    const now = this.options.clock.now();
+    let now: EpochMs | undefined;
     for (const entry of entries) {
-      entry.batch ??= this.#seal(entry, now);
+      if (entry.batch === undefined) entry.batch = this.#seal(entry, (now ??= this.#appendTime()));
+      else this.#times.follow(entry.batch.appendTimeMs);
       this.#end = boundaryAfter(entry.batch);
     }
+  }
+
+  #appendTime(): EpochMs {
+    const { clock, time, logger } = this.options;
+    const clockMs = time.appendClock();
+    const { last } = this.#times;
+    if (this.#times.isImplausible(clockMs))
+      logger.warn(
+        'log_time_ahead',
+        { lastMs: last, clockMs },
+        'the last append time of the log is more than a day ahead of the clock; append times go on from the clock',
+      );
+    return this.#times.next(clockMs, clock.now());
   }
 
   /** Has the append thread do what a MsgStorageAppend asks for. */

@@ -19,7 +19,7 @@ export class LeaderLag {
   #told: number | undefined;
   /** What this node has to reach, and since when. */
   #goal: number | undefined;
-  #goalSince = 0;
+  #goalSince = -Infinity;
   /** Whether this node has reached a goal since it started. */
   #hasCaughtUp = false;
 

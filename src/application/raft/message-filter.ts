@@ -1,8 +1,7 @@
-import type { EpochMs } from '../../domain/log/offsets.js';
 import type { Message } from '../../domain/raft/message.js';
 import type { BasicStatus } from '../../domain/raft/status.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
-import type { Clock } from '../ports/clock.js';
+import type { Clock, MonotonicMs } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
 
 /**
@@ -20,14 +19,14 @@ export interface MessageFilterOptions {
 
 /** Decides which messages of peers a node handles, and records when it last handled one of each peer. */
 export class MessageFilter {
-  readonly #heardAt = new Map<number, EpochMs>();
+  readonly #heardAt = new Map<number, MonotonicMs>();
 
   constructor(private readonly options: MessageFilterOptions) {}
 
   /** Returns the milliseconds since the member was last heard from; undefined: not since this node started. */
   heardMsAgo(id: number): number | undefined {
     const at = this.#heardAt.get(id);
-    return at === undefined ? undefined : Math.max(0, this.options.clock.now() - at);
+    return at === undefined ? undefined : this.options.clock.now() - at;
   }
 
   /**

@@ -1,11 +1,13 @@
 import type { Message, MessageType } from '../../domain/raft/message.js';
 import type { RawNode } from '../../domain/raft/raw-node.js';
+import { votersOf } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
 import type { PeerMessage } from '../ports/peer-transport.js';
 import type { PassedNote } from '../ports/vouching.js';
 import type { PeerNotes } from '../vouching/peer-notes.js';
+import type { ClusterTime } from '../time/cluster-time.js';
 import { LogThrottle } from '../waiting/log-throttle.js';
 
 /** Their term is one that the sender has reached; a pre-vote names one that it may never reach. */
@@ -18,13 +20,14 @@ export interface NoteExchangeOptions {
   readonly incarnation: number;
   readonly configuration: Pick<ConfigurationFile, 'current' | 'stored'>;
   readonly id: number;
+  readonly time: ClusterTime;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /**
- * Keeps the notes about the peers up to date, from the messages that pass anyway: heartbeats carry what the leader has
- * seen of every voter, so that each of them can vouch for each other one.
+ * Keeps the notes about the peers and their clocks up to date, from the messages that pass anyway: heartbeats carry what
+ * the leader has seen of every voter, so that each of them can vouch for each other one and knows what time it is there.
  */
 export class NoteExchange {
   readonly #throttle: LogThrottle;
@@ -36,13 +39,14 @@ export class NoteExchange {
   /** Returns the message with what its receiver should note. */
   addTo(message: Message): PeerMessage {
     if (!notedTypes.has(message.type)) return message;
-    return { ...message, notes: message.type === 'MsgHeartbeat' ? this.#ofVoters() : [this.#ofSelf()] };
+    const notes = message.type === 'MsgHeartbeat' ? this.#ofVoters() : [this.#ofSelf()];
+    return { ...message, notes: notes.map((note) => this.#withClock(note)) };
   }
 
   /** Notes what a message shows. Returns false for a message of an earlier run of its sender, which must be dropped. */
   admits({ type, from, term, notes: passed = [] }: PeerMessage): boolean {
     if (!notedTypes.has(type)) return true;
-    const { notes, id: self, logger } = this.options;
+    const { notes, id: self, logger, time } = this.options;
     const uuid = this.#uuidOf(from);
     const own = passed.find(({ id }) => id === from);
     const known = notes.of(uuid, from)?.incarnation ?? 0;
@@ -59,8 +63,14 @@ export class NoteExchange {
     for (const note of passed) {
       const owner = this.#uuidOf(note.id);
       if (owner !== '' && note.id !== self) notes.add(owner, note.id, note);
+      if (note.clockMs !== undefined && note.id !== self) time.heard(note.id, note.clockMs, note.id === from);
     }
     return true;
+  }
+
+  #withClock(note: PassedNote): PassedNote {
+    const clockMs = this.options.time.toForward(note.id);
+    return clockMs === undefined ? note : { ...note, clockMs };
   }
 
   #ofSelf(): PassedNote {
@@ -79,8 +89,7 @@ export class NoteExchange {
       const [uuid, term] = [this.#uuidOf(member), index === 0 ? undefined : core.termAt(index)];
       if (uuid !== '' && term !== undefined) notes.add(uuid, member, { durable: { term, index } });
     });
-    const { voters, votersOutgoing } = configuration.current.confState;
-    return [...new Set([...voters, ...votersOutgoing])].flatMap((id) => {
+    return votersOf(configuration.current).flatMap((id) => {
       const note = notes.of(this.#uuidOf(id), id);
       return note === undefined ? [] : [{ id, ...note }];
     });

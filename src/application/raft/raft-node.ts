@@ -8,7 +8,7 @@ import { Applier } from './applier.js';
 import { CatchUps } from './catch-ups.js';
 import type { ClusterSettings } from '../configuration/cluster-settings.js';
 import { DiskStall } from '../storage/disk-stall.js';
-import { isOnlyVoter } from '../configuration/configuration.js';
+import { isOnlyVoter, votersOf } from '../configuration/configuration.js';
 import type { EntryCache } from './entry-cache.js';
 import { ElectionFloor } from './election-floor.js';
 import { EntrySealer } from './entry-sealer.js';
@@ -28,6 +28,7 @@ import { RaftLoop } from './raft-loop.js';
 import type { RaftNodeOptions } from './raft-options.js';
 import { ReadBarriers } from './read-barriers.js';
 import { Receipts } from './receipts.js';
+import { ClusterTime } from '../time/cluster-time.js';
 import { twoHistoriesIn } from './two-histories.js';
 import { Watermark } from '../storage/watermark.js';
 
@@ -67,8 +68,10 @@ export class RaftNode implements Consensus, PeerReceiver {
     private readonly options: RaftNodeOptions,
     loaded: { cache: EntryCache; watermark: Offset },
   ) {
-    const { id, log, hardState, random, timing } = options;
+    const { id, log, hardState, random, timing, clock, configuration } = options;
     const { cache } = loaded;
+    const voters = (): readonly number[] => votersOf(configuration.current);
+    const time = new ClusterTime(clock, { id, voters });
     const loop = new RaftLoop(options, cache);
     const proposals = this.#proposals;
     const watermark = new Watermark(loaded.watermark);
@@ -83,7 +86,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     });
     const gaps = new AcknowledgementGaps(loop.core, timing.tickMs);
     const thread = new AppendThread(log, hardState, loop, stall);
-    const sealer = new EntrySealer({ ...options, loop, cache, thread, applier, proposals });
+    const sealer = new EntrySealer({ ...options, time, loop, cache, thread, applier, proposals });
     const acknowledgements = new Acknowledgements({ ...options, core: loop.core });
     const filter = new MessageFilter({ ...options, electionTimeoutMs: loop.electionTimeoutMs });
     const lag = new LeaderLag({
@@ -109,7 +112,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#receipts = new Receipts({ ...options, loop, proposals });
     this.#stall = stall;
     this.#gaps = gaps;
-    this.#exchange = new NoteExchange({ ...options, core: loop.core });
+    this.#exchange = new NoteExchange({ ...options, time, core: loop.core });
     this.#floor = new ElectionFloor(options.voteFloor, log);
     this.#loop = loop;
     this.#applier = applier;
@@ -123,7 +126,15 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#admission = new AppendAdmission({ ...options, loop, proposals, sealer, thread, transfer });
     this.#barriers = new ReadBarriers(loop, 2 * timing.electionTicks, id, random(2 ** 32));
     this.#catchUps = new CatchUps({ ...options, loop });
-    this.#maintenance = new LogMaintenance({ ...options, loop, cache, thread, applier });
+    this.#maintenance = new LogMaintenance({
+      ...options,
+      time,
+      isVoter: () => voters().includes(id),
+      loop,
+      cache,
+      thread,
+      applier,
+    });
     this.#lastIndexAtStart = log.lastIndex;
   }
 

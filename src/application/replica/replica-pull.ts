@@ -1,12 +1,12 @@
 import { isNoSpaceError } from '../../domain/log/directory.js';
 import { DiskReserveError, InvalidInputError } from '../../domain/log/errors.js';
-import type { EpochMs, Offset } from '../../domain/log/offsets.js';
+import type { Offset } from '../../domain/log/offsets.js';
 import { toOffset } from '../../domain/log/offsets.js';
 import { emptyConfiguration } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { SupersededError, UnavailableError } from '../errors.js';
 import { pause } from '../waiting/pause.js';
-import type { Clock } from '../ports/clock.js';
+import type { Clock, MonotonicMs } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
 import type { Contact, ReplicaUplink, SourceNews, SourceStatus } from '../ports/replica-uplink.js';
 import type { ReplicaStore } from './replica-store.js';
@@ -51,7 +51,7 @@ export class ReplicaPull {
   readonly #stopping = new AbortController();
   #source: Contact | undefined;
   #status: SourceStatus | undefined;
-  #heardAt: EpochMs | undefined;
+  #heardAt: MonotonicMs | undefined;
   #sourceWatermark: Offset = toOffset(0);
   readonly #throttle: LogThrottle;
   #leaderlessMs = leaderlessMsMin;
@@ -86,7 +86,7 @@ export class ReplicaPull {
 
   /** Milliseconds since a source was last heard from; undefined: never. */
   get heardMsAgo(): number | undefined {
-    return this.#heardAt && Math.max(0, this.options.clock.now() - this.#heardAt);
+    return this.#heardAt === undefined ? undefined : this.options.clock.now() - this.#heardAt;
   }
 
   /** The highest watermark that a source has reported. */
@@ -162,7 +162,7 @@ export class ReplicaPull {
     const attempt = new AbortController();
     const signal = AbortSignal.any([attempt.signal, this.#stopping.signal]);
     const entries = uplink.follow(source, store.next, signal)[Symbol.asyncIterator]();
-    let leaderlessAt: EpochMs | undefined;
+    let leaderlessAt: MonotonicMs | undefined;
     try {
       for (let first = true; ; first = false) {
         const news = await this.#hear(entries, attempt, signal);

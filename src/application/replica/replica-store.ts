@@ -5,6 +5,7 @@ import { type Index, toIndex } from '../../domain/log/offsets.js';
 import { follows, type LogBoundary, boundaryAfter } from '../../domain/log/log-boundary.js';
 import { type RecordBatch, storedBytes } from '../../domain/log/record-batch.js';
 import type { Retention } from '../../domain/log/retention.js';
+import { ClusterTime } from '../time/cluster-time.js';
 import { AppendThread, type AppendWork } from '../storage/append-thread.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { isDamaged } from '../repair/damaged-node.js';
@@ -85,6 +86,9 @@ export class ReplicaStore {
       },
       thread: this.#thread,
       applier: this,
+      time: new ClusterTime(options.clock),
+      // What it has was fetched, not appended: only append times tell how old it is.
+      isVoter: () => false,
       loop: { fail: onFailure },
     });
   }

@@ -1,12 +1,15 @@
 import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import type { Log } from '../../domain/log/log.js';
 import { type Index, toIndex, toOffset } from '../../domain/log/offsets.js';
-import type { Retention } from '../../domain/log/retention.js';
+import type { Retention, RetentionPolicy } from '../../domain/log/retention.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { type ClusterSettings, differingFlags, stricterRetention } from '../configuration/cluster-settings.js';
 import type { AppendThread } from './append-thread.js';
+import { ClockWatch } from './clock-watch.js';
 import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
+import type { ClusterTime } from '../time/cluster-time.js';
+import { EntryAges } from '../time/entry-ages.js';
 import { repeat } from '../waiting/repeat.js';
 
 /** The saved commit index lags by at most this much, which is also what a start reads back into memory. */
@@ -15,7 +18,7 @@ const saveCommitEveryMs = 1_000;
 const retainEveryMs = 10_000;
 
 export interface LogMaintenanceOptions {
-  readonly log: Pick<Log, 'retain' | 'rollAfter' | 'startIndex'>;
+  readonly log: Pick<Log, 'retain' | 'rollAfter' | 'startIndex' | 'firstAheadOf'>;
   /** The entries in memory. */
   readonly cache: { readonly applied: number; forgetBefore(index: Index): void };
   readonly hardState: Pick<HardStateFile, 'current' | 'configuration'>;
@@ -25,6 +28,9 @@ export interface LogMaintenanceOptions {
   readonly applier: { readonly applied: number; readonly appliedBytes: number };
   /** This node's own limits. */
   readonly retention: Retention;
+  readonly time: Pick<ClusterTime, 'retentionClock' | 'wallClockAheadMs'>;
+  /** Whether what is applied here was appended recently, and not only fetched. */
+  readonly isVoter: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   /** The node, which a failure ends. */
@@ -36,10 +42,14 @@ export class LogMaintenance {
   #savedAtBytes = 0;
   /** The settings that were compared with this node's own limits. */
   #compared: ClusterSettings | undefined;
+  readonly #entryAges: EntryAges;
+  readonly #clocks: ClockWatch;
   readonly #stopRepeating: (() => Promise<void>)[];
 
   constructor(private readonly options: LogMaintenanceOptions) {
-    const { clock, loop } = options;
+    const { clock, loop, cache } = options;
+    this.#entryAges = new EntryAges(cache.applied, clock.now());
+    this.#clocks = new ClockWatch(options);
     const onFailure = (error: unknown): void => loop.fail(error);
     this.#updateRetention();
     this.#stopRepeating = [
@@ -95,12 +105,34 @@ export class LogMaintenance {
   }
 
   async #retain(): Promise<void> {
-    const { log, cache, clock, thread } = this.options;
+    const { log, cache, thread } = this.options;
     const retention = this.#updateRetention();
     const startOffset = toOffset(this.options.configuration.current.settings.startOffset ?? 0);
     if (retention.bytesMax === undefined && retention.ageMsMax === undefined && startOffset === 0) return;
-    const policy = { ...retention, startOffset, now: clock.now(), upTo: toIndex(cache.applied + 1) };
+    const now = this.options.time.retentionClock();
+    this.#clocks.look(retention, now);
+    const policy = {
+      ...retention,
+      startOffset,
+      ...(now !== undefined && { now }),
+      ...this.#ages(retention),
+      upTo: toIndex(cache.applied + 1),
+    };
     await thread.exclusively(() => log.retain(policy));
     cache.forgetBefore(log.startIndex);
+  }
+
+  /**
+   * Returns the indexes that bound retention by age. A voter has applied what it has when it was appended, or later; what
+   * others have was fetched, and only append times tell how old it is.
+   */
+  #ages({ ageMsMax }: Retention): Pick<RetentionPolicy, 'maybeOldUpTo' | 'surelyOldUpTo'> {
+    if (ageMsMax === undefined) return {};
+    const { cache, clock, isVoter } = this.options;
+    const now = clock.now();
+    this.#entryAges.note(cache.applied, now, ageMsMax);
+    const maybeOld = isVoter() ? this.#entryAges.maybeOld(ageMsMax, now) : cache.applied;
+    const surelyOld = this.#entryAges.surelyOld(ageMsMax, now);
+    return { maybeOldUpTo: toIndex(maybeOld + 1), surelyOldUpTo: toIndex(surelyOld + 1) };
   }
 }

@@ -359,6 +359,26 @@ describe('Log.retain', () => {
     expect(oldest.appendTimeMs).toBeLessThanOrEqual(900);
   });
 
+  it('drops nothing by age without a clock, and nothing that cannot be old', async () => {
+    const log = await filled();
+    await log.retain({ ageMsMax: 1000, upTo: toIndex(21) });
+    await log.retain({ ageMsMax: 1000, now: toEpochMs(9000), maybeOldUpTo: toIndex(1), upTo: toIndex(21) });
+    expect(log.startOffset).toBe(0);
+    await log.retain({ ageMsMax: 1000, now: toEpochMs(9000), maybeOldUpTo: toIndex(9), upTo: toIndex(21) });
+    expect(log.startIndex).toBeGreaterThan(1);
+    expect(log.startIndex).toBeLessThanOrEqual(9);
+  });
+
+  it('drops segments whose records are all ahead of the clock once they are surely old', async () => {
+    const log = await filled();
+    const now = toEpochMs(0);
+    await log.retain({ ageMsMax: 1000, now, surelyOldUpTo: toIndex(2), upTo: toIndex(21) });
+    expect(log.startOffset).toBe(0);
+    await log.retain({ ageMsMax: 1000, now, surelyOldUpTo: toIndex(9), upTo: toIndex(21) });
+    expect(log.startIndex).toBeGreaterThan(1);
+    expect(log.startIndex).toBeLessThanOrEqual(9);
+  });
+
   it('drops segments that hold only records before the start offset', async () => {
     const log = await filled();
     await log.retain({ startOffset: toOffset(21), now: toEpochMs(0), upTo: toIndex(21) });

@@ -12,22 +12,11 @@ import { follows, boundaryAfter, type LogBoundary } from './log-boundary.js';
 import { storedBytes, type RecordBatch } from './record-batch.js';
 import type { Quarantine, RecoveryReport } from './recovery.js';
 import { Segment } from './segment.js';
-import type { Retention } from './retention.js';
+import type { RetentionPolicy } from './retention.js';
 import { SegmentList } from './segment-list.js';
 import { type SyncedEnd, SyncedIndexFile } from './synced-index.js';
 
 export type { LogOptions } from './log-options.js';
-
-export interface RetentionPolicy extends Retention {
-  readonly now: EpochMs;
-  /** Segments that hold only records before this offset are removed, whatever their size and age. */
-  readonly startOffset?: Offset;
-  /**
-   * Keeps every entry at or after this index, because it may not be committed. An index, since some entries have no
-   * offset.
-   */
-  readonly upTo: Index;
-}
 
 /**
  * A log: an ordered list of segments. Appends go to the last one.
@@ -111,6 +100,17 @@ export class Log {
   /** The term of the last batch; 0 when there never was one. */
   get lastTerm(): Term {
     return this.#list.end.term;
+  }
+
+  /** The append time of the last batch, as far as it is in the active segment; otherwise the latest before; 0: none. */
+  get lastTimeMs(): EpochMs {
+    return this.#list.lastTimeMs;
+  }
+
+  /** Returns the first segment with an append time after `time`: its base offset and that time. */
+  firstAheadOf(time: EpochMs): { readonly offset: Offset; readonly timeMs: EpochMs } | undefined {
+    const ahead = this.#list.segments.find(({ maxTimeMs }) => maxTimeMs > time);
+    return ahead && { offset: ahead.base.offset, timeMs: ahead.maxTimeMs };
   }
 
   /** The total size of all stores. */

@@ -1,6 +1,7 @@
-import type { EpochMs, Index, Offset } from './offsets.js';
+import { type EpochMs, type Index, type Offset, toEpochMs } from './offsets.js';
 import type { LogBoundary } from './log-boundary.js';
 import type { QuarantineList } from './quarantine.js';
+import { newestTimes, type RetentionPolicy } from './retention.js';
 import type { Segment } from './segment.js';
 
 /**
@@ -59,25 +60,36 @@ export class SegmentList {
     }
   }
 
+  get lastTimeMs(): EpochMs {
+    const { lastTimeMs } = this.active;
+    return lastTimeMs ?? this.segments.at(-2)?.maxTimeMs ?? toEpochMs(0);
+  }
+
   /** Returns the number of leading segments that a retention policy drops. */
-  countToDrop(policy: {
-    bytesMax?: number;
-    ageMsMax?: number;
-    startOffset?: Offset;
-    now: EpochMs;
-    upTo: Index;
-  }): number {
-    const { bytesMax = Infinity, ageMsMax = Infinity, startOffset = 0, now, upTo } = policy;
+  countToDrop(policy: RetentionPolicy): number {
+    const { bytesMax = Infinity, startOffset = 0, upTo } = policy;
+    const isTooOld = this.#tooOld(policy);
     let bytes = this.bytes;
     let count = 0;
     while (count < this.segments.length - 1) {
-      const { end, maxTimeMs, length, unreadable } = this.segments[count];
-      const tooOld = !unreadable && maxTimeMs < now - ageMsMax;
+      const { end, length } = this.segments[count];
+      const tooOld = isTooOld(count);
       if (end.index > upTo || !(bytes > bytesMax || tooOld || end.offset <= startOffset)) break;
       bytes -= length;
       count++;
     }
     return count;
+  }
+
+  /** Returns whether a policy removes a segment because of its age. */
+  #tooOld({ ageMsMax, now, upTo, maybeOldUpTo = upTo, surelyOldUpTo }: RetentionPolicy): (i: number) => boolean {
+    if (ageMsMax === undefined || now === undefined) return () => false;
+    const newest = newestTimes(this.segments, now);
+    return (i) => {
+      const [{ end }, time] = [this.segments[i], newest[i]];
+      if (time === undefined) return surelyOldUpTo !== undefined && end.index <= surelyOldUpTo;
+      return end.index <= maybeOldUpTo && time < now - ageMsMax;
+    };
   }
 
   add(segment: Segment): void {

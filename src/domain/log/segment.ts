@@ -29,6 +29,8 @@ export class Segment {
   maxTimeMs: EpochMs;
   /** True if the store's header is damaged: nothing is read from this segment. */
   readonly unreadable: boolean;
+  /** The append time of the last batch; undefined for a sealed segment and without batches. */
+  lastTimeMs: EpochMs | undefined;
   /** The append time of the first batch; the segment's age counts from it. */
   #firstTimeMs: EpochMs | undefined;
 
@@ -84,12 +86,13 @@ export class Segment {
     if (batch.baseOffset === this.base.offset) return false;
     if (length + storedBytes(batch) > limits.segmentBytesMax) return true;
     const firstTimeMs = this.#firstTimeMs ?? first?.appendTimeMs ?? batch.appendTimeMs;
-    return batch.appendTimeMs - firstTimeMs >= limits.segmentAgeMsMax;
+    return Math.abs(batch.appendTimeMs - firstTimeMs) >= limits.segmentAgeMsMax;
   }
 
   /** Records the next batch, stored at `position`; `isolated` means that bad bytes precede it. */
   extend(batch: RecordBatch | BatchHeader, position: Position, bytes: number, isolated = false): void {
     this.#firstTimeMs ??= batch.appendTimeMs;
+    this.lastTimeMs = batch.appendTimeMs;
     this.index?.note(batch, position, isolated);
     if (this.index) this.maxTimeMs = this.index.maxTimeMs;
     this.length = (position + bytes) as Position;
@@ -102,6 +105,7 @@ export class Segment {
     this.length = position;
     this.end = end;
     this.maxTimeMs = maxTimeMs;
+    this.lastTimeMs = position === firstBatchPosition ? undefined : maxTimeMs;
     if (position === firstBatchPosition) this.#firstTimeMs = undefined;
   }
 

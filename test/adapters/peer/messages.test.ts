@@ -43,6 +43,16 @@ describe('the messages on the wire', () => {
     }
   });
 
+  it('carry the clocks of members, which an older release leaves out', () => {
+    const shown = { incarnation: 1, term: 7, durable: { term: 6, index: 5 } };
+    const notes = [
+      { id: 1, ...shown, clockMs: 1_700_000_000_000 },
+      { id: 2, ...shown },
+    ];
+    const heartbeat = { ...message({ type: 'MsgHeartbeat', from: 1, to: 2, term: 7 }), notes };
+    expect(decodeMessages(encodeMessages([heartbeat]), checksum)).toMatchObject([{ notes }]);
+  });
+
   it('are refused whole for a changed bit anywhere in a batch, and for bytes cut off', () => {
     const request = encodeMessages([append]);
     const batchesAt = request.indexOf('GLB1');

@@ -1,4 +1,4 @@
-import type { EpochMs } from '../../../domain/log/offsets.js';
+import type { MonotonicMs } from '../../../application/ports/clock.js';
 import { PeerDial, type PeerDialEvents, type PeerDialOptions } from './peer-dial.js';
 
 /** The number of addresses remembered at which the peer was connected before. */
@@ -20,8 +20,8 @@ export class PeerConnection {
   #open: PeerDial | undefined;
   #closed = false;
   /** The last time the peer was connected, by address. */
-  readonly #answeredAt = new Map<string, EpochMs>();
-  readonly #createdAt: EpochMs;
+  readonly #answeredAt = new Map<string, MonotonicMs>();
+  readonly #createdAt: MonotonicMs;
 
   constructor(
     private readonly options: PeerConnectionOptions,

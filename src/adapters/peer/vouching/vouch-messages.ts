@@ -11,19 +11,22 @@ import {
 import { peerMessage } from '../messages/peer-message.js';
 import { safeNumber } from '../safe-number.js';
 
-export function noteMessage({ id, incarnation, term, durable }: PassedNote): MemberNoteMessage {
+export function noteMessage({ id, incarnation, term, durable, clockMs }: PassedNote): MemberNoteMessage {
   return create(MemberNoteSchema, {
     id: BigInt(id),
     incarnation: BigInt(incarnation),
     term: BigInt(term),
     durableTerm: BigInt(durable.term),
     durableIndex: BigInt(durable.index),
+    ...(clockMs !== undefined && { clockMs: BigInt(clockMs) }),
   });
 }
 
 /** Like the other decoders here, throws `InvalidInputError` for numbers above 2^53 and malformed identities. */
 export function passedNoteOf(note: MemberNoteMessage): PassedNote {
-  return { id: safeNumber(note.id), ...memberNoteOf(note) };
+  const { id, clockMs } = note;
+  const passed = { id: safeNumber(id), ...memberNoteOf(note) };
+  return clockMs === undefined ? passed : { ...passed, clockMs: safeNumber(clockMs) };
 }
 
 function memberNoteOf({ incarnation, term, durableTerm, durableIndex }: MemberNoteMessage): MemberNote {
