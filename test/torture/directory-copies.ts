@@ -11,10 +11,10 @@ interface Copy {
   readonly ageFrom: number;
 }
 
-/** The UUID file of a data directory: a copy counts as one of a node only while that has the same UUID. */
+/** The UUID of a data directory: a copy is one of the node as it is now only while both have the same. */
 function identityOf(dataDir: string): string | undefined {
   const path = join(dataDir, 'node.id');
-  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+  return existsSync(path) ? /"nodeId": *"([^"]*)"/.exec(readFileSync(path, 'utf8'))?.[1] : undefined;
 }
 
 /** `cp -a` of one directory in place of another. Files that vanish meanwhile are not copied. */

@@ -112,7 +112,7 @@ export class HttpCaller {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (!unreachedCodes.has(code)) throw error;
-      throw new UnreachedError(`cannot connect to ${host}: ${code}`, { cause: error });
+      throw new UnreachedError(`cannot connect: ${code}`, { cause: error });
     } finally {
       // A request that is destroyed later reports that to nobody else.
       request.on('error', () => undefined);
