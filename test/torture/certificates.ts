@@ -12,6 +12,8 @@ const gossipKey = 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=';
 /** The certificates of a cluster with mutual TLS, made by `golog certs`. */
 export class Certificates {
   #sets = 0;
+  /** The clock is of one set at a time. */
+  #last: Promise<void> = Promise.resolve();
 
   private constructor(
     private readonly folder: string,
@@ -54,16 +56,21 @@ export class Certificates {
   }
 
   /** Puts new certificates of the same CA in place of those of these nodes. */
-  async renew(nodes: readonly string[]): Promise<void> {
-    await this.#replace(nodes, -1, 365);
+  renew(nodes: readonly string[]): Promise<void> {
+    return this.#replace(nodes, -1, 365);
   }
 
-  /** Puts certificates in place that expired a day ago. */
-  async expire(nodes: readonly string[]): Promise<void> {
-    await this.#replace(nodes, -2, 1);
+  /** Puts certificates in place that expired two days ago. */
+  expire(nodes: readonly string[]): Promise<void> {
+    return this.#replace(nodes, -3, 1);
   }
 
-  async #replace(nodes: readonly string[], daysFromNow: number, days: number): Promise<void> {
+  #replace(nodes: readonly string[], daysFromNow: number, days: number): Promise<void> {
+    this.#last = this.#last.then(() => this.#make(nodes, daysFromNow, days));
+    return this.#last;
+  }
+
+  async #make(nodes: readonly string[], daysFromNow: number, days: number): Promise<void> {
     this.#sets += 1;
     const set = join(this.folder, `set-${this.#sets}`);
     mkdirSync(set);
@@ -76,17 +83,8 @@ export class Certificates {
 
   async #init(folder: string, daysFromNow: number, days: number): Promise<void> {
     this.clock?.set('clockOffsetS', daysFromNow * daySeconds);
-    const names = [
-      '--cluster',
-      'torture',
-      '--node',
-      this.nodes.join(),
-      '--host',
-      this.hosts.join(),
-      '--client',
-      clientName,
-    ];
-    const flags = ['certs', 'init', '--dir', folder, ...names, '--days', String(days)];
-    await run(...(this.clock?.through ?? []), ...golog, ...flags);
+    const cluster = ['--cluster', 'torture', '--node', this.nodes.join(), '--host', this.hosts.join()];
+    const flags = ['--dir', folder, ...cluster, '--client', clientName, '--days', String(days)];
+    await run(...(this.clock?.through ?? []), ...golog, 'certs', 'init', ...flags);
   }
 }

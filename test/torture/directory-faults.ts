@@ -97,9 +97,11 @@ const zeroedBlocks = falsifying(
     }),
 );
 
-/** Any file that is not a part of the log itself. */
+/** A file that is not a part of the log itself. Of indexes there are more than of all others. */
 function pickStateFile({ disk }: TortureNode, random: Random): string {
-  return random.pick(filesOf(disk.dataDir).filter((path) => !path.endsWith('.store')));
+  const files = filesOf(disk.dataDir).filter((path) => !path.endsWith('.store'));
+  const isIndex = (path: string): boolean => path.endsWith('.index');
+  return random.pick(random.percent(20) ? files : files.filter((path) => !isIndex(path)));
 }
 
 const stateFileLost = falsifying(
