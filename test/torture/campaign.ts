@@ -13,9 +13,12 @@ const spreadMs = 4_000;
 const quietMs: readonly [number, number] = [1_000, 5_000];
 
 /** Ten election timeouts of a second (I10), the start of a process, and what a busy machine adds. */
-const resumeTimeoutMs = 30_000;
+const resumeTimeoutMs = 60_000;
 /** A node that was wiped waits until its predecessor has been silent for ten seconds, catches up, and is promoted. */
 const wholeTimeoutMs = 120_000;
+
+/** From a read that finds damage to its repair. */
+const repairTimeoutMs = 30_000;
 
 /** The cluster did not recover in time (I10), or a fault could not be begun or ended. */
 export class StuckError extends Error {
@@ -72,7 +75,10 @@ export class Campaign {
   async recover(): Promise<{ resumedMs: number; wholeMs: number }> {
     const startMs = performance.now();
     const resumedMs = await this.load.goesOn(resumeTimeoutMs);
-    await this.stage.cluster.whole(wholeTimeoutMs);
+    const { cluster } = this.stage;
+    await cluster.whole(wholeTimeoutMs);
+    await cluster.readRotten(repairTimeoutMs);
+    await cluster.whole(wholeTimeoutMs);
     this.#excuses.clear();
     return { resumedMs, wholeMs: performance.now() - startMs };
   }

@@ -48,6 +48,11 @@ interface View {
   readonly problem?: string;
 }
 
+interface Page {
+  readonly batches?: readonly { readonly baseOffset?: string; readonly records?: readonly unknown[] }[];
+  readonly highWatermark?: string;
+}
+
 /** What `golog verify --json --compare` prints, as far as it is read here. */
 interface Comparison {
   readonly differences: readonly unknown[];
@@ -59,6 +64,8 @@ export class Cluster {
   readonly network: Network;
   readonly nodes: TortureNode[] = [];
   #nodesMade = 0;
+  /** Nodes with damage in their logs, and the offset from where on: it is found, and repaired, by reading. */
+  readonly rotten = new Map<TortureNode, number>();
   /** Hosts that nobody uses, the one that has been free for longest first. */
   readonly #freeHosts: number[];
 
@@ -186,6 +193,31 @@ export class Cluster {
     return performance.now() - startMs;
   }
 
+  /** Reads what is damaged, until the node has repaired it. */
+  async readRotten(timeoutMs: number): Promise<void> {
+    for (const [node, from] of this.rotten) {
+      let offset = from;
+      let last: unknown;
+      const readOn = async (): Promise<true | undefined> => {
+        try {
+          const { batches = [], highWatermark } = await this.#read(node, offset);
+          const lastBatch = batches.at(-1);
+          offset = Number(lastBatch?.baseOffset ?? 0) + (lastBatch?.records?.length ?? 0);
+          return lastBatch === undefined || offset >= Number(highWatermark) ? true : undefined;
+        } catch (error) {
+          last = error;
+          return undefined;
+        }
+      };
+      await eventually(
+        () => `${node.name} to repair what it has from ${offset} on: ${String(last)}`,
+        readOn,
+        timeoutMs,
+      );
+      this.rotten.delete(node);
+    }
+  }
+
   /** Asks for a change of the cluster until it is made. */
   async change(
     method: string,
@@ -238,6 +270,10 @@ export class Cluster {
     const path = `${clusterService}/GetCluster`;
     const answer = await this.caller.post(endpoint, path, { local: true }, callTimeoutMs).catch(() => undefined);
     return answer?.['cluster'] as View | undefined;
+  }
+
+  async #read({ endpoint }: TortureNode, offset: number): Promise<Page> {
+    return this.caller.post(endpoint, '/golog.v1.LogService/Read', { offset: String(offset) }, callTimeoutMs);
   }
 
   #launch(node: TortureNode, name: string): Launch {

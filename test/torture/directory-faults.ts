@@ -73,24 +73,27 @@ function flipBit(path: string, random: Random): void {
 }
 
 /** Damages stores, in one to three places. */
-function damageStores({ disk }: TortureNode, random: Random, damage: (path: string) => void): string {
+function damageStores(stage: Stage, node: TortureNode, random: Random, damage: (path: string) => void): string {
+  const { disk } = node;
   const stores = filesOf(disk.dataDir).filter((path) => path.endsWith('.store'));
   // All but the last are sealed.
   const sealed = stores.length > 1 && random.percent(80) ? stores.slice(0, -1) : stores;
   const damaged = Array.from({ length: random.between(1, 3) }, () => random.pick(sealed));
   for (const path of damaged) damage(join(disk.dataDir, path));
-  return damaged.map((path) => `store ${Number(basename(path, '.store'))}`).join(', ');
+  const offsets = damaged.map((path) => Number(basename(path, '.store')));
+  stage.cluster.rotten.set(node, Math.min(stage.cluster.rotten.get(node) ?? Infinity, ...offsets));
+  return offsets.map((offset) => `store ${offset}`).join(', ');
 }
 
 const bitFlips = falsifying(
   { name: 'bit-flips', summary: 'bits flip in the log of a stopped node' },
-  (_, node, random) => damageStores(node, random, (path) => flipBit(path, random)),
+  (stage, node, random) => damageStores(stage, node, random, (path) => flipBit(path, random)),
 );
 
 const zeroedBlocks = falsifying(
   { name: 'zeroed-blocks', summary: 'blocks of the log of a stopped node turn to zeros' },
-  (_, node, random) =>
-    damageStores(node, random, (path) => {
+  (stage, node, random) =>
+    damageStores(stage, node, random, (path) => {
       const blockBytes = random.pick([512, 4096]);
       const blocks = Math.ceil(sizeOf(path) / blockBytes);
       change(path, random.below(blocks) * blockBytes, blockBytes, (bytes) => bytes.fill(0));

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../cluster/deadline.js';
 import type { HistoryFile, ReadEvent } from './history.js';
 import type { Endpoint, HttpCaller } from './http-caller.js';
 import type { Random } from './random.js';
@@ -132,11 +133,24 @@ async function read(
   return { end: content.offset + content.values.length, highWatermark: content.highWatermark };
 }
 
-/** Reads the whole log of a node, when nothing is appended any more. */
+/**
+ * Reads the whole log of a node, when nothing is appended any more. A node may find only now that a part of its log is
+ * damaged, and gets the time to repair it.
+ */
 export async function readBack(caller: HttpCaller, history: HistoryFile, endpoint: Endpoint): Promise<void> {
   for (let offset = 0; ;) {
-    const body = { offset: String(offset) };
-    const { end, highWatermark } = await read(caller, history, endpoint, 'final', body, finalTimeoutMs);
+    // Linearizable, so that every node shows the same end.
+    const body = { offset: String(offset), consistency: 'CONSISTENCY_LINEARIZABLE' };
+    let last: unknown;
+    const { end, highWatermark } = await eventually(
+      () => `${endpoint.name} to answer a read from ${offset}: ${String(last)}`,
+      () =>
+        read(caller, history, endpoint, 'final', body, readTimeoutMs).catch((error: unknown) => {
+          last = error;
+          return undefined;
+        }),
+      finalTimeoutMs,
+    );
     if (end >= highWatermark || end === offset) return;
     offset = end;
   }
