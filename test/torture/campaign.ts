@@ -1,12 +1,13 @@
-import type { BegunFault, Fault, Stage } from './fault.js';
-import { lasting } from './fault.js';
+import { type BegunFault, type Fault, lasting, type Stage } from './fault.js';
 import type { Load } from './load.js';
 import type { Random } from './random.js';
-import type { Report } from './report.js';
+import type { Recovery, Report } from './report.js';
 
 const defaultLastsMs: readonly [number, number] = [1_000, 10_000];
 /** A fault alone lasts no longer than this; a pause that a new leader is to be elected in needs not much more. */
 const aloneMsMax = 8_000;
+/** A fault during which appends must go on lasts so long alone, and they must within ten election timeouts of a second. */
+const [outlastedMs, gapMsMax] = [12_000, 10_000];
 const together: readonly [number, number] = [2, 5];
 /** Faults of a round begin within so much of each other. */
 const spreadMs = 4_000;
@@ -52,11 +53,12 @@ export class Campaign {
         this.report.tell(`no time for ${faults.length - i} of ${faults.length} faults alone`);
         return;
       }
-      await this.#recoverFrom(fault.name, async () => {
-        const [from, to] = fault.lastsMs ?? defaultLastsMs;
-        const lastsMs = random.between(from, Math.min(to, aloneMsMax));
-        await this.#play(fault, lastsMs, random.fork(fault.name));
-      });
+      const { name, appendsGoOn } = fault;
+      const [from, to] = fault.lastsMs ?? defaultLastsMs;
+      const lastsMs = appendsGoOn ? outlastedMs : random.between(from, Math.min(to, aloneMsMax));
+      const { gapMs } = await this.#recoverFrom(name, () => this.#play(fault, lastsMs, random.fork(name)));
+      if (appendsGoOn && gapMs > gapMsMax)
+        this.report.fail(`I10 no append was acknowledged for ${Math.round(gapMs)} ms during ${name}`);
     }
   }
 
@@ -84,12 +86,14 @@ export class Campaign {
   }
 
   /** Plays faults from a cluster that is whole until it is whole again. */
-  async #recoverFrom(name: string, play: () => Promise<void>): Promise<void> {
+  async #recoverFrom(name: string, play: () => Promise<void>): Promise<Recovery> {
     try {
       this.load.takeLongestGapMs();
       await play();
       const times = await this.recover();
-      this.report.recovered(name, { gapMs: this.load.takeLongestGapMs(), ...times });
+      const recovery = { gapMs: this.load.takeLongestGapMs(), ...times };
+      this.report.recovered(name, recovery);
+      return recovery;
     } catch (error) {
       throw new StuckError(`${name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }

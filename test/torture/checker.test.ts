@@ -43,6 +43,10 @@ function lastAcknowledged(events: HistoryEvent[]): AppendEvent & { offset: numbe
   return acknowledged.reduce((last, event) => (event.offset > last.offset ? event : last));
 }
 
+/** The offset after the first acknowledged record. */
+const lateOf = (events: HistoryEvent[]): number =>
+  Math.min(...events.filter(isAcknowledged).map(({ offset }) => offset)) + 1;
+
 const tampered: readonly (readonly [what: string, rule: Rule, tamper: Tamper])[] = [
   [
     'the end of the log, with acknowledged records, is lost on every node',
@@ -205,10 +209,11 @@ const tampered: readonly (readonly [what: string, rule: Rule, tamper: Tamper])[]
   ],
   [
     'the log of a node begins late',
-    'I5 a reader skips an offset or goes back',
+    'I1 an acknowledged record is lost',
     (events) => {
       const first = events.filter(isFinal)[0];
-      return replace(events, first, { offset: 1, values: first.values.slice(1) });
+      const late = lateOf(events);
+      return replace(events, first, { offset: late, values: first.values.slice(late) });
     },
   ],
   [

@@ -35,11 +35,14 @@ interface EndOperation {
   readonly seen: number;
 }
 
-/** The final log of a node is complete from 0 up to here. */
+/** What the final reads of a node returned. */
 interface FinalLog {
-  next: number;
-  highWatermark: number;
+  readonly first: number;
+  readonly next: number;
+  readonly highWatermark: number;
 }
+
+const noLog: FinalLog = { first: 0, next: 0, highWatermark: -1 };
 
 /** After so many of one rule, more say nothing new. */
 const violationsPerRule = 5;
@@ -141,28 +144,30 @@ class Checker {
   }
 
   #final({ node, offset, values, highWatermark }: ReadEvent): void {
-    const log = this.#finals.get(node) ?? { next: 0, highWatermark };
-    if (offset !== log.next)
-      this.#violate('I5 a reader skips an offset or goes back', `${node} goes on at ${offset}, not ${log.next}`);
-    this.#finals.set(node, { next: offset + values.length, highWatermark });
+    const { first, next } = this.#finals.get(node) ?? { first: offset, next: offset };
+    if (offset !== next)
+      this.#violate('I5 a reader skips an offset or goes back', `${node} goes on at ${offset}, not ${next}`);
+    this.#finals.set(node, { first, next: offset + values.length, highWatermark });
   }
 
   /** Every node has the whole log, and nothing that was told lies outside of it. */
   #checkFinals(nodes: readonly string[]): void {
-    const ends = nodes.map((node) => this.#finals.get(node) ?? { next: 0, highWatermark: -1 });
+    const ends = nodes.map((node) => this.#finals.get(node) ?? noLog);
     const text = nodes.map((node, i) => `${node}: ${ends[i].next} of ${ends[i].highWatermark}`).join(', ');
     const end = Math.max(0, ...ends.map(({ next }) => next));
     if (ends.some(({ next, highWatermark }) => next !== end || highWatermark !== end))
       this.#violate('the logs of the nodes do not end alike', text);
     nodes.forEach((node, i) => {
-      for (let offset = ends[i].next; offset < this.#values.length; offset += 1) this.#lost(offset, node);
+      const { first, next } = ends[i];
+      for (let offset = 0; offset < this.#values.length; offset += 1)
+        if (offset < first || offset >= next) this.#lost(offset, node, `from ${first} to ${next}`);
     });
     for (let offset = 0; offset < this.#values.length; offset += 1)
       if (this.#values[offset] === undefined)
         this.#violate('I5 a reader skips an offset or goes back', `nothing was ever read at ${offset}`);
   }
 
-  #lost(offset: number, node: string): void {
+  #lost(offset: number, node: string, range: string): void {
     const value = this.#values[offset];
     if (value === undefined) return;
     const isAcknowledged = this.#appends.get(value)?.outcome === 'acknowledged';
@@ -171,7 +176,7 @@ class Checker {
       : 'I6 a record that was read is not there any more';
     this.#violate(
       rule,
-      `${nameOf(value)} was at ${offset} by ${this.#sources[offset]}; the log of ${node} ends before`,
+      `${nameOf(value)} was at ${offset} by ${this.#sources[offset]}; the log of ${node} is ${range}`,
     );
   }
 

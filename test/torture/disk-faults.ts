@@ -70,7 +70,12 @@ const slowDisk = systemFault(
 );
 
 const hungDisk = systemFault(
-  { name: 'hung-disk', summary: 'syncs do not return while the fault lasts', lastsMs: [2_000, 15_000] },
+  {
+    name: 'hung-disk',
+    summary: 'syncs do not return while the fault lasts',
+    lastsMs: [2_000, 15_000],
+    appendsGoOn: true,
+  },
   'syncDelayMs',
   () => hangsMs,
   () => 'hangs',

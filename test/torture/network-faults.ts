@@ -42,6 +42,7 @@ const partition: Fault = {
 
 const isolatedLeader: Fault = {
   name: 'isolated-leader',
+  appendsGoOn: true,
   summary: 'the leader and the others do not hear each other; clients reach them all',
   lacks,
   begin: async (stage) => {
@@ -53,6 +54,7 @@ const isolatedLeader: Fault = {
 
 const muteLeader: Fault = {
   name: 'mute-leader',
+  appendsGoOn: true,
   summary: 'nobody hears the leader, which hears the others',
   lacks,
   begin: async (stage) => {
@@ -63,6 +65,7 @@ const muteLeader: Fault = {
 
 const deafLeader: Fault = {
   name: 'deaf-leader',
+  appendsGoOn: true,
   summary: 'the leader hears nobody, and the others hear it',
   lacks,
   begin: async (stage) => {

@@ -15,6 +15,7 @@ const chosen = (targets: Targets, { cluster }: Stage): { count: number; which: '
 function killing(targets: Targets): Fault {
   return {
     name: `kill-${targets}`,
+    appendsGoOn: targets === 'leader',
     summary: `kill -9 of ${nameOf(targets)}, started again later`,
     begin: (stage, random) =>
       claiming(stage, random, chosen(targets, stage), async (nodes) => {
@@ -27,6 +28,7 @@ function killing(targets: Targets): Fault {
 function pausing(targets: Targets): Fault {
   return {
     name: `pause-${targets}`,
+    appendsGoOn: targets === 'leader',
     summary: `SIGSTOP of ${nameOf(targets)} for 0.5 to 60 s, and SIGCONT`,
     lastsMs: [500, 60_000],
     begin: (stage, random) =>
@@ -52,6 +54,7 @@ async function startWithPower(node: TortureNode): Promise<void> {
 function powerCut(targets: Targets): Fault {
   return {
     name: `power-cut-${targets}`,
+    appendsGoOn: targets === 'leader',
     summary: `the power of ${nameOf(targets)} fails: what was not synced is lost`,
     begin: (stage, random) =>
       claiming(stage, random, chosen(targets, stage), async (nodes) => {

@@ -138,20 +138,19 @@ async function read(
  * damaged, and gets the time to repair it.
  */
 export async function readBack(caller: HttpCaller, history: HistoryFile, endpoint: Endpoint): Promise<void> {
-  for (let offset = 0; ;) {
+  let from: object = { position: 'POSITION_EARLIEST' };
+  for (;;) {
     // Linearizable, so that every node shows the same end.
-    const body = { offset: String(offset), consistency: 'CONSISTENCY_LINEARIZABLE' };
+    const body = { ...from, consistency: 'CONSISTENCY_LINEARIZABLE' };
     let last: unknown;
-    const { end, highWatermark } = await eventually(
-      () => `${endpoint.name} to answer a read from ${offset}: ${String(last)}`,
-      () =>
-        read(caller, history, endpoint, 'final', body, readTimeoutMs).catch((error: unknown) => {
-          last = error;
-          return undefined;
-        }),
-      finalTimeoutMs,
-    );
-    if (end >= highWatermark || end === offset) return;
-    offset = end;
+    const readOnce = () =>
+      read(caller, history, endpoint, 'final', body, readTimeoutMs).catch((error: unknown) => {
+        last = error;
+        return undefined;
+      });
+    const what = (): string => `${endpoint.name} to answer ${JSON.stringify(body)}: ${String(last)}`;
+    const { end, highWatermark } = await eventually(what, readOnce, finalTimeoutMs);
+    if (end >= highWatermark) return;
+    from = { offset: String(end) };
   }
 }

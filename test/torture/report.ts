@@ -26,6 +26,8 @@ export class Report {
   readonly #recoveries = new Map<string, Recovery[]>();
   readonly #times = new Map<string, number>();
   readonly #skipped = new Map<string, string>();
+  /** What went wrong so far. */
+  readonly problems: string[] = [];
 
   constructor(private readonly history: HistoryFile) {}
 
@@ -33,6 +35,11 @@ export class Report {
     const atMs = performance.now();
     console.log(`${seconds(atMs - this.#startMs).padStart(7)} s  ${text}`);
     this.history.write({ kind: 'fault', atMs, text });
+  }
+
+  fail(problem: string): void {
+    this.problems.push(problem);
+    this.tell(`FAILED ${problem}`);
   }
 
   skip(fault: string, reason: string): void {

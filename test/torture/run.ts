@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { addressOf, noNamespacesBecause } from '../cluster/network-namespaces.js';
 import { Campaign } from './campaign.js';
 import { Certificates } from './certificates.js';
-import { check, type Violation } from './checker.js';
+import { check } from './checker.js';
 import { Cluster, hostsFor } from './cluster.js';
 import { DirectoryCopies } from './directory-copies.js';
 import { compileFaultySystem } from './faulty-system.js';
@@ -49,11 +49,8 @@ export async function runTorture(options: Options): Promise<boolean> {
   return problems.length === 0;
 }
 
-const describe = ({ rule, text }: Violation): string => `${rule}: ${text}`;
-
 /** One run: a cluster, its clients, and what happens to it. */
 class Torture implements NodeListener {
-  readonly #problems: string[] = [];
   readonly #history: HistoryFile;
   readonly #report: Report;
   readonly #cluster: Cluster;
@@ -88,9 +85,8 @@ class Torture implements NodeListener {
 
   ended(node: string, how: string): void {
     const excuses = this.#campaign?.excuses ?? [];
-    this.#report.tell(`${node} ended by itself (${excuses.join(', ') || 'unexpected'}): ${how}`);
-    if (excuses.length === 0)
-      this.#problems.push(`${node} ended by itself, without a fault that it may end by: ${how}`);
+    if (excuses.length === 0) this.#report.fail(`${node} ended by itself, without a fault that it may end by: ${how}`);
+    else this.#report.tell(`${node} ended by itself (${excuses.join(', ')}): ${how}`);
   }
 
   /** Resolves with what went wrong. */
@@ -101,9 +97,9 @@ class Torture implements NodeListener {
       this.#report.tell(`a cluster of ${this.options.nodes} has formed after ${Math.round(formedMs)} ms`);
       await this.#torture();
     } catch (error) {
-      this.#problems.push(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+      this.#report.fail(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
     }
-    return this.#problems;
+    return this.#report.problems;
   }
 
   async dispose(keep: boolean): Promise<void> {
@@ -153,7 +149,7 @@ class Torture implements NodeListener {
   async #readBack(): Promise<string[]> {
     for (const endpoint of this.#cluster.endpoints) await readBack(this.caller, this.#history, endpoint);
     const names = this.#cluster.nodes.map(({ name }) => name);
-    for (const difference of await this.#cluster.compareStores()) this.#problems.push(difference);
+    for (const difference of await this.#cluster.compareStores()) this.#report.fail(difference);
     return names;
   }
 
@@ -165,6 +161,6 @@ class Torture implements NodeListener {
     console.log(`errors: ${load.describeErrors()}`);
     console.log(`reads: ${answered} answered, ${failed} failed`);
     const violations = check(readHistory(this.#history.path), nodes);
-    this.#problems.push(...violations.map(describe));
+    for (const { rule, text } of violations) this.#report.fail(`${rule}: ${text}`);
   }
 }
