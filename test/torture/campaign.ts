@@ -107,12 +107,13 @@ export class Campaign {
     const chosen = first !== undefined && random.percent(60) ? [first, ...others.slice(1)] : others;
     const lasts = chosen.map(({ lastsMs = defaultLastsMs }) => random.between(...lastsMs));
     const begins = chosen.map((_, i) => (i === 0 ? 0 : random.below(spreadMs)));
-    await Promise.all(
+    const played = await Promise.allSettled(
       chosen.map(async (fault, i) => {
         await lasting(begins[i]);
         await this.#play(fault, lasts[i], random.fork(fault.name));
       }),
     );
+    for (const each of played) if (each.status === 'rejected') throw each.reason;
   }
 
   async #play(fault: Fault, lastsMs: number, random: Random): Promise<void> {

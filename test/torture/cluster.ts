@@ -63,6 +63,8 @@ interface Comparison {
 export class Cluster {
   readonly network: Network;
   readonly nodes: TortureNode[] = [];
+  /** All that were made and not discarded, members or not. */
+  readonly #made = new Set<TortureNode>();
   #nodesMade = 0;
   /** Nodes with damage in their logs, and the offset from where on: it is found, and repaired, by reading. */
   readonly rotten = new Map<TortureNode, number>();
@@ -108,11 +110,13 @@ export class Cluster {
     const launch = (of: TortureNode): Launch => this.#launch(of, nodeName ?? label);
     const node = new TortureNode(label, disk, system, join(folder, `${label}.log`), launch, this.listener);
     node.host = this.takeHost();
+    this.#made.add(node);
     return node;
   }
 
   /** Ends a node that is not a member. */
   async discard(node: TortureNode): Promise<void> {
+    this.#made.delete(node);
     await node.dispose();
     await node.disk.dispose();
     this.releaseHost(node.host);
@@ -250,10 +254,11 @@ export class Cluster {
 
   /** Ends all; of the disks, the data directories are kept if asked for. */
   async dispose(keep: boolean): Promise<void> {
-    await Promise.all(this.nodes.map((node) => node.dispose()));
+    const nodes = [...this.#made];
+    await Promise.all(nodes.map((node) => node.dispose()));
     const kept = join(this.options.folder, 'data');
     if (keep) mkdirSync(kept, { recursive: true });
-    for (const { name, disk } of this.nodes) await disk.dispose(keep ? join(kept, name) : undefined);
+    for (const { name, disk } of nodes) await disk.dispose(keep ? join(kept, name) : undefined);
     this.network.remove();
   }
 

@@ -61,6 +61,7 @@ export class TortureNode {
   /** How often it has ended by itself since it was started by `start`. */
   endedByItself = 0;
   #isWanted = false;
+  #isDisposed = false;
   #process: ChildProcess | undefined;
   #lastLine = '';
   readonly #log: WriteStream;
@@ -86,6 +87,8 @@ export class TortureNode {
   }
 
   start(): void {
+    // A fault that still lasts when a run is cut short starts nothing again.
+    if (this.#isDisposed) return;
     this.#isWanted = true;
     this.endedByItself = 0;
     if (this.#process === undefined) this.#spawn();
@@ -110,6 +113,7 @@ export class TortureNode {
   }
 
   async dispose(): Promise<void> {
+    this.#isDisposed = true;
     await this.kill();
     this.#log.end();
     this.system?.close();
