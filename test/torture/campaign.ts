@@ -1,5 +1,6 @@
 import { type BegunFault, type Fault, lasting, type Stage } from './fault.js';
 import type { Load } from './load.js';
+import type { TortureNode } from './node.js';
 import type { Random } from './random.js';
 import type { Recovery, Report } from './report.js';
 
@@ -18,8 +19,8 @@ const resumeTimeoutMs = 60_000;
 /** A node that was wiped waits until its predecessor has been silent for ten seconds, catches up, and is promoted. */
 const wholeTimeoutMs = 120_000;
 
-/** From a read that finds damage to its repair. */
-const repairTimeoutMs = 30_000;
+/** From a read that finds damage to its repair, where the node repairs it by itself. */
+const repairTimeoutMs = 5_000;
 
 /** The cluster did not recover in time (I10), or a fault could not be begun or ended. */
 export class StuckError extends Error {
@@ -79,8 +80,7 @@ export class Campaign {
     const resumedMs = await this.load.goesOn(resumeTimeoutMs);
     const { cluster } = this.stage;
     await cluster.whole(wholeTimeoutMs);
-    await cluster.readRotten(repairTimeoutMs);
-    await cluster.whole(wholeTimeoutMs);
+    for (const node of cluster.rotten.keys()) await this.#repair(node);
     this.#excuses.clear();
     return { resumedMs, wholeMs: performance.now() - startMs };
   }
@@ -97,6 +97,17 @@ export class Campaign {
     } catch (error) {
       throw new StuckError(`${name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
+  }
+
+  /** Has a node repair its log: a read finds the damage, and at the latest a restart repairs it. */
+  async #repair(node: TortureNode): Promise<void> {
+    const { cluster } = this.stage;
+    if (await cluster.readRotten(node, repairTimeoutMs)) return;
+    this.report.tell(`${node.name} is restarted to repair its log`);
+    await node.stop();
+    node.start();
+    if (!(await cluster.readRotten(node, wholeTimeoutMs))) throw new StuckError(`${node.name} does not repair its log`);
+    await cluster.whole(wholeTimeoutMs);
   }
 
   async #round(faults: readonly Fault[], random: Random): Promise<void> {

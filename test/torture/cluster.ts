@@ -197,29 +197,19 @@ export class Cluster {
     return performance.now() - startMs;
   }
 
-  /** Reads what is damaged, until the node has repaired it. */
-  async readRotten(timeoutMs: number): Promise<void> {
-    for (const [node, from] of this.rotten) {
-      let offset = from;
-      let last: unknown;
-      const readOn = async (): Promise<true | undefined> => {
-        try {
-          const { batches = [], highWatermark } = await this.#read(node, offset);
-          const lastBatch = batches.at(-1);
-          offset = Number(lastBatch?.baseOffset ?? 0) + (lastBatch?.records?.length ?? 0);
-          return lastBatch === undefined || offset >= Number(highWatermark) ? true : undefined;
-        } catch (error) {
-          last = error;
-          return undefined;
-        }
-      };
-      await eventually(
-        () => `${node.name} to repair what it has from ${offset} on: ${String(last)}`,
-        readOn,
-        timeoutMs,
-      );
-      this.rotten.delete(node);
+  /**
+   * Reads on from the damage of a node until the node has repaired it. Resolves with false where the damage is there
+   * after so long.
+   */
+  async readRotten(node: TortureNode, timeoutMs: number): Promise<boolean> {
+    let offset = this.rotten.get(node) ?? 0;
+    for (const endMs = performance.now() + timeoutMs; performance.now() < endMs;) {
+      const page = await this.#read(node, offset).catch(() => undefined);
+      if (page === undefined) await delay(lookAgainMs);
+      else if (page.end >= page.highWatermark) return this.rotten.delete(node);
+      else offset = page.end;
     }
+    return false;
   }
 
   /** Asks for a change of the cluster until it is made. */
@@ -277,8 +267,12 @@ export class Cluster {
     return answer?.['cluster'] as View | undefined;
   }
 
-  async #read({ endpoint }: TortureNode, offset: number): Promise<Page> {
-    return this.caller.post(endpoint, '/golog.v1.LogService/Read', { offset: String(offset) }, callTimeoutMs);
+  async #read({ endpoint }: TortureNode, offset: number): Promise<{ end: number; highWatermark: number }> {
+    const path = '/golog.v1.LogService/Read';
+    const answer = await this.caller.post(endpoint, path, { offset: String(offset) }, callTimeoutMs);
+    const { batches = [], highWatermark } = answer as Page;
+    const { baseOffset, records = [] } = batches.at(-1) ?? { baseOffset: String(offset) };
+    return { end: Number(baseOffset ?? 0) + records.length, highWatermark: Number(highWatermark ?? 0) };
   }
 
   #launch(node: TortureNode, name: string): Launch {
