@@ -19,6 +19,8 @@ const resumeTimeoutMs = 60_000;
 /** A node that was wiped waits until its predecessor has been silent for ten seconds, catches up, and is promoted. */
 const wholeTimeoutMs = 120_000;
 
+/** Voters that have been in contact for this long have written down what they saw of each other (I16). */
+const contactMs = 3_000;
 /** From a read that finds damage to its repair, where the node repairs it by itself. */
 const repairTimeoutMs = 5_000;
 
@@ -57,6 +59,7 @@ export class Campaign {
       const { name, appendsGoOn } = fault;
       const [from, to] = fault.lastsMs ?? defaultLastsMs;
       const lastsMs = appendsGoOn ? outlastedMs : random.between(from, Math.min(to, aloneMsMax));
+      if (fault.needsWhole) await this.#contact();
       const { gapMs } = await this.#recoverFrom(name, () => this.#play(fault, lastsMs, random.fork(name)));
       if (appendsGoOn && gapMs > gapMsMax)
         this.report.fail(`I10 no append was acknowledged for ${Math.round(gapMs)} ms during ${name}`);
@@ -83,6 +86,12 @@ export class Campaign {
     for (const node of cluster.rotten.keys()) await this.#repair(node);
     this.#excuses.clear();
     return { resumedMs, wholeMs: performance.now() - startMs };
+  }
+
+  /** Resolves when a disk may turn false again. */
+  async #contact(): Promise<void> {
+    await lasting(contactMs);
+    await this.stage.cluster.whole(wholeTimeoutMs);
   }
 
   /** Plays faults from a cluster that is whole until it is whole again. */
@@ -116,6 +125,7 @@ export class Campaign {
     const others = shuffled.filter(({ needsWhole }) => !needsWhole).slice(0, random.between(...together));
     // The cluster is whole now, and will not be once another fault has begun.
     const chosen = first !== undefined && random.percent(60) ? [first, ...others.slice(1)] : others;
+    if (chosen.some(({ needsWhole }) => needsWhole)) await this.#contact();
     const lasts = chosen.map(({ lastsMs = defaultLastsMs }) => random.between(...lastsMs));
     const begins = chosen.map((_, i) => (i === 0 ? 0 : random.below(spreadMs)));
     const played = await Promise.allSettled(
