@@ -2,6 +2,10 @@
 import { spawnSync } from 'node:child_process';
 
 const npm = (...args) => ['npm', 'run', '--silent', ...args];
+const torture = (nodes, ...more) => ({
+  shows: `15 minutes of random faults on ${nodes} live nodes${more.length > 0 ? ' with mutual TLS' : ''} lose nothing`,
+  command: npm('torture', '--', '--minutes', '15', '--nodes', nodes, ...more),
+});
 
 /** Each step: what it shows, its command, and the environment that it needs besides ours. */
 const steps = {
@@ -19,6 +23,10 @@ const steps = {
     command: npm('test', '--', 'test/long/rolling-upgrade'),
     env: { TEST_LONG: 'on', CLUSTER_SECURITY: 'on' },
   },
+  'torture-3': torture('3'),
+  'torture-5': torture('5'),
+  'torture-3-tls': torture('3', '--tls'),
+  'torture-5-tls': torture('5', '--tls'),
 };
 
 const names = process.argv.slice(2);

@@ -49,9 +49,9 @@ export class Network {
     }
   }
 
-  /** A command that becomes one that runs at the host. */
+  /** A command that becomes one that runs at the host. It sees every file system that this process mounts later. */
   through(host: number): string[] {
-    return [iproute2, 'netns', 'exec', this.#name(host)];
+    return ['nsenter', `--net=/run/netns/${this.#name(host)}`];
   }
 
   /** Pulls the host's cable: nobody reaches it, this process included. */
