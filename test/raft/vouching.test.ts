@@ -287,6 +287,22 @@ describe('a node that came back with less than it had', () => {
     await expectWhole(group, 20);
   });
 
+  it.each([
+    ['all of it', () => true],
+    ['all of its stores', (name: string) => name.endsWith('.store')],
+  ])('is admitted under a new id if it lost its log, %s', async (_, isLost) => {
+    const group = await Group.of(names);
+    await produce(group, await group.leader(), 0, 20);
+    const { name } = group.follower().member;
+    await group.stop(name);
+    const { log } = group.disk(name);
+    for (const file of await log.list()) if (isLost(file)) await log.remove(file);
+    const { member, lines } = await group.start(name);
+    expect(member.id).toBe(4);
+    expect(eventsOf({ lines })).toContain('log_missing');
+    await expectWhole(group, 20);
+  });
+
   it('does not run Raft under an id that its disk knows and its peers know to be an earlier one', async () => {
     const { group, follower, copy } = await loneWitness();
     const { name, id } = follower.member;
