@@ -426,13 +426,14 @@ describe('a node that lost its vote', () => {
 describe('a node that lost its vote for a candidate', () => {
   const five = [...names, 'n4', 'n5'];
 
-  /** All of them are stopped; n1 asks n2 for its vote in the next term, which no other one knows, and gets it. */
+  /** All of them have crashed; n1 asks n2 for its vote in the next term, which no other one knows, and gets it. */
   async function voteOf2(size: number): Promise<{ group: Group; term: number; before: Uint8Array }> {
     const group = await Group.of(five.slice(0, size));
     await produce(group, await group.leader(), 0, 3);
     await rest(group);
     const term = (await group.leader()).node.leadership.status.hardState.term + 1;
-    await stopAll(group);
+    // A leader that stops would transfer leadership, in another term.
+    await stopAll(group, 'crash');
     const file = await group.disk('n2').raft.open('hard-state');
     const before = await file.read(0, await file.size());
     for (const name of ['n1', 'n2']) {
