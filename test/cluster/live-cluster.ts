@@ -258,11 +258,11 @@ export class LiveCluster {
     );
   }
 
-  /** Resolves when the node is a member under a later Raft id than that. */
+  /** Resolves when the node is a voter under a later Raft id than that. */
   async admittedAgain({ name }: LiveNode, id: number): Promise<void> {
     await eventually(`${name} to have a later Raft id than ${id}`, async () => {
       const members = (await (await this.leader()).view())?.members ?? [];
-      return members.some((member) => member.name === name && member.id > id) || undefined;
+      return members.some((each) => each.name === name && each.id > id && each.role === 'voter') || undefined;
     });
   }
 

@@ -117,7 +117,8 @@ describe('T8: a member that lost what only the leader, which is down, has as wel
       await load.more();
       await nodes.admittedAgain(witness, 3);
       await nodes.replicating(3);
-      expect((await witness.view())?.problem).toBeUndefined();
+      const isWell = async (): Promise<boolean> => (await witness.view())?.problem === undefined;
+      await eventually('the witness to be well', async () => (await isWell()) || undefined);
       await expectAllKept(nodes, load);
       tell(load.describe());
     }),
