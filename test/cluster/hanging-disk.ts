@@ -9,7 +9,7 @@ export const hasCompiler = spawnSync('cc', ['--version']).status === 0;
 /** A disk that hangs when it is told to: the syncs of the processes that are started through it do not return. */
 export class HangingDisk {
   constructor(
-    private readonly library: string,
+    private readonly sharedObject: string,
     private readonly holdFile: string,
   ) {}
 
@@ -22,7 +22,7 @@ export class HangingDisk {
 
   /** The command that becomes the process of a node on this disk. */
   get through(): readonly string[] {
-    return ['env', `LD_PRELOAD=${this.library}`, `HOLD_SYNCS_WHILE=${this.holdFile}`];
+    return ['env', `LD_PRELOAD=${this.sharedObject}`, `HOLD_SYNCS_WHILE=${this.holdFile}`];
   }
 
   hang(): void {
