@@ -350,7 +350,7 @@ describe('a node that came back with less than it had', () => {
     await group.settled(leader.cluster.removeMember(removed.member.name, forever));
     await stopAll(group);
     group.network.heal();
-    // Of the four voters that its disk knows, the removed one is gone, and one of the others.
+    // Two of the four voters that its disk knows are gone: the removed one and one of the others.
     await startAll(group, [leader.member.name, lagging.member.name]);
     await expectWhole(group, 10);
   });
