@@ -16,6 +16,8 @@ export interface PassedNote extends MemberNote {
   readonly id: number;
   /** The wall clock of the member, in milliseconds since the Unix epoch. */
   readonly clockMs?: number;
+  /** True if the member that sends it accepts no entries because its disk is full. */
+  readonly isDiskFull?: boolean;
 }
 
 /** A member that has started and asks its peers what they know about it before it runs Raft. */

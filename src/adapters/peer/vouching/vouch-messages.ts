@@ -12,7 +12,7 @@ import {
 import { peerMessage } from '../messages/peer-message.js';
 import { safeNumber } from '../safe-number.js';
 
-export function noteMessage({ id, incarnation, term, durable, clockMs }: PassedNote): MemberNoteMessage {
+export function noteMessage({ id, incarnation, term, durable, clockMs, isDiskFull }: PassedNote): MemberNoteMessage {
   return create(MemberNoteSchema, {
     id: BigInt(id),
     incarnation: BigInt(incarnation),
@@ -20,14 +20,19 @@ export function noteMessage({ id, incarnation, term, durable, clockMs }: PassedN
     durableTerm: BigInt(durable.term),
     durableIndex: BigInt(durable.index),
     ...(clockMs !== undefined && { clockMs: BigInt(clockMs) }),
+    ...(isDiskFull && { diskFull: true }),
   });
 }
 
 /** Like the other decoders here, throws `InvalidInputError` for numbers above 2^53 and malformed identities. */
 export function passedNoteOf(note: MemberNoteMessage): PassedNote {
-  const { id, clockMs } = note;
-  const passed = { id: safeNumber(id), ...memberNoteOf(note) };
-  return clockMs === undefined ? passed : { ...passed, clockMs: safeNumber(clockMs) };
+  const { id, clockMs, diskFull } = note;
+  return {
+    id: safeNumber(id),
+    ...memberNoteOf(note),
+    ...(clockMs !== undefined && { clockMs: safeNumber(clockMs) }),
+    ...(diskFull && { isDiskFull: true }),
+  };
 }
 
 function memberNoteOf({ incarnation, term, durableTerm, durableIndex }: MemberNoteMessage): MemberNote {
