@@ -254,6 +254,8 @@ describe('a driver', () => {
   it('sends nothing of a leadership that ended before its last entries were assigned', async () => {
     const group = await groupOfThree();
     const old = await group.leader();
+    // The append waits for a look at the disk, which is due again.
+    group.clock.advance(1_000);
     const { term } = old.node.leadership.status.hardState;
     const otherProducer = group.follower().member.id;
     const lost = old.node.propose(records('lost'));
