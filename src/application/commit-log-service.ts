@@ -41,9 +41,10 @@ export class CommitLogService implements CommitLog {
     await this.#awaitReadable(from, options);
     const offset = await this.#offsetOf(from);
     const { result, storedBytes } = await this.#reserveAndRead(offset, options);
+    const wanted = { ...result, batches: appendedSince(from, result.batches) };
     // What was cut off is not held any more.
-    options.memory?.correct(payloadBytes(result) - storedBytes);
-    return result;
+    options.memory?.correct(payloadBytes(wanted) - storedBytes);
+    return wanted;
   }
 
   async *follow(from: ReadFrom, options: ReadOptions): AsyncGenerator<ReadResult, never, void> {
@@ -51,6 +52,7 @@ export class CommitLogService implements CommitLog {
     try {
       await this.#awaitReadable(from, options);
       let next = await this.#offsetOf(from);
+      let since = from;
       let ahead: Promise<Reading> | undefined;
       for (;;) {
         const { result, storedBytes } = await (ahead ?? this.#reserveAndRead(next, this.#shared(options)));
@@ -63,7 +65,11 @@ export class CommitLogService implements CommitLog {
             ahead = this.#readAhead(next, this.#shared(options));
             ahead?.catch(() => undefined);
           }
-          yield result;
+          const batches = appendedSince(since, result.batches);
+          if (batches.length > 0) {
+            since = 'earliest';
+            yield { ...result, batches };
+          }
           options.memory?.correct(-storedBytes);
         }
         if (ahead === undefined) await this.consensus.waitForWatermark(next, options.signal);
@@ -211,6 +217,16 @@ export class CommitLogService implements CommitLog {
 interface Reading {
   readonly result: ReadResult;
   readonly storedBytes: number;
+}
+
+/**
+ * Returns the batches from the first one that was appended at or after the time that a read starts at. Such a batch may
+ * not exist when the read begins, while others are appended before that time.
+ */
+function appendedSince(from: ReadFrom, batches: readonly RecordBatch[]): readonly RecordBatch[] {
+  if (typeof from === 'string' || !('since' in from)) return batches;
+  const first = batches.findIndex(({ appendTimeMs }) => appendTimeMs >= from.since);
+  return first === -1 ? [] : batches.slice(first);
 }
 
 function payloadBytes({ batches }: ReadResult): number {

@@ -59,6 +59,8 @@ export async function consume(
   const first = await servers.read({ from: options.from, maxRecords: recordsMax }, reconnectTimeoutMs, signal, lost);
   const end = follow ? Infinity : first.highWatermark;
   let next = first.batches[0]?.baseOffset ?? first.highWatermark;
+  /** The time from which records are wanted, until the first one is there: it may be still to come. */
+  let awaited = 'sinceMs' in options.from && first.batches.length === 0 ? options.from : undefined;
   consumed.nextOffset = next;
   await print(upTo(first, end));
 
@@ -72,9 +74,11 @@ export async function consume(
     let openedAtMs = Infinity;
     try {
       // The next server may lag behind the last one: it must wait for the next offset instead of refusing the read.
-      const from = { from: { offset: next }, ...(next > 0 && { notBeforeOffset: next - 1 }), signal };
-      for await (const chunk of servers.current.tail(from, () => (openedAtMs = performance.now()))) {
+      const from = awaited ?? { offset: next };
+      const request = { from, ...(next > 0 && { notBeforeOffset: next - 1 }), signal };
+      for await (const chunk of servers.current.tail(request, () => (openedAtMs = performance.now()))) {
         lostAtMs = undefined;
+        awaited = undefined;
         backoff = new Backoff();
         await print(upTo(chunk, end));
         if (done()) return;
