@@ -194,5 +194,14 @@ function encodeFrom(from: ReadFrom): NonNullable<MessageInitShape<typeof ReadReq
   if ('offset' in from) return { case: 'offset', value: BigInt(from.offset) };
   if ('sinceMs' in from) return { case: 'since', value: timestampFromMs(from.sinceMs) };
   if ('last' in from) return { case: 'last', value: BigInt(from.last) };
-  return { case: 'position', value: from.position === 'earliest' ? Position.EARLIEST : Position.LATEST };
+  return { case: 'position', value: positionOf(from.position) };
+}
+
+/** @throws TypeError for a position that a caller in plain JavaScript has misspelled */
+function positionOf(position: unknown): Position {
+  if (position === 'earliest') return Position.EARLIEST;
+  if (position === 'latest') return Position.LATEST;
+  throw new TypeError(
+    "from is not where a read can start: expected offset, sinceMs, last, or position 'earliest' or 'latest'",
+  );
 }
