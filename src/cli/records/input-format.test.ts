@@ -101,6 +101,32 @@ describe('NDJSON', () => {
     });
   });
 
+  it('passes over blank lines and a byte order mark, and counts them as lines and as input', () => {
+    const reader = recordReader({ format: 'ndjson', recordBytesMax: 1_000, chunkBytes: 4 });
+    const found: unknown[] = [];
+    const take = ({ value }: { value: Uint8Array }, inputBytes: number): void => {
+      found.push([Buffer.from(value).toString(), inputBytes, reader.units]);
+    };
+    reader.push(Buffer.from('\ufeff{"value":"a"}\n\n \t\r\n{"value":"b"}\r\n'), take);
+    reader.push(Buffer.from('\n{"value":"c"}\n  '), take);
+    reader.end(take);
+    expect(found).toEqual([
+      ['a', 17, 1],
+      ['b', 20, 4],
+      ['c', 15, 6],
+    ]);
+    expect(reader.lastLineUnterminated).toBe(false);
+  });
+
+  it('passes over a byte order mark on a line of its own, and refuses one later on', () => {
+    expect(read({ format: 'ndjson' }, '\ufeff\n{"value":"a"}\n')).toEqual(['a']);
+    expect(() => read({ format: 'ndjson' }, '{"value":"a"}\n\ufeff{"value":"b"}\n')).toThrow(/line 2: is not JSON/);
+  });
+
+  it('keeps a byte order mark and blank lines of text', () => {
+    expect(read({}, '\ufeffa\n\n \n')).toEqual(['\ufeffa', '', ' ']);
+  });
+
   it('reads back what it prints, including bytes that are not UTF-8', () => {
     for (const value of [Buffer.from('text\n"'), Buffer.from([0xff, 0]), Buffer.alloc(0)]) {
       const headers = new Map([['h', Buffer.from('v')]]);

@@ -39,12 +39,17 @@ export interface Produced {
   lastOffset: number | undefined;
   /** Records sent, including the acknowledged ones. */
   recordsSent: number;
+  /** Lines or chunks of the input up to the last acknowledged record, and up to the last record sent. */
+  units: number;
+  unitsSent: number;
 }
 
 /** The size of a batch, and of its part of the input. */
 interface BatchSize {
   valueBytes: number;
   inputBytes: number;
+  /** Lines or chunks of the input up to its last record. */
+  units: number;
 }
 
 type Next = IteratorResult<Buffer, unknown> | { readonly error: Error };
@@ -71,6 +76,7 @@ export async function produce(
       produced.records += recordCount;
       produced.bytes += size.valueBytes;
       produced.inputBytes += size.inputBytes;
+      produced.units = size.units;
       produced.firstOffset ??= baseOffset;
       produced.lastOffset = baseOffset + recordCount - 1;
       options.onProgress(produced);
@@ -91,8 +97,7 @@ export async function produce(
 class Batches {
   readonly #builder: RecordBatchBuilder;
   readonly #full: (() => Promise<void>)[] = [];
-  #size: BatchSize = { valueBytes: 0, inputBytes: 0 };
-  #records = 0;
+  #size: BatchSize = { valueBytes: 0, inputBytes: 0, units: 0 };
 
   constructor(
     private readonly options: ProduceOptions,
@@ -109,10 +114,10 @@ class Batches {
   }
 
   readonly add = (record: Parameters<RecordBatchBuilder['add']>[0], inputBytes: number): void => {
-    this.#records += 1;
+    const { unit, units } = this.reader;
     const bytes = recordBytes(record);
     if (bytes > this.options.recordBytesMax) {
-      throw new RecordTooLargeError(`${this.reader.unit} ${this.#records}`, bytes, this.options.recordBytesMax);
+      throw new RecordTooLargeError(`${unit} ${units}`, bytes, this.options.recordBytesMax);
     }
     if (!this.#builder.add(record)) {
       this.#finishBatch();
@@ -120,16 +125,18 @@ class Batches {
     }
     this.#size.valueBytes += record.value.length;
     this.#size.inputBytes += inputBytes;
+    this.#size.units = units;
   };
 
   #finishBatch(): void {
     const batch = this.#builder.take();
     if (batch === undefined) return;
     const size = this.#size;
-    this.#size = { valueBytes: 0, inputBytes: 0 };
+    this.#size = { valueBytes: 0, inputBytes: 0, units: 0 };
     this.#full.push(async () => {
       this.inFlight.push(size);
       this.produced.recordsSent += batch.recordCount;
+      this.produced.unitsSent = size.units;
       await this.producer.send(batch);
     });
   }
