@@ -47,6 +47,9 @@ claims its offset, so it cannot be stored twice. Once another producer appends t
 --shared, batches claim no offsets; a connection that is then lost with batches in flight ends the command, which prints
 where to resume.
 
+While the server refuses records, for example because its disk is full, the command tries again for --reconnect-timeout.
+Batches and records that are larger than --batch-bytes-max of the server are never sent.
+
 Examples:
   golog produce access.log
   tail -F access.log | golog produce --addr 10.0.0.1:8400,10.0.0.2:8400,10.0.0.3:8400
@@ -154,7 +157,7 @@ async function runProduce(
         onConnection: (state, reason) => {
           progress.note(
             state === 'lost'
-              ? `golog produce: no server accepts records now (${messageOf(reason)}); retrying`
+              ? `golog produce: no server accepts records now (${messageOf(reason)}); retrying for up to ${seconds(flags.reconnectTimeout)}`
               : `golog produce: resumed`,
           );
         },
@@ -168,7 +171,7 @@ async function runProduce(
     input.destroy();
     for (const client of clients) client.close();
   }
-  const seconds = (performance.now() - startMs) / 1_000;
+  const tookSeconds = (performance.now() - startMs) / 1_000;
 
   if (failure !== undefined) process.stderr.write(`golog produce: ${messageOf(failure)}\n`);
   if (failure !== undefined || signal.aborted) {
@@ -177,7 +180,9 @@ async function runProduce(
   if (reader.lastLineUnterminated) {
     process.stderr.write('golog produce: the last line has no newline; golog consume will end it with one\n');
   }
-  process.stdout.write(summary(produced, seconds, flags.json === true));
+  process.stdout.write(summary(produced, tookSeconds, flags.json === true));
   if (failure !== undefined) return exitCodeOf(failure);
   return signal.aborted ? ExitCode.interrupted : ExitCode.ok;
 }
+
+const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;

@@ -74,6 +74,17 @@ export function isServerError(error: unknown): error is RpcError {
   return isServiceError(cause) && cause.metadata.get('grpc-status-details-bin').length > 0;
 }
 
+/**
+ * Whether the server answered that it is short of something, such as disk space: the call was not done, and may succeed
+ * later.
+ */
+export function isOverload(error: unknown): error is RpcError {
+  return isServerError(error) && error.code === 'RESOURCE_EXHAUSTED';
+}
+
+/** The answer of a gRPC server to a message above its limit, which it gives before the service sees the call. */
+const messageTooLarge = /^Received message larger than max \((\d+) vs\.? (\d+)\)/;
+
 /** Converts a gRPC error to an error of this client; returns any other error unchanged. */
 export function fromServiceError(error: unknown, address: string): Error {
   if (!isServiceError(error)) return error instanceof Error ? error : new Error(String(error));
@@ -87,6 +98,12 @@ export function fromServiceError(error: unknown, address: string): Error {
   if (neverConnected || unresolved) {
     const reason = /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ETIMEDOUT|ECONNRESET/.exec(error.details)?.[0];
     return new UnreachableError(address, reason ?? error.details, { cause: error });
+  }
+  const [, size, limit] = (code === 'RESOURCE_EXHAUSTED' && messageTooLarge.exec(error.details)) || [];
+  if (size !== undefined && limit !== undefined) {
+    const sizes = new Map([...details, ['what', 'message'], ['size', size], ['limit', limit]]);
+    const reason = `the message has ${size} bytes, and ${address} accepts at most ${limit} with the envelope`;
+    return new RpcError('INVALID_ARGUMENT', reason, sizes, { cause: error });
   }
   return new RpcError(code, error.details || code, details, { cause: error });
 }

@@ -20,6 +20,12 @@ export { LogClient, type LogInfo, type ReadFrom, type ReadOptions, type Server }
 export { Backoff, LogServers } from './log-servers.js';
 export { type Acknowledgement, Producer, type ProducerOptions } from './producer.js';
 export { ReceivedBatch, type ReadChunk, type ReceivedRecord } from './received-batch.js';
-export { OutgoingBatch, type OutgoingRecord, RecordBatchBuilder, recordBytes } from './record-batch-builder.js';
+export {
+  largestRecord,
+  OutgoingBatch,
+  type OutgoingRecord,
+  RecordBatchBuilder,
+  recordBytes,
+} from './record-batch-builder.js';
 export type { ClientTls } from './tls.js';
 export { MalformedResponseError } from './wire.js';

@@ -40,6 +40,8 @@ export interface LogInfo {
   readonly logEndOffset: number;
   readonly bytes: number;
   readonly segments: number;
+  /** The largest batch that the server accepts, as `OutgoingBatch.bytes` counts; undefined for an older server. */
+  readonly batchBytesMax: number | undefined;
 }
 
 export interface Server {
@@ -93,6 +95,7 @@ export class LogClient {
       logEndOffset: safeNumber(response.logEndOffset),
       bytes: safeNumber(response.bytes),
       segments: response.segments,
+      batchBytesMax: response.batchBytesMax === undefined ? undefined : safeNumber(response.batchBytesMax),
     };
   }
 

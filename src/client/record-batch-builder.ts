@@ -64,6 +64,11 @@ export function recordBytes(record: OutgoingRecord): number {
   return bytes;
 }
 
+/** The size of the largest record that fits in a batch of so many bytes. */
+export function largestRecord(batchBytes: number): number {
+  return Math.max(0, batchBytes - 1 - varintBytes(batchBytes));
+}
+
 /** A finished batch: the bytes of a `golog.v1.AppendRequest`, with space at the end for its expected offset. */
 export class OutgoingBatch {
   constructor(

@@ -11,6 +11,7 @@ import {
 import {
   AppendRequestSchema,
   AppendResponseSchema,
+  GetLogInfoResponseSchema,
   ReadRequestSchema,
   ReadResponseSchema,
 } from '../../src/gen/golog/v1/log_service_pb.js';
@@ -25,6 +26,8 @@ export type Behavior =
   | 'lose'
   /** Answers that the record is too large. */
   | 'refuse'
+  /** Answers that the disk is full. */
+  | 'refuse for space'
   /** Stores as many records of another producer first. */
   | 'other producer first';
 
@@ -48,6 +51,9 @@ export class FakeLogServer {
   /** Whether requests that were in flight when one failed are still processed, as a server may do. */
   storeLateAfterMismatch = false;
 
+  /** The limit that it tells; undefined as by an older release. */
+  batchBytesMax: number | undefined;
+
   /** How many of the next reads are answered as by a node without a leader. */
   leaderlessReads = 0;
 
@@ -60,8 +66,13 @@ export class FakeLogServer {
   static async start(behave: (request: number) => Behavior, twin?: FakeLogServer): Promise<FakeLogServer> {
     const fake = new FakeLogServer(behave, twin?.records ?? []);
     fake.#server.addService(
-      { AppendStream: method('AppendStream', true), Read: method('Read', false) },
       {
+        AppendStream: method('AppendStream', true),
+        Read: method('Read', false),
+        GetLogInfo: method('GetLogInfo', false),
+      },
+      {
+        GetLogInfo: (_: unknown, respond: sendUnaryData<Buffer>) => fake.#info(respond),
         AppendStream: (call: ServerDuplexStream<Buffer, Buffer>) => fake.#append(call),
         Read: (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>) => fake.#read(call, respond),
       },
@@ -91,10 +102,10 @@ export class FakeLogServer {
 
   #append(call: ServerDuplexStream<Buffer, Buffer>): void {
     let ended = false;
-    const end = (code: status, details: string): void => {
+    const end = (code: status, details: string, metadata = new Metadata()): void => {
       const first = !ended;
       ended = true;
-      const fail = (): boolean => call.emit('error', { code, details, metadata: new Metadata() });
+      const fail = (): boolean => call.emit('error', { code, details, metadata });
       if (first && this.storeLateAfterMismatch) setTimeout(fail, 20);
       else if (first) fail();
     };
@@ -109,6 +120,10 @@ export class FakeLogServer {
       const behavior = this.behave(this.claims.length - 1);
       if (behavior === 'lose') {
         end(status.UNAVAILABLE, 'connection lost');
+        return;
+      }
+      if (behavior === 'refuse for space') {
+        end(status.RESOURCE_EXHAUSTED, 'disk reserve reached', richStatus());
         return;
       }
       if (behavior === 'refuse') {
@@ -140,12 +155,16 @@ export class FakeLogServer {
     return baseOffset;
   }
 
+  #info(respond: sendUnaryData<Buffer>): void {
+    const { batchBytesMax } = this;
+    const limit = batchBytesMax === undefined ? {} : { batchBytesMax: BigInt(batchBytesMax) };
+    respond(null, Buffer.from(toBinary(GetLogInfoResponseSchema, create(GetLogInfoResponseSchema, limit))));
+  }
+
   #read(call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>): void {
     if (this.leaderlessReads > 0) {
       this.leaderlessReads -= 1;
-      const metadata = new Metadata();
-      metadata.set('grpc-status-details-bin', Buffer.from('any'));
-      respond({ code: status.UNAVAILABLE, details: 'there is no leader now', metadata });
+      respond({ code: status.UNAVAILABLE, details: 'there is no leader now', metadata: richStatus() });
       return;
     }
     const { from } = fromBinary(ReadRequestSchema, call.request);
@@ -157,6 +176,13 @@ export class FakeLogServer {
     });
     respond(null, Buffer.from(toBinary(ReadResponseSchema, response)));
   }
+}
+
+/** What a server adds to its own answers, and a lost connection does not have. */
+function richStatus(): Metadata {
+  const metadata = new Metadata();
+  metadata.set('grpc-status-details-bin', Buffer.from('any'));
+  return metadata;
 }
 
 export function record(value: string): Record {

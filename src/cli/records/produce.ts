@@ -1,15 +1,17 @@
-import { type LogClient, Producer, RecordBatchBuilder, recordBytes } from '../../client/index.js';
+import { type LogClient, largestRecord, Producer, RecordBatchBuilder, recordBytes } from '../../client/index.js';
 import type { RecordReader } from './input-format.js';
 
-/** A record that is larger than the limit. */
+/** A record that is larger than a limit. */
 export class RecordTooLargeError extends Error {
   override readonly name = 'RecordTooLargeError';
   constructor(
     readonly source: string,
     readonly bytes: number,
     readonly bytesMax: number,
+    /** Whose limit it is, and what to do. */
+    remedy: string,
   ) {
-    super(`${source} makes a record of ${bytes} bytes; a record may have at most ${bytesMax}`);
+    super(`${source} makes a record of ${bytes} bytes; a record may have at most ${bytesMax}: ${remedy}`);
   }
 }
 
@@ -26,6 +28,21 @@ export interface ProduceOptions {
   readonly signal: AbortSignal;
   readonly onProgress: (produced: Produced) => void;
   readonly onConnection: (state: 'lost' | 'resumed', reason?: Error) => void;
+}
+
+/** The limits of a batch and of a record: those of the command, or of the server where it has smaller ones. */
+interface Limits {
+  readonly batchBytes: number;
+  readonly recordBytesMax: number;
+  readonly remedy: string;
+}
+
+function limitsOf({ batchBytes, recordBytesMax, reader }: ProduceOptions, serverMax = Infinity): Limits {
+  const fits = serverMax === Infinity ? Infinity : largestRecord(serverMax);
+  const advice = reader.unit === 'chunk' ? '; give a smaller --chunk-bytes' : '';
+  const whose = fits < recordBytesMax ? `the server has --batch-bytes-max ${serverMax}` : 'see --record-bytes-max';
+  const remedy = `${whose}${advice}`;
+  return { batchBytes: Math.min(batchBytes, serverMax), recordBytesMax: Math.min(recordBytesMax, fits), remedy };
 }
 
 /** How much of the input is acknowledged, and how much was sent. */
@@ -82,7 +99,7 @@ export async function produce(
       options.onProgress(produced);
     },
   });
-  const batches = new Batches(options, reader, inFlight, produced, producer);
+  const batches = new Batches(limitsOf(options, producer.batchBytesMax), reader, inFlight, produced, producer);
   try {
     const inputError = await readAll(input, options, reader, batches);
     await batches.send();
@@ -100,13 +117,13 @@ class Batches {
   #size: BatchSize = { valueBytes: 0, inputBytes: 0, units: 0 };
 
   constructor(
-    private readonly options: ProduceOptions,
+    private readonly limits: Limits,
     private readonly reader: RecordReader,
     private readonly inFlight: BatchSize[],
     private readonly produced: Produced,
     private readonly producer: Producer,
   ) {
-    this.#builder = new RecordBatchBuilder(options.batchBytes);
+    this.#builder = new RecordBatchBuilder(limits.batchBytes);
   }
 
   get pending(): boolean {
@@ -116,9 +133,8 @@ class Batches {
   readonly add = (record: Parameters<RecordBatchBuilder['add']>[0], inputBytes: number): void => {
     const { unit, units } = this.reader;
     const bytes = recordBytes(record);
-    if (bytes > this.options.recordBytesMax) {
-      throw new RecordTooLargeError(`${unit} ${units}`, bytes, this.options.recordBytesMax);
-    }
+    const { recordBytesMax, remedy } = this.limits;
+    if (bytes > recordBytesMax) throw new RecordTooLargeError(`${unit} ${units}`, bytes, recordBytesMax, remedy);
     if (!this.#builder.add(record)) {
       this.#finishBatch();
       this.#builder.add(record);
