@@ -4,6 +4,7 @@ import { addressesOption } from './options/address-option.js';
 import type { ServerFlags } from './options/cluster-call.js';
 import { type Consumed, consume } from './records/consume.js';
 import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './options/exit-codes.js';
+import { failureMessage } from './options/failure-message.js';
 import { type Format, formats } from './records/input-format.js';
 import { interruptible } from './options/interruption.js';
 import { connectLogs } from './options/log-clients.js';
@@ -77,8 +78,9 @@ export function addConsumeCommand(program: Command): void {
 async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<ExitCode> {
   if (flags.limit === 0) return ExitCode.ok;
   const output = new DataOutput(process.stdout);
-  const clients = connectLogs('consume', flags);
-  if (clients === undefined) return ExitCode.usage;
+  const connections = connectLogs('consume', flags);
+  if (connections === undefined) return ExitCode.usage;
+  const { clients, tls } = connections;
   const consumed: Consumed = { records: 0, nextOffset: undefined };
   try {
     await consume(
@@ -107,7 +109,7 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
   } catch (error) {
     if (error instanceof ReaderLeftError) return ExitCode.ok;
     if (!signal.aborted) {
-      process.stderr.write(`golog consume: ${messageOf(error)}\n`);
+      process.stderr.write(`golog consume: ${await failureMessage(error, flags.addr, tls)}\n`);
       printNextOffset(consumed);
       return exitCodeOf(error);
     }

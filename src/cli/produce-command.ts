@@ -5,6 +5,7 @@ import { type Command, Option } from 'commander';
 import { addressesOption } from './options/address-option.js';
 import type { ServerFlags } from './options/cluster-call.js';
 import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './options/exit-codes.js';
+import { failureMessage } from './options/failure-message.js';
 import { type Format, formats, recordReader } from './records/input-format.js';
 import { interruptible } from './options/interruption.js';
 import { connectLogs } from './options/log-clients.js';
@@ -122,8 +123,9 @@ async function runProduce(
     input = createReadStream(file, { highWaterMark: 256 * 1024 });
   }
 
-  const clients = connectLogs('produce', flags);
-  if (clients === undefined) return ExitCode.usage;
+  const connections = connectLogs('produce', flags);
+  if (connections === undefined) return ExitCode.usage;
+  const { clients, tls } = connections;
   const progress = progressOnTerminal(inputBytesTotal, flags.quiet === true);
   const reader = recordReader(flags);
   const produced: Produced = {
@@ -173,7 +175,7 @@ async function runProduce(
   }
   const tookSeconds = (performance.now() - startMs) / 1_000;
 
-  if (failure !== undefined) process.stderr.write(`golog produce: ${messageOf(failure)}\n`);
+  if (failure !== undefined) process.stderr.write(`golog produce: ${await failureMessage(failure, flags.addr, tls)}\n`);
   if (failure !== undefined || signal.aborted) {
     process.stderr.write(stoppedReport(produced, { file, unit: reader.unit, options }, failure));
   }

@@ -85,6 +85,12 @@ export function isOverload(error: unknown): error is RpcError {
 /** The answer of a gRPC server to a message above its limit, which it gives before the service sees the call. */
 const messageTooLarge = /^Received message larger than max \((\d+) vs\.? (\d+)\)/;
 
+/** What grpc-js says of the last attempt, without its own notes, times and lines of OpenSSL. */
+function lastError(details: string): string {
+  const last = /Last error: (?:Error(?: \[\w+\])?: )?(.*?)(?: \(\d{4}-[^)]*\))?\. Resolution note:/s.exec(details)?.[1];
+  return (last ?? details).trim();
+}
+
 /** Converts a gRPC error to an error of this client; returns any other error unchanged. */
 export function fromServiceError(error: unknown, address: string): Error {
   if (!isServiceError(error)) return error instanceof Error ? error : new Error(String(error));
@@ -97,7 +103,7 @@ export function fromServiceError(error: unknown, address: string): Error {
   const unresolved = code === 'UNAVAILABLE' && error.details.startsWith('Name resolution failed');
   if (neverConnected || unresolved) {
     const reason = /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ETIMEDOUT|ECONNRESET/.exec(error.details)?.[0];
-    return new UnreachableError(address, reason ?? error.details, { cause: error });
+    return new UnreachableError(address, reason ?? lastError(error.details), { cause: error });
   }
   const [, size, limit] = (code === 'RESOURCE_EXHAUSTED' && messageTooLarge.exec(error.details)) || [];
   if (size !== undefined && limit !== undefined) {

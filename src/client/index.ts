@@ -8,9 +8,11 @@ export {
   type StatusOptions,
   type WatchOptions,
 } from './cluster-client.js';
+export { type ConnectionProblem, type ConnectionProblemKind, connectionProblem } from './connection-problem.js';
 export {
   AcknowledgedLossError,
   ConcurrentProducerError,
+  isServerError,
   isTransient,
   OutcomeUnknownError,
   RpcError,
