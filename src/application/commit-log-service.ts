@@ -142,8 +142,10 @@ export class CommitLogService implements CommitLog {
 
   async #awaitReadable(from: ReadFrom, { signal, linearizable, notBeforeOffset }: ReadOptions): Promise<void> {
     signal.throwIfAborted();
-    const isBelowWatermark = typeof from === 'object' && 'offset' in from && from.offset < this.consensus.highWatermark;
-    await this.#awaitRecovery(isBelowWatermark, signal);
+    const { highWatermark } = this.consensus;
+    const isBelowWatermark = typeof from === 'object' && 'offset' in from && from.offset < highWatermark;
+    const isCommitted = isBelowWatermark || (from === 'earliest' && this.#startOffset < highWatermark);
+    await this.#awaitRecovery(isCommitted, signal);
     if (!isBelowWatermark) await this.#awaitAcknowledged(from, signal);
     if (linearizable === true) {
       const barrier = await this.consensus.readBarrier(signal);
@@ -166,15 +168,15 @@ export class CommitLogService implements CommitLog {
    * Waits so that no result names an older watermark than one shown before (I7). Records below the watermark are
    * certainly committed and need no leader: they are served even if no leader is found.
    */
-  async #awaitRecovery(isBelowWatermark: boolean, signal: AbortSignal): Promise<void> {
-    if (isBelowWatermark && this.#recoveryFailed) return;
+  async #awaitRecovery(isCommitted: boolean, signal: AbortSignal): Promise<void> {
+    if (isCommitted && this.#recoveryFailed) return;
     try {
       await this.consensus.recovered(signal);
       this.#recoveryFailed = false;
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error;
       this.#recoveryFailed = true;
-      if (!isBelowWatermark) throw error;
+      if (!isCommitted) throw error;
     }
   }
 

@@ -61,6 +61,11 @@ export function isTransient(error: unknown): boolean {
   );
 }
 
+/** Whether the server no longer has what was asked for, which another server may have. */
+export function isDataLoss(error: unknown): error is RpcError {
+  return error instanceof RpcError && error.code === 'DATA_LOSS';
+}
+
 const detailPrefix = 'golog-';
 
 export function isServiceError(error: unknown): error is ServiceError {

@@ -12,6 +12,7 @@ export { type ConnectionProblem, type ConnectionProblemKind, connectionProblem }
 export {
   AcknowledgedLossError,
   ConcurrentProducerError,
+  isDataLoss,
   isServerError,
   isTransient,
   OutcomeUnknownError,

@@ -72,11 +72,17 @@ export class LogClient {
   private constructor(
     readonly address: string,
     private readonly client: Client,
+    private readonly tls: ClientTls | undefined,
   ) {}
 
   /** @param address HOST:PORT; connects on the first call */
   static connect(address: string, tls?: ClientTls): LogClient {
-    return new LogClient(address, new Client(address, channelCredentials(tls), channelOptions));
+    return new LogClient(address, new Client(address, channelCredentials(tls), channelOptions), tls);
+  }
+
+  /** A client for another server of the same cluster. */
+  sibling(address: string): LogClient {
+    return LogClient.connect(address, this.tls);
   }
 
   close(): void {

@@ -98,22 +98,28 @@ export class Producer {
   }
 
   /**
-   * Opens a producer. Several clients must be of one cluster; the first server that serves is used until it is lost. Waits
-   * up to half a minute while servers answer that they cannot serve.
+   * Opens a producer. Several clients must be of one cluster; the first server that serves is used until it is lost, and
+   * then the next one, or another member that a server has named. Waits up to half a minute while servers answer that they
+   * cannot serve.
    *
    * @throws UnreachableError, RpcError when no server returns the end of the log
    */
   static async open(clients: LogClient | readonly LogClient[], options: ProducerOptions = {}): Promise<Producer> {
     const servers = new LogServers('address' in clients ? [clients] : clients);
     const producer = new Producer(servers, options);
-    await producer.#begin();
-    return producer;
+    try {
+      await producer.#begin();
+      return producer;
+    } catch (error) {
+      servers.close();
+      throw error;
+    }
   }
 
   async #begin(): Promise<void> {
     let waited = false;
     const timeoutMs = Math.min(this.#reconnectTimeoutMs, openingMsMax);
-    const end = { from: { position: 'latest' } } as const;
+    const end = { from: { position: 'latest' }, linearizable: true } as const;
     const { highWatermark } = await this.servers.read(end, timeoutMs, this.#closed.signal, (reason) => {
       waited = true;
       this.options.onConnection?.('lost', reason);
@@ -163,6 +169,7 @@ export class Producer {
   /** Ends the stream; the outcome of batches that are not acknowledged is unknown. */
   close(): void {
     this.#closed.abort();
+    this.servers.close();
     this.#fail(new OutcomeUnknownError('the producer was closed'));
   }
 
