@@ -223,6 +223,9 @@ export const Config = Symbol('Config');
 /** Variables that Kubernetes sets in every pod of the namespace of a Service named golog. */
 const kubernetesVariable = /^GOLOG_(SERVICE_(HOST|PORT)|PORT)(_|$)/;
 
+/** Variables of the commands that are clients. */
+const clientVariables = ['GOLOG_ADDR', 'GOLOG_TLS_CA_FILE', 'GOLOG_TLS_CERT_FILE', 'GOLOG_TLS_KEY_FILE'];
+
 const optionNames = Object.keys(options) as (keyof Options)[];
 
 export function environmentName(name: string): string {
@@ -253,7 +256,7 @@ export function resolveConfig(
       );
     }
   }
-  const knownVariables = ['GOLOG_CONFIG_FILE', ...optionNames.map(environmentName)];
+  const knownVariables = ['GOLOG_CONFIG_FILE', ...optionNames.map(environmentName), ...clientVariables];
   for (const variable of Object.keys(environment)) {
     if (variable.startsWith('GOLOG_') && !knownVariables.includes(variable) && !kubernetesVariable.test(variable)) {
       throw new ConfigError(`unknown environment variable ${variable}${didYouMean(variable, knownVariables)}`);
