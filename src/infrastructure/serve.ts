@@ -14,6 +14,7 @@ import { WrongRoleError } from '../application/replica/replica-role.js';
 import { ForeignLogError, MissingLogError, UnsupportedFormatError } from '../domain/log/errors.js';
 import { type Config, ConfigError } from './config.js';
 import { createContainer } from './container.js';
+import { flushLog } from './logging.js';
 import { ListenError, Node, OnFatal } from './node.js';
 import type { NodeSecurity } from './node-security.js';
 import { Security } from './tokens.js';
@@ -91,6 +92,7 @@ function endProcess(): void {
 
 /** Ends the process without a code: an exit would wait for the threads that the disk holds. */
 function kill(): void {
+  flushLog();
   process.kill(process.pid, 'SIGKILL');
 }
 

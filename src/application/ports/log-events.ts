@@ -23,6 +23,7 @@ export const logEvents = {
     implausible_term: 'A message was dropped because its term is too far ahead of the term of this node.',
     join_request_failed: 'A request to join failed with an internal error.',
     learner_promotion_stopped: 'The promotion of learners failed with an internal error and stopped.',
+    log_lines_lost: 'Log lines could not be written and were lost; `lines` counts them. Lines are written again.',
     log_missing: 'All segments of the log of a member are missing; it joins again with an empty log.',
     log_repair_abandoned: 'Damage in older segments could not be repaired; it is tried again at the next start.',
     membership_refused: 'The cluster refuses this node as the member that it runs as; `reason` says what to do.',
