@@ -1,4 +1,5 @@
 import type { Container } from 'inversify';
+import { descriptorReserve } from '../adapters/file-system/descriptor-reserve.js';
 import { operationsInFlight } from '../adapters/file-system/operations-in-flight.js';
 import { DataDirectoryError } from '../adapters/file-system/data-directory-error.js';
 import { UnknownFeatureLevelError } from '../application/configuration/cluster-settings.js';
@@ -8,11 +9,14 @@ import {
 } from '../application/configuration/configuration-file.js';
 import { OutdatedConfigurationError } from '../application/node/logged-configurations.js';
 import { JoinRefusedError } from '../application/join/join-cluster.js';
+import { Clock } from '../application/ports/clock.js';
 import { DataDirectory } from '../application/ports/data-directory.js';
 import { Logger } from '../application/ports/logger.js';
 import { WrongRoleError } from '../application/replica/replica-role.js';
+import { LogThrottle } from '../application/waiting/log-throttle.js';
 import { ForeignLogError, MissingLogError, UnsupportedFormatError } from '../domain/log/errors.js';
 import { type Config, ConfigError } from './config.js';
+import { descriptorLimit, spareDescriptors } from './connection-limits.js';
 import { createContainer } from './container.js';
 import { flushLog } from './logging.js';
 import { ListenError, Node, OnFatal } from './node.js';
@@ -40,6 +44,17 @@ export async function serve(config: Config, container = createContainer(config))
   container.rebind<OnFatal>(OnFatal).toConstantValue(exitAtOnce);
   process.on('uncaughtException', exitAtOnce);
   process.on('unhandledRejection', exitAtOnce);
+
+  const exhausted = new LogThrottle(container.get<Clock>(Clock));
+  descriptorReserve.onExhausted = () => {
+    if (exhausted.isDue())
+      logger.error(
+        'descriptors_exhausted',
+        { limit: descriptorLimit() },
+        'no descriptor is left to open a file: raise the limit on open files (ulimit -n)',
+      );
+  };
+  descriptorReserve.keep(spareDescriptors);
 
   const stopRequested = new Promise<void>((resolve) => {
     let signals = 0;

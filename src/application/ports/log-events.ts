@@ -15,6 +15,8 @@ export const logEvents = {
     certificate_expired: 'A certificate of this node has expired.',
     certificates_reload_failed: 'Changed certificates could not be used; the last ones stay in use.',
     dead_member_removal_stopped: 'The removal of dead members failed with an internal error and stopped.',
+    descriptors_exhausted:
+      'The process had no descriptor left to open a file; those kept for the log are used, then opening waits. Logged once a minute at most.',
     entry_transfer_failed: 'Reading entries for a peer failed with an internal error.',
     fatal_error: 'The process exits because of an internal error or because the log could not be written.',
     forwarded_append_failed: 'An append that a follower forwarded failed with an internal error.',
@@ -58,6 +60,8 @@ export const logEvents = {
       'The file `raft/snapshot` was older than the log; the configuration entries of the log were applied.',
     connection_refused:
       'A TLS connection was refused, to this node or from it to a peer; `more` counts those since the last line.',
+    connections_limited:
+      'Each listener accepts fewer connections than usual, because the process may have few descriptors (`ulimit -n`).',
     damaged_entries_truncated: 'The log was truncated before the first damaged entry.',
     data_directory_changed:
       'The data directory was copied, restored or lost its incarnation since the last start; the peers are asked about it.',
