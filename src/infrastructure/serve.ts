@@ -29,7 +29,8 @@ const hungMs = 1_000;
 const stopSignals = ['SIGTERM', 'SIGINT'] as const;
 
 /**
- * Runs a node until SIGTERM or SIGINT; a second signal ends the process at once. If the disk hangs, the process kills
+ * Runs a node until SIGTERM or SIGINT; a second signal ends the process at once. SIGHUP reloads certificates and policy,
+ * and does nothing where there are none. If the disk hangs, the process kills
  * itself after the stop, since it could not exit.
  *
  * @returns the exit code of the process: 0 after a graceful stop, 1 when the node could not start
@@ -66,9 +67,19 @@ export async function serve(config: Config, container = createContainer(config))
       });
     }
   });
+  const security = container.getAsync<NodeSecurity>(Security);
+  process.on(
+    'SIGHUP',
+    () =>
+      void security.then(
+        (opened) => opened.reload(),
+        () => undefined,
+      ),
+  );
   try {
+    // The files of its configuration are checked before the data directory is opened.
+    await security;
     const node = await makeNode(container);
-    await reloadOnHangUp(container, config);
     // A node may wait for its cluster indefinitely, and must still stop on request.
     await Promise.race([node.start(), stopRequested]);
     await stopRequested;
@@ -83,11 +94,10 @@ export async function serve(config: Config, container = createContainer(config))
 }
 
 /**
- * Makes the node. The files of its configuration are checked before the data directory is opened. If anything fails the
+ * Makes the node. If anything fails the data
  * directory is closed again: an open one watches its lock files, which would keep the process running.
  */
 async function makeNode(container: Container): Promise<Node> {
-  await container.getAsync<NodeSecurity>(Security);
   try {
     return await container.getAsync<Node>(Node);
   } catch (error) {
@@ -109,13 +119,6 @@ function endProcess(): void {
 function kill(): void {
   flushLog();
   process.kill(process.pid, 'SIGKILL');
-}
-
-/** Reloads certificates and policy on SIGHUP; without either, SIGHUP keeps its default and ends the process. */
-async function reloadOnHangUp(container: Container, config: Config): Promise<void> {
-  if (config['server-tls-cert-file'] === undefined && config['acl-policy-file'] === undefined) return;
-  const security = await container.getAsync<NodeSecurity>(Security);
-  process.on('SIGHUP', () => void security.reload());
 }
 
 /** Whether an operator can fix the cause: the message then says what to do, and a stack trace would hide it. */

@@ -133,6 +133,8 @@ export const logEvents = {
     acl_reloaded: 'The ACL was reloaded.',
     address_updated: 'The cluster recorded the new address of this node.',
     admin_action: 'A call that needs the `admin` permission was allowed.',
+    advertise_addr_chosen:
+      'The node listens on all addresses and `--advertise-addr` is not given: other nodes are told `rpcAddr`, an address of this machine.',
     catch_up_finished: 'A follower has caught up with the leader from stored segments.',
     catch_up_started: 'The leader started to send stored segments to a follower.',
     certificates_reloaded: 'Changed certificates are in use.',
