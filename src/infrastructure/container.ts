@@ -74,7 +74,10 @@ export function createContainer(config: Config): Container {
   container.bind(NodeName).toResolvedValue(nodeNameOf, [Config, DataDirectory, Logger]);
   container
     .bind(Security)
-    .toResolvedValue((config: Config, logger: Logger) => NodeSecurity.open(config, logger), [Config, Logger]);
+    .toResolvedValue(
+      (config: Config, logger: Logger, clock: Clock) => NodeSecurity.open(config, logger, clock),
+      [Config, Logger, Clock],
+    );
   container
     .bind(NodePeers)
     .toResolvedValue(

@@ -42,7 +42,8 @@ export const logEvents = {
     stored_entries_damaged: 'A read found damaged entries; a restart repairs them from the peers.',
   },
   warn: {
-    access_denied: 'A call or a connection of a peer was denied.',
+    access_denied:
+      'A call or a connection of a peer was denied; `more` counts those of the same caller and call since the last line.',
     amnesiac_member_readmitted: 'The leader gave a new Raft id to a member that lost acknowledged entries.',
     append_time_ahead:
       'An append time in the log is more than a minute ahead of the clock of retention; its segment counts as no newer than the next one.',
@@ -105,6 +106,8 @@ export const logEvents = {
     no_replica_source: 'A replica knows no member that it can follow; logged once a minute while it lasts.',
     node_name_ignored:
       'The data directory is that of another member, whose name the node uses in place of `--node-name`.',
+    origin_refused:
+      'A request of a web page was refused, because its origin is not in `--cors-origins`; `more` counts those since the last line.',
     peer_identity_unverified: 'The certificate of a peer names no node, so it could be any node.',
     peer_notes_lost: 'The notes about the peers are damaged; this node starts them over.',
     peer_refused_connection: 'A peer refused the connection of this node.',
