@@ -229,6 +229,11 @@ export class RaftNode implements Consensus, PeerReceiver {
     if (this.#loop.isAlive) this.#loop.step(() => this.#loop.core.reportUnreachable(id));
   }
 
+  /** Runs `task` when nothing is being written to the log, and holds back writes until it ends. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    return this.#thread.exclusively(task);
+  }
+
   giveUpLeadership(): Promise<void> {
     return this.#transfer.transfer();
   }
