@@ -121,7 +121,8 @@ function readinessAmong({ leadership, self }: Viewpoint, members: readonly Membe
     const reachable = `${voting.length - silent.length} of ${voting.length} voters reachable from here, need ${majoritySize(voters.length)}`;
     const advice = spare < 0 ? ['start them; if a majority is lost for good, see golog recover'] : [];
     const what = leaderId === 0 ? 'no leader' : 'nothing commits';
-    return { state: 'no-leader', problem: [what, ...causes, reachable, ...advice].join('; ') };
+    const full = leadership.lacksSpace ? [`the disk of ${self.name} is full: free space on it`] : [];
+    return { state: 'no-leader', problem: [what, ...full, ...causes, reachable, ...advice].join('; ') };
   }
   if (learners.includes(status.id))
     return {

@@ -13,6 +13,7 @@ import type { LeadershipTransfer } from './leadership-transfer.js';
 import type { MessageFilter } from './message-filter.js';
 import type { Proposals } from './proposals.js';
 import type { RaftLoop } from './raft-loop.js';
+import type { DiskReserve } from '../storage/disk-reserve.js';
 import type { Watermark } from '../storage/watermark.js';
 
 export interface LeadershipOptions {
@@ -25,6 +26,7 @@ export interface LeadershipOptions {
   readonly lag: LeaderLag;
   readonly watermark: Watermark;
   readonly acknowledgements: Acknowledgements;
+  readonly diskReserve: Pick<DiskReserve, 'isExhausted'>;
 }
 
 /** The Raft group as seen by one of its nodes, and the operations that only its leader can perform. */
@@ -71,6 +73,11 @@ export class Leadership {
   /** Whether this node has all that is committed, give or take what is on its way; see `LeaderLag`. */
   get isCaughtUp(): boolean {
     return this.isLeader || this.options.lag.isCaughtUp();
+  }
+
+  /** Whether the disk of this node is so full that it cannot campaign. */
+  get lacksSpace(): boolean {
+    return this.options.diskReserve.isExhausted;
   }
 
   /** A member counts as unreachable after this long without a message from it. */

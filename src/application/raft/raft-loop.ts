@@ -340,7 +340,8 @@ export class RaftLoop implements AppendThreadOwner {
 
   #tick(): void {
     const { barriers, catchUps, proposals } = this.#stages;
-    this.step(() => this.core.tick());
+    // A node that could not write its first entry as a leader does not campaign.
+    if (this.isLeader || !this.options.diskReserve.isExhausted) this.step(() => this.core.tick());
     barriers.tick();
     catchUps.tick();
     proposals.tick();

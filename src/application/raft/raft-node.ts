@@ -133,7 +133,7 @@ export class RaftNode implements Consensus, PeerReceiver {
       exchange: this.#exchange,
       floor: this.#floor,
     });
-    if (!this.#isOnlyVoter) {
+    if (!this.#isOnlyVoter || this.options.diskReserve.isExhausted) {
       loop.schedule();
       return;
     }
@@ -216,6 +216,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     const isOfLeader = received.type === 'MsgApp' || received.type === 'MsgHeartbeat';
     if (isOfLeader && received.commit > 0) this.#lag.note(received.commit);
     if (received.type === 'MsgApp' && !this.#diskGuard.admits(received.entries)) return;
+    if (received.type === 'MsgTimeoutNow' && this.options.diskReserve.isExhausted) return;
     const contradiction = this.#acknowledgements.contradiction(received);
     if (contradiction !== undefined) {
       void loop.withdraw(contradiction);

@@ -1,4 +1,5 @@
 import { CorruptRangeError, DiskReserveError, InvalidInputError } from '../../domain/log/errors.js';
+import { ifSpace } from '../../domain/log/durable-file.js';
 import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import { invariant } from '../../domain/log/invariant.js';
 import type { Log } from '../../domain/log/log.js';
@@ -86,7 +87,8 @@ export class LogRepair {
       const readableEnd = await offsetOf(log, from);
       // The entry before it is damaged too, and is now known to be.
       if (readableEnd === undefined) continue;
-      if (repairing === undefined && damagedFrom !== from) await configuration.noteDamage({ damagedFrom: from });
+      if (repairing === undefined && damagedFrom !== from)
+        await ifSpace(() => configuration.noteDamage({ damagedFrom: from }));
       logger.warn(
         'log_repair_started',
         { fromIndex: from, lastIndex: log.lastIndex },
@@ -140,7 +142,7 @@ export class LogRepair {
         `no member still stores entry ${this.from} (${describeSurvey(answers)}): ` +
         'empty the data directory and rejoin as a new member'
       );
-    await this.#cut(until);
+    if (!(await ifSpace(() => this.#cut(until)))) return 'the disk has no space';
     const failures: string[] = [];
     for (const { peer } of keeping) {
       const failure = await this.#fetch(peer, until, signal);
