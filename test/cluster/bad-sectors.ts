@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, linkSync, statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const source = fileURLToPath(new URL('bad-sectors.c', import.meta.url));
@@ -12,6 +12,8 @@ export function whyNoBadSectors(): string | undefined {
 
 /** Files with bad sectors, for the processes that run through it. */
 export class BadSectors {
+  #count = 0;
+
   private constructor(
     private readonly list: string,
     /** The command that becomes a process with bad sectors. */
@@ -29,6 +31,8 @@ export class BadSectors {
 
   /** From now on, these positions of the file can be neither read nor written. */
   spoil(file: string, from: number, to: number): void {
+    // Kept by another name: no other file gets its inode.
+    linkSync(file, `${file}.spoiled-${++this.#count}`);
     appendFileSync(this.list, `${statSync(file).ino} ${from} ${to}\n`);
   }
 }

@@ -44,9 +44,9 @@ describe('T14: rot in sealed segments that nobody reads', () => {
   it(
     'on two of three nodes at once is found by their scrubbers and repaired from the others',
     run('t14', async (own) => {
-      const nodes = await own.cluster(3, ['--segment-bytes', '64KiB', '--scrub-bytes-per-second', '1MiB']);
+      const nodes = await own.cluster(3, ['--segment-bytes', '8KiB', '--scrub-bytes-per-second', '1MiB']);
       const load = own.load(nodes);
-      await load.more(1_500);
+      await load.more(400);
       const [first, second] = nodes.nodes;
       const written = [first.output.length, second.output.length];
       const before = first.output.length + second.output.length;
@@ -82,19 +82,19 @@ describe('T14: rot in sealed segments that nobody reads', () => {
     'a part of a sealed segment: readers get DATA_LOSS and then the records, from elsewhere on the disk',
     run('sealed', async (own) => {
       const sectors = BadSectors.compile(own.file('sectors'));
-      const places = await LiveCluster.places(own.folder(), 3, ['--segment-bytes', '64KiB']);
+      const places = await LiveCluster.places(own.folder(), 3, ['--segment-bytes', '8KiB']);
       const nodes = await own.clusterAt(places.map((place) => own.secured({ ...place, through: sectors.through })));
       const load = own.load(nodes);
-      await load.more(1_500);
+      await load.more(400);
       const leader = await nodes.leader();
       for (const node of [leader, ...(await nodes.followers()).slice(0, 1)]) {
-        const [, store] = storesOf(node);
-        const from = Number(store.slice(-26, -6));
+        const [, store, next] = storesOf(node);
+        const [from, until] = [store, next].map((path) => Number(path.slice(-26, -6)));
         const { ino } = statSync(store);
-        sectors.spoil(store, 30_000, 30_001);
-        await expect(readFrom(node, from, from + 400)).rejects.toMatchObject({ code: 'DATA_LOSS' });
+        sectors.spoil(store, 5_000, 5_001);
+        await expect(readFrom(node, from, until)).rejects.toMatchObject({ code: 'DATA_LOSS' });
         await isMended(node);
-        await readFrom(node, from, from + 400);
+        await readFrom(node, from, until);
         expect(statSync(store).ino).not.toBe(ino);
       }
       expect(hasLogged(leader.output, 'log_damaged_leader')).toBe(true);
@@ -108,10 +108,10 @@ describe('T14: rot in sealed segments that nobody reads', () => {
     'its end, at start: the node serves the rest, and gets its end back from its peers',
     run('end', async (own) => {
       const sectors = BadSectors.compile(own.file('sectors'));
-      const places = await LiveCluster.places(own.folder(), 3, ['--segment-bytes', '64KiB']);
+      const places = await LiveCluster.places(own.folder(), 3, ['--segment-bytes', '8KiB']);
       const nodes = await own.clusterAt(places.map((place) => own.secured({ ...place, through: sectors.through })));
       const load = own.load(nodes);
-      await load.more(1_500);
+      await load.more(400);
       for (const end of ['stop', 'killNine'] as const) {
         const [node] = await nodes.followers();
         await load.more();

@@ -80,6 +80,7 @@ class Run {
     const away = world.chance.fork('away');
     const settings: MachineSettings = {
       segmentBytesMax: chance.pick([2_000, 8_000, 1 << 20]),
+      scrubBytesPerSecond: world.chance.fork('scrub').pick([1_000, 10_000, 100_000]),
       retention: chance.percent(50) ? { bytesMax: chance.pick([4_000, 20_000]) } : {},
       deadMemberTimeoutMs: away.percent(40) ? away.between(2_000, 12_000) : 0,
       addresses: () => this.machines.filter(({ inUse }) => inUse).map(({ address }) => address),

@@ -71,11 +71,6 @@ export class CachedFile {
     return this.#bad.some((bad) => bad.from < to && from < bad.to);
   }
 
-  /** The bad sectors become good again, with what is stored there. */
-  restore(): void {
-    this.#bad = [];
-  }
-
   /** Flips bits on the disk and in the cache. */
   corrupt(position: number, mask: number): void {
     for (const bytes of [this.#cached, this.#durable]) {

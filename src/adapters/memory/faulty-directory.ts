@@ -104,9 +104,15 @@ export class FaultyDirectory implements Directory {
     this.#file(name).spoil(from, to);
   }
 
-  /** Makes the bad sectors of all files in this directory good again. */
-  restoreSectors(): void {
-    for (const entry of this.cached.entries.values()) if (entry instanceof CachedFile) entry.restore();
+  /** Whether a file has bad sectors. */
+  isSpoiled(name: string): boolean {
+    return this.#file(name).isBad(0, Infinity);
+  }
+
+  /** Returns the content of a file, that of bad sectors too. */
+  peek(name: string): Uint8Array {
+    const file = this.#file(name);
+    return file.read(0, file.length);
   }
 
   async list(): Promise<string[]> {

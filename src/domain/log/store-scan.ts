@@ -228,7 +228,9 @@ class FileWindow {
     } catch (error) {
       if (!(error instanceof UnreadableError)) throw error;
     }
-    const middle = Math.ceil((position + count / 2) / blockBytes) * blockBytes - position;
+    // The block boundary before the middle, or the first one.
+    const blocks = Math.max(Math.floor(position / blockBytes) + 1, Math.floor((position + count / 2) / blockBytes));
+    const middle = blocks * blockBytes - position;
     if (middle >= count || ++this.#failures > failuresMax) {
       this.#unreadable.push({ from: position, to: position + count });
       return new Uint8Array(count);

@@ -83,11 +83,13 @@ export class StretchCopy {
 
   /**
    * Puts the files in the place of the old ones; `forget` is called with the name of each file that is another one now.
-   * From the last to the first, after the unreadable ones are removed: so no segment ever reaches into another.
+   * From the last to the first, after the others are removed: so no segment ever reaches into another.
    */
   async install(forget: (storeName: string) => void): Promise<void> {
     const kept = readableSegment(this.stretch);
-    for (const { storeName, indexName } of this.stretch.segments.filter((each) => each !== kept)) {
+    const names = this.segments.map(({ storeName }) => storeName);
+    for (const { storeName, indexName } of this.stretch.segments) {
+      if (storeName === kept?.storeName || names.includes(storeName)) continue;
       forget(storeName);
       await removeIfThere(this.directory, storeName);
       await removeIfThere(this.directory, indexName);

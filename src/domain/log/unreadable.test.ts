@@ -93,6 +93,9 @@ describe('an error of the disk on a read', () => {
     // A block of 4,096 bytes holds at most eight of them.
     expect(found.length).toBeGreaterThanOrEqual(all.length - 8);
     expect(log.quarantined).toMatchObject([{ reason: expect.stringContaining('unreadable') }]);
+    // A large read that reaches the bad sector returns what is before it.
+    const [batch] = await log.readEntries(toIndex(1), { until: toIndex(100), bytesMax: 1 << 20 });
+    expect(batch.index).toBe(1);
     await mend(log);
     expect(log.quarantined).toEqual([]);
     expect(await readable(log)).toEqual(all);
