@@ -72,7 +72,7 @@ export interface GossipMemberStatus {
 
 /** How far a server is with reading its sealed segments through, and the damage that it has found and not repaired. */
 export interface ScrubStatus {
-  /** Of the sealed segments, in the current pass. */
+  /** Bytes of the sealed segments that the current pass has read. */
   readonly checkedBytes: number;
   readonly totalBytes: number;
   readonly bytesPerSecond: number;

@@ -37,7 +37,7 @@ export interface GossipView extends Omit<GossipMember, 'tags'> {
 
 /** How far a node is with reading its sealed segments through, and what is damaged there. */
 export interface ScrubStatus {
-  /** Of the sealed segments, in the current pass. */
+  /** Bytes of the sealed segments that the current pass has read. */
   readonly checkedBytes: number;
   readonly totalBytes: number;
   readonly bytesPerSecond: number;
