@@ -117,6 +117,7 @@ export interface ReplicaSettings {
   readonly sources?: readonly string[];
   readonly retention?: Retention;
   readonly segmentBytesMax?: number;
+  readonly scrubBytesPerSecond?: number;
   readonly reserveBytes?: number;
   readonly seed?: number;
 }
@@ -127,7 +128,14 @@ export const newDisk = (): { raft: MemoryDirectory; log: MemoryDirectory } => ({
 });
 
 export async function startReplica(group: Group, settings: ReplicaSettings = {}): Promise<RunningReplica> {
-  const { disk = newDisk(), retention = {}, segmentBytesMax, reserveBytes = 0, seed = 3 } = settings;
+  const {
+    disk = newDisk(),
+    retention = {},
+    segmentBytesMax,
+    scrubBytesPerSecond,
+    reserveBytes = 0,
+    seed = 3,
+  } = settings;
   const { clock } = group;
   const uplink = new MemoryUplink(group);
   const logger = new RecordingLogger();
@@ -151,6 +159,7 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
       diskReserveBytes: reserveBytes,
       retention,
       ...(segmentBytesMax !== undefined && { segmentBytesMax }),
+      ...(scrubBytesPerSecond !== undefined && { scrubBytesPerSecond }),
     },
     directory: dataDirectoryOf(uuidOf('r1'), disk),
     gossip: group.gossip.node({ name: 'r1', tags: new Map() }),

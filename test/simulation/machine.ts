@@ -39,7 +39,10 @@ export type Beginning =
   /** It is a replica that follows those members. */
   | { readonly kind: 'replica' };
 
-export interface MachineSettings extends Pick<MemberSettings, 'segmentBytesMax' | 'retention' | 'deadMemberTimeoutMs'> {
+export interface MachineSettings extends Pick<
+  MemberSettings,
+  'segmentBytesMax' | 'scrubBytesPerSecond' | 'retention' | 'deadMemberTimeoutMs'
+> {
   /** Returns the addresses at which other nodes may be found now. */
   readonly addresses: () => readonly string[];
 }
@@ -326,7 +329,7 @@ export class Machine implements Watched {
 
   #memberSettings(): MemberSettings {
     const { nodeName: name, address: rpcAddr, beginning, settings } = this;
-    const { segmentBytesMax, retention, deadMemberTimeoutMs, addresses } = settings;
+    const { segmentBytesMax, scrubBytesPerSecond, retention, deadMemberTimeoutMs, addresses } = settings;
     return {
       name,
       rpcAddr,
@@ -337,6 +340,7 @@ export class Machine implements Watched {
       timing,
       retention,
       deadMemberTimeoutMs,
+      scrubBytesPerSecond,
       ...(segmentBytesMax !== undefined && { segmentBytesMax }),
       bootstrap: beginning.kind === 'bootstrap',
       bootstrapExpect: beginning.kind === 'bootstrap-expect' ? beginning.nodes : 0,

@@ -7,10 +7,14 @@ import { FollowerDiskGuard } from './follower-disk-guard.js';
 describe('a follower whose disk is full', () => {
   it('accepts no entries until there is space, and logs once that this starts and that it ends', () => {
     let isFull = false;
+    let isExhausted = false;
     const logger = new RecordingLogger();
     const guard = new FollowerDiskGuard(
       {
         refresh: () => undefined,
+        get isExhausted() {
+          return isExhausted;
+        },
         admitOrThrow: (bytes) => {
           if (isFull) throw new DiskReserveError(10, bytes);
         },
@@ -22,8 +26,10 @@ describe('a follower whose disk is full', () => {
     isFull = true;
     expect([guard.admits(entries), guard.admits(entries)]).toEqual([false, false]);
     // A heartbeat, and the entry that starts a term, need almost no space.
-    expect(guard.admits([entry({})])).toBe(true);
-    isFull = false;
+    expect([guard.admits([]), guard.admits([entry({})])]).toEqual([true, true]);
+    isExhausted = true;
+    expect([guard.admits([]), guard.admits([entry({})])]).toEqual([true, false]);
+    [isFull, isExhausted] = [false, false];
     expect([guard.admits(entries), guard.admits(entries)]).toEqual([true, true]);
     expect(logger.lines.map(({ event }) => event)).toEqual(['disk_full', 'disk_space_recovered']);
   });

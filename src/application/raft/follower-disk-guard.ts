@@ -11,7 +11,7 @@ export class FollowerDiskGuard {
   #isFull = false;
 
   constructor(
-    private readonly diskReserve: Pick<DiskReserve, 'refresh' | 'admitOrThrow'>,
+    private readonly diskReserve: Pick<DiskReserve, 'refresh' | 'admitOrThrow' | 'isExhausted'>,
     private readonly logger: Logger,
   ) {}
 
@@ -19,10 +19,10 @@ export class FollowerDiskGuard {
   admits(entries: readonly Entry[]): boolean {
     let bytes = 0;
     for (const { data } of entries) bytes += data.length;
-    if (bytes === 0) return true;
+    if (entries.length === 0 || (bytes === 0 && !this.diskReserve.isExhausted)) return true;
     void this.diskReserve.refresh();
     try {
-      this.diskReserve.admitOrThrow(bytes);
+      this.diskReserve.admitOrThrow(Math.max(1, bytes));
     } catch (error) {
       if (!(error instanceof DiskReserveError)) throw error;
       if (!this.#isFull)

@@ -1,5 +1,5 @@
 import { isNoSpaceError, type Directory, type File } from './directory.js';
-import { removeIfThere, writeDurably } from './durable-file.js';
+import { copyDurably, ifSpace, removeIfThere, writeDurably } from './durable-file.js';
 import { LogClosedError, LogFailedError } from './errors.js';
 import { encodeIndexFile } from './index-file.js';
 import { invariant } from './invariant.js';
@@ -8,12 +8,13 @@ import { openLog, type OpenedLog } from './log-opening.js';
 import { logSettings, type LogOptions, type LogSettings } from './log-options.js';
 import { spareLogStart, writeLogStart } from './log-start.js';
 import type { EpochMs, Index, Offset, Term } from './offsets.js';
-import { follows, boundaryAfter, type LogBoundary } from './log-boundary.js';
+import { follows, boundaryAfter, startsAfter, type LogBoundary } from './log-boundary.js';
 import { storedBytes, type RecordBatch } from './record-batch.js';
 import type { Quarantine, RecoveryReport } from './recovery.js';
 import { Segment } from './segment.js';
 import type { RetentionPolicy } from './retention.js';
 import { SegmentList } from './segment-list.js';
+import { type DamagedStretch, StretchCopy } from './stretch-copy.js';
 import { type SyncedEnd, SyncedIndexFile } from './synced-index.js';
 
 export type { LogOptions } from './log-options.js';
@@ -122,6 +123,16 @@ export class Log {
     return this.#list.segments.length;
   }
 
+  /** The first index of the active segment: all entries below it are in sealed segments. */
+  get sealedEnd(): Index {
+    return this.#list.active.base.index;
+  }
+
+  /** Returns the size of the stores that end at or before the index. */
+  bytesBelow(index: Index): number {
+    return this.#list.bytesBelow(index);
+  }
+
   /** The ranges known so far to be damaged or lost. */
   get quarantined(): readonly Quarantine[] {
     return this.#list.quarantine.ranges;
@@ -162,10 +173,8 @@ export class Log {
     this.assertAppendable();
     let boundary = this.#list.end;
     for (const batch of batches) {
-      invariant(
-        follows(batch, boundary),
-        () => `batch ${batch.index} at offset ${batch.baseOffset} is not next in the log`,
-      );
+      const { index, baseOffset } = batch;
+      invariant(follows(batch, boundary), () => `batch ${index} at offset ${baseOffset} is not next in the log`);
       boundary = boundaryAfter(batch);
     }
     await this.#fatally('append', () => this.#append(batches));
@@ -178,18 +187,12 @@ export class Log {
         await this.#roll();
         continue;
       }
-      const chunks: Uint8Array[] = [];
-      const first = next;
-      let length: number = active.length;
-      do {
-        const batch = batches[next++];
-        chunks.push(batch.header, batch.payload);
-        length += storedBytes(batch);
-      } while (next < batches.length && !active.mustRollFor(batches[next], length, this.settings, batches[first]));
+      const fitting = batches.slice(next, active.endOfFitting(batches, next, this.settings));
+      next += fitting.length;
       this.#unsynced = true;
+      const chunks = fitting.flatMap(({ header, payload }) => [header, payload]);
       await this.#activeFile.write(active.length, chunks);
-      for (let written = first; written < next; written++)
-        active.extend(batches[written], active.length, storedBytes(batches[written]));
+      for (const batch of fitting) active.extend(batch, active.length, storedBytes(batch));
     }
   }
 
@@ -201,9 +204,8 @@ export class Log {
     invariant(index !== undefined, 'the active segment has its index');
     await this.#activeFile.sync();
     const { segment, file } = await Segment.create(this.directory, full.end, indexIntervalBytes, checksum);
-    this.#reader.stores.adopt(segment.storeName, file);
     this.#list.add(segment);
-    this.#activeFile = file;
+    this.#activate(segment, file);
     this.#unsynced = false;
     await writeDurably(this.directory, full.indexName, encodeIndexFile(full.sealedState(), index, checksum));
     full.index = undefined;
@@ -306,6 +308,7 @@ export class Log {
     const remaining = list.countBelow(first);
     const segment = list.segments[remaining - 1];
     const cut = await this.#reader.locateCut(segment, first);
+    const isDamaged = list.quarantine.reaches(first);
     await this.#fatally('truncateSuffix', async () => {
       const wasSealed = segment !== list.active;
       const dropped = list.dropLast(remaining);
@@ -320,30 +323,39 @@ export class Log {
         await this.directory.sync();
       }
       if (segment.unreadable) await this.#recreate(segment);
-      else await this.#cutStore(segment, wasSealed);
+      else await this.#cutStore(segment, wasSealed, isDamaged);
     });
   }
 
-  async #cutStore(segment: Segment, wasSealed: boolean): Promise<void> {
+  async #cutStore(segment: Segment, wasSealed: boolean, isDamaged: boolean): Promise<void> {
     if (wasSealed) {
       // Removed before the store changes: otherwise it would seem to seal a store that grew back to the same length.
       await removeIfThere(this.directory, segment.indexName);
       await this.directory.sync();
-      this.#activeFile = await this.directory.open(segment.storeName);
       this.#reader.indexes.forget(segment);
-      this.#reader.stores.adopt(segment.storeName, this.#activeFile);
+      this.#activate(segment, await this.directory.open(segment.storeName));
     }
-    await this.#activeFile.truncate(segment.length);
+    if (!isDamaged || !(await ifSpace(() => this.#moveStore(segment)))) await this.#activeFile.truncate(segment.length);
     await this.#sync();
+  }
+
+  /** Copies what remains of the active store into a new file: bad sectors after it cannot be written either. */
+  async #moveStore(segment: Segment): Promise<void> {
+    const { storeName, length } = segment;
+    this.#activate(segment, await copyDurably(this.directory, storeName, this.#activeFile, length));
+  }
+
+  #activate({ storeName }: Segment, file: File): void {
+    this.#reader.stores.adopt(storeName, file);
+    this.#activeFile = file;
   }
 
   /** Recreates the log's first segment, whose header is damaged and whose entries are all dropped. */
   async #recreate(segment: Segment): Promise<void> {
     const { indexIntervalBytes, checksum } = this.settings;
     const created = await Segment.create(this.directory, this.#list.start, indexIntervalBytes, checksum);
-    this.#reader.stores.adopt(segment.storeName, created.file);
     this.#list.replaceLast(created.segment);
-    this.#activeFile = created.file;
+    this.#activate(segment, created.file);
     this.#unsynced = false;
   }
 
@@ -406,6 +418,49 @@ export class Log {
     await removeIfThere(this.directory, segment.indexName);
   }
 
+  /** Returns the first damaged part of the log in sealed segments that ends at or before the index. */
+  damagedStretch(upTo: Index): DamagedStretch | undefined {
+    return this.#list.damagedStretch(upTo);
+  }
+
+  /** Begins new files for a damaged part of the log. Needs no turn of the writer. */
+  copyStretch(stretch: DamagedStretch): StretchCopy {
+    return new StretchCopy(this.directory, this.settings, stretch);
+  }
+
+  /**
+   * Puts finished files in the place of a damaged part. Returns false, and changes nothing, if the log has changed there
+   * since the copy was begun. A crash leaves the old files, the new ones, or a gap, which is damage as well.
+   */
+  async replaceStretch(copy: StretchCopy): Promise<boolean> {
+    this.#beginChange('replaceStretch');
+    const { stretch } = copy;
+    if (!copy.isComplete || !this.#list.has(stretch)) return false;
+    await this.#fatally('replaceStretch', async () => {
+      await copy.install((name) => this.#reader.stores.forget(name));
+      for (const each of stretch.segments) this.#reader.indexes.forget(each);
+      this.#list.replaceStretch(stretch, copy.segments);
+      await copy.seal();
+    });
+    return true;
+  }
+
+  /**
+   * Reads the first sealed segment that ends after the index through, and quarantines what is damaged in it. `pace`
+   * resolves when that many bytes may be read. Resolves with the index after the segment; undefined if there is none.
+   */
+  scrub(from: Index, pace: (bytes: number) => Promise<void>): Promise<Index | undefined> {
+    return this.#reader.scrub(from, pace);
+  }
+
+  /** Makes durable what is known to be synced, for a start after a power cut. */
+  async noteSynced(): Promise<void> {
+    if (this.#failure || this.#closed) return;
+    await this.#synced.sync().catch((cause: unknown) => {
+      throw (this.#failure ??= new LogFailedError('syncing the synced index', cause));
+    });
+  }
+
   get #end(): SyncedEnd {
     return { index: this.lastIndex, offset: this.endOffset };
   }
@@ -454,6 +509,3 @@ export class Log {
     }
   }
 }
-
-const startsAfter = (base: LogBoundary, boundary: LogBoundary): boolean =>
-  base.index >= boundary.index || base.offset > boundary.offset;
