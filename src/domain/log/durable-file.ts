@@ -84,13 +84,18 @@ export async function ifSpace(task: () => Promise<void>): Promise<boolean> {
   }
 }
 
-/** Runs a task that reads; resolves to `otherwise` if the disk cannot read what it needs. */
+/**
+ * Runs a task that only reads; resolves to `otherwise` if the disk cannot read what it needs. Tries it twice: an error
+ * that does not last is no damage.
+ */
 export async function unlessUnreadable<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof UnreadableError) return otherwise;
-    throw error;
+  for (let tries = 1; ; tries++) {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof UnreadableError)) throw error;
+      if (tries > 1) return otherwise;
+    }
   }
 }
 
