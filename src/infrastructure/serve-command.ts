@@ -48,7 +48,9 @@ Exit codes:
     const configFile = (given.get('config-file') as string | undefined) ?? process.env[environmentName('config-file')];
     given.delete('config-file');
     try {
-      process.exitCode = await serve(resolveConfig(given, process.env, configFile));
+      const exitCode = await serve(resolveConfig(given, process.env, configFile));
+      // A TLS handshake with an address that says nothing would keep the process running.
+      process.exit(exitCode);
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       process.stderr.write(`golog serve: ${error.message}\n`);

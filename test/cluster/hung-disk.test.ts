@@ -3,9 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { Consistency } from '../../src/gen/golog/v1/log_service_pb.js';
 import { loggedLines } from '../logging/logged-lines.js';
+import { has } from '../torture/commands.js';
+import { compileFaultySystem, FaultySystem, hangsMs } from '../torture/faulty-system.js';
 import { eventually, generousMs, tell } from './deadline.js';
 import { clusterTests, type Run } from './fixture.js';
-import { HangingDisk, hasCompiler } from './hanging-disk.js';
 import { LiveCluster, type LiveNode } from './live-cluster.js';
 import { Appender, type Load } from './load.js';
 import { Reader } from './reader.js';
@@ -13,20 +14,29 @@ import { expectAllKept } from './verdict.js';
 
 const run = clusterTests();
 /** Needs a compiler for the library that holds back syncs. */
+const hasCompiler = has('gcc');
 const withCompiler = hasCompiler ? it : it.skip;
-if (!hasCompiler) tell('skipped: no C compiler (cc) for the library that makes a disk hang');
+if (!hasCompiler) tell('skipped: no C compiler (gcc) for the library that makes a disk hang');
 
 /** As by default, whatever other tests of clusters run with. */
 const defaults = ['--tick-interval', '100ms'];
 const electionTimeoutMs = 1_000;
 
+const hang = (disk: FaultySystem): void => disk.set('syncDelayMs', hangsMs);
+const resume = (disk: FaultySystem): void => disk.set('syncDelayMs', 0);
+
 /** A cluster of three, each node on a disk of its own that can hang. */
-async function clusterOnDisks(own: Run): Promise<{ nodes: LiveCluster; disks: Map<LiveNode, HangingDisk> }> {
-  const library = own.file('hold-syncs.so');
-  HangingDisk.compile(library);
-  const places = await LiveCluster.places(own.folder(), 3, defaults);
-  const disks = places.map(({ name }) => new HangingDisk(library, own.file(`${name}-hangs`)));
-  own.atEnd(() => disks.forEach((disk) => disk.resume()));
+async function clusterOnDisks(own: Run): Promise<{ nodes: LiveCluster; disks: Map<LiveNode, FaultySystem> }> {
+  const folder = own.folder();
+  const library = (await compileFaultySystem(folder))!;
+  const places = await LiveCluster.places(folder, 3, defaults);
+  const disks = places.map(({ name }) => new FaultySystem(library, own.file(`${name}-faults`)));
+  own.atEnd(() =>
+    disks.forEach((disk) => {
+      resume(disk);
+      disk.close();
+    }),
+  );
   const nodes = await own.clusterAt(places.map((place, i) => own.secured({ ...place, through: disks[i].through })));
   return { nodes, disks: new Map(nodes.nodes.map((node, i) => [node, disks[i]])) };
 }
@@ -75,14 +85,14 @@ describe('a disk that hangs under load', () => {
         const appenders = appendersAt(own, [leader, ...others]);
         await appended(load, appenders, `before ${round}`);
         const disk = disks.get(leader)!;
-        disk.hang();
+        hang(disk);
         // A sync in flight may have begun before.
         await appended(load, appenders, `first ${round}`);
         const { tookMs, syncedOn } = await appended(load, appenders, `hung ${round}`);
         expect(syncedOn).not.toContain(leader.name);
         appendMs.push(tookMs);
         moreMs.push(await load.more());
-        disk.resume();
+        resume(disk);
         await load.more();
       }
       tell(
@@ -108,7 +118,7 @@ describe('a disk that hangs under load', () => {
       const linearizable = new Reader(leader.address, load, Consistency.LINEARIZABLE, own.tls('consumer'));
       own.atEnd(() => linearizable.close());
       await linearizable.read();
-      disks.get(leader)!.hang();
+      hang(disks.get(leader)!);
       const hungAtMs = performance.now();
       await Promise.all([linearizable.read(), linearizable.read()]);
       const next = await nodes.leader(leader);
@@ -132,7 +142,7 @@ describe('a disk that hangs under load', () => {
       expect([code, signal]).toEqual([null, 'SIGKILL']);
       expect(loggedLines(leader.output, 'stopped_without_disk')).toHaveLength(1);
       expect(stopMs).toBeLessThan(20_000);
-      disks.get(leader)!.resume();
+      resume(disks.get(leader)!);
       await leader.start();
       await load.more();
       await expectAllKept(nodes, load);
@@ -148,15 +158,15 @@ describe('a disk that hangs under load', () => {
       const load = own.load(nodes);
       await load.more();
       const [follower] = await nodes.followers();
-      disks.get(follower)!.hang();
+      hang(disks.get(follower)!);
       tell(`the disk of ${follower.name} hangs: 60 more records after ${Math.round(await load.more())} ms`);
       await eventually('a log line', () => stateLines(follower, 'disk-stalled').at(0));
-      disks.get(follower)!.resume();
+      resume(disks.get(follower)!);
       await eventually('its end', () => loggedLines(follower.output, 'disk_recovered').at(0));
       const leader = await nodes.leader();
-      disks.get(leader)!.hang();
+      hang(disks.get(leader)!);
       await delay(2_000);
-      disks.get(leader)!.resume();
+      resume(disks.get(leader)!);
       await load.more();
       expect(load.longestGapMs).toBeLessThan(10 * electionTimeoutMs);
       await expectAllKept(nodes, load);

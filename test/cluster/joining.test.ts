@@ -67,6 +67,8 @@ describe('a node that joins a live cluster', () => {
         await load.more();
         const impostor = await impostorAmong(nodes, kind);
         own.atEnd(() => impostor.close());
+        // With TLS, nodes refuse an address that speaks in clear.
+        own.refuses();
         await eventually('the impostor in the gossip', async () => {
           const views = await Promise.all(nodes.nodes.map((node) => node.view()));
           return views.every((view) => view?.gossip.some(({ name }) => name.startsWith('impostor'))) || undefined;

@@ -258,6 +258,14 @@ export class LiveCluster {
     );
   }
 
+  /** Resolves when the node is a voter under a later Raft id than that. */
+  async admittedAgain({ name }: LiveNode, id: number): Promise<void> {
+    await eventually(`${name} to have a later Raft id than ${id}`, async () => {
+      const members = (await (await this.leader()).view())?.members ?? [];
+      return members.some((each) => each.name === name && each.id > id && each.role === 'voter') || undefined;
+    });
+  }
+
   /** Ends a node that is no member any more. */
   async drop(node: LiveNode): Promise<void> {
     this.nodes.splice(this.nodes.indexOf(node), 1);

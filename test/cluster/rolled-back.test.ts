@@ -76,7 +76,7 @@ describe('a member that is rolled back as a snapshot of its disk rolls it back',
         await load.more();
         await node.start();
         await load.more();
-        expect(await idOf(nodes, node)).toBeGreaterThan(before);
+        await nodes.admittedAgain(node, before);
         expect(hasLogged(node.output, 'acknowledged_entries_lost')).toBe(true);
         expect(hasLogged(node.output, 'data_directory_changed', 'fatal_error')).toBe(false);
         await expectAllKept(nodes, load);
@@ -115,9 +115,10 @@ describe('T8: a member that lost what only the leader, which is down, has as wel
       await leader.start();
       load.goOn();
       await load.more();
-      expect(await idOf(nodes, witness)).toBe(4);
+      await nodes.admittedAgain(witness, 3);
       await nodes.replicating(3);
-      expect((await witness.view())?.problem).toBeUndefined();
+      const isWell = async (): Promise<boolean> => (await witness.view())?.problem === undefined;
+      await eventually('the witness to be well', async () => (await isWell()) || undefined);
       await expectAllKept(nodes, load);
       tell(load.describe());
     }),
@@ -144,6 +145,7 @@ describe('an amnesiac member', () => {
         await load.more();
       }
       await node.start();
+      await nodes.admittedAgain(node, 3);
       expect(await idOf(nodes, node)).toBe(4);
       await expectAllKept(nodes, load);
     }),

@@ -343,6 +343,7 @@ export const logTargets: readonly Target[] = [
     decode: async (input) => {
       const file = await IncarnationFile.open(await directoryOf(new Map([[incarnationName, input]])), crc32c, true);
       expectEqual(Number.isSafeInteger(file.current) && file.current >= 1, true, 'an incarnation');
+      if (file.doubt === 'incarnation lost') throw new Refusal(file.doubt);
       return file;
     },
     refusals: [],
@@ -354,6 +355,7 @@ export const logTargets: readonly Target[] = [
     words: ['"incarnation":', '"durable":', '"term":', 'null', '-1', '1e99', '{}', '[]', '1.5'],
     decode: async (input) => {
       const notes = await PeerNotes.open(await directoryOf(new Map([[notesName, input]])), crc32c);
+      if (notes.isDamaged) throw new Refusal('damaged');
       const note = notes.of('uuid-1', 1);
       if (note !== undefined) expectEqual(Number.isSafeInteger(note.durable.index), true, 'an index');
       return notes;

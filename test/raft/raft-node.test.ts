@@ -129,6 +129,19 @@ describe('three nodes', () => {
     expect(group.clock.now() - before).toBeLessThan(500);
   });
 
+  it('know at any time to which voter leadership can be transferred', async () => {
+    const group = await groupOfThree();
+    const leader = await group.leader();
+    const began = group.clock.now();
+    const unknownAt: number[] = [];
+    await group.until(() => {
+      const ms = group.clock.now() - began;
+      if (ms > 1_000 && leader.node.leadership.transferee() === undefined) unknownAt.push(ms);
+      return ms > 10_000;
+    });
+    expect(unknownAt).toEqual([]);
+  });
+
   it('transfer leadership when the disk of the leader is full, and refuse appends when every disk is', async () => {
     const group = await groupOfThree();
     const full = new Set<string>();

@@ -287,6 +287,22 @@ describe('a node that came back with less than it had', () => {
     await expectWhole(group, 20);
   });
 
+  it.each([
+    ['all of it', () => true],
+    ['all of its stores', (name: string) => name.endsWith('.store')],
+  ])('is admitted under a new id if it lost its log, %s', async (_, isLost) => {
+    const group = await Group.of(names);
+    await produce(group, await group.leader(), 0, 20);
+    const { name } = group.follower().member;
+    await group.stop(name);
+    const { log } = group.disk(name);
+    for (const file of await log.list()) if (isLost(file)) await log.remove(file);
+    const { member, lines } = await group.start(name);
+    expect(member.id).toBe(4);
+    expect(eventsOf({ lines })).toContain('log_missing');
+    await expectWhole(group, 20);
+  });
+
   it('does not run Raft under an id that its disk knows and its peers know to be an earlier one', async () => {
     const { group, follower, copy } = await loneWitness();
     const { name, id } = follower.member;
@@ -410,13 +426,14 @@ describe('a node that lost its vote', () => {
 describe('a node that lost its vote for a candidate', () => {
   const five = [...names, 'n4', 'n5'];
 
-  /** All of them are stopped; n1 asks n2 for its vote in the next term, which no other one knows, and gets it. */
+  /** All of them have crashed; n1 asks n2 for its vote in the next term, which no other one knows, and gets it. */
   async function voteOf2(size: number): Promise<{ group: Group; term: number; before: Uint8Array }> {
     const group = await Group.of(five.slice(0, size));
     await produce(group, await group.leader(), 0, 3);
     await rest(group);
     const term = (await group.leader()).node.leadership.status.hardState.term + 1;
-    await stopAll(group);
+    // A leader that stops would transfer leadership, in another term.
+    await stopAll(group, 'crash');
     const file = await group.disk('n2').raft.open('hard-state');
     const before = await file.read(0, await file.size());
     for (const name of ['n1', 'n2']) {

@@ -75,6 +75,7 @@ export class Faults {
   readonly #ends = new Set<() => void>();
   readonly #moves: Chance;
   readonly #full: Chance;
+  readonly #aims: Chance;
 
   constructor(
     private readonly world: World,
@@ -89,6 +90,7 @@ export class Faults {
   ) {
     this.#moves = world.chance.fork('moves');
     this.#full = world.chance.fork('full disks');
+    this.#aims = world.chance.fork('aims');
     const count = chance.percent(25) ? 1 : chance.between(2, faultKinds.length);
     this.kinds = only ?? this.#draw(count, also);
   }
@@ -168,7 +170,9 @@ export class Faults {
       case 'crash in a write': {
         const keep = chance.pick(['all', 'random', 'none'] as const);
         const on = chance.pick([/./, /./, /hard-state$/, /snapshot/, /truncate|log-start/, /\.store/]);
-        machine.disk.armCrash(on, on.source === '.' ? chance.between(1, 40) : chance.between(1, 4), (during) => {
+        // A vote and the entries of the leader that won by it are seldom so close.
+        const aim = this.#aims.percent(15) ? /append after the hard state/ : on;
+        machine.disk.armCrash(aim, aim.source === '.' ? chance.between(1, 40) : chance.between(1, 4), (during) => {
           this.world.mark(`crash during ${during}`);
           machine.kill(keep);
         });

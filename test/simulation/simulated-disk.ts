@@ -181,9 +181,9 @@ export class SimulatedDisk {
     const afterHardState = this.#lastLabel === 'sync hard-state';
     this.#lastLabel = label;
     const armed = this.#armed;
-    if (armed === undefined || !armed.on.test(label) || --armed.operations > 0) return;
-    this.#armed = undefined;
     const during = wordsFor(label, afterHardState);
+    if (armed === undefined || !(armed.on.test(label) || armed.on.test(during)) || --armed.operations > 0) return;
+    this.#armed = undefined;
     process.schedule(ms * this.chance.fraction(), `crashes during ${during}`, () => armed.crash(during));
   }
 

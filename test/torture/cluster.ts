@@ -28,7 +28,7 @@ export interface ClusterOptions {
   readonly size: number;
   /** Records older than this may be dropped. */
   readonly retentionMinutes: number;
-  /** The library of faulty systems; undefined: there is none. */
+  /** The library of faulty systems; undefined without a compiler. */
   readonly library: string | undefined;
   readonly certificates: Certificates | undefined;
 }

@@ -40,7 +40,7 @@ __attribute__((constructor)) static void map_faults(void) {
   close(file);
 }
 
-/* Takes one of the faults that are counted; false: there is none left. */
+/* Takes one of the faults that are counted; false: all have been used. */
 static int take(volatile int32_t *count) {
   int32_t left = __atomic_load_n(count, __ATOMIC_SEQ_CST);
   while (left > 0)

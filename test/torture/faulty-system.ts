@@ -25,7 +25,7 @@ export class FaultySystem {
   readonly #file: number;
 
   constructor(
-    private readonly library: string,
+    private readonly sharedObject: string,
     private readonly path: string,
   ) {
     writeFileSync(path, Buffer.alloc(bytesEach * names.length));
@@ -34,7 +34,7 @@ export class FaultySystem {
 
   /** A command that becomes one that has the faults. */
   get through(): string[] {
-    return ['env', `LD_PRELOAD=${this.library}`, `FAULTY_SYSTEM=${this.path}`];
+    return ['env', `LD_PRELOAD=${this.sharedObject}`, `FAULTY_SYSTEM=${this.path}`];
   }
 
   set(fault: SystemFault, value: number): void {

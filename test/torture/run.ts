@@ -61,12 +61,12 @@ class Torture implements NodeListener {
     private readonly folder: string,
     private readonly caller: HttpCaller,
     private readonly certificates: Certificates | undefined,
-    private readonly library: string | undefined,
+    private readonly sharedObject: string | undefined,
   ) {
     this.#history = new HistoryFile(join(folder, 'history.ndjson'));
     this.#report = new Report(this.#history);
     const { nodes: size, minutes } = options;
-    const what = { folder, size, retentionMinutes: retentionMinutes(minutes), library, certificates };
+    const what = { folder, size, retentionMinutes: retentionMinutes(minutes), library: sharedObject, certificates };
     this.#cluster = new Cluster(what, caller, this);
   }
 
@@ -134,7 +134,7 @@ class Torture implements NodeListener {
       links: new Links(this.#cluster.network),
       copies,
       certificates: this.certificates,
-      hasFaultySystems: this.library !== undefined,
+      hasFaultySystems: this.sharedObject !== undefined,
       tell: (text: string) => this.#report.tell(text),
     };
     this.#campaign = new Campaign(stage, load, faults, random, this.#report);

@@ -6,7 +6,7 @@ class OperationsInFlight {
   /** When each began, the oldest first. */
   readonly #begun = new Set<{ readonly atMs: number }>();
 
-  /** Milliseconds that the oldest has taken so far; 0: there is none. */
+  /** Milliseconds that the oldest has taken so far; 0 without one. */
   get oldestMs(): number {
     for (const { atMs } of this.#begun) return performance.now() - atMs;
     return 0;

@@ -73,7 +73,7 @@ export class FaultyDirectory implements Directory {
     return new FaultyDirectory(new FaultyDisk(root, {}, this.disk.random), root, '/');
   }
 
-  /** Replaces the file or directory of this name by a copy of that in `from`, durably; removes it if there is none. */
+  /** Replaces the file or directory of this name by a copy of that in `from`, durably; removes it if `from` has no such entry. */
   putCopy(name: string, from: FaultyDirectory): void {
     const entry = from.cached.entries.get(name);
     if (this.cached.entries.has(name)) this.cached.remove(name);

@@ -22,7 +22,7 @@ import { WaitingMember } from './waiting-member.js';
 export interface MemberWork extends ClusterWork {
   /** Undefined while the member waits, while its log is damaged, and while the node is not a member. */
   readonly raft: RunningRaft | undefined;
-  /** The progress of the log's repair; undefined while there is none. */
+  /** The progress of the log's repair; undefined while no repair is in progress. */
   readonly repair: string | undefined;
   /** Why the member waits before it runs Raft; undefined: it does not. */
   readonly waiting: string | undefined;

@@ -5,6 +5,7 @@ import { closingOnFailure } from './in-order.js';
 import { applyLoggedConfigurations } from './logged-configurations.js';
 import { type MemberIdentity, openIdentity, openVoucher } from './member-identity.js';
 import { MemberLife } from './member-life.js';
+import { openMemberStorage } from './missing-log.js';
 import { type NodeContext, type NodeStorage, openContext, openStorage } from './node-context.js';
 import type { MemberDependencies } from './node-dependencies.js';
 import { setLogAside } from './set-log-aside.js';
@@ -22,7 +23,7 @@ export function startMember(deps: MemberDependencies): Promise<StartedNode<Membe
     const identity = await openIdentity(deps, context);
     const isNew = configuration.stored === undefined && (await enterCluster(deps, context));
     deps.signal.throwIfAborted();
-    const storage = await openStorage(deps, context);
+    const storage = await openMemberStorage(deps, context);
     await reportRecovery(deps, context);
     try {
       const { superseded } = configuration.stored ?? {};

@@ -23,6 +23,7 @@ export const logEvents = {
     implausible_term: 'A message was dropped because its term is too far ahead of the term of this node.',
     join_request_failed: 'A request to join failed with an internal error.',
     learner_promotion_stopped: 'The promotion of learners failed with an internal error and stopped.',
+    log_missing: 'All segments of the log of a member are missing; it joins again with an empty log.',
     membership_refused: 'The cluster refuses this node as the member that it runs as; `reason` says what to do.',
     peer_message_malformed: 'Data from a peer was dropped because it is malformed or fails its checksum.',
     peer_message_misaddressed:

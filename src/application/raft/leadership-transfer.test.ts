@@ -10,7 +10,8 @@ const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 interface OtherMember {
   readonly id: number;
   readonly match: number;
-  readonly recentActive?: boolean;
+  /** Default: 0. */
+  readonly heardMsAgo?: number;
 }
 
 const inflights = new Inflights(1, 0);
@@ -23,8 +24,7 @@ function leaderAmong(others: readonly OtherMember[], voters = others.map(({ id }
     core: {
       transferLeader: (id) => asked.push(id),
       visitProgress: (visit) => {
-        for (const { id, match, recentActive = true } of others)
-          visit(id, new Progress({ match, next: match + 1, inflights, recentActive }));
+        for (const { id, match } of others) visit(id, new Progress({ match, next: match + 1, inflights }));
       },
     },
     leaderId: 2,
@@ -34,7 +34,12 @@ function leaderAmong(others: readonly OtherMember[], voters = others.map(({ id }
   const configuration = {
     current: { index: 0, confState: confState({ voters: [2, ...voters] }), members: [], lastId: 9, settings: {} },
   };
-  return { asked, clock, transfer: new LeadershipTransfer({ id: 2, loop, configuration, clock, logger: silent }) };
+  const filter: LeadershipTransferOptions['filter'] = {
+    electionTimeoutMs: 1_000,
+    heardMsAgo: (heard) => others.find(({ id }) => id === heard)?.heardMsAgo ?? 0,
+  };
+  const transfer = new LeadershipTransfer({ id: 2, loop, filter, configuration, clock, logger: silent });
+  return { asked, clock, transfer };
 }
 
 describe('LeadershipTransfer', () => {
@@ -69,7 +74,7 @@ describe('LeadershipTransfer', () => {
       'no silent voter',
       [
         { id: 1, match: 8 },
-        { id: 3, match: 9, recentActive: false },
+        { id: 3, match: 9, heardMsAgo: 2_000 },
       ],
       1,
     ],

@@ -4,6 +4,7 @@ import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { UnavailableError } from '../errors.js';
 import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
+import type { MessageFilter } from './message-filter.js';
 import type { RaftLoop } from './raft-loop.js';
 
 /** A node that transferred leadership because of its disk and leads again keeps leadership for this long. */
@@ -16,6 +17,8 @@ export interface LeadershipTransferOptions {
   readonly loop: Pick<RaftLoop, 'leaderId' | 'step' | 'waitUntilOrTimeout'> & {
     readonly core: Pick<RawNode, 'transferLeader' | 'visitProgress'>;
   };
+  /** When each member was last heard. The core forgets that at each election timeout, and learns it again later. */
+  readonly filter: Pick<MessageFilter, 'heardMsAgo' | 'electionTimeoutMs'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -111,11 +114,12 @@ export class LeadershipTransfer {
 
   /** Returns the other reachable voters, by id, ascending; none if this node does not lead. */
   #reachableVoters(): OtherVoter[] {
-    const { loop, id: ownId, configuration } = this.options;
+    const { loop, id: ownId, configuration, filter } = this.options;
     const { voters } = configuration.current.confState;
     const others: OtherVoter[] = [];
-    loop.core.visitProgress((id, { match, recentActive }) => {
-      if (id !== ownId && recentActive && voters.includes(id)) others.push({ id, match });
+    loop.core.visitProgress((id, { match }) => {
+      const isHeard = (filter.heardMsAgo(id) ?? Infinity) < 2 * filter.electionTimeoutMs;
+      if (id !== ownId && isHeard && voters.includes(id)) others.push({ id, match });
     });
     return others;
   }

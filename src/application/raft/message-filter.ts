@@ -23,6 +23,10 @@ export class MessageFilter {
 
   constructor(private readonly options: MessageFilterOptions) {}
 
+  get electionTimeoutMs(): number {
+    return this.options.electionTimeoutMs;
+  }
+
   /** Returns the milliseconds since the member was last heard from; undefined: not since this node started. */
   heardMsAgo(id: number): number | undefined {
     const at = this.#heardAt.get(id);

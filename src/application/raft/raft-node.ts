@@ -76,7 +76,8 @@ export class RaftNode implements Consensus, PeerReceiver {
     const proposals = this.#proposals;
     const watermark = new Watermark(loaded.watermark);
     const applier = new Applier({ ...options, loop, cache, watermark, proposals });
-    const transfer = new LeadershipTransfer({ ...options, loop });
+    const filter = new MessageFilter({ ...options, electionTimeoutMs: loop.electionTimeoutMs });
+    const transfer = new LeadershipTransfer({ ...options, loop, filter });
     const stall = new DiskStall({
       ...options,
       tickMs: timing.tickMs,
@@ -88,7 +89,6 @@ export class RaftNode implements Consensus, PeerReceiver {
     const thread = new AppendThread(log, hardState, loop, stall);
     const sealer = new EntrySealer({ ...options, time, loop, cache, thread, applier, proposals });
     const acknowledgements = new Acknowledgements({ ...options, core: loop.core });
-    const filter = new MessageFilter({ ...options, electionTimeoutMs: loop.electionTimeoutMs });
     const lag = new LeaderLag({
       ...options,
       applied: () => applier.applied,
