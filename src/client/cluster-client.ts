@@ -99,7 +99,7 @@ export interface ClusterStatus {
   readonly settings: ClusterSettings | undefined;
   /** The reason why nothing commits; undefined when entries commit. */
   readonly problem: string | undefined;
-  /** The log of the server that answers; undefined while it does not take part, and for an older release. */
+  /** The log of the server that answers; undefined while it does not run Raft, and for an older release. */
   readonly scrub: ScrubStatus | undefined;
   /** The nodes in gossip; empty when the server runs without gossip. */
   readonly gossip: readonly GossipMemberStatus[];

@@ -16,7 +16,7 @@ import { repeat } from '../waiting/repeat.js';
 const saveCommitEveryBytes = 16 * 1024 * 1024;
 const saveCommitEveryMs = 1_000;
 const retainEveryMs = 10_000;
-/** After a power cut, rot of what was synced before that is no torn tail. */
+/** After a power cut, damage to what was synced before this counts as rot, not as a torn tail. */
 const noteSyncedEveryMs = 1_000;
 
 export interface LogMaintenanceOptions {

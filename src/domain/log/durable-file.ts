@@ -85,8 +85,8 @@ export async function ifSpace(task: () => Promise<void>): Promise<boolean> {
 }
 
 /**
- * Runs a task that only reads; resolves to `otherwise` if the disk cannot read what it needs. Tries it twice: an error
- * that does not last is no damage.
+ * Runs a task that only reads; resolves to `otherwise` if the disk cannot read what it needs. Tries it twice, because
+ * an error that does not last is not damage.
  */
 export async function unlessUnreadable<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
   for (let tries = 1; ; tries++) {

@@ -1,6 +1,5 @@
 import { isNoSpaceError, type Directory, type File } from './directory.js';
 import { copyDurably, ifSpace, removeIfThere, writeDurably } from './durable-file.js';
-import { LogClosedError, LogFailedError } from './errors.js';
 import { encodeIndexFile } from './index-file.js';
 import { invariant } from './invariant.js';
 import { LogReader } from './log-reader.js';
@@ -14,6 +13,7 @@ import type { Quarantine, RecoveryReport } from './recovery.js';
 import { Segment } from './segment.js';
 import type { RetentionPolicy } from './retention.js';
 import { SegmentList } from './segment-list.js';
+import { SingleWriter } from './single-writer.js';
 import { type DamagedStretch, StretchCopy } from './stretch-copy.js';
 import { type SyncedEnd, SyncedIndexFile } from './synced-index.js';
 
@@ -34,9 +34,7 @@ export class Log {
   readonly #synced: SyncedIndexFile;
   /** True if the active store was written to since its last sync. */
   #unsynced = false;
-  #operation: string | undefined;
-  #failure: LogFailedError | undefined;
-  #closed = false;
+  readonly #writer = new SingleWriter();
 
   private constructor(
     private readonly directory: Directory,
@@ -158,8 +156,7 @@ export class Log {
 
   /** Throws the error that any `append` would reject with now: the log failed, is closed, or its end is quarantined. */
   assertAppendable(): void {
-    if (this.#failure) throw this.#failure;
-    if (this.#closed) throw new LogClosedError();
+    this.#writer.assertOpen();
     this.#list.quarantine.assertEndWhole(this.#list.active.base.index);
   }
 
@@ -169,7 +166,7 @@ export class Log {
    * `DamagedEndError`, and writes nothing, while a range in or after the active segment is quarantined.
    */
   async append(batches: readonly RecordBatch[]): Promise<void> {
-    this.#begin('append');
+    this.#writer.assertIdle('append');
     this.assertAppendable();
     let boundary = this.#list.end;
     for (const batch of batches) {
@@ -177,7 +174,7 @@ export class Log {
       invariant(follows(batch, boundary), () => `batch ${index} at offset ${baseOffset} is not next in the log`);
       boundary = boundaryAfter(batch);
     }
-    await this.#fatally('append', () => this.#append(batches));
+    await this.#writer.run('append', () => this.#append(batches));
   }
 
   async #append(batches: readonly RecordBatch[]): Promise<void> {
@@ -215,16 +212,14 @@ export class Log {
 
   /** Makes all appended batches durable. */
   async sync(): Promise<void> {
-    this.#begin('sync');
-    if (this.#failure) throw this.#failure;
-    if (this.#closed) throw new LogClosedError();
-    if (this.#unsynced) await this.#fatally('sync', () => this.#sync());
+    this.#writer.begin('sync');
+    if (this.#unsynced) await this.#writer.run('sync', () => this.#sync());
   }
 
   async #sync(): Promise<void> {
     await this.#activeFile.sync();
     this.#unsynced = false;
-    this.#synced.note(this.#end, (cause) => (this.#failure ??= new LogFailedError('noting the synced index', cause)));
+    this.#synced.note(this.#end, (cause) => this.#writer.fail('noting the synced index', cause));
   }
 
   /**
@@ -264,7 +259,7 @@ export class Log {
    * the disk has no space for the new log start (a few bytes), nothing is dropped and a notice is sent.
    */
   async truncatePrefix(before: Offset): Promise<void> {
-    this.#beginChange('truncatePrefix');
+    this.#writer.begin('truncatePrefix');
     const { segments } = this.#list;
     let count = 0;
     while (count < segments.length - 1 && segments[count].end.offset <= before) count++;
@@ -273,13 +268,13 @@ export class Log {
 
   /** Drops the oldest segments by size, age and offset, in the same way as `truncatePrefix`. */
   async retain(policy: RetentionPolicy): Promise<void> {
-    this.#beginChange('retain');
+    this.#writer.begin('retain');
     const count = this.#list.countToDrop(policy);
     if (count > 0) await this.#dropFirst('retain', count);
   }
 
   #dropFirst(operation: string, count: number): Promise<void> {
-    return this.#fatally(operation, async () => {
+    return this.#writer.run(operation, async () => {
       try {
         await writeLogStart(this.directory, this.#list.segments[count].base, this.settings.checksum);
       } catch (error) {
@@ -300,7 +295,7 @@ export class Log {
    * `lastIndex` for the result. After a crash in between, the log ends somewhere between the new end and the old one.
    */
   async truncateSuffix(from: Index): Promise<void> {
-    this.#beginChange('truncateSuffix');
+    this.#writer.begin('truncateSuffix');
     const list = this.#list;
     invariant(from >= this.startIndex && from <= this.lastIndex + 1, () => `index ${from} is in the log or next`);
     const first = list.firstUnreadableBefore(from);
@@ -309,7 +304,7 @@ export class Log {
     const segment = list.segments[remaining - 1];
     const cut = await this.#reader.locateCut(segment, first);
     const isDamaged = list.quarantine.reaches(first);
-    await this.#fatally('truncateSuffix', async () => {
+    await this.#writer.run('truncateSuffix', async () => {
       const wasSealed = segment !== list.active;
       const dropped = list.dropLast(remaining);
       if (wasSealed) segment.reopen(cut.index, cut.firstTimeMs);
@@ -368,13 +363,13 @@ export class Log {
    * must not reach `boundary.index - 1` until this has resolved.
    */
   async reset(boundary: LogBoundary): Promise<void> {
-    this.#beginChange('reset');
+    this.#writer.begin('reset');
     invariant(
       boundary.index >= this.startIndex,
       `the index of a reset is not below the log's first index: ${boundary.index} >= ${this.startIndex}`,
     );
     const { indexIntervalBytes, checksum } = this.settings;
-    await this.#fatally('reset', async () => {
+    await this.#writer.run('reset', async () => {
       const old = this.#list.restart(Segment.empty(boundary, indexIntervalBytes));
       await this.#dropConflicting(old, boundary);
       await writeLogStart(this.directory, boundary, checksum);
@@ -433,10 +428,10 @@ export class Log {
    * since the copy was begun. A crash leaves the old files, the new ones, or a gap, which is damage as well.
    */
   async replaceStretch(copy: StretchCopy): Promise<boolean> {
-    this.#beginChange('replaceStretch');
+    this.#writer.begin('replaceStretch');
     const { stretch } = copy;
     if (!copy.isComplete || !this.#list.has(stretch)) return false;
-    await this.#fatally('replaceStretch', async () => {
+    await this.#writer.run('replaceStretch', async () => {
       await copy.install((name) => this.#reader.stores.forget(name));
       for (const each of stretch.segments) this.#reader.indexes.forget(each);
       this.#list.replaceStretch(stretch, copy.segments);
@@ -455,9 +450,9 @@ export class Log {
 
   /** Makes durable what is known to be synced, for a start after a power cut. */
   async noteSynced(): Promise<void> {
-    if (this.#failure || this.#closed) return;
+    if (this.#writer.hasFailed || this.#writer.isClosed) return;
     await this.#synced.sync().catch((cause: unknown) => {
-      throw (this.#failure ??= new LogFailedError('syncing the synced index', cause));
+      throw this.#writer.fail('syncing the synced index', cause);
     });
   }
 
@@ -467,12 +462,12 @@ export class Log {
 
   /** Syncs, unless the log has failed, and closes the files. Reads in flight reject. Idempotent. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#begin('close');
+    if (this.#writer.isClosed) return;
+    this.#writer.assertIdle('close');
     try {
-      if (!this.#failure) await this.#fatally('close', () => this.#finish());
+      if (!this.#writer.hasFailed) await this.#writer.run('close', () => this.#finish());
     } finally {
-      this.#closed = true;
+      this.#writer.close();
       await Promise.all([this.#synced.close(), this.#reader.close()]);
     }
   }
@@ -480,32 +475,5 @@ export class Log {
   async #finish(): Promise<void> {
     if (this.#unsynced) await this.#sync();
     if (!this.#list.quarantine.atEnd(this.#list.active.base.index)) await this.#synced.noteDurably(this.#end);
-  }
-
-  #beginChange(operation: string): void {
-    this.#begin(operation);
-    if (this.#failure) throw this.#failure;
-    if (this.#closed) throw new LogClosedError();
-  }
-
-  #begin(operation: string): void {
-    invariant(
-      this.#operation === undefined,
-      `one writer calls one operation at a time: ${operation} began before ${this.#operation} settled`,
-    );
-  }
-
-  /** Runs a task whose failure leaves the disk in an unknown state, so it fails the log. */
-  async #fatally(operation: string, task: () => Promise<void>): Promise<void> {
-    this.#begin(operation);
-    this.#operation = operation;
-    try {
-      await task();
-    } catch (cause) {
-      this.#failure = new LogFailedError(operation, cause);
-      throw this.#failure;
-    } finally {
-      this.#operation = undefined;
-    }
   }
 }

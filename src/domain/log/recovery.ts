@@ -63,8 +63,9 @@ interface RecoveryRow {
 
 /**
  * The first matching row decides. Conditions that prevent opening (files of another log, missing segments) throw before
- * this. Bytes that the disk cannot read may have been acknowledged: they are no torn tail, wherever they are. A disk may keep later pages of a write and lose earlier ones, so whole batches after bad bytes prove corruption
- * only when it is not known that all of them were unsynced.
+ * this. Bytes that the disk cannot read may have been acknowledged, so they never count as a torn tail. A disk may keep
+ * later pages of a write and lose earlier ones, so whole batches after bad bytes prove corruption only when it is not
+ * known that all of them were unsynced.
  */
 export const recoveryTable: readonly RecoveryRow[] = [
   {
