@@ -95,15 +95,24 @@ export class DiskRot {
   /** Checks whether all stores are intact again: repaired, cut off, or removed by retention. */
   async look(): Promise<boolean> {
     if (!this.isThere) return true;
-    const log = await this.disk.root.subdirectory('log');
-    for (const { name, length } of await this.stores()) {
-      if (log.isSpoiled(name)) return false;
-      const bytes = log.peek(name);
-      const end = storedRanges(bytes, this.checksum).at(-1)?.to ?? firstBatchPosition;
-      if (length !== end || decodeStoreHeader(bytes, name, this.checksum) === undefined) return false;
-    }
+    for (const store of await this.stores()) if (!(await this.#isIntact(store))) return false;
     this.#damages = [];
     return !this.repairing;
+  }
+
+  /** Checks whether all stores but the last are intact. */
+  async sealedAreIntact(): Promise<boolean> {
+    if (!this.isThere) return true;
+    for (const store of (await this.stores()).slice(0, -1)) if (!(await this.#isIntact(store))) return false;
+    return true;
+  }
+
+  async #isIntact({ name, length }: { readonly name: string; readonly length: number }): Promise<boolean> {
+    const log = await this.disk.root.subdirectory('log');
+    if (log.isSpoiled(name)) return false;
+    const bytes = log.peek(name);
+    const end = storedRanges(bytes, this.checksum).at(-1)?.to ?? firstBatchPosition;
+    return length === end && decodeStoreHeader(bytes, name, this.checksum) !== undefined;
   }
 
   /** Returns the store without the rot, as far as the rotten bytes are still there. */

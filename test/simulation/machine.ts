@@ -149,6 +149,13 @@ export class Machine implements Watched {
     return this.process && this.#life?.member?.repair;
   }
 
+  /** How long a pass of its scrubber takes now, which reads only sealed segments. */
+  get scrubPassMs(): number {
+    const { log, settings } = this;
+    const bytes = log?.bytesBelow(log.sealedEnd) ?? 0;
+    return (1_000 * bytes) / (settings.scrubBytesPerSecond ?? Infinity);
+  }
+
   /** Whether its process started while its clock was wrong: it does not know the time since then. */
   get startedWrong(): boolean {
     return this.process !== undefined && this.#clockWrongAtStartMs !== 0;
