@@ -11,6 +11,7 @@ import { JoinRefusedError } from '../application/join/join-cluster.js';
 import { DataDirectory } from '../application/ports/data-directory.js';
 import { Logger } from '../application/ports/logger.js';
 import { WrongRoleError } from '../application/replica/replica-role.js';
+import { UnreadableError } from '../domain/log/directory.js';
 import { ForeignLogError, MissingLogError, UnsupportedFormatError } from '../domain/log/errors.js';
 import { type Config, ConfigError } from './config.js';
 import { createContainer } from './container.js';
@@ -105,6 +106,7 @@ async function reloadOnHangUp(container: Container, config: Config): Promise<voi
 function isOperatorError(error: unknown): error is Error {
   return (
     error instanceof DataDirectoryError ||
+    error instanceof UnreadableError ||
     error instanceof ForeignLogError ||
     error instanceof UnsupportedFormatError ||
     error instanceof MissingLogError ||

@@ -29,10 +29,11 @@ export class BadSectors {
     return new BadSectors(path, ['env', `LD_PRELOAD=${library}`, `BAD_SECTORS=${path}`]);
   }
 
-  /** From now on, these positions of the file can be neither read nor written. */
-  spoil(file: string, from: number, to: number): void {
+  /** From now on, these positions of the file can be neither read nor written. Returns a function that mends all files. */
+  spoil(file: string, from: number, to: number): () => void {
     // Kept by another name: no other file gets its inode.
     linkSync(file, `${file}.spoiled-${++this.#count}`);
     appendFileSync(this.list, `${statSync(file).ino} ${from} ${to}\n`);
+    return () => writeFileSync(this.list, '');
   }
 }

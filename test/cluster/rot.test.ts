@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readdirSync, readSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { hasLogged } from '../logging/logged-lines.js';
+import { hasLogged, loggedLines } from '../logging/logged-lines.js';
 import { BadSectors, whyNoBadSectors } from './bad-sectors.js';
 import { eventually, tell } from './deadline.js';
 import { clusterTests } from './fixture.js';
@@ -100,6 +100,30 @@ describe('T14: rot in sealed segments that nobody reads', () => {
       expect(hasLogged(leader.output, 'log_damaged_leader')).toBe(true);
       await load.more();
       await expectAllKept(nodes, load);
+    }),
+    240_000,
+  );
+
+  it(
+    'a file of the node itself: the node says which file that is and what to do, and serves once it can be read',
+    run('own', async (own) => {
+      const sectors = BadSectors.compile(own.file('sectors'));
+      const place = { ...(await LiveCluster.place(own.folder(), 'n1')), through: sectors.through };
+      const nodes = await own.clusterAt([own.secured(place)], ({ nodes: [node] }) => node.start(['--bootstrap']));
+      const [node] = nodes.nodes;
+      const load = own.load(nodes);
+      await load.more();
+      for (const file of ['node.id', 'raft/snapshot']) {
+        await node.stop();
+        const mend = sectors.spoil(join(node.dataDir, file), 0, 1);
+        const { length } = node.output;
+        await expect(node.start()).rejects.toThrow();
+        const [line] = loggedLines(node.output.slice(length), 'start_failed');
+        expect(line.reason).toMatch(new RegExp(`${file} .*disk.*start with an empty one`));
+        mend();
+        await node.start();
+        await load.more();
+      }
     }),
     240_000,
   );

@@ -99,15 +99,17 @@ export class FileExistsError extends Error {
 
 /**
  * The disk says that it cannot read the file, or some bytes of it. What it cannot read is as damaged as bytes that fail
- * their checksum.
+ * their checksum. The message is for the operator of a node that cannot start for that.
  */
 export class UnreadableError extends Error {
   override readonly name = 'UnreadableError';
-  constructor(
-    readonly fileName: string,
-    options?: ErrorOptions,
-  ) {
-    super(`the disk cannot read ${JSON.stringify(fileName)}`, options);
+  /** @param path that of the file; where there is none, its name */
+  constructor(path: string, options?: ErrorOptions) {
+    super(
+      `the disk cannot read ${path}: check the disk. To rejoin the cluster as a new member, move the data directory ` +
+        'aside and start with an empty one',
+      options,
+    );
   }
 }
 

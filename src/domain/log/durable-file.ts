@@ -61,16 +61,23 @@ export async function writeDurably(directory: Directory, name: string, content: 
  * Returns all bytes of a file, or `undefined` when the file does not exist. A file that the disk cannot read is empty: so
  * it fails every check, as a damaged one does.
  */
-export async function readWhole(directory: Directory, name: string): Promise<Uint8Array | undefined> {
-  return unlessUnreadable(async () => {
-    const file = await openIfThere(directory, name);
-    if (!file) return undefined;
-    try {
-      return await file.read(0, await file.size());
-    } finally {
-      await file.close();
-    }
-  }, new Uint8Array(0));
+export function readWhole(directory: Directory, name: string): Promise<Uint8Array | undefined> {
+  return unlessUnreadable(() => readOnce(directory, name), new Uint8Array(0));
+}
+
+/** Returns all bytes of a file, or `undefined` when the file does not exist. Rejects with `UnreadableError`. */
+export function readWholeOrThrow(directory: Directory, name: string): Promise<Uint8Array | undefined> {
+  return tryTwice(() => readOnce(directory, name));
+}
+
+async function readOnce(directory: Directory, name: string): Promise<Uint8Array | undefined> {
+  const file = await openIfThere(directory, name);
+  if (!file) return undefined;
+  try {
+    return await file.read(0, await file.size());
+  } finally {
+    await file.close();
+  }
 }
 
 /** Runs the task; resolves to false if the disk was full and nothing changed. */
@@ -84,18 +91,26 @@ export async function ifSpace(task: () => Promise<void>): Promise<boolean> {
   }
 }
 
-/**
- * Runs a task that only reads; resolves to `otherwise` if the disk cannot read what it needs. Tries it twice, because
- * an error that does not last is not damage.
- */
-export async function unlessUnreadable<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await read();
-    } catch (error) {
-      if (!(error instanceof UnreadableError)) throw error;
-      if (tries > 1) return otherwise;
-    }
+/** Runs a task that only reads; resolves to `otherwise` if the disk cannot read what it needs. */
+export async function unlessUnreadable<T, const Otherwise>(
+  read: () => Promise<T>,
+  otherwise: Otherwise,
+): Promise<T | Otherwise> {
+  try {
+    return await tryTwice(read);
+  } catch (error) {
+    if (!(error instanceof UnreadableError)) throw error;
+    return otherwise;
+  }
+}
+
+/** Runs a task that only reads, and again if the disk cannot read: an error that does not last is not damage. */
+export async function tryTwice<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof UnreadableError)) throw error;
+    return read();
   }
 }
 

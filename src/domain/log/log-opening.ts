@@ -1,11 +1,11 @@
 import { type Directory, type File, UnreadableError } from './directory.js';
-import { ifSpace, removeIfThere, unlessUnreadable, writeDurably } from './durable-file.js';
+import { ifSpace, removeIfThere, tryTwice, unlessUnreadable, writeDurably } from './durable-file.js';
 import { MissingLogError } from './errors.js';
 import { indexFileName, storeBaseOffset, storeFileName, temporarySuffix, tornFileName } from './file-names.js';
 import { encodeIndexFile, readIndexFooter } from './index-file.js';
 import type { LogSettings } from './log-options.js';
 import { findLogStart, isLeftByReset, liesBelow, readLogStart, writeLogStart } from './log-start.js';
-import { type Index, type Offset, toPosition } from './offsets.js';
+import type { Index, Offset } from './offsets.js';
 import { describeBoundary, logOrigin, sameBoundary, type LogBoundary } from './log-boundary.js';
 import { QuarantineList } from './quarantine.js';
 import { batchHeaderBytes, type BatchHeader } from './record-batch.js';
@@ -200,7 +200,7 @@ class LogOpening {
     const storeName = storeFileName(base);
     // The segment will grow again, so the footer that sealed it would be wrong.
     if (await removeIfThere(this.directory, indexFileName(base))) await this.directory.sync();
-    const file = await this.directory.open(storeName);
+    const file = await tryTwice(() => this.directory.open(storeName));
     try {
       const size = await file.size();
       const boundary = await this.#readHeader(file, storeName, base);
@@ -338,8 +338,10 @@ class LogOpening {
     const entry = index.floorIndex(unsynced);
     const from = entry === -1 ? { ...base, position: firstBatchPosition } : index.entry(entry);
     try {
-      for (let at: number = from.position; at < length; at += rewriteBytesMax)
-        await file.write(toPosition(at), [await file.read(toPosition(at), Math.min(rewriteBytesMax, length - at))]);
+      for (let at: number = from.position; at < length; at += rewriteBytesMax) {
+        const bytes = await tryTwice(() => file.read(at, Math.min(rewriteBytesMax, length - at)));
+        await file.write(at, [bytes]);
+      }
     } catch (error) {
       if (!(error instanceof UnreadableError)) throw error;
       this.#addQuarantine(storeName, { ...base, ...from }, end, 'unreadable since it was scanned');

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { FaultyDirectory } from '../../adapters/memory/faulty-directory.js';
 import { randomInteger, seededRandom } from '../../adapters/memory/seeded-random.js';
 import { logOptions, makeBatch } from '../../../test/crash/workload.js';
+import { UnreadableError } from './directory.js';
 import { CorruptRangeError } from './errors.js';
 import { boundaryAfter } from './log-boundary.js';
 import { Log } from './log.js';
@@ -158,6 +159,20 @@ describe('an error of the disk on a read', () => {
       expect((await open(directory)).lastIndex).toBe(101);
     },
   );
+});
+
+describe('a file that the disk cannot open', () => {
+  it('keeps the log closed if it is the active store, and the error names it and says what to do', async () => {
+    const directory = await filled();
+    const name = (await storesOf(directory)).at(-1)!;
+    directory.inject({ operation: 'open', fileName: name, times: Infinity });
+    const opening = open(directory);
+    await expect(opening).rejects.toThrow(UnreadableError);
+    await expect(opening).rejects.toThrow(`the disk cannot read ${name}: check the disk`);
+    directory.heal();
+    directory.inject({ operation: 'open', fileName: name });
+    expect(await readable(await open(directory))).toEqual(all);
+  });
 });
 
 const makeStart = (store: string): Parameters<Log['truncatePrefix']>[0] =>
