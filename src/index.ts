@@ -6,7 +6,7 @@ export { MemoryDirectory } from './adapters/memory/memory-directory.js';
 export { CommitLog } from './application/ports/commit-log.js';
 export type { LogInfo, ReadFrom, ReadOptions, ReadResult } from './application/ports/commit-log.js';
 export { CommitLogService } from './application/commit-log-service.js';
-export { OutcomeUnknownError, OverloadedError, UnavailableError } from './application/errors.js';
+export { OutcomeUnknownError, OverloadedError, QuorumDiskFullError, UnavailableError } from './application/errors.js';
 export { Clock } from './application/ports/clock.js';
 export { Consensus } from './application/ports/consensus.js';
 export type { AppendReceipt, ProposeOptions, Server } from './application/ports/consensus.js';

@@ -13,6 +13,7 @@ import {
   OutcomeUnknownError,
   OverloadedError,
   PermissionDeniedError,
+  QuorumDiskFullError,
   UnauthenticatedError,
   UnavailableError,
 } from './errors.js';
@@ -96,6 +97,14 @@ export function statusOf(error: unknown): Status {
       httpStatus: 507,
       message: error.message,
       details: details({ limit: 'disk reserve', freeBytes, reserveBytes }),
+    };
+  }
+  if (error instanceof QuorumDiskFullError) {
+    return {
+      code: 'RESOURCE_EXHAUSTED',
+      httpStatus: 507,
+      message: error.message,
+      details: { limit: 'disk reserve', members: error.members.join(',') },
     };
   }
   if (error instanceof OverloadedError) {

@@ -26,6 +26,17 @@ export class OverloadedError extends Error {
   }
 }
 
+/** The disks of so many voters are full that no majority can store an append; nothing was appended. */
+export class QuorumDiskFullError extends Error {
+  override readonly name = 'QuorumDiskFullError';
+  constructor(readonly members: readonly string[]) {
+    super(
+      `the disks of ${members.join(', ')} are full, so that no majority can store an append; appends resume when disk ` +
+        'space is freed there',
+    );
+  }
+}
+
 /** The caller's certificate does not permit the action, by the policy or by its kind. */
 export class PermissionDeniedError extends Error {
   override readonly name = 'PermissionDeniedError';

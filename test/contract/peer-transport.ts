@@ -3,7 +3,12 @@ import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { entryOfBatch } from '../../src/application/raft/batch-entry.js';
 import { emptyConfiguration } from '../../src/application/configuration/configuration.js';
 import { encodeTransfer } from '../../src/application/configuration/configuration-json.js';
-import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../src/application/errors.js';
+import {
+  OutcomeUnknownError,
+  OverloadedError,
+  QuorumDiskFullError,
+  UnavailableError,
+} from '../../src/application/errors.js';
 import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
 import type { JoinAnswer, JoinHandler, Joiner, JoinTransport } from '../../src/application/ports/join-transport.js';
 import type { PeerReceiver, PeerTransport } from '../../src/application/ports/peer-transport.js';
@@ -349,6 +354,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
         new TooLargeError('record', 9, 8, 3),
         new InvalidInputError('no records'),
         new DiskReserveError(1, 2),
+        new QuorumDiskFullError(['n2', 'n3']),
         new CorruptRangeError(toOffset(3), toOffset(6), 'bad checksum'),
         new DamagedEndError(toOffset(3), toOffset(6), 'bad checksum'),
       ])('reject with the error of the leader: $name', async (error) => {

@@ -152,6 +152,7 @@ export const peerTargets: readonly Target[] = [
         id: 1,
         rpcAddr: '127.0.0.1:8400',
         generation: 1,
+        configurationIndex: 7,
       }),
     decode: decodeVouchRequest,
     refusals,
@@ -161,7 +162,9 @@ export const peerTargets: readonly Target[] = [
     name: 'vouch',
     valid: () => {
       const note = { incarnation: 4, term: 7, durable: { term: 6, index: 2 ** 40 } };
-      return encodeVouch({ uuid, id: 2, term: 7, last: { term: 6, index: 12 }, note, aliveAt: '127.0.0.1:8400' });
+      const configuration = firstConfiguration({ id: 1, name: 'n1', uuid, rpcAddr: '127.0.0.1:8400' });
+      const own = { uuid, id: 2, term: 7, last: { term: 6, index: 12 } };
+      return encodeVouch({ ...own, note, aliveAt: '127.0.0.1:8400', configuration });
     },
     decode: decodeVouch,
     refusals,

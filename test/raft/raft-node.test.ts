@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CommitLog } from '../../src/application/ports/commit-log.js';
-import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
+import { OutcomeUnknownError, QuorumDiskFullError, UnavailableError } from '../../src/application/errors.js';
 import { DiskReserveError, ExpectedOffsetMismatchError } from '../../src/domain/log/errors.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
 import { message } from '../../src/domain/raft/message.js';
@@ -170,12 +170,46 @@ describe('three nodes', () => {
     expect(second.member.name).not.toBe(first.member.name);
     for (const name of group.running.keys()) full.add(name);
     group.clock.advance(1_000);
-    expect(await append('b')).toBeInstanceOf(DiskReserveError);
+    const refused = await append('b');
+    expect(refused instanceof DiskReserveError || refused instanceof QuorumDiskFullError).toBe(true);
     full.clear();
     group.clock.advance(1_000);
     expect(await append('c')).toBeUndefined();
     expect(await valuesOf(await group.leader())).toEqual(['a', 'c']);
   });
+
+  it.each(['two followers', 'the leader and a follower'])(
+    'refuse an append at once while the disks of %s are full',
+    async (those) => {
+      const group = await groupOfThree();
+      const full = new Set<string>();
+      for (const name of group.running.keys()) {
+        const { log } = group.disk(name);
+        const freeBytes = log.freeBytes.bind(log);
+        log.freeBytes = () => (full.has(name) ? Promise.resolve(0) : freeBytes());
+      }
+      const leader = await group.leader();
+      await group.settled(leader.node.propose(records('a')));
+      const followers = [...group.running.keys()].filter((name) => name !== leader.member.name);
+      const names = those === 'two followers' ? followers : [leader.member.name, followers[0]];
+      for (const name of names) full.add(name);
+      // The followers look at their disks, and say what they saw when they answer heartbeats.
+      const began = group.clock.now();
+      await group.until(() => group.clock.now() - began >= 3_000);
+      for (const { node } of group.running.values()) {
+        const at = group.clock.now();
+        const refused: unknown = await group.settled(node.propose(records('b')).catch((error: unknown) => error));
+        expect(refused).toBeInstanceOf(QuorumDiskFullError);
+        expect((refused as QuorumDiskFullError).members).toEqual(names.sort());
+        expect(group.clock.now() - at).toBeLessThan(1_000);
+      }
+      expect((await group.leader()).member.name).toBe(leader.member.name);
+      full.clear();
+      await group.until(() => group.clock.now() - began >= 6_000);
+      await group.settled(leader.node.propose(records('c')));
+      expect(await valuesOf(leader)).toEqual(['a', 'c']);
+    },
+  );
 
   it('bring a follower up to date from stored segments when memory no longer holds its next entry', async () => {
     const group = await groupOfThree({ segmentBytesMax: 8 << 20 });

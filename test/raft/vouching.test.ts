@@ -7,6 +7,7 @@ import { toTerm } from '../../src/domain/log/offsets.js';
 import { emptyDisk, Group, type GroupDisk, type GroupMember, records, unanswered, valuesOf } from './group.js';
 
 const names = ['n1', 'n2', 'n3'];
+const forever = new AbortController().signal;
 
 async function produce(group: Group, { node }: GroupMember, from: number, until: number): Promise<void> {
   for (let i = from; i < until; i++) await group.settled(node.propose(records(`value ${i}`)));
@@ -336,6 +337,21 @@ describe('a node that came back with less than it had', () => {
     await group.crash(kept.member.name);
     await group.putBack(kept.member.name, { raft: copy.raft });
     await group.start(kept.member.name);
+    await expectWhole(group, 10);
+  });
+
+  it('asks those that an answer names, if a voter that its disk knows was removed and nobody leads', async () => {
+    const group = await Group.of([...names, 'n4']);
+    const leader = await group.leader();
+    const [lagging, removed] = [...group.running.values()].filter((each) => each !== leader);
+    await produce(group, leader, 0, 10);
+    for (const { member } of group.running.values())
+      if (member.id !== lagging.member.id) group.network.cut(member.id, lagging.member.id);
+    await group.settled(leader.cluster.removeMember(removed.member.name, forever));
+    await stopAll(group);
+    group.network.heal();
+    // Two of the four voters that its disk knows are gone: the removed one and one of the others.
+    await startAll(group, [leader.member.name, lagging.member.name]);
     await expectWhole(group, 10);
   });
 

@@ -1,6 +1,11 @@
 import type { AppendReceipt } from '../../src/application/ports/consensus.js';
 import type { ReadFrom, ReadResult } from '../../src/application/ports/commit-log.js';
-import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../src/application/errors.js';
+import {
+  OutcomeUnknownError,
+  OverloadedError,
+  QuorumDiskFullError,
+  UnavailableError,
+} from '../../src/application/errors.js';
 import {
   CorruptRangeError,
   DamagedEndError,
@@ -158,9 +163,11 @@ export class Producer extends Client {
       error instanceof UnavailableError ||
       error instanceof OverloadedError ||
       error instanceof DiskReserveError ||
+      error instanceof QuorumDiskFullError ||
       error instanceof ExpectedOffsetMismatchError ||
       (error instanceof DamagedEndError && this.around.machines.some(({ rot }) => rot.isThere))
     ) {
+      if (error instanceof QuorumDiskFullError) this.around.world.mark('append refused: most disks are full');
       if (error instanceof DiskReserveError) this.around.world.mark('append refused for want of disk space');
       return { kind: 'not appended', reason: `${error.name}: ${error.message}` };
     }

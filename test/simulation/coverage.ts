@@ -14,6 +14,7 @@ export const requiredMarks: readonly string[] = [
   'log: leftover removed',
   'fatal',
   'append refused for want of disk space',
+  'append refused: most disks are full',
   'append settled by its expected offset',
   'a follow fell behind the log start',
   'linearizable read',

@@ -46,6 +46,14 @@ export function parseTransfer(json: Uint8Array): ConfigurationTransfer {
   };
 }
 
+export function encodeConfiguration(configuration: Configuration): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(configuration));
+}
+
+export function parseConfiguration(json: Uint8Array): Configuration {
+  return configurationOf(objectOf(json));
+}
+
 export function encodeSettings(settings: ClusterSettings): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(settings));
 }

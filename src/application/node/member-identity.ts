@@ -123,7 +123,13 @@ function asking({ joinTransport, directory, clock, signal }: MemberDependencies,
   const { configuration, self, discovery, voucher } = member;
   const { generation } = configuration;
   return {
-    request: { clusterId: directory.logId, id: configuration.stored?.id ?? 0, generation, ...self },
+    request: {
+      clusterId: directory.logId,
+      id: configuration.stored?.id ?? 0,
+      generation,
+      configurationIndex: configuration.current.index,
+      ...self,
+    },
     transport: joinTransport,
     callers: () => voucher.callers,
     ...{ configuration, discovery, clock, signal },

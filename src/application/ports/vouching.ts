@@ -1,3 +1,4 @@
+import type { Configuration } from '../configuration/configuration.js';
 import type { EntryId } from '../../domain/raft/entry-id.js';
 
 /** What a member has shown of itself to its peers under one Raft id. */
@@ -15,6 +16,8 @@ export interface PassedNote extends MemberNote {
   readonly id: number;
   /** The wall clock of the member, in milliseconds since the Unix epoch. */
   readonly clockMs?: number;
+  /** True if the member that sends it accepts no entries because its disk is full. */
+  readonly isDiskFull?: boolean;
 }
 
 /** A member that has started and asks its peers what they know about it before it runs Raft. */
@@ -30,6 +33,8 @@ export interface VouchRequest {
   readonly rpcAddr: string;
   /** The generation of its log. */
   readonly generation: number;
+  /** The index of the last configuration that it knows; undefined: its release understands none in the answer. */
+  readonly configurationIndex?: number;
 }
 
 /** The answer of a node of the same cluster. */
@@ -46,6 +51,8 @@ export interface Vouch {
   readonly aliveAt?: string;
   /** The Raft id under which the member's UUID has been admitted again since; undefined: none that this node knows. */
   readonly laterId?: number;
+  /** The last committed configuration that it knows; undefined: none after the one that the member knows. */
+  readonly configuration?: Configuration;
 }
 
 /** `unsupported`: the node is of a release that takes no notes of its peers. */

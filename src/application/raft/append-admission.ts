@@ -1,10 +1,12 @@
-import { DiskReserveError, ExpectedOffsetMismatchError } from '../../domain/log/errors.js';
+import { ExpectedOffsetMismatchError } from '../../domain/log/errors.js';
 import type { Log } from '../../domain/log/log.js';
 import type { Offset } from '../../domain/log/offsets.js';
 import type { Records } from '../../domain/log/record-batch.js';
 import type { AppendThread } from '../storage/append-thread.js';
 import type { DiskReserve } from '../storage/disk-reserve.js';
+import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import type { EntrySealer } from './entry-sealer.js';
+import type { FullDisks } from './full-disks.js';
 import { OverloadedError, UnavailableError } from '../errors.js';
 import type { LeadershipTransfer } from './leadership-transfer.js';
 import type { AppendReceipt, ProposeOptions } from '../ports/consensus.js';
@@ -22,6 +24,10 @@ export interface AppendAdmissionOptions {
   readonly sealer: EntrySealer;
   readonly thread: Pick<AppendThread, 'pendingBytes'>;
   readonly transfer: LeadershipTransfer;
+  readonly fullDisks: FullDisks;
+  readonly configuration: Pick<ConfigurationFile, 'current'>;
+  /** The Raft id of this node. */
+  readonly id: number;
 }
 
 /** Decides whether a leader accepts an append: by memory, disk space and the expected offset. */
@@ -76,14 +82,17 @@ export class AppendAdmission {
     if (isOver()) throw loop.notLeading();
   }
 
-  /** Throws `DiskReserveError`, or `UnavailableError` while leadership is being transferred to a node with space. */
+  /**
+   * Throws `QuorumDiskFullError`, `DiskReserveError`, or `UnavailableError` while leadership is being transferred to a
+   * node with space.
+   */
   #admitToDisk(bytes: number): void {
-    const { diskReserve, transfer } = this.options;
-    try {
-      diskReserve.admitOrThrow(bytes);
-    } catch (error) {
-      if (!(error instanceof DiskReserveError) || !transfer.transferForSpace()) throw error;
+    const { diskReserve, transfer, fullDisks, configuration, loop, id } = this.options;
+    const own = diskReserve.refusalOf(bytes);
+    const everywhere = fullDisks.refusalOf(configuration.current, loop.term, own && id);
+    if (everywhere !== undefined) throw everywhere;
+    if (own !== undefined && transfer.transferForSpace())
       throw new UnavailableError("the leader's disk is full: leadership is being transferred to another node");
-    }
+    diskReserve.admitOrThrow(bytes);
   }
 }

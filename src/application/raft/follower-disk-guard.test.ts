@@ -15,22 +15,21 @@ describe('a follower whose disk is full', () => {
         get isExhausted() {
           return isExhausted;
         },
-        admitOrThrow: (bytes) => {
-          if (isFull) throw new DiskReserveError(10, bytes);
-        },
+        refusalOf: (bytes) => (isFull ? new DiskReserveError(10, bytes) : undefined),
+        admitOrThrow: () => undefined,
       },
       logger,
     );
     const entries = [entry({ data: new Uint8Array(3) })];
     expect(guard.admits(entries)).toBe(true);
     isFull = true;
-    expect([guard.admits(entries), guard.admits(entries)]).toEqual([false, false]);
+    expect([guard.admits(entries), guard.admits(entries), guard.isFull]).toEqual([false, false, true]);
     // A heartbeat, and the entry that starts a term, need almost no space.
     expect([guard.admits([]), guard.admits([entry({})])]).toEqual([true, true]);
     isExhausted = true;
     expect([guard.admits([]), guard.admits([entry({})])]).toEqual([true, false]);
     [isFull, isExhausted] = [false, false];
-    expect([guard.admits(entries), guard.admits(entries)]).toEqual([true, true]);
+    expect([guard.isFull, guard.admits(entries), guard.admits(entries)]).toEqual([false, true, true]);
     expect(logger.lines.map(({ event }) => event)).toEqual(['disk_full', 'disk_space_recovered']);
   });
 });

@@ -1,4 +1,3 @@
-import { DiskReserveError } from '../../domain/log/errors.js';
 import type { Entry } from '../../domain/raft/entry.js';
 import type { DiskReserve } from '../storage/disk-reserve.js';
 import type { Logger } from '../ports/logger.js';
@@ -8,12 +7,19 @@ import type { Logger } from '../ports/logger.js';
  * durability rule 5): the others continue, and it catches up. Logs when this starts and when it ends.
  */
 export class FollowerDiskGuard {
-  #isFull = false;
+  /** The bytes of the entries that were ignored last; 0: the last ones were accepted. */
+  #ignoredBytes = 0;
 
   constructor(
-    private readonly diskReserve: Pick<DiskReserve, 'refresh' | 'admitOrThrow' | 'isExhausted'>,
+    private readonly diskReserve: Pick<DiskReserve, 'refresh' | 'refusalOf' | 'admitOrThrow' | 'isExhausted'>,
     private readonly logger: Logger,
   ) {}
+
+  /** Whether there is no space for the entries that were ignored last, or for any. */
+  get isFull(): boolean {
+    void this.diskReserve.refresh();
+    return this.diskReserve.refusalOf(Math.max(this.#ignoredBytes, 1)) !== undefined;
+  }
 
   /** Whether the follower accepts the entries; accepted entries count as written. */
   admits(entries: readonly Entry[]): boolean {
@@ -21,21 +27,22 @@ export class FollowerDiskGuard {
     for (const { data } of entries) bytes += data.length;
     if (entries.length === 0 || (bytes === 0 && !this.diskReserve.isExhausted)) return true;
     void this.diskReserve.refresh();
-    try {
-      this.diskReserve.admitOrThrow(Math.max(1, bytes));
-    } catch (error) {
-      if (!(error instanceof DiskReserveError)) throw error;
-      if (!this.#isFull)
+    const needed = Math.max(1, bytes);
+    const refusal = this.diskReserve.refusalOf(needed);
+    if (refusal !== undefined) {
+      if (this.#ignoredBytes === 0)
         this.logger.warn(
           'disk_full',
-          { role: 'follower', reason: error.message },
+          { role: 'follower', reason: refusal.message },
           'the disk is full; accepting no entries',
         );
-      this.#isFull = true;
+      this.#ignoredBytes = needed;
       return false;
     }
-    if (this.#isFull) this.logger.info('disk_space_recovered', {}, 'the disk has space; accepting entries again');
-    this.#isFull = false;
+    this.diskReserve.admitOrThrow(needed);
+    if (this.#ignoredBytes > 0)
+      this.logger.info('disk_space_recovered', {}, 'the disk has space; accepting entries again');
+    this.#ignoredBytes = 0;
     return true;
   }
 }

@@ -27,6 +27,7 @@ function leaderAmong(others: readonly OtherMember[], voters = others.map(({ id }
         for (const { id, match } of others) visit(id, new Progress({ match, next: match + 1, inflights }));
       },
     },
+    term: 1,
     leaderId: 2,
     step: (task) => task(),
     waitUntilOrTimeout: () => Promise.resolve(),
@@ -38,7 +39,15 @@ function leaderAmong(others: readonly OtherMember[], voters = others.map(({ id }
     electionTimeoutMs: 1_000,
     heardMsAgo: (heard) => others.find(({ id }) => id === heard)?.heardMsAgo ?? 0,
   };
-  const transfer = new LeadershipTransfer({ id: 2, loop, filter, configuration, clock, logger: silent });
+  const transfer = new LeadershipTransfer({
+    id: 2,
+    loop,
+    filter,
+    configuration,
+    fullDisks: { includes: () => false },
+    clock,
+    logger: silent,
+  });
   return { asked, clock, transfer };
 }
 

@@ -4,6 +4,7 @@ import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { UnavailableError } from '../errors.js';
 import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
+import type { FullDisks } from './full-disks.js';
 import type { MessageFilter } from './message-filter.js';
 import type { RaftLoop } from './raft-loop.js';
 
@@ -14,11 +15,12 @@ export interface LeadershipTransferOptions {
   /** This node's Raft id. */
   readonly id: number;
   readonly configuration: Pick<ConfigurationFile, 'current'>;
-  readonly loop: Pick<RaftLoop, 'leaderId' | 'step' | 'waitUntilOrTimeout'> & {
+  readonly loop: Pick<RaftLoop, 'leaderId' | 'term' | 'step' | 'waitUntilOrTimeout'> & {
     readonly core: Pick<RawNode, 'transferLeader' | 'visitProgress'>;
   };
   /** When each member was last heard. The core forgets that at each election timeout, and learns it again later. */
   readonly filter: Pick<MessageFilter, 'heardMsAgo' | 'electionTimeoutMs'>;
+  readonly fullDisks: Pick<FullDisks, 'includes'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -66,13 +68,13 @@ export class LeadershipTransfer {
 
   /**
    * Transfers leadership when a leader has no disk space for an append: another node may have some. Returns true while
-   * leadership is being transferred; false when no other voter is reachable, or when this node has tried and leads
-   * again.
+   * leadership is being transferred; false when no other voter with space is reachable, or when this node has tried and
+   * leads again.
    */
   transferForSpace(): boolean {
     if (this.#inProgress) return true;
-    const { logger } = this.options;
-    const transferee = this.transferee();
+    const { logger, loop, fullDisks } = this.options;
+    const transferee = this.transferee(this.#reachableVoters().filter(({ id }) => !fullDisks.includes(id, loop.term)));
     if (transferee === undefined || this.#cancelRetry !== undefined) return false;
     logger.warn('disk_full', { role: 'leader', memberId: transferee }, 'the disk is full; transferring leadership');
     this.#startTransferTo(transferee);

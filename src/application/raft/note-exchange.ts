@@ -9,6 +9,8 @@ import type { PassedNote } from '../ports/vouching.js';
 import type { PeerNotes } from '../vouching/peer-notes.js';
 import type { ClusterTime } from '../time/cluster-time.js';
 import { LogThrottle } from '../waiting/log-throttle.js';
+import type { FollowerDiskGuard } from './follower-disk-guard.js';
+import type { FullDisks } from './full-disks.js';
 
 /** Their term is one that the sender has reached; a pre-vote names one that it may never reach. */
 const notedTypes: ReadonlySet<MessageType> = new Set(['MsgHeartbeat', 'MsgHeartbeatResp', 'MsgVote', 'MsgVoteResp']);
@@ -21,12 +23,14 @@ export interface NoteExchangeOptions {
   readonly configuration: Pick<ConfigurationFile, 'current' | 'stored'>;
   readonly id: number;
   readonly time: ClusterTime;
+  readonly diskGuard: Pick<FollowerDiskGuard, 'isFull'>;
+  readonly fullDisks: FullDisks;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /**
- * Keeps the notes about the peers and their clocks up to date, from the messages that pass anyway: heartbeats carry what
+ * Keeps the notes about the peers, their clocks and their full disks up to date, from the messages that pass anyway: heartbeats carry what
  * the leader has seen of every voter, so that each of them can vouch for each other one and knows what time it is there.
  */
 export class NoteExchange {
@@ -39,14 +43,14 @@ export class NoteExchange {
   /** Returns the message with what its receiver should note. */
   addTo(message: Message): PeerMessage {
     if (!notedTypes.has(message.type)) return message;
-    const notes = message.type === 'MsgHeartbeat' ? this.#ofVoters() : [this.#ofSelf()];
+    const notes = message.type === 'MsgHeartbeat' ? this.#ofVoters() : [this.#ofSelf(message.type)];
     return { ...message, notes: notes.map((note) => this.#withClock(note)) };
   }
 
   /** Notes what a message shows. Returns false for a message of an earlier run of its sender, which must be dropped. */
   admits({ type, from, term, notes: passed = [] }: PeerMessage): boolean {
     if (!notedTypes.has(type)) return true;
-    const { notes, id: self, logger, time } = this.options;
+    const { notes, id: self, logger, time, fullDisks } = this.options;
     const uuid = this.#uuidOf(from);
     const own = passed.find(({ id }) => id === from);
     const known = notes.of(uuid, from)?.incarnation ?? 0;
@@ -60,6 +64,7 @@ export class NoteExchange {
       return false;
     }
     if (uuid !== '') notes.add(uuid, from, { term });
+    if (type === 'MsgHeartbeatResp') fullDisks.heard(from, term, own?.isDiskFull === true);
     for (const note of passed) {
       const owner = this.#uuidOf(note.id);
       if (owner !== '' && note.id !== self) notes.add(owner, note.id, note);
@@ -73,15 +78,16 @@ export class NoteExchange {
     return clockMs === undefined ? note : { ...note, clockMs };
   }
 
-  #ofSelf(): PassedNote {
-    const { core, id, incarnation } = this.options;
-    return { id, incarnation, term: core.basicStatus().hardState.term, durable: { term: 0, index: 0 } };
+  #ofSelf(type: MessageType): PassedNote {
+    const { core, id, incarnation, diskGuard } = this.options;
+    const note = { id, incarnation, term: core.basicStatus().hardState.term, durable: { term: 0, index: 0 } };
+    return type === 'MsgHeartbeatResp' && diskGuard.isFull ? { ...note, isDiskFull: true } : note;
   }
 
   /** What a follower acknowledged, and what this leader has synced itself, is on disk there. */
   #ofVoters(): PassedNote[] {
     const { core, notes, configuration } = this.options;
-    const self = this.#ofSelf();
+    const self = this.#ofSelf('MsgHeartbeat');
     notes.add(this.#uuidOf(self.id), self.id, self);
     core.visitProgress((member, { match }) => {
       // The core counts this node's log up to its end when it is elected.

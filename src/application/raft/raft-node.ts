@@ -14,6 +14,7 @@ import { ElectionFloor } from './election-floor.js';
 import { EntrySealer } from './entry-sealer.js';
 import { UnavailableError } from '../errors.js';
 import { FollowerDiskGuard } from './follower-disk-guard.js';
+import { FullDisks } from './full-disks.js';
 import { Leadership } from './leadership.js';
 import { LeaderLag } from './leader-lag.js';
 import { LeadershipTransfer } from './leadership-transfer.js';
@@ -77,7 +78,9 @@ export class RaftNode implements Consensus, PeerReceiver {
     const watermark = new Watermark(loaded.watermark);
     const applier = new Applier({ ...options, loop, cache, watermark, proposals });
     const filter = new MessageFilter({ ...options, electionTimeoutMs: loop.electionTimeoutMs });
-    const transfer = new LeadershipTransfer({ ...options, loop, filter });
+    const fullDisks = new FullDisks();
+    const diskGuard = new FollowerDiskGuard(options.diskReserve, options.logger);
+    const transfer = new LeadershipTransfer({ ...options, loop, filter, fullDisks });
     const stall = new DiskStall({
       ...options,
       tickMs: timing.tickMs,
@@ -112,7 +115,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#receipts = new Receipts({ ...options, loop, proposals });
     this.#stall = stall;
     this.#gaps = gaps;
-    this.#exchange = new NoteExchange({ ...options, time, core: loop.core });
+    this.#exchange = new NoteExchange({ ...options, time, diskGuard, fullDisks, core: loop.core });
     this.#floor = new ElectionFloor(options.voteFloor, log);
     this.#loop = loop;
     this.#applier = applier;
@@ -122,8 +125,8 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#transfer = transfer;
     this.#filter = filter;
     this.#lag = lag;
-    this.#diskGuard = new FollowerDiskGuard(options.diskReserve, options.logger);
-    this.#admission = new AppendAdmission({ ...options, loop, proposals, sealer, thread, transfer });
+    this.#diskGuard = diskGuard;
+    this.#admission = new AppendAdmission({ ...options, loop, proposals, sealer, thread, transfer, fullDisks });
     this.#barriers = new ReadBarriers(loop, 2 * timing.electionTicks, id, random(2 ** 32));
     this.#catchUps = new CatchUps({ ...options, loop });
     this.#maintenance = new LogMaintenance({

@@ -57,11 +57,17 @@ export class DiskReserve {
     return this.#freeBytes < controlBytes;
   }
 
+  /** Returns why an append of so many bytes is refused; undefined: there is space for it. */
+  refusalOf(bytes: number): DiskReserveError | undefined {
+    const freeBytes = this.#freeBytes - this.#bytesSinceLook;
+    return freeBytes - bytes < this.reserveBytes ? new DiskReserveError(freeBytes, this.reserveBytes) : undefined;
+  }
+
   /** Counts `bytes` as used, or throws `DiskReserveError`. */
   admitOrThrow(bytes: number): void {
     if (this.#bytesSinceLook >= recheckBytes) void this.#lookOnce();
-    const freeBytes = this.#freeBytes - this.#bytesSinceLook;
-    if (freeBytes - bytes < this.reserveBytes) throw new DiskReserveError(freeBytes, this.reserveBytes);
+    const refusal = this.refusalOf(bytes);
+    if (refusal !== undefined) throw refusal;
     this.#bytesSinceLook += bytes;
   }
 

@@ -1,6 +1,6 @@
 import type { Log } from '../../domain/log/log.js';
 import { compareEntryIds, type EntryId } from '../../domain/raft/entry-id.js';
-import type { Member } from '../configuration/configuration.js';
+import type { Configuration, Member } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { UnavailableError } from '../errors.js';
 import type { Peer } from '../ports/peer-transport.js';
@@ -77,21 +77,22 @@ export type Proof =
  * one of them contradicts it. Only then may it run Raft: its disk may be an older copy. A member without a doubt about
  * its disk is content with a bare majority, itself included, after a while. The only voter of a cluster has nobody to
  * ask; if something speaks for others, it listens for them first: a doubt about its disk, its log, gossip, or the
- * addresses that it was given. Gives up after a while with too few answers. Rejects with the signal's reason.
+ * addresses that it was given. If an answer has a later configuration than its disk, that one tells who the voters are:
+ * those of the earlier one may be gone for good. Gives up after a while with too few answers. Rejects with the signal's reason.
  */
 export async function proveIdentity(options: ProofOptions): Promise<Proof> {
   const { configuration, request, clock, logger, signal } = options;
-  const electorate = electorateOf(configuration, request, options.named);
-  const isAlone = electorate.peers.length === 0;
   const { doubt, incarnation, discovery } = options;
-  const { current } = configuration;
+  const { current, stored } = configuration;
+  let latest = current;
+  let electorate = electorateOf(configuration, request, options.named);
   // A lost vote matters only to others.
   const hasToListen = incarnation.doubt !== undefined || hadOthers(current, request.id);
   const startedMs = clock.now();
   const hasWaited = (ms: number): boolean => clock.now() - startedMs >= ms;
   const heard = new Map<string, VouchAnswer>();
   const isComplete = (): boolean => {
-    if (isAlone) return !hasToListen && (current.lastId > 1 || hasHeardAll(discovery, heard));
+    if (electorate.peers.length === 0) return !hasToListen && (current.lastId > 1 || hasHeardAll(discovery, heard));
     const answered = new Set(electorate.peers.filter(({ uuid }) => heard.has(uuid)).map(({ id }) => id));
     if (electorate.isSure(answered)) return true;
     return doubt === undefined && hasWaited(patienceMs) && electorate.isMajority(answered);
@@ -101,6 +102,9 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
   for (;;) {
     const found = await askAll(options, electorate.peers, heard, isComplete);
     if (found !== undefined) return found;
+    for (const each of configurationsIn(heard.values(), request)) if (each.index > latest.index) latest = each;
+    electorate = electorateOf({ current: latest, stored }, request, options.named);
+    const isAlone = electorate.peers.length === 0;
     const aliveAt = [...heard.values()]
       .map((vouch) => (vouch === 'unsupported' ? undefined : vouch.aliveAt))
       .find(Boolean);
@@ -123,6 +127,15 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
     heard.clear();
     await pause(clock, backoff.next(), signal);
   }
+}
+
+/** Returns the committed configurations in the answers, as far as the member that asks is in them. */
+function configurationsIn(answers: Iterable<VouchAnswer>, { id, uuid }: VouchRequest): Configuration[] {
+  return [...answers].flatMap((answer) =>
+    answer !== 'unsupported' && answer.configuration?.members.some((each) => each.id === id && each.uuid === uuid)
+      ? [answer.configuration]
+      : [],
+  );
 }
 
 /**

@@ -51,6 +51,9 @@ export class Voucher implements VouchHandler {
       ...(note && { note }),
       ...(aliveAt !== undefined && { aliveAt }),
       ...(seat !== undefined && seat.id > request.id && { laterId: seat.id }),
+      ...(configuration.current.index > (request.configurationIndex ?? Infinity) && {
+        configuration: configuration.current,
+      }),
     };
   }
 }

@@ -2,7 +2,12 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import type { ServiceError } from '@grpc/grpc-js';
 import { status } from '@grpc/grpc-js';
-import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../../src/application/errors.js';
+import {
+  OutcomeUnknownError,
+  OverloadedError,
+  QuorumDiskFullError,
+  UnavailableError,
+} from '../../../src/application/errors.js';
 import {
   CorruptRangeError,
   DiskReserveError,
@@ -97,6 +102,12 @@ const rows = [
     error: new DiskReserveError(1, 2),
     code: 'RESOURCE_EXHAUSTED',
     details: { limit: 'disk reserve', freeBytes: '1', reserveBytes: '2' },
+    trailers: { 'golog-limit': 'disk reserve' },
+  },
+  {
+    error: new QuorumDiskFullError(['n2', 'n3']),
+    code: 'RESOURCE_EXHAUSTED',
+    details: { limit: 'disk reserve', members: 'n2,n3' },
     trailers: { 'golog-limit': 'disk reserve' },
   },
   {

@@ -1,5 +1,10 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../../application/errors.js';
+import {
+  OutcomeUnknownError,
+  OverloadedError,
+  QuorumDiskFullError,
+  UnavailableError,
+} from '../../../application/errors.js';
 import {
   CorruptRangeError,
   DamagedEndError,
@@ -39,6 +44,7 @@ export function appendErrorKind(error: unknown): Kind | undefined {
     const { freeBytes, reserveBytes } = error;
     return { case: 'diskReserve', value: { freeBytes: BigInt(freeBytes), reserveBytes: BigInt(reserveBytes) } };
   }
+  if (error instanceof QuorumDiskFullError) return { case: 'quorumDiskFull', value: { members: [...error.members] } };
   if (error instanceof CorruptRangeError) {
     const { from, to, reason } = error;
     const isEnd = error instanceof DamagedEndError;
@@ -74,6 +80,8 @@ export function appendErrorOf({ kind }: AppendError): Error {
       return new InvalidInputError(kind.value.message);
     case 'diskReserve':
       return new DiskReserveError(safeNumber(kind.value.freeBytes), safeNumber(kind.value.reserveBytes));
+    case 'quorumDiskFull':
+      return new QuorumDiskFullError(kind.value.members);
     case 'corruptRange': {
       const { from, to, reason, isEnd } = kind.value;
       const Corrupt = isEnd ? DamagedEndError : CorruptRangeError;

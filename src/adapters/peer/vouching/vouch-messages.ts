@@ -1,4 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
+import { encodeConfiguration, parseConfiguration } from '../../../application/configuration/configuration-json.js';
 import { isUuid, memberNameOrThrow, rpcAddrOrThrow } from '../../../application/configuration/member-names.js';
 import type { MemberNote, PassedNote, Vouch, VouchRequest } from '../../../application/ports/vouching.js';
 import { InvalidInputError } from '../../../domain/log/errors.js';
@@ -11,7 +12,7 @@ import {
 import { peerMessage } from '../messages/peer-message.js';
 import { safeNumber } from '../safe-number.js';
 
-export function noteMessage({ id, incarnation, term, durable, clockMs }: PassedNote): MemberNoteMessage {
+export function noteMessage({ id, incarnation, term, durable, clockMs, isDiskFull }: PassedNote): MemberNoteMessage {
   return create(MemberNoteSchema, {
     id: BigInt(id),
     incarnation: BigInt(incarnation),
@@ -19,14 +20,19 @@ export function noteMessage({ id, incarnation, term, durable, clockMs }: PassedN
     durableTerm: BigInt(durable.term),
     durableIndex: BigInt(durable.index),
     ...(clockMs !== undefined && { clockMs: BigInt(clockMs) }),
+    ...(isDiskFull && { diskFull: true }),
   });
 }
 
 /** Like the other decoders here, throws `InvalidInputError` for numbers above 2^53 and malformed identities. */
 export function passedNoteOf(note: MemberNoteMessage): PassedNote {
-  const { id, clockMs } = note;
-  const passed = { id: safeNumber(id), ...memberNoteOf(note) };
-  return clockMs === undefined ? passed : { ...passed, clockMs: safeNumber(clockMs) };
+  const { id, clockMs, diskFull } = note;
+  return {
+    id: safeNumber(id),
+    ...memberNoteOf(note),
+    ...(clockMs !== undefined && { clockMs: safeNumber(clockMs) }),
+    ...(diskFull && { isDiskFull: true }),
+  };
 }
 
 function memberNoteOf({ incarnation, term, durableTerm, durableIndex }: MemberNoteMessage): MemberNote {
@@ -34,13 +40,18 @@ function memberNoteOf({ incarnation, term, durableTerm, durableIndex }: MemberNo
   return { incarnation: safeNumber(incarnation), term: safeNumber(term), durable };
 }
 
-export function encodeVouchRequest({ id, generation, ...request }: VouchRequest): Buffer {
-  const message = create(VouchRequestSchema, { ...request, id: BigInt(id), generation: BigInt(generation) });
+export function encodeVouchRequest({ id, generation, configurationIndex, ...request }: VouchRequest): Buffer {
+  const message = create(VouchRequestSchema, {
+    ...request,
+    id: BigInt(id),
+    generation: BigInt(generation),
+    ...(configurationIndex !== undefined && { configurationIndex: BigInt(configurationIndex) }),
+  });
   return Buffer.from(toBinary(VouchRequestSchema, message));
 }
 
 export function decodeVouchRequest(bytes: Uint8Array): VouchRequest {
-  const { clusterId, uuid, name, id, rpcAddr, generation } = peerMessage(VouchRequestSchema, bytes);
+  const { clusterId, uuid, name, id, rpcAddr, generation, configurationIndex } = peerMessage(VouchRequestSchema, bytes);
   return {
     clusterId,
     uuid: uuidOrThrow(uuid),
@@ -48,10 +59,11 @@ export function decodeVouchRequest(bytes: Uint8Array): VouchRequest {
     id: safeNumber(id),
     rpcAddr: rpcAddrOrThrow(rpcAddr),
     generation: safeNumber(generation),
+    ...(configurationIndex !== undefined && { configurationIndex: safeNumber(configurationIndex) }),
   };
 }
 
-export function encodeVouch({ uuid, id, term, last, note, aliveAt, laterId }: Vouch): Buffer {
+export function encodeVouch({ uuid, id, term, last, note, aliveAt, laterId, configuration }: Vouch): Buffer {
   const response = create(VouchResponseSchema, {
     uuid,
     id: BigInt(id),
@@ -61,12 +73,14 @@ export function encodeVouch({ uuid, id, term, last, note, aliveAt, laterId }: Vo
     ...(note && { note: noteMessage({ id: 0, ...note }) }),
     ...(aliveAt !== undefined && { aliveAt }),
     ...(laterId !== undefined && { laterId: BigInt(laterId) }),
+    ...(configuration !== undefined && { configuration: encodeConfiguration(configuration) }),
   });
   return Buffer.from(toBinary(VouchResponseSchema, response));
 }
 
 export function decodeVouch(bytes: Uint8Array): Vouch {
-  const { uuid, id, term, lastTerm, lastIndex, note, aliveAt, laterId } = peerMessage(VouchResponseSchema, bytes);
+  const response = peerMessage(VouchResponseSchema, bytes);
+  const { uuid, id, term, lastTerm, lastIndex, note, aliveAt, laterId, configuration } = response;
   return {
     uuid: uuidOrThrow(uuid),
     id: safeNumber(id),
@@ -75,6 +89,7 @@ export function decodeVouch(bytes: Uint8Array): Vouch {
     ...(note && { note: memberNoteOf(note) }),
     ...(aliveAt !== undefined && { aliveAt: rpcAddrOrThrow(aliveAt) }),
     ...(laterId !== undefined && { laterId: safeNumber(laterId) }),
+    ...(configuration.length > 0 && { configuration: parseConfiguration(configuration) }),
   };
 }
 
