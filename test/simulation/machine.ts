@@ -17,7 +17,7 @@ import type { Log } from '../../src/domain/log/log.js';
 import type { Chance } from './chance.js';
 import { DiskRot } from './disk-rot.js';
 import { Life, type Surroundings } from './life.js';
-import type { Listener } from './network.js';
+import type { JoinRequests, Listener } from './network.js';
 import { SimulatedDisk } from './simulated-disk.js';
 import { SimulatedProcess } from './simulated-process.js';
 import type { StoreMirror } from './store-mirror.js';
@@ -77,6 +77,8 @@ export class Machine implements Watched {
   readonly #ranAs = new Set<number>();
   /** Whether a copy of its disk was started, which may have gone on as this member. */
   #hadTwin = false;
+  /** Since the node on its disk last ran Raft. */
+  readonly #joins: JoinRequests = { unanswered: 0 };
   #moves = 0;
   /** Whether it is at an address that no configuration names yet. */
   #isMoving = false;
@@ -179,7 +181,8 @@ export class Machine implements Watched {
     const featureLevel = this.isEarlier ? 0 : featureLevelKnown;
     const skewMs = this.#chance.between(-2_000, 2_000);
     const process = new SimulatedProcess(world, `${name}.${this.#lives}`, () => skewMs + this.clockWrongMs);
-    const listener: Listener = { machine: name, address, process, self: 0, uuid, heard: new Map(), featureLevel };
+    const own = { machine: name, address, process, uuid, featureLevel };
+    const listener: Listener = { ...own, self: 0, heard: new Map(), joins: this.#joins };
     const life: Life = new Life({
       around,
       process,
@@ -358,6 +361,7 @@ export class Machine implements Watched {
     const { world, witness } = this.around;
     const before = this.#id;
     this.#id = id;
+    this.#joins.unanswered = 0;
     this.#ranAs.add(id);
     if (this.#ranEarlier && !this.isEarlier) world.mark('a node of the release before was upgraded');
     this.#ranEarlier = this.isEarlier;
@@ -383,8 +387,12 @@ export class Machine implements Watched {
     });
   }
 
-  /** Checks that a node forgets something only on a false disk, and before it has run Raft since. */
+  /**
+   * Checks that a node forgets something only on a false disk, and before it has run Raft since, or if it was admitted
+   * again by an answer that it did not get.
+   */
   #forgets(id: number): void {
+    if (this.#joins.unanswered > 0) return;
     if (this.#hadTwin || (this.isFalse && !this.#ranAs.has(id))) return;
     const what = this.isFalse ? 'and has run Raft as that since its disk turned false' : 'and its disk is as it was';
     this.around.world.fail(
