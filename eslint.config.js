@@ -36,6 +36,7 @@ const readsWallClock = [
   'src/adapters/peer/ask.ts',
   'src/adapters/peer/remote-cluster.ts',
   'src/adapters/tls/certificate-authority.ts',
+  'src/adapters/tls/certified-connections.ts',
   'src/client/cluster-client.ts',
   'src/client/log-client.ts',
   'src/client/servers-in-turn.ts',

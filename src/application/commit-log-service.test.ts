@@ -110,6 +110,24 @@ describe('CommitLogService', () => {
     expect(await read({ offset: toOffset(4) })).toEqual([]);
   });
 
+  it('follows from a time that is still to come without the records appended before it', async () => {
+    const { service, clock } = await newService();
+    await service.append(records('before'));
+    const controller = new AbortController();
+    const follow = service.follow({ since: toEpochMs(2_000) }, { signal: controller.signal });
+    const next = follow.next();
+    await service.append(records('a'));
+    clock.advance(999);
+    await service.append(records('b', 'c'));
+    clock.advance(1);
+    await service.append(records('d', 'e'));
+    const { batches } = (await next).value;
+    expect(batches[0]).toMatchObject({ baseOffset: 4, appendTimeMs: 2_000 });
+    await service.append(records('f'));
+    expect(valuesOf((await follow.next()).value)).toEqual(['f']);
+    controller.abort();
+  });
+
   it('bounds a result by records and by bytes, but always gives the first record', async () => {
     const { service } = await newService();
     await service.append(records('a', 'b'));

@@ -41,9 +41,10 @@ export class CommitLogService implements CommitLog {
     await this.#awaitReadable(from, options);
     const offset = await this.#offsetOf(from);
     const { result, storedBytes } = await this.#reserveAndRead(offset, options);
+    const wanted = { ...result, batches: appendedSince(from, result.batches) };
     // What was cut off is not held any more.
-    options.memory?.correct(payloadBytes(result) - storedBytes);
-    return result;
+    options.memory?.correct(payloadBytes(wanted) - storedBytes);
+    return wanted;
   }
 
   async *follow(from: ReadFrom, options: ReadOptions): AsyncGenerator<ReadResult, never, void> {
@@ -51,6 +52,7 @@ export class CommitLogService implements CommitLog {
     try {
       await this.#awaitReadable(from, options);
       let next = await this.#offsetOf(from);
+      let since = from;
       let ahead: Promise<Reading> | undefined;
       for (;;) {
         const { result, storedBytes } = await (ahead ?? this.#reserveAndRead(next, this.#shared(options)));
@@ -63,7 +65,11 @@ export class CommitLogService implements CommitLog {
             ahead = this.#readAhead(next, this.#shared(options));
             ahead?.catch(() => undefined);
           }
-          yield result;
+          const batches = appendedSince(since, result.batches);
+          if (batches.length > 0) {
+            since = 'earliest';
+            yield { ...result, batches };
+          }
           options.memory?.correct(-storedBytes);
         }
         if (ahead === undefined) await this.consensus.waitForWatermark(next, options.signal);
@@ -136,8 +142,10 @@ export class CommitLogService implements CommitLog {
 
   async #awaitReadable(from: ReadFrom, { signal, linearizable, notBeforeOffset }: ReadOptions): Promise<void> {
     signal.throwIfAborted();
-    const isBelowWatermark = typeof from === 'object' && 'offset' in from && from.offset < this.consensus.highWatermark;
-    await this.#awaitRecovery(isBelowWatermark, signal);
+    const { highWatermark } = this.consensus;
+    const isBelowWatermark = typeof from === 'object' && 'offset' in from && from.offset < highWatermark;
+    const isCommitted = isBelowWatermark || (from === 'earliest' && this.#startOffset < highWatermark);
+    await this.#awaitRecovery(isCommitted, signal);
     if (!isBelowWatermark) await this.#awaitAcknowledged(from, signal);
     if (linearizable === true) {
       const barrier = await this.consensus.readBarrier(signal);
@@ -160,15 +168,15 @@ export class CommitLogService implements CommitLog {
    * Waits so that no result names an older watermark than one shown before (I7). Records below the watermark are
    * certainly committed and need no leader: they are served even if no leader is found.
    */
-  async #awaitRecovery(isBelowWatermark: boolean, signal: AbortSignal): Promise<void> {
-    if (isBelowWatermark && this.#recoveryFailed) return;
+  async #awaitRecovery(isCommitted: boolean, signal: AbortSignal): Promise<void> {
+    if (isCommitted && this.#recoveryFailed) return;
     try {
       await this.consensus.recovered(signal);
       this.#recoveryFailed = false;
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error;
       this.#recoveryFailed = true;
-      if (!isBelowWatermark) throw error;
+      if (!isCommitted) throw error;
     }
   }
 
@@ -211,6 +219,16 @@ export class CommitLogService implements CommitLog {
 interface Reading {
   readonly result: ReadResult;
   readonly storedBytes: number;
+}
+
+/**
+ * Returns the batches from the first one that was appended at or after the time that a read starts at. Such a batch may
+ * not exist when the read begins, while others are appended before that time.
+ */
+function appendedSince(from: ReadFrom, batches: readonly RecordBatch[]): readonly RecordBatch[] {
+  if (typeof from === 'string' || !('since' in from)) return batches;
+  const first = batches.findIndex(({ appendTimeMs }) => appendTimeMs >= from.since);
+  return first === -1 ? [] : batches.slice(first);
 }
 
 function payloadBytes({ batches }: ReadResult): number {

@@ -39,7 +39,10 @@ const host = /^([A-Za-z0-9*]([A-Za-z0-9._-]{0,252})|[0-9a-fA-F:.]{2,45})$/;
 
 function listOf(pattern: RegExp, expected: string): (text: string) => string[] {
   return (text) => {
-    const parts = text.split(',').filter((part) => part !== '');
+    const parts = text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '');
     for (const part of parts) if (!pattern.test(part)) throw new InvalidArgumentError(`expected ${expected}.`);
     return parts;
   };

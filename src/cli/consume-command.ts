@@ -1,9 +1,10 @@
 import { type Command, Option } from 'commander';
-import type { ReadFrom } from '../client/index.js';
+import { isServerError, type ReadFrom } from '../client/index.js';
 import { addressesOption } from './options/address-option.js';
 import type { ServerFlags } from './options/cluster-call.js';
-import { type Consumed, consume } from './records/consume.js';
+import { type Consistency, consistencies, type Consumed, consume } from './records/consume.js';
 import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './options/exit-codes.js';
+import { failureMessage } from './options/failure-message.js';
 import { type Format, formats } from './records/input-format.js';
 import { interruptible } from './options/interruption.js';
 import { connectLogs } from './options/log-clients.js';
@@ -17,6 +18,7 @@ interface ConsumeFlags extends ServerFlags {
   readonly limit: number;
   readonly format: Format;
   readonly reconnectTimeout: number;
+  readonly consistency?: Consistency;
 }
 
 const details = `
@@ -35,7 +37,14 @@ Format:
   raw     the bytes of the values, without separators
 
 Without --follow the command stops at what was the end of the log when it started. Ctrl-C prints the offset to continue
-from. When a server is lost, the command continues at the next server of --addr without missing or repeating a record.
+from. When a server is lost, or has lost records, the command continues at the next server of --addr, then at the other
+members of the cluster, without missing or repeating a record.
+
+Consistency (--consistency):
+  linearizable  prints every record that was acknowledged before the start; waits for a leader that confirms it
+  local         prints what the first server of --addr that answers knows to be committed, and asks no other member
+Without the option the command reads linearizably; if no leader can confirm the end of the log for five seconds, it says
+so and prints what is known to be committed.
 
 Examples:
   golog consume | head
@@ -68,6 +77,7 @@ export function addConsumeCommand(program: Command): void {
         .argParser(parseDurationMs)
         .default(60_000, '60s'),
     )
+    .addOption(new Option('--consistency <LEVEL>', 'linearizable or local; see below').choices(consistencies))
     .addHelpText('after', details)
     .action(async (flags: ConsumeFlags) => {
       process.exitCode = await interruptible((signal) => runConsume(flags, signal));
@@ -77,8 +87,9 @@ export function addConsumeCommand(program: Command): void {
 async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<ExitCode> {
   if (flags.limit === 0) return ExitCode.ok;
   const output = new DataOutput(process.stdout);
-  const clients = connectLogs('consume', flags);
-  if (clients === undefined) return ExitCode.usage;
+  const connections = connectLogs('consume', flags);
+  if (connections === undefined) return ExitCode.usage;
+  const { clients, tls } = connections;
   const consumed: Consumed = { records: 0, nextOffset: undefined };
   try {
     await consume(
@@ -88,6 +99,7 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
         follow: flags.follow === true,
         recordsMax: flags.limit,
         reconnectTimeoutMs: flags.reconnectTimeout,
+        consistency: flags.consistency,
         signal,
         print: async (chunk, recordsMax) => {
           const { bytes, recordCount, endOffset } = printChunk(chunk, flags.format, recordsMax);
@@ -95,11 +107,16 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
           return { recordCount, endOffset };
         },
         onConnection: (state, reason) => {
-          process.stderr.write(
-            state === 'lost'
-              ? `golog consume: connection lost (${messageOf(reason)}); retrying\n`
-              : `golog consume: resumed\n`,
+          const what = isServerError(reason) ? 'no server can serve this now' : 'connection lost';
+          say(state === 'lost' ? `${what} (${messageOf(reason)}); retrying` : 'resumed');
+        },
+        onUnconfirmed: (highWatermark) => {
+          say(
+            `no leader confirms the end of the log; printing what is known to be committed, up to offset ${highWatermark}`,
           );
+        },
+        onDataLoss: (address, reason) => {
+          say(`${address}: ${messageOf(reason)}; continuing at another server`);
         },
       },
       consumed,
@@ -107,7 +124,7 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
   } catch (error) {
     if (error instanceof ReaderLeftError) return ExitCode.ok;
     if (!signal.aborted) {
-      process.stderr.write(`golog consume: ${messageOf(error)}\n`);
+      process.stderr.write(`golog consume: ${await failureMessage(error, flags.addr, tls)}\n`);
       printNextOffset(consumed);
       return exitCodeOf(error);
     }
@@ -117,6 +134,10 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
   if (!signal.aborted) return ExitCode.ok;
   printNextOffset(consumed);
   return ExitCode.interrupted;
+}
+
+function say(text: string): void {
+  process.stderr.write(`golog consume: ${text}\n`);
 }
 
 function printNextOffset({ nextOffset }: Consumed): void {

@@ -2,15 +2,17 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { type Command, Option } from 'commander';
-import { AcknowledgedLossError, ConcurrentProducerError, OutcomeUnknownError } from '../client/index.js';
 import { addressesOption } from './options/address-option.js';
 import type { ServerFlags } from './options/cluster-call.js';
 import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './options/exit-codes.js';
+import { failureMessage } from './options/failure-message.js';
 import { type Format, formats, recordReader } from './records/input-format.js';
 import { interruptible } from './options/interruption.js';
 import { connectLogs } from './options/log-clients.js';
 import { parseBytes, parseCount, parseDurationMs } from './options/option-values.js';
 import { type Produced, produce } from './records/produce.js';
+import { stoppedReport, summary } from './records/produce-report.js';
+import { givenOptions } from './options/given-options.js';
 import { progressOnTerminal } from './options/progress.js';
 
 interface ProduceFlags extends ServerFlags {
@@ -36,7 +38,8 @@ Records:
           not UTF-8. "golog consume" ends each record with a newline, so a file that ends with a newline comes
           back byte for byte; a last line without one is reported, and comes back with one.
   ndjson  each line is {"value":"text","key":"k","headers":{"name":"text"}}; only "value" is required. With
-          "encoding":"base64", the value, the key and the header values of the line are base64.
+          "encoding":"base64", the value, the key and the header values of the line are base64. Blank lines are
+          passed over, and so is a byte order mark.
   raw     chunks of --chunk-bytes bytes; "golog consume --format raw" restores the input.
 
 Order and duplicates: records are stored in the order of the input, each exactly once. When the connection or the
@@ -44,6 +47,9 @@ server is lost, the command continues at the next server of --addr that answers 
 claims its offset, so it cannot be stored twice. Once another producer appends to the log, and from the start with
 --shared, batches claim no offsets; a connection that is then lost with batches in flight ends the command, which prints
 where to resume.
+
+While the server refuses records, for example because its disk is full, the command tries again for --reconnect-timeout.
+Batches and records that are larger than --batch-bytes-max of the server are never sent.
 
 Examples:
   golog produce access.log
@@ -90,12 +96,18 @@ export function addProduceCommand(program: Command): void {
     .option('--quiet', 'show no progress')
     .option('--json', 'print the summary as JSON')
     .addHelpText('after', details)
-    .action(async (file: string | undefined, flags: ProduceFlags) => {
-      process.exitCode = await interruptible((signal) => runProduce(file ?? '-', flags, signal));
+    .action(async (file: string | undefined, flags: ProduceFlags, command: Command) => {
+      const options = givenOptions(command, process.argv.slice(3));
+      process.exitCode = await interruptible((signal) => runProduce(file ?? '-', flags, options, signal));
     });
 }
 
-async function runProduce(file: string, flags: ProduceFlags, signal: AbortSignal): Promise<ExitCode> {
+async function runProduce(
+  file: string,
+  flags: ProduceFlags,
+  options: readonly string[],
+  signal: AbortSignal,
+): Promise<ExitCode> {
   let input: Readable;
   let inputBytesTotal: number | undefined;
   if (file === '-') input = process.stdin;
@@ -111,8 +123,9 @@ async function runProduce(file: string, flags: ProduceFlags, signal: AbortSignal
     input = createReadStream(file, { highWaterMark: 256 * 1024 });
   }
 
-  const clients = connectLogs('produce', flags);
-  if (clients === undefined) return ExitCode.usage;
+  const connections = connectLogs('produce', flags);
+  if (connections === undefined) return ExitCode.usage;
+  const { clients, tls } = connections;
   const progress = progressOnTerminal(inputBytesTotal, flags.quiet === true);
   const reader = recordReader(flags);
   const produced: Produced = {
@@ -122,6 +135,8 @@ async function runProduce(file: string, flags: ProduceFlags, signal: AbortSignal
     firstOffset: undefined,
     lastOffset: undefined,
     recordsSent: 0,
+    units: 0,
+    unitsSent: 0,
   };
   const startMs = performance.now();
   let failure: unknown;
@@ -144,7 +159,7 @@ async function runProduce(file: string, flags: ProduceFlags, signal: AbortSignal
         onConnection: (state, reason) => {
           progress.note(
             state === 'lost'
-              ? `golog produce: no server accepts records now (${messageOf(reason)}); retrying`
+              ? `golog produce: no server accepts records now (${messageOf(reason)}); retrying for up to ${seconds(flags.reconnectTimeout)}`
               : `golog produce: resumed`,
           );
         },
@@ -158,53 +173,18 @@ async function runProduce(file: string, flags: ProduceFlags, signal: AbortSignal
     input.destroy();
     for (const client of clients) client.close();
   }
-  const seconds = (performance.now() - startMs) / 1_000;
+  const tookSeconds = (performance.now() - startMs) / 1_000;
 
-  if (failure !== undefined) process.stderr.write(`golog produce: ${messageOf(failure)}\n`);
+  if (failure !== undefined) process.stderr.write(`golog produce: ${await failureMessage(failure, flags.addr, tls)}\n`);
   if (failure !== undefined || signal.aborted) {
-    process.stderr.write(resumeAdvice(produced, file, reader.unit, failure));
+    process.stderr.write(stoppedReport(produced, { file, unit: reader.unit, options }, failure));
   }
   if (reader.lastLineUnterminated) {
     process.stderr.write('golog produce: the last line has no newline; golog consume will end it with one\n');
   }
-  process.stdout.write(summary(produced, seconds, flags.json === true));
+  process.stdout.write(summary(produced, tookSeconds, flags.json === true));
   if (failure !== undefined) return exitCodeOf(failure);
   return signal.aborted ? ExitCode.interrupted : ExitCode.ok;
 }
 
-/** Describes which part of the input is stored, and how to resume. */
-function resumeAdvice(produced: Produced, file: string, unit: string, failure: unknown): string {
-  const { records, recordsSent, inputBytes } = produced;
-  const lines = [
-    records === 0
-      ? `  acknowledged: nothing`
-      : `  acknowledged: the first ${records} records, ${inputBytes} bytes of the input`,
-  ];
-  if (recordsSent > records && !isKnownRefusal(failure)) {
-    lines.push(
-      `  unknown: whether ${unit} ${records + 1} to ${unit} ${recordsSent} are stored; check the log before resuming`,
-    );
-  } else if (recordsSent > records) {
-    lines.push(`  refused: the batch that begins with ${unit} ${records + 1}; nothing from this ${unit} on is stored`);
-  }
-  const name = file === '-' ? 'INPUT' : file;
-  lines.push(`  to resume after the acknowledged input: tail -c +${inputBytes + 1} ${name} | golog produce`);
-  return `${lines.join('\n')}\n`;
-}
-
-/** Whether the server answered that it did not append the batch. */
-function isKnownRefusal(failure: unknown): boolean {
-  if (failure instanceof OutcomeUnknownError || failure instanceof ConcurrentProducerError) return false;
-  if (failure instanceof AcknowledgedLossError) return false;
-  return exitCodeOf(failure) === ExitCode.failure;
-}
-
-function summary(produced: Produced, seconds: number, json: boolean): string {
-  const { records, bytes, firstOffset, lastOffset } = produced;
-  if (json) {
-    const rounded = Math.round(seconds * 1_000) / 1_000;
-    return `${JSON.stringify({ records, bytes, seconds: rounded, firstOffset, lastOffset })}\n`;
-  }
-  const offsets = firstOffset === undefined ? 'no offsets' : `offsets ${firstOffset} to ${lastOffset}`;
-  return `${records} records, ${bytes} bytes, ${seconds.toFixed(2)} s, ${offsets}\n`;
-}
+const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;

@@ -153,7 +153,8 @@ export class ClusterClient {
   }
 
   /**
-   * Yields the status at once and on every change; continues at another server when one is lost. Ends when the signal
+   * Yields the status at once and on every change; continues at another server when one is lost: at one of those given,
+   * or, unless the local view was asked for, at another member. Ends when the signal
    * aborts; throws when no server answers at the start, or for half a minute later on.
    */
   async *watch({ local = false, signal, onLost }: WatchOptions = {}): AsyncGenerator<ClusterStatus, void, void> {
@@ -164,6 +165,8 @@ export class ClusterClient {
         for await (const status of this.#watchOne(local, signal)) {
           answered = true;
           lostMs = undefined;
+          // The view of another server would not be the one that was asked for.
+          if (!local) this.#servers.learn(status.members.map(({ rpcAddr }) => rpcAddr));
           yield status;
         }
       } catch (error) {

@@ -61,6 +61,11 @@ export function isTransient(error: unknown): boolean {
   );
 }
 
+/** Whether the server no longer has what was asked for, which another server may have. */
+export function isDataLoss(error: unknown): error is RpcError {
+  return error instanceof RpcError && error.code === 'DATA_LOSS';
+}
+
 const detailPrefix = 'golog-';
 
 export function isServiceError(error: unknown): error is ServiceError {
@@ -72,6 +77,23 @@ export function isServerError(error: unknown): error is RpcError {
   if (!(error instanceof RpcError)) return false;
   const { cause } = error;
   return isServiceError(cause) && cause.metadata.get('grpc-status-details-bin').length > 0;
+}
+
+/**
+ * Whether the server answered that it is short of something, such as disk space: the call was not done, and may succeed
+ * later.
+ */
+export function isOverload(error: unknown): error is RpcError {
+  return isServerError(error) && error.code === 'RESOURCE_EXHAUSTED';
+}
+
+/** The answer of a gRPC server to a message above its limit, which it gives before the service sees the call. */
+const messageTooLarge = /^Received message larger than max \((\d+) vs\.? (\d+)\)/;
+
+/** What grpc-js says of the last attempt, without its own notes, times and lines of OpenSSL. */
+function lastError(details: string): string {
+  const last = /Last error: (?:Error(?: \[\w+\])?: )?(.*?)(?: \(\d{4}-[^)]*\))?\. Resolution note:/s.exec(details)?.[1];
+  return (last ?? details).trim();
 }
 
 /** Converts a gRPC error to an error of this client; returns any other error unchanged. */
@@ -86,7 +108,13 @@ export function fromServiceError(error: unknown, address: string): Error {
   const unresolved = code === 'UNAVAILABLE' && error.details.startsWith('Name resolution failed');
   if (neverConnected || unresolved) {
     const reason = /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ETIMEDOUT|ECONNRESET/.exec(error.details)?.[0];
-    return new UnreachableError(address, reason ?? error.details, { cause: error });
+    return new UnreachableError(address, reason ?? lastError(error.details), { cause: error });
+  }
+  const [, size, limit] = (code === 'RESOURCE_EXHAUSTED' && messageTooLarge.exec(error.details)) || [];
+  if (size !== undefined && limit !== undefined) {
+    const sizes = new Map([...details, ['what', 'message'], ['size', size], ['limit', limit]]);
+    const reason = `the message has ${size} bytes, and ${address} accepts at most ${limit} with the envelope`;
+    return new RpcError('INVALID_ARGUMENT', reason, sizes, { cause: error });
   }
   return new RpcError(code, error.details || code, details, { cause: error });
 }

@@ -9,9 +9,12 @@ export {
   type StatusOptions,
   type WatchOptions,
 } from './cluster-client.js';
+export { type ConnectionProblem, type ConnectionProblemKind, connectionProblem } from './connection-problem.js';
 export {
   AcknowledgedLossError,
   ConcurrentProducerError,
+  isDataLoss,
+  isServerError,
   isTransient,
   OutcomeUnknownError,
   RpcError,
@@ -21,6 +24,12 @@ export { LogClient, type LogInfo, type ReadFrom, type ReadOptions, type Server }
 export { Backoff, LogServers } from './log-servers.js';
 export { type Acknowledgement, Producer, type ProducerOptions } from './producer.js';
 export { ReceivedBatch, type ReadChunk, type ReceivedRecord } from './received-batch.js';
-export { OutgoingBatch, type OutgoingRecord, RecordBatchBuilder, recordBytes } from './record-batch-builder.js';
+export {
+  largestRecord,
+  OutgoingBatch,
+  type OutgoingRecord,
+  RecordBatchBuilder,
+  recordBytes,
+} from './record-batch-builder.js';
 export type { ClientTls } from './tls.js';
 export { MalformedResponseError } from './wire.js';

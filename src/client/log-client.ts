@@ -40,6 +40,8 @@ export interface LogInfo {
   readonly logEndOffset: number;
   readonly bytes: number;
   readonly segments: number;
+  /** The largest batch that the server accepts, as `OutgoingBatch.bytes` counts; undefined for an older server. */
+  readonly batchBytesMax: number | undefined;
 }
 
 export interface Server {
@@ -70,11 +72,17 @@ export class LogClient {
   private constructor(
     readonly address: string,
     private readonly client: Client,
+    private readonly tls: ClientTls | undefined,
   ) {}
 
   /** @param address HOST:PORT; connects on the first call */
   static connect(address: string, tls?: ClientTls): LogClient {
-    return new LogClient(address, new Client(address, channelCredentials(tls), channelOptions));
+    return new LogClient(address, new Client(address, channelCredentials(tls), channelOptions), tls);
+  }
+
+  /** A client for another server of the same cluster. */
+  sibling(address: string): LogClient {
+    return LogClient.connect(address, this.tls);
   }
 
   close(): void {
@@ -93,6 +101,7 @@ export class LogClient {
       logEndOffset: safeNumber(response.logEndOffset),
       bytes: safeNumber(response.bytes),
       segments: response.segments,
+      batchBytesMax: response.batchBytesMax === undefined ? undefined : safeNumber(response.batchBytesMax),
     };
   }
 
@@ -194,5 +203,14 @@ function encodeFrom(from: ReadFrom): NonNullable<MessageInitShape<typeof ReadReq
   if ('offset' in from) return { case: 'offset', value: BigInt(from.offset) };
   if ('sinceMs' in from) return { case: 'since', value: timestampFromMs(from.sinceMs) };
   if ('last' in from) return { case: 'last', value: BigInt(from.last) };
-  return { case: 'position', value: from.position === 'earliest' ? Position.EARLIEST : Position.LATEST };
+  return { case: 'position', value: positionOf(from.position) };
+}
+
+/** @throws TypeError for a position that a caller in plain JavaScript has misspelled */
+function positionOf(position: unknown): Position {
+  if (position === 'earliest') return Position.EARLIEST;
+  if (position === 'latest') return Position.LATEST;
+  throw new TypeError(
+    "from is not where a read can start: expected offset, sinceMs, last, or position 'earliest' or 'latest'",
+  );
 }

@@ -4,6 +4,7 @@ import {
   AcknowledgedLossError,
   ConcurrentProducerError,
   fromServiceError,
+  isOverload,
   isTransient,
   OutcomeUnknownError,
   RpcError,
@@ -22,7 +23,7 @@ export interface Acknowledgement {
 export interface ProducerOptions {
   /** Called for each batch, in the order of `send`, once it is on the disks of a quorum. Must not throw. */
   readonly onAcknowledged?: (acknowledgement: Acknowledgement) => void;
-  /** Called when no server accepts appends, and when one accepts them again. */
+  /** Called once when no server accepts appends, and once when one has accepted them again. */
   readonly onConnection?: (state: 'lost' | 'resumed', reason?: Error) => void;
   /**
    * Whether other producers append at the same time. Batches then claim no offsets, and a connection lost with batches in
@@ -47,6 +48,8 @@ const inFlightMaxDefault = 16;
 const reconnectTimeoutMsDefault = 60_000;
 /** The longest time that opening waits while servers answer that they cannot serve, as during an election. */
 const openingMsMax = 30_000;
+/** The longest time that opening waits for the limits of the server. */
+const limitMs = 3_000;
 
 /**
  * Appends batches, pipelined and in order, and continues after a lost connection without storing a batch twice.
@@ -73,6 +76,13 @@ export class Producer {
   #failure: Error | undefined;
   #wake: (() => void)[] = [];
   #lastProgressMs = performance.now();
+  /** Between attempts without progress. */
+  #backoff = new Backoff();
+  /** Whether `onConnection` was called with `lost` and not yet with `resumed`. */
+  #lostAnnounced = false;
+  /** Whether a batch in flight may be stored although no answer said so. */
+  #outcomeUnknown = false;
+  #batchBytesMax: number | undefined;
   readonly #closed = new AbortController();
 
   /** One past the last offset known to be in use. */
@@ -88,29 +98,52 @@ export class Producer {
   }
 
   /**
-   * Opens a producer. Several clients must be of one cluster; the first server that serves is used until it is lost. Waits
-   * up to half a minute while servers answer that they cannot serve.
+   * Opens a producer. Several clients must be of one cluster; the first server that serves is used until it is lost, and
+   * then the next one, or another member that a server has named. Waits up to half a minute while servers answer that they
+   * cannot serve.
    *
    * @throws UnreachableError, RpcError when no server returns the end of the log
    */
   static async open(clients: LogClient | readonly LogClient[], options: ProducerOptions = {}): Promise<Producer> {
     const servers = new LogServers('address' in clients ? [clients] : clients);
     const producer = new Producer(servers, options);
-    await producer.#begin();
-    return producer;
+    try {
+      await producer.#begin();
+      return producer;
+    } catch (error) {
+      servers.close();
+      throw error;
+    }
   }
 
   async #begin(): Promise<void> {
     let waited = false;
     const timeoutMs = Math.min(this.#reconnectTimeoutMs, openingMsMax);
-    const end = { from: { position: 'latest' } } as const;
+    const end = { from: { position: 'latest' }, linearizable: true } as const;
     const { highWatermark } = await this.servers.read(end, timeoutMs, this.#closed.signal, (reason) => {
       waited = true;
       this.options.onConnection?.('lost', reason);
     });
     this.nextOffset = highWatermark;
+    await this.#learnLimit();
     if (waited) this.options.onConnection?.('resumed');
     this.#startStream();
+  }
+
+  /** Asks the server for its limit. Without an answer the limit stays unknown: the server then refuses what is larger. */
+  async #learnLimit(): Promise<void> {
+    const { signal } = this.#closed;
+    try {
+      const info = await this.servers.current.info(AbortSignal.any([signal, AbortSignal.timeout(limitMs)]));
+      this.#batchBytesMax = info.batchBytesMax;
+    } catch {
+      signal.throwIfAborted();
+    }
+  }
+
+  /** The largest `OutgoingBatch.bytes` that the first server accepts; undefined when the server does not say. */
+  get batchBytesMax(): number | undefined {
+    return this.#batchBytesMax;
   }
 
   /** The number of batches that were sent and are not acknowledged. */
@@ -136,6 +169,7 @@ export class Producer {
   /** Ends the stream; the outcome of batches that are not acknowledged is unknown. */
   close(): void {
     this.#closed.abort();
+    this.servers.close();
     this.#fail(new OutcomeUnknownError('the producer was closed'));
   }
 
@@ -226,6 +260,9 @@ export class Producer {
   #acknowledge(baseOffset: number): void {
     const { batch } = this.#pending.shift()!;
     this.nextOffset = baseOffset + batch.recordCount;
+    if (this.#pending.length === 0) this.#outcomeUnknown = false;
+    this.#backoff = new Backoff();
+    this.#announceResumed();
     if (this.#otherProducerSeen && this.nextOffset >= this.#staleClaimsEnd) this.#shared = true;
     this.#lastProgressMs = performance.now();
     this.options.onAcknowledged?.({ baseOffset, recordCount: batch.recordCount });
@@ -243,7 +280,7 @@ export class Producer {
     } else if (!isTransient(error)) {
       this.#fail(error);
       return;
-    } else if (this.#shared && written > 0) {
+    } else if (this.#shared && written > 0 && !(written === 1 && isOverload(error))) {
       this.#fail(
         new OutcomeUnknownError(
           `the connection was lost (${error.message}) with ${written} batches in flight; because other producers append too, it is unknown whether these batches will be stored`,
@@ -253,28 +290,44 @@ export class Producer {
       return;
     }
     if (this.#pending.length === 0) this.#lastProgressMs = performance.now();
-    if (!mismatch) this.options.onConnection?.('lost', error);
-    void this.#resume(error, !mismatch);
+    if (!mismatch) this.#announceLost(error);
+    if (isOverload(error)) this.servers.moveOn();
+    else if (!mismatch && written > 0) this.#outcomeUnknown = true;
+    void this.#resume(error);
+  }
+
+  #announceLost(reason: Error): void {
+    if (this.#lostAnnounced) return;
+    this.#lostAnnounced = true;
+    this.options.onConnection?.('lost', reason);
+  }
+
+  #announceResumed(): void {
+    if (!this.#lostAnnounced) return;
+    this.#lostAnnounced = false;
+    this.options.onConnection?.('resumed');
+  }
+
+  /** The error that ends the producer after too long without progress. */
+  #noProgress(last: Error): Error {
+    const during = `no progress for ${Math.round(this.#reconnectTimeoutMs / 1_000)} s`;
+    if (!isOverload(last) || this.#outcomeUnknown)
+      return new UnreachableError(this.servers.addresses, `${during} (${last.message})`, { cause: last });
+    return new RpcError(last.code, `${last.message}; ${during}`, last.details, { cause: last });
   }
 
   /** Tries the servers in turn until one answers, settles the batches in flight there, and starts a new stream. */
-  async #resume(reason: Error, announce: boolean): Promise<void> {
-    const backoff = new Backoff();
+  async #resume(reason: Error): Promise<void> {
     for (let last = reason; this.#failure === undefined;) {
       if (performance.now() - this.#lastProgressMs > this.#reconnectTimeoutMs) {
-        const seconds = Math.round(this.#reconnectTimeoutMs / 1_000);
-        this.#fail(
-          new UnreachableError(this.servers.addresses, `no progress for ${seconds} s (${last.message})`, {
-            cause: last,
-          }),
-        );
+        this.#fail(this.#noProgress(last));
         return;
       }
       try {
-        await backoff.wait(this.#closed.signal);
+        await this.#backoff.wait(this.#closed.signal);
         await this.servers.attempt(this.#closed.signal, (client, signal) => this.#settle(client, signal));
         if (this.#closed.signal.aborted) return;
-        if (announce) this.options.onConnection?.('resumed');
+        if (this.#pending.length === 0) this.#announceResumed();
         this.#startStream();
         return;
       } catch (error) {

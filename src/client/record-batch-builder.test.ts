@@ -64,4 +64,28 @@ describe('RecordBatchBuilder', () => {
     expect(builder.take()!.recordCount).toBe(65_536);
     expect(builder.add(empty)).toBe(true);
   });
+
+  it.each([
+    [{ value: 'hello' }, /the value of the record is of type string: expected a Uint8Array/],
+    [{ value: '' }, /the value of the record is of type string/],
+    [{}, /the value of the record is of type undefined/],
+    [{ value: null }, /the value of the record is null/],
+    [{ value: [104, 105] }, /the value of the record is an array/],
+    [{ value: 5 }, /the value of the record is of type number/],
+    [{ value: { length: 3 } }, /the value of the record is of type object/],
+    [{ value: new Uint16Array([0x6869]) }, /the value of the record is of type object/],
+    [{ value: new ArrayBuffer(2) }, /the value of the record is of type object/],
+    [{ value: Buffer.from('a'), key: 'k' }, /the key of the record is of type string/],
+    [{ value: Buffer.from('a'), key: null }, /the key of the record is null/],
+    [{ value: Buffer.from('a'), headers: { h: Buffer.from('x') } }, /the headers of the record are not a Map/],
+    [{ value: Buffer.from('a'), headers: new Map([['h', 'x']]) }, /the header "h" of the record is of type string/],
+    [{ value: Buffer.from('a'), headers: new Map([[1, Buffer.from('x')]]) }, /the name of a header .* is not a string/],
+    [{ value: Buffer.from('a'), headers: new Map([['\ud83d', Buffer.from('x')]]) }, /the name of a header/],
+  ])('refuses a record of plain JavaScript that is not of its type: %j', (record, message) => {
+    const builder: { add(record: unknown): boolean; take(): unknown } = new RecordBatchBuilder(1 << 20);
+    const add = (): boolean => builder.add(record);
+    expect(add).toThrow(TypeError);
+    expect(add).toThrow(message);
+    expect(builder.take()).toBeUndefined();
+  });
 });

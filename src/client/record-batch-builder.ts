@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { varintBytes, WireCursor, writeVarint } from './wire.js';
 
 /** A record to append: a value, and optionally a key and headers. */
@@ -27,14 +28,45 @@ function encodedHeaders(record: OutgoingRecord): [name: Uint8Array, value: Uint8
   return [...(record.headers ?? [])].map(([name, value]) => [Buffer.from(name), value]);
 }
 
-/** The size of the record as a `log.v1.Record` message, which the record limit of the server counts. */
+const loneSurrogate = /\p{Surrogate}/u;
+
+/** Callers in plain JavaScript may pass anything: a string has a length too, and would be stored as so many zeros. */
+function assertBytes(bytes: unknown, what: string): void {
+  if (types.isUint8Array(bytes)) return;
+  const found = bytes === null ? 'null' : Array.isArray(bytes) ? 'an array' : `of type ${typeof bytes}`;
+  throw new TypeError(`the ${what} of the record is ${found}: expected a Uint8Array, such as Buffer.from('text')`);
+}
+
+function assertRecord({ value, key, headers }: OutgoingRecord): void {
+  assertBytes(value, 'value');
+  if (key !== undefined) assertBytes(key, 'key');
+  if (headers === undefined) return;
+  if (!types.isMap(headers)) throw new TypeError('the headers of the record are not a Map from names to bytes');
+  for (const [name, bytes] of headers as ReadonlyMap<unknown, unknown>) {
+    if (typeof name !== 'string' || loneSurrogate.test(name))
+      throw new TypeError('the name of a header of the record is not a string that UTF-8 can hold');
+    assertBytes(bytes, `header ${JSON.stringify(name)}`);
+  }
+}
+
+/**
+ * The size of the record as a `log.v1.Record` message, which the record limit of the server counts.
+ *
+ * @throws TypeError for a record that is not of its type
+ */
 export function recordBytes(record: OutgoingRecord): number {
+  assertRecord(record);
   let bytes = record.value.length === 0 ? 0 : fieldBytes(record.value.length);
   if (record.key !== undefined && record.key.length > 0) bytes += fieldBytes(record.key.length);
   if (record.headers !== undefined) {
     for (const [name, value] of encodedHeaders(record)) bytes += fieldBytes(headerEntryBytes(name, value));
   }
   return bytes;
+}
+
+/** The size of the largest record that fits in a batch of so many bytes. */
+export function largestRecord(batchBytes: number): number {
+  return Math.max(0, batchBytes - 1 - varintBytes(batchBytes));
 }
 
 /** A finished batch: the bytes of a `golog.v1.AppendRequest`, with space at the end for its expected offset. */
@@ -81,7 +113,11 @@ export class RecordBatchBuilder {
     return this.#count;
   }
 
-  /** Adds the record. Returns false if the batch has records and would become too large: call `take` first. */
+  /**
+   * Adds the record. Returns false if the batch has records and would become too large: call `take` first.
+   *
+   * @throws TypeError for a record that is not of its type, such as one whose value is a string
+   */
   add(record: OutgoingRecord): boolean {
     const bytes = recordBytes(record);
     const framed = fieldBytes(bytes);

@@ -2,6 +2,8 @@ import { type Client, connectivityState } from '@grpc/grpc-js';
 import { isServerError, OutcomeUnknownError, RpcError, UnreachableError } from './errors.js';
 
 const connectMs = 3_000;
+/** As many members as a cluster may have, and some that it had. */
+const serversMax = 128;
 /** How many leader hints one call follows. */
 const hintsMax = 3;
 
@@ -22,6 +24,11 @@ export class ServersInTurn {
     private readonly connect: (address: string) => Client,
   ) {
     this.#addresses = addresses;
+  }
+
+  /** Adds servers of the same cluster, to be tried after those that are known. */
+  learn(addresses: readonly string[]): void {
+    this.#addresses = [...new Set([...this.#addresses, ...addresses])].slice(0, serversMax);
   }
 
   close(): void {

@@ -84,7 +84,11 @@ const kinds: Readonly<Record<string, Kind>> = {
     expected: /: expected 1 to 128 letters/,
   },
   'HOST[:PORT]': { good: { a: 'a', 'a:1': 'a:1' }, bad: ['', 'a b', 'a:65536', 'a/b'], expected: /: expected HOST or/ },
-  HOST: { good: { localhost: 'localhost', '127.0.0.1': '127.0.0.1' }, bad: [''], expected: /: expected a host$/ },
+  HOST: {
+    good: { localhost: 'localhost', '127.0.0.1': '127.0.0.1' },
+    bad: [''],
+    expected: /: expected a host name or an IP address$/,
+  },
   DIR: { good: { '30': '30', './a b': './a b' }, bad: [''], expected: /: expected a path$/ },
   FILE: { good: { '007': '007', 'a.pem': 'a.pem' }, bad: [''], expected: /: expected a path$/ },
   KEY: {

@@ -1,8 +1,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Config, ConfigError, resolveConfig, rpcHost } from './config.js';
+import {
+  advertisedAddr,
+  advertisedGossipAddr,
+  advertisedHttpAddr,
+  type Config,
+  ConfigError,
+  resolveConfig,
+  rpcHost,
+} from './config.js';
 
 const nothing = new Map<string, unknown>();
 let folder: string;
@@ -61,9 +70,94 @@ describe('resolveConfig', () => {
     );
   });
 
-  it('ignores the variables that Kubernetes sets for a Service named golog', () => {
-    const environment = { GOLOG_SERVICE_HOST: '10.0.0.1', GOLOG_PORT: 'tcp://10.0.0.1:8400', GOLOG_PORT_8400_TCP: 'x' };
-    expect(resolveConfig(nothing, environment, undefined)['rpc-port']).toBe(8400);
+  it('F16: passes over the variables that Kubernetes sets for Services named golog, or golog-…', () => {
+    const environment = {
+      GOLOG_SERVICE_HOST: '10.0.0.1',
+      GOLOG_PORT: 'tcp://10.0.0.1:8400',
+      GOLOG_PORT_8400_TCP: 'x',
+      GOLOG_CLIENT_SERVICE_HOST: '10.0.0.1',
+      GOLOG_CLIENT_SERVICE_PORT_GRPC: '8400',
+      GOLOG_CLIENT_PORT: 'tcp://10.0.0.1:8400',
+      GOLOG_CLIENT_PORT_8401_UDP_ADDR: '10.0.0.1',
+      GOLOG_HTTP_PORT: 'tcp://10.0.0.1:80',
+      GOLOG_HTTP_PORT_80_TCP_PROTO: 'tcp',
+      GOLOG_RPC_PORT: 'udp://[fd00::1]:80',
+    };
+    const config = resolveConfig(nothing, environment, file('http-port: 4002\n'));
+    expect([config['rpc-port'], config['http-port']]).toEqual([8400, 4002]);
+    expect(errorOf(() => resolveConfig(nothing, { GOLOG_CLIENT_PORT: '8400' }, undefined))).toMatch(/unknown env/);
+    expect(errorOf(() => resolveConfig(nothing, { GOLOG_HTTP_PORT: 'tcp' }, undefined))).toMatch(
+      /GOLOG_HTTP_PORT "tcp"/,
+    );
+  });
+
+  it.each(['a:1, b:2', ' a:1 ,b:2,', '\ta:1,\nb:2'])('F19: trims the parts of the list %j', (text) => {
+    expect(resolveConfig(new Map([['start-join-addrs', text]]), {}, undefined)['start-join-addrs']).toEqual([
+      'a:1',
+      'b:2',
+    ]);
+    expect(resolveConfig(nothing, {}, file('cors-origins: ["https://a ", " https://b"]\n'))['cors-origins']).toEqual([
+      'https://a',
+      'https://b',
+    ]);
+  });
+
+  const loopback = [
+    '::1',
+    '[::1]',
+    '[0:0:0:0:0:0:0:1]',
+    '127.1',
+    '::ffff:127.0.0.1',
+    'LocalHost',
+    'localhost.',
+    '127.9.9.9',
+  ];
+  it.each(loopback)('F18: listens on %s, which is loopback', (host) => {
+    const config = resolveConfig(new Map([['http-addr', host]]), {}, undefined);
+    expect(config['http-addr']).toMatch(/^(::1|127\.\d+\.\d+\.\d+|localhost)$/);
+    const bindAddr = `${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:8401`;
+    expect(rpcHost(resolveConfig(new Map([['bind-addr', bindAddr]]), {}, undefined))).toBe(config['http-addr']);
+  });
+
+  it.each([
+    '0.0.0.0',
+    '::',
+    '[::]',
+    '0',
+    '0::0',
+    '[::ffff:0.0.0.0]',
+    '10.1',
+    '[fe80::1%eth0]',
+    '127.0.0.1.example.org',
+  ])('F18: does not listen on %s without TLS', (host) => {
+    expect(errorOf(() => resolveConfig(new Map([['http-addr', host]]), {}, undefined))).toMatch(/not a loopback/);
+  });
+
+  it.each(['[::1', '::1]', '[127.0.0.1]', 'a b', 'a/b', '1:2', '256.1.1.1', 'a@b'])(
+    'F18: refuses the host %j',
+    (host) => {
+      expect(errorOf(() => resolveConfig(new Map([['http-addr', host]]), {}, undefined))).toMatch(/expected a host/);
+    },
+  );
+
+  it.each(['0.0.0.0:8401', '[::]:8401', '0:8401'])('F17: tells peers an address of this machine for %s', (bindAddr) => {
+    const flags = new Map<string, unknown>([
+      ['bind-addr', bindAddr],
+      ['http-addr', '::'],
+      ['insecure', true],
+    ]);
+    const config = resolveConfig(flags, {}, undefined);
+    const addresses = [advertisedAddr(config, 1), advertisedGossipAddr(config), advertisedHttpAddr(config, 3)];
+    const [host] = addresses.map((address) => address?.replace(/:\d+$/, ''));
+    expect(addresses).toEqual([`${host}:1`, `${host}:0`, `${host}:3`]);
+    expect(isIP(host!.replace(/[[\]]/g, ''))).not.toBe(0);
+    expect(host).not.toMatch(/^(0\.0\.0\.0|\[::\])$/);
+    const given = resolveConfig(flags.set('advertise-addr', '[fd00::5]'), {}, undefined);
+    expect(advertisedHttpAddr(given, 3)).toBe('[fd00::5]:3');
+    for (const nowhere of ['0.0.0.0', '[::]:8400'])
+      expect(errorOf(() => resolveConfig(flags.set('advertise-addr', nowhere), {}, undefined))).toMatch(
+        /expected HOST/,
+      );
   });
 
   it.each([

@@ -1,6 +1,8 @@
 import { hostname } from 'node:os';
 import * as z from 'zod';
 import type { Retention } from '../domain/log/retention.js';
+import { reachableIp } from '../adapters/serf/host-port.js';
+import { formatHostPort, isLoopback, isUnspecified, parseHost, parseHostPort } from './addresses.js';
 import { ConfigError } from './config-error.js';
 import { readConfigFile } from './config-file.js';
 import { expectedDuration, expectedSize, parseBytes, parseDurationMs, parseWholeNumber } from './quantities.js';
@@ -27,11 +29,17 @@ const flag = z.string('expected true or false').pipe(z.stringbool('expected true
 const oneOf = <const Names extends readonly [string, ...string[]]>(...names: Names) =>
   z.enum(names, `expected one of ${names.join(', ')}`);
 const list = (expected: string) =>
-  z.union(
-    [z.array(z.string()), z.string().transform((texts) => texts.split(',').filter((part) => part !== ''))],
-    expected,
-  );
-const hostPort = text('expected HOST:PORT').refine(hasPort, 'expected HOST:PORT');
+  z
+    .union([z.array(z.string()), z.string().transform((texts) => texts.split(','))], expected)
+    .transform((parts) => parts.map((part) => part.trim()).filter((part) => part !== ''));
+/** A text that `parse` turns into one of its own spelling; undefined stands for a text that is not valid. */
+const parsed = (parse: (text: string) => string | undefined, expected: string) =>
+  text(expected).transform(parse).pipe(z.string(expected));
+const host = parsed(parseHost, 'expected a host name or an IP address');
+const hostPort = parsed((given) => {
+  const address = parseHostPort(given);
+  return address && formatHostPort(address);
+}, 'expected HOST:PORT');
 
 /** One option of `golog serve`: its flag, its key in the file and, upper-cased, its `GOLOG_` variable. */
 export interface ConfigOption {
@@ -42,6 +50,8 @@ export interface ConfigOption {
   readonly initial?: string | readonly string[] | boolean;
 }
 
+const expectedAdvertised =
+  'expected HOST or HOST:PORT at which other nodes reach this node, such as 10.0.0.5 or n1.example.org:8400';
 const expectedOrigins = 'expected origins such as https://example.org, or *';
 const expectedGossipKey = 'expected 16, 24 or 32 bytes in base64, such as the output of: openssl rand -base64 32';
 const file = (help: string) => ({ schema: text('expected a path'), value: 'FILE', help }) as const;
@@ -67,13 +77,13 @@ export const options = {
     initial: '127.0.0.1:8401',
   },
   'rpc-addr': {
-    schema: text('expected a host'),
+    schema: host,
     value: 'HOST',
     help: 'host for gRPC to listen on (default: host of --bind-addr)',
   },
   'rpc-port': { schema: port, value: 'PORT', help: 'port for gRPC; 0 picks a free port', initial: '8400' },
   'http-addr': {
-    schema: text('expected a host'),
+    schema: host,
     value: 'HOST',
     help: 'host for HTTP to listen on',
     initial: '127.0.0.1',
@@ -91,9 +101,9 @@ export const options = {
     initial: [],
   },
   'advertise-addr': {
-    schema: text('expected HOST or HOST:PORT').refine(isHostAndMaybePort, 'expected HOST or HOST:PORT'),
+    schema: parsed(parseAdvertised, expectedAdvertised),
     value: 'HOST[:PORT]',
-    help: 'address at which other nodes reach this node; the port is its gRPC port (default: where it listens)',
+    help: 'address at which other nodes reach this node; the port is its gRPC port (default: where it listens; an address of this machine if that is all addresses)',
   },
   'start-join-addrs': {
     schema: list('expected HOST:PORT, or several separated by commas').pipe(z.array(hostPort)),
@@ -225,8 +235,17 @@ export type Config = { readonly [Name in keyof Options]: Resolved<Options[Name]>
 
 export const Config = Symbol('Config');
 
-/** Variables that Kubernetes sets in every pod of the namespace of a Service named golog. */
-const kubernetesVariable = /^GOLOG_(SERVICE_(HOST|PORT)|PORT)(_|$)/;
+/** Variables that Kubernetes sets in every pod for each Service of its namespace: for one named `golog`, or `golog-…`. */
+const serviceVariables = /^GOLOG_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
+const servicePort = { name: /^GOLOG_(\w+_)?PORT$/, value: /^(tcp|udp|sctp):\/\//i };
+
+/** Whether it is such a variable. A Service `golog-http` sets GOLOG_HTTP_PORT, which is also the name of an option. */
+function isOfService(name: string, value: string | undefined): boolean {
+  return serviceVariables.test(name) || (servicePort.name.test(name) && servicePort.value.test(value ?? ''));
+}
+
+/** Variables of the commands that are clients. */
+const clientVariables = ['GOLOG_ADDR', 'GOLOG_TLS_CA_FILE', 'GOLOG_TLS_CERT_FILE', 'GOLOG_TLS_KEY_FILE'];
 
 const optionNames = Object.keys(options) as (keyof Options)[];
 
@@ -258,9 +277,11 @@ export function resolveConfig(
       );
     }
   }
-  const knownVariables = ['GOLOG_CONFIG_FILE', ...optionNames.map(environmentName)];
-  for (const variable of Object.keys(environment)) {
-    if (variable.startsWith('GOLOG_') && !knownVariables.includes(variable) && !kubernetesVariable.test(variable)) {
+  const knownVariables = ['GOLOG_CONFIG_FILE', ...optionNames.map(environmentName), ...clientVariables];
+  const variables = Object.entries(environment).filter(([name, value]) => !isOfService(name, value));
+  const given = new Map(variables);
+  for (const variable of given.keys()) {
+    if (variable.startsWith('GOLOG_') && !knownVariables.includes(variable)) {
       throw new ConfigError(`unknown environment variable ${variable}${didYouMean(variable, knownVariables)}`);
     }
   }
@@ -270,17 +291,17 @@ export function resolveConfig(
     const variable = environmentName(name);
     const [raw, what, where] = flags.has(name)
       ? [flags.get(name), `--${name}`, '']
-      : environment[variable] !== undefined
-        ? [environment[variable], variable, '']
+      : given.get(variable) !== undefined
+        ? [given.get(variable), variable, '']
         : file?.has(name) === true
           ? [file.get(name), name, ` in ${configFile}`]
           : [option.initial, `--${name}`, ' by default'];
     if (raw === undefined) return undefined;
-    const given = textOf(raw);
-    const parsed = option.schema.safeParse(given);
-    if (parsed.success) return parsed.data;
-    const shown = name === 'encrypt' ? '' : ` ${JSON.stringify(given)}`;
-    throw new ConfigError(`invalid ${what}${shown}${where}: ${parsed.error.issues[0]?.message}`);
+    const text = textOf(raw);
+    const result = option.schema.safeParse(text);
+    if (result.success) return result.data;
+    const shown = name === 'encrypt' ? '' : ` ${JSON.stringify(text)}`;
+    throw new ConfigError(`invalid ${what}${shown}${where}: ${result.error.issues[0]?.message}`);
   };
   const config = Object.fromEntries(optionNames.map((name) => [name, resolve(name)])) as Config;
   assertOptionsComplete(config);
@@ -292,9 +313,29 @@ export function resolveConfig(
 /** The HOST:PORT at which other nodes reach the gRPC of this node, which listens on `port`. */
 export function advertisedAddr(config: Config, port: number): string {
   const given = config['advertise-addr'];
-  if (given !== undefined && hasPort(given)) return given;
-  const host = given ?? rpcHost(config);
-  return host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : `${host}:${port}`;
+  if (given !== undefined && parseHostPort(given) !== undefined) return given;
+  return formatHostPort({ host: given ?? reachableHost(config, rpcHost(config)), port });
+}
+
+/** The HOST:PORT at which others reach the HTTP of this node, which listens on `port`. */
+export function advertisedHttpAddr(config: Config, port: number): string {
+  const host = config['http-addr'];
+  const advertised = (): string => parseHostPort(advertisedAddr(config, 0))?.host ?? host;
+  return formatHostPort({ host: isUnspecified(host) ? advertised() : host, port });
+}
+
+/** Returns `host`, or, if that stands for all addresses of this machine, one at which others can reach it. */
+function reachableHost(config: Config, host: string): string {
+  if (!isUnspecified(host)) return host;
+  const concrete = [rpcHost(config), gossipHost(config)].find((other) => !isUnspecified(other));
+  return concrete ?? reachableIp(host);
+}
+
+/** Whether the advertised address is one that was chosen, since none was given and the node listens on all. */
+export function isAdvertisedChosen(config: Config): boolean {
+  return (
+    config['advertise-addr'] === undefined && [rpcHost(config), gossipHost(config)].every((host) => isUnspecified(host))
+  );
 }
 
 /** The retention limits of the log. */
@@ -305,20 +346,25 @@ export function retentionOf(config: Config): Retention {
 
 /** The host that gRPC listens on. */
 export function rpcHost(config: Config): string {
-  return config['rpc-addr'] ?? hostOfAddress(config['bind-addr']);
+  return config['rpc-addr'] ?? gossipHost(config);
+}
+
+function gossipHost(config: Config): string {
+  return parseHostPort(config['bind-addr'])!.host;
 }
 
 /** Whether gossip listens on an address that other machines can reach. */
 export function gossipsBeyondLoopback(config: Config): boolean {
-  return !isLoopback(hostOfAddress(config['bind-addr']));
+  return !isLoopback(gossipHost(config));
 }
 
 /** The HOST:PORT at which the gossip of other nodes reaches this node; port 0 stands for the port it listens on. */
 export function advertisedGossipAddr(config: Config): string | undefined {
   const given = config['advertise-addr'];
-  if (given === undefined) return undefined;
-  const host = hasPort(given) ? hostOfAddress(given) : given;
-  return host.includes(':') && !host.startsWith('[') ? `[${host}]:0` : `${host}:0`;
+  const bound = gossipHost(config);
+  if (given === undefined && !isUnspecified(bound)) return undefined;
+  const host = given === undefined ? reachableHost(config, bound) : (parseHostPort(given)?.host ?? given);
+  return formatHostPort({ host, port: 0 });
 }
 
 /** Refuses an option that does nothing, or means something else, without another one. */
@@ -405,10 +451,6 @@ function assertBootstrapOptions(config: Config): void {
     );
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
-}
-
 /** Converts to text, the form that all sources share: a bare flag is a boolean, a JavaScript value may be a number. */
 function textOf(raw: unknown): unknown {
   return typeof raw === 'number' || typeof raw === 'boolean' ? String(raw) : raw;
@@ -439,24 +481,15 @@ function nodeName() {
   return z.string(expected).regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, expected);
 }
 
-const hostPortPattern = /^(?:\[[^\]]+\]|[^:\s/,]+):(\d{1,5})$/;
-
-function hasPort(address: string): boolean {
-  const [, port] = hostPortPattern.exec(address) ?? [];
-  return port !== undefined && Number(port) <= 65_535;
-}
-
-function isHostAndMaybePort(address: string): boolean {
-  return /^[^\s/,]+$/.test(address) && (hasPort(address) || !hostPortPattern.test(address));
+/** Parses HOST or HOST:PORT; undefined for one at which nobody can reach a node. */
+function parseAdvertised(given: string): string | undefined {
+  const address = parseHostPort(given);
+  const host = address?.host ?? parseHost(given);
+  if (host === undefined || isUnspecified(host)) return undefined;
+  return address === undefined ? host : formatHostPort(address);
 }
 
 function isGossipKey(text: string): boolean {
   const bytes = Buffer.from(text, 'base64');
   return [16, 24, 32].includes(bytes.length) && bytes.toString('base64') === text;
-}
-
-function hostOfAddress(address: string): string {
-  const host = /^(?:\[([^\]]+)\]|([^:]+)):\d{1,5}$/.exec(address);
-  if (host === null) throw new ConfigError('expected HOST:PORT');
-  return host[1] ?? host[2];
 }

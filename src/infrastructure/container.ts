@@ -4,6 +4,7 @@ import { systemClock } from '../adapters/clock/system-clock.js';
 import { openDataDirectory } from '../adapters/file-system/data-directory.js';
 import { GrpcServer, type GrpcServerOptions } from '../adapters/grpc/index.js';
 import { HttpServer, type HttpServerOptions } from '../adapters/http/index.js';
+import { defaultLimits } from '../adapters/listener/limits.js';
 import { GrpcJoinTransport, PeerEndpoint } from '../adapters/peer/index.js';
 import { CallQuota } from '../application/access/call-quota.js';
 import { Cluster } from '../application/ports/cluster.js';
@@ -16,6 +17,7 @@ import { JoinTransport } from '../application/ports/join-transport.js';
 import { defaultMemoryBudget, MemoryBudget } from '../application/access/memory-budget.js';
 import { Logger } from '../application/ports/logger.js';
 import { Config, rpcHost } from './config.js';
+import { connectionLimits, descriptorLimit } from './connection-limits.js';
 import { createLogger } from './logging.js';
 import { Node, OnFatal } from './node.js';
 import { nodeNameOf } from './node-name.js';
@@ -31,6 +33,19 @@ interface ListenerLimits {
 
 /** The limit on calls in flight on both listeners together; each costs at most about 50 KB. */
 const callsMax = 8_192;
+
+/** The limits on connections, which are lower if the process may have few descriptors. */
+function fittedLimits(logger: Logger): ListenerLimits {
+  const descriptors = descriptorLimit();
+  const limits = connectionLimits(descriptors);
+  if (limits.connectionsMax < defaultLimits.connectionsMax)
+    logger.warn(
+      'connections_limited',
+      { descriptors, ...limits },
+      'each listener accepts fewer connections than usual, because the limit on open files (ulimit -n) is low',
+    );
+  return { grpc: limits, http: limits };
+}
 
 /**
  * Wires a node. Every binding is a factory over plain constructors, so a test can rebind one port
@@ -59,7 +74,10 @@ export function createContainer(config: Config): Container {
   container.bind(NodeName).toResolvedValue(nodeNameOf, [Config, DataDirectory, Logger]);
   container
     .bind(Security)
-    .toResolvedValue((config: Config, logger: Logger) => NodeSecurity.open(config, logger), [Config, Logger]);
+    .toResolvedValue(
+      (config: Config, logger: Logger, clock: Clock) => NodeSecurity.open(config, logger, clock),
+      [Config, Logger, Clock],
+    );
   container
     .bind(NodePeers)
     .toResolvedValue(
@@ -91,7 +109,7 @@ export function createContainer(config: Config): Container {
         ),
       [Clock, Logger],
     );
-  container.bind<ListenerLimits>(ListenerLimits).toConstantValue({ grpc: {}, http: {} });
+  container.bind<ListenerLimits>(ListenerLimits).toResolvedValue(fittedLimits, [Logger]);
   container.bind(GrpcServer).toResolvedValue(
     (
       config: Config,

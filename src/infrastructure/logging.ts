@@ -1,6 +1,8 @@
+import { isatty } from 'node:tty';
 import { type LevelWithSilent, pino } from 'pino';
 import type { LogEvent, LogLevel } from '../application/ports/log-events.js';
 import type { Logger } from '../application/ports/logger.js';
+import { LogOutput, standardErrorWriter } from './log-output.js';
 
 const fieldCharsMax = 1_000;
 const stackCharsMax = 4_000;
@@ -62,12 +64,36 @@ function forTerminal(line: string): string {
   return `${time.slice(11, 23)} ${label}${msg}${pairs.join('')}\n`;
 }
 
-/** Creates a logger that writes one JSON line per event to stderr, or text on a terminal. Long texts are cut. */
+let standardError: LogOutput | undefined;
+
+/** The output that all loggers of the process share. */
+function sharedOutput(onLost: (lines: number) => void): LogOutput {
+  if (standardError === undefined) {
+    standardError = new LogOutput(standardErrorWriter(), onLost);
+    process.on('exit', flushLog);
+  }
+  return standardError;
+}
+
+/** Writes the lines that are held, before the process ends. */
+export function flushLog(): void {
+  standardError?.flush();
+}
+
+/**
+ * Creates a logger that writes one JSON line per event to stderr, or text on a terminal. Long texts are cut. A line that
+ * cannot be written is held, then lost and counted; logging neither fails nor waits.
+ */
 export function createLogger(level: LevelWithSilent): Logger {
-  const standardError = pino.destination({ fd: 2, sync: true });
-  const stream = process.stderr.isTTY
-    ? { write: (line: string) => void standardError.write(forTerminal(line)) }
-    : standardError;
+  const output = sharedOutput((lines) => {
+    logger.error('log_lines_lost', { lines }, 'log lines were lost, because they could not be written');
+  });
+  const isTerminal = isatty(2);
+  const stream = {
+    write: (line: string) => {
+      output.write(isTerminal ? forTerminal(line) : line);
+    },
+  };
   const lines = pino(
     {
       level,
@@ -84,5 +110,6 @@ export function createLogger(level: LevelWithSilent): Logger {
     (of: LogLevel) =>
     (event: LogEvent, fields: object, message: string): void =>
       lines[of]({ event, ...fields }, message);
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  const logger: Logger = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  return logger;
 }

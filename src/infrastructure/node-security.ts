@@ -1,5 +1,6 @@
 import { MemoryAuthorizer } from '../adapters/memory/memory-authorizer.js';
 import { Access } from '../application/access/access.js';
+import type { Clock } from '../application/ports/clock.js';
 import type { Logger } from '../application/ports/logger.js';
 import { type Config, ConfigError, serverTlsFiles } from './config.js';
 import { watchPolicy } from './node-policy.js';
@@ -17,19 +18,19 @@ export class NodeSecurity {
   ) {}
 
   /** Rejects with `ConfigError` when a certificate cannot be used. An unusable policy denies everything instead. */
-  static async open(config: Config, logger: Logger): Promise<NodeSecurity> {
+  static async open(config: Config, logger: Logger, clock: Clock): Promise<NodeSecurity> {
     if (isForCluster(config)) assertPeersProve(config);
     const tls = await NodeTls.open(config, logger);
     const { 'acl-model-file': model, 'acl-policy-file': policy } = config;
     if (model === undefined || policy === undefined) {
       const open = tls.acceptors === undefined;
-      const access = new Access(new MemoryAuthorizer('allow all'), logger, open);
+      const access = new Access(new MemoryAuthorizer('allow all'), logger, clock, open);
       return new NodeSecurity(tls, access, summaryOf(config, false), undefined);
     }
     const { CasbinAuthorizer } = await import('../adapters/acl/index.js');
     const authorizer = new CasbinAuthorizer();
     const watched = await watchPolicy(authorizer, { model, policy }, logger);
-    return new NodeSecurity(tls, new Access(authorizer, logger), summaryOf(config, true), watched);
+    return new NodeSecurity(tls, new Access(authorizer, logger, clock), summaryOf(config, true), watched);
   }
 
   /** Reads certificates and policy again. */

@@ -9,6 +9,7 @@ import type { Logger } from '../application/ports/logger.js';
 import type { NodeState, Readiness } from '../application/ports/readiness.js';
 import { Patience } from '../application/waiting/patience.js';
 import { repeat } from '../application/waiting/repeat.js';
+import { formatHostPort } from './addresses.js';
 import { type Config, rpcHost } from './config.js';
 import type { NodeSecurity } from './node-security.js';
 
@@ -38,11 +39,7 @@ export interface NodeAddresses {
 /** The ports that a node listens on before it starts in its cluster. */
 export interface Listening {
   readonly rpcPort: number;
-  readonly httpAddr: string;
-}
-
-function hostPort({ host, port }: { host: string; port: number }): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  readonly httpPort: number;
 }
 
 /** A listener that cannot bind its address; the message names the option to change. */
@@ -59,7 +56,7 @@ async function listenOn(
     return await server.listen();
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ListenError(`cannot listen on ${hostPort(wanted)} (${option}): ${reason}`, { cause });
+    throw new ListenError(`cannot listen on ${formatHostPort(wanted)} (${option}): ${reason}`, { cause });
   }
 }
 
@@ -120,13 +117,13 @@ export class Node {
     this.http.setReadiness(this.#readiness);
     this.#stopTelling = repeat(this.clock, readinessMs, async () => this.#tellReadiness(), this.onFatal);
     signal.throwIfAborted();
-    const [rpcAddr, httpAddr] = [hostPort(rpc), hostPort(http)];
+    const [rpcAddr, httpAddr] = [formatHostPort(rpc), formatHostPort(http)];
     const onReadiness = (ask: () => Readiness): void => {
       if (signal.aborted) return;
       this.#readiness.follow(ask);
       this.#tellReadiness();
     };
-    const started = await this.startInCluster({ rpcPort: rpc.port, httpAddr }, signal, onReadiness);
+    const started = await this.startInCluster({ rpcPort: rpc.port, httpPort: http.port }, signal, onReadiness);
     this.#started = started;
     signal.throwIfAborted();
     const { gossipAddr } = started;

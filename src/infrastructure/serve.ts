@@ -1,4 +1,5 @@
 import type { Container } from 'inversify';
+import { descriptorReserve } from '../adapters/file-system/descriptor-reserve.js';
 import { operationsInFlight } from '../adapters/file-system/operations-in-flight.js';
 import { DataDirectoryError } from '../adapters/file-system/data-directory-error.js';
 import { UnknownFeatureLevelError } from '../application/configuration/cluster-settings.js';
@@ -8,13 +9,17 @@ import {
 } from '../application/configuration/configuration-file.js';
 import { OutdatedConfigurationError } from '../application/node/logged-configurations.js';
 import { JoinRefusedError } from '../application/join/join-cluster.js';
+import { Clock } from '../application/ports/clock.js';
 import { DataDirectory } from '../application/ports/data-directory.js';
 import { Logger } from '../application/ports/logger.js';
 import { WrongRoleError } from '../application/replica/replica-role.js';
+import { LogThrottle } from '../application/waiting/log-throttle.js';
 import { UnreadableError } from '../domain/log/directory.js';
 import { ForeignLogError, MissingLogError, UnsupportedFormatError } from '../domain/log/errors.js';
 import { type Config, ConfigError } from './config.js';
+import { descriptorLimit, spareDescriptors } from './connection-limits.js';
 import { createContainer } from './container.js';
+import { flushLog } from './logging.js';
 import { ListenError, Node, OnFatal } from './node.js';
 import type { NodeSecurity } from './node-security.js';
 import { Security } from './tokens.js';
@@ -25,7 +30,8 @@ const hungMs = 1_000;
 const stopSignals = ['SIGTERM', 'SIGINT'] as const;
 
 /**
- * Runs a node until SIGTERM or SIGINT; a second signal ends the process at once. If the disk hangs, the process kills
+ * Runs a node until SIGTERM or SIGINT; a second signal ends the process at once. SIGHUP reloads certificates and policy,
+ * and does nothing where there are none. If the disk hangs, the process kills
  * itself after the stop, since it could not exit.
  *
  * @returns the exit code of the process: 0 after a graceful stop, 1 when the node could not start
@@ -41,6 +47,17 @@ export async function serve(config: Config, container = createContainer(config))
   process.on('uncaughtException', exitAtOnce);
   process.on('unhandledRejection', exitAtOnce);
 
+  const exhausted = new LogThrottle(container.get<Clock>(Clock));
+  descriptorReserve.onExhausted = () => {
+    if (exhausted.isDue())
+      logger.error(
+        'descriptors_exhausted',
+        { limit: descriptorLimit() },
+        'no descriptor is left to open a file: raise the limit on open files (ulimit -n)',
+      );
+  };
+  descriptorReserve.keep(spareDescriptors);
+
   const stopRequested = new Promise<void>((resolve) => {
     let signals = 0;
     for (const signal of stopSignals) {
@@ -51,9 +68,19 @@ export async function serve(config: Config, container = createContainer(config))
       });
     }
   });
+  const security = container.getAsync<NodeSecurity>(Security);
+  process.on(
+    'SIGHUP',
+    () =>
+      void security.then(
+        (opened) => opened.reload(),
+        () => undefined,
+      ),
+  );
   try {
+    // The files of its configuration are checked before the data directory is opened.
+    await security;
     const node = await makeNode(container);
-    await reloadOnHangUp(container, config);
     // A node may wait for its cluster indefinitely, and must still stop on request.
     await Promise.race([node.start(), stopRequested]);
     await stopRequested;
@@ -68,11 +95,10 @@ export async function serve(config: Config, container = createContainer(config))
 }
 
 /**
- * Makes the node. The files of its configuration are checked before the data directory is opened. If anything fails the
+ * Makes the node. If anything fails the data
  * directory is closed again: an open one watches its lock files, which would keep the process running.
  */
 async function makeNode(container: Container): Promise<Node> {
-  await container.getAsync<NodeSecurity>(Security);
   try {
     return await container.getAsync<Node>(Node);
   } catch (error) {
@@ -92,14 +118,8 @@ function endProcess(): void {
 
 /** Ends the process without a code: an exit would wait for the threads that the disk holds. */
 function kill(): void {
+  flushLog();
   process.kill(process.pid, 'SIGKILL');
-}
-
-/** Reloads certificates and policy on SIGHUP; without either, SIGHUP keeps its default and ends the process. */
-async function reloadOnHangUp(container: Container, config: Config): Promise<void> {
-  if (config['server-tls-cert-file'] === undefined && config['acl-policy-file'] === undefined) return;
-  const security = await container.getAsync<NodeSecurity>(Security);
-  process.on('SIGHUP', () => void security.reload());
 }
 
 /** Whether an operator can fix the cause: the message then says what to do, and a stack trace would hide it. */

@@ -17,7 +17,7 @@ import type { JoinTransport } from '../application/ports/join-transport.js';
 import type { Logger } from '../application/ports/logger.js';
 import type { Readiness } from '../application/ports/readiness.js';
 import { defaultTiming } from '../application/raft/raft-options.js';
-import { advertisedAddr, type Config, retentionOf } from './config.js';
+import { advertisedAddr, advertisedHttpAddr, type Config, isAdvertisedChosen, retentionOf } from './config.js';
 import type { Listening, OnFatal } from './node.js';
 import { assertPeersProve } from './node-security.js';
 import { packageVersion } from './package-files.js';
@@ -41,13 +41,20 @@ export interface NodeParts {
 /** Starts a member or a replica, as configured, that talks to other nodes over gRPC. */
 export function startNode(
   parts: NodeParts,
-  { rpcPort, httpAddr }: Listening,
+  { rpcPort, httpPort }: Listening,
   signal: AbortSignal,
   onReadiness: (ask: () => Readiness) => void,
 ): Promise<StartedNode> {
   const { config, name, directory, gossip, gates, endpoint, credentials, joinTransport, clock, logger, onFatal } =
     parts;
   const rpcAddr = advertisedAddr(config, rpcPort);
+  const httpAddr = advertisedHttpAddr(config, httpPort);
+  if (isAdvertisedChosen(config))
+    logger.info(
+      'advertise_addr_chosen',
+      { rpcAddr, bindAddr: config['bind-addr'] },
+      'listening on all addresses; other nodes are told this one, unless --advertise-addr names another',
+    );
   const settings = {
     name,
     rpcAddr,

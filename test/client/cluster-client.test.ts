@@ -233,6 +233,23 @@ describe('watch', () => {
     await until(() => second.clock.pending === 0);
   });
 
+  it.each([false, true])('continues at a member that a status named, unless it is local (%s)', async (local) => {
+    const addresses = [first.address, second.address];
+    const members = exampleStatus.members.slice(0, 2).map((member, i) => ({ ...member, rpcAddr: addresses[i] }));
+    first.cluster.current = first.cluster.localView = { ...exampleStatus, members };
+    const controller = new AbortController();
+    const onLost = (): void => {
+      if (local) controller.abort();
+    };
+    const seen: string[] = [];
+    for await (const { answeredBy } of clientOf(first.address).watch({ local, signal: controller.signal, onLost })) {
+      seen.push(answeredBy);
+      if (seen.length === 1) await first.server.close(0);
+      else controller.abort();
+    }
+    expect(seen).toEqual(local ? ['n1'] : ['n1', 'n2']);
+  });
+
   it('throws at once when no server answers at the start', async () => {
     const states = clientOf(nobody).watch();
     expect(await failureOf(states.next())).toBeInstanceOf(UnreachableError);

@@ -115,17 +115,74 @@ describe('Producer', () => {
   });
 
   it('gives up after too long without progress', async () => {
-    server = await FakeLogServer.start(() => 'lose');
+    server = await FakeLogServer.start((request) => {
+      if (request === 2) passTime();
+      return 'lose';
+    });
     client = LogClient.connect(server.address);
-    let losses = 0;
-    const onConnection = (state: string): void => {
-      if (state === 'lost') losses += 1;
-      if (losses === 3) passTime();
-    };
-    const producer = await Producer.open(client, { onConnection });
+    const producer = await Producer.open(client);
     await producer.send(batch(0));
     await expect(producer.flush()).rejects.toThrow(UnreachableError);
     await expect(producer.send(batch(1))).rejects.toThrow(UnreachableError);
+  });
+
+  it('announces once that the disk is full, backs off, and continues when there is space', async () => {
+    const requestMs: number[] = [];
+    server = await FakeLogServer.start((request) => {
+      requestMs.push(now());
+      return request < 4 ? 'refuse for space' : 'answer';
+    });
+    client = LogClient.connect(server.address);
+    const states: string[] = [];
+    const onConnection = (state: string, reason?: Error): void => void states.push(`${state} ${reason?.message}`);
+    const producer = await Producer.open(client, { onConnection });
+    await producer.send(batch(0));
+    await producer.flush();
+    producer.close();
+    expect(states).toEqual(['lost disk reserve reached', 'resumed undefined']);
+    // The waits are 50, 100, 200 and 400 ms; a timer of Node may fire a millisecond early.
+    const waits = requestMs.slice(1).map((ms, i) => ms - requestMs[i]);
+    expect(waits.map((ms, i) => ms >= 50 * 2 ** i - 2)).toEqual([true, true, true, true]);
+    expect(server.values()).toEqual(values(1));
+  });
+
+  it.each([false, true])('says that nothing was appended when the disk stays full (shared: %s)', async (shared) => {
+    server = await FakeLogServer.start((request) => {
+      if (request === 2) passTime();
+      return 'refuse for space';
+    });
+    client = LogClient.connect(server.address);
+    const producer = await Producer.open(client, { shared });
+    await producer.send(batch(0));
+    await expect(producer.flush()).rejects.toMatchObject({
+      name: 'RpcError',
+      code: 'RESOURCE_EXHAUSTED',
+      message: 'disk reserve reached; no progress for 60 s',
+    });
+  });
+
+  it('does not say that nothing was appended when a batch was lost before', async () => {
+    server = await FakeLogServer.start((request) => {
+      if (request === 2) passTime();
+      return request === 0 ? 'lose' : 'refuse for space';
+    });
+    client = LogClient.connect(server.address);
+    const producer = await Producer.open(client);
+    await producer.send(batch(0));
+    await expect(producer.flush()).rejects.toThrow(UnreachableError);
+  });
+
+  it('learns the limit of the server for a batch', async () => {
+    server = await FakeLogServer.start(() => 'answer');
+    client = LogClient.connect(server.address);
+    const limits: unknown[] = [];
+    for (const batchBytesMax of [65_536, undefined]) {
+      server.batchBytesMax = batchBytesMax;
+      const producer = await Producer.open(client);
+      limits.push(producer.batchBytesMax);
+      producer.close();
+    }
+    expect(limits).toEqual([65_536, undefined]);
   });
 
   it.each([false, true])('survives a loss after a long silence (shared: %s)', async (shared) => {

@@ -101,7 +101,8 @@ export async function expectFileAtEachNode(
   flags: readonly string[],
 ): Promise<void> {
   for (const { name, address } of nodes.nodes) {
-    const { code, stderr } = await runGolog(['consume', '--addr', address, '--from', 'earliest', ...flags], '', copy);
+    const consume = ['consume', '--addr', address, '--from', 'earliest', '--consistency', 'linearizable', ...flags];
+    const { code, stderr } = await runGolog(consume, '', copy);
     expect({ name, code, stderr, sha256: await sha256Of(copy) }).toEqual({ name, code: 0, stderr: '', sha256 });
   }
 }

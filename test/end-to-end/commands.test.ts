@@ -1,5 +1,6 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { root } from '../foundation/checkout.js';
@@ -35,6 +36,14 @@ describe('golog consume', () => {
       appendTime: expect.stringMatching(/^\d{4}-.*Z$/),
       value: 'line 3',
     });
+  }, 60_000);
+
+  it('refuses a local time that a change to summer time skips', async () => {
+    const at = (time: string, zone: string): Promise<Finished> =>
+      runGolog(['consume', '--addr', server.rpcAddr, '--from', time], '', undefined, { env: { TZ: zone } });
+    const { code, stderr } = await at('2026-03-29T02:30', 'Europe/Berlin');
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/there is no such time/)]);
+    expect((await at('2026-03-29T02:30', 'Asia/Tokyo')).code).toBe(0);
   }, 60_000);
 
   it('says which offsets there are when asked for another', async () => {
@@ -111,10 +120,35 @@ describe('golog produce', () => {
     const { code, stdout, stderr } = await produce(`short\n${'x'.repeat(2_000_000)}\nafter\n`, '--json');
     expect(code).toBe(1);
     expect(stderr).toMatch(/line 2 has 2000000 bytes; a record may have at most 1048572/);
-    expect(stderr).toMatch(/acknowledged: the first 1 records, 6 bytes/);
+    expect(stderr).toMatch(/acknowledged: 1 record, the first 6 bytes/);
     expect(stderr).toMatch(/tail -c \+7 /);
     expect(JSON.parse(stdout)).toMatchObject({ records: 1 });
     expect((await consume('--from', '-1')).stdout).toBe('short\n');
+  }, 60_000);
+
+  it('gives advice after a bad line that resumes the input when it is followed as printed', async () => {
+    const file = scratch.file("it's $HOME.ndjson");
+    writeFileSync(file, '\ufeff{"value":"one"}\n\n{"value":"two"}\n\n{"value":3}\n{"value":"four"}\n');
+    const { code, stderr } = await produce('', file, '--format', 'ndjson', '--quiet', '--linger', '1ms');
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/line 5: "value" must be a string/)]);
+    const advice = /to resume after the acknowledged input: (.*)/.exec(stderr)?.[1] ?? '';
+    expect(advice).toContain(`| golog produce --addr ${server.rpcAddr} --format ndjson --quiet --linger 1ms`);
+    writeFileSync(file, readFileSync(file, 'utf8').replace('3', '"3"'));
+    const shell = `golog() { "$NODE" bin/golog "$@"; }; ${advice}`;
+    const resumed = spawnSync('sh', ['-c', shell], { cwd: root, env: { ...process.env, NODE: process.execPath } });
+    expect(String(resumed.stdout)).toMatch(/^2 records, /);
+    expect((await consume('--from', '-4')).stdout).toBe('one\ntwo\n3\nfour\n');
+  }, 60_000);
+
+  it('gives no advice to resume where nothing was appended', async () => {
+    const { code, stderr } = await produce('{}\n', '--format', 'ndjson');
+    expect([code, stderr]).toEqual([1, 'golog produce: line 1: has no "value"\n  nothing was appended\n']);
+    const nobody = await runGolog(['produce', '--addr', server.rpcAddr.replace(/\d+$/, '1')], 'x\n');
+    expect(nobody.stderr).toMatch(/^golog produce: cannot reach .*: ECONNREFUSED\n {2}nothing was appended\n$/);
+  }, 60_000);
+
+  it('counts one record as one', async () => {
+    expect((await produce('x\n')).stdout).toMatch(/^1 record, 1 byte, .* s, offset \d+\n$/);
   }, 60_000);
 
   it('takes the longest line there may be', async () => {
@@ -125,11 +159,10 @@ describe('golog produce', () => {
     expect([code, stderr]).toEqual([1, expect.stringMatching(/line 1 makes a record of 1048573 bytes/)]);
   }, 60_000);
 
-  it('says which lines the server refused', async () => {
+  it('names a line that is larger than the limit of the server, without sending it', async () => {
     const { code, stderr } = await produce(`short\n${'x'.repeat(1_100_000)}\n`, '--record-bytes-max', '2MiB');
     expect(code).toBe(1);
-    expect(stderr).toMatch(/limit is 1048576 bytes.*INVALID_ARGUMENT/s);
-    expect(stderr).toMatch(/refused: the batch that begins with line 2;/);
+    expect(stderr).toMatch(/line 2 makes a record of 1100004 bytes; .* the server has --batch-bytes-max 1048576/);
   }, 60_000);
 
   it('names a line that is not a record', async () => {

@@ -15,6 +15,8 @@ export interface Launch {
   readonly through?: readonly string[];
   /** The `bin/golog` of another version (default: that of this checkout). */
   readonly launcher?: string;
+  /** Variables to set. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Compiles what is not compiled yet; several test files may do so at once. */
@@ -63,11 +65,15 @@ export class GologProcess {
   readonly finished: Promise<Finished>;
 
   /** @param stdoutFile gets the standard output instead */
-  constructor(args: readonly string[], stdoutFile?: string, { through = [], launcher = ownLauncher }: Launch = {}) {
+  constructor(
+    args: readonly string[],
+    stdoutFile?: string,
+    { through = [], launcher = ownLauncher, env = {} }: Launch = {},
+  ) {
     const output = stdoutFile === undefined ? 'pipe' : openSync(stdoutFile, 'w');
     // The launcher passes this option to node as well: it knows that warning.
     const [command, ...rest] = [...through, process.execPath, '--disable-warning=DEP0123', launcher, ...args];
-    this.child = spawn(command, rest, { stdio: ['pipe', output, 'pipe'], env: environment() });
+    this.child = spawn(command, rest, { stdio: ['pipe', output, 'pipe'], env: { ...environment(), ...env } });
     if (typeof output === 'number') closeSync(output);
     this.child.stdin!.on('error', () => undefined);
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
@@ -106,8 +112,9 @@ export async function runGolog(
   args: readonly string[],
   input: string | Uint8Array = '',
   stdoutFile?: string,
+  launch?: Launch,
 ): Promise<Finished> {
-  const run = new GologProcess(args, stdoutFile);
+  const run = new GologProcess(args, stdoutFile, launch);
   const timeout = setTimeout(() => run.kill('SIGKILL'), runTimeoutMs);
   run.child.stdin!.end(input);
   try {

@@ -202,6 +202,27 @@ describe("CI's closing line", () => {
   it.each([
     ['all passed', [good], '3 passed, 0 failed, 2 skipped', 0],
     ['one failed', [{ numPassedTests: 3, numFailedTests: 1 }], '3 passed, 1 failed, 0 skipped', 1],
+    [
+      'one failed, by name',
+      [
+        {
+          numPassedTests: 3,
+          numFailedTests: 1,
+          testResults: [
+            {
+              name: join(process.cwd(), 'test/one.test.ts'),
+              message: 'all of it',
+              assertionResults: [
+                { status: 'passed', fullName: 'one holds', failureMessages: [] },
+                { status: 'failed', fullName: 'one fails', failureMessages: ['\u001b[31mexpected\u001b[39m 2'] },
+              ],
+            },
+          ],
+        },
+      ],
+      'FAILED test/one.test.ts: one fails\nexpected 2\n\n3 passed, 1 failed, 0 skipped',
+      1,
+    ],
     ['a suite did not load', [{ numPassedTests: 3, numRuntimeErrorTestSuites: 1 }], '3 passed, 1 failed, 0 skipped', 1],
     ['nothing ran', [{}], '0 passed, 0 failed, 0 skipped', 1],
     ['no report', [undefined], '0 passed, 1 failed, 0 skipped', 1],
@@ -221,6 +242,7 @@ describe("CI's closing line", () => {
       numPendingTests: 0,
       numTodoTests: 0,
       numRuntimeErrorTestSuites: 0,
+      testResults: [],
     };
     const directory = mkdtempSync(join(tmpdir(), 'golog-report-'));
     const files = runs.map((counts, number) => {

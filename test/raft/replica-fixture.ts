@@ -120,6 +120,8 @@ export interface ReplicaSettings {
   readonly scrubBytesPerSecond?: number;
   readonly reserveBytes?: number;
   readonly seed?: number;
+  /** Called before it follows anybody. */
+  readonly prepare?: (uplink: MemoryUplink) => void;
 }
 
 export const newDisk = (): { raft: MemoryDirectory; log: MemoryDirectory } => ({
@@ -149,6 +151,7 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
     await configuration.write({ id: 0, contacts, history: [], replica: true });
   }
   if (sources !== undefined) for (const name of names) if (!sources.includes(name)) uplink.cutOff.add(name);
+  settings.prepare?.(uplink);
   const started = await startFollowing({
     settings: {
       name: 'r1',

@@ -2,17 +2,22 @@ import { type BegunFault, type Fault, lasting, type Stage } from './fault.js';
 import type { Load } from './load.js';
 import type { TortureNode } from './node.js';
 import type { Random } from './random.js';
-import type { Recovery, Report } from './report.js';
+import { median, type Recovery, type Report } from './report.js';
 
 const defaultLastsMs: readonly [number, number] = [1_000, 10_000];
 /** A fault alone lasts no longer than this; a pause that a new leader is to be elected in needs not much more. */
 const aloneMsMax = 8_000;
 /** A fault during which appends must go on lasts so long alone, and they must within ten election timeouts of a second. */
 const [outlastedMs, gapMsMax] = [12_000, 10_000];
+/** How soon appends go on, in the median and at worst, with the default election timeout of a second. */
+const [medianMsMax, worstMsMax] = [2_000, 10_000];
 const together: readonly [number, number] = [2, 5];
 /** Faults of a round begin within so much of each other. */
 const spreadMs = 4_000;
 const quietMs: readonly [number, number] = [1_000, 5_000];
+
+/** How long a fault lasts that is measured: longer than appends may stand still. */
+const measuredMs = 5_000;
 
 /** Ten election timeouts of a second (I10), the start of a process, and what a busy machine adds. */
 const resumeTimeoutMs = 60_000;
@@ -58,11 +63,31 @@ export class Campaign {
       }
       const { name, appendsGoOn } = fault;
       const [from, to] = fault.lastsMs ?? defaultLastsMs;
-      const lastsMs = appendsGoOn ? outlastedMs : random.between(from, Math.min(to, aloneMsMax));
+      const lastsMs = appendsGoOn === true ? outlastedMs : random.between(from, Math.min(to, aloneMsMax));
       if (fault.needsWhole) await this.#contact();
       const { gapMs } = await this.#recoverFrom(name, () => this.#play(fault, lastsMs, random.fork(name)));
-      if (appendsGoOn && gapMs > gapMsMax)
+      if (appendsGoOn === true && gapMs > gapMsMax)
         this.report.fail(`I10 no append was acknowledged for ${Math.round(gapMs)} ms during ${name}`);
+    }
+  }
+
+  /** Measures how soon appends go on: each fault so many times by itself. */
+  async measure(rounds: number): Promise<void> {
+    const random = this.random.fork('measure');
+    for (const fault of this.faults.filter((each) => each.appendsGoOn !== undefined && !this.#isLacking(each))) {
+      const { name, appendsGoOn, lastsMs: [from] = defaultLastsMs } = fault;
+      const times: number[] = [];
+      for (let round = 1; round <= rounds; round += 1) {
+        await this.#contact();
+        const lastsMs = appendsGoOn === 'after' ? from : measuredMs;
+        const play = (): Promise<void> => this.#play(fault, lastsMs, random.fork(`${name} ${round}`));
+        const { gapMs, resumedMs } = await this.#recoverFrom(name, play);
+        times.push(appendsGoOn === 'after' ? resumedMs : gapMs);
+      }
+      const [medianMs, worstMs] = [median(times), Math.max(...times)];
+      this.report.tell(`${name}: appends go on after ${Math.round(medianMs)} ms (median), ${Math.round(worstMs)} ms`);
+      if (medianMs > medianMsMax || worstMs > worstMsMax)
+        this.report.fail(`${name}: appends go on later than ${medianMsMax} ms (median) or ${worstMsMax} ms`);
     }
   }
 

@@ -28,6 +28,8 @@ export interface ClusterOptions {
   readonly size: number;
   /** Records older than this may be dropped. */
   readonly retentionMinutes: number;
+  /** Nodes run with the default timeouts, and faults of one node are those of the leader. */
+  readonly measured: boolean;
   /** The library of faulty systems; undefined without a compiler. */
   readonly library: string | undefined;
   readonly certificates: Certificates | undefined;
@@ -134,7 +136,8 @@ export class Cluster {
   }
 
   /** Nodes that no fault has for itself, for the fault to claim: in random order, the leader first if it is asked for. */
-  async claim(random: Random, count: number, which: 'any' | 'leader' | 'follower' = 'any'): Promise<TortureNode[]> {
+  async claim(random: Random, count: number, asked: 'any' | 'leader' | 'follower' = 'any'): Promise<TortureNode[]> {
+    const which = asked === 'any' && count === 1 && this.options.measured ? 'leader' : asked;
     const leader = which === 'any' ? undefined : await this.leader();
     const free = random.shuffled(this.nodes.filter(({ isClaimed, isRunning }) => !isClaimed && isRunning));
     const chosen = free
@@ -276,7 +279,7 @@ export class Cluster {
   }
 
   #launch(node: TortureNode, name: string): Launch {
-    const { size, retentionMinutes, certificates } = this.options;
+    const { size, retentionMinutes, certificates, measured } = this.options;
     const host = addressOf(node.host);
     const joins = this.nodes.map((each) => `${addressOf(each.host)}:${gossipPort}`).join();
     const args = [
@@ -284,7 +287,8 @@ export class Cluster {
       ...['--bind-addr', `${host}:${gossipPort}`, '--http-addr', host, '--http-port', String(httpPort)],
       // With the flags of its first start, whatever has happened to its disk since.
       ...['--bootstrap-expect', String(size), '--start-join-addrs', joins],
-      ...['--tick-interval', `${tickMs}ms`, '--segment-bytes', '128KiB', '--disk-reserve-bytes', '16MiB'],
+      ...(measured ? [] : ['--tick-interval', `${tickMs}ms`]),
+      ...['--segment-bytes', '128KiB', '--disk-reserve-bytes', '16MiB'],
       ...['--retention-age', `${retentionMinutes}m`],
       ...(certificates?.nodeFlags(name) ?? ['--insecure']),
     ];

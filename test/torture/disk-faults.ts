@@ -11,6 +11,7 @@ const oneNode = (random: Random): { count: number; which: 'any' | 'leader' } => 
 
 const fullDisk: Fault = {
   name: 'full-disk',
+  appendsGoOn: true,
   summary: 'a disk has less free than the reserve',
   begin: (stage, random) =>
     claiming(stage, random, oneNode(random), async ([{ disk }]) => {
@@ -22,6 +23,7 @@ const fullDisk: Fault = {
 
 const noByteFree: Fault = {
   name: 'no-byte-free',
+  appendsGoOn: true,
   summary: 'a disk is filled to the last byte while its node runs',
   mayEndNodes: true,
   begin: (stage, random) =>
@@ -63,7 +65,7 @@ function systemFault(
 }
 
 const slowDisk = systemFault(
-  { name: 'slow-disk', summary: 'each sync takes 0.2 to 2 s longer' },
+  { name: 'slow-disk', summary: 'each sync takes 0.2 to 2 s longer', appendsGoOn: true },
   'syncDelayMs',
   (random) => random.between(200, 2_000),
   (ms) => `${ms} ms`,
@@ -82,14 +84,14 @@ const hungDisk = systemFault(
 );
 
 const failedSync = systemFault(
-  { name: 'failed-sync', summary: 'a sync fails with EIO, and syncs nothing', mayEndNodes: true },
+  { name: 'failed-sync', summary: 'a sync fails with EIO, and syncs nothing', mayEndNodes: true, appendsGoOn: true },
   'syncErrors',
   () => 1,
   () => 'once',
 );
 
 const shortWrites = systemFault(
-  { name: 'short-writes', summary: 'writes to the log write one half of the bytes' },
+  { name: 'short-writes', summary: 'writes to the log write one half of the bytes', appendsGoOn: true },
   'shortWrites',
   (random) => random.between(1, 200),
   (count) => `${count} times`,

@@ -40,8 +40,8 @@ export interface Fault {
    * makes the disks of as many nodes false as a cluster must survive (I16 of docs/guarantees.md), or changes the members.
    */
   readonly needsWhole?: boolean;
-  /** Appends go on while it lasts: a majority of the nodes is as before. */
-  readonly appendsGoOn?: boolean;
+  /** Appends go on while it lasts: a majority of the nodes is as before. `after`: they go on once it has ended. */
+  readonly appendsGoOn?: boolean | 'after';
   /** A node may end by itself while the fault lasts, and start again. */
   readonly mayEndNodes?: boolean;
   /** Undefined: nothing to do it to is free. */

@@ -58,6 +58,7 @@ function memberReplaced(which: 'leader' | 'follower'): Fault {
 
 const newAddresses: Fault = {
   name: 'new-addresses',
+  appendsGoOn: 'after',
   summary: 'a majority of the nodes, or all, come back at other addresses',
   needsWhole: true,
   begin: (stage: Stage, random: Random) => {

@@ -3,10 +3,12 @@ import type { Fault } from './fault.js';
 import { selectFaults } from './faults.js';
 
 export const usage =
-  'usage: npm run torture -- [--minutes N] [--nodes 3|5] [--tls] [--seed N] [--faults A,B,…] [--without A,B,…] [--list]';
+  'usage: npm run torture -- [--minutes N | --rounds N] [--nodes 3|5] [--tls] [--seed N] [--faults A,B,…] [--without A,B,…] [--list]';
 
 export interface Options {
   readonly minutes: number;
+  /** How often to measure each fault after which appends go on, instead of torture; undefined: torture. */
+  readonly rounds: number | undefined;
   readonly nodes: number;
   readonly tls: boolean;
   readonly seed: number;
@@ -31,9 +33,19 @@ export function readOptions(args: readonly string[]): Options {
   const flag = { type: 'boolean', default: false } as const;
   const { values } = parseArgs({
     args: [...args],
-    options: { minutes: text, nodes: text, tls: flag, seed: text, faults: text, without: text, list: flag },
+    options: {
+      minutes: text,
+      rounds: text,
+      nodes: text,
+      tls: flag,
+      seed: text,
+      faults: text,
+      without: text,
+      list: flag,
+    },
   });
   const minutes = numberOf('minutes', values.minutes ?? '5');
+  const rounds = values.rounds === undefined ? undefined : numberOf('rounds', values.rounds);
   const nodes = numberOf('nodes', values.nodes ?? '3');
   if (nodes !== 3 && nodes !== 5) throw new RangeError(`invalid --nodes ${nodes}: expected 3 or 5`);
   const seed = values.seed === undefined ? 1 + Math.floor(Math.random() * 1e9) : numberOf('seed', values.seed);
@@ -44,10 +56,10 @@ export function readOptions(args: readonly string[]): Options {
     return value === undefined ? [] : [`--${name} ${value}`];
   });
   const again = [
-    `--minutes ${minutes} --nodes ${nodes}`,
+    `${rounds === undefined ? `--minutes ${minutes}` : `--rounds ${rounds}`} --nodes ${nodes}`,
     ...(values.tls ? ['--tls'] : []),
     `--seed ${seed}`,
     ...chosen,
   ];
-  return { minutes, nodes, tls: values.tls, seed, faults, list: values.list, again: again.join(' ') };
+  return { minutes, rounds, nodes, tls: values.tls, seed, faults, list: values.list, again: again.join(' ') };
 }

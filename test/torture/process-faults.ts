@@ -85,6 +85,7 @@ const rollingRestart: Fault = {
 
 const tornWrite: Fault = {
   name: 'torn-write',
+  appendsGoOn: true,
   summary: 'a node is killed half-way through a write to its log',
   lacks: lacksFaultySystem,
   mayEndNodes: true,

@@ -10,14 +10,15 @@ export interface Recovery {
   readonly wholeMs: number;
 }
 
-const median = (sorted: readonly number[]): number => sorted[Math.floor((sorted.length - 1) / 2)];
+export function median(times: readonly number[]): number {
+  return [...times].sort((a, b) => a - b)[Math.floor((times.length - 1) / 2)];
+}
 
 const seconds = (ms: number): string => (ms / 1_000).toFixed(1);
 
 /** The median and the maximum, in seconds. */
 function figures(times: readonly number[]): string {
-  const sorted = [...times].sort((a, b) => a - b);
-  return sorted.length === 0 ? '–' : `${seconds(median(sorted))} / ${seconds(sorted.at(-1) ?? 0)}`;
+  return times.length === 0 ? '–' : `${seconds(median(times))} / ${seconds(Math.max(...times))}`;
 }
 
 /** What is printed of a run. */

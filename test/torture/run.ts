@@ -65,9 +65,10 @@ class Torture implements NodeListener {
   ) {
     this.#history = new HistoryFile(join(folder, 'history.ndjson'));
     this.#report = new Report(this.#history);
-    const { nodes: size, minutes } = options;
+    const { nodes: size, minutes, rounds } = options;
     const what = { folder, size, retentionMinutes: retentionMinutes(minutes), library: sharedObject, certificates };
-    this.#cluster = new Cluster(what, caller, this);
+    const measured = rounds !== undefined;
+    this.#cluster = new Cluster({ ...what, measured }, caller, this);
   }
 
   static async prepare(options: Options, folder: string): Promise<Torture> {
@@ -126,7 +127,7 @@ class Torture implements NodeListener {
   }
 
   async #campaignOn(load: Load, random: Random): Promise<void> {
-    const { minutes, faults } = this.options;
+    const { minutes, rounds, faults } = this.options;
     const untilMs = performance.now() + minutes * minuteMs;
     const copies = new DirectoryCopies(join(this.folder, 'copies'));
     const stage = {
@@ -140,8 +141,12 @@ class Torture implements NodeListener {
     this.#campaign = new Campaign(stage, load, faults, random, this.#report);
     await this.#campaign.recover();
     await copies.take(this.#cluster.nodes);
-    await this.#campaign.eachAlone(untilMs);
-    await this.#campaign.together(untilMs);
+    if (rounds !== undefined) {
+      await this.#campaign.measure(rounds);
+    } else {
+      await this.#campaign.eachAlone(untilMs);
+      await this.#campaign.together(untilMs);
+    }
     this.#report.tell('all faults have ended');
   }
 

@@ -3,6 +3,7 @@ import { open, stat, type FileHandle } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { tryLock } from 'fs-native-extensions';
 import { isNoSpaceError } from '../../domain/log/directory.js';
+import { descriptorReserve } from './descriptor-reserve.js';
 import { errorCode } from './errors.js';
 
 /** `isLocked` holds the lock for a moment, so one failed attempt is not final. */
@@ -53,7 +54,7 @@ export async function acquireLock(path: string): Promise<LockResult> {
 export async function lockExisting(path: string): Promise<LockResult | undefined> {
   let handle: FileHandle;
   try {
-    handle = await open(path, constants.O_RDWR);
+    handle = await descriptorReserve.use(() => open(path, constants.O_RDWR));
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     throw error;

@@ -10,6 +10,7 @@ import {
   UnreadableError,
   type Directory,
 } from '../../domain/log/directory.js';
+import { descriptorReserve } from './descriptor-reserve.js';
 import { errorCode, FileOperationError } from './errors.js';
 import { operationsInFlight } from './operations-in-flight.js';
 import { NodeFile } from './node-file.js';
@@ -127,7 +128,7 @@ export class NodeDirectory implements Directory {
 
   async #attempt<T>(operation: string, name: string | undefined, act: () => Promise<T>): Promise<T> {
     try {
-      return await operationsInFlight.track(act);
+      return await operationsInFlight.track(() => descriptorReserve.use(act));
     } catch (error) {
       const code = errorCode(error);
       if (name !== undefined) {

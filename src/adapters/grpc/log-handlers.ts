@@ -120,7 +120,7 @@ export class LogHandlers {
   async #getLogInfo(request: Buffer, call: UnaryCall): Promise<Buffer> {
     parseRequest(GetLogInfoRequestSchema, request);
     const info = await this.commitLog.info(callSignal(call));
-    return Buffer.from(toBinary(GetLogInfoResponseSchema, logInfoResponse(info)));
+    return Buffer.from(toBinary(GetLogInfoResponseSchema, logInfoResponse(info, this.options.limits)));
   }
 
   #unary(

@@ -184,7 +184,7 @@ export function connectRoutes(
   );
   router.rpc(
     LogService.method.getLogInfo,
-    unary(async (_, context) => logInfoResponse(await commitLog.info(context.signal))),
+    unary(async (_, context) => logInfoResponse(await commitLog.info(context.signal), recordLimits)),
     untilClosing,
   );
 }

@@ -34,8 +34,12 @@ export function asksForLoopback(request: HttpRequest, origins: readonly string[]
   return loopbackName.test(hostname) || origins.some((o) => URL.canParse(o) && new URL(o).hostname === hostname);
 }
 
-function isOwn(origin: string, request: HttpRequest): boolean {
-  return URL.canParse(origin) && new URL(origin).host === authorityOf(request);
+/** How a listener is reached: a page of the other scheme is of another origin, even if its host and port are the same. */
+export type Scheme = 'http' | 'https';
+
+function isOwn(origin: string, request: HttpRequest, scheme: Scheme): boolean {
+  const own = `${scheme}://${authorityOf(request)}`;
+  return URL.canParse(origin) && URL.canParse(own) && new URL(origin).origin === new URL(own).origin;
 }
 
 /** What Fetch Metadata says of a request that no page of another origin caused, if it says anything. */
@@ -70,9 +74,9 @@ export function isTopLevelNavigation({ method, headers }: HttpRequest): boolean 
  * another origin that names none (an image) is `cross-site`: that page sees nothing of the answer, but makes this node
  * work for it.
  */
-export function crossOriginOf(request: HttpRequest, origins: readonly string[]): CrossOrigin {
+export function crossOriginOf(request: HttpRequest, origins: readonly string[], scheme: Scheme): CrossOrigin {
   const origin = request.headers.origin;
-  if (origin === undefined || isOwn(origin, request))
+  if (origin === undefined || isOwn(origin, request, scheme))
     return { verdict: isOfOtherPage(request) && !origins.includes('*') ? 'cross-site' : 'same-origin' };
   if (!origins.includes('*') && !origins.includes(origin)) return { verdict: 'refused', origin };
   return {

@@ -82,9 +82,10 @@ export class HttpServer {
       resolved.access,
     );
     const onLoopback = isLoopback(resolved.host);
-    const { access, quota, memory } = resolved;
+    const { access, quota, memory, secure } = resolved;
+    const scheme = secure === undefined ? 'http' : 'https';
     this.#router = new RequestRouter(
-      ...([json, rpc, corsOrigins, nodeName, onLoopback, this.#state, logger, access, quota, memory] as const),
+      ...([json, rpc, corsOrigins, nodeName, onLoopback, scheme, this.#state, logger, access, quota, memory] as const),
       stallMs,
     );
     this.#sessions = new SessionKeeper(timeouts);

@@ -1,3 +1,4 @@
+import { InvalidInputError } from '../../domain/log/errors.js';
 import { checkNumbersExact, jsonSizeOf } from './strict-json.js';
 import { elementsMax, tooManyElements } from './strict-message.js';
 
@@ -17,9 +18,22 @@ export function checkJson(text: string, what?: 'record'): void {
   checkNumbersExact(text);
 }
 
-/** Decodes the text of a JSON message, whatever it came in. Throws as `checkJson`. */
+/** A string that is a timestamp of RFC 3339, and not a name; no base64 has its colons. */
+const timestamps = /"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})"(?!\s*:)/g;
+
+/** Throws `InvalidInputError` for a timestamp that the calendar does not have: parsers take 30 February for 2 March. */
+function checkTimestamps(text: string): void {
+  for (const [found, time = ''] of text.matchAll(timestamps)) {
+    const asUtcMs = Date.parse(`${time}Z`);
+    if (Number.isNaN(asUtcMs) || !new Date(asUtcMs).toISOString().startsWith(time))
+      throw new InvalidInputError(`there is no such time as ${found}. Expected one such as "2026-01-31T09:30:00Z"`);
+  }
+}
+
+/** Decodes the text of a JSON message, whatever it came in. Throws as `checkJson`, and for times that do not exist. */
 export function decodeJson(bytes: Uint8Array | undefined): string {
   const text = new TextDecoder().decode(bytes);
   checkJson(text);
+  checkTimestamps(text);
   return text;
 }

@@ -3,10 +3,18 @@ import type { Logger } from '../../application/ports/logger.js';
 import { OverloadedError } from '../../application/errors.js';
 import type { ReadinessProbe } from '../../application/ports/readiness.js';
 import type { CallMemory } from '../../application/access/call-memory.js';
+import { FoldedLines } from '../../application/access/folded-lines.js';
 import type { CallQuota } from '../../application/access/call-quota.js';
 import type { MemoryBudget } from '../../application/access/memory-budget.js';
 import { shuttingDown } from '../wire/error-answers.js';
-import { asksForLoopback, crossOriginOf, isPreflight, isTopLevelNavigation, preflightHeaders } from './cross-origin.js';
+import {
+  asksForLoopback,
+  crossOriginOf,
+  isPreflight,
+  isTopLevelNavigation,
+  preflightHeaders,
+  type Scheme,
+} from './cross-origin.js';
 import {
   type HttpRequest,
   type HttpResponse,
@@ -40,6 +48,7 @@ type Route = (
 
 /** Sends each request where it belongs; whatever goes wrong before a response has begun is told as a problem. */
 export class RequestRouter {
+  readonly #refusals = new FoldedLines((ms, callback) => setTimeout(callback, ms).unref());
   readonly #routes: ReadonlyMap<string, Readonly<Record<string, Route>>>;
 
   constructor(
@@ -49,6 +58,7 @@ export class RequestRouter {
     private readonly nodeName: string,
     /** Only names of this machine are served. */
     private readonly onLoopback: boolean,
+    private readonly scheme: Scheme,
     private readonly state: RouterState,
     private readonly logger: Logger,
     private readonly access: Access | undefined,
@@ -119,7 +129,7 @@ export class RequestRouter {
     const handler = this.rpc.handlerOf(path);
     const methods = handler === undefined ? this.#routes.get(path) : undefined;
 
-    const crossOrigin = crossOriginOf(request, this.corsOrigins);
+    const crossOrigin = crossOriginOf(request, this.corsOrigins, this.scheme);
     if (crossOrigin.verdict === 'allowed') {
       for (const [name, value] of Object.entries(crossOrigin.headers)) response.setHeader(name, value);
       if (isPreflight(request)) {
@@ -127,10 +137,11 @@ export class RequestRouter {
         return;
       }
     } else if (crossOrigin.verdict === 'refused') {
+      this.#logRefused(crossOrigin.origin, path);
       throw new HttpProblem(
         403,
         'Origin not allowed',
-        `pages of ${JSON.stringify(crossOrigin.origin.slice(0, 256))} may not call this node: its origin is not among those configured`,
+        `pages of ${JSON.stringify(crossOrigin.origin.slice(0, 256))} may not call this node: its origin is not among those of --cors-origins`,
       );
     } else if (crossOrigin.verdict === 'cross-site' && !(handler === undefined && isTopLevelNavigation(request))) {
       throw new HttpProblem(
@@ -161,6 +172,16 @@ export class RequestRouter {
     const call = `${request.method} ${path}`;
     if (this.access?.passes(call) === false) this.access.admit(caller, call);
     await route(request, response, url.searchParams, memory);
+  }
+
+  #logRefused(origin: string, path: string): void {
+    const fields = { origin: origin.slice(0, 256), path: path.slice(0, 256) };
+    const message = 'refused a request of a web page, whose origin is not in --cors-origins';
+    this.#refusals.add(
+      JSON.stringify(fields),
+      (more) => this.logger.warn('origin_refused', { ...fields, ...(more !== undefined && { more }) }, message),
+      (more) => this.logger.warn('origin_refused', { more }, message),
+    );
   }
 
   /** Has what the call holds counted, until its response has closed. */

@@ -97,8 +97,8 @@ export class TlsAcceptor {
       secured.destroy();
       return;
     }
-    this.#connections.add(secured);
     secured.on('error', () => secured.destroy());
+    if (!this.#connections.add(secured)) return;
     waiting.onSecured(secured, caller);
   }
 

@@ -1,6 +1,8 @@
 import { PermissionDeniedError, UnauthenticatedError } from '../errors.js';
 import { type Action, type Authorizer, type Decision, theLog } from '../ports/authorizer.js';
+import type { Clock } from '../ports/clock.js';
 import type { Logger } from '../ports/logger.js';
+import { FoldedLines } from './folded-lines.js';
 
 /** The caller, as the connection proves it. */
 export interface Caller {
@@ -118,13 +120,16 @@ export interface WatchedCall {
 /** Authorizes every call, on every transport. Logs each denial and each admin action. */
 export class Access {
   readonly #watched = new Set<WatchedCall>();
+  readonly #denials: FoldedLines;
 
   constructor(
     private readonly authorizer: Authorizer,
     private readonly logger: Logger,
+    clock: Pick<Clock, 'after'>,
     /** Whether there is no TLS and no ACL: every call is allowed, and admin actions are still logged. */
     private readonly open = false,
   ) {
+    this.#denials = new FoldedLines((ms, callback) => clock.after(ms, callback));
     authorizer.onChange(() => {
       this.#recheck();
     });
@@ -160,11 +165,7 @@ export class Access {
         );
       return;
     }
-    this.logger.warn(
-      'access_denied',
-      { audit: 'denied', subject, action: need, object: theLog, call, reason: denial },
-      'access denied',
-    );
+    this.#deny('access_denied', { subject, action: need, call, reason: denial }, 'access denied');
     throw refusal(caller, need);
   }
 
@@ -174,6 +175,20 @@ export class Access {
   watch(call: WatchedCall): () => void {
     this.#watched.add(call);
     return () => this.#watched.delete(call);
+  }
+
+  /** Logs a denial; those of the same caller and call within ten seconds are counted, and logged as one. */
+  #deny(
+    event: 'access_denied' | 'stream_access_withdrawn',
+    { subject, action, call, reason }: Readonly<Record<'subject' | 'action' | 'call' | 'reason', string>>,
+    message: string,
+  ): void {
+    const fields = { audit: 'denied', subject, action, object: theLog, call, reason };
+    this.#denials.add(
+      JSON.stringify([event, subject, call, reason]),
+      (more) => this.logger.warn(event, { ...fields, ...(more !== undefined && { more }) }, message),
+      (more) => this.logger.warn(event, { audit: 'denied', object: theLog, more }, 'denials of many callers and calls'),
+    );
   }
 
   #denial(caller: Caller, call: string, need: Need | 'unknown', forwarded: boolean): string | undefined {
@@ -194,11 +209,8 @@ export class Access {
       if (denial === undefined) continue;
       this.#watched.delete(watched);
       const { subject } = caller;
-      this.logger.warn(
-        'stream_access_withdrawn',
-        { audit: 'denied', subject, action: need, object: theLog, call, reason: denial },
-        'permission withdrawn; ending the stream',
-      );
+      const fields = { subject, action: need, call, reason: denial };
+      this.#deny('stream_access_withdrawn', fields, 'permission withdrawn; ending the stream');
       end(new PermissionDeniedError(subject, need, theLog));
     }
   }

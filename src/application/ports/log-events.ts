@@ -15,6 +15,8 @@ export const logEvents = {
     certificate_expired: 'A certificate of this node has expired.',
     certificates_reload_failed: 'Changed certificates could not be used; the last ones stay in use.',
     dead_member_removal_stopped: 'The removal of dead members failed with an internal error and stopped.',
+    descriptors_exhausted:
+      'The process had no descriptor left to open a file; those kept for the log are used, then opening waits. Logged once a minute at most.',
     entry_transfer_failed: 'Reading entries for a peer failed with an internal error.',
     fatal_error: 'The process exits because of an internal error or because the log could not be written.',
     forwarded_append_failed: 'An append that a follower forwarded failed with an internal error.',
@@ -23,6 +25,7 @@ export const logEvents = {
     implausible_term: 'A message was dropped because its term is too far ahead of the term of this node.',
     join_request_failed: 'A request to join failed with an internal error.',
     learner_promotion_stopped: 'The promotion of learners failed with an internal error and stopped.',
+    log_lines_lost: 'Log lines could not be written and were lost; `lines` counts them. Lines are written again.',
     log_missing: 'All segments of the log of a member are missing; it joins again with an empty log.',
     membership_refused: 'The cluster refuses this node as the member that it runs as; `reason` says what to do.',
     peer_message_malformed: 'Data from a peer was dropped because it is malformed or fails its checksum.',
@@ -39,7 +42,8 @@ export const logEvents = {
       'Damaged entries were found; they are repaired from the peers: at the end of the log at the next start, else at once.',
   },
   warn: {
-    access_denied: 'A call or a connection of a peer was denied.',
+    access_denied:
+      'A call or a connection of a peer was denied; `more` counts those of the same caller and call since the last line.',
     amnesiac_member_readmitted: 'The leader gave a new Raft id to a member that lost acknowledged entries.',
     append_time_ahead:
       'An append time in the log is more than a minute ahead of the clock of retention; its segment counts as no newer than the next one.',
@@ -57,6 +61,8 @@ export const logEvents = {
       'The file `raft/snapshot` was older than the log; the configuration entries of the log were applied.',
     connection_refused:
       'A TLS connection was refused, to this node or from it to a peer; `more` counts those since the last line.',
+    connections_limited:
+      'Each listener accepts fewer connections than usual, because the process may have few descriptors (`ulimit -n`).',
     damaged_entries_truncated: 'The log was truncated before the first damaged entry.',
     data_directory_changed:
       'The data directory was copied, restored or lost its incarnation since the last start; the peers are asked about it.',
@@ -102,6 +108,8 @@ export const logEvents = {
     no_replica_source: 'A replica knows no member that it can follow; logged once a minute while it lasts.',
     node_name_ignored:
       'The data directory is that of another member, whose name the node uses in place of `--node-name`.',
+    origin_refused:
+      'A request of a web page was refused, because its origin is not in `--cors-origins`; `more` counts those since the last line.',
     peer_identity_unverified: 'The certificate of a peer names no node, so it could be any node.',
     peer_notes_lost: 'The notes about the peers are damaged; this node starts them over.',
     peer_refused_connection: 'A peer refused the connection of this node.',
@@ -130,6 +138,8 @@ export const logEvents = {
     acl_reloaded: 'The ACL was reloaded.',
     address_updated: 'The cluster recorded the new address of this node.',
     admin_action: 'A call that needs the `admin` permission was allowed.',
+    advertise_addr_chosen:
+      'The node listens on all addresses and `--advertise-addr` is not given: other nodes are told `rpcAddr`, an address of this machine.',
     catch_up_finished: 'A follower has caught up with the leader from stored segments.',
     catch_up_started: 'The leader started to send stored segments to a follower.',
     certificates_reloaded: 'Changed certificates are in use.',

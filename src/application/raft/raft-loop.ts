@@ -17,7 +17,7 @@ import type { DiskStall } from '../storage/disk-stall.js';
 import type { LeadershipTransfer } from './leadership-transfer.js';
 import type { ElectionFloor } from './election-floor.js';
 import type { Proposals } from './proposals.js';
-import { coreConfig, type RaftNodeOptions } from './raft-options.js';
+import { coreConfig, heartbeatTicks, type RaftNodeOptions } from './raft-options.js';
 import { Waiters } from '../waiting/waiters.js';
 
 /**
@@ -109,6 +109,9 @@ export class RaftLoop implements AppendThreadOwner {
     this.#stages = stages;
     this.updatePeers();
     this.#stopLooking = this.options.whereabouts?.onChange(() => this.updatePeers()) ?? this.#stopLooking;
+    // A node that starts waits for a heartbeat, not for an election timeout, before it may campaign: it cannot miss a
+    // leader that it never heard, and its pre-vote deposes none.
+    for (let i = heartbeatTicks; i < this.options.timing.electionTicks; i++) this.core.tick();
     this.#waitForTick();
   }
 

@@ -15,8 +15,11 @@ import type { PeerTransport } from '../ports/peer-transport.js';
 
 const mebibyte = 1024 * 1024;
 
+/** From one heartbeat to the next. */
+export const heartbeatTicks = 3;
+
 export interface RaftTiming {
-  /** The unit of election timeouts; heartbeats are sent every third tick. */
+  /** The unit of election timeouts and of the time between heartbeats. */
   readonly tickMs: number;
   /** A follower campaigns when it has not heard from a leader for this many ticks, up to twice as many. */
   readonly electionTicks: number;
@@ -62,7 +65,7 @@ export function coreConfig({ id, timing, random, logger }: RaftNodeOptions, stor
     id,
     electionTick: timing.electionTicks,
     // A message that wakes an idle node costs it half a millisecond, so only three are sent per election timeout.
-    heartbeatTick: 3,
+    heartbeatTick: heartbeatTicks,
     storage,
     random,
     asyncStorageWrites: true,

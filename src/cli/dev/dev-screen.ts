@@ -67,8 +67,8 @@ class LiveScreen implements DevScreen {
     if (leading === undefined) return [];
     const addresses = nodes.map(({ rpcAddr }) => rpcAddr).join(',');
     return [
-      `golog produce FILE --addr ${leading.rpcAddr}`,
-      `golog consume --follow --addr ${leading.rpcAddr}`,
+      `golog produce FILE --addr ${addresses}`,
+      `golog consume --follow --addr ${addresses}`,
       `golog cluster status --addr ${addresses}`,
       ...(leading.pid === undefined || nodes.length === 1 ? [] : [`kill -9 ${leading.pid}    # the leader`]),
     ].map((command) => `  ${command}`);

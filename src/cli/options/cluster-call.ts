@@ -1,5 +1,6 @@
-import { ClusterClient } from '../../client/index.js';
-import { ExitCode, exitCodeOf, messageOf } from './exit-codes.js';
+import { type ClientTls, ClusterClient } from '../../client/index.js';
+import { ExitCode, exitCodeOf } from './exit-codes.js';
+import { failureMessage } from './failure-message.js';
 import { interruptible } from './interruption.js';
 import { ReaderLeftError } from './standard-output.js';
 import { clientTls, type TlsFlags } from './tls-options.js';
@@ -22,14 +23,16 @@ export function withCluster(
 ): Promise<ExitCode> {
   return interruptible(async (signal) => {
     let cluster: ClusterClient | undefined;
+    let tls: ClientTls | undefined;
     try {
-      cluster = new ClusterClient(servers.addr, clientTls(servers));
+      tls = clientTls(servers);
+      cluster = new ClusterClient(servers.addr, tls);
       await task(cluster, signal);
       return signal.aborted ? ExitCode.interrupted : ExitCode.ok;
     } catch (error) {
       if (error instanceof ReaderLeftError) return ExitCode.ok;
       if (signal.aborted) return ExitCode.interrupted;
-      process.stderr.write(`golog ${command}: ${messageOf(error)}\n`);
+      process.stderr.write(`golog ${command}: ${await failureMessage(error, servers.addr, tls)}\n`);
       return exitCodeOf(error);
     } finally {
       cluster?.close();

@@ -29,6 +29,32 @@ describe('parseFrom', () => {
   );
 });
 
+describe('times that do not exist', () => {
+  it.each([
+    '2026-02-30',
+    '2026-02-29',
+    '1900-02-29T00:00Z',
+    '2026-04-31T12:00Z',
+    '2026-06-31T12:00:00.5+02:00',
+    '2026-00-10',
+    '2026-01-00',
+    '2026-01-32',
+    '2026-01-31T24:00',
+    '2026-01-31T24:00:00Z',
+    '2026-01-31T12:60Z',
+    '2026-01-31T12:00:60Z',
+    '2026-01-31T12:00+25:00',
+  ])('refuses %s', (text) => {
+    expect(() => parseFrom(text, nowMs)).toThrow(/there is no such time; expected one such as/);
+  });
+
+  it('takes the days that there are', () => {
+    expect(parseFrom('2024-02-29T23:59:59Z', nowMs)).toEqual({ sinceMs: Date.UTC(2024, 1, 29, 23, 59, 59) });
+    expect(parseFrom('2000-02-29T00:00-01:00', nowMs)).toEqual({ sinceMs: Date.UTC(2000, 1, 29, 1) });
+    expect(parseFrom('2026-12-31T23:30-0130', nowMs)).toEqual({ sinceMs: Date.UTC(2027, 0, 1, 1) });
+  });
+});
+
 describe('the other option values', () => {
   it('reads addresses, and adds the default port to a bare host', () => {
     expect(parseAddress('localhost:1')).toBe('localhost:1');

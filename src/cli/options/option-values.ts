@@ -4,7 +4,7 @@ import * as quantities from '../../infrastructure/quantities.js';
 
 /** The longest delay of a Node timer; with a longer one it would fire at once. */
 const timerMsMax = 2 ** 31 - 1;
-const timePattern = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$/;
+const timePattern = /^(\d{4}-\d{2}-\d{2})(?:(T\d{2}:\d{2})(:\d{2}(?:\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$/;
 const fromExpected =
   'expected earliest, latest, an offset (42), the last N (-100), a time (2026-01-31T09:30Z) or an age (10m)';
 
@@ -25,12 +25,29 @@ export function parseFrom(text: string, nowMs: number): ReadFrom {
   if (/^-\d+$/.test(text)) return { last: wholeNumber(text.slice(1)) };
   const ageMs = quantities.parseDurationMs(text);
   if (ageMs !== undefined) return { sinceMs: Math.max(0, Math.floor(nowMs - ageMs)) };
-  if (timePattern.test(text)) {
-    const sinceMs = Date.parse(text.includes('T') ? text : `${text}T00:00`);
-    if (!Number.isNaN(sinceMs)) return { sinceMs: Math.max(0, sinceMs) };
-  }
+  const time = timePattern.exec(text);
+  if (time !== null) return { sinceMs: Math.max(0, timeMs(time)) };
   throw new InvalidArgumentError(`${fromExpected}.`);
 }
+
+/**
+ * Returns the time that `timePattern` found.
+ *
+ * @throws InvalidArgumentError when the calendar, the day or the local time zone has no such time; `Date.parse` would
+ * take the 30th of February for the 2nd of March, and an hour that a change to summer time skips for the next one
+ */
+function timeMs([, date, hourAndMinute = 'T00:00', seconds = '', zone = '']: RegExpExecArray): number {
+  const ms = Date.parse(`${date}${hourAndMinute}${seconds}${zone}`);
+  const asUtcMs = Date.parse(`${date}${hourAndMinute}${seconds}Z`);
+  const exists =
+    !Number.isNaN(ms) &&
+    new Date(asUtcMs).toISOString().startsWith(`${date}${hourAndMinute}`) &&
+    (zone !== '' || new Date(ms).getMinutes() + 60 * new Date(ms).getHours() === minuteOfDay(asUtcMs));
+  if (!exists) throw new InvalidArgumentError(`there is no such time; expected one such as 2026-01-31T09:30Z.`);
+  return ms;
+}
+
+const minuteOfDay = (utcMs: number): number => new Date(utcMs).getUTCMinutes() + 60 * new Date(utcMs).getUTCHours();
 
 /** Parses HOST:PORT; the port defaults to 8400. */
 export function parseAddress(text: string): string {

@@ -53,12 +53,78 @@ describe('NDJSON', () => {
     ['{}', /has no "value"/],
     ['{"value":1}', /"value" must be a string/],
     ['{"value":"a","encoding":"hex"}', /"encoding" must be "base64"/],
-    ['{"value":"a b=","encoding":"base64"}', /"value" is not base64/],
     ['{"value":"a","headers":{"h":1}}', /"headers\.h" must be a string/],
     ['{"value":"a","headers":"h"}', /"headers" must be an object/],
     ['{"valeu":"a"}', /unknown field "valeu"/],
+    ['{"value":"a b=","encoding":"base64"}', /"value" is not base64/],
+    ['{"value":"/x==","encoding":"base64"}', /"value" is not base64/],
   ])('refuses %s', (line, message) => {
     expect(() => parse(line)).toThrow(message);
+  });
+
+  it.each([
+    String.raw`{"value":"\ud83d"}`,
+    String.raw`{"value":"\ude00\ud83d"}`,
+    String.raw`{"value":"a","key":"\udfff"}`,
+    String.raw`{"value":"a","headers":{"h":"x\ud800y"}}`,
+    String.raw`{"value":"a","headers":{"\ud800":"x"}}`,
+  ])('refuses half a surrogate pair, naming the line: %s', (line) => {
+    expect(() => parse(line)).toThrow(/line 7: .*half a surrogate pair/);
+  });
+
+  it('takes a whole surrogate pair, escaped or not', () => {
+    expect(parse(String.raw`{"value":"\ud83d\ude00"}`).value).toEqual(Buffer.from('😀'));
+    expect(parse('{"value":"😀"}').value).toEqual(Buffer.from('😀'));
+  });
+
+  it.each([
+    '{"value":"a","value":"b"}',
+    '{"value":"a" , "value" :"a"}',
+    String.raw`{"value":"a","v\u0061lue":"b"}`,
+    '{"value":"a","headers":{},"headers":{"h":"x"}}',
+    '{"value":"a","headers":{"h":"x","h":"y"}}',
+    '{"offset":1,"value":"a","offset":2}',
+    '{"value":"a","term":{"x":[{"y":1,"y":2}]}}',
+  ])('refuses a name that an object has twice, naming the line: %s', (line) => {
+    expect(() => parse(line)).toThrow(/line 7: has the name ".*" twice in one object/);
+  });
+
+  it('takes equal names in different objects, and names that only occur within text', () => {
+    const line = String.raw`{"value":"\"value\":1,\\","key":"value","headers":{"value":"value","key":"{\"h\":"}}`;
+    expect(parse(line)).toEqual({
+      value: Buffer.from(String.raw`"value":1,\ `.trimEnd()),
+      key: Buffer.from('value'),
+      headers: new Map([
+        ['value', Buffer.from('value')],
+        ['key', Buffer.from('{"h":')],
+      ]),
+    });
+  });
+
+  it('passes over blank lines and a byte order mark, and counts them as lines and as input', () => {
+    const reader = recordReader({ format: 'ndjson', recordBytesMax: 1_000, chunkBytes: 4 });
+    const found: unknown[] = [];
+    const take = ({ value }: { value: Uint8Array }, inputBytes: number): void => {
+      found.push([Buffer.from(value).toString(), inputBytes, reader.units]);
+    };
+    reader.push(Buffer.from('\ufeff{"value":"a"}\n\n \t\r\n{"value":"b"}\r\n'), take);
+    reader.push(Buffer.from('\n{"value":"c"}\n  '), take);
+    reader.end(take);
+    expect(found).toEqual([
+      ['a', 17, 1],
+      ['b', 20, 4],
+      ['c', 15, 6],
+    ]);
+    expect(reader.lastLineUnterminated).toBe(false);
+  });
+
+  it('passes over a byte order mark on a line of its own, and refuses one later on', () => {
+    expect(read({ format: 'ndjson' }, '\ufeff\n{"value":"a"}\n')).toEqual(['a']);
+    expect(() => read({ format: 'ndjson' }, '{"value":"a"}\n\ufeff{"value":"b"}\n')).toThrow(/line 2: is not JSON/);
+  });
+
+  it('keeps a byte order mark and blank lines of text', () => {
+    expect(read({}, '\ufeffa\n\n \n')).toEqual(['\ufeffa', '', ' ']);
   });
 
   it('reads back what it prints, including bytes that are not UTF-8', () => {

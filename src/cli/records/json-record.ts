@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { OutgoingRecord, ReceivedRecord } from '../../client/index.js';
+import { repeatedName } from './repeated-name.js';
 
 /** A line of NDJSON that is not a record. */
 export class InvalidLineError extends Error {
@@ -24,7 +25,14 @@ const knownFields: ReadonlySet<string> = new Set([
   'term',
   'appendTime',
 ]);
-const base64Pattern = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/;
+/** Half a surrogate pair, which has no UTF-8: encoding it would store U+FFFD in its place. */
+const loneSurrogate = /\p{Surrogate}/u;
+
+/** Whether the text is base64 of the standard alphabet, padded or not, and decodes without a loss of bits. */
+function isBase64(text: string): boolean {
+  const encoded = Buffer.from(text, 'base64').toString('base64');
+  return text === encoded || text === encoded.replace(/=+$/, '');
+}
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -40,19 +48,28 @@ export function parseJsonRecord(line: Buffer, lineNumber: number): OutgoingRecor
   };
   const toBytes = (text: unknown, name: string, encoding: Encoding): Buffer => {
     if (typeof text !== 'string') return refuse(`"${name}" must be a string`);
-    if (encoding === 'base64' && !base64Pattern.test(text)) return refuse(`"${name}" is not base64`);
+    if (encoding === 'base64' && !isBase64(text)) return refuse(`"${name}" is not base64`);
+    if (encoding === 'utf8' && loneSurrogate.test(text))
+      return refuse(`"${name}" has half a surrogate pair, which UTF-8 cannot hold; send such bytes as base64`);
     return Buffer.from(text, encoding);
+  };
+  const headerBytes = (name: string, text: unknown): Buffer => {
+    if (loneSurrogate.test(name)) refuse(`a header name has half a surrogate pair, which UTF-8 cannot hold`);
+    return toBytes(text, `headers.${name}`, encoding);
   };
 
   if (!isUtf8(line)) refuse('is not UTF-8');
+  const json = line.toString('utf8');
   const document = ((): unknown => {
     try {
-      return JSON.parse(line.toString('utf8'));
+      return JSON.parse(json);
     } catch (error) {
       return refuse(`is not JSON: ${error instanceof Error ? error.message : String(error)}`);
     }
   })();
   if (!isObject(document)) return refuse('must be a JSON object, such as {"value":"text"}');
+  const repeated = repeatedName(json);
+  if (repeated !== undefined) refuse(`has the name ${JSON.stringify(repeated)} twice in one object`);
   for (const name of Object.keys(document)) {
     if (!knownFields.has(name))
       refuse(`unknown field ${JSON.stringify(name)}; expected ${[...knownFields].join(', ')}`);
@@ -69,7 +86,7 @@ export function parseJsonRecord(line: Buffer, lineNumber: number): OutgoingRecor
     headers:
       headers === undefined
         ? undefined
-        : new Map(Object.entries(headers).map(([name, text]) => [name, toBytes(text, `headers.${name}`, encoding)])),
+        : new Map(Object.entries(headers).map(([name, text]) => [name, headerBytes(name, text)])),
   };
 }
 

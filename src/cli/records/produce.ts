@@ -1,15 +1,17 @@
-import { type LogClient, Producer, RecordBatchBuilder, recordBytes } from '../../client/index.js';
+import { type LogClient, largestRecord, Producer, RecordBatchBuilder, recordBytes } from '../../client/index.js';
 import type { RecordReader } from './input-format.js';
 
-/** A record that is larger than the limit. */
+/** A record that is larger than a limit. */
 export class RecordTooLargeError extends Error {
   override readonly name = 'RecordTooLargeError';
   constructor(
     readonly source: string,
     readonly bytes: number,
     readonly bytesMax: number,
+    /** Whose limit it is, and what to do. */
+    remedy: string,
   ) {
-    super(`${source} makes a record of ${bytes} bytes; a record may have at most ${bytesMax}`);
+    super(`${source} makes a record of ${bytes} bytes; a record may have at most ${bytesMax}: ${remedy}`);
   }
 }
 
@@ -28,6 +30,21 @@ export interface ProduceOptions {
   readonly onConnection: (state: 'lost' | 'resumed', reason?: Error) => void;
 }
 
+/** The limits of a batch and of a record: those of the command, or of the server where it has smaller ones. */
+interface Limits {
+  readonly batchBytes: number;
+  readonly recordBytesMax: number;
+  readonly remedy: string;
+}
+
+function limitsOf({ batchBytes, recordBytesMax, reader }: ProduceOptions, serverMax = Infinity): Limits {
+  const fits = serverMax === Infinity ? Infinity : largestRecord(serverMax);
+  const advice = reader.unit === 'chunk' ? '; give a smaller --chunk-bytes' : '';
+  const whose = fits < recordBytesMax ? `the server has --batch-bytes-max ${serverMax}` : 'see --record-bytes-max';
+  const remedy = `${whose}${advice}`;
+  return { batchBytes: Math.min(batchBytes, serverMax), recordBytesMax: Math.min(recordBytesMax, fits), remedy };
+}
+
 /** How much of the input is acknowledged, and how much was sent. */
 export interface Produced {
   records: number;
@@ -39,12 +56,17 @@ export interface Produced {
   lastOffset: number | undefined;
   /** Records sent, including the acknowledged ones. */
   recordsSent: number;
+  /** Lines or chunks of the input up to the last acknowledged record, and up to the last record sent. */
+  units: number;
+  unitsSent: number;
 }
 
 /** The size of a batch, and of its part of the input. */
 interface BatchSize {
   valueBytes: number;
   inputBytes: number;
+  /** Lines or chunks of the input up to its last record. */
+  units: number;
 }
 
 type Next = IteratorResult<Buffer, unknown> | { readonly error: Error };
@@ -71,12 +93,13 @@ export async function produce(
       produced.records += recordCount;
       produced.bytes += size.valueBytes;
       produced.inputBytes += size.inputBytes;
+      produced.units = size.units;
       produced.firstOffset ??= baseOffset;
       produced.lastOffset = baseOffset + recordCount - 1;
       options.onProgress(produced);
     },
   });
-  const batches = new Batches(options, reader, inFlight, produced, producer);
+  const batches = new Batches(limitsOf(options, producer.batchBytesMax), reader, inFlight, produced, producer);
   try {
     const inputError = await readAll(input, options, reader, batches);
     await batches.send();
@@ -91,17 +114,16 @@ export async function produce(
 class Batches {
   readonly #builder: RecordBatchBuilder;
   readonly #full: (() => Promise<void>)[] = [];
-  #size: BatchSize = { valueBytes: 0, inputBytes: 0 };
-  #records = 0;
+  #size: BatchSize = { valueBytes: 0, inputBytes: 0, units: 0 };
 
   constructor(
-    private readonly options: ProduceOptions,
+    private readonly limits: Limits,
     private readonly reader: RecordReader,
     private readonly inFlight: BatchSize[],
     private readonly produced: Produced,
     private readonly producer: Producer,
   ) {
-    this.#builder = new RecordBatchBuilder(options.batchBytes);
+    this.#builder = new RecordBatchBuilder(limits.batchBytes);
   }
 
   get pending(): boolean {
@@ -109,27 +131,28 @@ class Batches {
   }
 
   readonly add = (record: Parameters<RecordBatchBuilder['add']>[0], inputBytes: number): void => {
-    this.#records += 1;
+    const { unit, units } = this.reader;
     const bytes = recordBytes(record);
-    if (bytes > this.options.recordBytesMax) {
-      throw new RecordTooLargeError(`${this.reader.unit} ${this.#records}`, bytes, this.options.recordBytesMax);
-    }
+    const { recordBytesMax, remedy } = this.limits;
+    if (bytes > recordBytesMax) throw new RecordTooLargeError(`${unit} ${units}`, bytes, recordBytesMax, remedy);
     if (!this.#builder.add(record)) {
       this.#finishBatch();
       this.#builder.add(record);
     }
     this.#size.valueBytes += record.value.length;
     this.#size.inputBytes += inputBytes;
+    this.#size.units = units;
   };
 
   #finishBatch(): void {
     const batch = this.#builder.take();
     if (batch === undefined) return;
     const size = this.#size;
-    this.#size = { valueBytes: 0, inputBytes: 0 };
+    this.#size = { valueBytes: 0, inputBytes: 0, units: 0 };
     this.#full.push(async () => {
       this.inFlight.push(size);
       this.produced.recordsSent += batch.recordCount;
+      this.produced.unitsSent = size.units;
       await this.producer.send(batch);
     });
   }

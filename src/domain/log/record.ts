@@ -19,7 +19,11 @@ const fieldsPerStep = 64;
 const utf8Encoder = new TextEncoder();
 const utf8Decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Returns the protobuf encoding of a `log.v1.Record`: value, key and headers, in that order, without empty ones. */
+/**
+ * Returns the protobuf encoding of a `log.v1.Record`: value, key and headers, in that order, without empty ones.
+ *
+ * @throws TypeError where a field is not a Uint8Array: plain JavaScript may pass a string, which would become zeros
+ */
 export function encodeRecord(record: Record): Uint8Array {
   const entries: Uint8Array[] = [];
   for (const [name, value] of record.headers ?? []) {
@@ -104,6 +108,8 @@ const noBytes: Uint8Array = new Uint8Array(0);
 
 /** Omits empty fields, since readers treat a missing field as empty; an empty map entry is still an entry. */
 function encodeFields(...fields: readonly Field[]): Uint8Array {
+  if (!fields.every(([, bytes]) => bytes instanceof Uint8Array))
+    throw new TypeError('a value, a key or a header of the record is not a Uint8Array: encode text first');
   const written = fields.filter(([tag, bytes]) => bytes.length > 0 || tag === RecordTag.headers);
   const total = written.reduce((sum, [, bytes]) => sum + 1 + varintBytes(bytes.length) + bytes.length, 0);
   const out = new Uint8Array(total);

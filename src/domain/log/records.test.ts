@@ -271,6 +271,15 @@ describe('encodeRecord and decodeRecord', () => {
     );
   });
 
+  it.each([
+    [{ value: 'hello' }],
+    [{ value: [104, 105] }],
+    [{ value: text('a'), key: 'k' }],
+    [{ value: text('a'), headers: new Map([['h', 'x']]) }],
+  ])('refuse a record of plain JavaScript with a field that is not bytes: %j', (record) => {
+    expect(() => encodeRecord(record as never)).toThrow(TypeError);
+  });
+
   it('reject malformed bytes', () => {
     expect(() => decodeRecord(bytes(0x0a, 2, 1))).toThrow(InvalidInputError);
     expect(() => decodeRecord(field(0x3a, 0x0a, 1, 0xff))).toThrow(InvalidInputError);

@@ -2,6 +2,8 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { type OutgoingHttpHeaders, request } from 'node:http';
 import { connect, type IncomingHttpHeaders } from 'node:http2';
+import { crossOriginOf } from '../../../src/adapters/http/cross-origin.js';
+import type { HttpRequest } from '../../../src/adapters/http/http-message.js';
 import { closeAll, serve } from './harness.js';
 
 afterEach(closeAll);
@@ -193,5 +195,23 @@ describe('names of a listener on the loopback', () => {
   it('do not matter elsewhere', async () => {
     const { port } = await serve({ host: '0.0.0.0' });
     expect(await statusFor(port, 'log.example')).toBe(200);
+  });
+});
+
+describe('A8: the origin of a page is that of the listener', () => {
+  it.each([
+    ['http', 'http://n1:4001', 'n1:4001', 'same-origin'],
+    ['https', 'https://n1:4001', 'n1:4001', 'same-origin'],
+    ['https', 'http://n1:4001', 'n1:4001', 'refused'],
+    ['http', 'https://n1:4001', 'n1:4001', 'refused'],
+    ['https', 'https://n1', 'n1:443', 'same-origin'],
+    ['http', 'http://n1', 'n1', 'same-origin'],
+    ['http', 'http://N1:4001', 'n1:4001', 'same-origin'],
+    ['http', 'http://n1:4002', 'n1:4001', 'refused'],
+    ['http', 'http://n2:4001', 'n1:4001', 'refused'],
+    ['http', 'ftp://n1:4001', 'n1:4001', 'refused'],
+    ['http', 'null', 'n1:4001', 'refused'],
+  ] as const)('over %s, for a page of %s that asks for %s: %s', (scheme, origin, host, verdict) => {
+    expect(crossOriginOf({ headers: { origin, host } } as HttpRequest, [], scheme).verdict).toBe(verdict);
   });
 });

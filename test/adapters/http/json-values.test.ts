@@ -52,3 +52,36 @@ describe('a number that JSON rounds', () => {
     expect((await call(`${baseUrl}/log.v1.Log/Consume`, '{"offset":0}', 'application/json')).status).toBe(200);
   });
 });
+
+describe('a time that the calendar does not have', () => {
+  it.each(['2026-02-30T00:00:00Z', '2026-04-31T12:00:00.5+02:00', '2025-02-29T00:00:00Z', '2026-01-31T24:00:00Z'])(
+    'is INVALID_ARGUMENT, not a later day: %s',
+    async (since) => {
+      const { baseUrl } = await serve();
+      const response = await call(`${baseUrl}/golog.v1.LogService/Read`, JSON.stringify({ since }), 'application/json');
+      expect(response.status).toBe(400);
+      expect(await response.json()).toMatchObject({
+        code: 'invalid_argument',
+        message: expect.stringContaining(`there is no such time as "${since}"`),
+      });
+      const stream = await call(
+        `${baseUrl}/golog.v1.LogService/Tail`,
+        JSON.stringify({ since }),
+        'application/connect+json',
+      );
+      expect(await stream.text()).toMatch(/"code":"invalid_argument"/);
+    },
+  );
+
+  it('is refused only where a time is read', async () => {
+    const { baseUrl } = await serve();
+    const read = await call(
+      `${baseUrl}/golog.v1.LogService/Read`,
+      '{"since":"2024-02-29T00:00:00Z"}',
+      'application/json',
+    );
+    expect(read.status).toBe(200);
+    const record = '{"record":{"headers":{"2026-02-30T00:00:00Z" :""}}}';
+    expect((await call(`${baseUrl}/log.v1.Log/Produce`, record, 'application/json')).status).toBe(200);
+  });
+});
