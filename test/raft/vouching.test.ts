@@ -3,46 +3,10 @@ import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import { writeDurably } from '../../src/domain/log/durable-file.js';
 import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
-import { toTerm } from '../../src/domain/log/offsets.js';
-import { emptyDisk, Group, type GroupDisk, type GroupMember, records, unanswered, valuesOf } from './group.js';
+import { emptyDisk, Group, type GroupDisk } from './group.js';
+import { eventsOf, expectWhole, names, produce, rest, startAll, stopAll } from './vouching-group.js';
 
-const names = ['n1', 'n2', 'n3'];
 const forever = new AbortController().signal;
-
-async function produce(group: Group, { node }: GroupMember, from: number, until: number): Promise<void> {
-  for (let i = from; i < until; i++) await group.settled(node.propose(records(`value ${i}`)));
-  await group.until(() => [...group.running.values()].every((each) => each.node.highWatermark === until));
-}
-
-const upTo = (count: number): string[] => Array.from({ length: count }, (_, i) => `value ${i}`);
-
-async function stopAll(group: Group, how: 'stop' | 'crash' = 'stop'): Promise<void> {
-  for (const name of [...group.running.keys()]) await group[how](name);
-}
-
-async function startAll(group: Group, which: readonly string[] = names): Promise<GroupMember> {
-  await Promise.all(which.map((name) => group.start(name)));
-  return group.leader();
-}
-
-/** Expects that each node has all values and that the cluster takes more. */
-async function expectWhole(group: Group, count: number, size = names.length): Promise<void> {
-  const leader = await group.leader();
-  await group.until(() => leader.node.leadership.configuration.confState.voters.length === size);
-  await produce(group, leader, count, count + 1);
-  for (const each of group.running.values()) {
-    expect(each.fatal).toEqual([]);
-    expect(await valuesOf(each)).toEqual(upTo(count + 1));
-  }
-}
-
-/** Lets the heartbeats and the notes of a few seconds pass. */
-async function rest(group: Group, ms = 5_000): Promise<void> {
-  const began = group.clock.now();
-  await group.until(() => group.clock.now() - began >= ms);
-}
-
-const eventsOf = ({ lines }: Pick<GroupMember, 'lines'>): string[] => lines.map(({ event }) => event);
 
 /** Damages one of the two slots of the node's hard state, or removes the file. */
 async function spoil({ raft }: GroupDisk, what: 'a slot' | 'the file'): Promise<void> {
@@ -390,103 +354,6 @@ describe('a node that came back with less than it had', () => {
       expect(each.started.work.waiting).toMatch(/n3 has the log up to entry \d+ of term \d+; see golog recover/);
     }
     expect(begun.some(({ started }) => started.work.raft?.node.leadership.isLeader === true)).toBe(false);
-  });
-});
-
-describe('a node that lost its vote', () => {
-  it.each(['deleted', 'restored'] as const)(
-    'grants none in a term that its peers have seen (hard state %s)',
-    async (how) => {
-      const group = await Group.of(names);
-      const leader = await group.leader();
-      await produce(group, leader, 0, 3);
-      const { member } = group.follower();
-      const { name } = member;
-      await rest(group);
-      const { term } = leader.node.leadership.status.hardState;
-      await group.stop(name);
-      const { raft } = group.disk(name);
-      await raft.remove('hard-state');
-      if (how === 'restored') {
-        const older = await HardStateFile.open(raft, crc32c);
-        await older.save({ ...older.current, term: toTerm(Math.max(0, term - 1)) });
-        await older.close();
-      }
-      // Without a leader nobody tells it the term.
-      const back = await group.start(name, { joinTransport: unanswered });
-      const current = back.started.hardState.current;
-      expect(current.term).toBeGreaterThanOrEqual(term);
-      if (current.term === term) expect(current.vote).not.toBe(0);
-    },
-  );
-
-  it('grants none up to the term of those that answer, if its directory was copied', async () => {
-    const group = await Group.of(names);
-    const leader = await group.leader();
-    await produce(group, leader, 0, 3);
-    const { name } = group.follower().member;
-    await group.stop(name);
-    await rest(group);
-    const other = group.follower().member.name;
-    await group.settled(leader.cluster.transferLeadership(other, new AbortController().signal));
-    const { term } = (await group.leader()).node.leadership.status.hardState;
-    // A leader would be heard, and the node with the original disk would have voted for it.
-    await group.putBack(name, await group.copyDisk(name));
-    const back = await group.start(name, { joinTransport: unanswered });
-    const { current } = back.started.hardState;
-    expect(current.term).toBeGreaterThanOrEqual(term);
-    if (current.term === term) expect(current.vote).not.toBe(0);
-  });
-});
-
-describe('a node that lost its vote for a candidate', () => {
-  const five = [...names, 'n4', 'n5'];
-
-  /** All of them have crashed; n1 asks n2 for its vote in the next term, which no other one knows, and gets it. */
-  async function voteOf2(size: number): Promise<{ group: Group; term: number; before: Uint8Array }> {
-    const group = await Group.of(five.slice(0, size));
-    await produce(group, await group.leader(), 0, 3);
-    await rest(group);
-    const term = (await group.leader()).node.leadership.status.hardState.term + 1;
-    // A leader that stops would transfer leadership, in another term.
-    await stopAll(group, 'crash');
-    const file = await group.disk('n2').raft.open('hard-state');
-    const before = await file.read(0, await file.size());
-    for (const name of ['n1', 'n2']) {
-      const hardState = await HardStateFile.open(group.disk(name).raft, crc32c);
-      await hardState.save({ ...hardState.current, term: toTerm(term), vote: 1 });
-      await hardState.close();
-    }
-    return { group, term, before };
-  }
-
-  /** Expects that n2 has no vote left in the term once it takes part, after the others wait for their peers. */
-  async function expectNoVote(group: Group, others: readonly string[], term: number): Promise<void> {
-    for (const name of others) await group.begin(name, { joinTransport: unanswered });
-    const { current } = (await group.start('n2', { joinTransport: unanswered })).started.hardState;
-    expect(current.term).toBeGreaterThanOrEqual(term);
-    if (current.term === term) expect(current.vote).not.toBe(0);
-  }
-
-  it('grants none to another one, although the candidate has lost its notes (hard state restored)', async () => {
-    const { group, term, before } = await voteOf2(3);
-    const file = await group.disk('n2').raft.open('hard-state');
-    await file.write(0, [before]);
-    await expectNoVote(group, ['n1', 'n3'], term);
-  });
-
-  it('grants none to another one, although the candidate does not answer (hard state deleted)', async () => {
-    const { group, term } = await voteOf2(5);
-    await group.disk('n2').raft.remove('hard-state');
-    await expectNoVote(group, ['n3', 'n4', 'n5'], term);
-  });
-
-  it('grants none to another one, although the candidate does not answer (raft directory restored)', async () => {
-    const { group, term, before } = await voteOf2(5);
-    const file = await group.disk('n2').raft.open('hard-state');
-    await file.write(0, [before]);
-    await group.putBack('n2', { raft: group.disk('n2').raft });
-    await expectNoVote(group, ['n3', 'n4', 'n5'], term);
   });
 });
 
