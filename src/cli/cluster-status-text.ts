@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import type { ClusterStatus, MemberStatus } from '../client/index.js';
+import type { ClusterStatus, MemberStatus, ScrubStatus } from '../client/index.js';
 
 /** Formats a status as text: a headline, the problem if any, and a row per member. Ends with a newline. */
 export function clusterStatusText(status: ClusterStatus): string {
@@ -14,6 +14,7 @@ export function clusterStatusText(status: ClusterStatus): string {
   lines.push(`feature level ${featureLevel}${raised}${generation === 0 ? '' : `, generation ${generation}`}`);
   if (leader !== answeredBy) lines.push(`view of ${answeredBy}, which is not the leader`);
   if (problem !== undefined) lines.push(`problem: ${problem}`);
+  if (status.scrub !== undefined) lines.push(scrubText(answeredBy, status.scrub));
   const table = new Table({
     head: ['node', 'role', 'state', 'gRPC address', 'match index', 'lag', 'last heard'],
     colAligns: ['left', 'left', 'left', 'left', 'right', 'right', 'right'],
@@ -30,6 +31,12 @@ export function clusterStatusText(status: ClusterStatus): string {
       lastHeard(member, leader === answeredBy),
     ]);
   return `${lines.join('\n')}\n${table.toString()}\n`;
+}
+
+function scrubText(name: string, { checkedBytes, totalBytes, bytesPerSecond, completedAtMs }: ScrubStatus): string {
+  const share = totalBytes === 0 ? 100 : Math.floor((checkedBytes * 100) / totalBytes);
+  const last = completedAtMs === undefined ? 'none' : new Date(completedAtMs).toISOString();
+  return `scrub of ${name}: ${share}% of ${totalBytes} bytes checked, ${bytesPerSecond} bytes/s, last pass ended: ${last}`;
 }
 
 function lastHeard({ state, heardMsAgo }: MemberStatus, byLeader: boolean): string {

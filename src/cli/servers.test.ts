@@ -14,6 +14,7 @@ const status: ClusterStatus = {
   lastIndex: 1,
   highWatermark: 0,
   problem: undefined,
+  scrub: undefined,
   settings: undefined,
   members: [
     { ...unknown, id: 1, name: 'n1', uuid: 'u1', rpcAddr: 'h1:8400', role: 'leader', state: 'self' },

@@ -10,6 +10,7 @@ import {
   type Member,
   MemberRole,
   MemberState,
+  type ScrubStatus as ScrubStatusMessage,
 } from '../gen/golog/v1/cluster_service_pb.js';
 import { Log } from '../gen/log/v1/log_pb.js';
 import { fromServiceError, isTransient, UnreachableError } from './errors.js';
@@ -70,6 +71,20 @@ export interface GossipMemberStatus {
   readonly tags: Readonly<Record<string, string>>;
 }
 
+/** How far a server is with reading its sealed segments through, and the damage that it has found and not repaired. */
+export interface ScrubStatus {
+  /** Bytes of the sealed segments that the current pass has read. */
+  readonly checkedBytes: number;
+  readonly totalBytes: number;
+  readonly bytesPerSecond: number;
+  /** When the last whole pass ended: milliseconds since 1970; undefined when there was none. */
+  readonly completedAtMs: number | undefined;
+  /** Ranges of offsets that the server does not serve, `to` exclusive; the first 16. */
+  readonly damaged: readonly { readonly from: number; readonly to: number; readonly reason: string }[];
+  /** The progress of the repair, or what prevents it. */
+  readonly repair: string | undefined;
+}
+
 export interface ClusterStatus {
   readonly clusterId: string;
   /** The name of the node whose view this is. */
@@ -84,6 +99,8 @@ export interface ClusterStatus {
   readonly settings: ClusterSettings | undefined;
   /** The reason why nothing commits; undefined when entries commit. */
   readonly problem: string | undefined;
+  /** The log of the server that answers; undefined while it does not run Raft, and for an older release. */
+  readonly scrub: ScrubStatus | undefined;
   /** The nodes in gossip; empty when the server runs without gossip. */
   readonly gossip: readonly GossipMemberStatus[];
 }
@@ -300,6 +317,23 @@ function clusterSettings(message: ClusterSettingsMessage | undefined): ClusterSe
   };
 }
 
+function scrubStatus(message: ScrubStatusMessage | undefined): ScrubStatus | undefined {
+  if (message === undefined) return undefined;
+  const { completedAtMs, repair } = message;
+  return {
+    checkedBytes: safeNumber(message.checkedBytes),
+    totalBytes: safeNumber(message.totalBytes),
+    bytesPerSecond: safeNumber(message.bytesPerSecond),
+    completedAtMs: completedAtMs === undefined ? undefined : safeNumber(completedAtMs),
+    damaged: message.damaged.map(({ fromOffset, toOffset, reason }) => ({
+      from: safeNumber(fromOffset),
+      to: safeNumber(toOffset),
+      reason,
+    })),
+    repair,
+  };
+}
+
 function clusterStatus(message: ClusterStatusMessage | undefined): ClusterStatus {
   if (message === undefined) throw new MalformedResponseError('the response has no cluster status');
   const { clusterId, answeredBy, leader, problem } = message;
@@ -314,6 +348,7 @@ function clusterStatus(message: ClusterStatusMessage | undefined): ClusterStatus
     members: message.members.map(memberStatus),
     settings: clusterSettings(message.settings),
     problem,
+    scrub: scrubStatus(message.scrub),
     gossip: message.gossip.map(({ name, addr, status, tags }) => ({
       name,
       addr,

@@ -2,6 +2,7 @@ export {
   ClusterClient,
   type ClusterSettings,
   type ClusterStatus,
+  type ScrubStatus,
   type GossipMemberStatus,
   type MemberStatus,
   type SettingName,

@@ -189,6 +189,11 @@ export const options = {
     help: 'refuse appends while less than this is free on the disk; below 32MiB, a burst of appends may still fill it',
     initial: '64MiB',
   },
+  'scrub-bytes-per-second': {
+    schema: bytes('1KiB', '1GiB'),
+    value: 'SIZE',
+    help: 'read sealed segments through at this rate, again and again, to find damage (default: each segment once a week, at 4MiB at most)',
+  },
   'log-level': {
     schema: oneOf('debug', 'info', 'warn', 'error', 'silent'),
     value: 'LEVEL',

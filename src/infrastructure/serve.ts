@@ -14,6 +14,7 @@ import { DataDirectory } from '../application/ports/data-directory.js';
 import { Logger } from '../application/ports/logger.js';
 import { WrongRoleError } from '../application/replica/replica-role.js';
 import { LogThrottle } from '../application/waiting/log-throttle.js';
+import { UnreadableError } from '../domain/log/directory.js';
 import { ForeignLogError, MissingLogError, UnsupportedFormatError } from '../domain/log/errors.js';
 import { type Config, ConfigError } from './config.js';
 import { descriptorLimit, spareDescriptors } from './connection-limits.js';
@@ -125,6 +126,7 @@ function kill(): void {
 function isOperatorError(error: unknown): error is Error {
   return (
     error instanceof DataDirectoryError ||
+    error instanceof UnreadableError ||
     error instanceof ForeignLogError ||
     error instanceof UnsupportedFormatError ||
     error instanceof MissingLogError ||

@@ -64,6 +64,7 @@ export function startNode(
     diskReserveBytes: config['disk-reserve-bytes'],
     retention: retentionOf(config),
     segmentBytesMax: config['segment-bytes'],
+    scrubBytesPerSecond: config['scrub-bytes-per-second'],
   };
   const deps: NodeDependencies = {
     settings,

@@ -98,6 +98,7 @@ export class Group {
   constructor(
     private readonly options: {
       segmentBytesMax?: number;
+      scrubBytesPerSecond?: number;
       /** For all nodes, or by node name. */
       retention?: Retention | ((name: string) => Retention);
       /** Those of the first configuration (default: those of a new cluster). */
@@ -200,7 +201,7 @@ export class Group {
     const logger = new RecordingLogger();
     const { lines } = logger;
     const random = this.#random;
-    const { retention = {}, segmentBytesMax } = options;
+    const { retention = {}, segmentBytesMax, scrubBytesPerSecond } = options;
     const served: Parameters<MemoryPeerNetwork['serve']>[1] = {};
     const serve = (more: typeof served): void => network.serve(rpcAddr, Object.assign(served, more));
     serve({});
@@ -220,6 +221,7 @@ export class Group {
         timing: defaultTiming,
         retention: typeof retention === 'function' ? retention(name) : retention,
         ...(segmentBytesMax !== undefined && { segmentBytesMax }),
+        ...(scrubBytesPerSecond !== undefined && { scrubBytesPerSecond }),
       },
       directory: dataDirectoryOf(uuid, disk),
       gossip,

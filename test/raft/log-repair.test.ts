@@ -79,14 +79,13 @@ interface Opened {
   readonly clock: ManualClock;
 }
 
-/** Prepares a repair as a starting node does. Reading `scrub` finds existing damage. */
-async function open(disk: FaultyDirectory, source: EntrySource = new Peers(), scrub = false): Promise<Opened> {
+/** Prepares a repair as a starting node does. */
+async function open(disk: FaultyDirectory, source: EntrySource = new Peers()): Promise<Opened> {
   const raft = await disk.subdirectory('raft');
   const directory = await disk.subdirectory('log');
   const hardState = await HardStateFile.open(raft, crc32c);
   const file = await ConfigurationFile.open(raft, crc32c);
   const log = await Log.open(directory, { ...logOptions, durableIndex: hardState.current.commit });
-  if (scrub) await readAll(log);
   const clock = new ManualClock();
   const diskReserve = await DiskReserve.open(directory, 0, clock, () => {});
   const files = { log, hardState, configuration: file };
@@ -155,28 +154,8 @@ const damages: Record<string, (disk: FaultyDirectory) => Promise<void>> = {
     await file.sync();
   },
   'a zeroed header of the last segment': async (disk) => zero(disk, (await stores(disk)).at(-1)!.name, 0, 52),
-  'a zeroed block in a sealed segment': async (disk) => zero(disk, (await stores(disk))[1].name, 600, 512),
 };
 const kinds = Object.keys(damages);
-const isSealed = (kind: string): boolean => kind.includes('sealed');
-
-/** Makes the repair wait for peers that are away longer than it may wait; they return for a repair that continues. */
-async function givesUp({ repair, clock }: Opened, peers: Peers): Promise<boolean> {
-  const ends = new Map(peers.ends);
-  peers.ends.clear();
-  let ended = false;
-  const running = repair!.run(forever).then(() => (ended = true));
-  for (let seconds = 0; seconds < 20 && !ended; seconds += 5) {
-    await new Promise((resolve) => setImmediate(resolve));
-    clock.advance(5_000);
-  }
-  await new Promise((resolve) => setImmediate(resolve));
-  if (ended) return true;
-  for (const [id, end] of ends) peers.ends.set(id, end);
-  clock.advance(5_000);
-  await running;
-  return false;
-}
 
 async function expectRepaired({ log, configuration: file }: Opened): Promise<void> {
   expect(log.lastIndex).toBeGreaterThanOrEqual(acknowledged.length);
@@ -191,7 +170,7 @@ describe('a member with a damaged log', () => {
     const disk = await whole();
     await damages[kind](disk);
     const peers = new Peers();
-    const node = await open(disk, peers, isSealed(kind));
+    const node = await open(disk, peers);
     await node.repair!.run(forever);
     await expectRepaired(node);
     expect(node.hardState.current).toEqual({ term: 1, vote: 0, commit: node.log.lastIndex });
@@ -207,26 +186,19 @@ describe('a member with a damaged log', () => {
       const damaged = await whole();
       await damages[kind](damaged);
       const first = damaged.afterCrash({ keep: 'all' });
-      await (await open(first, new Peers(), isSealed(kind))).repair!.run(forever);
+      await (await open(first, new Peers())).repair!.run(forever);
       expect(first.operations).toBeGreaterThan(10);
       for (const keep of ['none', 'all', 'random'] as const)
         for (let crashAtOperation = 1; crashAtOperation <= first.operations; crashAtOperation++) {
           const disk = damaged.afterCrash({ keep: 'all', plan: { crashAtOperation }, seed: crashAtOperation });
-          const life = async (): Promise<void> => (await open(disk, new Peers(), isSealed(kind))).repair!.run(forever);
+          const life = async (): Promise<void> => (await open(disk, new Peers())).repair!.run(forever);
           await expect(life()).rejects.toThrow();
           const where = `${kind}, kept ${keep}, ${disk.lastOperation}`;
           const survivor = disk.afterCrash({ keep, seed: crashAtOperation });
-          const peers = new Peers();
-          const next = await open(survivor, peers);
+          const next = await open(survivor, new Peers());
           try {
-            if (next.repair && !(await givesUp(next, peers))) await expectRepaired(next);
-            else {
-              // The repair is done, or nothing was removed yet.
-              expect(next.configuration.stored?.repairing).toBeUndefined();
-              expect(isDamaged(next.log)).toBe(false);
-              expect(next.log.lastIndex).toBeGreaterThanOrEqual(acknowledged.length);
-              if (!isSealed(kind)) await expectRepaired(next);
-            }
+            await next.repair?.run(forever);
+            await expectRepaired(next);
           } catch (error) {
             throw new Error(`after a crash: ${where}`, { cause: error });
           }
@@ -239,8 +211,9 @@ describe('a member with a damaged log', () => {
     for (let nth = 1; ; nth++) {
       const disk = await whole();
       await damages[kind](disk);
-      const node = await open(disk, new Peers(), isSealed(kind));
-      for (const { name } of await stores(disk)) disk.inject({ operation: 'sync', nth, fileName: name });
+      const node = await open(disk, new Peers());
+      for (const { name } of await stores(disk))
+        for (const fileName of [name, `${name}.tmp`]) disk.inject({ operation: 'sync', nth, fileName });
       const failed = await node.repair!.run(forever).then(
         () => false,
         () => true,
@@ -274,7 +247,7 @@ describe('a repair', () => {
     const peers = new Peers();
     peers.tell(2, undefined);
     peers.tell(3, undefined);
-    const node = await open(disk, peers, isSealed(kind));
+    const node = await open(disk, peers);
     let ended = false;
     const running = node.repair!.run(forever).then(() => (ended = true));
     running.catch(() => undefined);
@@ -328,15 +301,6 @@ describe('a repair', () => {
     expect(repair!.progress).toMatch(/no member still stores entry \d+ .* rejoin as a new member/);
   });
 
-  it('ends for damage in sealed segments when no member can help, and the next start tries again', async () => {
-    const { ended, step, configuration: file, log } = await damagedNode('a zeroed block in a sealed segment');
-    for (let i = 0; i < 4 && !ended(); i++) await step();
-    expect(ended()).toBe(true);
-    expect(log.lastIndex).toBe(acknowledged.length);
-    expect(file.stored?.repairing).toBeUndefined();
-    expect(file.stored?.damagedFrom).toBeGreaterThan(1);
-  });
-
   it('ends at once on a stop, and continues at the next start', async () => {
     const disk = await whole();
     await damages[kinds[0]](disk);
@@ -373,7 +337,7 @@ describe('a repair', () => {
     const raft = await disk.subdirectory('raft');
     const hardState = await HardStateFile.open(raft, crc32c);
     await hardState.save({ ...hardState.current, commit: toIndex(3) });
-    await damages['a zeroed block in a sealed segment'](disk);
+    await zero(disk, (await stores(disk))[1].name, 600, 512);
     const node = await open(disk);
     await node.repair!.run(forever);
     await expectRepaired(node);

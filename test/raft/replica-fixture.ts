@@ -117,8 +117,11 @@ export interface ReplicaSettings {
   readonly sources?: readonly string[];
   readonly retention?: Retention;
   readonly segmentBytesMax?: number;
+  readonly scrubBytesPerSecond?: number;
   readonly reserveBytes?: number;
   readonly seed?: number;
+  /** Called before it follows anybody. */
+  readonly prepare?: (uplink: MemoryUplink) => void;
 }
 
 export const newDisk = (): { raft: MemoryDirectory; log: MemoryDirectory } => ({
@@ -127,7 +130,14 @@ export const newDisk = (): { raft: MemoryDirectory; log: MemoryDirectory } => ({
 });
 
 export async function startReplica(group: Group, settings: ReplicaSettings = {}): Promise<RunningReplica> {
-  const { disk = newDisk(), retention = {}, segmentBytesMax, reserveBytes = 0, seed = 3 } = settings;
+  const {
+    disk = newDisk(),
+    retention = {},
+    segmentBytesMax,
+    scrubBytesPerSecond,
+    reserveBytes = 0,
+    seed = 3,
+  } = settings;
   const { clock } = group;
   const uplink = new MemoryUplink(group);
   const logger = new RecordingLogger();
@@ -141,6 +151,7 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
     await configuration.write({ id: 0, contacts, history: [], replica: true });
   }
   if (sources !== undefined) for (const name of names) if (!sources.includes(name)) uplink.cutOff.add(name);
+  settings.prepare?.(uplink);
   const started = await startFollowing({
     settings: {
       name: 'r1',
@@ -151,6 +162,7 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
       diskReserveBytes: reserveBytes,
       retention,
       ...(segmentBytesMax !== undefined && { segmentBytesMax }),
+      ...(scrubBytesPerSecond !== undefined && { scrubBytesPerSecond }),
     },
     directory: dataDirectoryOf(uuidOf('r1'), disk),
     gossip: group.gossip.node({ name: 'r1', tags: new Map() }),

@@ -13,6 +13,7 @@ import {
   caughtUp,
   forever,
   groupWith,
+  type MemoryUplink,
   names,
   newDisk,
   produce,
@@ -78,8 +79,10 @@ describe('a replica that its source cannot continue', () => {
 
   it('refuses the log of another cluster', async () => {
     const { group, leader } = await groupWith(3);
-    const running = await startReplica(group, { sources: names });
-    running.uplink.disguise = (status) => ({ ...status, clusterId: new Uint8Array(16).fill(8) });
+    const prepare = (uplink: MemoryUplink): void => {
+      uplink.disguise = (status) => ({ ...status, clusterId: new Uint8Array(16).fill(8) });
+    };
+    const running = await startReplica(group, { sources: names, prepare });
     await group.until(() => running.logger.events('error').includes('replica_source_of_other_cluster'));
     expect(running.log.lastIndex).toBe(0);
     running.uplink.disguise = (status) => status;
@@ -88,8 +91,10 @@ describe('a replica that its source cannot continue', () => {
 
   it('accepts nothing out of order, and asks another source', async () => {
     const { group, leader } = await groupWith(5);
-    const running = await startReplica(group, { sources: names });
-    running.uplink.garble = (batches) => batches.slice(1);
+    const prepare = (uplink: MemoryUplink): void => {
+      uplink.garble = (batches) => batches.slice(1);
+    };
+    const running = await startReplica(group, { sources: names, prepare });
     await group.until(() => running.logger.lines.some(({ fields }) => /out of order/.test(JSON.stringify(fields))));
     running.uplink.garble = (batches) => batches;
     await group.until(caughtUp(running, leader));
@@ -136,9 +141,12 @@ describe('a replica with damage in a sealed segment, found by a reader', () => {
     const { group, leader } = await groupWith(200, options);
     const disk = await damaged(group, leader);
     const running = await startReplica(group, { disk, sources: names, ...options });
-    expect(running.replica.highWatermark).toBeLessThan(50);
-    await group.until(caughtUp(running, leader));
+    expect(running.log.quarantined).not.toEqual([]);
+    await group.until(() => running.log.quarantined.length === 0);
+    expect(caughtUp(running, leader)()).toBe(true);
     expect(await valuesAt(running)).toEqual(await valuesOf(leader));
+    // The watch looks each second.
+    await group.until(() => false, 2_000).catch(() => undefined);
     expect((await ConfigurationFile.open(disk.raft, crc32c)).stored).toMatchObject({ replica: true });
     expect((await ConfigurationFile.open(disk.raft, crc32c)).stored?.damagedFrom).toBeUndefined();
   });

@@ -22,12 +22,16 @@ const slots = { positions: [0, 4096], magic: 0x474c4853, commitAt: 32 } as const
  * replaced are hit.
  */
 export class BitRot {
+  readonly #sectors: Chance;
+
   constructor(
     private readonly world: World,
     private readonly chance: Chance,
     private readonly machines: readonly Machine[],
     private readonly witness: Witness,
-  ) {}
+  ) {
+    this.#sectors = chance.fork('sectors');
+  }
 
   /** @param members all members of the cluster, each intact except for rot */
   async strike(members: readonly Machine[]): Promise<void> {
@@ -38,11 +42,22 @@ export class BitRot {
     const what = this.chance.below(10);
     if (what === 0) await this.#hitFile(target, logStartFileName);
     else if (what === 1) await this.#hitIndex(target);
+    else if (this.#sectors.percent(15)) await this.#failOnce(target);
     else {
       // Often while no process runs there, so that opening finds the damage.
       if (this.chance.percent(30)) target.kill(this.chance.pick(['all', 'random'] as const));
       await this.#hitStore(target);
     }
+  }
+
+  /** A read of a store fails, and succeeds when it is tried again. */
+  async #failOnce(machine: Machine): Promise<void> {
+    const stores = await machine.rot.stores();
+    if (stores.length === 0) return;
+    const { name } = this.#sectors.pick(stores);
+    (await machine.rawLog()).inject({ operation: 'read', fileName: name });
+    this.world.mark('a read fails once');
+    this.world.note(`a read of ${name} of ${machine.name} will fail`);
   }
 
   async #hitIndex(machine: Machine): Promise<void> {
@@ -83,7 +98,9 @@ export class BitRot {
     const first = ranges.find((each) => from < each.to)?.index ?? range.index;
     if (!(await this.#mayLose(machine, first))) return;
     const zeros = how > 0 && how < 10;
-    if (!(await machine.rot.strike(name, from, to, zeros ? 'zeros' : this.#mask()))) return;
+    const isBad = this.#sectors.percent(30);
+    if (!(await machine.rot.strike(name, from, to, isBad ? 'unreadable' : zeros ? 'zeros' : this.#mask()))) return;
+    if (isBad) this.world.mark('bad sectors');
     const isLast = store === stores[stores.length - 1];
     this.world.mark(
       `rot of ${isLast ? 'the last' : 'a sealed'} segment${machine.process === undefined ? ', machine down' : ''}`,

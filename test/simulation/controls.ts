@@ -4,6 +4,8 @@ import type { VouchAnswer } from '../../src/application/ports/vouching.js';
 import type { AppendReceipt } from '../../src/application/ports/consensus.js';
 import { RaftNode } from '../../src/application/raft/raft-node.js';
 import type { RaftNodeOptions } from '../../src/application/raft/raft-options.js';
+import { type Directory, type File, UnreadableError } from '../../src/domain/log/directory.js';
+import { Log } from '../../src/domain/log/log.js';
 import { type Offset, toOffset } from '../../src/domain/log/offsets.js';
 import { message, type Message } from '../../src/domain/raft/message.js';
 import type { Falsification } from './false-disks.js';
@@ -99,6 +101,26 @@ export const controls: readonly Control[] = [
         const { note: _, ...rest } = answer;
         return rest;
       }),
+  },
+  {
+    name: 'take a failed read for no damage',
+    faults: ['bit rot', 'bit rot', 'kill'],
+    breaks: ['I11', 'errors', 'crash', 'start', 'fatal'],
+    tamperMember: (deps) => {
+      const { openLog = Log.open } = deps;
+      return { ...deps, openLog: (directory, options) => openLog(withPlainReadErrors(directory), options) };
+    },
+  },
+  {
+    name: 'scrub nothing',
+    faults: ['bit rot'],
+    nodes: 5,
+    breaks: ['I11'],
+    tamper: (options) => {
+      const { log } = options;
+      log.scrub = (from) => Promise.resolve(from < log.sealedEnd ? log.sealedEnd : undefined);
+      return options;
+    },
   },
   {
     name: 'take no answer for a yes',
@@ -237,6 +259,22 @@ function onReceipt(node: RaftNode, change: (receipt: AppendReceipt) => AppendRec
     const receipt = await propose(...append);
     return isLeader ? change(receipt) : receipt;
   };
+}
+
+/** Returns the directory with reads that fail as any other operation does. */
+function withPlainReadErrors(directory: Directory): Directory {
+  const plain = (error: unknown): never => {
+    throw error instanceof UnreadableError ? error.cause : error;
+  };
+  const plainReads = (file: File): File => {
+    const read = file.read.bind(file);
+    file.read = (...range) => read(...range).catch(plain);
+    return file;
+  };
+  const [open, create] = [directory.open.bind(directory), directory.create.bind(directory)];
+  directory.open = async (name) => plainReads(await open(name));
+  directory.create = async (name) => plainReads(await create(name));
+  return directory;
 }
 
 /** Half of the requests for votes arrive late, by another connection. */

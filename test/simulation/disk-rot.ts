@@ -5,6 +5,9 @@ import { decodeStoreHeader, firstBatchPosition } from '../../src/domain/log/stor
 import type { SimulatedDisk } from './simulated-disk.js';
 import { scanStores, storedRanges, type StoredRange } from './stored-entries.js';
 
+/** A disk reads blocks of this size. */
+const sectorBytes = 4096;
+
 /** The rotten bytes of a store. */
 interface Damage {
   readonly store: string;
@@ -50,8 +53,7 @@ export class DiskRot {
     const found: { name: string; length: number; ranges: StoredRange[] }[] = [];
     for (const name of await log.list()) {
       if (storeBaseOffset(name) === undefined) continue;
-      const file = await log.open(name);
-      const bytes = await file.read(0, await file.size());
+      const bytes = log.peek(name);
       found.push({
         name,
         length: bytes.length,
@@ -61,25 +63,31 @@ export class DiskRot {
     return found;
   }
 
-  /** Flips the bits of `mask`, or clears all bits. Returns whether anything has changed. */
-  async strike(name: string, from: number, to: number, mask: number | 'zeros'): Promise<boolean> {
+  /** Flips the bits of `mask`, clears all bits, or makes the sectors bad. Returns whether anything has changed. */
+  async strike(name: string, from: number, to: number, mask: number | 'zeros' | 'unreadable'): Promise<boolean> {
     const log = await this.disk.root.subdirectory('log');
-    const file = await log.open(name);
-    const before = await file.read(from, to - from);
+    const before = log.peek(name).slice(from, to);
+    if (mask === 'unreadable') log.spoil(name, from, to);
     const bytes = new Map<number, { was: number; is: number }>();
     const ranges = (await this.stores()).find((store) => store.name === name)?.ranges ?? [];
     for (const [i, was] of before.entries()) {
-      const flipped = mask === 'zeros' ? was : mask;
+      const flipped = mask === 'zeros' ? was : mask === 'unreadable' ? 0 : mask;
       if (flipped === 0) continue;
       log.corrupt(name, from + i, flipped);
       bytes.set(from + i, { was, is: was ^ flipped });
     }
-    const hit = from < firstBatchPosition ? ranges : ranges.filter((each) => each.from < to && from < each.to);
+    // What is near bad sectors may be read with them.
+    const around = mask === 'unreadable' ? sectorBytes : 0;
+    const hit =
+      from < firstBatchPosition + around
+        ? ranges
+        : ranges.filter((each) => each.from < to + around && from - around < each.to);
     const [first] = hit;
     const last = hit.at(-1);
-    if (bytes.size === 0 || first === undefined || last === undefined) return bytes.size > 0;
+    const hasChanged = bytes.size > 0 || mask === 'unreadable';
+    if (!hasChanged || first === undefined || last === undefined) return hasChanged;
     // A store without its header is lost, with everything that it would hold.
-    const end = from < firstBatchPosition ? Infinity : last.index + 1;
+    const end = from < firstBatchPosition + around ? Infinity : last.index + 1;
     this.#damages.push({ store: name, bytes, from: first.index, to: end });
     return true;
   }
@@ -87,14 +95,24 @@ export class DiskRot {
   /** Checks whether all stores are intact again: repaired, cut off, or removed by retention. */
   async look(): Promise<boolean> {
     if (!this.isThere) return true;
-    const log = await this.disk.root.subdirectory('log');
-    for (const { name, length } of await this.stores()) {
-      const bytes = await (await log.open(name)).read(0, length);
-      const end = storedRanges(bytes, this.checksum).at(-1)?.to ?? firstBatchPosition;
-      if (length !== end || decodeStoreHeader(bytes, name, this.checksum) === undefined) return false;
-    }
+    for (const store of await this.stores()) if (!(await this.#isIntact(store))) return false;
     this.#damages = [];
     return !this.repairing;
+  }
+
+  /** Checks whether all stores but the last are intact. */
+  async sealedAreIntact(): Promise<boolean> {
+    if (!this.isThere) return true;
+    for (const store of (await this.stores()).slice(0, -1)) if (!(await this.#isIntact(store))) return false;
+    return true;
+  }
+
+  async #isIntact({ name, length }: { readonly name: string; readonly length: number }): Promise<boolean> {
+    const log = await this.disk.root.subdirectory('log');
+    if (log.isSpoiled(name)) return false;
+    const bytes = log.peek(name);
+    const end = storedRanges(bytes, this.checksum).at(-1)?.to ?? firstBatchPosition;
+    return length === end && decodeStoreHeader(bytes, name, this.checksum) !== undefined;
   }
 
   /** Returns the store without the rot, as far as the rotten bytes are still there. */

@@ -74,6 +74,7 @@ export class Faults {
   #on = true;
   readonly #ends = new Set<() => void>();
   readonly #moves: Chance;
+  readonly #full: Chance;
   readonly #aims: Chance;
 
   constructor(
@@ -88,6 +89,7 @@ export class Faults {
     { only, also }: { readonly only?: readonly FaultKind[]; readonly also?: readonly FaultKind[] },
   ) {
     this.#moves = world.chance.fork('moves');
+    this.#full = world.chance.fork('full disks');
     this.#aims = world.chance.fork('aims');
     const count = chance.percent(25) ? 1 : chance.between(2, faultKinds.length);
     this.kinds = only ?? this.#draw(count, also);
@@ -220,6 +222,9 @@ export class Faults {
       case 'full disk':
         machine.disk.setFreeBytes(chance.percent(70) ? chance.below(diskReserveBytes) : chance.below(500));
         this.#for(chance.between(1_000, 8_000), () => machine.disk.setFreeBytes(Infinity));
+        if (!this.#full.percent(40)) return;
+        machine.disk.setFreeBytes(0);
+        machine.kill('all');
         return;
       case 'graceful stop':
         machine.stop();

@@ -206,9 +206,10 @@ export class Life {
   }
 
   async #startRaft(options: RaftNodeOptions): Promise<RaftNode> {
-    const { around, process, rot, onRaft } = this.options;
+    const { around, process, rot, onRaft, disk } = this.options;
     const { world } = around;
     const { log, hardState, id, configuration } = options;
+    if (disk.isFull) world.mark('runs Raft without a free byte');
     if (this.service !== undefined) {
       world.mark(log.quarantined.length > 0 ? 'repair given up for now' : 'repaired');
       if (this.#hidesItsEnd) world.mark('repaired an end that hid how much there was');

@@ -17,7 +17,7 @@ import type { Log } from '../../src/domain/log/log.js';
 import type { Chance } from './chance.js';
 import { DiskRot } from './disk-rot.js';
 import { Life, type Surroundings } from './life.js';
-import type { Listener } from './network.js';
+import type { JoinRequests, Listener } from './network.js';
 import { SimulatedDisk } from './simulated-disk.js';
 import { SimulatedProcess } from './simulated-process.js';
 import type { StoreMirror } from './store-mirror.js';
@@ -39,7 +39,10 @@ export type Beginning =
   /** It is a replica that follows those members. */
   | { readonly kind: 'replica' };
 
-export interface MachineSettings extends Pick<MemberSettings, 'segmentBytesMax' | 'retention' | 'deadMemberTimeoutMs'> {
+export interface MachineSettings extends Pick<
+  MemberSettings,
+  'segmentBytesMax' | 'scrubBytesPerSecond' | 'retention' | 'deadMemberTimeoutMs'
+> {
   /** Returns the addresses at which other nodes may be found now. */
   readonly addresses: () => readonly string[];
 }
@@ -74,6 +77,8 @@ export class Machine implements Watched {
   readonly #ranAs = new Set<number>();
   /** Whether a copy of its disk was started, which may have gone on as this member. */
   #hadTwin = false;
+  /** Since the node on its disk last ran Raft. */
+  readonly #joins: JoinRequests = { unanswered: 0 };
   #moves = 0;
   /** Whether it is at an address that no configuration names yet. */
   #isMoving = false;
@@ -146,6 +151,13 @@ export class Machine implements Watched {
     return this.process && this.#life?.member?.repair;
   }
 
+  /** How long a pass of its scrubber takes now, which reads only sealed segments. */
+  get scrubPassMs(): number {
+    const { log, settings } = this;
+    const bytes = log?.bytesBelow(log.sealedEnd) ?? 0;
+    return (1_000 * bytes) / (settings.scrubBytesPerSecond ?? Infinity);
+  }
+
   /** Whether its process started while its clock was wrong: it does not know the time since then. */
   get startedWrong(): boolean {
     return this.process !== undefined && this.#clockWrongAtStartMs !== 0;
@@ -169,7 +181,8 @@ export class Machine implements Watched {
     const featureLevel = this.isEarlier ? 0 : featureLevelKnown;
     const skewMs = this.#chance.between(-2_000, 2_000);
     const process = new SimulatedProcess(world, `${name}.${this.#lives}`, () => skewMs + this.clockWrongMs);
-    const listener: Listener = { machine: name, address, process, self: 0, uuid, heard: new Map(), featureLevel };
+    const own = { machine: name, address, process, uuid, featureLevel };
+    const listener: Listener = { ...own, self: 0, heard: new Map(), joins: this.#joins };
     const life: Life = new Life({
       around,
       process,
@@ -326,7 +339,7 @@ export class Machine implements Watched {
 
   #memberSettings(): MemberSettings {
     const { nodeName: name, address: rpcAddr, beginning, settings } = this;
-    const { segmentBytesMax, retention, deadMemberTimeoutMs, addresses } = settings;
+    const { segmentBytesMax, scrubBytesPerSecond, retention, deadMemberTimeoutMs, addresses } = settings;
     return {
       name,
       rpcAddr,
@@ -337,6 +350,7 @@ export class Machine implements Watched {
       timing,
       retention,
       deadMemberTimeoutMs,
+      scrubBytesPerSecond,
       ...(segmentBytesMax !== undefined && { segmentBytesMax }),
       bootstrap: beginning.kind === 'bootstrap',
       bootstrapExpect: beginning.kind === 'bootstrap-expect' ? beginning.nodes : 0,
@@ -347,6 +361,7 @@ export class Machine implements Watched {
     const { world, witness } = this.around;
     const before = this.#id;
     this.#id = id;
+    this.#joins.unanswered = 0;
     this.#ranAs.add(id);
     if (this.#ranEarlier && !this.isEarlier) world.mark('a node of the release before was upgraded');
     this.#ranEarlier = this.isEarlier;
@@ -372,8 +387,12 @@ export class Machine implements Watched {
     });
   }
 
-  /** Checks that a node forgets something only on a false disk, and before it has run Raft since. */
+  /**
+   * Checks that a node forgets something only on a false disk, and before it has run Raft since, or if it was admitted
+   * again by an answer that it did not get.
+   */
   #forgets(id: number): void {
+    if (this.#joins.unanswered > 0) return;
     if (this.#hadTwin || (this.isFalse && !this.#ranAs.has(id))) return;
     const what = this.isFalse ? 'and has run Raft as that since its disk turned false' : 'and its disk is as it was';
     this.around.world.fail(

@@ -33,6 +33,11 @@ export const fairWeather: Readonly<NetworkWeather> = {
 };
 
 /** A process that listens at an address. */
+export interface JoinRequests {
+  /** How many got no answer: they may have been granted, and its disk does not know it. */
+  unanswered: number;
+}
+
 export interface Listener {
   readonly machine: string;
   /** HOST:PORT. */
@@ -46,6 +51,8 @@ export interface Listener {
   readonly featureLevel: number;
   /** Addresses of the nodes that have sent it a message, by Raft id. */
   readonly heard: Map<number, string>;
+  /** Its requests to join. */
+  readonly joins: JoinRequests;
   receiver?: PeerReceiver;
   cluster?: Cluster;
   joinHandler?: JoinHandler;

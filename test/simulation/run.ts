@@ -94,6 +94,7 @@ class Run {
     const bytesRetention = chance.percent(50) ? { bytesMax: chance.pick([4_000, 20_000]) } : {};
     const settings: MachineSettings = {
       segmentBytesMax,
+      scrubBytesPerSecond: world.chance.fork('scrub').pick([1_000, 10_000, 100_000]),
       retention: jumps ? { ageMsMax } : bytesRetention,
       deadMemberTimeoutMs: away.percent(40) ? away.between(2_000, 12_000) : 0,
       addresses: () => this.machines.filter(({ inUse }) => inUse).map(({ address }) => address),

@@ -51,6 +51,11 @@ export class SimulatedDisk {
     return new SimulatedDirectory(this, process, this.#root);
   }
 
+  /** Whether there is no free byte. */
+  get isFull(): boolean {
+    return this.#freeBytes === 0;
+  }
+
   setFreeBytes(bytes: number): void {
     this.#freeBytes = bytes;
     this.#root.setFreeBytes(Math.min(bytes, Number.MAX_SAFE_INTEGER / 2));

@@ -82,9 +82,14 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
   }
 
   async ask(rpcAddr: string, joiner: Joiner): Promise<JoinAnswer> {
+    const { joins } = this.own;
+    joins.unanswered += 1;
     try {
-      return await this.call(rpcAddr, 'join', ({ joinHandler }) => joinHandler?.admit(joiner));
+      const answer = await this.call<JoinAnswer>(rpcAddr, 'join', ({ joinHandler }) => joinHandler?.admit(joiner));
+      joins.unanswered -= 1;
+      return answer;
     } catch (error) {
+      if (!(error instanceof OutcomeUnknownError)) joins.unanswered -= 1;
       throw error instanceof OutcomeUnknownError ? new UnavailableError(error.message) : error;
     }
   }

@@ -86,8 +86,7 @@ export async function scanStores(
   const names = (await directory.list()).filter((name) => storeBaseOffset(name) !== undefined);
   const entries: StoredEntry[] = [];
   for (const name of names) {
-    const file = await directory.open(name);
-    const found = await file.read(0, await file.size());
+    const found = directory.peek(name);
     const before = restored(name, found);
     for (let at = storeHeaderBytes; at < found.length;) {
       let bytes = found;

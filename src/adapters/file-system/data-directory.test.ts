@@ -5,12 +5,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { FaultyDirectory } from '../memory/faulty-directory.js';
 import { ManualClock } from '../memory/manual-clock.js';
 import { ReadOnlyDirectoryError } from '../../domain/log/directory.js';
 import { openDataDirectory, type FileDataDirectory } from './data-directory.js';
 import { DataDirectoryError, problemOfCode, type DataDirectoryProblem } from './data-directory-error.js';
 import { FileOperationError } from './errors.js';
-import { formatIdentity, newIdentity } from './node-identity.js';
+import { formatIdentity, newIdentity, readIdentity, writeIdentity } from './node-identity.js';
 
 let scratch: string;
 let path: string;
@@ -386,5 +387,17 @@ describe('a data directory without permissions', () => {
       cause,
       message: 'cannot sync /data/00.store: EIO: i/o error, fdatasync',
     });
+  });
+});
+
+describe('readIdentity', () => {
+  it('says of a file that the disk cannot read that this is what is wrong with it', async () => {
+    const directory = FaultyDirectory.create();
+    const identity = newIdentity();
+    await writeIdentity(directory, identity);
+    directory.inject({ operation: 'read', fileName: 'node.id' });
+    expect(await readIdentity(directory)).toEqual({ kind: 'found', identity });
+    directory.spoil('node.id', 0, 1);
+    expect(await readIdentity(directory)).toEqual({ kind: 'corrupt', detail: 'the disk cannot read it' });
   });
 });

@@ -5,7 +5,9 @@ import {
   assertFileName,
   FileExistsError,
   FileNotFoundError,
+  isReadFailure,
   ReadOnlyDirectoryError,
+  UnreadableError,
   type Directory,
 } from '../../domain/log/directory.js';
 import { descriptorReserve } from './descriptor-reserve.js';
@@ -134,6 +136,7 @@ export class NodeDirectory implements Directory {
         // file.
         if (code === 'ENOENT' || code === 'EISDIR') throw new FileNotFoundError(name, { cause: error });
         if (code === 'EEXIST') throw new FileExistsError(name, { cause: error });
+        if (operation === 'open' && isReadFailure(error)) throw new UnreadableError(this.#path(name), { cause: error });
       }
       if (error instanceof RangeError || error instanceof FileExistsError) throw error;
       throw new FileOperationError(operation, name === undefined ? this.path : join(this.path, name), error);

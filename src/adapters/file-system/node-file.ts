@@ -1,9 +1,18 @@
 import * as fs from 'node:fs';
-import { FileClosedError, ReadOnlyDirectoryError, type File, type FileIdentity } from '../../domain/log/directory.js';
+import {
+  FileClosedError,
+  isReadFailure,
+  ReadOnlyDirectoryError,
+  UnreadableError,
+  type File,
+  type FileIdentity,
+} from '../../domain/log/directory.js';
 import { toPosition } from '../../domain/log/offsets.js';
 import { FileOperationError } from './errors.js';
 import { operationsInFlight } from './operations-in-flight.js';
 import { writeFully, type WriteSome } from './write-fully.js';
+
+const reads: ReadonlySet<string> = new Set(['read', 'stat']);
 
 /**
  * A file by its descriptor, through the callbacks of `node:fs`: with many operations in flight a `FileHandle` costs
@@ -27,7 +36,11 @@ export class NodeFile implements File {
   }
 
   read(position: number, length: number): Promise<Uint8Array> {
-    return this.#run('read', () => readFully(this.fd, toPosition(position), toPosition(length)));
+    return this.#run('read', async () => {
+      const bytes = await readFully(this.fd, toPosition(position), toPosition(length));
+      if (bytes === undefined) throw new UnreadableError(this.path);
+      return bytes;
+    });
   }
 
   write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
@@ -88,6 +101,8 @@ export class NodeFile implements File {
       return await operationsInFlight.track(act);
     } catch (error) {
       if (error instanceof RangeError || error instanceof ReadOnlyDirectoryError) throw error;
+      if (error instanceof UnreadableError) throw error;
+      if (reads.has(operation) && isReadFailure(error)) throw new UnreadableError(this.path, { cause: error });
       throw new FileOperationError(operation, this.path, error);
     } finally {
       if (--this.#pending === 0) this.#drained?.();
@@ -100,15 +115,22 @@ export class NodeFile implements File {
   }
 }
 
-/** Reads until `length` bytes are read or the file ends. The result has its own memory of exactly its length. */
-async function readFully(fd: number, position: number, length: number): Promise<Uint8Array> {
+/**
+ * Reads until `length` bytes are read or the file ends. The result has its own memory of exactly its length; undefined if
+ * reads return nothing although the file goes on.
+ */
+async function readFully(fd: number, position: number, length: number): Promise<Uint8Array | undefined> {
   // Neither zeroed nor from the pool of small buffers: a single retained slice would retain the whole pool.
   const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
   let filled = 0;
-  while (filled < length) {
+  for (let isAtEnd = false; filled < length;) {
     const read = await readSome(fd, bytes, filled, length - filled, position + filled);
-    if (read === 0) return bytes.slice(0, filled);
     filled += read;
+    if (read > 0) continue;
+    if ((await fstat(fd)).size <= position + filled) return bytes.slice(0, filled);
+    // It may have grown since the read.
+    if (isAtEnd) return undefined;
+    isAtEnd = true;
   }
   return bytes;
 }

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { FileExistsError, FileNotFoundError, type Directory } from '../../domain/log/directory.js';
+import { FileExistsError, type Directory } from '../../domain/log/directory.js';
+import { readWholeOrThrow, unlessUnreadable } from '../../domain/log/durable-file.js';
 
 /** The contents of `node.id`: the owner of the directory's data. */
 export interface NodeIdentity {
@@ -20,7 +21,6 @@ export type IdentityFile =
 export const identityFileName = 'node.id';
 export const identityFormat = 1;
 const temporaryName = 'node.id.tmp';
-const fileBytesMax = 64 * 1024;
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 export function newIdentity(): NodeIdentity {
@@ -28,18 +28,9 @@ export function newIdentity(): NodeIdentity {
 }
 
 export async function readIdentity(directory: Directory): Promise<IdentityFile> {
-  let bytes: Uint8Array;
-  try {
-    const file = await directory.open(identityFileName);
-    try {
-      bytes = await file.read(0, fileBytesMax);
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (error instanceof FileNotFoundError) return { kind: 'missing' };
-    throw error;
-  }
+  const bytes = await unlessUnreadable(() => readWholeOrThrow(directory, identityFileName), 'unreadable');
+  if (bytes === undefined) return { kind: 'missing' };
+  if (bytes === 'unreadable') return { kind: 'corrupt', detail: 'the disk cannot read it' };
   return parseIdentity(Buffer.from(bytes).toString('utf8'));
 }
 

@@ -26,6 +26,8 @@ export class CachedFile {
   #cached = new GrowableBytes();
   #durable = new GrowableBytes();
   #unsynced: Operation[] = [];
+  /** Bad sectors: positions that can be neither read nor written. */
+  #bad: { readonly from: number; readonly to: number }[] = [];
 
   constructor(readonly identity: FileIdentity = nextIdentity()) {}
 
@@ -59,6 +61,16 @@ export class CachedFile {
     this.#unsynced = [];
   }
 
+  /** Turns the sectors of these positions bad: for this file, they stay so. */
+  spoil(from: number, to: number): void {
+    this.#bad.push({ from, to });
+  }
+
+  /** Whether one of these positions is in a bad sector. */
+  isBad(from: number, to: number): boolean {
+    return this.#bad.some((bad) => bad.from < to && from < bad.to);
+  }
+
   /** Flips bits on the disk and in the cache. */
   corrupt(position: number, mask: number): void {
     for (const bytes of [this.#cached, this.#durable]) {
@@ -70,6 +82,7 @@ export class CachedFile {
   /** Returns the file as the next start finds it. */
   afterCrash(keep: Keep, random: Random): CachedFile {
     const found = new CachedFile(this.identity);
+    found.#bad = [...this.#bad];
     if (keep === 'all') {
       found.#cached = this.#cached.clone();
       found.#durable = this.#durable.clone();

@@ -10,7 +10,7 @@ import {
 import { toPosition } from '../../domain/log/offsets.js';
 import { CachedDirectory } from './cached-directory.js';
 import { CachedFile, type Keep } from './cached-file.js';
-import { FaultyDisk, InjectedFaultError, type Fault, type FaultPlan } from './faulty-disk.js';
+import { failureOf, FaultyDisk, InjectedFaultError, type Fault, type FaultPlan } from './faulty-disk.js';
 import { randomInteger, seededRandom, type Random } from './seeded-random.js';
 
 export interface AfterCrashOptions {
@@ -97,6 +97,22 @@ export class FaultyDirectory implements Directory {
   /** Flips the bits of `mask` in one byte of a file in this directory, in the cache and on the disk. */
   corrupt(name: string, position: number, mask: number): void {
     this.#file(name).corrupt(position, mask);
+  }
+
+  /** Turns the sectors of these positions of a file bad: they can be neither read nor written, by nobody. */
+  spoil(name: string, from: number, to: number): void {
+    this.#file(name).spoil(from, to);
+  }
+
+  /** Whether a file has bad sectors. */
+  isSpoiled(name: string): boolean {
+    return this.#file(name).isBad(0, Infinity);
+  }
+
+  /** Returns the content of a file, that of bad sectors too. */
+  peek(name: string): Uint8Array {
+    const file = this.#file(name);
+    return file.read(0, file.length);
   }
 
   async list(): Promise<string[]> {
@@ -189,7 +205,10 @@ class FaultyFile implements File {
     this.#assertOpen();
     toPosition(position);
     toPosition(length);
-    return this.disk.perform('read', this.name, () => this.file.read(position, length));
+    return this.disk.perform('read', this.name, () => {
+      this.#assertGood('read', position, position + length);
+      return this.file.read(position, length);
+    });
   }
 
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
@@ -201,6 +220,7 @@ class FaultyFile implements File {
       'write',
       this.name,
       () => {
+        this.#assertGood('write', position, position + bytes.length);
         const fitting = Math.max(0, this.file.length - position + this.disk.freeBytes);
         part(fitting)();
         if (fitting < bytes.length) throw new InjectedFaultError('ENOSPC', 'write', this.name);
@@ -222,7 +242,11 @@ class FaultyFile implements File {
   async truncate(length: number): Promise<void> {
     this.#assertOpen();
     toPosition(length);
-    this.disk.perform('truncate', this.name, () => this.file.truncate(length));
+    this.disk.perform('truncate', this.name, () => {
+      // The rest of the sector at the new end is written again.
+      this.#assertGood('truncate', length, length + 1);
+      this.file.truncate(length);
+    });
   }
 
   async identity(): Promise<FileIdentity> {
@@ -234,6 +258,10 @@ class FaultyFile implements File {
     if (this.#closed) return;
     this.#closed = true;
     this.disk.perform('close', this.name, () => {});
+  }
+
+  #assertGood(operation: 'read' | 'write' | 'truncate', from: number, to: number): void {
+    if (this.file.isBad(from, to)) throw failureOf(new InjectedFaultError('EIO', operation, this.name));
   }
 
   #assertOpen(): void {

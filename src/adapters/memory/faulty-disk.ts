@@ -1,3 +1,4 @@
+import { isReadFailure, UnreadableError } from '../../domain/log/directory.js';
 import type { CachedDirectory } from './cached-directory.js';
 import type { Random } from './seeded-random.js';
 
@@ -115,7 +116,7 @@ export class FaultyDisk {
     const code = this.#dueFault(operation, fileName);
     if (code === undefined) return act();
     onFault();
-    throw new InjectedFaultError(code, operation, fileName);
+    throw failureOf(new InjectedFaultError(code, operation, fileName));
   }
 
   #doHalf(operation: DiskOperation, act: () => unknown): void {
@@ -138,6 +139,12 @@ export class FaultyDisk {
     }
     return code;
   }
+}
+
+/** Returns the error as a `Directory` reports it. */
+export function failureOf(fault: InjectedFaultError): Error {
+  const reads = fault.operation === 'read' || fault.operation === 'open';
+  return reads && isReadFailure(fault) ? new UnreadableError(fault.fileName, { cause: fault }) : fault;
 }
 
 function isChange(operation: DiskOperation): boolean {

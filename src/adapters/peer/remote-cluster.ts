@@ -10,6 +10,7 @@ import type {
   MemberRole,
   MemberState,
   MemberStatus,
+  ScrubStatus,
 } from '../../application/ports/cluster.js';
 import { MembershipError } from '../../application/ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../application/errors.js';
@@ -24,6 +25,7 @@ import {
   type Member,
   MemberRole as Role,
   MemberState as State,
+  type ScrubStatus as ScrubStatusMessage,
 } from '../../gen/golog/v1/cluster_service_pb.js';
 
 export interface RemoteClusterOptions {
@@ -212,7 +214,7 @@ function clusterSettings(message: ClusterSettingsMessage | undefined): ClusterSe
   };
 }
 
-function clusterStatus({ leader, problem, gossip, ...message }: ClusterStatusMessage): ClusterStatus {
+function clusterStatus({ leader, problem, gossip, scrub, ...message }: ClusterStatusMessage): ClusterStatus {
   return {
     clusterId: message.clusterId,
     answeredBy: message.answeredBy,
@@ -224,6 +226,23 @@ function clusterStatus({ leader, problem, gossip, ...message }: ClusterStatusMes
     members: message.members.map(memberStatus),
     settings: clusterSettings(message.settings),
     ...(problem !== undefined && { problem }),
+    ...(scrub !== undefined && { scrub: scrubStatus(scrub) }),
     ...(gossip.length > 0 && { gossip: gossip.map(gossipView) }),
+  };
+}
+
+function scrubStatus({ checkedBytes, totalBytes, bytesPerSecond, ...message }: ScrubStatusMessage): ScrubStatus {
+  const { completedAtMs, repair, damaged } = message;
+  return {
+    checkedBytes: Number(checkedBytes),
+    totalBytes: Number(totalBytes),
+    bytesPerSecond: Number(bytesPerSecond),
+    ...(completedAtMs !== undefined && { completedAtMs: Number(completedAtMs) }),
+    damaged: damaged.map(({ fromOffset, toOffset: to, reason }) => ({
+      from: toOffset(Number(fromOffset)),
+      to: toOffset(Number(to)),
+      reason,
+    })),
+    ...(repair !== undefined && { repair }),
   };
 }

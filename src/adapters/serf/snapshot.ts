@@ -15,17 +15,18 @@ const maxTime = Number.MAX_SAFE_INTEGER;
  * (Serf's `rejoin_after_leave`).
  */
 export class Snapshot {
-  /** Reads the file, skipping malformed lines. Rejects with the system's error. */
+  /**
+   * Reads the file, skipping malformed lines. The file is only a help to find the others again: what cannot be read is
+   * left out, and what cannot be written, on a full disk, is written when the disk has space. Both call `onFailure`.
+   */
   static async open(path: string, clock: Clock, onFailure: (error: unknown) => void): Promise<Snapshot> {
-    let text = '';
-    try {
-      text = await readFile(path, 'utf8');
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
     const snapshot = new Snapshot(path, clock, onFailure);
-    for (const line of text.split('\n')) snapshot.#replay(line);
-    await snapshot.#compact();
+    try {
+      for (const line of (await readFile(path, 'utf8')).split('\n')) snapshot.#replay(line);
+    } catch (error) {
+      if (!isMissing(error)) onFailure(error);
+    }
+    await snapshot.#compact().catch(onFailure);
     return snapshot;
   }
 

@@ -4,8 +4,12 @@ import {
   defaultProducerExpiryMs,
   defaultProducersMax,
 } from '../../application/configuration/cluster-settings.js';
-import type { ClusterStatus } from '../../application/ports/cluster.js';
-import type { ClusterSettingsSchema, ClusterStatusSchema } from '../../gen/golog/v1/cluster_service_pb.js';
+import type { ClusterStatus, ScrubStatus } from '../../application/ports/cluster.js';
+import type {
+  ClusterSettingsSchema,
+  ClusterStatusSchema,
+  ScrubStatusSchema,
+} from '../../gen/golog/v1/cluster_service_pb.js';
 import { GossipStatus, MemberRole, MemberState } from '../../gen/golog/v1/cluster_service_pb.js';
 
 const roles = { leader: MemberRole.LEADER, voter: MemberRole.VOTER, learner: MemberRole.LEARNER } as const;
@@ -28,7 +32,10 @@ const gossipStatuses = {
 const whole = (value: number): bigint => BigInt(Math.max(0, Math.round(value)));
 
 /** `golog.v1.ClusterStatus`. */
-export function clusterStatusMessage(status: ClusterStatus): MessageInitShape<typeof ClusterStatusSchema> {
+export function clusterStatusMessage({
+  scrub,
+  ...status
+}: ClusterStatus): MessageInitShape<typeof ClusterStatusSchema> {
   return {
     ...status,
     term: BigInt(status.term),
@@ -46,7 +53,21 @@ export function clusterStatusMessage(status: ClusterStatus): MessageInitShape<ty
       ...(featureLevel !== undefined && { featureLevel: BigInt(featureLevel) }),
     })),
     settings: clusterSettingsMessage(status.settings),
+    ...(scrub && { scrub: scrubMessage(scrub) }),
     gossip: status.gossip?.map((member) => ({ ...member, status: gossipStatuses[member.status] })) ?? [],
+  };
+}
+
+/** `golog.v1.ScrubStatus`. */
+function scrubMessage(scrub: ScrubStatus): MessageInitShape<typeof ScrubStatusSchema> {
+  const { completedAtMs, repair } = scrub;
+  return {
+    checkedBytes: whole(scrub.checkedBytes),
+    totalBytes: whole(scrub.totalBytes),
+    bytesPerSecond: whole(scrub.bytesPerSecond),
+    ...(completedAtMs !== undefined && { completedAtMs: whole(completedAtMs) }),
+    damaged: scrub.damaged.map(({ from, to, reason }) => ({ fromOffset: whole(from), toOffset: whole(to), reason })),
+    ...(repair !== undefined && { repair }),
   };
 }
 

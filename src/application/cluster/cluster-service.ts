@@ -1,5 +1,5 @@
 import { confChangeV2, type ConfChangeSingle } from '../../domain/raft/conf-change.js';
-import { type Cluster, type ClusterStatus, MembershipError } from '../ports/cluster.js';
+import { type Cluster, type ClusterStatus, MembershipError, type ScrubStatus } from '../ports/cluster.js';
 import { clusterStatusOf, readinessOf } from './cluster-status.js';
 import { describeClusterId } from '../configuration/member-names.js';
 import { type ChangeContext, type Member, removalOf } from '../configuration/configuration.js';
@@ -41,6 +41,8 @@ export interface ClusterServiceOptions {
   /** The log id: 16 bytes. */
   readonly clusterId: Uint8Array;
   readonly gossip?: Pick<Gossip, 'members'>;
+  /** Returns what this node knows about damage to its log. */
+  readonly scrub?: () => ScrubStatus;
 }
 
 /**

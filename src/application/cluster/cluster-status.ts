@@ -2,7 +2,7 @@ import { toIndex, toTerm } from '../../domain/log/offsets.js';
 import { majoritySize } from '../../domain/raft/quorum.js';
 import { featureLevelKnown } from '../configuration/cluster-settings.js';
 import { describeClusterId } from '../configuration/member-names.js';
-import type { ClusterStatus, MemberRole, MemberState, MemberStatus } from '../ports/cluster.js';
+import type { ClusterStatus, MemberRole, MemberState, MemberStatus, ScrubStatus } from '../ports/cluster.js';
 import type { Gossip } from '../ports/gossip.js';
 import { diskStalled, type Readiness } from '../ports/readiness.js';
 import type { Leadership } from '../raft/leadership.js';
@@ -16,6 +16,8 @@ interface Viewpoint {
   readonly gossip?: Pick<Gossip, 'members'>;
   /** Returns the feature level that another member has offered. */
   readonly featureLevelOf?: (id: number) => number | undefined;
+  /** Returns what this node knows about damage to its log. */
+  readonly scrub?: () => ScrubStatus;
   /** About a node that has another history. */
   readonly otherHistory?: string | undefined;
 }
@@ -38,6 +40,7 @@ export function clusterStatusOf(viewpoint: Viewpoint): ClusterStatus {
     members,
     settings: leadership.configuration.settings,
     ...(problem !== undefined && { problem }),
+    ...(viewpoint.scrub && { scrub: viewpoint.scrub() }),
     ...(gossip !== undefined && {
       gossip: gossip.members().map((member) => ({ ...member, tags: Object.fromEntries(member.tags) })),
     }),
@@ -82,7 +85,24 @@ export function readinessOf(viewpoint: Viewpoint): Readiness {
   return readinessWith(viewpoint, membersOf(viewpoint));
 }
 
-function readinessWith({ leadership, self }: Viewpoint, members: readonly MemberStatus[]): Readiness {
+/** What an operator should know about damage that does not keep a node from its work; undefined: there is none. */
+export function damageProblem(name: string, scrub: ScrubStatus | undefined): string | undefined {
+  const [first] = scrub?.damaged ?? [];
+  if (first === undefined) return undefined;
+  const what = first.to > first.from ? `records ${first.from} to ${first.to - 1}` : `the log near offset ${first.from}`;
+  const more = (scrub?.damaged.length ?? 0) > 1 ? ' and others' : '';
+  const repair = scrub?.repair === undefined ? '' : `; repair: ${scrub.repair}`;
+  return `damaged on ${name} and not served by it: ${what}${more}${repair}`;
+}
+
+function readinessWith(viewpoint: Viewpoint, members: readonly MemberStatus[]): Readiness {
+  const found = readinessAmong(viewpoint, members);
+  if (found.problem !== undefined) return found;
+  const problem = damageProblem(viewpoint.self.name, viewpoint.scrub?.());
+  return problem === undefined ? found : { ...found, problem };
+}
+
+function readinessAmong({ leadership, self }: Viewpoint, members: readonly MemberStatus[]): Readiness {
   const { configuration, status, isLeader, leaderId } = leadership;
   if (!configuration.members.some(({ id }) => id === status.id))
     return { state: 'catching-up', problem: 'this node has not learned yet that it is a member of the cluster' };
@@ -114,7 +134,8 @@ function readinessWith({ leadership, self }: Viewpoint, members: readonly Member
     const reachable = `${voting.length - silent.length} of ${voting.length} voters reachable from here, need ${majoritySize(voters.length)}`;
     const advice = reachableSpare < 0 ? ['start them; if a majority is lost for good, see golog recover'] : [];
     const what = leaderId === 0 ? 'no leader' : 'nothing commits';
-    return { state: 'no-leader', problem: [what, ...causes, reachable, ...advice].join('; ') };
+    const full = leadership.lacksSpace ? [`the disk of ${self.name} is full: free space on it`] : [];
+    return { state: 'no-leader', problem: [what, ...full, ...causes, reachable, ...advice].join('; ') };
   }
   if (learners.includes(status.id))
     return {

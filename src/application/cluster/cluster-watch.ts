@@ -7,7 +7,7 @@ const lookMs = 250;
 
 /**
  * Yields the cluster's status at once, then again after every change, checked every 250 ms. The time since a member was
- * last heard from counts in whole seconds; otherwise every check would differ. While the leader cannot be reached,
+ * last heard from counts in whole seconds, and how far a scrub is does not count; otherwise every check would differ. While the leader cannot be reached,
  * yields this node's own view. Ends by throwing the signal's reason. Costs one timer.
  */
 export async function* watchCluster(
@@ -36,5 +36,6 @@ async function look(cluster: Cluster, signal: AbortSignal, local: boolean): Prom
 }
 
 function byTheSecond(name: string, value: unknown): unknown {
+  if (name === 'checkedBytes') return undefined;
   return name === 'heardMsAgo' && typeof value === 'number' ? Math.floor(value / 1000) : value;
 }

@@ -1,6 +1,6 @@
 import type { Crc32c } from '../../domain/log/checksum.js';
 import type { Directory } from '../../domain/log/directory.js';
-import { readWhole, writeDurably } from '../../domain/log/durable-file.js';
+import { readWholeOrThrow, unlessUnreadable, writeDurably } from '../../domain/log/durable-file.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
 import { decodeJsonFile, encodeJsonFile, type JsonFileFormat } from '../../domain/log/json-file.js';
 import { assertLevelKnown } from './cluster-settings.js';
@@ -52,7 +52,8 @@ export class ConfigurationFile {
 
   /** Rejects with `CorruptConfigurationError` or `UnknownFeatureLevelError`. */
   static async open(directory: Directory, crc32c: Crc32c): Promise<ConfigurationFile> {
-    const bytes = await readWhole(directory, fileName);
+    const bytes = await unlessUnreadable(() => readWholeOrThrow(directory, fileName), 'unreadable');
+    if (bytes === 'unreadable') throw new CorruptConfigurationError('cannot be read from the disk');
     const opened = new ConfigurationFile(directory, crc32c, bytes && decodeFile(bytes, crc32c));
     assertLevelKnown(opened.current.settings);
     return opened;

@@ -4,6 +4,7 @@ import type { Logger } from '../ports/logger.js';
 
 const lines: Record<LogNotice['kind'], readonly [event: LogEvent<'warn'>, message: string]> = {
   'damage found by a read': ['log_damage_found', 'a read found damaged entries'],
+  'header damaged': ['log_damage_found', 'the header of a segment is damaged'],
   'index rebuilt': ['log_index_rebuilt', 'rebuilt an index file'],
   'leftover removed': ['log_leftover_removed', 'removed a file that a crash left behind'],
   'log start unknown': ['log_start_damaged', 'took the log start from its copy or from the segments'],

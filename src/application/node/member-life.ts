@@ -6,7 +6,6 @@ import type { Cluster } from '../ports/cluster.js';
 import type { Consensus } from '../ports/consensus.js';
 import type { Removal } from '../configuration/configuration.js';
 import { DamagedNode, isDamaged } from '../repair/damaged-node.js';
-import type { EntrySource } from '../ports/entry-source.js';
 import { firstDamaged, offsetOf } from '../repair/first-damage.js';
 import { LogRepair } from '../repair/log-repair.js';
 import type { StandInOptions } from '../repair/stand-in.js';
@@ -15,7 +14,7 @@ import { type ProvedMember, proveMember } from './member-identity.js';
 import { answerAsMember, openDiskReserve } from './node-context.js';
 import type { MemberDependencies } from './node-dependencies.js';
 import { RemovedNode } from './removed-node.js';
-import { type MemberContext, openGates, runRaft, type RunningRaft } from './run-raft.js';
+import { entrySourceOf, type MemberContext, openGates, runRaft, type RunningRaft } from './run-raft.js';
 import type { ClusterWork } from './started-node.js';
 import { WaitingMember } from './waiting-member.js';
 
@@ -216,13 +215,9 @@ export class MemberLife implements MemberWork {
 }
 
 function prepareRepair(deps: MemberDependencies, member: MemberContext): Promise<LogRepair | undefined> {
-  const { directory, crc32c, clock, logger } = deps;
-  const { log, hardState, configuration, id, diskReserve, discovery } = member;
-  const found = deps.entrySource(id, { crc32c, logId: directory.logId }, configuration.generation);
-  const source: EntrySource = {
-    logEnd: (peer, ...rest) => found.logEnd(discovery.locate(peer), ...rest),
-    read: (peer, ...rest) => found.read(discovery.locate(peer), ...rest),
-  };
+  const { clock, logger } = deps;
+  const { log, hardState, configuration, id, diskReserve } = member;
+  const source = entrySourceOf(deps, member);
   return LogRepair.prepare({ log, hardState, configuration, id, source, diskReserve, clock, logger });
 }
 

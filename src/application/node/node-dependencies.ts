@@ -33,6 +33,8 @@ export interface NodeSettings {
   readonly retention: Retention;
   /** See `LogOptions`. */
   readonly segmentBytesMax?: number;
+  /** How fast sealed segments are read through; undefined: all of them once a week. */
+  readonly scrubBytesPerSecond?: number | undefined;
 }
 
 export interface MemberSettings extends NodeSettings {

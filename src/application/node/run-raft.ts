@@ -5,6 +5,10 @@ import { clusterStatusOf } from '../cluster/cluster-status.js';
 import { CommitLogService } from '../commit-log-service.js';
 import { applyLoggedConfigurations } from './logged-configurations.js';
 import { CommittedEntries } from '../repair/committed-entries.js';
+import { readersOfMember, readNoted } from '../repair/peer-readers.js';
+import { passOnLeadership } from '../raft/damaged-leader.js';
+import type { EntrySource } from '../ports/entry-source.js';
+import { careForLog } from './care-for-log.js';
 import { watchDamage } from '../repair/damage-watch.js';
 import type { Consensus } from '../ports/consensus.js';
 import type { Removal } from '../configuration/configuration.js';
@@ -56,14 +60,25 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
   const outside = { checksum, clock, random, transport, whereabouts: member.discovery, logger, onFatal };
   const node = await startRaft({ ...files, ...outside, id, self, retention, timing });
 
+  await readNoted(log, configuration);
+  const { leadership } = node;
+  const source = entrySourceOf(deps, member);
+  const care = await careForLog(deps, {
+    ...member,
+    committed: () => leadership.status.applied,
+    readers: () => readersOfMember(configuration, id, source),
+    exclusively: (task) => node.exclusively(task),
+    onDamage: passOnLeadership(leadership, clock, logger),
+  });
   const cluster = new ClusterService({
-    leadership: node.leadership,
+    leadership,
     transport,
     clock,
     logger,
     self,
     gossip,
     clusterId,
+    scrub: care.status,
   });
   peerService.setJoinHandler(cluster);
   peerService.setEntries(new CommittedEntries({ node, log }));
@@ -96,7 +111,6 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
     logger,
   });
   const moving = new AbortController();
-  const { leadership } = node;
   const isInTouch = (): boolean =>
     leadership.isLeader || (leadership.heardMsAgo(leadership.leaderId) ?? Infinity) < 2 * leadership.electionTimeoutMs;
   const removed = keepAnnounced(deps, { ...member, isInTouch }, moving.signal);
@@ -106,12 +120,23 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
       () => removed,
       () => cluster.close(),
       () => stopWatching(),
+      () => care.stop(),
       () => stopReconciling(),
       () => stopNoting(),
       () => notes.write(),
     );
   };
   return { node, cluster, removed, stop };
+}
+
+/** Returns what reads the logs of the other members, wherever they are now. */
+export function entrySourceOf(deps: MemberDependencies, { id, configuration, discovery }: MemberContext): EntrySource {
+  const checksum = { crc32c: deps.crc32c, logId: deps.directory.logId };
+  const found = deps.entrySource(id, checksum, configuration.generation);
+  return {
+    logEnd: (peer, ...rest) => found.logEnd(discovery.locate(peer), ...rest),
+    read: (peer, ...rest) => found.read(discovery.locate(peer), ...rest),
+  };
 }
 
 /** Opens the startup gates: from now on, client calls are answered. */

@@ -4,7 +4,9 @@ import type { Contact } from '../ports/replica-uplink.js';
 import { ReplicaCluster } from '../replica/replica-cluster.js';
 import { askForCluster } from '../replica/ask-for-cluster.js';
 import { Replica } from '../replica/replica.js';
-import { closingOnFailure } from './in-order.js';
+import { readersOfReplica, readNoted } from '../repair/peer-readers.js';
+import { careForLog } from './care-for-log.js';
+import { closingOnFailure, inOrder } from './in-order.js';
 import { setLogAside } from './set-log-aside.js';
 import { assertNeverInCluster, type NodeContext, type NodeStorage, openContext, openStorage } from './node-context.js';
 import type { ReplicaDependencies } from './node-dependencies.js';
@@ -51,7 +53,16 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
       sources: () => knownMembers(context),
       retention: settings.retention,
     });
-    const cluster = new ReplicaCluster({ replica, uplink, log, self, clusterId });
+    await readNoted(log, configuration);
+    const care = await careForLog(deps, {
+      log,
+      diskReserve,
+      // Everything in its log is committed.
+      committed: () => replica.applied,
+      readers: () => readersOfReplica(knownMembers(context), uplink),
+      exclusively: (task) => replica.exclusively(task),
+    });
+    const cluster = new ReplicaCluster({ replica, uplink, log, self, clusterId, scrub: care.status });
     peerService.setJoinHandler(cluster);
     openGates(deps, { log, configuration }, replica, cluster);
     deps.onReadiness?.(() => cluster.readiness);
@@ -62,7 +73,7 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
       // No quorum counts a replica, so only gossip needs to know that it leaves.
       leave: () => Promise.resolve(),
       settle: () => Promise.resolve(),
-      stop: () => stopWatching(),
+      stop: () => inOrder(stopWatching, () => care.stop()),
     });
   });
 }

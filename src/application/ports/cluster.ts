@@ -35,6 +35,20 @@ export interface GossipView extends Omit<GossipMember, 'tags'> {
   readonly tags: Readonly<Record<string, string>>;
 }
 
+/** How far a node is with reading its sealed segments through, and what is damaged there. */
+export interface ScrubStatus {
+  /** Bytes of the sealed segments that the current pass has read. */
+  readonly checkedBytes: number;
+  readonly totalBytes: number;
+  readonly bytesPerSecond: number;
+  /** When the last whole pass ended: milliseconds since 1970; undefined: there was none. */
+  readonly completedAtMs?: number;
+  /** The damaged ranges that are known, the first of them if there are many; `to` exclusive. */
+  readonly damaged: readonly { readonly from: Offset; readonly to: Offset; readonly reason: string }[];
+  /** How far the repair is, or what prevents it. */
+  readonly repair?: string;
+}
+
 /** The cluster as one node sees it. */
 export interface ClusterStatus {
   /** UUID of the log that the cluster stores. */
@@ -52,6 +66,8 @@ export interface ClusterStatus {
   readonly settings: ClusterSettings;
   /** What is wrong and what to do, for an operator; see `docs/states.md`. */
   readonly problem?: string;
+  /** The log of the node that answers; undefined: it does not read it through now. */
+  readonly scrub?: ScrubStatus;
   /** By name, ascending; undefined if the node asked uses no gossip. */
   readonly gossip?: readonly GossipView[];
 }

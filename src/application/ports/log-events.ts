@@ -27,7 +27,6 @@ export const logEvents = {
     learner_promotion_stopped: 'The promotion of learners failed with an internal error and stopped.',
     log_lines_lost: 'Log lines could not be written and were lost; `lines` counts them. Lines are written again.',
     log_missing: 'All segments of the log of a member are missing; it joins again with an empty log.',
-    log_repair_abandoned: 'Damage in older segments could not be repaired; it is tried again at the next start.',
     membership_refused: 'The cluster refuses this node as the member that it runs as; `reason` says what to do.',
     peer_message_malformed: 'Data from a peer was dropped because it is malformed or fails its checksum.',
     peer_message_misaddressed:
@@ -39,7 +38,8 @@ export const logEvents = {
     request_failed: 'An HTTP request failed with an internal error.',
     start_failed: 'The node could not start; the process exits.',
     stopped_without_disk: 'The node stopped and did not wait for a disk that hangs; the process kills itself.',
-    stored_entries_damaged: 'A read found damaged entries; a restart repairs them from the peers.',
+    stored_entries_damaged:
+      'Damaged entries were found; they are repaired from the peers: at the end of the log at the next start, else at once.',
   },
   warn: {
     access_denied:
@@ -87,7 +87,9 @@ export const logEvents = {
     join_request_malformed: 'A request to join was malformed.',
     leader_disk_stalled: 'The disk of the leader hangs; it transfers leadership to another voter.',
     leave_failed: 'The node stops and could not leave the cluster first.',
-    log_damage_found: 'A read found a damaged range of entries.',
+    log_damage_found:
+      'A read of the log, for somebody or for the scrubber, found a damaged range of entries or a damaged header.',
+    log_damaged_leader: 'A sealed segment of the leader is damaged; it transfers leadership while it repairs it.',
     log_index_rebuilt: 'An index file was missing or damaged and was rebuilt from its segment.',
     log_leftover_removed: 'A file that a crash left behind was removed.',
     log_repair_blocked: 'The log could not be repaired; logged once a minute while it is retried.',
@@ -145,6 +147,7 @@ export const logEvents = {
     cluster_joined: 'This node joined a cluster.',
     cluster_rejoined: 'This node rejoined its cluster under a new Raft id.',
     configuration_changed: 'A configuration change was applied; `members` and `settings` are those after it.',
+    damaged_segment_repaired: 'A damaged segment was written again, with what the peers have of it.',
     disk_recovered: 'The disk writes in time again, after `disk_stalled`.',
     disk_space_recovered: 'A follower has disk space again and accepts entries.',
     feature_level_raised: 'The leader raised the feature level, since every member offers the new one.',
@@ -153,6 +156,8 @@ export const logEvents = {
     leader_stepped_down: 'This node stopped being the leader.',
     log_repair_fetching: 'The repair fetches entries from a peer.',
     log_repair_finished: 'The log is repaired.',
+    log_scrub_finished:
+      'All sealed segments were read through; `damaged` is the number of damaged ranges that are known.',
     member_joined: 'The leader admitted a node to the cluster; `changed` is false where the node was a member already.',
     member_promoted: 'The leader made a learner a voter; part of the audit of joins.',
     member_removed: 'The leader removed a member; `removal` says why.',

@@ -11,7 +11,7 @@ export class FollowerDiskGuard {
   #ignoredBytes = 0;
 
   constructor(
-    private readonly diskReserve: Pick<DiskReserve, 'refresh' | 'refusalOf' | 'admitOrThrow'>,
+    private readonly diskReserve: Pick<DiskReserve, 'refresh' | 'refusalOf' | 'admitOrThrow' | 'isExhausted'>,
     private readonly logger: Logger,
   ) {}
 
@@ -25,9 +25,10 @@ export class FollowerDiskGuard {
   admits(entries: readonly Entry[]): boolean {
     let bytes = 0;
     for (const { data } of entries) bytes += data.length;
-    if (bytes === 0) return true;
+    if (entries.length === 0 || (bytes === 0 && !this.diskReserve.isExhausted)) return true;
     void this.diskReserve.refresh();
-    const refusal = this.diskReserve.refusalOf(bytes);
+    const needed = Math.max(1, bytes);
+    const refusal = this.diskReserve.refusalOf(needed);
     if (refusal !== undefined) {
       if (this.#ignoredBytes === 0)
         this.logger.warn(
@@ -35,10 +36,10 @@ export class FollowerDiskGuard {
           { role: 'follower', reason: refusal.message },
           'the disk is full; accepting no entries',
         );
-      this.#ignoredBytes = bytes;
+      this.#ignoredBytes = needed;
       return false;
     }
-    this.diskReserve.admitOrThrow(bytes);
+    this.diskReserve.admitOrThrow(needed);
     if (this.#ignoredBytes > 0)
       this.logger.info('disk_space_recovered', {}, 'the disk has space; accepting entries again');
     this.#ignoredBytes = 0;

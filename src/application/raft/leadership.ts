@@ -15,6 +15,7 @@ import type { LeadershipTransfer } from './leadership-transfer.js';
 import type { MessageFilter } from './message-filter.js';
 import type { Proposals } from './proposals.js';
 import type { RaftLoop } from './raft-loop.js';
+import type { DiskReserve } from '../storage/disk-reserve.js';
 import type { Watermark } from '../storage/watermark.js';
 
 export interface LeadershipOptions {
@@ -29,6 +30,7 @@ export interface LeadershipOptions {
   readonly lag: LeaderLag;
   readonly watermark: Watermark;
   readonly acknowledgements: Acknowledgements;
+  readonly diskReserve: Pick<DiskReserve, 'isExhausted'>;
 }
 
 /** The Raft group as seen by one of its nodes, and the operations that only its leader can perform. */
@@ -80,6 +82,11 @@ export class Leadership {
   /** For how many milliseconds the disk of this node has hung; undefined: it does not. */
   get diskStalledMs(): number | undefined {
     return this.options.stall.stalledMs;
+  }
+
+  /** Whether the disk of this node is so full that it cannot campaign. */
+  get lacksSpace(): boolean {
+    return this.options.diskReserve.isExhausted;
   }
 
   /** A member counts as unreachable after this long without a message from it. */

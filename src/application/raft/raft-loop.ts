@@ -372,7 +372,8 @@ export class RaftLoop implements AppendThreadOwner {
 
   #tick(): void {
     const { barriers, catchUps, proposals, stall, gaps, transfer } = this.#stages;
-    this.step(() => this.core.tick());
+    // A node that could not write its first entry as a leader does not campaign.
+    if (this.isLeader || !this.options.diskReserve.isExhausted) this.step(() => this.core.tick());
     gaps.tick();
     stall.tick();
     if (stall.isStalled && this.isLeader) transfer.transferFromStalledDisk();

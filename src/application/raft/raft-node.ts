@@ -170,7 +170,7 @@ export class RaftNode implements Consensus, PeerReceiver {
       gaps: this.#gaps,
       transfer: this.#transfer,
     });
-    if (!this.#isOnlyVoter) {
+    if (!this.#isOnlyVoter || this.options.diskReserve.isExhausted) {
       loop.schedule();
       return;
     }
@@ -263,6 +263,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     const isOfLeader = received.type === 'MsgApp' || received.type === 'MsgHeartbeat';
     if (isOfLeader && received.commit > 0) this.#lag.note(received.commit);
     if (received.type === 'MsgApp' && !this.#diskGuard.admits(received.entries)) return;
+    if (received.type === 'MsgTimeoutNow' && this.options.diskReserve.isExhausted) return;
     const contradiction = this.#acknowledgements.contradiction(received);
     if (contradiction !== undefined) {
       void loop.withdraw(contradiction);
@@ -274,6 +275,11 @@ export class RaftNode implements Consensus, PeerReceiver {
 
   unreachable(id: number): void {
     if (this.#loop.isAlive) this.#loop.step(() => this.#loop.core.reportUnreachable(id));
+  }
+
+  /** Runs `task` when nothing is being written to the log, and holds back writes until it ends. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    return this.#thread.exclusively(task);
   }
 
   giveUpLeadership(): Promise<void> {

@@ -18,32 +18,34 @@ export interface DamageWatchOptions {
 }
 
 /**
- * Notes damage that readers find while the node is a member, so that its next start repairs it. If the damage prevents
- * appends, the node must end: as a leader it would refuse every append and keep leading. Returns a function that stops
- * the watch.
+ * Notes damage that is found while the node is a member, so that its next start knows of it, and removes the note once
+ * nothing is damaged. If the damage prevents appends, the node must end: as a leader it would refuse every append and
+ * keep leading, and its next start repairs the end of the log. Returns a function that stops the watch.
  */
 export function watchDamage(options: DamageWatchOptions): () => Promise<void> {
   const { log, configuration, id, clock, onFatal } = options;
   const look = async (): Promise<void> => {
-    if (log.quarantined.length === 0 || repairersOf(configuration, id).length === 0) return;
+    if (repairersOf(configuration, id).length === 0) return;
     await note(options);
-    log.assertAppendable();
+    if (log.quarantined.length > 0) log.assertAppendable();
   };
   return repeat(clock, lookEveryMs, look, onFatal);
 }
 
 async function note({ log, configuration, logger }: DamageWatchOptions): Promise<void> {
   const from = Math.min(...log.quarantined.map(({ fromIndex }) => fromIndex));
-  if (from >= (configuration.stored?.damagedFrom ?? Infinity)) return;
+  const noted = configuration.stored?.damagedFrom ?? Infinity;
+  if (from === noted) return;
   try {
-    await configuration.noteDamage({ damagedFrom: from });
+    await configuration.noteDamage(from === Infinity ? {} : { damagedFrom: from });
   } catch (error) {
     if (!isNoSpaceError(error)) throw error;
     return;
   }
-  logger.error(
-    'stored_entries_damaged',
-    { fromIndex: from },
-    'stored entries are damaged; restart this node to repair them from its peers',
-  );
+  if (from < noted)
+    logger.error(
+      'stored_entries_damaged',
+      { fromIndex: from },
+      'stored entries are damaged; repairing them from the peers',
+    );
 }

@@ -1,4 +1,5 @@
 import { CorruptRangeError, DiskReserveError, InvalidInputError } from '../../domain/log/errors.js';
+import { ifSpace } from '../../domain/log/durable-file.js';
 import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import { invariant } from '../../domain/log/invariant.js';
 import type { Log } from '../../domain/log/log.js';
@@ -16,7 +17,7 @@ import type { Clock } from '../ports/clock.js';
 import type { EntrySource } from '../ports/entry-source.js';
 import type { Logger } from '../ports/logger.js';
 import type { Peer } from '../ports/peer-transport.js';
-import { offsetOf } from './first-damage.js';
+import { damageReaching, offsetOf } from './first-damage.js';
 import { Backoff } from '../waiting/backoff.js';
 import { LogThrottle } from '../waiting/log-throttle.js';
 
@@ -24,12 +25,10 @@ const backOffMsMin = 50;
 const backOffMsMax = 5_000;
 /** Bytes read at a time. */
 const readBytes = 1 << 20;
-/** Damage that does not prevent appends is left for a later start if no member can help for this long. */
-const patienceMs = 10_000;
 
 export interface LogRepairOptions {
   readonly log: Log;
-  readonly hardState: Pick<HardStateFile, 'current' | 'save'>;
+  readonly hardState: Pick<HardStateFile, 'current' | 'configuration' | 'save'>;
   readonly configuration: ConfigurationFile;
   /** This node's Raft id. */
   readonly id: number;
@@ -40,8 +39,10 @@ export interface LogRepairOptions {
 }
 
 /**
- * Repairs the log of a member from its peers, before Raft starts (docs/guarantees.md, durability rule 8). Everything from the first damaged entry on, and everything not known to be committed, is removed and
- * replaced with what the cluster has committed. The repair ends at the end of this log, if that is known and a member
+ * Repairs the end of the log of a member from its peers, before Raft starts (docs/guarantees.md, durability rule 8): the
+ * active segment, and what is not known to be committed. Damage before that is left to `SegmentRepair`. Everything from
+ * the first damaged entry on, and everything not known to be committed, is removed and replaced with what the cluster
+ * has committed. The repair ends at the end of this log, if that is known and a member
  * has committed that much; otherwise at the end of a leader's log, observed while this node does not run Raft.
  *
  * That end is after everything that this node helped to commit (Raft §5.4.3): it acknowledged entries in no term later
@@ -82,14 +83,12 @@ export class LogRepair {
     await readOn(log, Math.max(hardState.current.commit + 1, log.startIndex), () => true);
     for (;;) {
       const from = firstToReplace(options);
-      if (from === undefined) {
-        if (damagedFrom !== undefined) await configuration.noteDamage({});
-        return undefined;
-      }
+      if (from === undefined) return undefined;
       const readableEnd = await offsetOf(log, from);
       // The entry before it is damaged too, and is now known to be.
       if (readableEnd === undefined) continue;
-      if (repairing === undefined && damagedFrom !== from) await configuration.noteDamage({ damagedFrom: from });
+      if (repairing === undefined && damagedFrom !== from)
+        await ifSpace(() => configuration.noteDamage({ damagedFrom: from }));
       logger.warn(
         'log_repair_started',
         { fromIndex: from, lastIndex: log.lastIndex },
@@ -105,13 +104,11 @@ export class LogRepair {
   }
 
   /**
-   * Resolves when the node may run Raft. Retries without a time limit, unless the damage lies in sealed segments and
-   * no member can help now: the range then stays quarantined and noted for the next start. Rejects with the signal's
-   * reason, with `LogFailedError`, or with the error of a file: the process must then end.
+   * Resolves when the node may run Raft. Retries without a time limit. Rejects with the signal's reason, with
+   * `LogFailedError`, or with the error of a file: the process must then end.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.options;
-    const beganAt = clock.now();
     const throttle = new LogThrottle(clock);
     const backoff = new Backoff(backOffMsMin, backOffMsMax);
     for (;;) {
@@ -122,23 +119,10 @@ export class LogRepair {
         return;
       }
       this.#progress = obstacle;
-      if (!this.#mustComplete && clock.now() - beganAt >= patienceMs) {
-        logger.error(
-          'log_repair_abandoned',
-          { reason: obstacle },
-          'could not repair older segments; restart this node to try again',
-        );
-        return;
-      }
       if (throttle.isDue())
         logger.warn('log_repair_blocked', { reason: obstacle }, 'could not repair the log; will retry');
       await pause(clock, backoff.next(), signal);
     }
-  }
-
-  get #mustComplete(): boolean {
-    const { configuration, log } = this.options;
-    return configuration.stored?.repairing !== undefined || isDamaged(log);
   }
 
   /** Makes one attempt. Returns what prevented the repair; undefined if it succeeded. */
@@ -158,7 +142,7 @@ export class LogRepair {
         `no member still stores entry ${this.from} (${describeSurvey(answers)}): ` +
         'empty the data directory and rejoin as a new member'
       );
-    await this.#cut(until);
+    if (!(await ifSpace(() => this.#cut(until)))) return 'the disk has no space';
     const failures: string[] = [];
     for (const { peer } of keeping) {
       const failure = await this.#fetch(peer, until, signal);
@@ -279,10 +263,15 @@ export class LogRepair {
  */
 function firstToReplace({ configuration, hardState, log }: LogRepairOptions): Index | undefined {
   const { repairing, damagedFrom } = configuration.stored ?? {};
-  const known: number[] = log.quarantined.map(({ fromIndex }) => fromIndex);
-  const noted = repairing ? repairing.cutFrom : damagedFrom;
+  // Where Raft begins to read: what is before that is in sealed segments, and not needed.
+  const isOutdated = hardState.configuration > configuration.current.index;
+  const needed = Math.min(hardState.current.commit, isOutdated ? configuration.current.index : Infinity) + 1;
+  const limit = Math.min(log.sealedEnd, needed);
+  const known = damageReaching(log.quarantined, limit);
+  if (repairing?.cutFrom !== undefined && repairing.cutFrom >= log.startIndex) known.push(repairing.cutFrom);
   // A noted entry below the log start was removed by retention.
-  if (noted !== undefined && noted >= log.startIndex) known.push(noted);
+  if (repairing === undefined && damagedFrom !== undefined && damagedFrom >= Math.max(limit, log.startIndex))
+    known.push(damagedFrom);
   if (repairing === undefined && known.length === 0) return undefined;
   known.push(log.lastIndex + 1);
   if (repairing === undefined || repairing.cutFrom !== undefined) known.push(hardState.current.commit + 1);

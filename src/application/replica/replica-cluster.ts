@@ -1,8 +1,9 @@
 import type { Log } from '../../domain/log/log.js';
 import { toIndex } from '../../domain/log/offsets.js';
 import type { ClusterSettings, SettingsChange } from '../configuration/cluster-settings.js';
-import type { Cluster, ClusterStatus, MemberRole } from '../ports/cluster.js';
+import type { Cluster, ClusterStatus, MemberRole, ScrubStatus } from '../ports/cluster.js';
 import { describeClusterId } from '../configuration/member-names.js';
+import { damageProblem } from '../cluster/cluster-status.js';
 import { assertSettingsEnabled } from '../cluster/settings-changes.js';
 import { UnavailableError } from '../errors.js';
 import type { JoinAnswer, JoinHandler } from '../ports/join-transport.js';
@@ -29,6 +30,8 @@ export interface ReplicaClusterOptions {
   readonly self: { readonly name: string };
   /** The log id: 16 bytes. */
   readonly clusterId: Uint8Array;
+  /** Returns what this replica knows about damage to its log. */
+  readonly scrub?: () => ScrubStatus;
 }
 
 /** Administers the cluster at a replica, which forwards everything to the leader. */
@@ -75,7 +78,8 @@ export class ReplicaCluster implements Cluster, JoinHandler {
         state: 'no-leader',
         problem: `no leader is known to ${source.name ?? source.rpcAddr}, which this replica follows: nothing commits`,
       };
-    return { state: 'ready' };
+    const problem = damageProblem(self.name, this.options.scrub?.());
+    return { state: 'ready', ...(problem !== undefined && { problem }) };
   }
 
   async addMember(member: { readonly name: string; readonly rpcAddr: string }, signal: AbortSignal): Promise<void> {
@@ -118,7 +122,7 @@ export class ReplicaCluster implements Cluster, JoinHandler {
   }
 
   #view(): ClusterStatus {
-    const { replica, log, self, clusterId } = this.options;
+    const { replica, log, self, clusterId, scrub } = this.options;
     const { leader, learners } = replica;
     const roleOf = (id: number): MemberRole =>
       id === leader?.id ? 'leader' : learners.includes(id) ? 'learner' : 'voter';
@@ -141,6 +145,7 @@ export class ReplicaCluster implements Cluster, JoinHandler {
       })),
       settings: replica.settings,
       ...(problem !== undefined && { problem }),
+      ...(scrub && { scrub: scrub() }),
     };
   }
 }

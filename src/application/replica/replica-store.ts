@@ -42,8 +42,9 @@ export interface ReplicaStoreOptions {
 
 /**
  * The log of a replica. Everything in it is committed, since sources send nothing else: the durable end is the high
- * watermark, at once and after a restart. Damage found when the log is opened is repaired from the first source that
- * still stores the damaged entries: everything from there on is removed and fetched again, as on a member.
+ * watermark, at once and after a restart. Damage of the active segment, found when the log is opened, is repaired from the
+ * first source that still stores the damaged entries: everything from there on is removed and fetched again, as on a
+ * member. Damage in sealed segments is left to `SegmentRepair`.
  */
 export class ReplicaStore {
   readonly watermark: Watermark;
@@ -167,6 +168,11 @@ export class ReplicaStore {
     return this.#next !== before;
   }
 
+  /** Runs `task` when nothing is being written, and holds back writes until it ends. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    return this.#thread.exclusively(task);
+  }
+
   /** See `Consensus.recovered`. */
   async recovered(): Promise<void> {
     const isBack = (): boolean => this.#appliedIndex >= this.#known;
@@ -184,7 +190,7 @@ export class ReplicaStore {
   }
 
   async #repair(from: Index, start: LogBoundary): Promise<void> {
-    const { log, logger, configuration } = this.options;
+    const { log, logger } = this.options;
     const canBeFetched = from >= start.index;
     await this.#thread.exclusively(async () => {
       if (canBeFetched) {
@@ -196,7 +202,6 @@ export class ReplicaStore {
         await log.truncateSuffix(from);
       }
       while (isDamaged(log)) await log.truncateSuffix(lastDamaged(log));
-      if (configuration.stored?.damagedFrom !== undefined) await configuration.noteDamage({});
     });
     this.damage = undefined;
     this.#next = endOf(log);

@@ -68,7 +68,8 @@ export class Replica implements Consensus {
   /** Resolves when it serves what its log holds; it follows the cluster from there on. */
   static async start(options: ReplicaOptions): Promise<Replica> {
     const { log, configuration } = options;
-    const replica = new Replica(options, await firstDamaged(log, configuration.stored?.damagedFrom));
+    const damage = await firstDamaged(log, configuration.stored?.damagedFrom, log.sealedEnd);
+    const replica = new Replica(options, damage);
     replica.#pull.start();
     return replica;
   }
@@ -85,6 +86,11 @@ export class Replica implements Consensus {
   /** The index of the last entry that is durable here. */
   get applied(): number {
     return this.#store.applied;
+  }
+
+  /** Runs `task` when nothing is being written to the log, and holds back writes until it ends. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    return this.#store.exclusively(task);
   }
 
   /** The member that it follows now. */

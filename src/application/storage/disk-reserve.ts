@@ -4,6 +4,8 @@ import type { Clock } from '../ports/clock.js';
 
 const recheckBytes = 8 * 1024 * 1024;
 const recheckMs = 1_000;
+/** What a control entry may need: it may begin a segment. */
+const controlBytes = 64 * 1024;
 
 /**
  * Guards against a full disk (docs/guarantees.md, durability rule 5): refuses appends while less than the reserve is free, so
@@ -44,6 +46,15 @@ export class DiskReserve {
    */
   refresh(): Promise<void> | undefined {
     return this.#stale ? this.#lookOnce() : undefined;
+  }
+
+  /**
+   * Whether there may be no space even for a control entry: a write of it would fail, and end the node. So such a node
+   * neither campaigns nor accepts one.
+   */
+  get isExhausted(): boolean {
+    void this.refresh();
+    return this.#freeBytes < controlBytes;
   }
 
   /** Returns why an append of so many bytes is refused; undefined: there is space for it. */

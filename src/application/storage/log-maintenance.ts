@@ -16,9 +16,11 @@ import { repeat } from '../waiting/repeat.js';
 const saveCommitEveryBytes = 16 * 1024 * 1024;
 const saveCommitEveryMs = 1_000;
 const retainEveryMs = 10_000;
+/** After a power cut, damage to what was synced before this counts as rot, not as a torn tail. */
+const noteSyncedEveryMs = 1_000;
 
 export interface LogMaintenanceOptions {
-  readonly log: Pick<Log, 'retain' | 'rollAfter' | 'startIndex' | 'firstAheadOf'>;
+  readonly log: Pick<Log, 'retain' | 'rollAfter' | 'startIndex' | 'firstAheadOf' | 'noteSynced'>;
   /** The entries in memory. */
   readonly cache: { readonly applied: number; forgetBefore(index: Index): void };
   readonly hardState: Pick<HardStateFile, 'current' | 'configuration'>;
@@ -47,7 +49,7 @@ export class LogMaintenance {
   readonly #stopRepeating: (() => Promise<void>)[];
 
   constructor(private readonly options: LogMaintenanceOptions) {
-    const { clock, loop, cache } = options;
+    const { clock, loop, cache, log } = options;
     this.#entryAges = new EntryAges(cache.applied, clock.now());
     this.#clocks = new ClockWatch(options);
     const onFailure = (error: unknown): void => loop.fail(error);
@@ -55,6 +57,7 @@ export class LogMaintenance {
     this.#stopRepeating = [
       repeat(clock, saveCommitEveryMs, () => Promise.resolve(this.#saveCommit()), onFailure),
       repeat(clock, retainEveryMs, () => this.#retain(), onFailure),
+      repeat(clock, noteSyncedEveryMs, () => log.noteSynced(), onFailure),
     ];
   }
 

@@ -1,6 +1,6 @@
 import type { Crc32c } from '../../domain/log/checksum.js';
 import type { Directory, File, FileIdentity } from '../../domain/log/directory.js';
-import { createDurably, openIfThere } from '../../domain/log/durable-file.js';
+import { createDurably, openIfThere, unlessUnreadable } from '../../domain/log/durable-file.js';
 import { fieldsOf, isNatural, parsedObject } from './parsed-json.js';
 
 const fileName = 'incarnation';
@@ -104,7 +104,8 @@ const slotPosition = (incarnation: number): number => (incarnation % slotCount) 
 async function readNewest(file: File, crc32c: Crc32c): Promise<Marker | undefined> {
   const found: Marker[] = [];
   for (let i = 0; i < slotCount; i++) {
-    const marker = decodeSlot(await file.read(i * slotSpacing, slotBytes), crc32c);
+    const slot = await unlessUnreadable(() => file.read(i * slotSpacing, slotBytes), new Uint8Array(0));
+    const marker = decodeSlot(slot, crc32c);
     if (marker !== undefined) found.push(marker);
   }
   return found.sort((a, b) => b.incarnation - a.incarnation)[0];

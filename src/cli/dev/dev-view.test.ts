@@ -22,7 +22,7 @@ function shownOf(
     gossipAddr: `${name}:7946`,
   };
   const figures = { clusterId: 'c', term: 1, commitIndex: 3, lastIndex: 3, highWatermark: 0 };
-  const none = { problem: undefined, gossip: [], settings: undefined };
+  const none = { problem: undefined, scrub: undefined, gossip: [], settings: undefined };
   return { spec, status: { ...figures, ...none, ...answer, answeredBy: name }, end: undefined, pid: 1 };
 }
 

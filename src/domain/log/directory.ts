@@ -20,7 +20,10 @@ export interface Directory {
    * durable only after `sync()` of this directory.
    */
   create(name: string): Promise<File>;
-  /** Opens an existing file for reading and writing; rejects with `FileNotFoundError` when it does not exist. */
+  /**
+   * Opens an existing file for reading and writing. Rejects with `FileNotFoundError` when it does not exist, and with
+   * `UnreadableError` when the disk cannot read what describes it.
+   */
   open(name: string): Promise<File>;
   /**
    * Renames a file within this directory, replacing any file named `to`. Open handles follow their file. Durable only
@@ -45,7 +48,7 @@ export interface File {
   size(): Promise<number>;
   /**
    * Reads up to `length` bytes: fewer only at the end of the file, none at or past it. The caller owns the result,
-   * which keeps no other memory alive.
+   * which keeps no other memory alive. Rejects with `UnreadableError` when the disk cannot read some of them.
    */
   read(position: number, length: number): Promise<Uint8Array>;
   /**
@@ -94,6 +97,22 @@ export class FileExistsError extends Error {
   }
 }
 
+/**
+ * The disk says that it cannot read the file, or some bytes of it. What it cannot read is as damaged as bytes that fail
+ * their checksum. The message is for the operator of a node that cannot start for that.
+ */
+export class UnreadableError extends Error {
+  override readonly name = 'UnreadableError';
+  /** @param path that of the file; where there is none, its name */
+  constructor(path: string, options?: ErrorOptions) {
+    super(
+      `the disk cannot read ${path}: check the disk. To rejoin the cluster as a new member, move the data directory ` +
+        'aside and start with an empty one',
+      options,
+    );
+  }
+}
+
 /** Thrown when a file is used after it was closed: a bug in the caller. */
 export class FileClosedError extends Error {
   override readonly name = 'FileClosedError';
@@ -119,6 +138,17 @@ export class ReadOnlyDirectoryError extends Error {
  */
 export function isNoSpaceError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+}
+
+/**
+ * The system's codes for data that cannot be read: an error of the device (EIO, ENODATA, EREMOTEIO, EILSEQ), or a file
+ * system that finds its own structures damaged (EUCLEAN, EBADMSG).
+ */
+const unreadableCodes: readonly unknown[] = ['EIO', 'ENODATA', 'EREMOTEIO', 'EILSEQ', 'EUCLEAN', 'EBADMSG'];
+
+/** Returns true if reading or opening a file failed because the data is damaged, judging by the system's error code. */
+export function isReadFailure(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && unreadableCodes.includes(error.code);
 }
 
 const fileNamePattern = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$/;

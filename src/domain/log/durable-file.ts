@@ -1,5 +1,5 @@
 import type { Directory, File } from './directory.js';
-import { FileExistsError, FileNotFoundError, isNoSpaceError } from './directory.js';
+import { FileExistsError, FileNotFoundError, isNoSpaceError, UnreadableError } from './directory.js';
 import { temporarySuffix } from './file-names.js';
 
 /**
@@ -7,11 +7,15 @@ import { temporarySuffix } from './file-names.js';
  * under a temporary name, syncs, renames and syncs the directory. Returns the open file. When it rejects because the
  * disk is full (`isNoSpaceError`), nothing has changed.
  */
-export async function createDurably(directory: Directory, name: string, content: readonly Uint8Array[]): Promise<File> {
+export function createDurably(directory: Directory, name: string, content: readonly Uint8Array[]): Promise<File> {
+  return replaceDurably(directory, name, (file) => file.write(0, content));
+}
+
+async function replaceDurably(directory: Directory, name: string, fill: (file: File) => Promise<void>): Promise<File> {
   const temporaryName = `${name}${temporarySuffix}`;
   const file = await createOrReplace(directory, temporaryName);
   try {
-    await file.write(0, content);
+    await fill(file);
     await file.sync();
   } catch (error) {
     await file.close().catch(() => undefined);
@@ -26,6 +30,16 @@ export async function createDurably(directory: Directory, name: string, content:
     throw error;
   }
   return file;
+}
+
+const copyBytesMax = 1 << 20;
+
+/** Creates or replaces a file by the first `length` bytes of another one, as `createDurably` does. */
+export async function copyDurably(directory: Directory, name: string, from: File, length: number): Promise<File> {
+  return replaceDurably(directory, name, async (file) => {
+    for (let at = 0; at < length; at += copyBytesMax)
+      await file.write(at, [await from.read(at, Math.min(copyBytesMax, length - at))]);
+  });
 }
 
 /** Creates an empty file, replacing one that a crash left under this name. */
@@ -43,14 +57,60 @@ export async function writeDurably(directory: Directory, name: string, content: 
   await (await createDurably(directory, name, content)).close();
 }
 
-/** Returns all bytes of a file, or `undefined` when the file does not exist. */
-export async function readWhole(directory: Directory, name: string): Promise<Uint8Array | undefined> {
+/**
+ * Returns all bytes of a file, or `undefined` when the file does not exist. A file that the disk cannot read is empty: so
+ * it fails every check, as a damaged one does.
+ */
+export function readWhole(directory: Directory, name: string): Promise<Uint8Array | undefined> {
+  return unlessUnreadable(() => readOnce(directory, name), new Uint8Array(0));
+}
+
+/** Returns all bytes of a file, or `undefined` when the file does not exist. Rejects with `UnreadableError`. */
+export function readWholeOrThrow(directory: Directory, name: string): Promise<Uint8Array | undefined> {
+  return tryTwice(() => readOnce(directory, name));
+}
+
+async function readOnce(directory: Directory, name: string): Promise<Uint8Array | undefined> {
   const file = await openIfThere(directory, name);
   if (!file) return undefined;
   try {
     return await file.read(0, await file.size());
   } finally {
     await file.close();
+  }
+}
+
+/** Runs the task; resolves to false if the disk was full and nothing changed. */
+export async function ifSpace(task: () => Promise<void>): Promise<boolean> {
+  try {
+    await task();
+    return true;
+  } catch (error) {
+    if (isNoSpaceError(error)) return false;
+    throw error;
+  }
+}
+
+/** Runs a task that only reads; resolves to `otherwise` if the disk cannot read what it needs. */
+export async function unlessUnreadable<T, const Otherwise>(
+  read: () => Promise<T>,
+  otherwise: Otherwise,
+): Promise<T | Otherwise> {
+  try {
+    return await tryTwice(read);
+  } catch (error) {
+    if (!(error instanceof UnreadableError)) throw error;
+    return otherwise;
+  }
+}
+
+/** Runs a task that only reads, and again if the disk cannot read: an error that does not last is not damage. */
+export async function tryTwice<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof UnreadableError)) throw error;
+    return read();
   }
 }
 

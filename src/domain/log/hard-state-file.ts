@@ -1,6 +1,6 @@
 import type { Crc32c } from './checksum.js';
 import { FileNotFoundError, type Directory, type File } from './directory.js';
-import { createOrReplace, openIfThere } from './durable-file.js';
+import { createOrReplace, openIfThere, unlessUnreadable } from './durable-file.js';
 import { UnsupportedFormatError } from './errors.js';
 import { toIndex, toTerm, type Index, type Term } from './offsets.js';
 
@@ -108,12 +108,13 @@ export class HardStateFile {
       return new HardStateFile(await createFile(directory, first, crc32c), crc32c, first, undefined);
     }
     try {
-      const { slot: found, flaws } = await readNewest(file, crc32c);
+      const { slot: found, flaws, isUnreadable } = await readNewest(file, crc32c);
       const slot = found ?? firstSlot('damaged');
       // The writer's sync may have failed: the kernel then treats pages as clean that never reached the disk, and a
       // sync alone would do nothing. So the slot is rewritten in place. If that write is torn, the other slot remains,
       // and no promise is broken.
-      if (found) await file.write(slotPosition(slot.sequence), [encodeSlot(slot, crc32c)]);
+      // A page that cannot be read can be written only as a whole: the disk then puts it elsewhere.
+      if (found && !isUnreadable) await file.write(slotPosition(slot.sequence), [encodeSlot(slot, crc32c)]);
       else await file.write(0, [encodeFile(slot, crc32c)]);
       await file.sync();
       await directory.sync();
@@ -234,12 +235,17 @@ async function createFile(directory: Directory, first: Slot, crc32c: Crc32c): Pr
 }
 
 /** Returns the newest valid slot, if there is one, and what is wrong with the others. */
-async function readNewest(file: File, crc32c: Crc32c): Promise<{ slot: Slot | undefined; flaws: string[] }> {
-  const bytes = await file.read(0, fileBytes);
+async function readNewest(
+  file: File,
+  crc32c: Crc32c,
+): Promise<{ slot: Slot | undefined; flaws: string[]; isUnreadable: boolean }> {
+  let isUnreadable = false;
   const slots: Slot[] = [];
   const flaws: Flaw[] = [];
   for (let i = 0; i < slotCount; i++) {
-    const found = decodeSlot(bytes.subarray(i * slotSpacing, i * slotSpacing + slotBytes), crc32c);
+    const bytes = await unlessUnreadable(() => file.read(i * slotSpacing, slotBytes), undefined);
+    isUnreadable ||= bytes === undefined;
+    const found = bytes ? decodeSlot(bytes, crc32c) : ({ kind: 'damaged', reason: 'cannot be read' } as const);
     if ('kind' in found) flaws.push({ ...found, reason: `slot ${i} ${found.reason}` });
     else if (slotPosition(found.sequence) === i * slotSpacing) slots.push(found);
     else
@@ -251,7 +257,7 @@ async function readNewest(file: File, crc32c: Crc32c): Promise<{ slot: Slot | un
   const [slot] = slots.sort((a, b) => b.sequence - a.sequence);
   const blankIsFine = slots.length > 0 && slot.sequence === 1;
   const counted = flaws.filter(({ kind }) => !(blankIsFine && kind === 'blank'));
-  return { slot: slots.length > 0 ? slot : undefined, flaws: counted.map(({ reason }) => reason) };
+  return { slot: slots.length > 0 ? slot : undefined, flaws: counted.map(({ reason }) => reason), isUnreadable };
 }
 
 function firstSlot(loss: HardStateLoss | undefined): Slot {

@@ -1,6 +1,6 @@
 import { readUint32, readUint64, writeUint32, writeUint64 } from './big-endian.js';
 import type { Directory } from './directory.js';
-import { openIfThere, readWhole } from './durable-file.js';
+import { openIfThere, readWhole, unlessUnreadable } from './durable-file.js';
 import type { EpochMs, Index, Offset, Position, Term } from './offsets.js';
 import type { LogBoundary } from './log-boundary.js';
 import { logIdBytes, type BatchChecksum } from './record-batch.js';
@@ -70,7 +70,15 @@ function decodeFooter(bytes: Uint8Array, { crc32c, logId }: BatchChecksum): Foot
 }
 
 /** Reads the footer only. Returns its contents, or the reason why it cannot be used. */
-export async function readIndexFooter(
+export function readIndexFooter(
+  directory: Directory,
+  name: string,
+  checksum: BatchChecksum,
+): Promise<SealedSegment | string> {
+  return unlessUnreadable(() => readFooter(directory, name, checksum), 'unreadable');
+}
+
+async function readFooter(
   directory: Directory,
   name: string,
   checksum: BatchChecksum,

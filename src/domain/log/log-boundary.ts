@@ -31,3 +31,7 @@ export function sameBoundary(a: LogBoundary, b: LogBoundary): boolean {
 export function describeBoundary({ offset, index, term }: LogBoundary): string {
   return `offset ${offset}, index ${index}, after term ${term}`;
 }
+
+/** Returns true if a segment with this base begins at or after a boundary, or holds offsets after it. */
+export const startsAfter = (base: LogBoundary, boundary: LogBoundary): boolean =>
+  base.index >= boundary.index || base.offset > boundary.offset;

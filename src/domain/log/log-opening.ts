@@ -1,17 +1,17 @@
-import { isNoSpaceError, type Directory, type File } from './directory.js';
-import { removeIfThere, writeDurably } from './durable-file.js';
+import { type Directory, type File, UnreadableError } from './directory.js';
+import { ifSpace, removeIfThere, tryTwice, unlessUnreadable, writeDurably } from './durable-file.js';
 import { MissingLogError } from './errors.js';
 import { indexFileName, storeBaseOffset, storeFileName, temporarySuffix, tornFileName } from './file-names.js';
 import { encodeIndexFile, readIndexFooter } from './index-file.js';
 import type { LogSettings } from './log-options.js';
 import { findLogStart, isLeftByReset, liesBelow, readLogStart, writeLogStart } from './log-start.js';
-import { type Index, type Offset, toPosition } from './offsets.js';
+import type { Index, Offset } from './offsets.js';
 import { describeBoundary, logOrigin, sameBoundary, type LogBoundary } from './log-boundary.js';
 import { QuarantineList } from './quarantine.js';
 import { batchHeaderBytes, type BatchHeader } from './record-batch.js';
 import { decideRecovery, type LogNotice, type RecoveryReport } from './recovery.js';
 import { Segment } from './segment.js';
-import { decodeStoreHeader, firstBatchPosition, storeHeaderBytes } from './store-header.js';
+import { decodeStoreHeader, firstBatchPosition, readHeader } from './store-header.js';
 import { describeFault, scanStore, type StoreScan } from './store-scan.js';
 import { type SyncedEnd, SyncedIndexFile } from './synced-index.js';
 
@@ -160,7 +160,8 @@ class LogOpening {
   /** Opens a segment that is not the last: it was complete on disk before the next one was created. */
   async #openSealed(base: Offset): Promise<Segment> {
     const storeName = storeFileName(base);
-    const file = await this.directory.open(storeName);
+    const file = await unlessUnreadable(() => this.directory.open(storeName), undefined);
+    if (!file) return unreadable(base);
     try {
       const size = await file.size();
       const boundary = await this.#readHeader(file, storeName, base);
@@ -179,8 +180,8 @@ class LogOpening {
     const segment = Segment.empty(boundary, this.settings.indexIntervalBytes);
     const scan = await this.#scan(file, segment, size);
     const badBytes = scan.faults.length > 0;
-    const facts = { segment: 'sealed', badBytes, validAfter: false, durableFound: true, syncedKnown: false } as const;
-    if (decideRecovery(facts).action === 'quarantine') {
+    const facts = { badBytes, validAfter: false, durableFound: true, syncedKnown: false, unreadable: false };
+    if (decideRecovery({ segment: 'sealed', ...facts }).action === 'quarantine') {
       // The base of the next segment shows how much a sealed segment has lost at its end.
       for (const fault of scan.faults)
         this.#addQuarantine(segment.storeName, fault.from, fault.to ?? fault.from, describeFault(fault));
@@ -199,7 +200,7 @@ class LogOpening {
     const storeName = storeFileName(base);
     // The segment will grow again, so the footer that sealed it would be wrong.
     if (await removeIfThere(this.directory, indexFileName(base))) await this.directory.sync();
-    const file = await this.directory.open(storeName);
+    const file = await tryTwice(() => this.directory.open(storeName));
     try {
       const size = await file.size();
       const boundary = await this.#readHeader(file, storeName, base);
@@ -222,6 +223,7 @@ class LogOpening {
       validAfter: faults.some(({ to, searchedAll }) => to !== undefined || !searchedAll),
       durableFound: (badBytes ? faults[0].from.index : segment.end.index) > this.#durableIndex,
       syncedKnown: this.#syncedKnown,
+      unreadable: scan.isUnreadable,
     });
     if (action === 'cut the torn tail') {
       await this.#cutTornTail(segment.storeName, boundary.offset, file, faults[0].position, size, names);
@@ -248,8 +250,10 @@ class LogOpening {
     const keptAs = tornFileName(base, names);
     const copyBytesMax = 1 << 20;
     const chunks: Uint8Array[] = [];
-    for (let at: number = length; at < size; at += copyBytesMax)
-      chunks.push(await file.read(at, Math.min(copyBytesMax, size - at)));
+    for (let at: number = length; at < size; at += copyBytesMax) {
+      const bytes = Math.min(copyBytesMax, size - at);
+      chunks.push(await unlessUnreadable(() => file.read(at, bytes), new Uint8Array(bytes)));
+    }
     const stored = await ifSpace(() => writeDurably(this.directory, keptAs, chunks));
     await file.truncate(length);
     await file.sync();
@@ -261,7 +265,7 @@ class LogOpening {
    * Returns the boundary in the store's header; `undefined` when the header is damaged or does not match the file name.
    */
   async #readHeader(file: File, storeName: string, base: Offset): Promise<LogBoundary | undefined> {
-    const boundary = decodeStoreHeader(await file.read(0, storeHeaderBytes), storeName, this.settings.checksum);
+    const boundary = decodeStoreHeader(await readHeader(file), storeName, this.settings.checksum);
     return boundary?.offset === base ? boundary : undefined;
   }
 
@@ -328,24 +332,20 @@ class LogOpening {
     await this.directory.sync();
   }
 
-  async #rewriteUnsynced(file: File, { index, end, length }: Segment): Promise<void> {
+  async #rewriteUnsynced(file: File, { storeName, base, index, end, length }: Segment): Promise<void> {
     const unsynced = (this.#syncedKnown ? this.#durableIndex + 1 : 0) as Index;
     if (index === undefined || unsynced >= end.index) return;
     const entry = index.floorIndex(unsynced);
-    const from = entry === -1 ? firstBatchPosition : index.entry(entry).position;
-    for (let at: number = from; at < length; at += rewriteBytesMax)
-      await file.write(toPosition(at), [await file.read(toPosition(at), Math.min(rewriteBytesMax, length - at))]);
-  }
-}
-
-/** Runs the task; resolves to false if the disk was full and nothing changed. */
-async function ifSpace(task: () => Promise<void>): Promise<boolean> {
-  try {
-    await task();
-    return true;
-  } catch (error) {
-    if (isNoSpaceError(error)) return false;
-    throw error;
+    const from = entry === -1 ? { ...base, position: firstBatchPosition } : index.entry(entry);
+    try {
+      for (let at: number = from.position; at < length; at += rewriteBytesMax) {
+        const bytes = await tryTwice(() => file.read(at, Math.min(rewriteBytesMax, length - at)));
+        await file.write(at, [bytes]);
+      }
+    } catch (error) {
+      if (!(error instanceof UnreadableError)) throw error;
+      this.#addQuarantine(storeName, { ...base, ...from }, end, 'unreadable since it was scanned');
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { readRun } from './batch-run.js';
-import type { Directory } from './directory.js';
+import { type Directory, type File, FileNotFoundError, UnreadableError } from './directory.js';
 import { CorruptRangeError, IndexOutOfRangeError, LogClosedError, OffsetOutOfRangeError } from './errors.js';
 import { IndexCache } from './index-cache.js';
 import { readIndexFile } from './index-file.js';
@@ -13,8 +13,8 @@ import { BatchKind, batchHeaderBytes, parseBatchHeader, storedBytes, type Record
 import { Segment } from './segment.js';
 import type { SegmentList } from './segment-list.js';
 import type { SparseIndex } from './sparse-index.js';
-import { firstBatchPosition } from './store-header.js';
-import { describeFault, scanStore, type StoreScan } from './store-scan.js';
+import { firstBatchPosition, readHeader, readStoreHeader, sameBytes } from './store-header.js';
+import { describeFault, scanStore } from './store-scan.js';
 
 /** The approximate limit of one read from disk, whatever the caller asks for. */
 const readBytesMax = 8 << 20;
@@ -26,6 +26,19 @@ class ReadFault {
     readonly at: Pick<LogBoundary, 'offset' | 'index'>,
     readonly reason: string,
   ) {}
+}
+
+/** A range of a store that is lost. */
+interface LostRange {
+  readonly from: LogBoundary;
+  /** Undefined: up to the end of the store. */
+  readonly to: LogBoundary | undefined;
+  readonly reason: string;
+}
+
+/** A store cannot be read at all. */
+class LostStore {
+  constructor(readonly reason: string) {}
 }
 
 /** The point where a suffix truncation cuts a segment, and the state that the segment needs to become active again. */
@@ -178,9 +191,20 @@ export class LogReader {
   }
 
   async #firstTimeMs(segment: Segment): Promise<EpochMs | undefined> {
-    const read = this.stores.use(segment.storeName, (file) => file.read(firstBatchPosition, batchHeaderBytes));
-    const header = parseBatchHeader(await read, 0);
+    const read = await this.#use(segment, (file) => file.read(firstBatchPosition, batchHeaderBytes));
+    const header = read instanceof LostStore ? undefined : parseBatchHeader(read, 0);
+    if (header === undefined) return undefined;
     return typeof header === 'string' ? undefined : header.appendTimeMs;
+  }
+
+  /** See `Log.scrub`. */
+  async scrub(from: Index, pace: (bytes: number) => Promise<void>): Promise<Index | undefined> {
+    const { list } = this;
+    const segment = list.segments.find((each) => each !== list.active && !each.unreadable && each.end.index > from);
+    if (segment === undefined) return undefined;
+    const next = list.segments[list.segments.indexOf(segment) + 1].base.index;
+    await this.#lookInto(segment, pace);
+    return next;
   }
 
   async close(): Promise<void> {
@@ -209,7 +233,7 @@ export class LogReader {
     }
   }
 
-  #run(
+  async #run(
     segment: Segment,
     index: SparseIndex,
     entryNumber: number,
@@ -217,9 +241,21 @@ export class LogReader {
     visit: (batch: RecordBatch, position: Position) => boolean,
   ): Promise<string | undefined> {
     const range = { bytesMax: Math.min(bytesMax, readBytesMax), end: segment.length };
-    return this.stores.use(segment.storeName, (file) =>
+    const run = await this.#use(segment, (file) =>
       readRun(file, index, entryNumber, range, this.settings.checksum, visit),
     );
+    return run instanceof LostStore ? run.reason : run;
+  }
+
+  /** Runs a task on a store that may be gone, or that the disk may not be able to read. */
+  async #use<T>({ storeName }: Segment, task: (file: File) => Promise<T>): Promise<T | LostStore> {
+    try {
+      return await this.stores.use(storeName, task);
+    } catch (error) {
+      if (error instanceof UnreadableError) return new LostStore('unreadable');
+      if (error instanceof FileNotFoundError) return new LostStore('missing');
+      throw error;
+    }
   }
 
   #indexOf(segment: Segment): SparseIndex | Promise<SparseIndex> {
@@ -251,38 +287,69 @@ export class LogReader {
     return diagnosis;
   }
 
-  /** Scans the segment, quarantines its damaged ranges, and rebuilds its index from the good batches. */
-  async #lookInto(segment: Segment): Promise<void> {
+  /**
+   * Scans the segment, quarantines its damaged ranges, and rebuilds its index from the good batches. With `pace`, on
+   * nobody's behalf: what is not damaged leaves no trace in memory.
+   */
+  async #lookInto(segment: Segment, pace?: (bytes: number) => Promise<void>): Promise<void> {
     const { cuts } = this.list;
     const { length, end } = segment;
-    const { index, scan } = await this.#rebuild(segment);
-    if (cuts !== this.list.cuts || !this.list.segments.includes(segment)) return;
+    const { index, faults, hasBadHeader } = await this.#rebuild(segment, pace);
+    if (this.#closed || cuts !== this.list.cuts || !this.list.segments.includes(segment)) return;
+    if (hasBadHeader && !segment.hasBadHeader) {
+      segment.hasBadHeader = true;
+      this.settings.onNotice({ kind: 'header damaged', fileName: segment.storeName });
+    }
+    if (pace && faults.length === 0) return;
     if (segment.index) {
       index.adopt(segment.index, length);
       segment.index = index;
     } else if (segment.length !== length) return;
-    else if (scan.faults.length > 0) segment.index = index;
+    else if (faults.length > 0) segment.index = index;
     else this.indexes.put(segment, index);
-    for (const fault of scan.faults) {
-      const { from, to = end } = fault;
+    for (const { from, to = end, reason } of faults) {
       const bounds = { from: from.offset, to: to.offset, fromIndex: from.index, toIndex: to.index };
-      const range = { ...bounds, reason: describeFault(fault) };
+      const range = { ...bounds, reason };
       if (this.list.quarantine.add(range))
         this.settings.onNotice({ kind: 'damage found by a read', fileName: segment.storeName, ...range });
     }
   }
 
-  async #rebuild(segment: Segment): Promise<{ index: SparseIndex; scan: StoreScan }> {
+  /** Scans the store, as fast as `pace` lets it, and returns an index of its good batches. */
+  async #rebuild(
+    segment: Segment,
+    pace?: (bytes: number) => Promise<void>,
+  ): Promise<{ index: SparseIndex; faults: readonly LostRange[]; hasBadHeader: boolean }> {
     const { base, length, storeName } = segment;
     const { indexIntervalBytes, checksum } = this.settings;
     const rebuilt = Segment.empty(base, indexIntervalBytes);
     const range = { from: firstBatchPosition, length, boundary: base };
-    const scan = await this.stores.use(storeName, (file) =>
-      scanStore(file, range, checksum, (header, position, afterFault) =>
+    let hasBadHeader = false;
+    const scan = await this.#use(segment, async (file) => {
+      const found = readStoreHeader(await readHeader(file), storeName, checksum.crc32c);
+      hasBadHeader = !found || !sameBoundary(found.boundary, base) || !sameBytes(found.logId, checksum.logId);
+      return scanStore(pace ? paced(file, pace) : file, range, checksum, (header, position, afterFault) =>
         rebuilt.extend(header, position, batchHeaderBytes + header.payloadLength, afterFault),
-      ),
-    );
+      );
+    });
     invariant(rebuilt.index !== undefined, 'a new segment has its index');
-    return { index: rebuilt.index, scan };
+    if (scan instanceof LostStore)
+      return {
+        index: rebuilt.index,
+        faults: [{ from: base, to: undefined, reason: `${storeName} is ${scan.reason}` }],
+        hasBadHeader,
+      };
+    const faults = scan.faults.map((fault) => ({ ...fault, reason: describeFault(fault) }));
+    return { index: rebuilt.index, faults, hasBadHeader };
   }
+}
+
+/** Reads of the file wait until `pace` resolves. */
+function paced(file: File, pace: (bytes: number) => Promise<void>): Pick<File, 'read'> {
+  return {
+    async read(position, length) {
+      await pace(length);
+      return file.read(position, length);
+    },
+  };
 }

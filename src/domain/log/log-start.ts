@@ -1,12 +1,12 @@
 import { readUint32, readUint64, writeUint32, writeUint64 } from './big-endian.js';
 import { isNoSpaceError, type Directory } from './directory.js';
-import { openIfThere, readWhole } from './durable-file.js';
+import { openIfThere, readWhole, removeIfThere } from './durable-file.js';
 import { ForeignLogError, UnsupportedFormatError } from './errors.js';
 import { logStartFileName, logStartSpareFileName, storeFileName } from './file-names.js';
 import type { Index, Offset, Term } from './offsets.js';
 import { type LogBoundary, logOrigin, sameBoundary } from './log-boundary.js';
 import { logIdBytes, type BatchChecksum } from './record-batch.js';
-import { decodeStoreHeader, hex, sameBytes, storeHeaderBytes } from './store-header.js';
+import { decodeStoreHeader, hex, readHeader, sameBytes } from './store-header.js';
 
 const logStartBytes = 52;
 const magic = 0x474c5431; // 'GLT1'
@@ -41,6 +41,8 @@ export async function spareLogStart(
   try {
     const stored = await readWhole(directory, logStartSpareFileName);
     if (stored !== undefined && sameBytes(stored, bytes)) return true;
+    // What cannot be read may not be writable in its place either.
+    if (stored?.length === 0) await removeIfThere(directory, logStartSpareFileName);
     await writeSpare(directory, bytes);
     await directory.sync();
     return true;
@@ -149,7 +151,7 @@ export async function isLeftByReset(
   const name = storeFileName(lastBase);
   const file = await directory.open(name);
   try {
-    const base = decodeStoreHeader(await file.read(0, storeHeaderBytes), name, checksum);
+    const base = decodeStoreHeader(await readHeader(file), name, checksum);
     return base?.offset === start.offset && base.index < start.index;
   } finally {
     await file.close();

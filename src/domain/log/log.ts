@@ -1,6 +1,5 @@
 import { isNoSpaceError, type Directory, type File } from './directory.js';
-import { removeIfThere, writeDurably } from './durable-file.js';
-import { LogClosedError, LogFailedError } from './errors.js';
+import { copyDurably, ifSpace, removeIfThere, writeDurably } from './durable-file.js';
 import { encodeIndexFile } from './index-file.js';
 import { invariant } from './invariant.js';
 import { LogReader } from './log-reader.js';
@@ -8,12 +7,14 @@ import { openLog, type OpenedLog } from './log-opening.js';
 import { logSettings, type LogOptions, type LogSettings } from './log-options.js';
 import { spareLogStart, writeLogStart } from './log-start.js';
 import type { EpochMs, Index, Offset, Term } from './offsets.js';
-import { follows, boundaryAfter, type LogBoundary } from './log-boundary.js';
+import { follows, boundaryAfter, startsAfter, type LogBoundary } from './log-boundary.js';
 import { storedBytes, type RecordBatch } from './record-batch.js';
 import type { Quarantine, RecoveryReport } from './recovery.js';
 import { Segment } from './segment.js';
 import type { RetentionPolicy } from './retention.js';
 import { SegmentList } from './segment-list.js';
+import { SingleWriter } from './single-writer.js';
+import { type DamagedStretch, StretchCopy } from './stretch-copy.js';
 import { type SyncedEnd, SyncedIndexFile } from './synced-index.js';
 
 export type { LogOptions } from './log-options.js';
@@ -33,9 +34,7 @@ export class Log {
   readonly #synced: SyncedIndexFile;
   /** True if the active store was written to since its last sync. */
   #unsynced = false;
-  #operation: string | undefined;
-  #failure: LogFailedError | undefined;
-  #closed = false;
+  readonly #writer = new SingleWriter();
 
   private constructor(
     private readonly directory: Directory,
@@ -122,6 +121,16 @@ export class Log {
     return this.#list.segments.length;
   }
 
+  /** The first index of the active segment: all entries below it are in sealed segments. */
+  get sealedEnd(): Index {
+    return this.#list.active.base.index;
+  }
+
+  /** Returns the size of the stores that end at or before the index. */
+  bytesBelow(index: Index): number {
+    return this.#list.bytesBelow(index);
+  }
+
   /** The ranges known so far to be damaged or lost. */
   get quarantined(): readonly Quarantine[] {
     return this.#list.quarantine.ranges;
@@ -147,8 +156,7 @@ export class Log {
 
   /** Throws the error that any `append` would reject with now: the log failed, is closed, or its end is quarantined. */
   assertAppendable(): void {
-    if (this.#failure) throw this.#failure;
-    if (this.#closed) throw new LogClosedError();
+    this.#writer.assertOpen();
     this.#list.quarantine.assertEndWhole(this.#list.active.base.index);
   }
 
@@ -158,17 +166,15 @@ export class Log {
    * `DamagedEndError`, and writes nothing, while a range in or after the active segment is quarantined.
    */
   async append(batches: readonly RecordBatch[]): Promise<void> {
-    this.#begin('append');
+    this.#writer.assertIdle('append');
     this.assertAppendable();
     let boundary = this.#list.end;
     for (const batch of batches) {
-      invariant(
-        follows(batch, boundary),
-        () => `batch ${batch.index} at offset ${batch.baseOffset} is not next in the log`,
-      );
+      const { index, baseOffset } = batch;
+      invariant(follows(batch, boundary), () => `batch ${index} at offset ${baseOffset} is not next in the log`);
       boundary = boundaryAfter(batch);
     }
-    await this.#fatally('append', () => this.#append(batches));
+    await this.#writer.run('append', () => this.#append(batches));
   }
 
   async #append(batches: readonly RecordBatch[]): Promise<void> {
@@ -178,18 +184,12 @@ export class Log {
         await this.#roll();
         continue;
       }
-      const chunks: Uint8Array[] = [];
-      const first = next;
-      let length: number = active.length;
-      do {
-        const batch = batches[next++];
-        chunks.push(batch.header, batch.payload);
-        length += storedBytes(batch);
-      } while (next < batches.length && !active.mustRollFor(batches[next], length, this.settings, batches[first]));
+      const fitting = batches.slice(next, active.endOfFitting(batches, next, this.settings));
+      next += fitting.length;
       this.#unsynced = true;
+      const chunks = fitting.flatMap(({ header, payload }) => [header, payload]);
       await this.#activeFile.write(active.length, chunks);
-      for (let written = first; written < next; written++)
-        active.extend(batches[written], active.length, storedBytes(batches[written]));
+      for (const batch of fitting) active.extend(batch, active.length, storedBytes(batch));
     }
   }
 
@@ -201,9 +201,8 @@ export class Log {
     invariant(index !== undefined, 'the active segment has its index');
     await this.#activeFile.sync();
     const { segment, file } = await Segment.create(this.directory, full.end, indexIntervalBytes, checksum);
-    this.#reader.stores.adopt(segment.storeName, file);
     this.#list.add(segment);
-    this.#activeFile = file;
+    this.#activate(segment, file);
     this.#unsynced = false;
     await writeDurably(this.directory, full.indexName, encodeIndexFile(full.sealedState(), index, checksum));
     full.index = undefined;
@@ -213,16 +212,14 @@ export class Log {
 
   /** Makes all appended batches durable. */
   async sync(): Promise<void> {
-    this.#begin('sync');
-    if (this.#failure) throw this.#failure;
-    if (this.#closed) throw new LogClosedError();
-    if (this.#unsynced) await this.#fatally('sync', () => this.#sync());
+    this.#writer.begin('sync');
+    if (this.#unsynced) await this.#writer.run('sync', () => this.#sync());
   }
 
   async #sync(): Promise<void> {
     await this.#activeFile.sync();
     this.#unsynced = false;
-    this.#synced.note(this.#end, (cause) => (this.#failure ??= new LogFailedError('noting the synced index', cause)));
+    this.#synced.note(this.#end, (cause) => this.#writer.fail('noting the synced index', cause));
   }
 
   /**
@@ -262,7 +259,7 @@ export class Log {
    * the disk has no space for the new log start (a few bytes), nothing is dropped and a notice is sent.
    */
   async truncatePrefix(before: Offset): Promise<void> {
-    this.#beginChange('truncatePrefix');
+    this.#writer.begin('truncatePrefix');
     const { segments } = this.#list;
     let count = 0;
     while (count < segments.length - 1 && segments[count].end.offset <= before) count++;
@@ -271,13 +268,13 @@ export class Log {
 
   /** Drops the oldest segments by size, age and offset, in the same way as `truncatePrefix`. */
   async retain(policy: RetentionPolicy): Promise<void> {
-    this.#beginChange('retain');
+    this.#writer.begin('retain');
     const count = this.#list.countToDrop(policy);
     if (count > 0) await this.#dropFirst('retain', count);
   }
 
   #dropFirst(operation: string, count: number): Promise<void> {
-    return this.#fatally(operation, async () => {
+    return this.#writer.run(operation, async () => {
       try {
         await writeLogStart(this.directory, this.#list.segments[count].base, this.settings.checksum);
       } catch (error) {
@@ -298,7 +295,7 @@ export class Log {
    * `lastIndex` for the result. After a crash in between, the log ends somewhere between the new end and the old one.
    */
   async truncateSuffix(from: Index): Promise<void> {
-    this.#beginChange('truncateSuffix');
+    this.#writer.begin('truncateSuffix');
     const list = this.#list;
     invariant(from >= this.startIndex && from <= this.lastIndex + 1, () => `index ${from} is in the log or next`);
     const first = list.firstUnreadableBefore(from);
@@ -306,7 +303,8 @@ export class Log {
     const remaining = list.countBelow(first);
     const segment = list.segments[remaining - 1];
     const cut = await this.#reader.locateCut(segment, first);
-    await this.#fatally('truncateSuffix', async () => {
+    const isDamaged = list.quarantine.reaches(first);
+    await this.#writer.run('truncateSuffix', async () => {
       const wasSealed = segment !== list.active;
       const dropped = list.dropLast(remaining);
       if (wasSealed) segment.reopen(cut.index, cut.firstTimeMs);
@@ -320,30 +318,39 @@ export class Log {
         await this.directory.sync();
       }
       if (segment.unreadable) await this.#recreate(segment);
-      else await this.#cutStore(segment, wasSealed);
+      else await this.#cutStore(segment, wasSealed, isDamaged);
     });
   }
 
-  async #cutStore(segment: Segment, wasSealed: boolean): Promise<void> {
+  async #cutStore(segment: Segment, wasSealed: boolean, isDamaged: boolean): Promise<void> {
     if (wasSealed) {
       // Removed before the store changes: otherwise it would seem to seal a store that grew back to the same length.
       await removeIfThere(this.directory, segment.indexName);
       await this.directory.sync();
-      this.#activeFile = await this.directory.open(segment.storeName);
       this.#reader.indexes.forget(segment);
-      this.#reader.stores.adopt(segment.storeName, this.#activeFile);
+      this.#activate(segment, await this.directory.open(segment.storeName));
     }
-    await this.#activeFile.truncate(segment.length);
+    if (!isDamaged || !(await ifSpace(() => this.#moveStore(segment)))) await this.#activeFile.truncate(segment.length);
     await this.#sync();
+  }
+
+  /** Copies what remains of the active store into a new file: bad sectors after it cannot be written either. */
+  async #moveStore(segment: Segment): Promise<void> {
+    const { storeName, length } = segment;
+    this.#activate(segment, await copyDurably(this.directory, storeName, this.#activeFile, length));
+  }
+
+  #activate({ storeName }: Segment, file: File): void {
+    this.#reader.stores.adopt(storeName, file);
+    this.#activeFile = file;
   }
 
   /** Recreates the log's first segment, whose header is damaged and whose entries are all dropped. */
   async #recreate(segment: Segment): Promise<void> {
     const { indexIntervalBytes, checksum } = this.settings;
     const created = await Segment.create(this.directory, this.#list.start, indexIntervalBytes, checksum);
-    this.#reader.stores.adopt(segment.storeName, created.file);
     this.#list.replaceLast(created.segment);
-    this.#activeFile = created.file;
+    this.#activate(segment, created.file);
     this.#unsynced = false;
   }
 
@@ -356,13 +363,13 @@ export class Log {
    * must not reach `boundary.index - 1` until this has resolved.
    */
   async reset(boundary: LogBoundary): Promise<void> {
-    this.#beginChange('reset');
+    this.#writer.begin('reset');
     invariant(
       boundary.index >= this.startIndex,
       `the index of a reset is not below the log's first index: ${boundary.index} >= ${this.startIndex}`,
     );
     const { indexIntervalBytes, checksum } = this.settings;
-    await this.#fatally('reset', async () => {
+    await this.#writer.run('reset', async () => {
       const old = this.#list.restart(Segment.empty(boundary, indexIntervalBytes));
       await this.#dropConflicting(old, boundary);
       await writeLogStart(this.directory, boundary, checksum);
@@ -406,18 +413,61 @@ export class Log {
     await removeIfThere(this.directory, segment.indexName);
   }
 
+  /** Returns the first damaged part of the log in sealed segments that ends at or before the index. */
+  damagedStretch(upTo: Index): DamagedStretch | undefined {
+    return this.#list.damagedStretch(upTo);
+  }
+
+  /** Begins new files for a damaged part of the log. Needs no turn of the writer. */
+  copyStretch(stretch: DamagedStretch): StretchCopy {
+    return new StretchCopy(this.directory, this.settings, stretch);
+  }
+
+  /**
+   * Puts finished files in the place of a damaged part. Returns false, and changes nothing, if the log has changed there
+   * since the copy was begun. A crash leaves the old files, the new ones, or a gap, which is damage as well.
+   */
+  async replaceStretch(copy: StretchCopy): Promise<boolean> {
+    this.#writer.begin('replaceStretch');
+    const { stretch } = copy;
+    if (!copy.isComplete || !this.#list.has(stretch)) return false;
+    await this.#writer.run('replaceStretch', async () => {
+      await copy.install((name) => this.#reader.stores.forget(name));
+      for (const each of stretch.segments) this.#reader.indexes.forget(each);
+      this.#list.replaceStretch(stretch, copy.segments);
+      await copy.seal();
+    });
+    return true;
+  }
+
+  /**
+   * Reads the first sealed segment that ends after the index through, and quarantines what is damaged in it. `pace`
+   * resolves when that many bytes may be read. Resolves with the index after the segment; undefined if there is none.
+   */
+  scrub(from: Index, pace: (bytes: number) => Promise<void>): Promise<Index | undefined> {
+    return this.#reader.scrub(from, pace);
+  }
+
+  /** Makes durable what is known to be synced, for a start after a power cut. */
+  async noteSynced(): Promise<void> {
+    if (this.#writer.hasFailed || this.#writer.isClosed) return;
+    await this.#synced.sync().catch((cause: unknown) => {
+      throw this.#writer.fail('syncing the synced index', cause);
+    });
+  }
+
   get #end(): SyncedEnd {
     return { index: this.lastIndex, offset: this.endOffset };
   }
 
   /** Syncs, unless the log has failed, and closes the files. Reads in flight reject. Idempotent. */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#begin('close');
+    if (this.#writer.isClosed) return;
+    this.#writer.assertIdle('close');
     try {
-      if (!this.#failure) await this.#fatally('close', () => this.#finish());
+      if (!this.#writer.hasFailed) await this.#writer.run('close', () => this.#finish());
     } finally {
-      this.#closed = true;
+      this.#writer.close();
       await Promise.all([this.#synced.close(), this.#reader.close()]);
     }
   }
@@ -426,34 +476,4 @@ export class Log {
     if (this.#unsynced) await this.#sync();
     if (!this.#list.quarantine.atEnd(this.#list.active.base.index)) await this.#synced.noteDurably(this.#end);
   }
-
-  #beginChange(operation: string): void {
-    this.#begin(operation);
-    if (this.#failure) throw this.#failure;
-    if (this.#closed) throw new LogClosedError();
-  }
-
-  #begin(operation: string): void {
-    invariant(
-      this.#operation === undefined,
-      `one writer calls one operation at a time: ${operation} began before ${this.#operation} settled`,
-    );
-  }
-
-  /** Runs a task whose failure leaves the disk in an unknown state, so it fails the log. */
-  async #fatally(operation: string, task: () => Promise<void>): Promise<void> {
-    this.#begin(operation);
-    this.#operation = operation;
-    try {
-      await task();
-    } catch (cause) {
-      this.#failure = new LogFailedError(operation, cause);
-      throw this.#failure;
-    } finally {
-      this.#operation = undefined;
-    }
-  }
 }
-
-const startsAfter = (base: LogBoundary, boundary: LogBoundary): boolean =>
-  base.index >= boundary.index || base.offset > boundary.offset;

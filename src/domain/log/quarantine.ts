@@ -1,4 +1,5 @@
 import { CorruptRangeError, DamagedEndError } from './errors.js';
+import type { LogBoundary } from './log-boundary.js';
 import type { Index, Offset } from './offsets.js';
 import type { Quarantine } from './recovery.js';
 
@@ -51,6 +52,22 @@ export class QuarantineList {
   /** Returns the range that contains the index, if it is quarantined. */
   atIndex(index: Index): Quarantine | undefined {
     return this.#ranges.find(({ fromIndex, toIndex }) => fromIndex <= index && index < toIndex);
+  }
+
+  /** Returns true if a range lies in these indexes, `to` exclusive, at least in part. */
+  touches(from: Index, to: Index): boolean {
+    return this.#ranges.some(({ fromIndex, toIndex }) => fromIndex < to && Math.max(toIndex, fromIndex + 1) > from);
+  }
+
+  /** Removes what lies between two log boundaries, which is whole again. */
+  mend(from: LogBoundary, to: LogBoundary): void {
+    this.#ranges = this.#ranges.flatMap((range) => {
+      const { fromIndex, toIndex } = range;
+      if (fromIndex > to.index || Math.max(toIndex, fromIndex + 1) <= from.index) return [range];
+      const before = { ...range, to: from.offset, toIndex: from.index };
+      const after = { ...range, from: to.offset, fromIndex: to.index };
+      return [...(fromIndex < from.index ? [before] : []), ...(toIndex > to.index ? [after] : [])];
+    });
   }
 
   /** Returns true if a suffix truncation at the index would remove quarantined entries. */

@@ -105,7 +105,8 @@ export type BatchFault =
   | 'unknown kind or attributes'
   | 'lengths or counts out of range'
   | 'short payload'
-  | 'checksum mismatch';
+  | 'checksum mismatch'
+  | 'unreadable';
 
 /**
  * Parses the 52 header bytes at `position`; `end` (default: all of `bytes`) is the end of the readable bytes. The

@@ -39,9 +39,11 @@ describe('the recovery table', () => {
   it('has a row for every combination of findings, and uses every row', () => {
     const rows = new Set<unknown>();
     for (const segment of ['last', 'sealed'] as const)
-      for (let bits = 0; bits < 16; bits++) {
-        const [badBytes, validAfter, durableFound, syncedKnown] = [1, 2, 4, 8].map((bit) => (bits & bit) !== 0);
-        rows.add(decideRecovery({ segment, badBytes, validAfter, durableFound, syncedKnown }));
+      for (let bits = 0; bits < 32; bits++) {
+        const [badBytes, validAfter, durableFound, syncedKnown, unreadable] = [1, 2, 4, 8, 16].map(
+          (bit) => (bits & bit) !== 0,
+        );
+        rows.add(decideRecovery({ segment, badBytes, validAfter, durableFound, syncedKnown, unreadable }));
       }
     expect(rows.size).toBe(recoveryTable.length);
   });

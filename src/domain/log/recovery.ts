@@ -32,6 +32,7 @@ export type LogNotice =
   | { readonly kind: 'torn tail cut'; readonly fileName: string; readonly bytes: number; readonly keptAs?: string }
   | ({ readonly kind: 'quarantined'; readonly fileName: string } & Quarantine)
   | ({ readonly kind: 'damage found by a read'; readonly fileName: string } & Quarantine)
+  | { readonly kind: 'header damaged'; readonly fileName: string }
   | { readonly kind: 'retention waits for space' }
   | { readonly kind: 'index rebuilt'; readonly fileName: string; readonly reason: string }
   | { readonly kind: 'leftover removed'; readonly fileName: string }
@@ -48,6 +49,8 @@ export interface Findings {
   readonly durableFound: boolean;
   /** True if it is known up to which index the log was synced: see synced-index.ts. */
   readonly syncedKnown: boolean;
+  /** True if the disk could not read some of the bad bytes: what a crash tears can be read. */
+  readonly unreadable: boolean;
 }
 
 export type RecoveryAction = 'go on' | 'cut the torn tail' | 'quarantine';
@@ -60,8 +63,9 @@ interface RecoveryRow {
 
 /**
  * The first matching row decides. Conditions that prevent opening (files of another log, missing segments) throw before
- * this. A disk may keep later pages of a write and lose earlier ones, so whole batches after bad bytes prove corruption
- * only when it is not known that all of them were unsynced.
+ * this. Bytes that the disk cannot read may have been acknowledged, so they never count as a torn tail. A disk may keep
+ * later pages of a write and lose earlier ones, so whole batches after bad bytes prove corruption only when it is not
+ * known that all of them were unsynced.
  */
 export const recoveryTable: readonly RecoveryRow[] = [
   {
@@ -73,6 +77,11 @@ export const recoveryTable: readonly RecoveryRow[] = [
     found: 'a sealed segment ends where the next one begins',
     when: { segment: 'sealed', badBytes: false },
     action: 'go on',
+  },
+  {
+    found: 'bytes that the disk cannot read',
+    when: { badBytes: true, unreadable: true },
+    action: 'quarantine',
   },
   {
     found: 'bad bytes at or below the durable index',

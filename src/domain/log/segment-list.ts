@@ -1,8 +1,9 @@
 import { type EpochMs, type Index, type Offset, toEpochMs } from './offsets.js';
-import type { LogBoundary } from './log-boundary.js';
+import { sameBoundary, type LogBoundary } from './log-boundary.js';
 import type { QuarantineList } from './quarantine.js';
 import { newestTimes, type RetentionPolicy } from './retention.js';
 import type { Segment } from './segment.js';
+import type { DamagedStretch } from './stretch-copy.js';
 
 /**
  * The segments of an open log, oldest first, as readers see them. Only the writer changes the list, never across an
@@ -34,6 +35,11 @@ export class SegmentList {
 
   get bytes(): number {
     return this.segments.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** Returns the size of the stores that end at or before the index. */
+  bytesBelow(index: Index): number {
+    return this.segments.reduce((sum, { end, length }) => sum + (end.index <= index ? length : 0), 0);
   }
 
   /** Returns the segment that contains the offset, which must be in the log. */
@@ -90,6 +96,43 @@ export class SegmentList {
       if (time === undefined) return surelyOldUpTo !== undefined && end.index <= surelyOldUpTo;
       return end.index <= maybeOldUpTo && time < now - ageMsMax;
     };
+  }
+
+  /** Returns the first damaged part of the log in sealed segments that ends at or before the index. */
+  damagedStretch(upTo: Index): DamagedStretch | undefined {
+    let from = this.start;
+    let first = 0;
+    for (const [i, segment] of this.segments.entries()) {
+      if (segment.unreadable) continue;
+      const to = segment.base;
+      if (to.index > upTo) return undefined;
+      const stretch = { from, to, segments: this.segments.slice(first, i) };
+      if (this.#isDamaged(stretch)) return stretch;
+      [from, first] = [to, i];
+    }
+    return undefined;
+  }
+
+  /** A stretch without a file of its own needs a name that is not in use. */
+  #isDamaged(stretch: DamagedStretch): boolean {
+    const { from, to, segments } = stretch;
+    if (from.index >= to.index || (from.offset === to.offset && segments.length === 0)) return false;
+    return segments.some(({ hasBadHeader }) => hasBadHeader) || this.quarantine.touches(from.index, to.index);
+  }
+
+  /** Returns true if the stretch is as it was when it was found. */
+  has({ from, to, segments }: DamagedStretch): boolean {
+    const next = this.segments.find(({ base }) => sameBoundary(base, to));
+    const isStart = sameBoundary(this.start, from) || segments.some(({ base }) => sameBoundary(base, from));
+    return next !== undefined && isStart && segments.every((each) => this.segments.includes(each));
+  }
+
+  /** Puts whole segments in the place of a stretch. */
+  replaceStretch(stretch: DamagedStretch, segments: readonly Segment[]): void {
+    const at = this.segments.findIndex(({ base }) => sameBoundary(base, stretch.to));
+    this.segments.splice(at - stretch.segments.length, stretch.segments.length, ...segments);
+    this.quarantine.mend(stretch.from, stretch.to);
+    this.drops++;
   }
 
   add(segment: Segment): void {

@@ -27,6 +27,8 @@ export class Segment {
   length: Position;
   end: LogBoundary;
   maxTimeMs: EpochMs;
+  /** True if the store's header was damaged since the log was opened: its batches may be good. */
+  hasBadHeader = false;
   /** True if the store's header is damaged: nothing is read from this segment. */
   readonly unreadable: boolean;
   /** The append time of the last batch; undefined for a sealed segment and without batches. */
@@ -87,6 +89,19 @@ export class Segment {
     if (length + storedBytes(batch) > limits.segmentBytesMax) return true;
     const firstTimeMs = this.#firstTimeMs ?? first?.appendTimeMs ?? batch.appendTimeMs;
     return Math.abs(batch.appendTimeMs - firstTimeMs) >= limits.segmentAgeMsMax;
+  }
+
+  /** Returns how far the batches from `first` on go into this segment, which takes at least that one. */
+  endOfFitting(
+    batches: readonly RecordBatch[],
+    first: number,
+    limits: { segmentBytesMax: number; segmentAgeMsMax: number },
+  ): number {
+    let end = first;
+    let length: number = this.length;
+    do length += storedBytes(batches[end++]);
+    while (end < batches.length && !this.mustRollFor(batches[end], length, limits, batches[first]));
+    return end;
   }
 
   /** Records the next batch, stored at `position`; `isolated` means that bad bytes precede it. */

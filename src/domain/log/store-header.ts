@@ -1,4 +1,6 @@
 import { readUint32, readUint64, writeUint32, writeUint64 } from './big-endian.js';
+import type { File } from './directory.js';
+import { unlessUnreadable } from './durable-file.js';
 import { ForeignLogError, UnsupportedFormatError } from './errors.js';
 import type { Index, Offset, Term } from './offsets.js';
 import { toPosition } from './offsets.js';
@@ -27,6 +29,11 @@ export function encodeStoreHeader(boundary: LogBoundary, { crc32c, logId }: Batc
   writeUint64(bytes, logIdAt + logIdBytes + 16, boundary.term);
   writeUint32(bytes, crcAt, crc32c(bytes.subarray(0, crcAt)));
   return bytes;
+}
+
+/** Returns the bytes of a store's header; none if the disk cannot read them. */
+export function readHeader(file: File): Promise<Uint8Array> {
+  return unlessUnreadable(() => file.read(0, storeHeaderBytes), new Uint8Array(0));
 }
 
 /**

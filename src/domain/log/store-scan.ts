@@ -1,5 +1,5 @@
 import { readUint32 } from './big-endian.js';
-import type { File } from './directory.js';
+import { type File, UnreadableError } from './directory.js';
 import type { Position } from './offsets.js';
 import { follows, boundaryAfter, type LogBoundary } from './log-boundary.js';
 import {
@@ -33,6 +33,8 @@ export interface StoreScan {
   readonly end: Position;
   readonly boundary: LogBoundary;
   readonly faults: readonly StoreFault[];
+  /** Whether the disk could not read some of the bytes. */
+  readonly isUnreadable: boolean;
 }
 
 interface ScanRange {
@@ -48,6 +50,10 @@ export function describeFault({ reason, position, end }: StoreFault): string {
 }
 
 const scanReadBytes = 1 << 20;
+/** What a disk reads at a time: where a larger read fails, its blocks are read one by one. */
+const blockBytes = 4096;
+/** Each failing read may take a disk seconds: after this many, what fails is not divided further. */
+const failuresMax = 256;
 /**
  * The number of bytes to checksum in a search for a good batch before giving up: payloads may be full of lookalike
  * headers.
@@ -57,10 +63,10 @@ const searchBytesMax = 2 ** 31;
 /**
  * Scans the batches of a store in order and verifies the checksum and position of each. Passes each good batch to
  * `visit`, with `afterFault` set for the first one after bad bytes. After a bad batch, searches for the next good one
- * byte by byte.
+ * byte by byte. Bytes that the disk cannot read are bad.
  */
 export async function scanStore(
-  file: File,
+  file: Pick<File, 'read'>,
   range: ScanRange,
   checksum: BatchChecksum,
   visit: (header: BatchHeader, position: Position, afterFault: boolean) => void,
@@ -92,7 +98,7 @@ export async function scanStore(
     if (to) boundary = to;
     afterFault = true;
   }
-  return { end, boundary, faults };
+  return { end, boundary, faults, isUnreadable: window.isUnreadable };
 }
 
 async function batchAt(
@@ -116,12 +122,14 @@ function loadedBatchAt(
 ): BatchHeader | BatchFault | number {
   let at = window.locate(position, batchHeaderBytes);
   if (at < 0) return batchHeaderBytes;
+  if (window.lacks(position, batchHeaderBytes)) return 'unreadable';
   const header = parseBatchHeader(window.bytes, at);
   if (typeof header === 'string') return header;
   const bytes = batchHeaderBytes + header.payloadLength;
   if (position + bytes > window.length) return 'short payload';
   at = window.locate(position, bytes);
   if (at < 0) return bytes;
+  if (window.lacks(position, bytes)) return 'unreadable';
   return batchIsIntact(header, window.bytes, at, checksum) ? header : 'checksum mismatch';
 }
 
@@ -174,9 +182,12 @@ function distanceToMagic(bytes: Uint8Array, at: number): number {
 class FileWindow {
   bytes: Uint8Array = new Uint8Array(0);
   #position = 0;
+  /** The positions that the disk could not read, in order; zeros are in their place. */
+  readonly #unreadable: { readonly from: number; readonly to: number }[] = [];
+  #failures = 0;
 
   constructor(
-    private readonly file: File,
+    private readonly file: Pick<File, 'read'>,
     /** Reduced when the file turns out to be shorter. */
     public length: number,
   ) {}
@@ -190,14 +201,46 @@ class FileWindow {
     return at >= 0 && Math.min(count, this.length - position) <= this.bytes.length - at ? at : -1;
   }
 
+  get isUnreadable(): boolean {
+    return this.#unreadable.length > 0;
+  }
+
+  /** Returns true if the disk could not read some of these bytes. */
+  lacks(position: number, count: number): boolean {
+    return this.#unreadable.some(({ from, to }) => from < position + count && position < to);
+  }
+
   /**
    * Loads at least `count` bytes from `position` on, fewer at the end of the file; `bytes` then begins at `position`.
    */
   async load(position: number, count: number): Promise<void> {
     if (this.locate(position, count) === 0) return;
     const wanted = Math.min(Math.max(count, scanReadBytes), this.length - position);
-    this.bytes = await this.file.read(position, wanted);
+    this.bytes = await this.#read(position, wanted);
     this.#position = position;
     if (this.bytes.length < wanted) this.length = position + this.bytes.length;
+  }
+
+  /** Reads what can be read. */
+  async #read(position: number, count: number): Promise<Uint8Array> {
+    try {
+      return await this.file.read(position, count);
+    } catch (error) {
+      if (!(error instanceof UnreadableError)) throw error;
+    }
+    // The block boundary before the middle, or the first one.
+    const blocks = Math.max(Math.floor(position / blockBytes) + 1, Math.floor((position + count / 2) / blockBytes));
+    const middle = blocks * blockBytes - position;
+    if (middle >= count || ++this.#failures > failuresMax) {
+      this.#unreadable.push({ from: position, to: position + count });
+      return new Uint8Array(count);
+    }
+    const bytes = new Uint8Array(count);
+    const first = await this.#read(position, middle);
+    bytes.set(first);
+    if (first.length < middle) return bytes.subarray(0, first.length);
+    const second = await this.#read(position + middle, count - middle);
+    bytes.set(second, middle);
+    return bytes.subarray(0, middle + second.length);
   }
 }

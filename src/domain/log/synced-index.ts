@@ -1,6 +1,6 @@
 import { readUint32, readUint64, writeUint32, writeUint64 } from './big-endian.js';
 import type { Directory, File } from './directory.js';
-import { createDurably, openIfThere } from './durable-file.js';
+import { createDurably, openIfThere, unlessUnreadable } from './durable-file.js';
 import { syncedIndexFileName } from './file-names.js';
 import type { Index, Offset } from './offsets.js';
 import { logIdBytes, type BatchChecksum } from './record-batch.js';
@@ -25,13 +25,15 @@ export interface SyncedEnd {
 }
 
 /**
- * A file with the last index known to be synced and the offset after it, written after each sync but not synced itself. It may lag, slightly
- * after a process crash and by unwritten pages after a power loss, but is never ahead. Recovery uses it to distinguish
- * acknowledged bytes from a torn write, of which a crash kept only some pages, and to tell how much is lost when the end
- * of the log is missing.
+ * A file with the last index known to be synced and the offset after it, written after each sync and synced itself now
+ * and then. It may lag, slightly after a process crash and by what was not synced after a power loss, but is never ahead.
+ * Recovery uses it to distinguish acknowledged bytes from a torn write, of which a crash kept only some pages, and to
+ * tell how much is lost when the end of the log is missing.
  */
 export class SyncedIndexFile {
   #noted: SyncedEnd;
+  /** The end that is known to be on the disk. */
+  #durable: SyncedEnd;
   #writing: Promise<void> | undefined;
 
   private constructor(
@@ -39,15 +41,15 @@ export class SyncedIndexFile {
     end: SyncedEnd,
     private readonly checksum: BatchChecksum,
   ) {
-    this.#noted = end;
+    this.#noted = this.#durable = end;
   }
 
   /** Reads the file; `undefined` when it is missing or damaged. */
   static async read(directory: Directory, checksum: BatchChecksum): Promise<SyncedEnd | undefined> {
-    const file = await openIfThere(directory, syncedIndexFileName);
+    const file = await openReadable(directory);
     if (!file) return undefined;
     try {
-      return decode(await file.read(0, fileBytes + 1), checksum);
+      return decode(await contentOf(file), checksum);
     } finally {
       await file.close();
     }
@@ -55,14 +57,18 @@ export class SyncedIndexFile {
 
   /**
    * Opens or creates the file and durably sets it to `end`. An existing file is overwritten, so that no disk space is
-   * needed; its name is durable once the directory is synced.
+   * needed, unless the disk cannot read it; its name is durable once the directory is synced.
    */
   static async open(directory: Directory, end: SyncedEnd, checksum: BatchChecksum): Promise<SyncedIndexFile> {
     const bytes = encode(end, checksum);
-    const file = await openIfThere(directory, syncedIndexFileName);
-    if (!file) return new SyncedIndexFile(await createDurably(directory, syncedIndexFileName, [bytes]), end, checksum);
+    const file = await openReadable(directory);
+    const stored = file && (await contentOf(file));
+    if (file === undefined || stored?.length === 0) {
+      await file?.close();
+      return new SyncedIndexFile(await createDurably(directory, syncedIndexFileName, [bytes]), end, checksum);
+    }
     try {
-      if (!sameBytes(await file.read(0, fileBytes + 1), bytes)) {
+      if (stored === undefined || !sameBytes(stored, bytes)) {
         await file.write(0, [bytes]);
         await file.truncate(fileBytes);
       }
@@ -89,6 +95,15 @@ export class SyncedIndexFile {
     if (end.index < this.#noted.index) await this.#writeDurably(end);
   }
 
+  /** Makes what was noted durable. Rejects with the error of the file. */
+  async sync(): Promise<void> {
+    await this.#writing;
+    const noted = this.#noted;
+    if (noted === this.#durable) return;
+    await this.file.sync();
+    this.#durable = noted;
+  }
+
   async noteDurably(end: SyncedEnd): Promise<void> {
     await this.#writing;
     await this.#writeDurably(end);
@@ -111,7 +126,17 @@ export class SyncedIndexFile {
     this.#noted = end;
     await this.file.write(0, [encode(end, this.checksum)]);
     await this.file.sync();
+    this.#durable = end;
   }
+}
+
+function openReadable(directory: Directory): Promise<File | undefined> {
+  return unlessUnreadable(() => openIfThere(directory, syncedIndexFileName), undefined);
+}
+
+/** Returns nothing if the disk cannot read it. */
+function contentOf(file: File): Promise<Uint8Array> {
+  return unlessUnreadable(() => file.read(0, fileBytes + 1), new Uint8Array(0));
 }
 
 function encode({ index, offset = unknownOffset as Offset }: SyncedEnd, { crc32c, logId }: BatchChecksum): Uint8Array {

@@ -1,3 +1,4 @@
+import { ifSpace } from '../../../domain/log/durable-file.js';
 import { readKeyring, writeKeyring } from './keyring-file.js';
 import { Keyring } from './keyring.js';
 
@@ -5,13 +6,13 @@ import { Keyring } from './keyring.js';
 export class KeyringStore {
   /**
    * Loads the keys from the file. If the file is missing and `encryptKey` (base64) is given, starts with that key and
-   * writes the file. Rejects with `MalformedGossipError` for invalid keys, otherwise with the system's error.
+   * writes the file, if the disk has space. Rejects with `MalformedGossipError` for invalid keys, otherwise with the system's error.
    */
   static async open(path: string | undefined, encryptKey: string | undefined): Promise<KeyringStore> {
     const found = path === undefined ? undefined : await readKeyring(path);
     if (found !== undefined || encryptKey === undefined) return new KeyringStore(path, found);
     const keyring = new Keyring([encryptKey]);
-    if (path !== undefined) await writeKeyring(path, keyring);
+    if (path !== undefined) await ifSpace(() => writeKeyring(path, keyring));
     return new KeyringStore(path, keyring);
   }
 

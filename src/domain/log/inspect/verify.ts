@@ -7,7 +7,7 @@ import type { Index, Offset } from '../offsets.js';
 import { describeBoundary, logOrigin, sameBoundary, type LogBoundary } from '../log-boundary.js';
 import { logIdBytes, type BatchChecksum } from '../record-batch.js';
 import { decideRecovery } from '../recovery.js';
-import { firstBatchPosition, hex, readStoreHeader, sameBytes, storeHeaderBytes } from '../store-header.js';
+import { firstBatchPosition, hex, readHeader, readStoreHeader, sameBytes } from '../store-header.js';
 import { describeFault, scanStore, type StoreFault, type StoreScan } from '../store-scan.js';
 import { SyncedIndexFile } from '../synced-index.js';
 
@@ -114,7 +114,7 @@ async function headerOf(
   crc32c: Crc32c,
 ): Promise<ReturnType<typeof readStoreHeader>> {
   const name = storeFileName(base);
-  const bytes = await withFile(directory, name, (file) => file.read(0, storeHeaderBytes));
+  const bytes = await withFile(directory, name, (file) => readHeader(file));
   return readStoreHeader(bytes, name, crc32c);
 }
 
@@ -137,7 +137,7 @@ async function verifySegment(
   return withFile(directory, fileName, async (file) => {
     const problems: string[] = [];
     const bytes = await file.size();
-    const header = readStoreHeader(await file.read(0, storeHeaderBytes), fileName, checksum.crc32c);
+    const header = readStoreHeader(await readHeader(file), fileName, checksum.crc32c);
     const boundary = header?.boundary;
     if (!header) problems.push('the header is damaged');
     else if (!sameBytes(header.logId, checksum.logId)) problems.push(`the store belongs to log ${hex(header.logId)}`);
@@ -160,6 +160,7 @@ async function verifySegment(
       validAfter: scan.faults.some(({ to, searchedAll }) => to !== undefined || !searchedAll),
       durableFound: (scan.faults.at(0)?.from ?? scan.boundary).index > (synced ?? 0),
       syncedKnown: synced !== undefined,
+      unreadable: scan.isUnreadable,
     });
     const torn = action === 'cut the torn tail';
     if (torn) remarks.push(`${found}: ${scan.faults.map(describeFault).join('; ')}`);

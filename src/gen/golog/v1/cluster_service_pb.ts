@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file golog/v1/cluster_service.proto.
  */
 export const file_golog_v1_cluster_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5nb2xvZy92MS9jbHVzdGVyX3NlcnZpY2UucHJvdG8SCGdvbG9nLnYxIroCCgZNZW1iZXISCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRIMCgR1dWlkGAMgASgJEhAKCHJwY19hZGRyGAQgASgJEiIKBHJvbGUYBSABKA4yFC5nb2xvZy52MS5NZW1iZXJSb2xlEiQKBXN0YXRlGAYgASgOMhUuZ29sb2cudjEuTWVtYmVyU3RhdGUSGAoLbWF0Y2hfaW5kZXgYByABKARIAIgBARIYCgtsYWdfZW50cmllcxgIIAEoBEgBiAEBEhkKDGhlYXJkX21zX2FnbxgJIAEoBEgCiAEBEhoKDWZlYXR1cmVfbGV2ZWwYCiABKARIA4gBAUIOCgxfbWF0Y2hfaW5kZXhCDgoMX2xhZ19lbnRyaWVzQg8KDV9oZWFyZF9tc19hZ29CEAoOX2ZlYXR1cmVfbGV2ZWwirwEKDEdvc3NpcE1lbWJlchIMCgRuYW1lGAEgASgJEgwKBGFkZHIYAiABKAkSJgoGc3RhdHVzGAMgASgOMhYuZ29sb2cudjEuR29zc2lwU3RhdHVzEi4KBHRhZ3MYBCADKAsyIC5nb2xvZy52MS5Hb3NzaXBNZW1iZXIuVGFnc0VudHJ5GisKCVRhZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsICCg1DbHVzdGVyU3RhdHVzEhIKCmNsdXN0ZXJfaWQYASABKAkSEwoLYW5zd2VyZWRfYnkYAiABKAkSDAoEdGVybRgDIAEoBBITCgZsZWFkZXIYBCABKAlIAIgBARIUCgxjb21taXRfaW5kZXgYBSABKAQSEgoKbGFzdF9pbmRleBgGIAEoBBIWCg5oaWdoX3dhdGVybWFyaxgHIAEoBBIhCgdtZW1iZXJzGAggAygLMhAuZ29sb2cudjEuTWVtYmVyEhQKB3Byb2JsZW0YCSABKAlIAYgBARImCgZnb3NzaXAYCiADKAsyFi5nb2xvZy52MS5Hb3NzaXBNZW1iZXISKwoIc2V0dGluZ3MYCyABKAsyGS5nb2xvZy52MS5DbHVzdGVyU2V0dGluZ3NCCQoHX2xlYWRlckIKCghfcHJvYmxlbSLrAQoPQ2x1c3RlclNldHRpbmdzEhwKD3JldGVudGlvbl9ieXRlcxgBIAEoBEgAiAEBEh0KEHJldGVudGlvbl9hZ2VfbXMYAiABKARIAYgBARIVCg1wcm9kdWNlcnNfbWF4GAMgASgEEhoKEnByb2R1Y2VyX2V4cGlyeV9tcxgEIAEoBBIVCg1mZWF0dXJlX2xldmVsGAUgASgEEhIKCmdlbmVyYXRpb24YBiABKAQSFAoMc3RhcnRfb2Zmc2V0GAcgASgEQhIKEF9yZXRlbnRpb25fYnl0ZXNCEwoRX3JldGVudGlvbl9hZ2VfbXMijAEKEVNldFNldHRpbmdSZXF1ZXN0EhkKD3JldGVudGlvbl9ieXRlcxgBIAEoBEgAEhoKEHJldGVudGlvbl9hZ2VfbXMYAiABKARIABIXCg1wcm9kdWNlcnNfbWF4GAMgASgESAASHAoScHJvZHVjZXJfZXhwaXJ5X21zGAQgASgESABCCQoHc2V0dGluZyIkChJUcnVuY2F0ZUxvZ1JlcXVlc3QSDgoGYmVmb3JlGAEgASgEIisKE1RydW5jYXRlTG9nUmVzcG9uc2USFAoMc3RhcnRfb2Zmc2V0GAEgASgEIkEKElNldFNldHRpbmdSZXNwb25zZRIrCghzZXR0aW5ncxgBIAEoCzIZLmdvbG9nLnYxLkNsdXN0ZXJTZXR0aW5ncyIiChFHZXRDbHVzdGVyUmVxdWVzdBINCgVsb2NhbBgBIAEoCCI+ChJHZXRDbHVzdGVyUmVzcG9uc2USKAoHY2x1c3RlchgBIAEoCzIXLmdvbG9nLnYxLkNsdXN0ZXJTdGF0dXMiJAoTV2F0Y2hDbHVzdGVyUmVxdWVzdBINCgVsb2NhbBgBIAEoCCJAChRXYXRjaENsdXN0ZXJSZXNwb25zZRIoCgdjbHVzdGVyGAEgASgLMhcuZ29sb2cudjEuQ2x1c3RlclN0YXR1cyIyChBBZGRNZW1iZXJSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIcnBjX2FkZHIYAiABKAkiEwoRQWRkTWVtYmVyUmVzcG9uc2UiJAoUUHJvbW90ZU1lbWJlclJlcXVlc3QSDAoEbmFtZRgBIAEoCSIXChVQcm9tb3RlTWVtYmVyUmVzcG9uc2UiIwoTUmVtb3ZlTWVtYmVyUmVxdWVzdBIMCgRuYW1lGAEgASgJIhYKFFJlbW92ZU1lbWJlclJlc3BvbnNlIjcKGVRyYW5zZmVyTGVhZGVyc2hpcFJlcXVlc3QSEQoEbmFtZRgBIAEoCUgAiAEBQgcKBV9uYW1lIiwKGlRyYW5zZmVyTGVhZGVyc2hpcFJlc3BvbnNlEg4KBmxlYWRlchgBIAEoCSpxCgpNZW1iZXJSb2xlEhsKF01FTUJFUl9ST0xFX1VOU1BFQ0lGSUVEEAASFgoSTUVNQkVSX1JPTEVfTEVBREVSEAESFQoRTUVNQkVSX1JPTEVfVk9URVIQAhIXChNNRU1CRVJfUk9MRV9MRUFSTkVSEAMq0AEKC01lbWJlclN0YXRlEhwKGE1FTUJFUl9TVEFURV9VTlNQRUNJRklFRBAAEhUKEU1FTUJFUl9TVEFURV9TRUxGEAESGAoUTUVNQkVSX1NUQVRFX1BST0JJTkcQAhIcChhNRU1CRVJfU1RBVEVfUkVQTElDQVRJTkcQAxIcChhNRU1CRVJfU1RBVEVfQ0FUQ0hJTkdfVVAQBBIcChhNRU1CRVJfU1RBVEVfVU5SRUFDSEFCTEUQBRIYChRNRU1CRVJfU1RBVEVfVU5LTk9XThAGKpMBCgxHb3NzaXBTdGF0dXMSHQoZR09TU0lQX1NUQVRVU19VTlNQRUNJRklFRBAAEhcKE0dPU1NJUF9TVEFUVVNfQUxJVkUQARIZChVHT1NTSVBfU1RBVFVTX0xFQVZJTkcQAhIWChJHT1NTSVBfU1RBVFVTX0xFRlQQAxIYChRHT1NTSVBfU1RBVFVTX0ZBSUxFRBAEMowFCg5DbHVzdGVyU2VydmljZRJMCgpHZXRDbHVzdGVyEhsuZ29sb2cudjEuR2V0Q2x1c3RlclJlcXVlc3QaHC5nb2xvZy52MS5HZXRDbHVzdGVyUmVzcG9uc2UiA5ACARJPCgxXYXRjaENsdXN0ZXISHS5nb2xvZy52MS5XYXRjaENsdXN0ZXJSZXF1ZXN0Gh4uZ29sb2cudjEuV2F0Y2hDbHVzdGVyUmVzcG9uc2UwARJECglBZGRNZW1iZXISGi5nb2xvZy52MS5BZGRNZW1iZXJSZXF1ZXN0GhsuZ29sb2cudjEuQWRkTWVtYmVyUmVzcG9uc2USUAoNUHJvbW90ZU1lbWJlchIeLmdvbG9nLnYxLlByb21vdGVNZW1iZXJSZXF1ZXN0Gh8uZ29sb2cudjEuUHJvbW90ZU1lbWJlclJlc3BvbnNlEk0KDFJlbW92ZU1lbWJlchIdLmdvbG9nLnYxLlJlbW92ZU1lbWJlclJlcXVlc3QaHi5nb2xvZy52MS5SZW1vdmVNZW1iZXJSZXNwb25zZRJfChJUcmFuc2ZlckxlYWRlcnNoaXASIy5nb2xvZy52MS5UcmFuc2ZlckxlYWRlcnNoaXBSZXF1ZXN0GiQuZ29sb2cudjEuVHJhbnNmZXJMZWFkZXJzaGlwUmVzcG9uc2USRwoKU2V0U2V0dGluZxIbLmdvbG9nLnYxLlNldFNldHRpbmdSZXF1ZXN0GhwuZ29sb2cudjEuU2V0U2V0dGluZ1Jlc3BvbnNlEkoKC1RydW5jYXRlTG9nEhwuZ29sb2cudjEuVHJ1bmNhdGVMb2dSZXF1ZXN0Gh0uZ29sb2cudjEuVHJ1bmNhdGVMb2dSZXNwb25zZUIcWhpnb2xvZy9hcGkvZ29sb2cvdjE7Z29sb2d2MWIGcHJvdG8z");
+  fileDesc("Ch5nb2xvZy92MS9jbHVzdGVyX3NlcnZpY2UucHJvdG8SCGdvbG9nLnYxIroCCgZNZW1iZXISCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRIMCgR1dWlkGAMgASgJEhAKCHJwY19hZGRyGAQgASgJEiIKBHJvbGUYBSABKA4yFC5nb2xvZy52MS5NZW1iZXJSb2xlEiQKBXN0YXRlGAYgASgOMhUuZ29sb2cudjEuTWVtYmVyU3RhdGUSGAoLbWF0Y2hfaW5kZXgYByABKARIAIgBARIYCgtsYWdfZW50cmllcxgIIAEoBEgBiAEBEhkKDGhlYXJkX21zX2FnbxgJIAEoBEgCiAEBEhoKDWZlYXR1cmVfbGV2ZWwYCiABKARIA4gBAUIOCgxfbWF0Y2hfaW5kZXhCDgoMX2xhZ19lbnRyaWVzQg8KDV9oZWFyZF9tc19hZ29CEAoOX2ZlYXR1cmVfbGV2ZWwirwEKDEdvc3NpcE1lbWJlchIMCgRuYW1lGAEgASgJEgwKBGFkZHIYAiABKAkSJgoGc3RhdHVzGAMgASgOMhYuZ29sb2cudjEuR29zc2lwU3RhdHVzEi4KBHRhZ3MYBCADKAsyIC5nb2xvZy52MS5Hb3NzaXBNZW1iZXIuVGFnc0VudHJ5GisKCVRhZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIugCCg1DbHVzdGVyU3RhdHVzEhIKCmNsdXN0ZXJfaWQYASABKAkSEwoLYW5zd2VyZWRfYnkYAiABKAkSDAoEdGVybRgDIAEoBBITCgZsZWFkZXIYBCABKAlIAIgBARIUCgxjb21taXRfaW5kZXgYBSABKAQSEgoKbGFzdF9pbmRleBgGIAEoBBIWCg5oaWdoX3dhdGVybWFyaxgHIAEoBBIhCgdtZW1iZXJzGAggAygLMhAuZ29sb2cudjEuTWVtYmVyEhQKB3Byb2JsZW0YCSABKAlIAYgBARImCgZnb3NzaXAYCiADKAsyFi5nb2xvZy52MS5Hb3NzaXBNZW1iZXISKwoIc2V0dGluZ3MYCyABKAsyGS5nb2xvZy52MS5DbHVzdGVyU2V0dGluZ3MSJAoFc2NydWIYDCABKAsyFS5nb2xvZy52MS5TY3J1YlN0YXR1c0IJCgdfbGVhZGVyQgoKCF9wcm9ibGVtIs4BCgtTY3J1YlN0YXR1cxIVCg1jaGVja2VkX2J5dGVzGAEgASgEEhMKC3RvdGFsX2J5dGVzGAIgASgEEhgKEGJ5dGVzX3Blcl9zZWNvbmQYAyABKAQSHAoPY29tcGxldGVkX2F0X21zGAQgASgESACIAQESJwoHZGFtYWdlZBgFIAMoCzIWLmdvbG9nLnYxLkRhbWFnZWRSYW5nZRITCgZyZXBhaXIYBiABKAlIAYgBAUISChBfY29tcGxldGVkX2F0X21zQgkKB19yZXBhaXIiRgoMRGFtYWdlZFJhbmdlEhMKC2Zyb21fb2Zmc2V0GAEgASgEEhEKCXRvX29mZnNldBgCIAEoBBIOCgZyZWFzb24YAyABKAki6wEKD0NsdXN0ZXJTZXR0aW5ncxIcCg9yZXRlbnRpb25fYnl0ZXMYASABKARIAIgBARIdChByZXRlbnRpb25fYWdlX21zGAIgASgESAGIAQESFQoNcHJvZHVjZXJzX21heBgDIAEoBBIaChJwcm9kdWNlcl9leHBpcnlfbXMYBCABKAQSFQoNZmVhdHVyZV9sZXZlbBgFIAEoBBISCgpnZW5lcmF0aW9uGAYgASgEEhQKDHN0YXJ0X29mZnNldBgHIAEoBEISChBfcmV0ZW50aW9uX2J5dGVzQhMKEV9yZXRlbnRpb25fYWdlX21zIowBChFTZXRTZXR0aW5nUmVxdWVzdBIZCg9yZXRlbnRpb25fYnl0ZXMYASABKARIABIaChByZXRlbnRpb25fYWdlX21zGAIgASgESAASFwoNcHJvZHVjZXJzX21heBgDIAEoBEgAEhwKEnByb2R1Y2VyX2V4cGlyeV9tcxgEIAEoBEgAQgkKB3NldHRpbmciJAoSVHJ1bmNhdGVMb2dSZXF1ZXN0Eg4KBmJlZm9yZRgBIAEoBCIrChNUcnVuY2F0ZUxvZ1Jlc3BvbnNlEhQKDHN0YXJ0X29mZnNldBgBIAEoBCJBChJTZXRTZXR0aW5nUmVzcG9uc2USKwoIc2V0dGluZ3MYASABKAsyGS5nb2xvZy52MS5DbHVzdGVyU2V0dGluZ3MiIgoRR2V0Q2x1c3RlclJlcXVlc3QSDQoFbG9jYWwYASABKAgiPgoSR2V0Q2x1c3RlclJlc3BvbnNlEigKB2NsdXN0ZXIYASABKAsyFy5nb2xvZy52MS5DbHVzdGVyU3RhdHVzIiQKE1dhdGNoQ2x1c3RlclJlcXVlc3QSDQoFbG9jYWwYASABKAgiQAoUV2F0Y2hDbHVzdGVyUmVzcG9uc2USKAoHY2x1c3RlchgBIAEoCzIXLmdvbG9nLnYxLkNsdXN0ZXJTdGF0dXMiMgoQQWRkTWVtYmVyUmVxdWVzdBIMCgRuYW1lGAEgASgJEhAKCHJwY19hZGRyGAIgASgJIhMKEUFkZE1lbWJlclJlc3BvbnNlIiQKFFByb21vdGVNZW1iZXJSZXF1ZXN0EgwKBG5hbWUYASABKAkiFwoVUHJvbW90ZU1lbWJlclJlc3BvbnNlIiMKE1JlbW92ZU1lbWJlclJlcXVlc3QSDAoEbmFtZRgBIAEoCSIWChRSZW1vdmVNZW1iZXJSZXNwb25zZSI3ChlUcmFuc2ZlckxlYWRlcnNoaXBSZXF1ZXN0EhEKBG5hbWUYASABKAlIAIgBAUIHCgVfbmFtZSIsChpUcmFuc2ZlckxlYWRlcnNoaXBSZXNwb25zZRIOCgZsZWFkZXIYASABKAkqcQoKTWVtYmVyUm9sZRIbChdNRU1CRVJfUk9MRV9VTlNQRUNJRklFRBAAEhYKEk1FTUJFUl9ST0xFX0xFQURFUhABEhUKEU1FTUJFUl9ST0xFX1ZPVEVSEAISFwoTTUVNQkVSX1JPTEVfTEVBUk5FUhADKtABCgtNZW1iZXJTdGF0ZRIcChhNRU1CRVJfU1RBVEVfVU5TUEVDSUZJRUQQABIVChFNRU1CRVJfU1RBVEVfU0VMRhABEhgKFE1FTUJFUl9TVEFURV9QUk9CSU5HEAISHAoYTUVNQkVSX1NUQVRFX1JFUExJQ0FUSU5HEAMSHAoYTUVNQkVSX1NUQVRFX0NBVENISU5HX1VQEAQSHAoYTUVNQkVSX1NUQVRFX1VOUkVBQ0hBQkxFEAUSGAoUTUVNQkVSX1NUQVRFX1VOS05PV04QBiqTAQoMR29zc2lwU3RhdHVzEh0KGUdPU1NJUF9TVEFUVVNfVU5TUEVDSUZJRUQQABIXChNHT1NTSVBfU1RBVFVTX0FMSVZFEAESGQoVR09TU0lQX1NUQVRVU19MRUFWSU5HEAISFgoSR09TU0lQX1NUQVRVU19MRUZUEAMSGAoUR09TU0lQX1NUQVRVU19GQUlMRUQQBDKMBQoOQ2x1c3RlclNlcnZpY2USTAoKR2V0Q2x1c3RlchIbLmdvbG9nLnYxLkdldENsdXN0ZXJSZXF1ZXN0GhwuZ29sb2cudjEuR2V0Q2x1c3RlclJlc3BvbnNlIgOQAgESTwoMV2F0Y2hDbHVzdGVyEh0uZ29sb2cudjEuV2F0Y2hDbHVzdGVyUmVxdWVzdBoeLmdvbG9nLnYxLldhdGNoQ2x1c3RlclJlc3BvbnNlMAESRAoJQWRkTWVtYmVyEhouZ29sb2cudjEuQWRkTWVtYmVyUmVxdWVzdBobLmdvbG9nLnYxLkFkZE1lbWJlclJlc3BvbnNlElAKDVByb21vdGVNZW1iZXISHi5nb2xvZy52MS5Qcm9tb3RlTWVtYmVyUmVxdWVzdBofLmdvbG9nLnYxLlByb21vdGVNZW1iZXJSZXNwb25zZRJNCgxSZW1vdmVNZW1iZXISHS5nb2xvZy52MS5SZW1vdmVNZW1iZXJSZXF1ZXN0Gh4uZ29sb2cudjEuUmVtb3ZlTWVtYmVyUmVzcG9uc2USXwoSVHJhbnNmZXJMZWFkZXJzaGlwEiMuZ29sb2cudjEuVHJhbnNmZXJMZWFkZXJzaGlwUmVxdWVzdBokLmdvbG9nLnYxLlRyYW5zZmVyTGVhZGVyc2hpcFJlc3BvbnNlEkcKClNldFNldHRpbmcSGy5nb2xvZy52MS5TZXRTZXR0aW5nUmVxdWVzdBocLmdvbG9nLnYxLlNldFNldHRpbmdSZXNwb25zZRJKCgtUcnVuY2F0ZUxvZxIcLmdvbG9nLnYxLlRydW5jYXRlTG9nUmVxdWVzdBodLmdvbG9nLnYxLlRydW5jYXRlTG9nUmVzcG9uc2VCHFoaZ29sb2cvYXBpL2dvbG9nL3YxO2dvbG9ndjFiBnByb3RvMw");
 
 /**
  * @generated from message golog.v1.Member
@@ -197,6 +197,13 @@ export type ClusterStatus = Message<"golog.v1.ClusterStatus"> & {
    * @generated from field: golog.v1.ClusterSettings settings = 11;
    */
   settings?: ClusterSettings | undefined;
+
+  /**
+   * The log of the node that answers; absent while that node does not take part.
+   *
+   * @generated from field: golog.v1.ScrubStatus scrub = 12;
+   */
+  scrub?: ScrubStatus | undefined;
 };
 
 /**
@@ -205,6 +212,93 @@ export type ClusterStatus = Message<"golog.v1.ClusterStatus"> & {
  */
 export const ClusterStatusSchema: GenMessage<ClusterStatus> = /*@__PURE__*/
   messageDesc(file_golog_v1_cluster_service, 2);
+
+/**
+ * ScrubStatus is how far a node is with reading its sealed segments through, to find damage, and what it has found.
+ *
+ * @generated from message golog.v1.ScrubStatus
+ */
+export type ScrubStatus = Message<"golog.v1.ScrubStatus"> & {
+  /**
+   * Bytes of the sealed segments that the current pass has read.
+   *
+   * @generated from field: uint64 checked_bytes = 1;
+   */
+  checkedBytes: bigint;
+
+  /**
+   * Bytes of all sealed segments.
+   *
+   * @generated from field: uint64 total_bytes = 2;
+   */
+  totalBytes: bigint;
+
+  /**
+   * @generated from field: uint64 bytes_per_second = 3;
+   */
+  bytesPerSecond: bigint;
+
+  /**
+   * When the last whole pass ended, in milliseconds since the Unix epoch; absent if there was none.
+   *
+   * @generated from field: optional uint64 completed_at_ms = 4;
+   */
+  completedAtMs?: bigint | undefined;
+
+  /**
+   * Damaged ranges that are not repaired; the first 16.
+   *
+   * @generated from field: repeated golog.v1.DamagedRange damaged = 5;
+   */
+  damaged: DamagedRange[];
+
+  /**
+   * The progress of the repair, or what prevents it.
+   *
+   * @generated from field: optional string repair = 6;
+   */
+  repair?: string | undefined;
+};
+
+/**
+ * Describes the message golog.v1.ScrubStatus.
+ * Use `create(ScrubStatusSchema)` to create a new message.
+ */
+export const ScrubStatusSchema: GenMessage<ScrubStatus> = /*@__PURE__*/
+  messageDesc(file_golog_v1_cluster_service, 3);
+
+/**
+ * DamagedRange is a range of records that a node does not serve.
+ *
+ * @generated from message golog.v1.DamagedRange
+ */
+export type DamagedRange = Message<"golog.v1.DamagedRange"> & {
+  /**
+   * The first offset.
+   *
+   * @generated from field: uint64 from_offset = 1;
+   */
+  fromOffset: bigint;
+
+  /**
+   * The offset after the last one; equal to from_offset if no record is known to be lost.
+   *
+   * @generated from field: uint64 to_offset = 2;
+   */
+  toOffset: bigint;
+
+  /**
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message golog.v1.DamagedRange.
+ * Use `create(DamagedRangeSchema)` to create a new message.
+ */
+export const DamagedRangeSchema: GenMessage<DamagedRange> = /*@__PURE__*/
+  messageDesc(file_golog_v1_cluster_service, 4);
 
 /**
  * ClusterSettings is what the members have agreed on besides who they are. It is the same on every node.
@@ -267,7 +361,7 @@ export type ClusterSettings = Message<"golog.v1.ClusterSettings"> & {
  * Use `create(ClusterSettingsSchema)` to create a new message.
  */
 export const ClusterSettingsSchema: GenMessage<ClusterSettings> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 3);
+  messageDesc(file_golog_v1_cluster_service, 5);
 
 /**
  * @generated from message golog.v1.SetSettingRequest
@@ -316,7 +410,7 @@ export type SetSettingRequest = Message<"golog.v1.SetSettingRequest"> & {
  * Use `create(SetSettingRequestSchema)` to create a new message.
  */
 export const SetSettingRequestSchema: GenMessage<SetSettingRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 4);
+  messageDesc(file_golog_v1_cluster_service, 6);
 
 /**
  * @generated from message golog.v1.TruncateLogRequest
@@ -335,7 +429,7 @@ export type TruncateLogRequest = Message<"golog.v1.TruncateLogRequest"> & {
  * Use `create(TruncateLogRequestSchema)` to create a new message.
  */
 export const TruncateLogRequestSchema: GenMessage<TruncateLogRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 5);
+  messageDesc(file_golog_v1_cluster_service, 7);
 
 /**
  * @generated from message golog.v1.TruncateLogResponse
@@ -354,7 +448,7 @@ export type TruncateLogResponse = Message<"golog.v1.TruncateLogResponse"> & {
  * Use `create(TruncateLogResponseSchema)` to create a new message.
  */
 export const TruncateLogResponseSchema: GenMessage<TruncateLogResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 6);
+  messageDesc(file_golog_v1_cluster_service, 8);
 
 /**
  * @generated from message golog.v1.SetSettingResponse
@@ -373,7 +467,7 @@ export type SetSettingResponse = Message<"golog.v1.SetSettingResponse"> & {
  * Use `create(SetSettingResponseSchema)` to create a new message.
  */
 export const SetSettingResponseSchema: GenMessage<SetSettingResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 7);
+  messageDesc(file_golog_v1_cluster_service, 9);
 
 /**
  * @generated from message golog.v1.GetClusterRequest
@@ -392,7 +486,7 @@ export type GetClusterRequest = Message<"golog.v1.GetClusterRequest"> & {
  * Use `create(GetClusterRequestSchema)` to create a new message.
  */
 export const GetClusterRequestSchema: GenMessage<GetClusterRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 8);
+  messageDesc(file_golog_v1_cluster_service, 10);
 
 /**
  * @generated from message golog.v1.GetClusterResponse
@@ -409,7 +503,7 @@ export type GetClusterResponse = Message<"golog.v1.GetClusterResponse"> & {
  * Use `create(GetClusterResponseSchema)` to create a new message.
  */
 export const GetClusterResponseSchema: GenMessage<GetClusterResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 9);
+  messageDesc(file_golog_v1_cluster_service, 11);
 
 /**
  * @generated from message golog.v1.WatchClusterRequest
@@ -428,7 +522,7 @@ export type WatchClusterRequest = Message<"golog.v1.WatchClusterRequest"> & {
  * Use `create(WatchClusterRequestSchema)` to create a new message.
  */
 export const WatchClusterRequestSchema: GenMessage<WatchClusterRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 10);
+  messageDesc(file_golog_v1_cluster_service, 12);
 
 /**
  * @generated from message golog.v1.WatchClusterResponse
@@ -445,7 +539,7 @@ export type WatchClusterResponse = Message<"golog.v1.WatchClusterResponse"> & {
  * Use `create(WatchClusterResponseSchema)` to create a new message.
  */
 export const WatchClusterResponseSchema: GenMessage<WatchClusterResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 11);
+  messageDesc(file_golog_v1_cluster_service, 13);
 
 /**
  * @generated from message golog.v1.AddMemberRequest
@@ -469,7 +563,7 @@ export type AddMemberRequest = Message<"golog.v1.AddMemberRequest"> & {
  * Use `create(AddMemberRequestSchema)` to create a new message.
  */
 export const AddMemberRequestSchema: GenMessage<AddMemberRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 12);
+  messageDesc(file_golog_v1_cluster_service, 14);
 
 /**
  * @generated from message golog.v1.AddMemberResponse
@@ -482,7 +576,7 @@ export type AddMemberResponse = Message<"golog.v1.AddMemberResponse"> & {
  * Use `create(AddMemberResponseSchema)` to create a new message.
  */
 export const AddMemberResponseSchema: GenMessage<AddMemberResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 13);
+  messageDesc(file_golog_v1_cluster_service, 15);
 
 /**
  * @generated from message golog.v1.PromoteMemberRequest
@@ -499,7 +593,7 @@ export type PromoteMemberRequest = Message<"golog.v1.PromoteMemberRequest"> & {
  * Use `create(PromoteMemberRequestSchema)` to create a new message.
  */
 export const PromoteMemberRequestSchema: GenMessage<PromoteMemberRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 14);
+  messageDesc(file_golog_v1_cluster_service, 16);
 
 /**
  * @generated from message golog.v1.PromoteMemberResponse
@@ -512,7 +606,7 @@ export type PromoteMemberResponse = Message<"golog.v1.PromoteMemberResponse"> & 
  * Use `create(PromoteMemberResponseSchema)` to create a new message.
  */
 export const PromoteMemberResponseSchema: GenMessage<PromoteMemberResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 15);
+  messageDesc(file_golog_v1_cluster_service, 17);
 
 /**
  * @generated from message golog.v1.RemoveMemberRequest
@@ -529,7 +623,7 @@ export type RemoveMemberRequest = Message<"golog.v1.RemoveMemberRequest"> & {
  * Use `create(RemoveMemberRequestSchema)` to create a new message.
  */
 export const RemoveMemberRequestSchema: GenMessage<RemoveMemberRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 16);
+  messageDesc(file_golog_v1_cluster_service, 18);
 
 /**
  * @generated from message golog.v1.RemoveMemberResponse
@@ -542,7 +636,7 @@ export type RemoveMemberResponse = Message<"golog.v1.RemoveMemberResponse"> & {
  * Use `create(RemoveMemberResponseSchema)` to create a new message.
  */
 export const RemoveMemberResponseSchema: GenMessage<RemoveMemberResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 17);
+  messageDesc(file_golog_v1_cluster_service, 19);
 
 /**
  * @generated from message golog.v1.TransferLeadershipRequest
@@ -561,7 +655,7 @@ export type TransferLeadershipRequest = Message<"golog.v1.TransferLeadershipRequ
  * Use `create(TransferLeadershipRequestSchema)` to create a new message.
  */
 export const TransferLeadershipRequestSchema: GenMessage<TransferLeadershipRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 18);
+  messageDesc(file_golog_v1_cluster_service, 20);
 
 /**
  * @generated from message golog.v1.TransferLeadershipResponse
@@ -580,7 +674,7 @@ export type TransferLeadershipResponse = Message<"golog.v1.TransferLeadershipRes
  * Use `create(TransferLeadershipResponseSchema)` to create a new message.
  */
 export const TransferLeadershipResponseSchema: GenMessage<TransferLeadershipResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_cluster_service, 19);
+  messageDesc(file_golog_v1_cluster_service, 21);
 
 /**
  * @generated from enum golog.v1.MemberRole
