@@ -77,7 +77,7 @@ export class Machine implements Watched {
   readonly #ranAs = new Set<number>();
   /** Whether a copy of its disk was started, which may have gone on as this member. */
   #hadTwin = false;
-  /** Since the node on its disk last ran Raft. */
+  /** The requests to join since the node on its disk last ran Raft. */
   readonly #joins: JoinRequests = { unanswered: 0 };
   #moves = 0;
   /** Whether it is at an address that no configuration names yet. */
