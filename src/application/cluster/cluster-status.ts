@@ -4,7 +4,7 @@ import { featureLevelKnown } from '../configuration/cluster-settings.js';
 import { describeClusterId } from '../configuration/member-names.js';
 import type { ClusterStatus, MemberRole, MemberState, MemberStatus } from '../ports/cluster.js';
 import type { Gossip } from '../ports/gossip.js';
-import { diskStalled, type Readiness } from '../ports/readiness.js';
+import { diskFull, diskStalled, type Readiness } from '../ports/readiness.js';
 import type { Leadership } from '../raft/leadership.js';
 
 const stateNames = { probe: 'probing', replicate: 'replicating', snapshot: 'catching-up' } as const;
@@ -87,6 +87,8 @@ function readinessWith({ leadership, self }: Viewpoint, members: readonly Member
   if (!configuration.members.some(({ id }) => id === status.id))
     return { state: 'catching-up', problem: 'this node has not learned yet that it is a member of the cluster' };
   if (leadership.diskStalledMs !== undefined) return diskStalled(self.name, leadership.diskStalledMs);
+  const { diskShortage } = leadership;
+  if (diskShortage !== undefined) return diskFull(self.name, diskShortage.freeBytes, diskShortage.reserveBytes);
   const { voters, learners } = configuration.confState;
   const voting = members.filter(({ id }) => voters.includes(id));
   const silent = voting.filter(

@@ -8,6 +8,7 @@ import type { EntrySealer } from './entry-sealer.js';
 import { OverloadedError, UnavailableError } from '../errors.js';
 import type { LeadershipTransfer } from './leadership-transfer.js';
 import type { AppendReceipt, ProposeOptions } from '../ports/consensus.js';
+import type { Logger } from '../ports/logger.js';
 import type { Proposals } from './proposals.js';
 import type { RaftLoop } from './raft-loop.js';
 
@@ -22,6 +23,7 @@ export interface AppendAdmissionOptions {
   readonly sealer: EntrySealer;
   readonly thread: Pick<AppendThread, 'pendingBytes'>;
   readonly transfer: LeadershipTransfer;
+  readonly logger: Logger;
 }
 
 /** Decides whether a leader accepts an append: by memory, disk space and the expected offset. */
@@ -29,6 +31,8 @@ export class AppendAdmission {
   /** Bytes of the appends that wait for a check of the disk; later appends wait for them. */
   #waitingBytes = 0;
   #look: Promise<void> | undefined;
+  /** Whether the last append was refused for a full disk, which is logged once. */
+  #isFull = false;
 
   constructor(private readonly options: AppendAdmissionOptions) {}
 
@@ -78,11 +82,17 @@ export class AppendAdmission {
 
   /** Throws `DiskReserveError`, or `UnavailableError` while leadership is being transferred to a node with space. */
   #admitToDisk(bytes: number): void {
-    const { diskReserve, transfer } = this.options;
+    const { diskReserve, transfer, logger } = this.options;
     try {
       diskReserve.admitOrThrow(bytes);
+      if (this.#isFull) logger.info('disk_space_recovered', {}, 'the disk has space; accepting appends again');
+      this.#isFull = false;
     } catch (error) {
-      if (!(error instanceof DiskReserveError) || !transfer.transferForSpace()) throw error;
+      if (!(error instanceof DiskReserveError)) throw error;
+      if (!this.#isFull)
+        logger.warn('disk_full', { role: 'leader', reason: error.message }, 'the disk is full; refusing appends');
+      this.#isFull = true;
+      if (!transfer.transferForSpace()) throw error;
       throw new UnavailableError("the leader's disk is full: leadership is being transferred to another node");
     }
   }

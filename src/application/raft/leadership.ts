@@ -7,6 +7,7 @@ import type { AcknowledgementGaps } from './acknowledgement-gaps.js';
 import type { Acknowledgements } from './acknowledgements.js';
 import type { Configuration } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import type { DiskReserve, DiskShortage } from '../storage/disk-reserve.js';
 import type { DiskStall } from '../storage/disk-stall.js';
 import type { EntrySealer } from './entry-sealer.js';
 import type { UnavailableError } from '../errors.js';
@@ -24,6 +25,7 @@ export interface LeadershipOptions {
   readonly proposals: Proposals;
   readonly transfer: LeadershipTransfer;
   readonly stall: DiskStall;
+  readonly diskReserve: Pick<DiskReserve, 'shortage'>;
   readonly gaps: AcknowledgementGaps;
   readonly filter: MessageFilter;
   readonly lag: LeaderLag;
@@ -80,6 +82,11 @@ export class Leadership {
   /** For how many milliseconds the disk of this node has hung; undefined: it does not. */
   get diskStalledMs(): number | undefined {
     return this.options.stall.stalledMs;
+  }
+
+  /** How little space the disk of this node has; undefined: more than its reserve. */
+  get diskShortage(): DiskShortage | undefined {
+    return this.options.diskReserve.shortage;
   }
 
   /** A member counts as unreachable after this long without a message from it. */
