@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { compare, type CompareReport, hexOfCrc, type LogComparison } from '../infrastructure/offline.js';
+import { counted, offsetsText } from './options/counted.js';
 import { ExitCode } from './options/exit-codes.js';
 import { columnsOfOutput, tableText } from './options/terminal.js';
 import { type Progress, progressOnTerminal } from './options/progress.js';
@@ -53,7 +54,7 @@ function describe({ directories, comparison, differences }: CompareReport): stri
   directories.forEach(({ path, committedIndex, logStartOffset, logEndOffset, bytes, problems, inUse }, i) => {
     const extent = comparison?.extents[i];
     const entries = extent?.firstIndex === undefined ? '-' : `${extent.firstIndex} to ${extent.lastIndex}`;
-    const offsets = `${logStartOffset ?? '?'} to ${logEndOffset ?? '?'}`;
+    const offsets = offsetsText(logStartOffset, logEndOffset);
     rows.push([path, entries, committedIndex, offsets, bytes, problems.length > 0 ? 'CORRUPT' : 'good']);
     if (inUse) notes.push(`${path}: a node has the directory open and may be appending to its log`);
     if (extent?.conflictsFrom !== undefined)
@@ -75,7 +76,7 @@ function describe({ directories, comparison, differences }: CompareReport): stri
 function identical({ common, batches, records, bytes, payloadCrc32c, compared }: LogComparison): string {
   if (!common) return 'identical: nothing is committed';
   const range = `entries ${common.firstIndex} to ${common.lastIndex} are the same in all directories`;
-  const sums = `${records} records in ${batches} batches, ${bytes} bytes, payloads CRC-32C ${hexOfCrc(payloadCrc32c)}`;
+  const sums = `${counted(records, 'record')} in ${counted(batches, 'batch')}, ${counted(bytes, 'byte')}, payloads CRC-32C ${hexOfCrc(payloadCrc32c)}`;
   const more =
     compared > batches ? `; so are ${compared - batches} committed entries that only some directories have` : '';
   return `identical: ${range}: ${sums}${more}`;

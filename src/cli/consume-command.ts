@@ -114,7 +114,7 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
         },
         onUnconfirmed: (highWatermark) => {
           say(
-            `no leader confirms the end of the log; printing what is known to be committed, up to offset ${highWatermark}`,
+            `no leader confirms the end of the log; printing what is known to be committed, ${highWatermark === 0 ? 'which is nothing' : `up to offset ${highWatermark - 1}`}`,
           );
         },
         onDataLoss: (address, reason) => {

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { dump, type VerifyReport, verify } from '../infrastructure/offline.js';
 import { ProgressOfPasses, runCompare } from './compare.js';
 import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './options/exit-codes.js';
-import { counted } from './options/counted.js';
+import { counted, offsetsText } from './options/counted.js';
 import { columnsOfOutput, tableText } from './options/terminal.js';
 import { DataOutput, ReaderLeftError } from './options/standard-output.js';
 
@@ -75,7 +75,7 @@ const verifyColumns = [
 function describe(report: VerifyReport): string {
   const rows = report.segments.map(({ fileName, base, end, records, batches, bytes, index, problems, tornBytes }) => {
     const verdict = problems.length > 0 ? 'CORRUPT' : tornBytes > 0 ? 'good, torn tail' : 'good';
-    return [fileName, `${base?.offset ?? '?'} to ${end?.offset ?? '?'}`, records, batches, bytes, index, verdict];
+    return [fileName, offsetsText(base?.offset, end?.offset), records, batches, bytes, index, verdict];
   });
   const { problems, remarks, records, batches, bytes, inUse } = report;
   const batchesOf = `${counted(records, 'record')} in ${counted(batches, 'batch')}`;
@@ -110,6 +110,8 @@ async function runDump(segment: string, json: boolean): Promise<ExitCode> {
     for await (const part of dump(segment)) {
       if ('fileName' in part) {
         const { fileName, base, logId, bytes } = part;
+        if (base === undefined && !fileName.endsWith('.store'))
+          throw new Error(`${segment} is not a segment: expected its .store file`);
         corrupt ||= base === undefined;
         const id = logId === undefined ? undefined : Buffer.from(logId).toString('hex');
         await output.write(

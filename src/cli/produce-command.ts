@@ -126,7 +126,9 @@ async function runProduce(
   const connections = connectLogs('produce', flags);
   if (connections === undefined) return ExitCode.usage;
   const { clients, tls } = connections;
-  const progress = progressOnTerminal(inputBytesTotal, flags.quiet === true);
+  // A bar would be drawn over the lines that are typed.
+  const isTyped = file === '-' && process.stdin.isTTY;
+  const progress = progressOnTerminal(inputBytesTotal, flags.quiet === true || isTyped);
   const reader = recordReader(flags);
   const produced: Produced = {
     records: 0,

@@ -177,9 +177,20 @@ n2    voter  unknown  127.0.0.1:8410
 });
 
 describe('golog member, golog leader', () => {
+  it('adds a member, and says when nothing answers at its address', async () => {
+    const { port } = new URL(`http://${address}`);
+    const added = `added n4 at 127.0.0.1:${port} as a learner\n`;
+    expect(await golog(`member add n4 --rpc-addr 127.0.0.1:${port}`)).toEqual({ code: 0, stdout: added, stderr: '' });
+    expect(await golog('member add n4 --rpc-addr 127.0.0.1:1 --json')).toEqual({
+      code: 0,
+      stdout: '{"added":"n4","rpcAddr":"127.0.0.1:1"}\n',
+      stderr: expect.stringMatching(
+        /^golog member add: nothing answers at 127\.0\.0\.1:1 from here yet; start the node/,
+      ),
+    });
+  });
+
   it.each([
-    ['member add n4 --rpc-addr 10.0.0.4', 'added n4 at 10.0.0.4:8400 as a learner\n'],
-    ['member add n4 --rpc-addr 10.0.0.4:1 --json', '{"added":"n4","rpcAddr":"10.0.0.4:1"}\n'],
     ['member promote n5', 'promoted n5 to voter\n'],
     ['member promote n5 --json', '{"promoted":"n5"}\n'],
     ['member remove n2', 'removed n2\n'],
