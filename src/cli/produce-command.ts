@@ -161,7 +161,7 @@ async function runProduce(
         onConnection: (state, reason) => {
           progress.note(
             state === 'lost'
-              ? `golog produce: no server accepts records now (${messageOf(reason)}); retrying for up to ${seconds(flags.reconnectTimeout)}`
+              ? `golog produce: no server accepts records now (${messageOf(reason)}); retrying`
               : `golog produce: resumed`,
           );
         },
@@ -188,5 +188,3 @@ async function runProduce(
   if (failure !== undefined) return exitCodeOf(failure);
   return signal.aborted ? ExitCode.interrupted : ExitCode.ok;
 }
-
-const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;
