@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
-import type { ClusterClient } from '../client/index.js';
+import type { ClusterClient, ClusterStatus } from '../client/index.js';
 import { addressesOption } from './options/address-option.js';
 import { type ServerFlags, withCluster } from './options/cluster-call.js';
 import { addSettingCommands } from './cluster-settings.js';
 import { clusterStatusText } from './cluster-status-text.js';
 import { ExitCode, exitCodesHelp, messageOf } from './options/exit-codes.js';
+import { printableJson } from './options/printable.js';
 import { DataOutput } from './options/standard-output.js';
+import { columnsOfOutput, cutTo, isRedrawable, rowsOfOutput } from './options/terminal.js';
 
 interface StatusFlags extends ServerFlags {
   readonly local?: true;
@@ -26,8 +28,8 @@ State of a member, as the leader sees it:
   unreachable   the leader has not heard from it for an election timeout
   unknown       the node that answered is not the leader
 
-With --watch the status is printed again on every change until Ctrl-C: in place on a terminal, otherwise one after the
-other (with --json, one object per line).
+With --watch the status is printed again until Ctrl-C: in place on a terminal, on every change; with --json as one object
+per line, on every change; otherwise one after the other, when more has changed than the progress of members.
 
 Examples:
   golog cluster status
@@ -71,20 +73,46 @@ async function once(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const status = await cluster.status({ local: local === true, signal });
-  process.stdout.write(json === true ? `${JSON.stringify(status)}\n` : clusterStatusText(status));
+  process.stdout.write(json === true ? jsonLine(status) : clusterStatusText(status, columnsOfOutput()));
   return status.problem;
 }
 
 async function watch(cluster: ClusterClient, { local, json }: StatusFlags, signal: AbortSignal): Promise<void> {
-  const redraw = process.stdout.isTTY && json !== true;
+  const redraw = isRedrawable() && json !== true;
   const onLost = (reason: unknown): void => {
     process.stderr.write(`golog cluster status: ${messageOf(reason)}; retrying\n`);
   };
   const output = new DataOutput(process.stdout);
   let separator = '';
+  let shown: string | undefined;
   for await (const status of cluster.watch({ local: local === true, signal, onLost })) {
-    if (json === true) await output.write(`${JSON.stringify(status)}\n`);
-    else await output.write(`${redraw ? clearScreen : separator}${clusterStatusText(status)}`);
+    if (json === true) {
+      await output.write(jsonLine(status));
+      continue;
+    }
+    const text = clusterStatusText(status, columnsOfOutput());
+    if (redraw) {
+      await output.write(`${clearScreen}${cutTo(rowsOfOutput(), text)}`);
+      continue;
+    }
+    const lasting = lastingPartOf(status);
+    if (lasting !== shown) await output.write(`${separator}${text}`);
     separator = '\n';
+    shown = lasting;
   }
 }
+
+/** What does not change with each append and each second: in a pipe, a status that differs in nothing else is left out. */
+function lastingPartOf({ answeredBy, term, leader, members, settings, problem, gossip }: ClusterStatus): string {
+  return JSON.stringify({
+    answeredBy,
+    term,
+    leader,
+    settings,
+    problem: problem?.replace(/\d+/g, ''),
+    members: members.map(({ id, name, uuid, rpcAddr, role, state }) => ({ id, name, uuid, rpcAddr, role, state })),
+    gossip: gossip.map(({ name, addr, status }) => ({ name, addr, status })),
+  });
+}
+
+const jsonLine = (status: ClusterStatus): string => `${printableJson(JSON.stringify(status))}\n`;

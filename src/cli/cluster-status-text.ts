@@ -1,8 +1,22 @@
-import Table from 'cli-table3';
 import type { ClusterStatus, MemberStatus, ScrubStatus } from '../client/index.js';
+import { printable } from './options/printable.js';
+import { tableText, wrapped } from './options/terminal.js';
 
-/** Formats a status as text: a headline, the problem if any, and a row per member. Ends with a newline. */
-export function clusterStatusText(status: ClusterStatus): string {
+const columns = [
+  { name: 'node' },
+  { name: 'role' },
+  { name: 'state' },
+  { name: 'gRPC address' },
+  { name: 'match index', align: 'right' },
+  { name: 'lag', align: 'right' },
+  { name: 'last heard', align: 'right' },
+] as const;
+
+/**
+ * Formats a status as text: a headline, the problem if any, and a row per member, in lines of at most `width` where they
+ * can be broken. Ends with a newline.
+ */
+export function clusterStatusText(status: ClusterStatus, width: number): string {
   const { clusterId, answeredBy, leader, term, commitIndex, lastIndex, highWatermark, problem, settings } = status;
   const lines = [
     `cluster ${clusterId}`,
@@ -15,22 +29,17 @@ export function clusterStatusText(status: ClusterStatus): string {
   if (leader !== answeredBy) lines.push(`view of ${answeredBy}, which is not the leader`);
   if (problem !== undefined) lines.push(`problem: ${problem}`);
   if (status.scrub !== undefined) lines.push(scrubText(answeredBy, status.scrub));
-  const table = new Table({
-    head: ['node', 'role', 'state', 'gRPC address', 'match index', 'lag', 'last heard'],
-    colAligns: ['left', 'left', 'left', 'left', 'right', 'right', 'right'],
-    style: { head: [], border: [] },
-  });
-  for (const member of status.members)
-    table.push([
-      member.name,
-      member.role,
-      member.uuid === '' ? `${member.state}, not joined` : member.state,
-      member.rpcAddr,
-      member.matchIndex ?? '',
-      member.lagEntries ?? '',
-      lastHeard(member, leader === answeredBy),
-    ]);
-  return `${lines.join('\n')}\n${table.toString()}\n`;
+  const rows = status.members.map((member) => [
+    member.name,
+    member.role,
+    member.uuid === '' ? `${member.state}, not joined` : member.state,
+    member.rpcAddr,
+    member.matchIndex ?? '',
+    member.lagEntries ?? '',
+    lastHeard(member, leader === answeredBy),
+  ]);
+  const text = lines.flatMap((line) => wrapped(printable(line), width)).join('\n');
+  return `${text}\n${tableText(columns, rows, width)}`;
 }
 
 function scrubText(name: string, { checkedBytes, totalBytes, bytesPerSecond, completedAtMs }: ScrubStatus): string {

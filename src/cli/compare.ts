@@ -1,7 +1,8 @@
-import Table from 'cli-table3';
 import { InvalidArgumentError } from 'commander';
 import { compare, type CompareReport, hexOfCrc, type LogComparison } from '../infrastructure/offline.js';
+import { counted, offsetsText } from './options/counted.js';
 import { ExitCode } from './options/exit-codes.js';
+import { columnsOfOutput, tableText } from './options/terminal.js';
 import { type Progress, progressOnTerminal } from './options/progress.js';
 
 /** Shows a progress bar for each pass over a directory, one after the other. */
@@ -38,18 +39,23 @@ export async function runCompare(
   return report.differences.length === 0 ? ExitCode.ok : ExitCode.failure;
 }
 
+const columns = [
+  { name: 'directory' },
+  { name: 'entries' },
+  { name: 'committed to', align: 'right' },
+  { name: 'offsets' },
+  { name: 'bytes', align: 'right' },
+  { name: 'checks' },
+] as const;
+
 function describe({ directories, comparison, differences }: CompareReport): string {
-  const table = new Table({
-    head: ['directory', 'entries', 'committed to', 'offsets', 'bytes', 'checks'],
-    style: { head: [], border: [] },
-    colAligns: ['left', 'left', 'right', 'left', 'right', 'left'],
-  });
+  const rows: (string | number)[][] = [];
   const notes: string[] = [];
   directories.forEach(({ path, committedIndex, logStartOffset, logEndOffset, bytes, problems, inUse }, i) => {
     const extent = comparison?.extents[i];
     const entries = extent?.firstIndex === undefined ? '-' : `${extent.firstIndex} to ${extent.lastIndex}`;
-    const offsets = `${logStartOffset ?? '?'} to ${logEndOffset ?? '?'}`;
-    table.push([path, entries, committedIndex, offsets, bytes, problems.length > 0 ? 'CORRUPT' : 'good']);
+    const offsets = offsetsText(logStartOffset, logEndOffset);
+    rows.push([path, entries, committedIndex, offsets, bytes, problems.length > 0 ? 'CORRUPT' : 'good']);
     if (inUse) notes.push(`${path}: a node has the directory open and may be appending to its log`);
     if (extent?.conflictsFrom !== undefined)
       notes.push(
@@ -58,7 +64,7 @@ function describe({ directories, comparison, differences }: CompareReport): stri
     if (extent?.stoppedBy !== undefined) notes.push(`${path}: the comparison stopped early: ${extent.stoppedBy}`);
   });
   return [
-    table.toString(),
+    tableText(columns, rows, columnsOfOutput()).trimEnd(),
     ...notes.map((text) => `note: ${text}`),
     ...directories.flatMap(({ path, problems }) => problems.map((text) => `PROBLEM: ${path}: ${text}`)),
     ...differences.map((text) => `DIFFERENCE: ${text}`),
@@ -70,7 +76,7 @@ function describe({ directories, comparison, differences }: CompareReport): stri
 function identical({ common, batches, records, bytes, payloadCrc32c, compared }: LogComparison): string {
   if (!common) return 'identical: nothing is committed';
   const range = `entries ${common.firstIndex} to ${common.lastIndex} are the same in all directories`;
-  const sums = `${records} records in ${batches} batches, ${bytes} bytes, payloads CRC-32C ${hexOfCrc(payloadCrc32c)}`;
+  const sums = `${counted(records, 'record')} in ${counted(batches, 'batch')}, ${counted(bytes, 'byte')}, payloads CRC-32C ${hexOfCrc(payloadCrc32c)}`;
   const more =
     compared > batches ? `; so are ${compared - batches} committed entries that only some directories have` : '';
   return `identical: ${range}: ${sums}${more}`;

@@ -35,6 +35,7 @@ Format:
   ndjson  one JSON object per line, with offset, term and appendTime, and with "encoding":"base64" when bytes
           are not UTF-8; "golog produce --format ndjson" reads it
   raw     the bytes of the values, without separators
+On a terminal, control characters are escaped in each format.
 
 Without --follow the command stops at what was the end of the log when it started. Ctrl-C prints the offset to continue
 from. When a server is lost, or has lost records, the command continues at the next server of --addr, then at the other
@@ -91,6 +92,7 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
   if (connections === undefined) return ExitCode.usage;
   const { clients, tls } = connections;
   const consumed: Consumed = { records: 0, nextOffset: undefined };
+  const format = { format: flags.format, onTerminal: process.stdout.isTTY };
   try {
     await consume(
       clients,
@@ -102,7 +104,7 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
         consistency: flags.consistency,
         signal,
         print: async (chunk, recordsMax) => {
-          const { bytes, recordCount, endOffset } = printChunk(chunk, flags.format, recordsMax);
+          const { bytes, recordCount, endOffset } = printChunk(chunk, format, recordsMax);
           if (bytes.length > 0) await output.write(bytes);
           return { recordCount, endOffset };
         },
@@ -112,7 +114,7 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
         },
         onUnconfirmed: (highWatermark) => {
           say(
-            `no leader confirms the end of the log; printing what is known to be committed, up to offset ${highWatermark}`,
+            `no leader confirms the end of the log; printing what is known to be committed, ${highWatermark === 0 ? 'which is nothing' : `up to offset ${highWatermark - 1}`}`,
           );
         },
         onDataLoss: (address, reason) => {

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { addressesOption } from './options/address-option.js';
 import { type ServerFlags, withCluster } from './options/cluster-call.js';
 import { exitCodesHelp } from './options/exit-codes.js';
+import { printable } from './options/printable.js';
 
 const examples = `
 Examples:
@@ -27,7 +28,9 @@ export function addLeaderCommand(program: Command): void {
     .action(async (node: string | undefined, { json, ...servers }: ServerFlags & { json?: true }) => {
       process.exitCode = await withCluster('leader transfer', servers, async (cluster, signal) => {
         const name = await cluster.transferLeadership(node, signal);
-        process.stdout.write(json === true ? `${JSON.stringify({ leader: name })}\n` : `${name} is the leader\n`);
+        process.stdout.write(
+          json === true ? `${JSON.stringify({ leader: name })}\n` : `${printable(name)} is the leader\n`,
+        );
       });
     });
 }

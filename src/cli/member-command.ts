@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { isAnswered } from '../client/index.js';
 import { addressesOption } from './options/address-option.js';
 import { type ServerFlags, withCluster } from './options/cluster-call.js';
 import { exitCodesHelp } from './options/exit-codes.js';
@@ -62,6 +63,10 @@ export function addMemberCommand(program: Command): void {
       process.exitCode = await withCluster('member add', servers, async (cluster, signal) => {
         await cluster.addMember(name, rpcAddr, signal);
         print(json, { added: name, rpcAddr }, `added ${name} at ${rpcAddr} as a learner`);
+        if (!(await isAnswered(rpcAddr)))
+          process.stderr.write(
+            `golog member add: nothing answers at ${rpcAddr} from here yet; start the node with --node-name ${name}, or remove the member if the address is wrong\n`,
+          );
       });
     });
 

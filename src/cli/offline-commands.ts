@@ -1,8 +1,9 @@
-import Table from 'cli-table3';
 import { type Command, InvalidArgumentError } from 'commander';
 import { dump, type VerifyReport, verify } from '../infrastructure/offline.js';
 import { ProgressOfPasses, runCompare } from './compare.js';
 import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './options/exit-codes.js';
+import { counted, offsetsText } from './options/counted.js';
+import { columnsOfOutput, tableText } from './options/terminal.js';
 import { DataOutput, ReaderLeftError } from './options/standard-output.js';
 
 const verifyDetails = `
@@ -61,26 +62,30 @@ async function runVerify(
   }
 }
 
+const verifyColumns = [
+  { name: 'store' },
+  { name: 'offsets' },
+  { name: 'records', align: 'right' },
+  { name: 'batches', align: 'right' },
+  { name: 'bytes', align: 'right' },
+  { name: 'index' },
+  { name: 'checks' },
+] as const;
+
 function describe(report: VerifyReport): string {
-  const table = new Table({
-    head: ['store', 'offsets', 'records', 'batches', 'bytes', 'index', 'checks'],
-    style: { head: [], border: [] },
-    colAligns: ['left', 'left', 'right', 'right', 'right', 'left', 'left'],
-  });
-  for (const { fileName, base, end, records, batches, bytes, index, problems, tornBytes } of report.segments) {
+  const rows = report.segments.map(({ fileName, base, end, records, batches, bytes, index, problems, tornBytes }) => {
     const verdict = problems.length > 0 ? 'CORRUPT' : tornBytes > 0 ? 'good, torn tail' : 'good';
-    table.push([fileName, `${base?.offset ?? '?'} to ${end?.offset ?? '?'}`, records, batches, bytes, index, verdict]);
-  }
+    return [fileName, offsetsText(base?.offset, end?.offset), records, batches, bytes, index, verdict];
+  });
   const { problems, remarks, records, batches, bytes, inUse } = report;
-  const total = `${records} records in ${batches} batches, ${bytes} bytes in ${report.segments.length} segments`;
+  const batchesOf = `${counted(records, 'record')} in ${counted(batches, 'batch')}`;
+  const total = `${batchesOf}, ${counted(bytes, 'byte')} in ${counted(report.segments.length, 'segment')}`;
   return [
-    table.toString(),
+    tableText(verifyColumns, rows, columnsOfOutput()).trimEnd(),
     ...remarks.map((text) => `note: ${text}`),
     ...(inUse ? ['note: a node has the directory open and may be appending to its log'] : []),
     ...problems.map((text) => `PROBLEM: ${text}`),
-    problems.length === 0
-      ? `clean: ${total}`
-      : `${problems.length} ${problems.length === 1 ? 'problem' : 'problems'}: ${total} passed their checks`,
+    problems.length === 0 ? `clean: ${total}` : `${counted(problems.length, 'problem')}: ${total} passed their checks`,
     '',
   ].join('\n');
 }
@@ -105,6 +110,8 @@ async function runDump(segment: string, json: boolean): Promise<ExitCode> {
     for await (const part of dump(segment)) {
       if ('fileName' in part) {
         const { fileName, base, logId, bytes } = part;
+        if (base === undefined && !fileName.endsWith('.store'))
+          throw new Error(`${segment} is not a segment: expected its .store file`);
         corrupt ||= base === undefined;
         const id = logId === undefined ? undefined : Buffer.from(logId).toString('hex');
         await output.write(
@@ -119,7 +126,7 @@ async function runDump(segment: string, json: boolean): Promise<ExitCode> {
         await output.write(
           json
             ? `${JSON.stringify({ position, valid: true, kind, index, term, baseOffset, recordCount, appendTime, payloadBytes: payloadLength })}\n`
-            : `at ${position}: index ${index}, term ${term}, offset ${baseOffset}, ${recordCount} records, ${payloadLength} bytes, ${appendTime}\n`,
+            : `at ${position}: index ${index}, term ${term}, offset ${baseOffset}, ${counted(recordCount, 'record')}, ${payloadLength} bytes, ${appendTime}\n`,
         );
       } else {
         corrupt = true;

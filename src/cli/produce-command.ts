@@ -126,7 +126,9 @@ async function runProduce(
   const connections = connectLogs('produce', flags);
   if (connections === undefined) return ExitCode.usage;
   const { clients, tls } = connections;
-  const progress = progressOnTerminal(inputBytesTotal, flags.quiet === true);
+  // A bar would be drawn over the lines that are typed.
+  const isTyped = file === '-' && process.stdin.isTTY;
+  const progress = progressOnTerminal(inputBytesTotal, flags.quiet === true || isTyped);
   const reader = recordReader(flags);
   const produced: Produced = {
     records: 0,
@@ -159,7 +161,7 @@ async function runProduce(
         onConnection: (state, reason) => {
           progress.note(
             state === 'lost'
-              ? `golog produce: no server accepts records now (${messageOf(reason)}); retrying for up to ${seconds(flags.reconnectTimeout)}`
+              ? `golog produce: no server accepts records now (${messageOf(reason)}); retrying`
               : `golog produce: resumed`,
           );
         },
@@ -186,5 +188,3 @@ async function runProduce(
   if (failure !== undefined) return exitCodeOf(failure);
   return signal.aborted ? ExitCode.interrupted : ExitCode.ok;
 }
-
-const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;

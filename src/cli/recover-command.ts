@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { counted, offsetsText } from './options/counted.js';
 import { recover, type RecoveryPlan } from '../infrastructure/recover.js';
 import { confirmOrThrow } from './options/confirm.js';
 import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './options/exit-codes.js';
@@ -60,7 +61,7 @@ function describe(plan: RecoveryPlan): string {
   const unknown = lastIndex - commitIndex;
   const lines = [
     `${name} becomes the only member, as member ${memberId}, in generation ${generation} of the log.`,
-    `kept: ${endOffset - startOffset} records, at the offsets from ${startOffset} up to ${endOffset}, exclusive; ${unknown} of the ${lastIndex} entries are not known to be committed, and count as committed from now on.`,
+    `kept: ${counted(endOffset - startOffset, 'record')}, offsets ${offsetsText(startOffset, endOffset)}; ${unknown} of the ${lastIndex} entries are not known to be committed, and count as committed from now on.`,
     `lost: records that only other nodes have, that is, any acknowledged at offset ${endOffset} or later.`,
     ...(lacksBelow === undefined ? [] : [`missing: entries below ${lacksBelow} that a repair has not fetched yet.`]),
     `removed: ${removed.length === 0 ? 'no other member' : removed.map((member) => `${member.name} (${member.rpcAddr})`).join(', ')}; they set their logs aside and join again when they come back.`,

@@ -4,6 +4,8 @@ import { addressesOption } from './options/address-option.js';
 import { type ServerFlags, withCluster } from './options/cluster-call.js';
 import { exitCodesHelp } from './options/exit-codes.js';
 import { serverRows, serversText, withReplicaLag } from './servers.js';
+import { printableJson } from './options/printable.js';
+import { columnsOfOutput } from './options/terminal.js';
 import { clientTls } from './options/tls-options.js';
 
 const details = `
@@ -32,7 +34,11 @@ export function addServersCommand(program: Command): void {
         const rows = await withReplicaLag(serverRows(status), status.highWatermark, (rpcAddr) =>
           watermarkAt(rpcAddr, tls, signal),
         );
-        process.stdout.write(json === true ? `${JSON.stringify({ servers: rows })}\n` : serversText(rows));
+        process.stdout.write(
+          json === true
+            ? `${printableJson(JSON.stringify({ servers: rows }))}\n`
+            : serversText(rows, columnsOfOutput()),
+        );
       });
     });
 }

@@ -70,7 +70,7 @@ describe('serverRows', () => {
       ['n9', undefined],
       ['r1', 3],
     ]);
-    expect(serversText(rows)).toMatch(/n2 .* 4 entries [^]*r1 .* 3 records /);
+    expect(serversText(rows, 200)).toMatch(/n2 .* 4 entries [^]*r1 .* 3 records /);
     const [silent] = await withReplicaLag(rows.slice(-1), 10, () => Promise.resolve(undefined));
     expect(silent?.lag).toBeUndefined();
   });
@@ -86,9 +86,15 @@ describe('serverRows', () => {
     ]);
   });
 
+  it('fits in 80 columns', () => {
+    const lines = serversText(serverRows(status), 80).split('\n');
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    expect(lines.filter((line) => line.startsWith('n1')).length).toBeGreaterThan(1);
+  });
+
   it('shows one row per node', () => {
     expect(
-      serversText(serverRows(status))
+      serversText(serverRows(status), 200)
         .split('\n')
         .filter((line) => /n1|r1/.test(line)),
     ).toHaveLength(2);
@@ -101,7 +107,7 @@ it('escapes control characters that a node gossips about itself', () => {
     id: 'u6',
     version: '\u001b[2J\r\nn1 leader \u009b1m',
   });
-  const text = serversText(serverRows({ ...status, gossip: [hostile] }));
+  const text = serversText(serverRows({ ...status, gossip: [hostile] }), 200);
   // eslint-disable-next-line no-control-regex -- control characters are what it looks for
   expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
   expect(text).toContain('\\u{1b}[2J\\u{d}\\u{a}n1 leader');

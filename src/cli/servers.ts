@@ -1,5 +1,6 @@
-import Table from 'cli-table3';
 import type { ClusterStatus, GossipMemberStatus, MemberStatus } from '../client/index.js';
+import { counted } from './options/counted.js';
+import { tableText } from './options/terminal.js';
 
 /** The Raft and gossip state of a golog node; columns are empty when Raft or gossip does not know the node. */
 export interface ServerRow {
@@ -75,23 +76,20 @@ function gossipColumns(
   };
 }
 
-/** Formats the rows as a table; ends with a newline. */
-export function serversText(rows: readonly ServerRow[]): string {
-  const addresses = ['gRPC address', 'HTTP address', 'gossip address'];
-  const head = ['node', 'role', 'raft', 'lag', 'gossip', ...addresses, 'version', 'level'];
-  const table = new Table({ head, style: { head: [], border: [] } });
-  for (const { id, role, state, lag, gossip, rpcAddr, httpAddr, gossipAddr, version, featureLevel } of rows) {
-    const columns = [id, role, state, describeLag(role, lag), gossip, rpcAddr, httpAddr, gossipAddr];
-    table.push([...columns, version, featureLevel].map(printable));
-  }
-  return `${table.toString()}\n`;
-}
+const names = ['node', 'role', 'raft', 'lag', 'gossip', 'version', 'level'];
+const addressNames = ['gRPC address', 'HTTP address', 'gossip address'];
 
-/** Escapes control characters, so that what a node gossips cannot control the terminal. */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (each) => `\\u{${each.codePointAt(0)?.toString(16)}}`);
+/** Formats the rows as a table of at most `width` columns, if they fit; ends with a newline. */
+export function serversText(rows: readonly ServerRow[], width: number): string {
+  const columns = [...names, ...addressNames].map((name) => ({ name }));
+  const cells = rows.map(
+    ({ id, role, state, lag, gossip, version, featureLevel, rpcAddr, httpAddr, gossipAddr }) =>
+      [id, role, state, describeLag(role, lag), gossip, version, featureLevel, rpcAddr, httpAddr, gossipAddr] as const,
+  );
+  return tableText(columns, cells, width);
 }
 
 function describeLag(role: string, lag: number | undefined): string {
-  return lag === undefined ? '' : `${lag} ${role === 'replica' ? 'records' : 'entries'}`;
+  if (lag === undefined) return '';
+  return role === 'replica' ? counted(lag, 'record') : `${lag} ${lag === 1 ? 'entry' : 'entries'}`;
 }

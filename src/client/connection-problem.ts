@@ -51,9 +51,7 @@ export async function connectionProblem(
   address: string,
   tls: ClientTls | undefined,
 ): Promise<ConnectionProblem | undefined> {
-  const colon = address.lastIndexOf(':');
-  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
-  const port = Number(address.slice(colon + 1));
+  const [host, port] = hostAndPort(address);
   const inClear = await answerInClear(host, port);
   if (inClear === undefined || (inClear === 'http2' && tls === undefined)) return undefined;
   if (inClear === 'http2') return { kind: 'speaks-no-tls' };
@@ -69,6 +67,24 @@ export async function connectionProblem(
     kind: 'certificate-refused',
     ...(alert !== undefined && { detail: alert.toLowerCase().replaceAll('_', ' ') }),
   };
+}
+
+/** Whether anything answers at HOST:PORT, within three seconds. */
+export async function isAnswered(address: string): Promise<boolean> {
+  const [host, port] = hostAndPort(address);
+  return new Promise((resolve) => {
+    const socket = connectTcp({ host, port, timeout: probeMs });
+    const settle = (answered: boolean) => (): void => {
+      socket.destroy();
+      resolve(answered);
+    };
+    socket.once('connect', settle(true)).once('timeout', settle(false)).once('error', settle(false));
+  });
+}
+
+function hostAndPort(address: string): [host: string, port: number] {
+  const colon = address.lastIndexOf(':');
+  return [address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), Number(address.slice(colon + 1))];
 }
 
 /** What clients of HTTP/2 send first: the preface and empty settings (RFC 9113 §3.4). */

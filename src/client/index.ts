@@ -9,7 +9,12 @@ export {
   type StatusOptions,
   type WatchOptions,
 } from './cluster-client.js';
-export { type ConnectionProblem, type ConnectionProblemKind, connectionProblem } from './connection-problem.js';
+export {
+  type ConnectionProblem,
+  type ConnectionProblemKind,
+  connectionProblem,
+  isAnswered,
+} from './connection-problem.js';
 export {
   AcknowledgedLossError,
   ConcurrentProducerError,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { LogClient, Producer, RecordBatchBuilder } from '../../src/client/index.js';
+import { loggedLines } from '../logging/logged-lines.js';
 import { compile, type Finished, runGolog, Scratch, ServerProcess } from './golog-process.js';
 
 const scratch = new Scratch();
@@ -71,9 +72,19 @@ describe('a server whose disk is full', () => {
     const args = ['produce', '--addr', server.rpcAddr, '--reconnect-timeout', '1s'];
     const { code, stderr, stdout } = await runGolog(args, 'x\n'.repeat(400));
     expect(stderr).toMatch(
-      /^golog produce: no server accepts records now \(disk reserve reached: .*\(RESOURCE_EXHAUSTED\)\); retrying for up to 1 s\ngolog produce: disk reserve reached: .*; no progress for 1 s \(RESOURCE_EXHAUSTED\)\n {2}nothing was appended\n {2}refused: .* line 1;.*\n$/,
+      /^golog produce: no server accepts records now \(disk reserve reached: .*\(RESOURCE_EXHAUSTED\)\); retrying\ngolog produce: disk reserve reached: .*; no progress for 1 s \(RESOURCE_EXHAUSTED\)\n {2}nothing was appended\n {2}refused: .* line 1;.*\n$/,
     );
     expect([code, stdout]).toEqual([1, expect.stringMatching(/^0 records, 0 bytes, /)]);
+
+    const status = await runGolog(['cluster', 'status', '--addr', server.rpcAddr]);
+    expect([status.code, status.stdout]).toEqual([
+      5,
+      expect.stringMatching(/^problem: the disk of .* is full: \d+ bytes/m),
+    ]);
+    const ready = await fetch(`http://${server.httpAddr}/readyz`);
+    expect([ready.status, await ready.json()]).toMatchObject([503, { status: 'disk-full' }]);
+    expect((await runGolog(['consume', '--addr', server.rpcAddr])).code).toBe(0);
+    expect(loggedLines(server.stderr, 'disk_full')).toMatchObject([{ level: 'warn', role: 'leader' }]);
     await server.stop();
   }, 60_000);
 });

@@ -55,6 +55,7 @@ describe('golog verify', () => {
     expect(stores.length).toBeGreaterThan(2);
     const { stdout } = await runGolog(['verify', dataDir]);
     expect(stdout).toMatch(/clean: 3000 records in \d+ batches/);
+    expect(stdout).toMatch(/ 0 to \d+ [^]* \d+ to 2999 /);
   }, 60_000);
 
   it('names the segment in which a bit has flipped', async () => {
@@ -112,5 +113,11 @@ describe('golog dump', () => {
     expect([folder.code, folder.stderr]).toEqual([1, expect.stringMatching(/is not a file/)]);
     const index = await runGolog(['dump', join(segments, stores[0].replace('.store', '.absent'))]);
     expect([index.code, index.stderr]).toEqual([1, expect.stringMatching(/ENOENT/)]);
+    const readme = await runGolog(['dump', 'README.md']);
+    expect(readme).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'golog dump: README.md is not a segment: expected its .store file\n',
+    });
   }, 60_000);
 });

@@ -4,7 +4,7 @@ import { featureLevelKnown } from '../configuration/cluster-settings.js';
 import { describeClusterId } from '../configuration/member-names.js';
 import type { ClusterStatus, MemberRole, MemberState, MemberStatus, ScrubStatus } from '../ports/cluster.js';
 import type { Gossip } from '../ports/gossip.js';
-import { diskStalled, type Readiness } from '../ports/readiness.js';
+import { diskFull, diskStalled, type Readiness } from '../ports/readiness.js';
 import type { Leadership } from '../raft/leadership.js';
 
 const stateNames = { probe: 'probing', replicate: 'replicating', snapshot: 'catching-up' } as const;
@@ -103,7 +103,7 @@ function readinessWith(viewpoint: Viewpoint, members: readonly MemberStatus[]): 
 }
 
 function readinessAmong({ leadership, self }: Viewpoint, members: readonly MemberStatus[]): Readiness {
-  const { configuration, status, isLeader, leaderId } = leadership;
+  const { configuration, status, isLeader, leaderId, diskShortage } = leadership;
   if (!configuration.members.some(({ id }) => id === status.id))
     return { state: 'catching-up', problem: 'this node has not learned yet that it is a member of the cluster' };
   if (leadership.diskStalledMs !== undefined) return diskStalled(self.name, leadership.diskStalledMs);
@@ -134,9 +134,10 @@ function readinessAmong({ leadership, self }: Viewpoint, members: readonly Membe
     const reachable = `${voting.length - silent.length} of ${voting.length} voters reachable from here, need ${majoritySize(voters.length)}`;
     const advice = reachableSpare < 0 ? ['start them; if a majority is lost for good, see golog recover'] : [];
     const what = leaderId === 0 ? 'no leader' : 'nothing commits';
-    const full = leadership.lacksSpace ? [`the disk of ${self.name} is full: free space on it`] : [];
+    const full = diskShortage !== undefined ? [`the disk of ${self.name} is full: free space on it`] : [];
     return { state: 'no-leader', problem: [what, ...full, ...causes, reachable, ...advice].join('; ') };
   }
+  if (diskShortage !== undefined) return diskFull(self.name, diskShortage.freeBytes, diskShortage.reserveBytes);
   if (learners.includes(status.id))
     return {
       state: 'catching-up',

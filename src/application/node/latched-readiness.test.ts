@@ -19,7 +19,7 @@ describe('latched readiness', () => {
 
   it('outlasts only what is wrong with the cluster, and what passes by itself', () => {
     const outlasted = nodeStates.filter((state) => latchedStates('ready', state)[1] === 'ready');
-    expect(outlasted).toEqual(['ready', 'disk-stalled', 'catching-up', 'no-leader', 'no-source']);
+    expect(outlasted).toEqual(['ready', 'disk-stalled', 'disk-full', 'catching-up', 'no-leader', 'no-source']);
     expect(latchedStates('ready', 'removed', 'no-leader')).toEqual(['ready', 'removed', 'ready']);
   });
 

@@ -71,7 +71,8 @@ export const logEvents = {
     dead_member_removal_failed: 'The leader could not remove a dead member; it tries again.',
     dead_member_removal_started:
       'The leader removes a member that was silent for `--dead-member-timeout` or that left.',
-    disk_full: 'An append would leave less free disk space than `--disk-reserve-bytes`.',
+    disk_full:
+      'An append would leave less free disk space than `--disk-reserve-bytes`: a leader refuses it, a follower ignores it.',
     disk_space_unknown: 'The free disk space could not be read.',
     disk_stalled: 'A write to the disk has not ended within an election timeout: the disk hangs, or is very slow.',
     gossip_isolated: 'No other node has answered through gossip; logged once a minute while it lasts.',
@@ -149,7 +150,7 @@ export const logEvents = {
     configuration_changed: 'A configuration change was applied; `members` and `settings` are those after it.',
     damaged_segment_repaired: 'A damaged segment was written again, with what the peers have of it.',
     disk_recovered: 'The disk writes in time again, after `disk_stalled`.',
-    disk_space_recovered: 'A follower has disk space again and accepts entries.',
+    disk_space_recovered: 'The disk has space again, after `disk_full`: a leader accepts appends, a follower entries.',
     feature_level_raised: 'The leader raised the feature level, since every member offers the new one.',
     gossip_key_changed: 'A gossip query changed the keyring, or tried to; `result` says which.',
     leader_elected: 'This node became the leader.',

@@ -16,6 +16,7 @@ export const nodeStates = [
   'removed',
   'rejoining',
   'disk-stalled',
+  'disk-full',
   'catching-up',
   'no-leader',
   'no-source',
@@ -53,6 +54,16 @@ export function diskStalled(name: string, ms: number): Unready {
     problem:
       `the disk of ${name} hangs: it has not finished a write in time for ${Math.round(ms / 1000)} s; until it does, ` +
       `${name} acknowledges nothing itself, votes for nobody and shows nothing new; check that disk`,
+  };
+}
+
+/** The readiness of a node whose disk has less free space than its reserve. */
+export function diskFull(name: string, freeBytes: number, reserveBytes: number): Unready {
+  return {
+    state: 'disk-full',
+    problem:
+      `the disk of ${name} is full: ${Math.max(0, freeBytes)} bytes are free, and --disk-reserve-bytes is ` +
+      `${reserveBytes}; until there is space, ${name} serves reads and writes nothing to the log`,
   };
 }
 

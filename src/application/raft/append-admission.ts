@@ -10,6 +10,7 @@ import type { FullDisks } from './full-disks.js';
 import { OverloadedError, UnavailableError } from '../errors.js';
 import type { LeadershipTransfer } from './leadership-transfer.js';
 import type { AppendReceipt, ProposeOptions } from '../ports/consensus.js';
+import type { Logger } from '../ports/logger.js';
 import type { Proposals } from './proposals.js';
 import type { RaftLoop } from './raft-loop.js';
 
@@ -28,6 +29,7 @@ export interface AppendAdmissionOptions {
   readonly configuration: Pick<ConfigurationFile, 'current'>;
   /** The Raft id of this node. */
   readonly id: number;
+  readonly logger: Logger;
 }
 
 /** Decides whether a leader accepts an append: by memory, disk space and the expected offset. */
@@ -35,6 +37,8 @@ export class AppendAdmission {
   /** Bytes of the appends that wait for a check of the disk; later appends wait for them. */
   #waitingBytes = 0;
   #look: Promise<void> | undefined;
+  /** Whether the last append was refused for a full disk, which is logged once. */
+  #isFull = false;
 
   constructor(private readonly options: AppendAdmissionOptions) {}
 
@@ -87,8 +91,13 @@ export class AppendAdmission {
    * node with space.
    */
   #admitToDisk(bytes: number): void {
-    const { diskReserve, transfer, fullDisks, configuration, loop, id } = this.options;
+    const { diskReserve, transfer, fullDisks, configuration, loop, id, logger } = this.options;
     const own = diskReserve.refusalOf(bytes);
+    if (own !== undefined && !this.#isFull)
+      logger.warn('disk_full', { role: 'leader', reason: own.message }, 'the disk is full; refusing appends');
+    if (own === undefined && this.#isFull)
+      logger.info('disk_space_recovered', {}, 'the disk has space; accepting appends again');
+    this.#isFull = own !== undefined;
     const everywhere = fullDisks.refusalOf(configuration.current, loop.term, own && id);
     if (everywhere !== undefined) throw everywhere;
     if (own !== undefined && transfer.transferForSpace())

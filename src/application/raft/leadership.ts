@@ -7,6 +7,7 @@ import type { AcknowledgementGaps } from './acknowledgement-gaps.js';
 import type { Acknowledgements } from './acknowledgements.js';
 import type { Configuration } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
+import type { DiskReserve, DiskShortage } from '../storage/disk-reserve.js';
 import type { DiskStall } from '../storage/disk-stall.js';
 import type { EntrySealer } from './entry-sealer.js';
 import type { UnavailableError } from '../errors.js';
@@ -15,7 +16,6 @@ import type { LeadershipTransfer } from './leadership-transfer.js';
 import type { MessageFilter } from './message-filter.js';
 import type { Proposals } from './proposals.js';
 import type { RaftLoop } from './raft-loop.js';
-import type { DiskReserve } from '../storage/disk-reserve.js';
 import type { Watermark } from '../storage/watermark.js';
 
 export interface LeadershipOptions {
@@ -25,12 +25,12 @@ export interface LeadershipOptions {
   readonly proposals: Proposals;
   readonly transfer: LeadershipTransfer;
   readonly stall: DiskStall;
+  readonly diskReserve: Pick<DiskReserve, 'shortage'>;
   readonly gaps: AcknowledgementGaps;
   readonly filter: MessageFilter;
   readonly lag: LeaderLag;
   readonly watermark: Watermark;
   readonly acknowledgements: Acknowledgements;
-  readonly diskReserve: Pick<DiskReserve, 'isExhausted'>;
 }
 
 /** The Raft group as seen by one of its nodes, and the operations that only its leader can perform. */
@@ -84,9 +84,9 @@ export class Leadership {
     return this.options.stall.stalledMs;
   }
 
-  /** Whether the disk of this node is so full that it cannot campaign. */
-  get lacksSpace(): boolean {
-    return this.options.diskReserve.isExhausted;
+  /** How little space the disk of this node has; undefined: more than its reserve. */
+  get diskShortage(): DiskShortage | undefined {
+    return this.options.diskReserve.shortage;
   }
 
   /** A member counts as unreachable after this long without a message from it. */

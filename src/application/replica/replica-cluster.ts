@@ -7,7 +7,7 @@ import { damageProblem } from '../cluster/cluster-status.js';
 import { assertSettingsEnabled } from '../cluster/settings-changes.js';
 import { UnavailableError } from '../errors.js';
 import type { JoinAnswer, JoinHandler } from '../ports/join-transport.js';
-import { diskStalled, type Readiness } from '../ports/readiness.js';
+import { diskFull, diskStalled, type Readiness } from '../ports/readiness.js';
 import type { ReplicaUplink } from '../ports/replica-uplink.js';
 import type { Replica } from './replica.js';
 
@@ -20,6 +20,7 @@ export interface ReplicaClusterOptions {
     | 'lag'
     | 'isCaughtUp'
     | 'diskStalledMs'
+    | 'diskShortage'
     | 'members'
     | 'learners'
     | 'leader'
@@ -59,8 +60,9 @@ export class ReplicaCluster implements Cluster, JoinHandler {
   /** Whether this replica is ready; asks nobody. */
   get readiness(): Readiness {
     const { replica, self } = this.options;
-    const { source, lag, diskStalledMs } = replica;
+    const { source, lag, diskStalledMs, diskShortage } = replica;
     if (diskStalledMs !== undefined) return diskStalled(self.name, diskStalledMs);
+    if (diskShortage !== undefined) return diskFull(self.name, diskShortage.freeBytes, diskShortage.reserveBytes);
     if (source === undefined) {
       const since = lag.heardMsAgo === undefined ? 'yet' : `for ${Math.round(lag.heardMsAgo / 1000)} s`;
       return {

@@ -3,7 +3,7 @@ import type { Records } from '../../domain/log/record-batch.js';
 import { Waiters } from '../waiting/waiters.js';
 import type { ClusterSettings } from '../configuration/cluster-settings.js';
 import type { Member } from '../configuration/configuration.js';
-import type { DiskReserve } from '../storage/disk-reserve.js';
+import type { DiskReserve, DiskShortage } from '../storage/disk-reserve.js';
 import { UnavailableError } from '../errors.js';
 import { LeaderLag } from '../raft/leader-lag.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from '../ports/consensus.js';
@@ -76,6 +76,11 @@ export class Replica implements Consensus {
 
   get highWatermark(): Offset {
     return this.#store.watermark.value;
+  }
+
+  /** How little space the disk of this node has; undefined: more than its reserve. */
+  get diskShortage(): DiskShortage | undefined {
+    return this.options.diskReserve.shortage;
   }
 
   /** For how many milliseconds the disk of this node has hung; undefined: it does not. */

@@ -7,6 +7,11 @@ const recheckMs = 1_000;
 /** What a control entry may need: it may begin a segment. */
 const controlBytes = 64 * 1024;
 
+export interface DiskShortage {
+  readonly freeBytes: number;
+  readonly reserveBytes: number;
+}
+
 /**
  * Guards against a full disk (docs/guarantees.md, durability rule 5): refuses appends while less than the reserve is free, so
  * that a write of the log never meets ENOSPC, and accepts them again when space returns. A check of the file system is
@@ -69,6 +74,18 @@ export class DiskReserve {
     const refusal = this.refusalOf(bytes);
     if (refusal !== undefined) throw refusal;
     this.#bytesSinceLook += bytes;
+  }
+
+  /**
+   * The figures while less than the reserve is free, by the last check; undefined: there is space. Starts another check
+   * while there is not, so that asking is enough to notice the end of it.
+   */
+  get shortage(): DiskShortage | undefined {
+    const freeBytes = this.#freeBytes - this.#bytesSinceLook;
+    const { reserveBytes } = this;
+    if (freeBytes >= reserveBytes) return undefined;
+    if (!this.#closed) void this.refresh();
+    return { freeBytes, reserveBytes };
   }
 
   close(): void {

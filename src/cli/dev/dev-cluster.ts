@@ -53,7 +53,7 @@ async function show(
   change: Change,
   signal: AbortSignal,
 ): Promise<ExitCode> {
-  const screen = screenFor(mode, nodes, directory);
+  const screen = screenFor(mode, directory);
   const events = new DevEvents(nodes);
   while (!signal.aborted) {
     const changed = change.next(signal);

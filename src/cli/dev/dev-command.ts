@@ -4,6 +4,7 @@ import { runCluster } from './dev-cluster.js';
 import { ExitCode, messageOf } from '../options/exit-codes.js';
 import { interruptible } from '../options/interruption.js';
 import { parseCount } from '../options/option-values.js';
+import { isRedrawable } from '../options/terminal.js';
 
 interface DevFlags {
   readonly nodes?: number;
@@ -75,7 +76,7 @@ async function dev(serveOptions: readonly string[], flags: DevFlags): Promise<nu
     if (flags.reset === true) resetDirectory(flags.dir);
     const { nodes, rpcPort, httpPort } = flags;
     const specs = await nodesIn(flags.dir, { nodes, rpcPort, httpPort });
-    const mode = flags.json === true ? 'json' : process.stdout.isTTY ? 'live' : 'lines';
+    const mode = flags.json === true ? 'json' : isRedrawable() ? 'live' : 'lines';
     const options = { directory: flags.dir, specs, serveOptions, mode } as const;
     return await interruptible((signal) => runCluster(options, signal));
   } catch (error) {

@@ -1,6 +1,7 @@
-import type { DevNode } from './dev-node.js';
 import { type DevView, devTable } from './dev-view.js';
+import { printable } from '../options/printable.js';
 import { DataOutput } from '../options/standard-output.js';
+import { columnsOfOutput, cutTo, rowsOfOutput, wrapped } from '../options/terminal.js';
 
 /** How to show the cluster: `live` redraws a table in place, `lines` prints events, `json` prints each state. */
 export type DisplayMode = 'live' | 'lines' | 'json';
@@ -13,9 +14,9 @@ export interface DevScreen {
 const clearScreen = '\u001b[H\u001b[J';
 const eventsShown = 8;
 
-export function screenFor(mode: DisplayMode, nodes: readonly DevNode[], directory: string): DevScreen {
+export function screenFor(mode: DisplayMode, directory: string): DevScreen {
   const output = new DataOutput(process.stdout);
-  if (mode === 'live') return new LiveScreen(output, nodes, directory);
+  if (mode === 'live') return new LiveScreen(output, directory);
   if (mode === 'json') return new JsonScreen(output);
   return {
     show: async (_, events) => {
@@ -42,35 +43,56 @@ class LiveScreen implements DevScreen {
 
   constructor(
     private readonly output: DataOutput,
-    private readonly nodes: readonly DevNode[],
     private readonly directory: string,
   ) {}
 
   async show(view: DevView, events: readonly string[]): Promise<void> {
     const time = new Date().toTimeString().slice(0, 8);
     this.#events = [...this.#events, ...events.map((event) => `${time} ${event}`)].slice(-eventsShown);
-    const lines = [
-      `${this.nodes.length === 1 ? 'A node' : `A cluster of ${this.nodes.length}`} in ${this.directory}. Ctrl-C stops it and keeps its data.`,
-      view.leader === undefined ? 'no leader' : `leader ${view.leader}, term ${view.term}`,
-      ...(view.problem === undefined ? [] : [`problem: ${view.problem}`]),
-      '',
-      devTable(view.nodes),
-      ...this.#hints(view),
-      '',
-      ...this.#events,
-    ];
-    await this.output.write(`${clearScreen}${lines.join('\n')}\n`);
+    const size = { columns: columnsOfOutput(), rows: rowsOfOutput() };
+    await this.output.write(`${clearScreen}${devScreen(view, this.directory, this.#events, size)}`);
   }
+}
 
-  #hints({ leader, nodes }: DevView): readonly string[] {
-    const leading = nodes.find(({ node }) => node === leader);
-    if (leading === undefined) return [];
-    const addresses = nodes.map(({ rpcAddr }) => rpcAddr).join(',');
-    return [
-      `golog produce FILE --addr ${addresses}`,
-      `golog consume --follow --addr ${addresses}`,
-      `golog cluster status --addr ${addresses}`,
-      ...(leading.pid === undefined || nodes.length === 1 ? [] : [`kill -9 ${leading.pid}    # the leader`]),
-    ].map((command) => `  ${command}`);
-  }
+/** What fits on a screen, the title first: the state, commands to try, and as many of the last events as there is space. */
+export function devScreen(
+  view: DevView,
+  directory: string,
+  events: readonly string[],
+  { columns, rows }: { readonly columns: number; readonly rows: number },
+): string {
+  const { leader, nodes, problem, term } = view;
+  const what = nodes.length === 1 ? 'A node' : `A cluster of ${nodes.length}`;
+  const wrap = (lines: readonly string[]): string[] => lines.flatMap((line) => wrapped(line, columns));
+  const head = [
+    ...wrap([
+      `${what} in ${directory}. Ctrl-C stops it and keeps its data.`,
+      leader === undefined ? 'no leader' : `leader ${leader}, term ${term}`,
+      ...(problem === undefined ? [] : [`problem: ${printable(problem)}`]),
+    ]),
+    '',
+    ...devTable(nodes, columns).trimEnd().split('\n'),
+    '',
+    ...hints(view, columns),
+    '',
+  ];
+  const space = Math.max(0, rows - 1 - head.length);
+  const shown = space === 0 ? [] : wrap(events).slice(-space);
+  return cutTo(rows, [...head, ...shown].join('\n'));
+}
+
+function hints({ leader, nodes }: DevView, width: number): readonly string[] {
+  const leading = nodes.find(({ node }) => node === leader);
+  if (leading === undefined) return [];
+  const others = nodes.filter(({ node }) => node !== leader);
+  // A client that is given one address learns the others; with all of them it starts without that one, too.
+  const withAddresses = (command: string): string => {
+    let line = `  ${command} --addr ${leading.rpcAddr}`;
+    for (const { rpcAddr } of others) if (line.length + 1 + rpcAddr.length <= width) line += `,${rpcAddr}`;
+    return line;
+  };
+  return [
+    ...['golog produce FILE', 'golog consume --follow', 'golog cluster status'].map(withAddresses),
+    ...(leading.pid === undefined || nodes.length === 1 ? [] : [`  kill -9 ${leading.pid}    # the leader`]),
+  ];
 }

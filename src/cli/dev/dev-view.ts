@@ -1,6 +1,6 @@
-import Table from 'cli-table3';
 import type { MemberStatus } from '../../client/index.js';
 import type { DevNode } from './dev-node.js';
+import { tableText } from '../options/terminal.js';
 
 /** A node as `golog dev` shows it; unknown values are undefined. */
 export interface DevRow {
@@ -65,14 +65,25 @@ function rowOf({ spec, status, end, pid }: Shown, member: MemberStatus | undefin
   };
 }
 
-/** Formats the rows as a table; ends with a newline. */
-export function devTable(rows: readonly DevRow[]): string {
-  const table = new Table({
-    head: ['node', 'pid', 'role', 'state', 'term', 'watermark', 'lag', 'gRPC', 'HTTP'],
-    colAligns: ['left', 'right', 'left', 'left', 'right', 'right', 'right', 'left', 'left'],
-    style: { head: [], border: [], compact: true },
+const columns = [
+  { name: 'node' },
+  { name: 'pid', align: 'right' },
+  { name: 'role' },
+  { name: 'state' },
+  { name: 'term', align: 'right' },
+  { name: 'watermark', align: 'right' },
+  { name: 'lag', align: 'right' },
+  { name: 'gRPC' },
+  { name: 'HTTP' },
+] as const;
+
+const portOf = (address: string): string => address.slice(address.lastIndexOf(':'));
+
+/** Formats the rows as a table, with the ports of the addresses, which are all of this machine; ends with a newline. */
+export function devTable(rows: readonly DevRow[], width: number): string {
+  const cells = rows.map(({ node, pid, role, state, term, highWatermark, lag, rpcAddr, httpAddr }) => {
+    const progress = [term ?? '', highWatermark ?? '', lag ?? ''];
+    return [node, pid ?? '', role, state ?? '', ...progress, portOf(rpcAddr), portOf(httpAddr)];
   });
-  for (const { node, pid, role, state, term, highWatermark, lag, rpcAddr, httpAddr } of rows)
-    table.push([node, pid ?? '', role, state ?? '', term ?? '', highWatermark ?? '', lag ?? '', rpcAddr, httpAddr]);
-  return `${table.toString()}\n`;
+  return tableText(columns, cells, width);
 }

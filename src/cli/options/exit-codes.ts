@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { AcknowledgedLossError, RpcError, UnreachableError } from '../../client/index.js';
+import { printableLines } from './printable.js';
 
 export const ExitCode = {
   ok: 0,
@@ -32,8 +33,11 @@ export function exitCodeOf(error: unknown): ExitCode {
   return ExitCode.failure;
 }
 
-/** The message of an error for the terminal, with the gRPC code when the server sent one. */
+/**
+ * The message of an error for the terminal, with the gRPC code when the server sent one. Control characters in it are
+ * escaped, since a server may send any.
+ */
 export function messageOf(error: unknown): string {
-  if (error instanceof RpcError) return `${error.message} (${error.code})`;
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof RpcError) return printableLines(`${error.message} (${error.code})`);
+  return printableLines(error instanceof Error ? error.message : String(error));
 }

@@ -143,17 +143,39 @@ describe('printChunk', () => {
   );
   const chunk = { batches: [new ReceivedBatch(5, 1, 0, encoded)], logStartOffset: 0, highWatermark: 8 };
 
+  const text = { format: 'text', onTerminal: false } as const;
+
+  it.each(['text', 'ndjson', 'raw'] as const)(
+    'lets no record control a terminal, as %s, and leaves pipes alone',
+    (format) => {
+      const value = Buffer.concat([
+        Buffer.from('a\u001b[2J\tb\u009b1m\u007f\u202e\u2066c\rd\r\ne\r'),
+        Buffer.from([0x9b]),
+      ]);
+      const hostile = Buffer.concat([Buffer.from([0x0a, value.length]), value]);
+      const one = { ...chunk, batches: [new ReceivedBatch(0, 1, 0, [hostile])] };
+      const shown = printChunk(one, { format, onTerminal: true }, 1).bytes.toString();
+      expect(shown.replaceAll(/\r?\n|\t/g, '')).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+      const piped = printChunk(one, { format, onTerminal: false }, 1).bytes;
+      if (format === 'ndjson') expect(JSON.parse(shown)).toEqual(JSON.parse(piped.toString()));
+      else {
+        expect(piped.includes(value)).toBe(true);
+        expect(shown).toContain('a\\u{1b}[2J\tb\\u{9b}1m\\u{7f}\\u{202e}\\u{2066}c\\u{d}d\r\ne');
+      }
+    },
+  );
+
   it('ends each text with a newline and puts nothing between raw bytes', () => {
-    expect(printChunk(chunk, 'text', 10)).toEqual({
+    expect(printChunk(chunk, text, 10)).toEqual({
       bytes: Buffer.from('one\n\nthree\n'),
       recordCount: 3,
       endOffset: 8,
     });
-    expect(printChunk(chunk, 'raw', 10).bytes).toEqual(Buffer.from('onethree'));
+    expect(printChunk(chunk, { format: 'raw', onTerminal: false }, 10).bytes).toEqual(Buffer.from('onethree'));
   });
 
   it('stops at the limit and returns the next offset', () => {
-    expect(printChunk(chunk, 'text', 2)).toEqual({ bytes: Buffer.from('one\n\n'), recordCount: 2, endOffset: 7 });
-    expect(printChunk(chunk, 'text', 0).endOffset).toBeUndefined();
+    expect(printChunk(chunk, text, 2)).toEqual({ bytes: Buffer.from('one\n\n'), recordCount: 2, endOffset: 7 });
+    expect(printChunk(chunk, text, 0).endOffset).toBeUndefined();
   });
 });

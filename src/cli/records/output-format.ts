@@ -1,6 +1,14 @@
 import type { ReadChunk, ReceivedBatch, ReceivedRecord } from '../../client/index.js';
+import { printableJson, printableLines } from '../options/printable.js';
 import type { Format } from './input-format.js';
 import { formatJsonRecord } from './json-record.js';
+
+/** How records are printed. */
+export interface OutputFormat {
+  readonly format: Format;
+  /** Whether a terminal shows the output: control characters are then escaped, in whatever a producer has sent. */
+  readonly onTerminal: boolean;
+}
 
 /** The bytes to print for the first `recordsMax` records of a chunk. */
 export interface Printed {
@@ -9,15 +17,14 @@ export interface Printed {
   readonly endOffset: number | undefined;
 }
 
-export function printChunk({ batches }: ReadChunk, format: Format, recordsMax: number): Printed {
+export function printChunk({ batches }: ReadChunk, { format, onTerminal }: OutputFormat, recordsMax: number): Printed {
   const parts: Uint8Array[] = [];
   let length = 0;
   let recordCount = 0;
   let endOffset: number | undefined;
   for (const [batch, record] of recordsOf(batches)) {
     if (recordCount >= recordsMax) break;
-    const part =
-      format === 'ndjson' ? Buffer.from(formatJsonRecord(record, batch.term, batch.appendTimeMs)) : record.value;
+    const part = format === 'ndjson' ? jsonBytes(record, batch, onTerminal) : valueBytes(record, onTerminal);
     parts.push(part);
     length += part.length;
     recordCount += 1;
@@ -35,6 +42,16 @@ export function printChunk({ batches }: ReadChunk, format: Format, recordsMax: n
     }
   }
   return { bytes, recordCount, endOffset };
+}
+
+function jsonBytes(record: ReceivedRecord, { term, appendTimeMs }: ReceivedBatch, onTerminal: boolean): Uint8Array {
+  const json = formatJsonRecord(record, term, appendTimeMs);
+  return Buffer.from(onTerminal ? printableJson(json) : json);
+}
+
+function valueBytes({ value }: ReceivedRecord, onTerminal: boolean): Uint8Array {
+  if (!onTerminal) return value;
+  return Buffer.from(printableLines(Buffer.from(value.buffer, value.byteOffset, value.length).toString('utf8')));
 }
 
 function* recordsOf(batches: readonly ReceivedBatch[]): Generator<[ReceivedBatch, ReceivedRecord], void, void> {

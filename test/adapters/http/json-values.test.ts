@@ -85,3 +85,21 @@ describe('a time that the calendar does not have', () => {
     expect((await call(`${baseUrl}/log.v1.Log/Produce`, record, 'application/json')).status).toBe(200);
   });
 });
+
+describe('a name that a record has twice', () => {
+  it.each([
+    '{"value":"QQ==","value":"Qg=="}',
+    '{"headers":{"a":"QQ==","a":"Qg=="}}',
+    String.raw`{"key":"","k\u0065y":"QQ=="}`,
+  ])('is INVALID_ARGUMENT, in a record and in a batch: %s', async (record) => {
+    const { baseUrl } = await serve();
+    for (const [method, message] of [
+      ['log.v1.Log/Produce', `{"record":${record}}`],
+      ['golog.v1.LogService/Append', `{"records":[{"value":"QQ=="},${record}]}`],
+    ]) {
+      const response = await call(`${baseUrl}/${method}`, message ?? '', 'application/json');
+      expect(response.status).toBe(400);
+      expect(await response.json()).toMatchObject({ code: 'invalid_argument' });
+    }
+  });
+});
