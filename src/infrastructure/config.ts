@@ -96,6 +96,11 @@ export const options = {
     help: 'port for HTTP (Connect, gRPC-Web, gRPC and JSON); 0 picks a free port',
     initial: '4001',
   },
+  'health-addr': {
+    schema: hostPort,
+    value: 'HOST:PORT',
+    help: 'address for a listener in clear that serves only health: /healthz, /readyz and gRPC health (default: none)',
+  },
   'cors-origins': {
     schema: list(expectedOrigins).pipe(z.array(z.string().regex(/^(\*|https?:\/\/[^/\s]+)$/, expectedOrigins))),
     value: 'ORIGINS',

@@ -7,8 +7,8 @@ const parts = ['', 'raft', 'logs', join('logs', 'default'), 'serf'];
 const writableByOthers = 0o022;
 
 /**
- * Asserts that no user but the owner of this process and root can write to a data directory and to the folders in it:
- * whoever could, might put a symbolic link there before golog runs as root, or replace a file.
+ * Asserts that no user but the owner of this process and root can write to a data directory and to the folders in it.
+ * Such a user might put a symbolic link there before golog runs as root, or replace a file.
  *
  * @throws DataDirectoryError
  */
