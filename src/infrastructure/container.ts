@@ -60,7 +60,7 @@ function fittedLimits(logger: Logger): ListenerLimits {
 export function createContainer(config: Config): Container {
   const container = new Container({ defaultScope: 'Singleton' });
   container.bind(Config).toConstantValue(config);
-  container.bind(Logger).toConstantValue(createLogger(config['log-level']));
+  container.bind(Logger).toConstantValue(createLogger(config['log-level'], config['node-name']));
   container.bind(Clock).toConstantValue(systemClock);
   container
     .bind<OnFatal>(OnFatal)

@@ -56,9 +56,18 @@ async function listenOn(
   try {
     return await server.listen();
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ListenError(`cannot listen on ${formatHostPort(wanted)} (${option}): ${reason}`, { cause });
+    throw listenError(option, formatHostPort(wanted), cause);
   }
+}
+
+function listenError(option: string, wanted: string, cause: unknown): ListenError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new ListenError(`cannot listen on ${wanted} (${option}): ${reason}`, { cause });
+}
+
+/** Whether the system refused an address to a socket. Of a start in the cluster, only gossip listens. */
+function isOfListening(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && (error.syscall === 'bind' || error.syscall === 'listen');
 }
 
 /**
@@ -128,7 +137,11 @@ export class Node {
       this.#readiness.follow(ask);
       this.#tellReadiness();
     };
-    const started = await this.startInCluster({ rpcPort: rpc.port, httpPort: http.port }, signal, onReadiness);
+    const started = await this.startInCluster({ rpcPort: rpc.port, httpPort: http.port }, signal, onReadiness).catch(
+      (error: unknown) => {
+        throw isOfListening(error) ? listenError('--bind-addr', config['bind-addr'], error) : error;
+      },
+    );
     this.#started = started;
     signal.throwIfAborted();
     const { gossipAddr } = started;

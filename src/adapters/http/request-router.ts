@@ -89,6 +89,7 @@ export class RequestRouter {
         },
       ],
       ['/ui', { GET: ui, HEAD: ui }],
+      ['/ui/', { GET: ui, HEAD: ui }],
       ['/healthz', { GET: healthz, HEAD: healthz }],
       ['/readyz', { GET: readyz, HEAD: readyz }],
     ]);
