@@ -109,7 +109,7 @@ export function createLogger(level: LevelWithSilent, node?: string): Logger {
   const at =
     (of: LogLevel) =>
     (event: LogEvent, fields: object, message: string): void =>
-      lines[of]({ event, ...(node !== undefined && { node }), ...fields }, message);
+      lines[of]({ event, ...fields, ...(node !== undefined && !('node' in fields) && { node }) }, message);
   const logger: Logger = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
   return logger;
 }
