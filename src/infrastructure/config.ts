@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import * as z from 'zod';
 import type { Retention } from '../domain/log/retention.js';
+import { didYouMean } from './did-you-mean.js';
 import { reachableIp } from '../adapters/serf/host-port.js';
 import { formatHostPort, isLoopback, isUnspecified, parseHost, parseHostPort } from './addresses.js';
 import { ConfigError } from './config-error.js';
@@ -53,7 +54,8 @@ export interface ConfigOption {
 const expectedAdvertised =
   'expected HOST or HOST:PORT at which other nodes reach this node, such as 10.0.0.5 or n1.example.org:8400';
 const expectedOrigins = 'expected origins such as https://example.org, or *';
-const expectedGossipKey = 'expected 16, 24 or 32 bytes in base64, such as the output of: openssl rand -base64 32';
+export const expectedGossipKey =
+  'expected 16, 24 or 32 bytes in base64, such as the output of: openssl rand -base64 32';
 const file = (help: string) => ({ schema: text('expected a path'), value: 'FILE', help }) as const;
 
 /** Every option of `golog serve`, in the order of `--help`. */
@@ -94,6 +96,11 @@ export const options = {
     help: 'port for HTTP (Connect, gRPC-Web, gRPC and JSON); 0 picks a free port',
     initial: '4001',
   },
+  'health-addr': {
+    schema: hostPort,
+    value: 'HOST:PORT',
+    help: 'address for a listener in clear that serves only health: /healthz, /readyz and gRPC health (default: none)',
+  },
   'cors-origins': {
     schema: list(expectedOrigins).pipe(z.array(z.string().regex(/^(\*|https?:\/\/[^/\s]+)$/, expectedOrigins))),
     value: 'ORIGINS',
@@ -130,8 +137,9 @@ export const options = {
   encrypt: {
     schema: z.string(expectedGossipKey).refine(isGossipKey, expectedGossipKey),
     value: 'KEY',
-    help: 'gossip encryption key, 16, 24 or 32 bytes in base64; saved to a keyring in the data directory, which takes precedence from then on',
+    help: 'gossip encryption key, 16, 24 or 32 bytes in base64; saved to a keyring in the data directory, which takes precedence from then on; anyone on the machine can read it in the process list: prefer --encrypt-file',
   },
+  'encrypt-file': file('file with the gossip encryption key in base64, as for --encrypt'),
   'gossip-profile': {
     schema: oneOf('lan', 'wan', 'local'),
     value: 'NAME',
@@ -300,7 +308,7 @@ export function resolveConfig(
     const text = textOf(raw);
     const result = option.schema.safeParse(text);
     if (result.success) return result.data;
-    const shown = name === 'encrypt' ? '' : ` ${JSON.stringify(text)}`;
+    const shown = name.startsWith('encrypt') ? '' : ` ${JSON.stringify(text)}`;
     throw new ConfigError(`invalid ${what}${shown}${where}: ${result.error.issues[0]?.message}`);
   };
   const config = Object.fromEntries(optionNames.map((name) => [name, resolve(name)])) as Config;
@@ -380,6 +388,8 @@ function assertOptionsComplete(config: Config): void {
   ] as const)
     if (config[option] !== undefined && config[other] === undefined)
       throw new ConfigError(`--${option} needs --${other} as well`);
+  if (config.encrypt !== undefined && config['encrypt-file'] !== undefined)
+    throw new ConfigError('--encrypt and --encrypt-file both give the gossip key: give only one of them');
   if (config['peer-tls-ca-file'] !== undefined && peerTlsFiles(config) === undefined)
     throw new ConfigError('--peer-tls-ca-file needs --peer-tls-cert-file as well');
   for (const option of ['require-node-identity', 'allowed-node-names'] as const) {
@@ -456,26 +466,6 @@ function textOf(raw: unknown): unknown {
   return typeof raw === 'number' || typeof raw === 'boolean' ? String(raw) : raw;
 }
 
-function didYouMean(name: string, known: readonly string[]): string {
-  const [nearest] = known
-    .map((other) => ({ other, distance: editDistance(name, other) }))
-    .sort((a, b) => a.distance - b.distance);
-  return nearest !== undefined && nearest.distance <= 4 ? `; did you mean ${nearest.other}?` : '';
-}
-
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= a.length; row += 1) {
-    const current = [row];
-    for (let column = 1; column <= b.length; column += 1) {
-      const substitution = previous[column - 1] + (a[row - 1] === b[column - 1] ? 0 : 1);
-      current.push(Math.min(substitution, previous[column] + 1, current[column - 1] + 1));
-    }
-    previous = current;
-  }
-  return previous[b.length];
-}
-
 function nodeName() {
   const expected = 'expected 1 to 128 letters, digits, dots, dashes or underscores, starting with a letter or digit';
   return z.string(expected).regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, expected);
@@ -489,7 +479,7 @@ function parseAdvertised(given: string): string | undefined {
   return address === undefined ? host : formatHostPort(address);
 }
 
-function isGossipKey(text: string): boolean {
+export function isGossipKey(text: string): boolean {
   const bytes = Buffer.from(text, 'base64');
   return [16, 24, 32].includes(bytes.length) && bytes.toString('base64') === text;
 }

@@ -3,7 +3,7 @@ import { Container } from 'inversify';
 import { systemClock } from '../adapters/clock/system-clock.js';
 import { openDataDirectory } from '../adapters/file-system/data-directory.js';
 import { GrpcServer, type GrpcServerOptions } from '../adapters/grpc/index.js';
-import { HttpServer, type HttpServerOptions } from '../adapters/http/index.js';
+import { HealthServer, HttpServer, type HttpServerOptions } from '../adapters/http/index.js';
 import { defaultLimits } from '../adapters/listener/limits.js';
 import { GrpcJoinTransport, PeerEndpoint } from '../adapters/peer/index.js';
 import { CallQuota } from '../application/access/call-quota.js';
@@ -16,6 +16,7 @@ import { Gossip } from '../application/ports/gossip.js';
 import { JoinTransport } from '../application/ports/join-transport.js';
 import { defaultMemoryBudget, MemoryBudget } from '../application/access/memory-budget.js';
 import { Logger } from '../application/ports/logger.js';
+import { parseHostPort } from './addresses.js';
 import { Config, rpcHost } from './config.js';
 import { connectionLimits, descriptorLimit } from './connection-limits.js';
 import { createLogger } from './logging.js';
@@ -33,6 +34,11 @@ interface ListenerLimits {
 
 /** The limit on calls in flight on both listeners together; each costs at most about 50 KB. */
 const callsMax = 8_192;
+
+function healthServerOf(config: Config): HealthServer | undefined {
+  const address = parseHostPort(config['health-addr'] ?? '');
+  return address && new HealthServer(address);
+}
 
 /** The limits on connections, which are lower if the process may have few descriptors. */
 function fittedLimits(logger: Logger): ListenerLimits {
@@ -54,7 +60,7 @@ function fittedLimits(logger: Logger): ListenerLimits {
 export function createContainer(config: Config): Container {
   const container = new Container({ defaultScope: 'Singleton' });
   container.bind(Config).toConstantValue(config);
-  container.bind(Logger).toConstantValue(createLogger(config['log-level']));
+  container.bind(Logger).toConstantValue(createLogger(config['log-level'], config['node-name']));
   container.bind(Clock).toConstantValue(systemClock);
   container
     .bind<OnFatal>(OnFatal)
@@ -185,26 +191,38 @@ export function createContainer(config: Config): Container {
       clock: Clock,
       onFatal: OnFatal,
     ) =>
-      new Node(config, name, logger, directory, grpc, http, security, clock, onFatal, async (listening, ...rest) => {
-        const parts = {
-          config,
-          name,
-          directory,
-          // Created only once the listeners are bound, so that its configuration errors are reported after theirs.
-          gossip: await container.getAsync<Gossip>(Gossip),
-          gates: {
-            commitLog: container.get<CommitLogStartupGate>(CommitLog),
-            cluster: container.get<ClusterStartupGate>(Cluster),
-          },
-          endpoint: await container.getAsync<PeerEndpoint>(NodePeers),
-          credentials: security.tls.credentials,
-          joinTransport: await container.getAsync<JoinTransport>(JoinTransport),
-          clock,
-          logger,
-          onFatal,
-        };
-        return startNode(parts, listening, ...rest);
-      }),
+      new Node(
+        config,
+        name,
+        logger,
+        directory,
+        grpc,
+        http,
+        healthServerOf(config),
+        security,
+        clock,
+        onFatal,
+        async (listening, ...rest) => {
+          const parts = {
+            config,
+            name,
+            directory,
+            // Created only once the listeners are bound, so that its configuration errors are reported after theirs.
+            gossip: await container.getAsync<Gossip>(Gossip),
+            gates: {
+              commitLog: container.get<CommitLogStartupGate>(CommitLog),
+              cluster: container.get<ClusterStartupGate>(Cluster),
+            },
+            endpoint: await container.getAsync<PeerEndpoint>(NodePeers),
+            credentials: security.tls.credentials,
+            joinTransport: await container.getAsync<JoinTransport>(JoinTransport),
+            clock,
+            logger,
+            onFatal,
+          };
+          return startNode(parts, listening, ...rest);
+        },
+      ),
     [Config, NodeName, Logger, DataDirectory, GrpcServer, HttpServer, Security, Clock, OnFatal],
   );
   return container;

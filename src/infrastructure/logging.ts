@@ -81,10 +81,10 @@ export function flushLog(): void {
 }
 
 /**
- * Creates a logger that writes one JSON line per event to stderr, or text on a terminal. Long texts are cut. A line that
+ * Creates a logger that writes one JSON line per event to stderr, or text on a terminal, with the name of the node. Long texts are cut. A line that
  * cannot be written is held, then lost and counted; logging neither fails nor waits.
  */
-export function createLogger(level: LevelWithSilent): Logger {
+export function createLogger(level: LevelWithSilent, node?: string): Logger {
   const output = sharedOutput((lines) => {
     logger.error('log_lines_lost', { lines }, 'log lines were lost, because they could not be written');
   });
@@ -109,7 +109,7 @@ export function createLogger(level: LevelWithSilent): Logger {
   const at =
     (of: LogLevel) =>
     (event: LogEvent, fields: object, message: string): void =>
-      lines[of]({ event, ...fields }, message);
+      lines[of]({ event, ...fields, ...(node !== undefined && !('node' in fields) && { node }) }, message);
   const logger: Logger = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
   return logger;
 }

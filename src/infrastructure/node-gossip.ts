@@ -8,6 +8,7 @@ import type { Gossip } from '../application/ports/gossip.js';
 import type { Logger } from '../application/ports/logger.js';
 import { lanTiming, localTiming, wanTiming } from '../domain/gossip/timing.js';
 import { advertisedGossipAddr, type Config, ConfigError, gossipsBeyondLoopback } from './config.js';
+import { checkKeyFiles, gossipKeyOf } from './key-files.js';
 
 const timings = { lan: lanTiming, wan: wanTiming, local: localTiming };
 
@@ -25,17 +26,19 @@ export function nodeGossip(
   logger: Logger,
 ): Gossip {
   const files = directory.path === undefined ? undefined : filesIn(directory.path);
-  const isEncrypted = config.encrypt !== undefined || (files !== undefined && existsSync(files.keyringPath));
+  const encryptKey = gossipKeyOf(config);
+  checkKeyFiles(config, files?.keyringPath, logger);
+  const isEncrypted = encryptKey !== undefined || (files !== undefined && existsSync(files.keyringPath));
   if (gossipsBeyondLoopback(config) && !isEncrypted && !config.insecure)
     throw new ConfigError(
-      `--bind-addr ${config['bind-addr']} is not a loopback address and gossip is not encrypted: give --encrypt KEY, or --insecure to allow this`,
+      `--bind-addr ${config['bind-addr']} is not a loopback address and gossip is not encrypted: give --encrypt-file FILE, or --insecure to allow this`,
     );
   const advertiseAddr = advertisedGossipAddr(config);
   return new SerfGossip({
     name,
     bindAddr: config['bind-addr'],
     ...(advertiseAddr !== undefined && { advertiseAddr }),
-    ...(config.encrypt !== undefined && { encryptKey: config.encrypt }),
+    ...(encryptKey !== undefined && { encryptKey }),
     ...files,
     tags: new Map(),
     timing: timings[config['gossip-profile']],

@@ -1,4 +1,5 @@
 import type { GrpcServer } from '../adapters/grpc/grpc-server.js';
+import type { HealthServer } from '../adapters/http/health-server.js';
 import type { HttpServer } from '../adapters/http/http-server.js';
 import { inOrder } from '../application/node/in-order.js';
 import type { StartedNode } from '../application/node/started-node.js';
@@ -9,7 +10,7 @@ import type { Logger } from '../application/ports/logger.js';
 import type { NodeState, Readiness } from '../application/ports/readiness.js';
 import { Patience } from '../application/waiting/patience.js';
 import { repeat } from '../application/waiting/repeat.js';
-import { formatHostPort } from './addresses.js';
+import { formatHostPort, parseHostPort } from './addresses.js';
 import { type Config, rpcHost } from './config.js';
 import type { NodeSecurity } from './node-security.js';
 
@@ -50,14 +51,23 @@ export class ListenError extends Error {
 async function listenOn(
   option: string,
   wanted: { host: string; port: number },
-  server: GrpcServer | HttpServer,
+  server: GrpcServer | HttpServer | HealthServer,
 ): Promise<{ host: string; port: number }> {
   try {
     return await server.listen();
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ListenError(`cannot listen on ${formatHostPort(wanted)} (${option}): ${reason}`, { cause });
+    throw listenError(option, formatHostPort(wanted), cause);
   }
+}
+
+function listenError(option: string, wanted: string, cause: unknown): ListenError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new ListenError(`cannot listen on ${wanted} (${option}): ${reason}`, { cause });
+}
+
+/** Whether the system refused an address to a socket. Of a start in the cluster, only gossip listens. */
+function isOfListening(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && (error.syscall === 'bind' || error.syscall === 'listen');
 }
 
 /**
@@ -81,6 +91,8 @@ export class Node {
     private readonly directory: DataDirectory,
     private readonly grpc: GrpcServer,
     private readonly http: HttpServer,
+    /** The listener for probes, if there is one. */
+    private readonly health: HealthServer | undefined,
     private readonly security: NodeSecurity,
     private readonly clock: Clock,
     private readonly onFatal: OnFatal,
@@ -110,6 +122,8 @@ export class Node {
     const { config } = this;
     const { signal } = this.#stopped;
     signal.throwIfAborted();
+    const healthAddr = await this.#listenForProbes();
+    signal.throwIfAborted();
     const rpc = await listenOn('--rpc-port', { host: rpcHost(config), port: config['rpc-port'] }, this.grpc);
     this.#tellReadiness();
     signal.throwIfAborted();
@@ -123,7 +137,11 @@ export class Node {
       this.#readiness.follow(ask);
       this.#tellReadiness();
     };
-    const started = await this.startInCluster({ rpcPort: rpc.port, httpPort: http.port }, signal, onReadiness);
+    const started = await this.startInCluster({ rpcPort: rpc.port, httpPort: http.port }, signal, onReadiness).catch(
+      (error: unknown) => {
+        throw isOfListening(error) ? listenError('--bind-addr', config['bind-addr'], error) : error;
+      },
+    );
     this.#started = started;
     signal.throwIfAborted();
     const { gossipAddr } = started;
@@ -134,6 +152,7 @@ export class Node {
         rpcAddr,
         httpAddr,
         gossipAddr,
+        ...(healthAddr !== undefined && { healthAddr }),
         dataDir: this.config['data-dir'],
         node: this.name,
         members: started.consensus.servers().map(({ id }) => id),
@@ -147,6 +166,13 @@ export class Node {
       'serving',
     );
     return { rpcAddr, httpAddr, gossipAddr };
+  }
+
+  async #listenForProbes(): Promise<string | undefined> {
+    const wanted = this.config['health-addr'];
+    if (this.health === undefined || wanted === undefined) return undefined;
+    this.health.setReadiness(this.#readiness);
+    return formatHostPort(await listenOn('--health-addr', parseHostPort(wanted)!, this.health));
   }
 
   /** Logs a change; the start and the stop have lines of their own. */
@@ -193,6 +219,7 @@ export class Node {
       () => (this.#started === undefined ? closeListeners() : this.#started.close(closeListeners, within)),
       () => within(() => this.directory.close()),
       () => this.security.close(),
+      () => this.health?.close(),
     );
     const logEndOffset = this.#started?.log.endOffset;
     if (patience.isOver)

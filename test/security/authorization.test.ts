@@ -137,6 +137,8 @@ const permittedRoutes: Readonly<Record<string, readonly Identity[]>> = {
   'HEAD /': ['root'],
   'GET /ui': names,
   'HEAD /ui': names,
+  'GET /ui/': names,
+  'HEAD /ui/': names,
   'GET /healthz': names,
   'HEAD /healthz': names,
   'GET /readyz': names,

@@ -4,6 +4,8 @@ export type DataDirectoryProblem =
   | { readonly kind: 'not a directory'; readonly blockedBy: string }
   | { readonly kind: 'not accessible'; readonly code: string }
   | { readonly kind: 'read-only'; readonly code: string }
+  | { readonly kind: 'of others'; readonly what: string; readonly owner: number; readonly mode: string }
+  | { readonly kind: 'symbolic link'; readonly code: string }
   | { readonly kind: 'locked'; readonly pid: number | undefined }
   | { readonly kind: 'replaced'; readonly file: string }
   | { readonly kind: 'other version'; readonly found: number; readonly known: number }
@@ -27,6 +29,13 @@ const messages: Messages = {
   'read-only': (path, { code }) =>
     `data directory ${path} cannot be written to (${code}): its file system must be mounted for writing, and the ` +
     `directory must belong to the user that golog runs as`,
+  'of others': (path, { what, owner, mode }) =>
+    `data directory ${path}: ${what} belongs to user ${owner} and has mode ${mode}, so another user could replace ` +
+    `files of golog or have it write elsewhere: expected a directory of the user that golog runs as (or of root), ` +
+    `that nobody else may write to. Use chown and chmod go-w, or give a new directory in it`,
+  'symbolic link': (path, { code }) =>
+    `data directory ${path} has a symbolic link in place of a file (${code}), through which golog would write ` +
+    `elsewhere: remove the link`,
   locked: (path, { pid }) =>
     `data directory ${path} is in use by ${pid === undefined ? 'another process' : `process ${pid}`}: ` +
     `each node needs a directory of its own`,
@@ -69,6 +78,7 @@ const readOnlyCodes: ReadonlySet<string> = new Set(['EROFS', 'EACCES', 'EPERM'])
 
 /** Maps a system error code to a problem of the data directory; undefined for other codes, such as `EIO`. */
 export function problemOfCode(code: string | undefined, attempted: 'read' | 'write'): DataDirectoryProblem | undefined {
+  if (code === 'ELOOP') return { kind: 'symbolic link', code };
   if (code === undefined || !readOnlyCodes.has(code)) return undefined;
   return { kind: attempted === 'read' ? 'not accessible' : 'read-only', code };
 }

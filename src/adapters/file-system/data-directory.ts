@@ -9,6 +9,7 @@ import { type ClaimWatch, DirectoryClaim, lockFileName } from './directory-claim
 import { lockHolder } from './directory-lock.js';
 import { errorCode } from './errors.js';
 import { NodeDirectory, syncDirectory } from './node-directory.js';
+import { assertOwned } from './owned-directory.js';
 import {
   identityFileName,
   identityFormat,
@@ -125,6 +126,7 @@ async function existingAncestor(path: string): Promise<string> {
 
 async function openToWrite(path: string, { create, watch }: DataDirectoryOptions): Promise<FileDataDirectory> {
   await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
+  await assertOwned(path);
   const claim = await DirectoryClaim.make(path, watch);
   try {
     const root = await NodeDirectory.open(path);

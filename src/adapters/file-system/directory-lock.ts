@@ -28,7 +28,7 @@ export type LockResult =
  * holder's process id into the file, for people.
  */
 export async function acquireLock(path: string): Promise<LockResult> {
-  const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+  const handle = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   try {
     for (let attempt = 1; !tryLock(handle.fd); attempt++) {
       if (attempt === attemptsMax) {
@@ -54,7 +54,7 @@ export async function acquireLock(path: string): Promise<LockResult> {
 export async function lockExisting(path: string): Promise<LockResult | undefined> {
   let handle: FileHandle;
   try {
-    handle = await descriptorReserve.use(() => open(path, constants.O_RDWR));
+    handle = await descriptorReserve.use(() => open(path, constants.O_RDWR | constants.O_NOFOLLOW));
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     throw error;

@@ -15,7 +15,7 @@ import { errorCode, FileOperationError } from './errors.js';
 import { operationsInFlight } from './operations-in-flight.js';
 import { NodeFile } from './node-file.js';
 
-const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR } = fs.constants;
 
 /** Only the owner may read the log, which may hold secrets. */
 const fileMode = 0o600;
@@ -113,7 +113,7 @@ export class NodeDirectory implements Directory {
 
   async #openFile(operation: string, name: string, flags: number): Promise<NodeFile> {
     const path = this.#path(name);
-    const fd = await this.#attempt(operation, name, () => openDescriptor(path, flags));
+    const fd = await this.#attempt(operation, name, () => openDescriptor(path, flags | O_NOFOLLOW));
     return new NodeFile(fd, path, name, this.readOnly);
   }
 

@@ -19,6 +19,7 @@ import { ConnectionListener, type Secure } from '../listener/connection-listener
 import { limitBursts } from '../listener/limit-bursts.js';
 import { defaultLimits } from '../listener/limits.js';
 import { sessionFrom } from '../listener/session-from.js';
+import { refuseLargeHeaders } from '../listener/large-headers.js';
 import { spreadStreams } from '../listener/spread-streams.js';
 import { unknownCaller } from '../listener/unknown-caller.js';
 import { shuttingDown } from '../wire/error-answers.js';
@@ -190,6 +191,7 @@ export class GrpcServer {
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     const http2Servers = http2ServersOf(this.#server);
     for (const http2Server of http2Servers) {
+      refuseLargeHeaders(http2Server);
       spreadStreams(http2Server, streamSchedulerOptions(options.quota));
       limitBursts(http2Server, concurrentStreamsMax);
     }

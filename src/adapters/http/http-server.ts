@@ -12,6 +12,7 @@ import type { Caller } from '../../application/access/access.js';
 import { ConnectionListener } from '../listener/connection-listener.js';
 import { limitBursts } from '../listener/limit-bursts.js';
 import { defaultLimits, headerBytesMax, headerPairsMax, invalidFramesMax } from '../listener/limits.js';
+import { refuseLargeHeaders } from '../listener/large-headers.js';
 import { sessionFrom } from '../listener/session-from.js';
 import { spreadStreams } from '../listener/spread-streams.js';
 import { shuttingDown } from '../wire/error-answers.js';
@@ -136,6 +137,7 @@ export class HttpServer {
       this.#sessions.keep(session);
     });
     server.on('sessionError', () => undefined);
+    refuseLargeHeaders(server);
     spreadStreams(server, streamSchedulerOptions(quota));
     limitBursts(server, concurrentStreamsMax);
     return server;

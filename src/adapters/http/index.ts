@@ -1,2 +1,3 @@
 export { HttpServer } from './http-server.js';
 export type { HttpServerOptions } from './options.js';
+export { HealthServer } from './health-server.js';

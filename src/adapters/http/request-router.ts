@@ -15,6 +15,7 @@ import {
   preflightHeaders,
   type Scheme,
 } from './cross-origin.js';
+import { respondReadiness } from './health-server.js';
 import {
   type HttpRequest,
   type HttpResponse,
@@ -73,10 +74,7 @@ export class RequestRouter {
       respond(request, response, 200, plain, '{"status":"alive"}');
     };
     const readyz: Route = (request, response, query) => {
-      const { strict, latched } = this.state.readiness;
-      const { state, problem } = query.has('latched') ? latched : strict;
-      const [status, headers] = state === 'ready' ? [200, plain] : [503, { ...plain, 'retry-after': '1' }];
-      respond(request, response, status, headers, JSON.stringify({ status: state, problem }));
+      respondReadiness(request, response, this.state.readiness, query);
     };
     const ui: Route = (request, response) => {
       respond(request, response, 200, startPageHeaders, startPage(this.nodeName, authorityOf(request) ?? ''));
@@ -91,6 +89,7 @@ export class RequestRouter {
         },
       ],
       ['/ui', { GET: ui, HEAD: ui }],
+      ['/ui/', { GET: ui, HEAD: ui }],
       ['/healthz', { GET: healthz, HEAD: healthz }],
       ['/readyz', { GET: readyz, HEAD: readyz }],
     ]);

@@ -4,6 +4,7 @@ import { type Metadata, status } from '@grpc/grpc-js';
 import { anonymous, type Caller } from '../../application/access/access.js';
 import type { EntryHandler } from '../../application/ports/entry-source.js';
 import type { JoinHandler } from '../../application/ports/join-transport.js';
+import { FoldedLines } from '../../application/access/folded-lines.js';
 import type { Logger } from '../../application/ports/logger.js';
 import type { Peer, PeerMessage, PeerReceiver } from '../../application/ports/peer-transport.js';
 import type { VouchHandler } from '../../application/ports/vouching.js';
@@ -93,6 +94,7 @@ export class PeerEndpoint {
   #vouchHandler: VouchHandler | undefined;
   readonly #entries: EntryCalls;
   readonly #replicas: ReplicaCalls;
+  readonly #denials = new FoldedLines((ms, callback) => setTimeout(callback, ms).unref());
 
   /** The authenticated callers of calls that have not reached their handlers. */
   readonly #callers = new WeakMap<Metadata, Caller>();
@@ -326,12 +328,15 @@ export class PeerEndpoint {
     const reason = isOther
       ? `the caller claims to be ${name}; expected ${known}`
       : this.trust.rejectionReason(caller, name);
-    if (reason !== undefined)
-      this.logger.warn(
-        'access_denied',
-        { audit: 'denied', subject: caller?.subject, action: 'node', peer: name, reason },
-        'access denied',
+    if (reason !== undefined) {
+      const fields = { audit: 'denied', subject: caller?.subject, action: 'node', peer: name, reason };
+      this.#denials.add(
+        JSON.stringify(fields),
+        (more) =>
+          this.logger.warn('access_denied', { ...fields, ...(more !== undefined && { more }) }, 'access denied'),
+        (more) => this.logger.warn('access_denied', { audit: 'denied', action: 'node', more }, 'access denied'),
       );
+    }
     return reason;
   }
 

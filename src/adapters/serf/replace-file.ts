@@ -1,10 +1,12 @@
-import { open, rename } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** Writes a temporary file, syncs it, renames it to `path` and syncs the directory. */
 export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
   const beside = `${path}.compact`;
-  const file = await open(beside, 'w', mode);
+  // Whatever has that name, such as a symbolic link, is not written through.
+  await rm(beside, { force: true });
+  const file = await open(beside, 'wx', mode);
   try {
     await file.chmod(mode);
     await file.writeFile(text);

@@ -99,6 +99,12 @@ export class SerfGossip implements Gossip {
       if (path !== undefined) await mkdir(dirname(path), { recursive: true });
     const keys = await KeyringStore.open(keyringPath, encryptKey);
     this.#keys = keys;
+    if (encryptKey !== undefined && !keys.has(encryptKey))
+      this.#options.logger.warn(
+        'gossip_key_not_in_keyring',
+        { path: keyringPath },
+        'the given gossip key is not in the keyring of the data directory, which takes precedence: install the key with a key query, or remove the keyring file',
+      );
     if (snapshotPath !== undefined)
       this.#snapshot = await Snapshot.open(snapshotPath, clock, (error) => {
         this.#complaints.tell(

@@ -1,13 +1,17 @@
+import { constants } from 'node:fs';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import type { Clock } from '../../application/ports/clock.js';
 import type { LamportTimes } from '../../domain/gossip/serf.js';
 import { isMissing, replaceFile } from './replace-file.js';
 
+const { O_APPEND, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants;
+
 /** The delay before lines are written; lines lost in a crash are learned again from the first member that answers. */
 const flushMs = 500;
 /** The bytes appended before the file is compacted. */
 const appendedBytesMax = 128 << 10;
-const fileMode = 0o644;
+/** Readable by the owner only: it names the machines of the cluster. */
+const fileMode = 0o600;
 const maxTime = Number.MAX_SAFE_INTEGER;
 
 /**
@@ -22,7 +26,7 @@ export class Snapshot {
   static async open(path: string, clock: Clock, onFailure: (error: unknown) => void): Promise<Snapshot> {
     const snapshot = new Snapshot(path, clock, onFailure);
     try {
-      for (const line of (await readFile(path, 'utf8')).split('\n')) snapshot.#replay(line);
+      for (const line of (await readText(path)).split('\n')) snapshot.#replay(line);
     } catch (error) {
       if (!isMissing(error)) onFailure(error);
     }
@@ -122,7 +126,7 @@ export class Snapshot {
       `query-clock: ${query}\n`,
     ].join('');
     await replaceFile(this.#path, text, fileMode);
-    this.#file = await open(this.#path, 'a');
+    this.#file = await open(this.#path, O_WRONLY | O_APPEND | O_NOFOLLOW);
     this.#appendedBytes = 0;
   }
 
@@ -149,3 +153,5 @@ export class Snapshot {
     }
   }
 }
+
+const readText = (path: string): Promise<string> => readFile(path, { encoding: 'utf8', flag: O_RDONLY | O_NOFOLLOW });

@@ -75,6 +75,8 @@ const routeNeeds: Readonly<Record<string, Need>> = {
   'HEAD /': 'consume',
   'GET /ui': 'nothing',
   'HEAD /ui': 'nothing',
+  'GET /ui/': 'nothing',
+  'HEAD /ui/': 'nothing',
   'GET /healthz': 'nothing',
   'HEAD /healthz': 'nothing',
   'GET /readyz': 'nothing',

@@ -76,6 +76,8 @@ export const logEvents = {
     disk_space_unknown: 'The free disk space could not be read.',
     disk_stalled: 'A write to the disk has not ended within an election timeout: the disk hangs, or is very slow.',
     gossip_isolated: 'No other node has answered through gossip; logged once a minute while it lasts.',
+    gossip_key_not_in_keyring:
+      'The key of `--encrypt` or `--encrypt-file` is not in the keyring file, which takes precedence.',
     gossip_rejected: 'A gossip message was rejected; logged once a minute at most.',
     gossip_snapshot_not_written: 'The snapshot of the gossip members could not be written.',
     gossip_stream_malformed: 'A TCP stream of gossip was malformed; logged once a minute at most.',
@@ -86,6 +88,7 @@ export const logEvents = {
     join_failed: 'Admitting a node failed with an unexpected error; the node asks again.',
     join_refused: 'The leader refused to admit a node.',
     join_request_malformed: 'A request to join was malformed.',
+    key_file_open_to_others: 'A file with a key can be read or changed by other users than its owner.',
     leader_disk_stalled: 'The disk of the leader hangs; it transfers leadership to another voter.',
     leave_failed: 'The node stops and could not leave the cluster first.',
     log_damage_found:

@@ -12,6 +12,13 @@ const version = 1;
 /** The bytes that encryption adds. */
 export const encryptionOverheadBytes = versionBytes + nonceBytes + tagBytes;
 
+/** What is wrong where one of two nodes has a gossip key and the other has none, as the node with the key sees it. */
+export const notEncrypted =
+  'not encrypted, although this node encrypts its gossip: give the other node the key (--encrypt-file)';
+/** As the node without a key sees it. */
+export const encryptedForOthers =
+  'encrypted, although this node does not encrypt its gossip: give this node the key (--encrypt-file)';
+
 const cipherOf = (key: Uint8Array): CipherGCMTypes =>
   key.length === 16 ? 'aes-128-gcm' : key.length === 24 ? 'aes-192-gcm' : 'aes-256-gcm';
 
@@ -32,8 +39,7 @@ export function encrypt(plain: Uint8Array, keyring: Keyring, context: Uint8Array
  */
 export function decrypt(encrypted: Uint8Array, keyring: Keyring, context: Uint8Array = new Uint8Array()): Uint8Array {
   const formatVersion = encrypted[0];
-  if (encrypted.length < encryptionOverheadBytes || (formatVersion !== version && formatVersion !== paddedVersion))
-    throw new MalformedGossipError('not encrypted');
+  if (!mayBeEncrypted(encrypted)) throw new MalformedGossipError(notEncrypted);
   const nonce = encrypted.subarray(versionBytes, versionBytes + nonceBytes);
   const ciphertext = encrypted.subarray(versionBytes + nonceBytes, encrypted.length - tagBytes);
   const tag = encrypted.subarray(encrypted.length - tagBytes);
@@ -47,7 +53,9 @@ export function decrypt(encrypted: Uint8Array, keyring: Keyring, context: Uint8A
     }
     return formatVersion === paddedVersion ? withoutPadding(plain) : plain;
   }
-  throw new MalformedGossipError('not encrypted with any key of the keyring');
+  throw new MalformedGossipError(
+    'encrypted with a key that is not in the keyring of this node: install it here, or use a common key (SECURITY.md, Rotation)',
+  );
 }
 
 function withoutPadding(plain: Uint8Array): Uint8Array {
@@ -56,4 +64,9 @@ function withoutPadding(plain: Uint8Array): Uint8Array {
   if (padding === 0 || padding > blockBytes || start < 0 || plain.subarray(start).some((byte) => byte !== padding))
     throw new MalformedGossipError('invalid padding');
   return plain.subarray(0, start);
+}
+
+/** Whether the bytes could have been encrypted; only a key can tell. */
+export function mayBeEncrypted(bytes: Uint8Array): boolean {
+  return bytes.length >= encryptionOverheadBytes && (bytes[0] === version || bytes[0] === paddedVersion);
 }

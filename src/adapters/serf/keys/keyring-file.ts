@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { MalformedGossipError } from '../../../domain/gossip/wire.js';
 import { Keyring } from './keyring.js';
@@ -13,7 +14,7 @@ const fileMode = 0o600;
 export async function readKeyring(path: string): Promise<Keyring | undefined> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readFile(path, { encoding: 'utf8', flag: constants.O_RDONLY | constants.O_NOFOLLOW });
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;

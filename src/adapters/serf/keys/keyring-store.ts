@@ -27,6 +27,11 @@ export class KeyringStore {
     this.#path = path;
   }
 
+  /** Whether the key decrypts what others send; a file of an earlier start may lack it. */
+  has(key: string): boolean {
+    return this.keyring?.keys.includes(key) ?? false;
+  }
+
   /** Resolves when the current keys are durable in the file. Rejects with the system's error. */
   save(): Promise<void> {
     const [path, keyring] = [this.#path, this.keyring];

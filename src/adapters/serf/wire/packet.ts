@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { SwimMessage } from '../../../domain/gossip/message.js';
 import { MalformedGossipError } from '../../../domain/gossip/wire.js';
 import { unwrapCompressed, wrapCompressed } from './compression.js';
-import { decrypt, encrypt } from '../keys/encryption.js';
+import { decrypt, encrypt, encryptedForOthers, mayBeEncrypted } from '../keys/encryption.js';
 import type { Keyring } from '../keys/keyring.js';
 import { decodeSwim, messageType } from './swim-wire.js';
 
@@ -42,7 +42,12 @@ export function decodePacket(packet: Uint8Array, keyring?: Keyring): SwimMessage
   const content = withoutChecksum(keyring === undefined ? packet : decrypt(packet, keyring));
   const messages: SwimMessage[] = [];
   const budget = { bytes: packetBytesMax };
-  decodeLayers(content, 0, budget, messages);
+  try {
+    decodeLayers(content, 0, budget, messages);
+  } catch (error) {
+    if (keyring !== undefined || !mayBeEncrypted(packet) || !(error instanceof MalformedGossipError)) throw error;
+    throw new MalformedGossipError(`malformed, or ${encryptedForOthers}`, { cause: error });
+  }
   return messages;
 }
 

@@ -1,7 +1,7 @@
 import type { Ack, Ping, PushPull, User } from '../../../domain/gossip/message.js';
 import { MalformedGossipError } from '../../../domain/gossip/wire.js';
 import { unwrapCompressed, wrapCompressed } from './compression.js';
-import { decrypt, encrypt, encryptionOverheadBytes } from '../keys/encryption.js';
+import { decrypt, encrypt, encryptedForOthers, encryptionOverheadBytes, notEncrypted } from '../keys/encryption.js';
 import type { Keyring } from '../keys/keyring.js';
 import { MsgpackReader, TruncatedError } from './msgpack-reader.js';
 import { encode, struct, text, uint53 } from './msgpack.js';
@@ -106,7 +106,7 @@ export class StreamDecoder {
   /** Throws `TruncatedError` if more bytes are needed. */
   #lengthOf(start: Buffer): number {
     if (this.#keyring === undefined) return plainLength(start, this.#pushPull);
-    if (start[0] !== messageType.encrypted) throw new MalformedGossipError('the stream is not encrypted');
+    if (start[0] !== messageType.encrypted) throw new MalformedGossipError(`the stream is ${notEncrypted}`);
     if (start.length < encryptionHeaderBytes) throw new TruncatedError('a stream ends within its header');
     const encryptedBytes = start.readUInt32BE(1);
     if (encryptedBytes > encryptedBytesMax)
@@ -132,6 +132,8 @@ function plainLength(start: Uint8Array, pushPull: PushPullLength): number {
       reader.skip();
       return reader.position;
     }
+    case messageType.encrypted:
+      throw new MalformedGossipError(`the stream is ${encryptedForOthers}`);
     default:
       throw new MalformedGossipError(`unexpected first byte of a stream: ${start[0]}`);
   }
@@ -141,7 +143,7 @@ function plainLength(start: Uint8Array, pushPull: PushPullLength): number {
 export function decodeStream(stream: Uint8Array, keyring?: Keyring): StreamMessage {
   const encryptionHeader = stream.subarray(0, encryptionHeaderBytes);
   if (keyring !== undefined && encryptionHeader[0] !== messageType.encrypted)
-    throw new MalformedGossipError('the stream is not encrypted');
+    throw new MalformedGossipError(`the stream is ${notEncrypted}`);
   const content =
     keyring === undefined ? stream : decrypt(stream.subarray(encryptionHeaderBytes), keyring, encryptionHeader);
   if (content[0] !== messageType.compressed) return decodePlain(content);
