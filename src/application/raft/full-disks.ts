@@ -1,6 +1,6 @@
 import { voteResult } from '../../domain/raft/quorum.js';
 import { QuorumDiskFullError } from '../errors.js';
-import type { Configuration } from '../configuration/configuration.js';
+import { type Configuration, isOnlyVoter } from '../configuration/configuration.js';
 
 /** Knows the members that accept no entries because their disks are full: they say so when they answer heartbeats. */
 export class FullDisks {
@@ -18,11 +18,14 @@ export class FullDisks {
   }
 
   /**
-   * Returns the reason to refuse an append that too few of the voters can store; undefined: enough of them have space.
+   * Returns the reason to refuse an append that too few of the voters can store; undefined: enough of them have space, or
+   * this node is the only one.
    *
    * @param own the Raft id of this node if its own disk is full
    */
-  refusalOf({ confState, members }: Configuration, term: number, own?: number): QuorumDiskFullError | undefined {
+  refusalOf(configuration: Configuration, term: number, own?: number): QuorumDiskFullError | undefined {
+    const { confState, members } = configuration;
+    if (own !== undefined && isOnlyVoter(configuration, own)) return undefined;
     const full = members.filter(({ id }) => id === own || this.includes(id, term));
     const votes = new Map(full.map(({ id }) => [id, false]));
     if (full.length === 0 || voteResult(confState, votes) !== 'lost') return undefined;
