@@ -1,5 +1,5 @@
 import { expect } from '@jest/globals';
-import type { Group} from './group.js';
+import type { Group } from './group.js';
 import { type GroupMember, records, valuesOf } from './group.js';
 
 export const names = ['n1', 'n2', 'n3'];
