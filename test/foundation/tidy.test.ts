@@ -27,6 +27,10 @@ describe('tidy', () => {
     expect(linesMatching(code, new RegExp(`\\b(${['TO' + 'DO', 'FIX' + 'ME', 'X' + 'XX'].join('|')})\\b`))).toEqual([]);
   });
 
+  it('has no remains of a merge', () => {
+    expect(linesMatching(written, /^(<{7}|>{7}|(> ){6})/)).toEqual([]);
+  });
+
   it('focuses no test', () => {
     const tests = code.filter((path) => path.endsWith('.test.ts'));
     expect(linesMatching(tests, /\b(it|test|describe)(\.\w+)*\.only\b|\bf(it|describe)\(/)).toEqual([]);
