@@ -32,12 +32,13 @@ export const fairWeather: Readonly<NetworkWeather> = {
   repeatPercent: 0,
 };
 
-/** A process that listens at an address. */
+/** The requests of a node to join, since it last ran Raft. */
 export interface JoinRequests {
   /** How many got no answer: they may have been granted, and its disk does not know it. */
   unanswered: number;
 }
 
+/** A process that listens at an address. */
 export interface Listener {
   readonly machine: string;
   /** HOST:PORT. */
