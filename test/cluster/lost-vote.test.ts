@@ -68,6 +68,7 @@ describe('T2: a voter that lost its vote, and is asked for one in that term by a
         expect(hasLogged(behind.process!.stderr, 'leader_elected')).toBe(false);
         await leader.start();
         await load.more();
+        await nodes.replicating(3);
         expectNoSecondVote(lost, await idOf(nodes, voter));
         await expectAllKept(nodes, load);
       })(),

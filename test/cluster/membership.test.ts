@@ -24,7 +24,9 @@ describe('a membership that changes under load', () => {
       const member = async (...args: string[]): Promise<void> => {
         const addr = nodes.addresses.join(',');
         const { code, stderr } = await runGolog(['member', ...args, '--addr', addr, ...own.as('operator')]);
-        expect([code, stderr]).toEqual([0, '']);
+        expect(code).toBe(0);
+        // A member may be added before its node is started.
+        expect(stderr).toMatch(/^(golog member add: nothing answers at .*\n)?$/);
       };
 
       const fourth = await own.node('n4');

@@ -2,8 +2,13 @@ import { UnavailableError } from '../errors.js';
 import type { Clock } from '../ports/clock.js';
 import type { JoinAnswer, Joiner, JoinTransport } from '../ports/join-transport.js';
 
-/** The answer of the node at an address, or of the leader that it named; `unanswered`: no node has answered there. */
-export type NodeAnswer = (JoinAnswer | { readonly kind: 'unanswered'; readonly reason: string }) & {
+/**
+ * The answer of the node at an address, or of the leader that it named; `unanswered`: no node has answered there, or has
+ * not yet (`isPending`).
+ */
+export type NodeAnswer = (
+  JoinAnswer | { readonly kind: 'unanswered'; readonly reason: string; readonly isPending?: true }
+) & {
   readonly address: string;
 };
 
@@ -47,7 +52,8 @@ export class AskedNodes {
     if (this.#failure !== undefined) throw this.#failure.error;
     if (this.#admission !== undefined) return [this.#admission];
     return asked.map(
-      (address) => this.#answers.get(address) ?? { kind: 'unanswered', address, reason: 'no answer yet' },
+      (address) =>
+        this.#answers.get(address) ?? { kind: 'unanswered', address, reason: 'no answer yet', isPending: true },
     );
   }
 

@@ -5,6 +5,7 @@ import { firstConfiguration } from '../configuration/configuration.js';
 import { encodeTransfer } from '../configuration/configuration-json.js';
 import { UnavailableError } from '../errors.js';
 import type { JoinAnswer } from '../ports/join-transport.js';
+import { pause } from '../waiting/pause.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
 import { joinCluster, type Joined, JoinRefusedError, type JoiningOptions } from './join-cluster.js';
 
@@ -19,8 +20,8 @@ const retry: JoinAnswer = { kind: 'retry', reason: 'the cluster has no leader no
 const refuses = (by?: Uint8Array): JoinAnswer => ({ kind: 'refused', reason: 'no', ...(by && { clusterId: by }) });
 const foreign = new Uint8Array(16).fill(8);
 
-/** What the node at an address answers, one after the other; the last one again and again. `silent`: it never answers. */
-type Answers = Readonly<Record<string, readonly (JoinAnswer | 'silent' | 'dead')[]>>;
+/** What the node at an address answers, one after the other; the last one again and again. `silent`: it never answers; `slow`: it admits after a second. */
+type Answers = Readonly<Record<string, readonly (JoinAnswer | 'silent' | 'dead' | 'slow')[]>>;
 
 /** A node that joins. */
 class JoiningNode {
@@ -43,6 +44,10 @@ class JoiningNode {
           asked.set(address, number + 1);
           const answer = answers[address][Math.min(number, answers[address].length - 1)];
           if (answer === 'silent') return unlessAborted(signal, new Promise<never>(() => undefined));
+          if (answer === 'slow') {
+            await pause(this.clock, 1_000, signal);
+            return admits;
+          }
           if (answer === 'dead') throw new UnavailableError('connection refused');
           return answer;
         },
@@ -82,12 +87,23 @@ describe('a node that joins', () => {
     }
   });
 
+  it('waits for a leader that takes a second to admit it, whatever a forged one answers meanwhile', async () => {
+    for (const forged of [refuses(), refuses(clusterId)] as const) {
+      const node = new JoiningNode({ 'forged:1': [forged], 'n1:1': ['slow'] });
+      expect(await node.pass(900)).toBeUndefined();
+      expect(await node.pass(200)).toMatchObject({ kind: 'member' });
+    }
+  });
+
   it('gives up only when the leader refuses it, and no node says otherwise', async () => {
     const alone = new JoiningNode({ 'n1:1': [refuses()] });
     expect(await alone.pass(5_000)).toBeUndefined();
     alone.stop();
     const refused = new JoiningNode({ 'n1:1': [refuses(clusterId)], 'n2:1': ['dead'], 'n3:1': ['silent'] });
-    expect(await refused.pass(300)).toBeInstanceOf(JoinRefusedError);
+    expect(await refused.pass(300)).toBeUndefined();
+    expect(await refused.pass(5_500)).toBeInstanceOf(JoinRefusedError);
+    const answered = new JoiningNode({ 'n1:1': [refuses(clusterId)], 'n2:1': ['dead'] });
+    expect(await answered.pass(300)).toBeInstanceOf(JoinRefusedError);
     const former = new JoiningNode(
       { 'n1:1': [refuses(foreign)] },
       { joiner: { ...self, bootstrapExpect: 0, clusterId } },

@@ -11,6 +11,8 @@ import { AskedNodes, askFollowing, type AskingOptions, describeAnswer, type Node
 import type { Beginning } from './beginning.js';
 
 const askEveryMs = 250;
+/** A refusal that a leader may still contradict, because it takes a while to admit a node, counts after this long. */
+const contradictionMs = 5_000;
 /** The first answers often come from nodes that start as well. */
 const roundsBeforeWarning = 8;
 
@@ -50,8 +52,8 @@ export interface JoinedAsMember {
 
 /**
  * Asks the given nodes, and the leaders that they name, to admit this node, until one does: the first that admits it
- * counts. Only the leader's refusal ends it, and only if no other node answers otherwise. Rejects with
- * `JoinRefusedError` or with the signal's reason.
+ * counts. Only the leader's refusal ends it, and only if no other node answers otherwise, or takes long to answer. Rejects
+ * with `JoinRefusedError` or with the signal's reason.
  */
 export async function joinCluster(options: JoiningOptions): Promise<Joined> {
   const { clock, joiner } = options;
@@ -59,13 +61,17 @@ export async function joinCluster(options: JoiningOptions): Promise<Joined> {
   const signal = AbortSignal.any([options.signal, decided.signal]);
   const nodes = new AskedNodes({ ...options, signal });
   const log = waitLog(options);
+  let refusedSinceMs: number | undefined;
   try {
     for (;;) {
       const answers = await nodes.ask(askEveryMs);
       const joined = answers.find((answer) => answer.kind === 'joined');
       if (joined !== undefined) return memberOf(joined);
       const refused = finalRefusal(joiner, answers);
-      if (refused !== undefined) throw new JoinRefusedError(refused);
+      refusedSinceMs = refused && (refusedSinceMs ?? clock.now());
+      const mayChange = answers.some((answer) => answer.kind === 'unanswered' && answer.isPending);
+      if (refused !== undefined && (!mayChange || clock.now() - (refusedSinceMs ?? 0) >= contradictionMs))
+        throw new JoinRefusedError(refused);
       const beginning = options.beginning?.(answers) ?? { kind: 'joins' };
       if (beginning.kind === 'begins') return { kind: 'bootstrap' };
       log(beginning, answers);
