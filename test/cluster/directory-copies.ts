@@ -60,7 +60,7 @@ export function recopy(node: OnDisk): void {
 
 const slotPositions = [0, 4096];
 const slotBytes = 56;
-const [sequencePosition, termPosition, votePosition] = [8, 16, 24];
+const [sequencePosition, termPosition, votePosition, commitPosition] = [8, 16, 24, 32];
 export type HardStateDamage = 'the file' | 'both slots' | 'the newest slot' | 'one bit of the newest slot';
 
 interface Slot {
@@ -90,6 +90,14 @@ export function readVote(node: OnDisk): { readonly term: number; readonly vote: 
     term: Number(bytes.readBigUInt64BE(termPosition)),
     vote: Number(bytes.readBigUInt64BE(votePosition)),
   };
+}
+
+/** Returns the last entry that the node has noted as committed: it does so now and then. */
+export function readCommit(node: OnDisk): number {
+  const file = openSync(hardStateOf(node), 'r');
+  const [{ bytes }] = readSlots(file);
+  closeSync(file);
+  return Number(bytes.readBigUInt64BE(commitPosition));
 }
 
 /** Damages the hard state of the stopped node. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { hasLogged } from '../logging/logged-lines.js';
 import { eventually, generousMs, tell } from './deadline.js';
-import { copyOf, rollBack } from './directory-copies.js';
+import { copyOf, readCommit, rollBack } from './directory-copies.js';
 import { clusterTests } from './fixture.js';
 import { expectKept } from './verdict.js';
 
@@ -21,10 +21,13 @@ describe('T8: entries that only a leader has, after the other member that had th
         const leader = await nodes.leader();
         const [witness, third] = await nodes.followers();
         const snapshot = copyOf(witness, own.file('snapshot'));
+        const { commitIndex } = (await leader.view())!;
         await third.killNine();
         await load.more(300);
         await load.end();
         await nodes.converged([leader, witness]);
+        // A process that is killed knows of its commits what it has noted.
+        await eventually('the leader to note what is committed', () => readCommit(leader) > commitIndex || undefined);
         await witness.killNine();
         await leader[end]();
 
@@ -63,7 +66,8 @@ describe('T8: entries that only a leader has, after the other member that had th
           async () => (await (await nodes.leader()).view())?.problem === undefined || undefined,
         );
         await after.stop();
-        const [{ highWatermark }] = await Promise.all(nodes.nodes.map(async (node) => (await node.info())!));
+        const infos = await Promise.all(nodes.nodes.map(async (node) => (await node.info())!));
+        const highWatermark = Math.max(...infos.map((info) => info.highWatermark));
         expect(highWatermark).toBeGreaterThanOrEqual(after.acknowledgedEnd);
         const start = Math.min(...after.acknowledged.flatMap((each) => each.slice(0, 1).map(({ offset }) => offset)));
         await expectKept(nodes, after, start);
