@@ -26,7 +26,7 @@ describe('a cluster in the simulator', () => {
 const firstSeeds = new Map([
   ['do not ask whether a namesake lives', 16],
   ['read by lease after a pause', 30],
-  ['retain by the own wall clock', 2],
+  ['retain by the own wall clock', 18],
   ['skip the log-matching check', 3],
 ]);
 
