@@ -31,8 +31,8 @@ const stopSignals = ['SIGTERM', 'SIGINT'] as const;
 
 /**
  * Runs a node until SIGTERM or SIGINT; a second signal ends the process at once. SIGHUP reloads certificates and policy,
- * and does nothing where there are none. If the disk hangs, the process kills
- * itself after the stop, since it could not exit.
+ * and does nothing in a node without either. If the disk hangs, the process kills itself after the stop, since it could
+ * not exit.
  *
  * @returns the exit code of the process: 0 after a graceful stop, 1 when the node could not start
  * @throws ConfigError when a configured file cannot be used

@@ -20,6 +20,8 @@ import { Report } from './report.js';
 
 const minuteMs = 60_000;
 const formTimeoutMs = 60_000;
+/** A run that measures lasts as long as its rounds take, and its clocks do not jump. */
+const dayMinutes = 24 * 60;
 /** The clocks of nodes jump by an hour: what is younger must not be dropped by that. A run takes some minutes longer. */
 const retentionMinutes = (minutes: number): number => Math.max(45, minutes + 15);
 
@@ -66,9 +68,10 @@ class Torture implements NodeListener {
     this.#history = new HistoryFile(join(folder, 'history.ndjson'));
     this.#report = new Report(this.#history);
     const { nodes: size, minutes, rounds } = options;
-    const what = { folder, size, retentionMinutes: retentionMinutes(minutes), library: sharedObject, certificates };
     const measured = rounds !== undefined;
-    this.#cluster = new Cluster({ ...what, measured }, caller, this);
+    const minutesKept = measured ? dayMinutes : retentionMinutes(minutes);
+    const what = { folder, size, retentionMinutes: minutesKept, measured, library: sharedObject, certificates };
+    this.#cluster = new Cluster(what, caller, this);
   }
 
   static async prepare(options: Options, folder: string): Promise<Torture> {

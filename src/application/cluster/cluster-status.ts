@@ -85,7 +85,7 @@ export function readinessOf(viewpoint: Viewpoint): Readiness {
   return readinessWith(viewpoint, membersOf(viewpoint));
 }
 
-/** What an operator should know about damage that does not keep a node from its work; undefined: there is none. */
+/** What an operator should know about damage that does not keep a node from its work; undefined without damage. */
 export function damageProblem(name: string, scrub: ScrubStatus | undefined): string | undefined {
   const [first] = scrub?.damaged ?? [];
   if (first === undefined) return undefined;

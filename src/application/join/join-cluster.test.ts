@@ -20,7 +20,10 @@ const retry: JoinAnswer = { kind: 'retry', reason: 'the cluster has no leader no
 const refuses = (by?: Uint8Array): JoinAnswer => ({ kind: 'refused', reason: 'no', ...(by && { clusterId: by }) });
 const foreign = new Uint8Array(16).fill(8);
 
-/** What the node at an address answers, one after the other; the last one again and again. `silent`: it never answers; `slow`: it admits after a second. */
+/**
+ * What the node at an address answers, one after the other; the last one again and again. `silent`: it never answers;
+ * `slow`: it admits after a second.
+ */
 type Answers = Readonly<Record<string, readonly (JoinAnswer | 'silent' | 'dead' | 'slow')[]>>;
 
 /** A node that joins. */

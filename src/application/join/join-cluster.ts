@@ -52,8 +52,8 @@ export interface JoinedAsMember {
 
 /**
  * Asks the given nodes, and the leaders that they name, to admit this node, until one does: the first that admits it
- * counts. Only the leader's refusal ends it, and only if no other node answers otherwise, or takes long to answer. Rejects
- * with `JoinRefusedError` or with the signal's reason.
+ * counts. Only the leader's refusal ends it: once every other node has answered, and none otherwise, or after five
+ * seconds. Rejects with `JoinRefusedError` or with the signal's reason.
  */
 export async function joinCluster(options: JoiningOptions): Promise<Joined> {
   const { clock, joiner } = options;
@@ -68,10 +68,12 @@ export async function joinCluster(options: JoiningOptions): Promise<Joined> {
       const joined = answers.find((answer) => answer.kind === 'joined');
       if (joined !== undefined) return memberOf(joined);
       const refused = finalRefusal(joiner, answers);
-      refusedSinceMs = refused && (refusedSinceMs ?? clock.now());
-      const mayChange = answers.some((answer) => answer.kind === 'unanswered' && answer.isPending);
-      if (refused !== undefined && (!mayChange || clock.now() - (refusedSinceMs ?? 0) >= contradictionMs))
-        throw new JoinRefusedError(refused);
+      if (refused === undefined) refusedSinceMs = undefined;
+      else {
+        refusedSinceMs ??= clock.now();
+        const mayChange = answers.some((answer) => answer.kind === 'unanswered' && answer.isPending);
+        if (!mayChange || clock.now() - refusedSinceMs >= contradictionMs) throw new JoinRefusedError(refused);
+      }
       const beginning = options.beginning?.(answers) ?? { kind: 'joins' };
       if (beginning.kind === 'begins') return { kind: 'bootstrap' };
       log(beginning, answers);

@@ -14,13 +14,12 @@ export function passOnLeadership(
   clock: Clock,
   logger: Logger,
 ): () => void {
-  let mayTransfer = true;
+  let nextMs = -Infinity;
   return () => {
-    if (!mayTransfer || !leadership.isLeader) return;
+    if (clock.now() < nextMs || !leadership.isLeader) return;
     const transferee = leadership.transferee();
     if (transferee === undefined) return;
-    mayTransfer = false;
-    clock.after(retryMs, () => (mayTransfer = true));
+    nextMs = clock.now() + retryMs;
     logger.warn(
       'log_damaged_leader',
       { memberId: transferee },

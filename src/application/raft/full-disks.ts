@@ -24,11 +24,12 @@ export class FullDisks {
    * @param own the Raft id of this node if its own disk is full
    */
   refusalOf(configuration: Configuration, term: number, own?: number): QuorumDiskFullError | undefined {
+    if (own === undefined && this.#terms.size === 0) return undefined;
     const { confState, members } = configuration;
     if (own !== undefined && isOnlyVoter(configuration, own)) return undefined;
     const full = members.filter(({ id }) => id === own || this.includes(id, term));
     const votes = new Map(full.map(({ id }) => [id, false]));
-    if (full.length === 0 || voteResult(confState, votes) !== 'lost') return undefined;
+    if (voteResult(confState, votes) !== 'lost') return undefined;
     return new QuorumDiskFullError(full.map(({ name }) => name));
   }
 }

@@ -29,7 +29,7 @@ export interface EntryReader {
   readonly name: string;
   /**
    * Yields committed entries from the boundary up to `until` (exclusive). Their checksums are verified; the caller checks
-   * their positions. Rejects with `UnavailableError` or `InvalidInputError` if there are none.
+   * their positions. Rejects with `UnavailableError` or `InvalidInputError` if it has no such entries.
    */
   read(from: LogBoundary, until: Index, signal: AbortSignal): AsyncIterable<readonly RecordBatch[]>;
 }

@@ -5,7 +5,7 @@ const closeBrace = 0x7d;
 
 /**
  * Returns a name that one object of a JSON text has twice, whether or not a character of it is escaped; undefined if
- * there is none. `JSON.parse` would keep the last value and drop the first.
+ * all names differ. `JSON.parse` would keep the last value and drop the first.
  *
  * @param json a text that `JSON.parse` accepts
  */

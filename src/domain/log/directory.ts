@@ -103,7 +103,7 @@ export class FileExistsError extends Error {
  */
 export class UnreadableError extends Error {
   override readonly name = 'UnreadableError';
-  /** @param path that of the file; where there is none, its name */
+  /** @param path that of the file, or its name in a directory without a path */
   constructor(path: string, options?: ErrorOptions) {
     super(
       `the disk cannot read ${path}: check the disk. To rejoin the cluster as a new member, move the data directory ` +

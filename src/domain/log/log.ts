@@ -442,7 +442,7 @@ export class Log {
 
   /**
    * Reads the first sealed segment that ends after the index through, and quarantines what is damaged in it. `pace`
-   * resolves when that many bytes may be read. Resolves with the index after the segment; undefined if there is none.
+   * resolves when that many bytes may be read. Resolves with the index after the segment; undefined if no segment ends after it.
    */
   scrub(from: Index, pace: (bytes: number) => Promise<void>): Promise<Index | undefined> {
     return this.#reader.scrub(from, pace);
