@@ -60,6 +60,20 @@ describe('a member that is removed while it runs', () => {
     expect(removedIn(leader)).toBeUndefined();
   });
 
+  it('joins again if it was admitted again already, by a request whose answer was lost', async () => {
+    const group = await Group.of(names);
+    const leader = await group.leader();
+    const left = group.follower();
+    const { name, id, uuid } = left.member;
+    for (const other of [1, 2, 3]) if (other !== id) group.network.cut(id, other);
+    await remove(group, name, 'on request');
+    expect(await group.ask(name, uuid)).toMatchObject({ kind: 'joined', id: 4 });
+    group.network.heal();
+    await group.until(() => left.started.work.raft?.node.leadership.status.id === 4);
+    await group.until(() => leader.node.leadership.configuration.confState.voters.includes(4));
+    expect(left.fatal).toEqual([]);
+  });
+
   it('is not taken for removed while nobody leads', async () => {
     const group = await Group.of(names);
     const { name } = (await group.leader()).member;

@@ -3,7 +3,7 @@ import { crc32c } from '../../src/adapters/checksum/crc32c.js';
 import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import { writeDurably } from '../../src/domain/log/durable-file.js';
 import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
-import { emptyDisk, Group, type GroupDisk } from './group.js';
+import { emptyDisk, Group, type GroupDisk, unanswered } from './group.js';
 import { eventsOf, expectWhole, names, produce, rest, startAll, stopAll } from './vouching-group.js';
 
 const forever = new AbortController().signal;
@@ -177,6 +177,28 @@ describe('T1: a cluster of one whose directory looks as its node left it', () =>
     expect(group.clock.now() - began).toBeLessThan(5_000);
     expect(eventsOf({ lines })).toContain('vouched');
     await expectWhole(group, 20, 1);
+  });
+});
+
+describe('A3: a copy of a directory', () => {
+  it('waits while the process of the member answers, of which the peers have heard nothing since they started', async () => {
+    const group = await Group.of(names);
+    await produce(group, await group.leader(), 0, 10);
+    await rest(group);
+    await stopAll(group);
+    const first = await group.begin('n3', { joinTransport: { ...unanswered, vouch: unanswered.ask } });
+    const twin = await group.begin('n3', {
+      disk: await group.copyDisk('n3'),
+      claims: { rpcAddr: 'twin:8400' },
+      joinTransport: { ...unanswered, vouch: group.network.joinTransport.vouch },
+    });
+    await startAll(group, ['n1', 'n2']);
+    await rest(group, 20_000);
+    expect(twin.started.work.raft).toBeUndefined();
+    expect(twin.started.work.waiting).toContain('another process runs as this member at n3:8400');
+    await group.settled(first.started.close());
+    group.network.serve('n3:8400', {});
+    await group.until(() => twin.started.work.raft !== undefined);
   });
 });
 

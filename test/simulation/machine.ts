@@ -2,7 +2,11 @@ import { MemoryDirectory } from '../../src/adapters/memory/memory-directory.js';
 import type { AfterCrashOptions, FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
 import type { Cluster } from '../../src/application/ports/cluster.js';
 import type { CommitLog } from '../../src/application/ports/commit-log.js';
-import { CorruptConfigurationError } from '../../src/application/configuration/configuration-file.js';
+import {
+  type ConfigurationFile,
+  CorruptConfigurationError,
+} from '../../src/application/configuration/configuration-file.js';
+import { isOnlyVoter } from '../../src/application/configuration/configuration.js';
 import { featureLevelKnown } from '../../src/application/configuration/cluster-settings.js';
 import { AmnesiacError } from '../../src/application/join/amnesia.js';
 import { JoinRefusedError } from '../../src/application/join/join-cluster.js';
@@ -78,6 +82,8 @@ export class Machine implements Watched {
   /** Whether a copy of its disk was started, which may have gone on as this member. */
   #hadTwin = false;
   /** The requests to join since the node on its disk last ran Raft. */
+  /** That of the node that last ran Raft on its disk. */
+  #configuration: Pick<ConfigurationFile, 'current'> | undefined;
   readonly #joins: JoinRequests = { unanswered: 0 };
   #moves = 0;
   /** Whether it is at an address that no configuration names yet. */
@@ -122,6 +128,11 @@ export class Machine implements Watched {
 
   get node(): RaftNode | undefined {
     return this.process && this.#life?.member?.raft?.node;
+  }
+
+  /** Whether its node last ran Raft as the only voter: if it has learners, it listens for others at its next start. */
+  get isOnlyVoter(): boolean {
+    return this.#configuration !== undefined && isOnlyVoter(this.#configuration.current, this.memberId);
   }
 
   /** Whether it was removed from the cluster while it ran. */
@@ -235,6 +246,7 @@ export class Machine implements Watched {
     this.#disks += 1;
     this.uuid = uuidOf(this.name, this.#disks);
     this.#id = undefined;
+    this.#configuration = undefined;
     this.#isMoving = false;
     this.isEarlier = false;
     this.#ranEarlier = false;
@@ -357,7 +369,9 @@ export class Machine implements Watched {
     };
   }
 
-  #runsRaft({ id, configuration: { stored } }: RaftNodeOptions): void {
+  #runsRaft({ id, configuration }: RaftNodeOptions): void {
+    const { stored } = configuration;
+    this.#configuration = configuration;
     const { world, witness } = this.around;
     const before = this.#id;
     this.#id = id;

@@ -53,8 +53,7 @@ export function openVoucher(
   { log }: NodeStorage,
   { notes }: MemberIdentity,
 ): Voucher {
-  const { uuid } = self;
-  const voucher = new Voucher({ clusterId: directory.logId, uuid, configuration, hardState, log, notes });
+  const voucher = new Voucher({ clusterId: directory.logId, self, configuration, hardState, log, notes });
   peerService.setVouchHandler(voucher);
   return voucher;
 }

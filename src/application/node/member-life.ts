@@ -163,7 +163,10 @@ export class MemberLife implements MemberWork {
     });
   }
 
-  /** Ends Raft, and joins again if the node was removed as dead. */
+  /**
+   * Ends Raft, and joins again unless the node was removed on request. If the cluster remembers no removal, it may have
+   * admitted the node again already, by an earlier request whose answer was lost.
+   */
   async #stayOut(raft: RunningRaft, removal: Removal): Promise<void> {
     const { deps, member } = this;
     const { gates, directory, logger } = deps;
@@ -181,7 +184,7 @@ export class MemberLife implements MemberWork {
     this.#raft = undefined;
     await raft.stop();
     await raft.node.close();
-    if (removal !== 'as dead') return;
+    if (removal === 'on request') return;
     try {
       const signal = AbortSignal.any([deps.signal, this.#stopping.signal]);
       const newId = await rejoinAfterRemoval(deps, member, signal);

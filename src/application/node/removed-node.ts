@@ -13,8 +13,8 @@ const reasons: Readonly<Record<Removal, Unready>> = {
     problem: 'this node was removed from the cluster because it was silent for too long: it is joining again',
   },
   unknown: {
-    state: 'removed',
-    problem: 'this node was removed from the cluster: restart it to have it join again',
+    state: 'rejoining',
+    problem: 'this node was removed from the cluster: it is joining again',
   },
 };
 

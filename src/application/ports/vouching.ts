@@ -47,7 +47,7 @@ export interface Vouch {
   readonly last: EntryId;
   /** What the member has shown of itself; undefined: nothing. */
   readonly note?: MemberNote;
-  /** HOST:PORT where another process runs as the member now. */
+  /** HOST:PORT where another process runs as the member now; that of the node that answers, if it is a copy of the member. */
   readonly aliveAt?: string;
   /** The Raft id under which the member's UUID has been admitted again since; undefined: none that this node knows. */
   readonly laterId?: number;

@@ -13,6 +13,7 @@ import { Backoff } from '../waiting/backoff.js';
 import type { LogThrottle } from '../waiting/log-throttle.js';
 import { pause } from '../waiting/pause.js';
 import { unlessAborted } from '../waiting/unless-aborted.js';
+import { withDeadline } from '../waiting/with-deadline.js';
 import { electorateOf, hadOthers } from './electorate.js';
 import type { IncarnationFile } from './incarnation-file.js';
 
@@ -23,8 +24,10 @@ import type { IncarnationFile } from './incarnation-file.js';
 const patienceMs = 10_000;
 /** A node that has heard too few for this long asks the cluster for a leader again: its own voters may be replaced. */
 const askAgainMs = 15_000;
+/** A process of a copy has its answer at hand; an address that nobody has any more may not even refuse. */
+const namesakeMs = 1_000;
 /** How long the only voter of a cluster listens for others: the interval at which Serf tries to reconnect. */
-const listenMs = 30_000;
+export const listenMs = 30_000;
 const pauseMsMin = 100;
 const pauseMsMax = 1_000;
 
@@ -100,14 +103,18 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
   if (isComplete()) return vouchedBy([], true);
   const backoff = new Backoff(pauseMsMin, pauseMsMax);
   for (;;) {
+    const seatAddr = seatElsewhere(latest, request);
+    const namesake = findNamesake(options, seatAddr);
     const found = await askAll(options, electorate.peers, heard, isComplete);
     if (found !== undefined) return found;
     for (const each of configurationsIn(heard.values(), request)) if (each.index > latest.index) latest = each;
     electorate = electorateOf({ current: latest, stored }, request, options.named);
     const isAlone = electorate.peers.length === 0;
-    const aliveAt = [...heard.values()]
-      .map((vouch) => (vouch === 'unsupported' ? undefined : vouch.aliveAt))
-      .find(Boolean);
+    const latestAddr = seatElsewhere(latest, request);
+    const aliveAt =
+      [...heard.values()].map((vouch) => (vouch === 'unsupported' ? undefined : vouch.aliveAt)).find(Boolean) ??
+      (await (latestAddr === seatAddr ? namesake : findNamesake(options, latestAddr)));
+    signal.throwIfAborted();
     if ((isComplete() || (isAlone && hasWaited(listenMs))) && aliveAt === undefined)
       return vouchedBy(
         [...heard.values()],
@@ -136,6 +143,29 @@ function configurationsIn(answers: Iterable<VouchAnswer>, { id, uuid }: VouchReq
       ? [answer.configuration]
       : [],
   );
+}
+
+/** Returns HOST:PORT where the configuration has the member that asks, if that is another address than its own. */
+function seatElsewhere({ members }: Configuration, { id, uuid, rpcAddr }: VouchRequest): string | undefined {
+  return members.find((each) => each.id === id && each.uuid === uuid && each.rpcAddr !== rpcAddr)?.rpcAddr;
+}
+
+/**
+ * Returns HOST:PORT of another process of the member's data directory, if one answers at the address. Peers that have
+ * started just now have not heard it yet. Never rejects for a failed call.
+ */
+async function findNamesake(
+  { transport, request, clock, signal }: ProofOptions,
+  rpcAddr: string | undefined,
+): Promise<string | undefined> {
+  if (rpcAddr === undefined) return undefined;
+  try {
+    const vouch = await withDeadline(clock, namesakeMs, signal, (inTime) => transport.vouch(rpcAddr, request, inTime));
+    return vouch !== 'unsupported' && vouch.uuid === request.uuid ? vouch.aliveAt : undefined;
+  } catch (error) {
+    if (error instanceof UnavailableError || signal.aborted) return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -168,7 +198,9 @@ async function askAll(
       // Only its address is known. From level 1 on, every member of the cluster takes notes.
       const peer = peers.find((each) => each.rpcAddr === rpcAddr);
       if (peer !== undefined && (settings.featureLevel ?? 0) < 1) heard.set(peer.uuid, vouch);
-    } else if (vouch.uuid !== request.uuid) {
+    } else if (vouch.uuid === request.uuid) {
+      if (vouch.aliveAt !== undefined) heard.set(vouch.uuid, vouch);
+    } else {
       const isOtherSeat = peers.some(({ uuid, id }) => uuid === vouch.uuid && id !== vouch.id);
       contradiction ??= contradictionIn(options, vouch);
       if (!isOtherSeat) heard.set(vouch.uuid, vouch);

@@ -10,7 +10,8 @@ const callersMax = 16;
 
 export interface VoucherOptions {
   readonly clusterId: Uint8Array;
-  readonly uuid: string;
+  /** The UUID of this node's data directory, and HOST:PORT where its peers reach it. */
+  readonly self: { readonly uuid: string; readonly rpcAddr: string };
   readonly configuration: Pick<ConfigurationFile, 'current' | 'stored' | 'generation'>;
   readonly hardState: Pick<HardStateFile, 'current'>;
   readonly log: Pick<Log, 'lastTerm' | 'lastIndex'>;
@@ -35,14 +36,16 @@ export class Voucher implements VouchHandler {
   }
 
   vouch(request: VouchRequest): Vouch | undefined {
-    const { clusterId, uuid, configuration, hardState, log, notes } = this.options;
+    const { clusterId, self, configuration, hardState, log, notes } = this.options;
+    const { uuid, rpcAddr } = self;
     const { stored } = configuration;
     if (stored === undefined || request.generation !== configuration.generation) return undefined;
     if (describeClusterId(request.clusterId) !== describeClusterId(clusterId)) return undefined;
     if (request.uuid !== uuid && this.#callers.size < callersMax) this.#callers.add(request.rpcAddr);
     const note = notes.of(request.uuid, request.id);
     const seat = configuration.current.members.findLast((member) => member.uuid === request.uuid);
-    const aliveAt = request.uuid === uuid ? undefined : this.#aliveAt(request);
+    const isTwin = request.uuid === uuid && request.rpcAddr !== rpcAddr;
+    const aliveAt = isTwin ? rpcAddr : request.uuid === uuid ? undefined : this.#aliveAt(request);
     return {
       uuid,
       id: stored.id,
