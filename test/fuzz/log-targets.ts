@@ -231,7 +231,7 @@ const [snapshotName, snapshotBytes] = await fileOf(async (directory) => {
 });
 
 const [incarnationName, incarnationBytes] = await fileOf(async (directory) => {
-  await IncarnationFile.open(directory, crc32c, false);
+  await IncarnationFile.open(directory, crc32c, () => 0, false);
 });
 const [notesName, notesBytes] = await fileOf(async (directory) => {
   const notes = await PeerNotes.open(directory, crc32c);
@@ -341,9 +341,10 @@ export const logTargets: readonly Target[] = [
       if (sealed.length >= 4608) sealed.writeUInt32BE(crc32c(sealed.subarray(4100, 4608)) >>> 0, 4096);
       return sealed;
     },
-    words: ['"incarnation":', '"identity":', '"inode":', 'null', '-1', '1e99', '{}', '[]'],
+    words: ['"incarnation":', '"starts":', '"identity":', '"inode":', 'null', '-1', '1e99', '{}', '[]'],
     decode: async (input) => {
-      const file = await IncarnationFile.open(await directoryOf(new Map([[incarnationName, input]])), crc32c, true);
+      const directory = await directoryOf(new Map([[incarnationName, input]]));
+      const file = await IncarnationFile.open(directory, crc32c, () => 0, true);
       expectEqual(Number.isSafeInteger(file.current) && file.current >= 1, true, 'an incarnation');
       if (file.doubt === 'incarnation lost') throw new Refusal(file.doubt);
       return file;

@@ -93,6 +93,8 @@ export class Group {
   readonly readinessLog: (Readiness & { readonly name: string })[] = [];
   readonly #disks = new Map<string, GroupDisk>();
   readonly #readiness = new Map<string, () => Readiness>();
+  /** The gossip of nodes that have crashed: what is left of them asks nobody. */
+  readonly #crashed = new WeakSet<Gossip>();
   readonly #random = seededRandom(1);
 
   constructor(
@@ -201,6 +203,7 @@ export class Group {
     const logger = new RecordingLogger();
     const { lines } = logger;
     const random = this.#random;
+    const crashed = this.#crashed;
     const { retention = {}, segmentBytesMax, scrubBytesPerSecond } = options;
     const served: Parameters<MemoryPeerNetwork['serve']>[1] = {};
     const serve = (more: typeof served): void => network.serve(rpcAddr, Object.assign(served, more));
@@ -246,7 +249,10 @@ export class Group {
         this.readinessLog.push({ name, ...ask() });
       },
       joinTransport: {
-        ask: (to, joiner, signal) => joinTransport.ask(to, { ...joiner, ...(clusterId && { clusterId }) }, signal),
+        ask: (to, joiner, signal) =>
+          crashed.has(gossip)
+            ? unanswered.ask()
+            : joinTransport.ask(to, { ...joiner, ...(clusterId && { clusterId }) }, signal),
         vouch: joinTransport.vouch ?? network.joinTransport.vouch,
       },
       peerTransport: () => network.join(rpcAddr, logId),
@@ -310,6 +316,7 @@ export class Group {
   async crash(name: string): Promise<void> {
     const { member, gossip } = this.get(name);
     const left = this.snapshotDisk(name);
+    this.#crashed.add(gossip);
     this.network.join(member.rpcAddr, logId);
     this.network.serve(member.rpcAddr, {});
     await gossip.close();

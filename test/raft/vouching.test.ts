@@ -200,6 +200,26 @@ describe('A3: a copy of a directory', () => {
     group.network.serve('n3:8400', {});
     await group.until(() => twin.started.work.raft !== undefined);
   });
+
+  it('gives up its identity where the peers have seen another copy, although it was started more often', async () => {
+    const group = await Group.of(names);
+    await produce(group, await group.leader(), 0, 10);
+    const leader = await group.leader();
+    const { name } = group.follower().member;
+    await group.stop(name);
+    const copy = await group.copyDisk(name);
+    await group.start(name);
+    await rest(group);
+    await group.stop(name);
+    await group.putBack(name, copy);
+    for (let i = 0; i < 3; i++) {
+      const alone = await group.begin(name, { joinTransport: { ...unanswered, vouch: unanswered.ask } });
+      await group.settled(alone.started.close());
+    }
+    expect((await group.start(name)).member.id).toBe(4);
+    await group.until(() => leader.node.leadership.configuration.confState.voters.length === 3);
+    await expectWhole(group, 10);
+  });
 });
 
 describe('a directory from the time when its cluster had one member', () => {

@@ -31,12 +31,12 @@ export interface ProvedMember {
 
 /** Raises the incarnation of the data directory, before anything is said in its name, and reads the notes. */
 export async function openIdentity(
-  { directory, crc32c, logger }: MemberDependencies,
+  { directory, crc32c, random, logger }: MemberDependencies,
   { configuration }: NodeContext,
 ): Promise<MemberIdentity> {
   // The releases of level 0 count no starts: after an upgrade there is nothing to miss.
   const hadOne = (configuration.current.settings.featureLevel ?? 0) > 0;
-  const incarnation = await IncarnationFile.open(directory.raft, crc32c, hadOne);
+  const incarnation = await IncarnationFile.open(directory.raft, crc32c, random, hadOne);
   const { doubt } = incarnation;
   if (doubt !== undefined)
     logger.warn('data_directory_changed', { reason: doubt }, 'the data directory may be a copy; asking the peers');

@@ -3,7 +3,7 @@ import type { EntryId } from '../../domain/raft/entry-id.js';
 
 /** What a member has shown of itself to its peers under one Raft id. */
 export interface MemberNote {
-  /** How often its data directory had been started; 0: unknown. */
+  /** The number of the start of its data directory, higher than that of any start before; 0: unknown. */
   readonly incarnation: number;
   /** The highest term of its messages. */
   readonly term: number;

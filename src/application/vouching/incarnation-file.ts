@@ -10,6 +10,10 @@ const slotSpacing = 4096;
 const slotCount = 2;
 /** More starts than any directory sees: a greater number is damage. */
 const incarnationMax = 2 ** 40;
+/** The starts that the file remembers. */
+const startsMax = 16;
+/** A start raises the incarnation by an odd number below this, so that two copies of a directory count differently. */
+const stepMax = 2 ** 20;
 /** CRC-32C of the rest of the slot, and the length of the JSON. */
 const headerBytes = 8;
 
@@ -19,13 +23,16 @@ const doubts = ['copied', 'incarnation lost'] as const;
 
 export interface Marker {
   readonly incarnation: number;
+  /** The incarnations of earlier starts, ascending; the first is 0 while none is missing. */
+  readonly starts: readonly number[];
   readonly identity: FileIdentity;
   readonly doubt?: Doubt;
 }
 
 /**
- * Counts the starts of a data directory, and notices when the directory was copied: the file holds its own inode number
- * and birth time, which a copy of it has not. A moved file system keeps them, a restored backup does not.
+ * Numbers the starts of a data directory, in ascending order, and notices when the directory was copied: the file holds
+ * its own inode number and birth time, which a copy of it has not. A moved file system keeps them, a restored backup does
+ * not. The numbers leave random gaps: a start of a copy, which peers have seen, is none of those that the file remembers.
  *
  * The file is written in place, in two slots by turns, so that a start needs no disk space. Each slot holds the CRC-32C
  * of what follows (4 bytes, big-endian), the length of the JSON (4 bytes), and the JSON.
@@ -34,22 +41,31 @@ export class IncarnationFile {
   private constructor(
     private readonly directory: Directory,
     private readonly crc32c: Crc32c,
+    private readonly random: (n: number) => number,
     private marker: Marker,
   ) {}
 
   /**
    * Opens the file and raises the incarnation, durably. `hadOne`: an earlier start has written it, so that a missing or
    * damaged file is a loss. A doubt lasts until `settle`.
+   *
+   * @param random returns a random integer of [0, n)
    */
-  static async open(directory: Directory, crc32c: Crc32c, hadOne: boolean): Promise<IncarnationFile> {
+  static async open(
+    directory: Directory,
+    crc32c: Crc32c,
+    random: (n: number) => number,
+    hadOne: boolean,
+  ): Promise<IncarnationFile> {
     const found = await openIfThere(directory, fileName);
     const file = found ?? (await createDurably(directory, fileName, [new Uint8Array(slotSpacing + slotBytes)]));
     try {
       const identity = await file.identity();
       const stored = await readNewest(file, crc32c);
       const doubt = stored === undefined ? (hadOne ? 'incarnation lost' : undefined) : doubtOf(stored, identity);
-      const opened = new IncarnationFile(directory, crc32c, { incarnation: stored?.incarnation ?? 0, identity });
-      await opened.#writeTo(file, { incarnation: opened.current + 1, identity, ...(doubt && { doubt }) });
+      const { incarnation, starts } = stored ?? { incarnation: 0, starts: [] };
+      const opened = new IncarnationFile(directory, crc32c, random, { incarnation, starts, identity });
+      await opened.#writeTo(file, { ...opened.#raised(incarnation), identity, ...(doubt && { doubt }) });
       return opened;
     } finally {
       await file.close();
@@ -66,15 +82,28 @@ export class IncarnationFile {
     return this.marker.doubt;
   }
 
+  /** Whether the directory was started before as this incarnation, or may have been: the file forgets old starts. */
+  mayHaveBeen(incarnation: number): boolean {
+    const { starts } = this.marker;
+    return incarnation <= (starts[0] ?? 0) || starts.includes(incarnation);
+  }
+
   /** Raises the incarnation above the given one. Durable when it resolves. */
   async raiseAbove(incarnation: number): Promise<void> {
-    if (this.current <= incarnation) await this.#write({ ...this.marker, incarnation: incarnation + 1 });
+    if (this.current <= incarnation) await this.#write({ ...this.marker, ...this.#raised(incarnation) });
   }
 
   /** Ends the doubt: the peers have been asked. Durable when it resolves. */
   async settle(): Promise<void> {
     const { doubt, ...settled } = this.marker;
     if (doubt !== undefined) await this.#write(settled);
+  }
+
+  #raised(above: number): Pick<Marker, 'incarnation' | 'starts'> {
+    const { incarnation, starts } = this.marker;
+    // An odd step goes to the other slot.
+    const step = 1 + 2 * this.random(stepMax / 2);
+    return { incarnation: above + step, starts: [...starts, incarnation].slice(-startsMax) };
   }
 
   async #write(marker: Marker): Promise<void> {
@@ -134,5 +163,7 @@ export function decodeSlot(slot: Uint8Array, crc32c: Crc32c): Marker | undefined
     return undefined;
   const doubt = doubts.find((each) => each === fields.doubt);
   const identity = { inode, ...(typeof born === 'string' && { born }) };
-  return { incarnation: fields.incarnation, identity, ...(doubt && { doubt }) };
+  // Releases that counted by ones remembered none.
+  const starts = Array.isArray(fields.starts) ? fields.starts.filter(isNatural).slice(-startsMax) : [];
+  return { incarnation: fields.incarnation, starts, identity, ...(doubt && { doubt }) };
 }

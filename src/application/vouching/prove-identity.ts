@@ -36,7 +36,7 @@ export interface ProofOptions {
   readonly configuration: Pick<ConfigurationFile, 'current' | 'stored'>;
   /** The members that the leader names now; undefined: no leader has answered. */
   readonly named: readonly Member[] | undefined;
-  readonly incarnation: Pick<IncarnationFile, 'current' | 'doubt'>;
+  readonly incarnation: Pick<IncarnationFile, 'current' | 'doubt' | 'mayHaveBeen'>;
   readonly log: Pick<Log, 'lastTerm' | 'lastIndex' | 'quarantined'>;
   /** Why this node knows that its disk is not as it left it; undefined: it does not. */
   readonly doubt: string | undefined;
@@ -248,8 +248,8 @@ function contradictionIn(options: ProofOptions, by: Vouch): Proof | undefined {
   const reason =
     laterId !== undefined
       ? `it was admitted again as member ${laterId}, of which its disk knows nothing`
-      : note.incarnation >= incarnation.current
-        ? `its start ${note.incarnation} was seen before, and this one counts as ${incarnation.current}`
+      : !incarnation.mayHaveBeen(note.incarnation)
+        ? `its start ${note.incarnation} was seen before, of which its disk knows nothing`
         : !isDamaged && compareEntryIds(last, note.durable) < 0
           ? `it had entry ${note.durable.index} of term ${note.durable.term}, and its log now ends at ${last.index} of term ${last.term}`
           : undefined;

@@ -176,7 +176,7 @@ export type MemberNote = Message<"golog.peer.v1.MemberNote"> & {
   id: bigint;
 
   /**
-   * How often its data directory had been started; 0: unknown.
+   * The number of the start of its data directory, higher than that of any start before; 0: unknown.
    *
    * @generated from field: uint64 incarnation = 2;
    */
