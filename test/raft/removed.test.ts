@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { JoinAnswer } from '../../src/application/ports/join-transport.js';
 import { RemovedNode } from '../../src/application/node/removed-node.js';
-import { Group, type GroupMember, logId, memberOf, records, uuidOf, valuesOf } from './group.js';
+import { Group, type GroupMember, logId, memberOf, records, unanswered, uuidOf, valuesOf } from './group.js';
 
 const forever = new AbortController().signal;
 const names = ['n1', 'n2', 'n3'];
@@ -72,6 +72,24 @@ describe('a member that is removed while it runs', () => {
     await group.until(() => left.started.work.raft?.node.leadership.status.id === 4);
     await group.until(() => leader.node.leadership.configuration.confState.voters.includes(4));
     expect(left.fatal).toEqual([]);
+  });
+
+  it('joins again if it was removed on request before it was started', async () => {
+    const group = await Group.of(names);
+    const leader = await group.leader();
+    const { name } = group.follower().member;
+    await group.stop(name);
+    await remove(group, name, 'on request');
+    // While no leader answers, its peers vouch for it, and it runs under its former id.
+    let answers = false;
+    const { joinTransport } = group.network;
+    const ask: typeof joinTransport.ask = (...asked) => (answers ? joinTransport.ask(...asked) : unanswered.ask());
+    const back = await group.start(name, { joinTransport: { ask } });
+    expect(back.member.id).toBeLessThan(4);
+    answers = true;
+    await group.until(() => back.started.work.raft?.node.leadership.status.id === 4);
+    await group.until(() => leader.node.leadership.configuration.confState.voters.includes(4));
+    expect(back.fatal).toEqual([]);
   });
 
   it('is not taken for removed while nobody leads', async () => {

@@ -164,14 +164,17 @@ export class MemberLife implements MemberWork {
   }
 
   /**
-   * Ends Raft, and joins again unless the node was removed on request. If the cluster remembers no removal, it may have
-   * admitted the node again already, by an earlier request whose answer was lost.
+   * Ends Raft, and joins again unless the node was removed on request while it ran. If it was so before, its start is the
+   * request to join again. If the cluster remembers no removal, it may have admitted the node again already, by an earlier
+   * request whose answer was lost.
    */
   async #stayOut(raft: RunningRaft, removal: Removal): Promise<void> {
     const { deps, member } = this;
     const { gates, directory, logger } = deps;
     const { id } = member;
-    const removed = new RemovedNode(standingIn(deps, member), raft.node.highWatermark, removal);
+    const staysOut = removal === 'on request' && raft.wasInTouch();
+    const shown = removal === 'on request' && !staysOut ? 'unknown' : removal;
+    const removed = new RemovedNode(standingIn(deps, member), raft.node.highWatermark, shown);
     logger.error(
       'removed_from_cluster',
       { memberId: id, removal },
@@ -184,7 +187,7 @@ export class MemberLife implements MemberWork {
     this.#raft = undefined;
     await raft.stop();
     await raft.node.close();
-    if (removal === 'on request') return;
+    if (staysOut) return;
     try {
       const signal = AbortSignal.any([deps.signal, this.#stopping.signal]);
       const newId = await rejoinAfterRemoval(deps, member, signal);

@@ -40,6 +40,8 @@ export interface RunningRaft {
   readonly cluster: ClusterService;
   /** Resolves with the reason when the node was removed from the cluster; with undefined when it is stopped first. */
   readonly removed: Promise<Removal | undefined>;
+  /** Whether it has led, or heard from a leader, since it runs. */
+  readonly wasInTouch: () => boolean;
   /** Ends everything but Raft. */
   stop(): Promise<void>;
 }
@@ -111,8 +113,13 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
     logger,
   });
   const moving = new AbortController();
-  const isInTouch = (): boolean =>
-    leadership.isLeader || (leadership.heardMsAgo(leadership.leaderId) ?? Infinity) < 2 * leadership.electionTimeoutMs;
+  let wasInTouch = false;
+  const isInTouch = (): boolean => {
+    const heardMsAgo = leadership.heardMsAgo(leadership.leaderId) ?? Infinity;
+    const isNow = leadership.isLeader || heardMsAgo < 2 * leadership.electionTimeoutMs;
+    wasInTouch ||= isNow;
+    return isNow;
+  };
   const removed = keepAnnounced(deps, { ...member, isInTouch }, moving.signal);
   const stop = (): Promise<void> => {
     moving.abort();
@@ -126,7 +133,7 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
       () => notes.write(),
     );
   };
-  return { node, cluster, removed, stop };
+  return { node, cluster, removed, wasInTouch: () => wasInTouch || isInTouch(), stop };
 }
 
 /** Returns what reads the logs of the other members, wherever they are now. */

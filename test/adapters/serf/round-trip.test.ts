@@ -181,16 +181,21 @@ describe('an address in bytes', () => {
     expect(ipOfBytes(bytesOfIp('::ffff:10.0.0.1'))).toBe('10.0.0.1');
   });
 
-  it('is the same again, any of them', () => {
+  it('is the same again, any of them but IPv4 within IPv6', () => {
     const word = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 0xffff }));
+    const address = fc.array(word, { minLength: 8, maxLength: 8 });
+    const isIpv4 = (words: readonly number[]): boolean => words.slice(0, 6).join() === '0,0,0,0,0,65535';
     fc.assert(
-      fc.property(fc.array(word, { minLength: 8, maxLength: 8 }), (words) => {
-        const bytesOf = Uint8Array.from(words.flatMap((one) => [one >> 8, one & 0xff]));
-        const ip = ipOfBytes(bytesOf);
-        expect(isIPv6(ip)).toBe(true);
-        expect(new URL(`http://[${ip}]`).hostname).toBe(`[${ip}]`);
-        expect(bytesOfIp(ip)).toEqual(bytesOf);
-      }),
+      fc.property(
+        address.filter((words) => !isIpv4(words)),
+        (words) => {
+          const bytesOf = Uint8Array.from(words.flatMap((one) => [one >> 8, one & 0xff]));
+          const ip = ipOfBytes(bytesOf);
+          expect(isIPv6(ip)).toBe(true);
+          expect(new URL(`http://[${ip}]`).hostname).toBe(`[${ip}]`);
+          expect(bytesOfIp(ip)).toEqual(bytesOf);
+        },
+      ),
       { numRuns: 500 },
     );
   });
