@@ -14,6 +14,7 @@ import type { AppendThreadOwner } from '../storage/append-thread.js';
 import { peersOf } from '../configuration/configuration.js';
 import { SupersededError, UnavailableError } from '../errors.js';
 import type { DiskStall } from '../storage/disk-stall.js';
+import type { ForwardedAppends } from './forwarded-appends.js';
 import type { LeadershipTransfer } from './leadership-transfer.js';
 import type { ElectionFloor } from './election-floor.js';
 import type { Proposals } from './proposals.js';
@@ -40,6 +41,7 @@ const refusals: Readonly<Record<Exclude<Life, 'running'>, string>> = {
 /** The parts of the driver that a turn of the loop visits, as far as the loop needs them; they in turn hold the loop. */
 export interface RaftStages {
   readonly proposals: Proposals;
+  readonly forwarded: Pick<ForwardedAppends, 'tick'>;
   readonly acknowledgements: Acknowledgements;
   /** `NoteExchange` */
   readonly exchange: { addTo(message: Message): PeerMessage };
@@ -371,7 +373,7 @@ export class RaftLoop implements AppendThreadOwner {
   }
 
   #tick(): void {
-    const { barriers, catchUps, proposals, stall, gaps, transfer } = this.#stages;
+    const { barriers, catchUps, forwarded, proposals, stall, gaps, transfer } = this.#stages;
     // A node that could not write its first entry as a leader does not campaign.
     if (this.isLeader || !this.options.diskReserve.isExhausted) this.step(() => this.core.tick());
     gaps.tick();
@@ -379,6 +381,7 @@ export class RaftLoop implements AppendThreadOwner {
     if (stall.isStalled && this.isLeader) transfer.transferFromStalledDisk();
     barriers.tick();
     catchUps.tick();
+    forwarded.tick();
     proposals.tick();
   }
 }

@@ -14,6 +14,7 @@ import { ElectionFloor } from './election-floor.js';
 import { EntrySealer } from './entry-sealer.js';
 import { UnavailableError } from '../errors.js';
 import { FollowerDiskGuard } from './follower-disk-guard.js';
+import { ForwardedAppends } from './forwarded-appends.js';
 import { FullDisks } from './full-disks.js';
 import { Leadership } from './leadership.js';
 import { LeaderLag } from './leader-lag.js';
@@ -56,13 +57,12 @@ export class RaftNode implements Consensus, PeerReceiver {
   readonly #barriers: ReadBarriers;
   readonly #catchUps: CatchUps;
   readonly #filter: MessageFilter;
+  readonly #forwarded: ForwardedAppends;
   readonly #lag: LeaderLag;
   readonly #diskGuard: FollowerDiskGuard;
   readonly #maintenance: LogMaintenance;
   readonly #lastIndexAtStart: number;
   #isRecovered = false;
-  /** Appends that were forwarded to the leader and are not answered yet. */
-  #forwarding = 0;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -124,6 +124,12 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#watermark = watermark;
     this.#transfer = transfer;
     this.#filter = filter;
+    this.#forwarded = new ForwardedAppends({
+      transport: options.transport,
+      leaderId: () => loop.leaderId,
+      heardMsAgo: (id) => filter.heardMsAgo(id),
+      electionTimeoutMs: loop.electionTimeoutMs,
+    });
     this.#lag = lag;
     this.#diskGuard = diskGuard;
     this.#admission = new AppendAdmission({ ...options, loop, proposals, sealer, thread, transfer, fullDisks });
@@ -158,6 +164,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     loop.start({
       barriers: this.#barriers,
       proposals: this.#proposals,
+      forwarded: this.#forwarded,
       sealer: this.#sealer,
       applier: this.#applier,
       maintenance: this.#maintenance,
@@ -236,11 +243,9 @@ export class RaftNode implements Consensus, PeerReceiver {
     if (loop.isLeader) return this.#admission.append(records, options);
     const { leaderId } = loop;
     if (leaderId === 0 || leaderId === this.options.id) throw new UnavailableError('the cluster has no leader');
-    this.#forwarding += 1;
     try {
-      return await this.options.transport.append(leaderId, records, options);
+      return await this.#forwarded.append(leaderId, records, options);
     } finally {
-      this.#forwarding -= 1;
       if (loop.life !== 'running') loop.notifyWaiters();
     }
   }
@@ -297,7 +302,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.options.diskReserve.close();
     this.#transfer.close();
     // Accepted appends end soon, unless there is no quorum.
-    await loop.waitUntilOrTimeout(() => this.#admission.isEmpty && this.#proposals.count + this.#forwarding === 0);
+    await loop.waitUntilOrTimeout(() => this.#admission.isEmpty && this.#proposals.count + this.#forwarded.count === 0);
     loop.end('this node shut down before the append was committed');
     await this.#maintenance.close();
     await this.#thread.idle();
