@@ -1,4 +1,5 @@
 import type { ClusterStatus, MemberStatus, ScrubStatus } from '../client/index.js';
+import { bytesText, spanText } from './options/counted.js';
 import { printable } from './options/printable.js';
 import { tableText, wrapped } from './options/terminal.js';
 
@@ -28,7 +29,8 @@ export function clusterStatusText(status: ClusterStatus, width: number): string 
   lines.push(`feature level ${featureLevel}${raised}${generation === 0 ? '' : `, generation ${generation}`}`);
   if (leader !== answeredBy) lines.push(`view of ${answeredBy}, which is not the leader`);
   if (problem !== undefined) lines.push(`problem: ${problem}`);
-  if (status.scrub !== undefined) lines.push(scrubText(answeredBy, status.scrub));
+  // Nothing is checked before there is a full segment.
+  if (status.scrub !== undefined && status.scrub.totalBytes > 0) lines.push(scrubText(answeredBy, status.scrub));
   const rows = status.members.map((member) => [
     member.name,
     member.role,
@@ -43,19 +45,12 @@ export function clusterStatusText(status: ClusterStatus, width: number): string 
 }
 
 function scrubText(name: string, { checkedBytes, totalBytes, bytesPerSecond, completedAtMs }: ScrubStatus): string {
-  const share = totalBytes === 0 ? 100 : Math.floor((checkedBytes * 100) / totalBytes);
+  const share = Math.floor((checkedBytes * 100) / totalBytes);
   const last = completedAtMs === undefined ? 'none' : new Date(completedAtMs).toISOString();
-  return `scrub of ${name}: ${share}% of ${totalBytes} bytes checked, ${bytesPerSecond} bytes/s, last pass ended: ${last}`;
+  return `scrub of ${name}: ${share}% of ${bytesText(totalBytes)} checked, at ${bytesText(bytesPerSecond)}/s, last pass ended: ${last}`;
 }
 
 function lastHeard({ state, heardMsAgo }: MemberStatus, byLeader: boolean): string {
-  if (heardMsAgo !== undefined && state !== 'self') return `${span(heardMsAgo)} ago`;
+  if (heardMsAgo !== undefined && state !== 'self') return `${spanText(heardMsAgo)} ago`;
   return byLeader && state !== 'self' ? 'never' : '';
-}
-
-function span(ms: number): string {
-  if (ms < 1_000) return `${ms} ms`;
-  const seconds = Math.floor(ms / 1_000);
-  if (seconds < 120) return `${seconds} s`;
-  return seconds < 7_200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3_600)} h`;
 }

@@ -4,7 +4,7 @@ import { addressesOption } from './options/address-option.js';
 import type { ServerFlags } from './options/cluster-call.js';
 import { type Consistency, consistencies, type Consumed, consume } from './records/consume.js';
 import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './options/exit-codes.js';
-import { failureMessage } from './options/failure-message.js';
+import { failureMessage, waitingMessage } from './options/failure-message.js';
 import { type Format, formats } from './records/input-format.js';
 import { interruptible } from './options/interruption.js';
 import { connectLogs } from './options/log-clients.js';
@@ -110,7 +110,7 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
         },
         onConnection: (state, reason) => {
           const what = isServerError(reason) ? 'no server can serve this now' : 'connection lost';
-          say(state === 'lost' ? `${what} (${messageOf(reason)}); retrying` : 'resumed');
+          say(state === 'lost' ? waitingMessage(reason, what, flags.reconnectTimeout) : 'resumed');
         },
         onUnconfirmed: (highWatermark) => {
           say(
@@ -126,7 +126,7 @@ async function runConsume(flags: ConsumeFlags, signal: AbortSignal): Promise<Exi
   } catch (error) {
     if (error instanceof ReaderLeftError) return ExitCode.ok;
     if (!signal.aborted) {
-      process.stderr.write(`golog consume: ${await failureMessage(error, flags.addr, tls)}\n`);
+      process.stderr.write(`golog consume: ${await failureMessage('consume', error, flags.addr, tls)}\n`);
       printNextOffset(consumed);
       return exitCodeOf(error);
     }

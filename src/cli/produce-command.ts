@@ -2,10 +2,11 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { type Command, Option } from 'commander';
+import { calledAs } from '../infrastructure/called-as.js';
 import { addressesOption } from './options/address-option.js';
 import type { ServerFlags } from './options/cluster-call.js';
 import { ExitCode, exitCodeOf, exitCodesHelp, messageOf } from './options/exit-codes.js';
-import { failureMessage } from './options/failure-message.js';
+import { failureMessage, waitingMessage } from './options/failure-message.js';
 import { type Format, formats, recordReader } from './records/input-format.js';
 import { interruptible } from './options/interruption.js';
 import { connectLogs } from './options/log-clients.js';
@@ -161,7 +162,7 @@ async function runProduce(
         onConnection: (state, reason) => {
           progress.note(
             state === 'lost'
-              ? `golog produce: no server accepts records now (${messageOf(reason)}); retrying`
+              ? `golog produce: ${waitingMessage(reason, 'no server accepts records now', flags.reconnectTimeout)}`
               : `golog produce: resumed`,
           );
         },
@@ -177,9 +178,10 @@ async function runProduce(
   }
   const tookSeconds = (performance.now() - startMs) / 1_000;
 
-  if (failure !== undefined) process.stderr.write(`golog produce: ${await failureMessage(failure, flags.addr, tls)}\n`);
+  if (failure !== undefined)
+    process.stderr.write(`golog produce: ${await failureMessage('produce', failure, flags.addr, tls)}\n`);
   if (failure !== undefined || signal.aborted) {
-    process.stderr.write(stoppedReport(produced, { file, unit: reader.unit, options }, failure));
+    process.stderr.write(stoppedReport(produced, { file, unit: reader.unit, command: calledAs(), options }, failure));
   }
   if (reader.lastLineUnterminated) {
     process.stderr.write('golog produce: the last line has no newline; golog consume will end it with one\n');

@@ -5,7 +5,13 @@ import { fileURLToPath } from 'node:url';
 /** The top of the checkout. */
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-const notOurs = new Set(['node_modules', 'dist', '.git', 'coverage', 'golog-data', 'golog-dev']);
+/** What is installed and compiled, and what the commands of README write. */
+const notOurs = new Set(
+  ['node_modules', 'dist', '.git', 'coverage'].concat(
+    ['golog-data', 'golog-dev', 'golog-replica', 'golog-n1'],
+    ['certs', 'gossip.key'],
+  ),
+);
 
 /** Paths, relative to the top and with forward slashes, of all files that a clone would have. */
 export function checkoutFiles(directory = ''): string[] {

@@ -1,24 +1,13 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { tell } from '../cluster/deadline.js';
 import { compile, Scratch, ServerProcess } from '../end-to-end/golog-process.js';
-import { root } from '../foundation/checkout.js';
+import { goEnvironment as env, goExample as example, noGoBecause } from './go-toolchain.js';
 
-const example = join(root, 'examples/go');
-/** The Go of this machine or none: it must not download another one. */
-const env = { ...process.env, GOTOOLCHAIN: 'local', GOFLAGS: '-mod=readonly' };
-
-/** Undefined: it can run here. Only what the machine lacks is a reason, not an example that does not compile. */
-function reasonToSkip(): string | undefined {
-  const download = spawnSync('go', ['mod', 'download'], { cwd: example, env, encoding: 'utf8', timeout: 120_000 });
-  if ((download.error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return 'go is not installed';
-  return download.status === 0 ? undefined : `go mod download: ${download.stderr.trim()}`;
-}
-
-const without = reasonToSkip();
+const without = noGoBecause();
 if (without !== undefined) tell(`the Go client is skipped: ${without}`);
 
 /** A first build compiles all of grpc-go. */

@@ -11,9 +11,18 @@ function tooLarge(bytesMax: number): HttpProblem {
   );
 }
 
+function encoded(encoding: string): HttpProblem {
+  return new HttpProblem(
+    415,
+    'Unsupported content encoding',
+    `the body is encoded (${JSON.stringify(encoding.slice(0, 100))}): send it as it is, or call a method by its name, which takes gzip and br`,
+    { 'accept-encoding': 'identity' },
+  );
+}
+
 /**
- * The whole body of a request. Rejects with an `HttpProblem`: 413 as soon as it is known to be larger than `bytesMax`,
- * 408 when it has not come whole within `deadlineMs`; what still comes is then read and dropped.
+ * The whole body of a request. Rejects with an `HttpProblem`: 415 if it is compressed, 413 as soon as it is known to be
+ * larger than `bytesMax`, 408 when it has not come whole within `deadlineMs`; what still comes is then read and dropped.
  */
 export function readBody(request: HttpRequest, bytesMax: number, deadlineMs: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
@@ -57,7 +66,9 @@ export function readBody(request: HttpRequest, bytesMax: number, deadlineMs: num
       );
     }, deadlineMs);
 
-    if (Number(request.headers['content-length'] ?? 0) > bytesMax) refuse(tooLarge(bytesMax));
+    const encoding = request.headers['content-encoding'] ?? 'identity';
+    if (encoding.toLowerCase() !== 'identity') refuse(encoded(encoding));
+    else if (Number(request.headers['content-length'] ?? 0) > bytesMax) refuse(tooLarge(bytesMax));
     else request.on('data', onData).on('end', onEnd).on('close', onClose);
   });
 }

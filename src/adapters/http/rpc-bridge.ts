@@ -115,8 +115,11 @@ export class RpcBridge {
     const writer = new ResponseWriter(response, this.options.stallMs, memory);
     try {
       const limit = { ...this.#elementLimit, appends };
-      await writer.write(await handler(withElementLimit(universalRequest, handler.method.input, limit)));
+      const answer = await handler(withElementLimit(universalRequest, handler.method.input, limit));
+      if (answer.status >= 400 && answer.body === undefined) throw refusalOf(handler, request, answer);
+      await writer.write(answer);
     } catch (error) {
+      if (error instanceof HttpProblem) throw error;
       // Most often the reader has gone. What a handler throws is in the response already.
       if (!writer.closed)
         this.logger.warn('response_not_sent', { error, method: handler.requestPath }, 'could not send the response');
@@ -237,6 +240,25 @@ export class ResponseWriter {
     if (this.closed) throw gone();
     if (stalled) throw new ConnectError('the reader takes nothing', Code.Aborted);
   }
+}
+
+/** The refusal of a request that is of no protocol of the handler; Connect answers it with a bare status. */
+function refusalOf(handler: UniversalHandler, request: HttpRequest, answer: UniversalServerResponse): HttpProblem {
+  const { status, header = new Headers() } = answer;
+  const path = handler.requestPath;
+  if (status === 505) {
+    const words = `${path} needs HTTP/2, and the request came over HTTP/${request.httpVersion}`;
+    return new HttpProblem(status, 'HTTP version not supported', words, nodeHeaders(header));
+  }
+  const connect = handler.method.methodKind === 'unary' ? 'application/' : 'application/connect+';
+  const got = request.headers['content-type'];
+  const given = got === undefined ? 'the request has none' : `not ${JSON.stringify(got.slice(0, 100))}`;
+  return new HttpProblem(
+    status,
+    'Unsupported media type',
+    `${path} takes the content-type ${connect}json or ${connect}proto, or one of gRPC or gRPC-Web; ${given}`,
+    { 'accept-post': `${connect}json, ${connect}proto` },
+  );
 }
 
 function gone(): ConnectError {

@@ -1,29 +1,34 @@
 import type { DevNode } from './dev-node.js';
 import type { DevView } from './dev-view.js';
 
+/** What is watched of a node. */
+export type WatchedNode = Pick<DevNode, 'spec' | 'status' | 'end' | 'pid' | 'command'>;
+
 /** Derives the events of a local cluster from its current and its previous state. */
 export class DevEvents {
   readonly #startedMs = performance.now();
-  readonly #up = new Set<DevNode>();
-  readonly #down = new Set<DevNode>();
+  readonly #up = new Set<WatchedNode>();
+  readonly #down = new Set<WatchedNode>();
   #ready = false;
+  #hasMajority = true;
   #leader: string | undefined;
   #term = 0;
   #leaderless: { readonly lost: string; readonly sinceMs: number } | undefined;
 
-  constructor(private readonly nodes: readonly DevNode[]) {}
+  constructor(private readonly nodes: readonly WatchedNode[]) {}
 
   /** Whether the node has answered at any time since it was started. */
-  hasServed(node: DevNode): boolean {
+  hasServed(node: WatchedNode): boolean {
     return this.#up.has(node) || this.#down.has(node);
   }
 
   /** Returns a line for each event since the last call. */
   since(view: DevView): readonly string[] {
-    return [...this.nodes.flatMap((node) => this.#ofNode(node)), ...this.#ofLeader(view), ...this.#ofCluster(view)];
+    const ofNodes = this.nodes.flatMap((node) => this.#ofNode(node));
+    return [...ofNodes, ...this.#ofLeader(view), ...this.#ofMajority(), ...this.#ofCluster(view)];
   }
 
-  #ofNode(node: DevNode): readonly string[] {
+  #ofNode(node: WatchedNode): readonly string[] {
     const { name, rpcAddr, httpAddr } = node.spec;
     const isUp = node.status !== undefined;
     if (isUp && !this.#up.has(node)) {
@@ -34,7 +39,7 @@ export class DevEvents {
     if (!isUp && node.end !== undefined && this.#up.delete(node)) {
       this.#down.add(node);
       if (name === this.#leader) this.#leaderless = { lost: name, sinceMs: performance.now() };
-      return [`${name} is down, ${node.end}; to restart it: ${node.command.join(' ')}`];
+      return [`${name} is down, ${node.end}; to restart it: ${node.command}`];
     }
     return [];
   }
@@ -47,6 +52,16 @@ export class DevEvents {
     const span =
       after === undefined ? '' : `, ${seconds(performance.now() - after.sinceMs)} after ${after.lost} was lost`;
     return [`${leader} is leader in term ${term}${span}`];
+  }
+
+  #ofMajority(): readonly string[] {
+    const count = this.nodes.length;
+    const [up, needed] = [count - this.#down.size, Math.floor(count / 2) + 1];
+    const had = this.#hasMajority;
+    this.#hasMajority = up >= needed;
+    if (this.#hasMajority || !had) return [];
+    const served = up === 0 ? '' : ': appends wait, and reads get what is committed';
+    return [`no leader is possible while ${up} of ${count} nodes run, need ${needed}${served}`];
   }
 
   #ofCluster({ ready }: DevView): readonly string[] {

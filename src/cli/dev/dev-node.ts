@@ -3,7 +3,9 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ClusterClient, type ClusterStatus } from '../../client/index.js';
+import { calledAs } from '../../infrastructure/called-as.js';
 import { launcherPath } from '../../infrastructure/package-files.js';
+import { quoted } from '../options/given-options.js';
 import type { DevNodeSpec } from './dev-directory.js';
 
 const askAgainMs = 200;
@@ -37,17 +39,20 @@ export class DevNode {
   }
 
   /** The command line that restarts it from a shell. */
-  get command(): readonly string[] {
+  get command(): string {
+    return [calledAs(), ...this.#args].map(quoted).join(' ');
+  }
+
+  get #args(): readonly string[] {
     const { configFile, dataDir } = this.spec;
-    return ['golog', 'serve', '--config-file', configFile, '--data-dir', dataDir, ...this.serveOptions];
+    return ['serve', '--config-file', configFile, '--data-dir', dataDir, ...this.serveOptions];
   }
 
   start(bootstrap: boolean): void {
     const log = openSync(this.spec.logFile, 'a');
     this.#logStart = fstatSync(log).size;
-    const [, ...args] = this.command;
     // Its own process group, so that Ctrl-C in the terminal does not reach it: `stop` stops it.
-    const child = spawn(launcherPath, bootstrap ? [...args, '--bootstrap'] : args, {
+    const child = spawn(launcherPath, bootstrap ? [...this.#args, '--bootstrap'] : this.#args, {
       stdio: ['ignore', log, log],
       detached: true,
       env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !nodeVariables.includes(name))),

@@ -1,4 +1,6 @@
 import { type DevView, devTable } from './dev-view.js';
+import { calledAs } from '../../infrastructure/called-as.js';
+import { quoted } from '../options/given-options.js';
 import { printable } from '../options/printable.js';
 import { DataOutput } from '../options/standard-output.js';
 import { columnsOfOutput, cutTo, rowsOfOutput, wrapped } from '../options/terminal.js';
@@ -49,17 +51,21 @@ class LiveScreen implements DevScreen {
   async show(view: DevView, events: readonly string[]): Promise<void> {
     const time = new Date().toTimeString().slice(0, 8);
     this.#events = [...this.#events, ...events.map((event) => `${time} ${event}`)].slice(-eventsShown);
-    const size = { columns: columnsOfOutput(), rows: rowsOfOutput() };
+    const size = { columns: columnsOfOutput(), rows: rowsOfOutput(), golog: quoted(calledAs()) };
     await this.output.write(`${clearScreen}${devScreen(view, this.directory, this.#events, size)}`);
   }
 }
 
-/** What fits on a screen, the title first: the state, commands to try, and as many of the last events as there is space. */
+/**
+ * What fits on a screen, the title first: the state, commands to try, and as many of the last events as there is space.
+ *
+ * @param golog how a shell calls golog
+ */
 export function devScreen(
   view: DevView,
   directory: string,
   events: readonly string[],
-  { columns, rows }: { readonly columns: number; readonly rows: number },
+  { columns, rows, golog }: { readonly columns: number; readonly rows: number; readonly golog: string },
 ): string {
   const { leader, nodes, problem, term } = view;
   const what = nodes.length === 1 ? 'A node' : `A cluster of ${nodes.length}`;
@@ -73,7 +79,7 @@ export function devScreen(
     '',
     ...devTable(nodes, columns).trimEnd().split('\n'),
     '',
-    ...hints(view, columns),
+    ...hints(view, golog, columns),
     '',
   ];
   const space = Math.max(0, rows - 1 - head.length);
@@ -81,18 +87,18 @@ export function devScreen(
   return cutTo(rows, [...head, ...shown].join('\n'));
 }
 
-function hints({ leader, nodes }: DevView, width: number): readonly string[] {
+function hints({ leader, nodes }: DevView, golog: string, width: number): readonly string[] {
   const leading = nodes.find(({ node }) => node === leader);
   if (leading === undefined) return [];
   const others = nodes.filter(({ node }) => node !== leader);
   // A client that is given one address learns the others; with all of them it starts without that one, too.
   const withAddresses = (command: string): string => {
-    let line = `  ${command} --addr ${leading.rpcAddr}`;
+    let line = `  ${golog} ${command} --addr ${leading.rpcAddr}`;
     for (const { rpcAddr } of others) if (line.length + 1 + rpcAddr.length <= width) line += `,${rpcAddr}`;
     return line;
   };
   return [
-    ...['golog produce FILE', 'golog consume --follow', 'golog cluster status'].map(withAddresses),
+    ...['produce FILE', 'consume --follow', 'cluster status'].map(withAddresses),
     ...(leading.pid === undefined || nodes.length === 1 ? [] : [`  kill -9 ${leading.pid}    # the leader`]),
   ];
 }

@@ -58,7 +58,11 @@ it.each([1, 3, 5])('fits on a terminal of 80 columns and 24 rows with %d nodes, 
   const event =
     '12:00:00 n1 is down, killed by SIGKILL; to restart it: golog serve --config-file ./golog-dev/n1.yaml --data-dir x';
   const events = Array.from({ length: 8 }, (_, i) => `${event}${i}`);
-  const lines = devScreen({ ...view, problem }, './golog-dev', events, { columns: 80, rows: 24 }).split('\n');
+  const lines = devScreen({ ...view, problem }, './golog-dev', events, {
+    columns: 80,
+    rows: 24,
+    golog: 'bin/golog',
+  }).split('\n');
   expect(lines.filter((line) => line.length > 80)).toEqual([]);
   expect(lines.length).toBeLessThanOrEqual(24);
   expect(lines[0]).toMatch(/^A (node|cluster of \d) in \.\/golog-dev\./);

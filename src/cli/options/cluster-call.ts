@@ -32,7 +32,7 @@ export function withCluster(
     } catch (error) {
       if (error instanceof ReaderLeftError) return ExitCode.ok;
       if (signal.aborted) return ExitCode.interrupted;
-      process.stderr.write(`golog ${command}: ${await failureMessage(error, servers.addr, tls)}\n`);
+      process.stderr.write(`golog ${command}: ${await failureMessage(command, error, servers.addr, tls)}\n`);
       return exitCodeOf(error);
     } finally {
       cluster?.close();

@@ -6,6 +6,7 @@ import {
   RpcError,
   UnreachableError,
 } from '../../client/index.js';
+import { spanText } from './counted.js';
 import { messageOf } from './exit-codes.js';
 
 /**
@@ -13,16 +14,37 @@ import { messageOf } from './exit-codes.js';
  * which flag to give.
  */
 export async function failureMessage(
+  command: string,
   error: unknown,
   addresses: readonly string[],
   tls: ClientTls | undefined,
 ): Promise<string> {
   const isLost = error instanceof RpcError && error.code === 'UNAVAILABLE' && !isServerError(error);
+  if (isServerError(error) && error.code === 'UNAVAILABLE' && command !== statusCommand)
+    return `${messageOf(error)}; ${statusSaysWhy}`;
   if (!isLost && !(error instanceof UnreachableError)) return messageOf(error);
   const address = unreachedAddress(error) ?? addresses[0];
   const problem = await connectionProblem(address, tls);
-  if (problem === undefined) return messageOf(error);
+  if (problem === undefined) return `${messageOf(error)}${adviceFor(error)}`;
   return `cannot talk to ${address}: ${inWords(problem, address, tls)}`;
+}
+
+const statusCommand = 'cluster status';
+const statusSaysWhy = `"golog ${statusCommand}" says why`;
+
+/** What the command says once when it begins to wait for a server, with the reason. */
+export function waitingMessage(reason: unknown, what: string, timeoutMs: number): string {
+  const why = isServerError(reason) && reason.code === 'UNAVAILABLE' ? `; ${statusSaysWhy}` : '';
+  return `${what} (${messageOf(reason)}); retrying for up to ${spanText(timeoutMs)}${why}`;
+}
+
+/** What to do about a server that does not answer. */
+function adviceFor(error: unknown): string {
+  if (!(error instanceof UnreachableError)) return '';
+  if (/ENOTFOUND/.test(error.message)) return '; no host has this name: correct --addr or GOLOG_ADDR';
+  return /ECONNREFUSED|no server answers/.test(error.message)
+    ? `; start a node there, or give --addr, or GOLOG_ADDR, the gRPC address of one that runs`
+    : '';
 }
 
 /** The address of the first server that was tried, from the causes of an error; undefined when none names it. */

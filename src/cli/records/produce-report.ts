@@ -14,12 +14,17 @@ export interface StoppedInput {
   /** The file, or `-` for standard input. */
   readonly file: string;
   readonly unit: 'line' | 'chunk';
-  /** The options that the command was given. */
+  /** How golog was called, and with which options. */
+  readonly command: string;
   readonly options: readonly string[];
 }
 
 /** Describes which part of the input is stored after the command stopped early, and how to resume. */
-export function stoppedReport(produced: Produced, { file, unit, options }: StoppedInput, failure: unknown): string {
+export function stoppedReport(
+  produced: Produced,
+  { file, unit, command, options }: StoppedInput,
+  failure: unknown,
+): string {
   const { records, recordsSent, units, unitsSent, inputBytes } = produced;
   const isUnknown = recordsSent > records && !isKnownRefusal(failure);
   const lines: string[] = [];
@@ -34,7 +39,7 @@ export function stoppedReport(produced: Produced, { file, unit, options }: Stopp
     lines.push(`refused: the batch that begins with ${unit} ${units + 1}; nothing from this ${unit} on is stored`);
   if (records > 0) {
     const rest = file === '-' ? 'INPUT' : quoted(file.startsWith('-') ? `./${file}` : file);
-    const again = ['golog', 'produce', ...options.map(quoted)].join(' ');
+    const again = [command, 'produce', ...options].map(quoted).join(' ');
     lines.push(`to resume after the acknowledged input: tail -c +${inputBytes + 1} ${rest} | ${again}`);
   }
   return lines.map((line) => `  ${line}\n`).join('');

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { CorruptRangeError, DiskReserveError } from '../../../src/domain/log/errors.js';
 import { OutcomeUnknownError, OverloadedError, UnavailableError } from '../../../src/application/errors.js';
 import { toOffset } from '../../../src/domain/log/offsets.js';
@@ -342,4 +343,51 @@ describe('other requests', () => {
     const head = await fetch(`${baseUrl}/readyz`, { method: 'HEAD' });
     expect([head.status, await head.text()]).toEqual([503, '']);
   });
+});
+
+describe('a request of no protocol that is served', () => {
+  const json = { 'content-type': 'application/json' };
+
+  it.each([
+    ['Produce', {}, /^\/log\.v1\.Log\/Produce takes .* application\/json or application\/proto, .*; not "text\/plain;/],
+    ['Produce', { 'content-type': 'application/json; charset=latin1' }, /; not "application\/json; charset=latin1"$/],
+    ['Produce', { 'content-type': 'x'.repeat(4_000) }, /; not "x{100}"$/],
+    ['ConsumeStream', json, /takes the content-type application\/connect\+json or .*; not "application\/json"$/],
+    ['Consume', { 'content-type': 'application/grpc+thrift' }, /; not "application\/grpc\+thrift"$/],
+  ])('is told what %s takes, with 415 (row %#)', async (method, headers, detail) => {
+    const { baseUrl } = await serve();
+    const response = await fetch(`${baseUrl}/log.v1.Log/${method}`, { method: 'POST', headers, body: '{}' });
+    expect(response.status).toBe(415);
+    expect(response.headers.get('accept-post')).toMatch(/^application\/(connect\+)?json, /);
+    expect(await problemOf(response)).toMatchObject({ detail: expect.stringMatching(detail) });
+  });
+
+  it('is told that a method in both directions needs HTTP/2', async () => {
+    const { baseUrl } = await serve();
+    const headers = { 'content-type': 'application/connect+json' };
+    const response = await fetch(`${baseUrl}/log.v1.Log/ProduceStream`, { method: 'POST', headers, body: '' });
+    expect([response.status, (await problemOf(response)).detail]).toEqual([
+      505,
+      '/log.v1.Log/ProduceStream needs HTTP/2, and the request came over HTTP/1.1',
+    ]);
+  });
+
+  it.each(['gzip', 'GZIP', 'br', 'gzip, gzip'])(
+    'is told that / takes no %s, before its body is there',
+    async (coding) => {
+      const { baseUrl } = await serve();
+      const body = gzipSync('{"record": {"value": "AA"}}');
+      const response = await fetch(baseUrl, { method: 'POST', headers: { ...json, 'content-encoding': coding }, body });
+      expect([response.status, response.headers.get('accept-encoding')]).toEqual([415, 'identity']);
+      expect((await problemOf(response)).detail).toBe(
+        `the body is encoded (${JSON.stringify(coding)}): send it as it is, or call a method by its name, which takes gzip and br`,
+      );
+      const plain = {
+        method: 'POST',
+        headers: { ...json, 'content-encoding': 'identity' },
+        body: '{"record":{"value":"A"}}',
+      };
+      expect((await fetch(baseUrl, plain)).status).toBe(200);
+    },
+  );
 });
