@@ -163,7 +163,7 @@ export class GrpcServer {
           const call = this.#pipelined(method, inner, peerService !== undefined);
           const ends = inner.getConnectionInfo();
           const caller = this.#callerAt(ends);
-          this.#count(inner, call, caller, ends.remoteAddress, peerService !== undefined);
+          this.#count(method, inner, call, caller, ends.remoteAddress, peerService !== undefined);
           return this.#guarded(method, call, caller, peerService);
         },
       ],
@@ -238,6 +238,7 @@ export class GrpcServer {
 
   /** Counts the call and what it holds until its stream has closed. Ends it at once when it is one too many. */
   #count(
+    { path, requestStream }: CalledMethod,
     inner: ServerInterceptingCallInterface,
     call: PipelinedCall,
     caller: Caller,
@@ -249,8 +250,8 @@ export class GrpcServer {
       // What it has not taken is in front of any status; this code is RESOURCE_EXHAUSTED to gRPC clients.
       resetStream(inner, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     };
-    const memory = isPeers ? budget?.beginPeer() : budget?.begin(caller, address, end);
-    if (memory !== undefined) call.countIn(memory);
+    const memory = isPeers ? budget?.beginPeer(caller, address, end) : budget?.begin(caller, address, end);
+    if (memory !== undefined) call.countIn(memory, !requestStream || appendStreams.has(path));
     let leave: (() => void) | undefined;
     try {
       if (!isPeers) leave = quota?.begin(caller, address);

@@ -38,6 +38,22 @@ export function resetStream(call: ServerInterceptingCallInterface, code: number)
   streamOf(call)?.close(code);
 }
 
+/** Calls back with the length of each piece of the call's requests that comes. */
+export function onArrival(call: ServerInterceptingCallInterface, callback: (bytes: number) => void): void {
+  streamOf(call)?.on('data', (piece: Buffer) => {
+    callback(piece.length);
+  });
+}
+
+/** Has HTTP/2's flow control stop the client of a call, until the returned function is called. */
+export function pauseRequests(call: ServerInterceptingCallInterface): () => void {
+  const stream = streamOf(call);
+  stream?.pause();
+  return () => {
+    stream?.resume();
+  };
+}
+
 /** A reader that accepts this much is not idle, however long the message. */
 export const pieceBytes = 16 * 1024;
 /** Node's name for bytes that are not text, which its types lack. */

@@ -85,7 +85,7 @@ export class RequestRouter {
         {
           GET: consume,
           HEAD: consume,
-          POST: (request, response, query) => this.json.produce(request, response, query),
+          POST: (...call) => this.json.produce(...call),
         },
       ],
       ['/ui', { GET: ui, HEAD: ui }],

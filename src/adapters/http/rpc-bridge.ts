@@ -114,7 +114,7 @@ export class RpcBridge {
     if (urlBytes > longUrlBytes) await turnFor(urlBytes);
     const writer = new ResponseWriter(response, this.options.stallMs, memory);
     try {
-      const limit = { ...this.#elementLimit, appends };
+      const limit = { ...this.#elementLimit, appends, memory };
       await writer.write(await handler(withElementLimit(universalRequest, handler.method.input, limit)));
     } catch (error) {
       // Most often the reader has gone. What a handler throws is in the response already.
