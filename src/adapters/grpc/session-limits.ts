@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Http2Server, Http2Stream } from 'node:http2';
 import { Duplex } from 'node:stream';
 import type { Server, ServerInterceptingCallInterface } from '@grpc/grpc-js';
+import { limitStream } from '../listener/stream-limit.js';
 import { headerBytesMax, headerPairsMax, invalidFramesMax } from '../listener/limits.js';
 
 /**
@@ -31,6 +32,12 @@ export function http2ServersOf(server: Server): Http2Server[] {
 function streamOf(call: ServerInterceptingCallInterface): Http2Stream | undefined {
   const stream: unknown = Reflect.get(call, 'stream');
   return stream instanceof Duplex ? (stream as Http2Stream) : undefined;
+}
+
+/** Counts a call as one of its session until its stream closes. Throws `OverloadedError`. */
+export function limitStreamOf(call: ServerInterceptingCallInterface): void {
+  const stream = streamOf(call);
+  if (stream !== undefined) limitStream(stream);
 }
 
 /** Resets the stream of a call, which may be closed already. */
