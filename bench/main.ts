@@ -17,6 +17,7 @@ import { consumeAtRandom } from './figures/random-consume.js';
 import { redisAppend } from './figures/redis-append.js';
 import { reopen } from './figures/reopen.js';
 import { tail } from './figures/tail.js';
+import { tailDelivery } from './figures/tail-delivery.js';
 import { tlsAppend } from './figures/tls-append.js';
 import { unaryProduce } from './figures/unary-produce.js';
 import { Bench } from './harness/bench.js';
@@ -34,6 +35,7 @@ const figures: readonly Figure[] = [
   produceLatency,
   connectProduce,
   tail,
+  tailDelivery,
   consumeAtRandom,
   reopen,
   clusterAppendNats,

@@ -74,7 +74,8 @@ async function newService(directory = memoryDataDirectory(), reserveBytes = 0) {
     self,
     onFatal: (error) => failures.push(error),
   });
-  return { service: new CommitLogService(consensus, log, configuration), consensus, log, clock, directory, failures };
+  const service = new CommitLogService(consensus, log, configuration);
+  return { service, consensus, log, clock, directory, failures, configuration };
 }
 
 describe('CommitLogService', () => {
@@ -152,6 +153,39 @@ describe('CommitLogService', () => {
     await expect(missed).rejects.toEqual(new ExpectedOffsetMismatchError(0, toOffset(1)));
     expect((await first).baseOffset).toBe(0);
     expect((await second).baseOffset).toBe(1);
+  });
+
+  it('reads a record once for 64 followers that wait for it, and each gets it', async () => {
+    const { service, log } = await newService();
+    await service.append(records('a'));
+    const follows = Array.from({ length: 640 }, () =>
+      service.follow('earliest', { signal: new AbortController().signal }),
+    );
+    for (const follow of follows) expect(valuesOf((await follow.next()).value)).toEqual(['a']);
+    const next = follows.map((follow) => follow.next());
+    const late = service.follow('earliest', { signal });
+    // They all wait.
+    await service.info(signal);
+    const reads = { count: 0 };
+    const read = log.read.bind(log);
+    log.read = (...range) => {
+      reads.count += 1;
+      return read(...range);
+    };
+    await service.append(records('b'));
+    for (const result of await Promise.all(next)) expect(valuesOf(result.value)).toEqual(['b']);
+    expect(reads.count).toBe(10);
+    expect(valuesOf((await late.next()).value)).toEqual(['a', 'b']);
+  });
+
+  it('shares no read below a start of the log that has moved', async () => {
+    const { service, configuration } = await newService();
+    await service.append(records('a', 'b'));
+    expect(valuesOf((await service.follow('earliest', { signal }).next()).value)).toEqual(['a', 'b']);
+    const current = { settings: { startOffset: 1 } };
+    Object.defineProperty(configuration, 'current', { value: current });
+    await expect(service.follow({ offset: toOffset(0) }, { signal }).next()).rejects.toThrow(OffsetOutOfRangeError);
+    expect(valuesOf((await service.follow('earliest', { signal }).next()).value)).toEqual(['b']);
   });
 
   it('follows the log: what is there, then what comes, until the signal aborts', async () => {

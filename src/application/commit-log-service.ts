@@ -7,6 +7,7 @@ import type { ClusterSettings } from './configuration/cluster-settings.js';
 import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from './ports/commit-log.js';
 import { UnavailableError } from './errors.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from './ports/consensus.js';
+import { type Reading, SharedReads } from './shared-reads.js';
 
 const bytesMaxDefault = 1024 * 1024;
 /** One result holds no more than about this, however much a caller asks for. */
@@ -22,6 +23,7 @@ const batchBytesUsual = 1024 * 1024;
 /** Appends through consensus; reads committed records from this node's own log. */
 export class CommitLogService implements CommitLog {
   #followers = 0;
+  readonly #sharedReads = new SharedReads();
   /** Whether the last attempt to learn the committed end found no leader. */
   #recoveryFailed = false;
   /** However little is asked for, a read is of one batch at least. */
@@ -55,7 +57,7 @@ export class CommitLogService implements CommitLog {
       let since = from;
       let ahead: Promise<Reading> | undefined;
       for (;;) {
-        const { result, storedBytes } = await (ahead ?? this.#reserveAndRead(next, this.#shared(options)));
+        const { result, storedBytes } = await (ahead ?? this.#readAsOthers(next, this.#shared(options)));
         ahead = undefined;
         const last = result.batches.at(-1);
         if (last !== undefined) {
@@ -116,6 +118,27 @@ export class CommitLogService implements CommitLog {
     const reserved = this.#bytesToReserve(options);
     await options.memory?.reserve(reserved, options.signal);
     return this.#readReserved(offset, options, reserved);
+  }
+
+  /** As `#reserveAndRead`, with the result of another follower that reads the same. */
+  async #readAsOthers(offset: Offset, options: ReadOptions): Promise<Reading> {
+    const { memory, signal, maxBytes = bytesMaxDefault } = options;
+    const range = { offset, until: this.consensus.highWatermark, bytesMax: maxBytes };
+    const isShareable = options.maxRecords === undefined && offset >= this.#startOffset && offset < range.until;
+    const joined = isShareable ? this.#sharedReads.join(range) : undefined;
+    const shared = joined && (await joined);
+    if (shared !== undefined && offset >= this.#startOffset) {
+      await memory?.reserve(shared.storedBytes, signal);
+      signal.throwIfAborted();
+      return { ...shared, result: { ...shared.result, logStartOffset: this.#startOffset } };
+    }
+    const reserved = this.#bytesToReserve(options);
+    const waits = memory?.reserve(reserved, signal);
+    // Without a pause, or those that wake at the same time would find nothing to join.
+    if (waits !== undefined) await waits;
+    const reading = this.#readReserved(offset, options, reserved);
+    if (isShareable) this.#sharedReads.share(range, reading);
+    return reading;
   }
 
   /** Undefined when there is no space for another result beside the one that is there. */
@@ -213,12 +236,6 @@ export class CommitLogService implements CommitLog {
       storedBytes,
     };
   }
-}
-
-/** A result, and the bytes of the batches that it is cut from. */
-interface Reading {
-  readonly result: ReadResult;
-  readonly storedBytes: number;
 }
 
 /**

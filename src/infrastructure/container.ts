@@ -110,7 +110,7 @@ export function createContainer(config: Config): Container {
           logger.warn(
             'idle_readers_ended',
             { readers },
-            'ended calls of idle readers, because other calls wait for memory',
+            'ended calls of idle clients, because other calls lack memory',
           ),
         ),
       [Clock, Logger],

@@ -45,20 +45,35 @@ describe('nothing stays of', () => {
       onBoth((port) => floodOfStreams(port, (id) => [h2.headers(id, produceHeaders), h2.rstStream(id)])),
     ));
 
+  it('rapid reset at once: 20,000 streams that are begun and reset in a single write', () =>
+    node.withstands(
+      'rapid reset at once',
+      onBoth(async (port) => {
+        const client = await HostileClient.greet(port);
+        client.send(
+          Buffer.concat(streamIds(20_000).flatMap((id) => [h2.headers(id, produceHeaders), h2.rstStream(id)])),
+        );
+      }),
+    ));
+
   it('20,000 streams that are begun in one session', () =>
     node.withstands(
       '20,000 streams',
       onBoth((port) => floodOfStreams(port, (id) => [h2.headers(id, produceHeaders)])),
     ));
 
-  it('20,000 streams that are begun in 200 sessions at the same moment, as many as each may', () =>
-    node.withstands('200 sessions of 100 streams', async () => {
-      const streams = Buffer.concat(streamIds(100).map((id) => h2.headers(id, produceHeaders)));
+  it.each([
+    [200, 100],
+    [20, 1_100],
+  ])('20,000 streams that are begun in %i sessions at the same moment, %i in each', (sessions, streamsEach) =>
+    node.withstands(`${sessions} sessions of ${streamsEach} streams`, async () => {
+      const streams = Buffer.concat(streamIds(streamsEach).map((id) => h2.headers(id, produceHeaders)));
       const clients: HostileClient[] = [];
-      for (let count = 0; count < 100; count += 1)
+      for (let count = 0; count < sessions / 2; count += 1)
         for (const port of [node.grpcPort, node.httpPort]) clients.push(await HostileClient.greet(port));
       for (const client of clients) client.send(streams);
-    }));
+    }),
+  );
 
   it('malformed frames, each on a session of its own', () =>
     node.withstands(

@@ -1,7 +1,9 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { shuttingDown } from '../wire/error-answers.js';
 import { appendBytesInFlightMax, appendsInFlightMax } from '../wire/limits.js';
+import type { CallMemory } from '../../application/access/call-memory.js';
 import type { FailCall } from './call-errors.js';
+import { messageHeadBytes } from './pipelined-call.js';
 import { StreamWriter } from './stream-writer.js';
 
 type Outcome = { readonly answer: Buffer } | { readonly error: unknown };
@@ -23,6 +25,7 @@ class AppendStream {
     private readonly append: (request: Buffer) => Promise<Buffer>,
     private readonly closing: AbortSignal,
     private readonly fail: FailCall,
+    private readonly memory: CallMemory | undefined,
   ) {
     this.#writer = new StreamWriter(call);
   }
@@ -64,6 +67,7 @@ class AppendStream {
 
   #settle(slot: Slot, outcome: Outcome): void {
     slot.outcome = outcome;
+    this.memory?.answer(slot.bytes + messageHeadBytes);
     if ('error' in outcome) this.#accepting = false;
     this.#flush();
   }
@@ -116,7 +120,7 @@ class AppendStream {
  * are not begun, those already begun are of unknown outcome. A half-close ends the stream once all is answered.
  * With too much in flight the stream stops reading until half of it is answered.
  *
- * `append` gives the answer's bytes and may throw at once. `closing` aborts when the server begins to shut down: what
+ * `append` gives the answer's bytes and may throw at once; `memory` is told of each outcome. `closing` aborts when the server begins to shut down: what
  * was begun is still answered, then the stream ends UNAVAILABLE.
  */
 export function serveAppends(
@@ -124,6 +128,7 @@ export function serveAppends(
   append: (request: Buffer) => Promise<Buffer>,
   closing: AbortSignal,
   fail: FailCall,
+  memory: CallMemory | undefined,
 ): void {
-  new AppendStream(call, append, closing, fail).start();
+  new AppendStream(call, append, closing, fail, memory).start();
 }

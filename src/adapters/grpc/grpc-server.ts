@@ -16,7 +16,6 @@ import { ClusterService, file_golog_v1_cluster_service } from '../../gen/golog/v
 import { LogService, file_golog_v1_log_service } from '../../gen/golog/v1/log_service_pb.js';
 import { Log } from '../../gen/log/v1/log_pb.js';
 import { ConnectionListener, type Secure } from '../listener/connection-listener.js';
-import { limitBursts } from '../listener/limit-bursts.js';
 import { defaultLimits } from '../listener/limits.js';
 import { sessionFrom } from '../listener/session-from.js';
 import { refuseLargeHeaders } from '../listener/large-headers.js';
@@ -35,7 +34,7 @@ import { LogHandlers } from './log-handlers.js';
 import { type CallDeadlines, PipelinedCall } from './pipelined-call.js';
 import { rawServiceDefinition } from './raw-service.js';
 import { addReflection } from './reflection.js';
-import { http2ServersOf, limitHeaders, onceStreamClosed, resetStream } from './session-limits.js';
+import { http2ServersOf, limitHeaders, limitStreamOf, onceStreamClosed, resetStream } from './session-limits.js';
 
 export interface GrpcServerOptions {
   /** A name or an address; a name is resolved and all of its addresses are listened on. */
@@ -44,7 +43,7 @@ export interface GrpcServerOptions {
   readonly port: number;
   /** Most bytes of a batch's payload, and of one record (default 1 MiB). */
   readonly batchBytesMax?: number;
-  /** Streams that one connection may have open at a time; further calls of a well-behaved client wait (default 100). */
+  /** Streams that one connection may have open at a time; further calls of a well-behaved client wait (default 1,100). */
   readonly concurrentStreamsMax?: number;
   /** A connection is pinged this often (default 30 s) … */
   readonly keepaliveMs?: number;
@@ -163,7 +162,7 @@ export class GrpcServer {
           const call = this.#pipelined(method, inner, peerService !== undefined);
           const ends = inner.getConnectionInfo();
           const caller = this.#callerAt(ends);
-          this.#count(inner, call, caller, ends.remoteAddress, peerService !== undefined);
+          this.#count(method, inner, call, caller, ends.remoteAddress, peerService !== undefined);
           return this.#guarded(method, call, caller, peerService);
         },
       ],
@@ -192,8 +191,7 @@ export class GrpcServer {
     const http2Servers = http2ServersOf(this.#server);
     for (const http2Server of http2Servers) {
       refuseLargeHeaders(http2Server);
-      spreadStreams(http2Server, streamSchedulerOptions(options.quota));
-      limitBursts(http2Server, concurrentStreamsMax);
+      spreadStreams(http2Server, streamSchedulerOptions(concurrentStreamsMax, options.quota));
     }
     widenWindows(this.#server, peerPaths, ({ socket }) => this.#mayBePeer(this.#callerAt(socket)));
     this.#listener = new ConnectionListener(
@@ -238,6 +236,7 @@ export class GrpcServer {
 
   /** Counts the call and what it holds until its stream has closed. Ends it at once when it is one too many. */
   #count(
+    { path, requestStream }: CalledMethod,
     inner: ServerInterceptingCallInterface,
     call: PipelinedCall,
     caller: Caller,
@@ -249,10 +248,11 @@ export class GrpcServer {
       // What it has not taken is in front of any status; this code is RESOURCE_EXHAUSTED to gRPC clients.
       resetStream(inner, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     };
-    const memory = isPeers ? budget?.beginPeer() : budget?.begin(caller, address, end);
-    if (memory !== undefined) call.countIn(memory);
+    const memory = isPeers ? budget?.beginPeer(caller, address, end) : budget?.begin(caller, address, end);
+    if (memory !== undefined) call.countIn(memory, !requestStream || appendStreams.has(path));
     let leave: (() => void) | undefined;
     try {
+      limitStreamOf(inner);
       if (!isPeers) leave = quota?.begin(caller, address);
     } catch (error) {
       call.refuse(callError(error));

@@ -157,7 +157,7 @@ export class LogHandlers {
   #appendStream(method: string, append: (request: Buffer) => Promise<Buffer>): handleBidiStreamingCall<Buffer, Buffer> {
     const fail = failCall(this.logger, method);
     return (call) => {
-      serveAppends(call, append, this.options.closing, fail);
+      serveAppends(call, append, this.options.closing, fail, memoryOf(call));
     };
   }
 }

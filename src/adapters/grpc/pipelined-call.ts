@@ -2,8 +2,10 @@ import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { ServerInterceptingCall, status as grpcCodes } from '@grpc/grpc-js';
 import { constants } from 'node:http2';
 import { type CallMemory, weightOfMessage } from '../../application/access/call-memory.js';
+import type { OverloadedError } from '../../application/errors.js';
+import { callError } from './call-errors.js';
 import { inflateInTurn } from './compressed-messages.js';
-import { pieceBytes, resetStream, sendInPieces } from './session-limits.js';
+import { onArrival, pauseRequests, pieceBytes, resetStream, sendInPieces } from './session-limits.js';
 
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];
 type CallStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
@@ -15,6 +17,9 @@ type Sent = () => void;
  */
 const unsentWeightMax = 320 * 1024;
 const unsentWeightShort = 16 * 1024;
+
+/** What a message has in front of it: a flag and its length. */
+export const messageHeadBytes = 5;
 
 /** From the status of a call to the reset of its stream, whose client still sends; the status must be out by then. */
 const lingerMs = 250;
@@ -58,8 +63,9 @@ export class PipelinedCall extends ServerInterceptingCall {
   #waiting: Sent | undefined;
   #ended = false;
 
-  /** Counts the messages of the call; see `countIn`. */
+  /** Counts the requests and messages of the call; see `countIn`. */
   #memory: CallMemory | undefined;
+  #keepsRequests = true;
 
   /** `onEnd` is called once, when the call is over for whatever reason. */
   constructor(inner: ServerInterceptingCallInterface, deadlines: CallDeadlines, onEnd?: () => void) {
@@ -74,13 +80,20 @@ export class PipelinedCall extends ServerInterceptingCall {
     if (requestMs !== undefined && !this.#ended)
       this.#requestTimer = setTimeout(this.#onLateRequest, requestMs).unref();
     const taken = inflateInTurn(this.#inner);
+    if (this.#memory !== undefined)
+      onArrival(this.#inner, (bytes) => {
+        // What comes after the status is dropped.
+        if (this.#ended) return;
+        const refusal = this.#memory?.arrive(bytes);
+        if (refusal !== undefined) this.#refuseOrPause(refusal, this.#memory?.hasUnanswered === true);
+      });
     this.#inner.start({
       onReceiveMetadata: (metadata) => {
         metadata.setOpaque(memoryKey, this.#memory);
         listener.onReceiveMetadata(metadata);
       },
       onReceiveMessage: (message: unknown) => {
-        listener.onReceiveMessage(message);
+        if (this.#accepts(message, taken !== undefined)) listener.onReceiveMessage(message);
         taken?.();
       },
       onReceiveHalfClose: () => {
@@ -101,9 +114,33 @@ export class PipelinedCall extends ServerInterceptingCall {
     this.#settle();
   }
 
-  /** Before the start: counts what is not sent in this memory, which `memoryOf` gives the handler of the call. */
-  countIn(memory: CallMemory): void {
+  /**
+   * Before the start: counts requests, and what is not sent, in this memory, which `memoryOf` gives the handler of the
+   * call. Without `keepsRequests`, a request is done with as soon as the handler has got it; else when the call ends, or
+   * when the handler tells the memory that it is answered.
+   */
+  countIn(memory: CallMemory, keepsRequests: boolean): void {
     this.#memory = memory;
+    this.#keepsRequests = keepsRequests;
+  }
+
+  /** Counts a request that came whole; false if it is refused. A compressed one takes more than what has come. */
+  #accepts(message: unknown, isCompressed: boolean): boolean {
+    const memory = this.#memory;
+    if (memory === undefined) return true;
+    const { hasUnanswered } = memory;
+    const isBytes = message instanceof Uint8Array;
+    const bytes = isBytes ? message.byteLength + messageHeadBytes : 0;
+    const refusal = memory.deliver(isCompressed || !isBytes ? Infinity : bytes, bytes);
+    if (refusal !== undefined) this.#refuseOrPause(refusal, hasUnanswered);
+    if (!this.#keepsRequests) memory.answer(bytes);
+    return refusal === undefined || hasUnanswered;
+  }
+
+  /** With others of the call in progress, their outcomes are awaited before more is read; otherwise the call ends. */
+  #refuseOrPause(refusal: OverloadedError, hasUnanswered: boolean): void {
+    if (hasUnanswered) this.#memory?.onceAnswered(pauseRequests(this.#inner));
+    else this.sendStatus(callError(refusal));
   }
 
   override sendMessage(message: unknown, sent: Sent): void {

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Http2Server, Http2Stream } from 'node:http2';
 import { Duplex } from 'node:stream';
 import type { Server, ServerInterceptingCallInterface } from '@grpc/grpc-js';
+import { limitStream } from '../listener/stream-limit.js';
 import { headerBytesMax, headerPairsMax, invalidFramesMax } from '../listener/limits.js';
 
 /**
@@ -33,9 +34,31 @@ function streamOf(call: ServerInterceptingCallInterface): Http2Stream | undefine
   return stream instanceof Duplex ? (stream as Http2Stream) : undefined;
 }
 
+/** Counts a call as one of its session until its stream closes. Throws `OverloadedError`. */
+export function limitStreamOf(call: ServerInterceptingCallInterface): void {
+  const stream = streamOf(call);
+  if (stream !== undefined) limitStream(stream);
+}
+
 /** Resets the stream of a call, which may be closed already. */
 export function resetStream(call: ServerInterceptingCallInterface, code: number): void {
   streamOf(call)?.close(code);
+}
+
+/** Calls back with the length of each piece of the call's requests that comes. */
+export function onArrival(call: ServerInterceptingCallInterface, callback: (bytes: number) => void): void {
+  streamOf(call)?.on('data', (piece: Buffer) => {
+    callback(piece.length);
+  });
+}
+
+/** Has HTTP/2's flow control stop the client of a call, until the returned function is called. */
+export function pauseRequests(call: ServerInterceptingCallInterface): () => void {
+  const stream = streamOf(call);
+  stream?.pause();
+  return () => {
+    stream?.resume();
+  };
 }
 
 /** A reader that accepts this much is not idle, however long the message. */

@@ -1,6 +1,13 @@
+import type { CallMemory } from '../../application/access/call-memory.js';
 import type { AppendPlan } from '../wire/append-plan.js';
 import { shuttingDown } from '../wire/error-answers.js';
 import { appendBytesInFlightMax, appendsInFlightMax } from '../wire/limits.js';
+
+/** What a request appends, and the bytes in which it was counted. */
+export interface PlannedRequest {
+  readonly plan: AppendPlan;
+  readonly requestBytes: number;
+}
 
 interface InFlight<Answer> {
   readonly bytes: number;
@@ -14,14 +21,15 @@ interface InFlight<Answer> {
  *
  * When `closing` aborts no further request is begun; what is in flight is answered, then the stream ends with
  * `UnavailableError`, so that no append is reported as failed that was made. When `signal` aborts (the client left, or
- * its deadline passed) it ends with the signal's reason.
+ * its deadline passed) it ends with the signal's reason. `memory` is told of each answer.
  */
 export async function* pipelineAppends<Request, Answer>(
   requests: AsyncIterable<Request>,
-  plan: (request: Request) => AppendPlan,
+  plan: (request: Request) => PlannedRequest,
   append: (plan: AppendPlan) => Promise<Answer>,
   signal: AbortSignal,
   closing: AbortSignal,
+  memory: CallMemory | undefined,
 ): AsyncGenerator<Answer, void, void> {
   const queue: InFlight<Answer>[] = [];
   let bytesInFlight = 0;
@@ -38,9 +46,9 @@ export async function* pipelineAppends<Request, Answer>(
 
   const begin = (request: Request): void => {
     const planned = plan(request);
-    const bytes = planned.records.payload.length;
-    const answer = append(planned);
-    answer.catch(stop);
+    const bytes = planned.plan.records.payload.length;
+    const answer = append(planned.plan);
+    answer.then(() => memory?.answer(planned.requestBytes), stop);
     bytesInFlight += bytes;
     queue.push({ bytes, answer });
     wakeWriter();

@@ -12,7 +12,13 @@ const standIns = { binary: new Uint8Array(0), json: new TextEncoder().encode('{}
 /** The messages of a call that appends; undefined where it does not. */
 export const appendRequestsKey = createContextKey<AppendRequests | undefined>(undefined);
 
-type Kept = { readonly message: Uint8Array } | { readonly error: unknown };
+/** A binary message, and the bytes in which it was counted. */
+interface TakenRequest {
+  readonly message: Uint8Array;
+  readonly bytes: number;
+}
+
+type Kept = TakenRequest | { readonly error: unknown };
 
 /**
  * The messages of one call that appends, on their way past Connect to the handler. Connect's parser would make objects
@@ -36,14 +42,14 @@ export class AppendRequests {
 
   /** Keeps a binary message for the handler; answers what Connect is to parse in its place. */
   keepBinary(message: Uint8Array): Uint8Array {
-    this.#waiting.push({ message });
+    this.#waiting.push({ message, bytes: message.length });
     return standIns.binary;
   }
 
   /** As `keepBinary`, once the JSON has been made binary; what is wrong with it is told to the handler. */
   async keepJson(message: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     try {
-      this.#waiting.push({ message: await this.#binaryOf(message, signal) });
+      this.#waiting.push({ message: await this.#binaryOf(message, signal), bytes: message.length });
     } catch (error) {
       this.#waiting.push({ error });
     }
@@ -51,10 +57,10 @@ export class AppendRequests {
   }
 
   /** The binary message that the handler was called with. Throws what is wrong with it. */
-  take(): Uint8Array {
-    const kept = this.#waiting.shift() ?? { message: standIns.binary };
+  take(): TakenRequest {
+    const kept = this.#waiting.shift() ?? { message: standIns.binary, bytes: 0 };
     if ('error' in kept) throw kept.error;
-    return kept.message;
+    return kept;
   }
 
   async #binaryOf(message: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {

@@ -11,7 +11,7 @@ import { type AppendPlan, planAppend, planProduce } from '../wire/append-plan.js
 import { logInfoResponse, serversResponse } from '../wire/log-messages.js';
 import { offsetOrThrow } from '../wire/offset.js';
 import { planRead, type ReadPlan } from '../wire/read-plan.js';
-import { pipelineAppends } from './append-pipeline.js';
+import { type PlannedRequest, pipelineAppends } from './append-pipeline.js';
 import { appendRequestsKey } from './append-requests.js';
 import { addressKey, memoryKey } from './call-guard.js';
 import { toConnectError } from './connect-errors.js';
@@ -82,9 +82,17 @@ export function connectRoutes(
     };
 
   // Connect parses nothing of what is appended: see `AppendRequests`.
-  const taken = ({ values }: HandlerContext): Uint8Array => values.get(appendRequestsKey)?.take() ?? new Uint8Array(0);
-  const takenRecord = (context: HandlerContext): AppendPlan => planProduce(taken(context), recordLimits);
-  const takenRecords = (context: HandlerContext): AppendPlan => planAppend(taken(context), commitLog, recordLimits);
+  const taken = (context: HandlerContext, plan: (message: Uint8Array) => AppendPlan): PlannedRequest => {
+    const { message, bytes } = context.values.get(appendRequestsKey)?.take() ?? {
+      message: new Uint8Array(0),
+      bytes: 0,
+    };
+    return { plan: plan(message), requestBytes: bytes };
+  };
+  const takenRecord = (context: HandlerContext): PlannedRequest =>
+    taken(context, (message) => planProduce(message, recordLimits));
+  const takenRecords = (context: HandlerContext): PlannedRequest =>
+    taken(context, (message) => planAppend(message, commitLog, recordLimits));
 
   const produced = async ({ records }: AppendPlan): Promise<ProduceResponse> => {
     const { baseOffset } = await commitLog.append(records);
@@ -93,6 +101,13 @@ export function connectRoutes(
 
   const appended = async ({ records, ...options }: AppendPlan): Promise<AppendResponse> =>
     appendResponse(await commitLog.append(records, options));
+
+  const pipelined = <Request, Answer>(
+    requests: AsyncIterable<Request>,
+    plan: () => PlannedRequest,
+    append: (plan: AppendPlan) => Promise<Answer>,
+    { signal, values }: HandlerContext,
+  ): AsyncIterable<Answer> => pipelineAppends(requests, plan, append, signal, closing, values.get(memoryKey));
 
   /** Makes an answer that is JSON; `reader` has the read wait for its turn, which `begin` does by itself. */
   const inTurn = <Response>(
@@ -122,7 +137,7 @@ export function connectRoutes(
   const untilClosing = { shutdownSignal: closing };
   router.rpc(
     Log.method.produce,
-    unary((_, context) => produced(takenRecord(context))),
+    unary((_, context) => produced(takenRecord(context).plan)),
   );
   router.rpc(
     Log.method.consume,
@@ -140,9 +155,7 @@ export function connectRoutes(
   );
   router.rpc(
     Log.method.produceStream,
-    streaming((requests, context) =>
-      pipelineAppends(requests, () => takenRecord(context), produced, context.signal, closing),
-    ),
+    streaming((requests, context) => pipelined(requests, () => takenRecord(context), produced, context)),
   );
   router.rpc(
     Log.method.getServers,
@@ -150,13 +163,11 @@ export function connectRoutes(
   );
   router.rpc(
     LogService.method.append,
-    unary((_, context) => appended(takenRecords(context))),
+    unary((_, context) => appended(takenRecords(context).plan)),
   );
   router.rpc(
     LogService.method.appendStream,
-    streaming((requests, context) =>
-      pipelineAppends(requests, () => takenRecords(context), appended, context.signal, closing),
-    ),
+    streaming((requests, context) => pipelined(requests, () => takenRecords(context), appended, context)),
   );
   router.rpc(
     LogService.method.read,

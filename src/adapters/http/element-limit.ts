@@ -2,7 +2,9 @@ import type { DescMessage } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Compression, UniversalServerRequest } from '@connectrpc/connect/protocol';
 import { setImmediate } from 'node:timers/promises';
+import type { CallMemory } from '../../application/access/call-memory.js';
 import type { AppendRequests } from './append-requests.js';
+import { refusedRequest } from './connect-errors.js';
 import { checkMessage } from './strict-message.js';
 
 /** Flags and length in front of a message of a stream, and of gRPC; a flag says that it is compressed. */
@@ -23,6 +25,8 @@ export interface ElementLimitOptions {
   readonly compressions: readonly Compression[];
   /** Takes the messages over, of a method that appends. */
   readonly appends?: AppendRequests | undefined;
+  /** Counts the messages, and what has come of them. */
+  readonly memory?: CallMemory | undefined;
 }
 
 /** What a request says of its messages. */
@@ -39,13 +43,29 @@ const inflatedAtOnceMax = 4;
 let inflated = 0;
 const waitingToInflate: (() => void)[] = [];
 
-/** Checks a message, compressed ones a few at a time. */
-async function checked(message: Uint8Array, form: MessageForm, isCompressed: boolean): Promise<Uint8Array> {
-  if (!isCompressed) return checkedNow(message, form, false);
+/** Counts bytes that have come. Where they are too many, waits for the answer of an earlier message, or refuses them. */
+async function admitPiece({ memory, signal }: MessageForm, bytes: number): Promise<void> {
+  const refusal = memory?.arrive(bytes);
+  if (memory === undefined || refusal === undefined) return;
+  if (!memory.hasUnanswered) throw refusedRequest(refusal);
+  await new Promise<void>((resolve) => {
+    memory.onceAnswered(resolve);
+  });
+  signal.throwIfAborted();
+}
+
+/** Checks a message that came in so many bytes, compressed ones a few at a time. */
+async function checked(
+  message: Uint8Array,
+  form: MessageForm,
+  isCompressed: boolean,
+  arrivedBytes: number,
+): Promise<Uint8Array> {
+  if (!isCompressed) return checkedNow(message, form, false, arrivedBytes);
   if (inflated < inflatedAtOnceMax) inflated += 1;
   else await new Promise<void>((resolve) => waitingToInflate.push(resolve));
   try {
-    return await checkedNow(message, form, true);
+    return await checkedNow(message, form, true, arrivedBytes);
   } finally {
     const next = waitingToInflate.shift();
     if (next === undefined) inflated -= 1;
@@ -53,11 +73,19 @@ async function checked(message: Uint8Array, form: MessageForm, isCompressed: boo
   }
 }
 
-async function checkedNow(message: Uint8Array, form: MessageForm, isCompressed: boolean): Promise<Uint8Array> {
-  const { appends, descriptor, compression, readBytesMax, signal } = form;
+async function checkedNow(
+  message: Uint8Array,
+  form: MessageForm,
+  isCompressed: boolean,
+  arrivedBytes: number,
+): Promise<Uint8Array> {
+  const { appends, descriptor, compression, readBytesMax, signal, memory } = form;
   const plain = isCompressed ? await compression?.decompress(message, readBytesMax) : message;
   // Its reader refuses a compression that is not known.
   if (plain === undefined) return message;
+  const hasUnanswered = memory?.hasUnanswered === true;
+  const refusal = memory?.deliver(arrivedBytes, plain.length);
+  if (refusal !== undefined && !hasUnanswered) throw refusedRequest(refusal);
   const isLong =
     descriptor === undefined || appends !== undefined
       ? plain.length > longBytes
@@ -115,11 +143,13 @@ async function* checkedBody(body: AsyncIterable<Uint8Array>, form: MessageForm):
   const chunks = new Chunks();
   let isTooLarge = false;
   for await (const chunk of body) {
+    await admitPiece(form, chunk.length);
     chunks.push(chunk);
     isTooLarge ||= chunks.bytes > form.readBytesMax;
     if (isTooLarge) yield chunks.take();
   }
-  if (!isTooLarge) yield await checked(chunks.take(), form, form.compression !== undefined);
+  const { bytes } = chunks;
+  if (!isTooLarge) yield await checked(chunks.take(), form, form.compression !== undefined, bytes);
 }
 
 /** How long the envelope at the beginning is, as far as it can be told. */
@@ -133,7 +163,7 @@ async function checkedEnvelope(envelope: Buffer, form: MessageForm): Promise<Uin
   if (flags > compressedFlag)
     throw new ConnectError(`an envelope has the flags ${flags}. Expected 0, or 1 if compressed`, Code.InvalidArgument);
   const message = envelope.subarray(envelopeHeadBytes);
-  const plain = await checked(message, form, (flags & compressedFlag) !== 0);
+  const plain = await checked(message, form, (flags & compressedFlag) !== 0, envelope.length);
   if (plain === message) return envelope;
   const head = Buffer.alloc(envelopeHeadBytes);
   head.writeUInt8(flags & ~compressedFlag);
@@ -147,6 +177,7 @@ async function* checkedEnvelopes(body: AsyncIterable<Uint8Array>, form: MessageF
   let needed = envelopeHeadBytes;
   let isTooLarge = false;
   for await (const chunk of body) {
+    await admitPiece(form, chunk.length);
     chunks.push(chunk);
     if (chunks.bytes < needed && !isTooLarge) continue;
     let rest = chunks.take();

@@ -10,7 +10,6 @@ import type { Logger } from '../../application/ports/logger.js';
 import { alwaysIn, type ReadinessProbe } from '../../application/ports/readiness.js';
 import type { Caller } from '../../application/access/access.js';
 import { ConnectionListener } from '../listener/connection-listener.js';
-import { limitBursts } from '../listener/limit-bursts.js';
 import { defaultLimits, headerBytesMax, headerPairsMax, invalidFramesMax } from '../listener/limits.js';
 import { refuseLargeHeaders } from '../listener/large-headers.js';
 import { sessionFrom } from '../listener/session-from.js';
@@ -138,8 +137,7 @@ export class HttpServer {
     });
     server.on('sessionError', () => undefined);
     refuseLargeHeaders(server);
-    spreadStreams(server, streamSchedulerOptions(quota));
-    limitBursts(server, concurrentStreamsMax);
+    spreadStreams(server, streamSchedulerOptions(concurrentStreamsMax, quota));
     return server;
   }
 

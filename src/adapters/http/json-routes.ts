@@ -49,12 +49,17 @@ export class JsonRoutes {
     private readonly options: JsonRoutesOptions,
   ) {}
 
-  async produce(request: HttpRequest, response: HttpResponse, query: URLSearchParams): Promise<void> {
+  async produce(
+    request: HttpRequest,
+    response: HttpResponse,
+    query: URLSearchParams,
+    memory: CallMemory | undefined,
+  ): Promise<void> {
     const { recordLimits, bodyMs } = this.options;
     const [parameter] = query.keys();
     if (parameter !== undefined)
       throw new InvalidInputError(`unknown query parameter ${JSON.stringify(parameter)}: POST / takes none`);
-    const record = parseProduceBody(await readBody(request, requestBytesMax(recordLimits), bodyMs));
+    const record = parseProduceBody(await readBody(request, requestBytesMax(recordLimits), bodyMs, memory));
     const records = frameRecords([encodeRecord(record)], recordLimits);
     const { baseOffset } = await this.commitLog.append(records);
     respond(request, response, 200, jsonHeaders, JSON.stringify({ offset: offsetJson(baseOffset) }));
@@ -67,7 +72,7 @@ export class JsonRoutes {
     query: URLSearchParams,
     memory: CallMemory | undefined,
   ): Promise<void> {
-    const body = await readBody(request, offsetBodyBytesMax, this.options.bodyMs);
+    const body = await readBody(request, offsetBodyBytesMax, this.options.bodyMs, memory);
     const queried = parseOffsetQuery(query);
     if (queried === undefined && body.length === 0) {
       if (!acceptsHtml(request))

@@ -1,3 +1,4 @@
+import type { CallMemory } from '../../application/access/call-memory.js';
 import { type HttpRequest, isHttp2 } from './http-message.js';
 import { HttpProblem } from './problem.js';
 
@@ -22,9 +23,15 @@ function encoded(encoding: string): HttpProblem {
 
 /**
  * The whole body of a request. Rejects with an `HttpProblem`: 415 if it is compressed, 413 as soon as it is known to be
- * larger than `bytesMax`, 408 when it has not come whole within `deadlineMs`; what still comes is then read and dropped.
+ * larger than `bytesMax`, 408 when it has not come whole within `deadlineMs`; or with an `OverloadedError` when `memory`
+ * has no space for it. What still comes is then read and dropped.
  */
-export function readBody(request: HttpRequest, bytesMax: number, deadlineMs: number): Promise<Buffer> {
+export function readBody(
+  request: HttpRequest,
+  bytesMax: number,
+  deadlineMs: number,
+  memory: CallMemory | undefined,
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
@@ -34,7 +41,7 @@ export function readBody(request: HttpRequest, bytesMax: number, deadlineMs: num
       request.off('data', onData).off('end', onEnd).off('close', onClose);
       finish();
     };
-    const refuse = (problem: HttpProblem): void => {
+    const refuse = (problem: Error): void => {
       settle(() => {
         request.resume();
         reject(problem);
@@ -42,11 +49,13 @@ export function readBody(request: HttpRequest, bytesMax: number, deadlineMs: num
     };
     const onData = (chunk: Buffer): void => {
       size += chunk.length;
-      if (size > bytesMax) refuse(tooLarge(bytesMax));
-      else chunks.push(chunk);
+      const refusal = size > bytesMax ? tooLarge(bytesMax) : memory?.arrive(chunk.length);
+      if (refusal === undefined) chunks.push(chunk);
+      else refuse(refusal);
     };
     const onEnd = (): void => {
       settle(() => {
+        memory?.deliver(size);
         resolve(Buffer.concat(chunks, size));
       });
     };

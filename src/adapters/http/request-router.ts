@@ -6,6 +6,7 @@ import type { CallMemory } from '../../application/access/call-memory.js';
 import { FoldedLines } from '../../application/access/folded-lines.js';
 import type { CallQuota } from '../../application/access/call-quota.js';
 import type { MemoryBudget } from '../../application/access/memory-budget.js';
+import { limitStream } from '../listener/stream-limit.js';
 import { shuttingDown } from '../wire/error-answers.js';
 import {
   asksForLoopback,
@@ -23,6 +24,7 @@ import {
   authorityOf,
   dropWhenSlow,
   giveUp,
+  isHttp2,
   onceClosed,
   respond,
   targetOf,
@@ -85,7 +87,7 @@ export class RequestRouter {
         {
           GET: consume,
           HEAD: consume,
-          POST: (request, response, query) => this.json.produce(request, response, query),
+          POST: (...call) => this.json.produce(...call),
         },
       ],
       ['/ui', { GET: ui, HEAD: ui }],
@@ -197,9 +199,9 @@ export class RequestRouter {
 
   /** Answers false when the call is one too many, and has been told so. Throws `OverloadedError` where it is not an RPC. */
   #count(request: HttpRequest, response: HttpResponse, path: string, caller: Caller): boolean {
-    if (this.quota === undefined) return true;
     try {
-      onceClosed(response, this.quota.begin(caller, addressOf(request)));
+      if (isHttp2(request)) limitStream(request.stream);
+      if (this.quota !== undefined) onceClosed(response, this.quota.begin(caller, addressOf(request)));
       return true;
     } catch (error) {
       if (!(error instanceof OverloadedError)) throw error;

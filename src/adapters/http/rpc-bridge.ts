@@ -114,7 +114,7 @@ export class RpcBridge {
     if (urlBytes > longUrlBytes) await turnFor(urlBytes);
     const writer = new ResponseWriter(response, this.options.stallMs, memory);
     try {
-      const limit = { ...this.#elementLimit, appends };
+      const limit = { ...this.#elementLimit, appends, memory };
       const answer = await handler(withElementLimit(universalRequest, handler.method.input, limit));
       if (answer.status >= 400 && answer.body === undefined) throw refusalOf(handler, request, answer);
       await writer.write(answer);

@@ -10,9 +10,14 @@ export const defaultLimits = {
   stallMs: 120_000,
   /** The time that a session of HTTP/2 may be without calls. */
   idleMs: 300_000,
-  /** The streams that one session of HTTP/2 may have open. */
-  concurrentStreamsMax: 100,
+  /**
+   * The streams that one session of HTTP/2 may have open, by its SETTINGS: a client keeps more back, without a word.
+   */
+  concurrentStreamsMax: 1_100,
 } as const;
+
+/** The calls that one session of HTTP/2 may have in progress. Less than what SETTINGS allow, so that more are told so. */
+export const streamsPerSessionMax = 1_000;
 
 /** The limits on the headers of one request; one with more is refused. */
 export const headerPairsMax = 100;

@@ -1,9 +1,12 @@
+import type { OverloadedError } from '../errors.js';
 import type { ReadMemory } from '../ports/read-memory.js';
 
 /** What a client's calls may do with the budget that they share; see `MemoryBudget`. */
 export interface ClientShare {
-  /** Counts so many bytes more, or less. */
-  readonly change: (bytes: number) => void;
+  /** Counts so many bytes more, or less. Answers false when the call should end for it. */
+  readonly change: (bytes: number) => boolean;
+  /** Counts bytes of a request in any case; answers why they are too many. */
+  readonly hold: (bytes: number) => OverloadedError | undefined;
   /** Counts the bytes if there is space for them now. */
   readonly tryReserve: (bytes: number) => boolean;
   /** Counts the bytes once there is space for them, in turn; undefined when that is now. */
@@ -23,8 +26,19 @@ export const weightOfMessage = (bytes: number): number => bytes + messageOverhea
 /** A call tells of its messages whenever so much has come or gone, and not of each. */
 const stepBytes = 4 * 1024;
 
-/** What one call holds of a `MemoryBudget`: what was read for it, and its messages that its reader has not taken. */
+/**
+ * What one call holds of a `MemoryBudget`: its requests until they are answered, what was read for it, and its messages
+ * that its reader has not taken.
+ */
 export class CallMemory implements ReadMemory {
+  /** Bytes of a request that has not come whole. */
+  #arriving = 0;
+  /** Bytes of requests that are not answered. */
+  #unanswered = 0;
+  #requestsCounted = 0;
+  /** The look at which bytes of a request last came. */
+  #arrivedAt = 0;
+  #onAnswered: (() => void) | undefined;
   #read = 0;
   #unsent = 0;
   /** What was told of it. */
@@ -43,6 +57,52 @@ export class CallMemory implements ReadMemory {
   /** Whether the client's calls should hold no more than they must. */
   get isShort(): boolean {
     return this.#isShort;
+  }
+
+  /** Whether the call has requests that came whole and are not answered. */
+  get hasUnanswered(): boolean {
+    return this.#unanswered > 0;
+  }
+
+  /**
+   * Counts bytes of a request that have come. Answers why they are too many: the caller then refuses the request, or,
+   * if others of the same call are not answered, reads no more before one of them is.
+   */
+  arrive(bytes: number): OverloadedError | undefined {
+    if (this.#closed) return undefined;
+    this.#arriving += bytes;
+    this.#arrivedAt = this.share.looks.count;
+    return this.#tellOfRequests();
+  }
+
+  /** A request has come whole, in so many bytes, and takes so many until it is answered. Answers as `arrive`. */
+  deliver(arrivedBytes: number, bytes = arrivedBytes): OverloadedError | undefined {
+    if (this.#closed) return undefined;
+    this.#arriving = Math.max(0, this.#arriving - arrivedBytes);
+    this.#unanswered += bytes;
+    return this.#tellOfRequests();
+  }
+
+  /** A request of so many bytes is answered, while others of the call may follow; the end of the call answers all. */
+  answer(bytes: number): void {
+    if (this.#closed) return;
+    this.#unanswered = Math.max(0, this.#unanswered - bytes);
+    this.#tellOfRequests();
+    const onAnswered = this.#onAnswered;
+    this.#onAnswered = undefined;
+    onAnswered?.();
+  }
+
+  /** Calls back when the next request is answered. */
+  onceAnswered(callback: () => void): void {
+    this.#onAnswered = callback;
+  }
+
+  #tellOfRequests(): OverloadedError | undefined {
+    const change = this.#arriving + this.#unanswered - this.#requestsCounted;
+    if (Math.abs(change) < stepBytes) return undefined;
+    this.#requestsCounted += change;
+    return this.share.hold(change);
   }
 
   reserve(bytes: number, signal: AbortSignal): Promise<void> | undefined {
@@ -97,16 +157,19 @@ export class CallMemory implements ReadMemory {
   #tell(): void {
     const change = this.#unsent - this.#counted;
     this.#counted = this.#unsent;
-    this.share.change(change);
+    const mayGoOn = this.share.change(change);
     this.#isShort = this.share.isShort();
+    if (!mayGoOn && !this.#ended) this.end();
   }
 
-  /** Whether its reader has left something lying since that look. */
+  /** Whether its client has left something lying, or has sent nothing of the rest of its request, since that look. */
   isStalledSince(look: number): boolean {
-    return !this.#ended && this.#unsent > 0 && this.#movedAt <= look;
+    if (this.#ended) return false;
+    const isRequestLate = this.#arriving > 0 && this.#unanswered === 0 && this.#arrivedAt <= look;
+    return isRequestLate || (this.#unsent > 0 && this.#movedAt <= look);
   }
 
-  /** Gives the reader up. */
+  /** Gives the client up. */
   end(): void {
     this.#ended = true;
     this.onEnd();
@@ -117,7 +180,8 @@ export class CallMemory implements ReadMemory {
     if (this.#closed) return;
     this.#closed = true;
     this.share.leave(this);
-    this.share.change(-(this.#read + this.#counted));
-    this.#read = this.#unsent = this.#counted = 0;
+    this.share.change(-(this.#read + this.#counted + this.#requestsCounted));
+    this.#read = this.#unsent = this.#counted = this.#requestsCounted = 0;
+    this.#onAnswered?.();
   }
 }

@@ -1,15 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '../../adapters/memory/manual-clock.js';
 import { anonymous } from './access.js';
+import { OverloadedError } from '../errors.js';
 import type { CallMemory } from './call-memory.js';
-import { MemoryBudget } from './memory-budget.js';
+import { MemoryBudget, type MemoryBudgetOptions } from './memory-budget.js';
 
 /** Small changes are not told at once. */
 const unit = 10 * 1024;
 
 const options = {
   ...{ bytesMax: 1_000 * unit, bytesPerClientMax: 400 * unit, modestShareBytes: 100 * unit },
-  ...{ modestBytes: 50 * unit, peerShareBytes: 200 * unit },
+  ...{ modestBytes: 50 * unit, peerShareBytes: 200 * unit, requestShareBytes: 0 },
+  bytesPerPeerMax: 100_000 * unit,
   patienceMs: 5_000,
 };
 const { signal } = new AbortController();
@@ -18,7 +20,11 @@ class Bench {
   readonly clock = new ManualClock();
   readonly ended: string[] = [];
   readonly counts: number[] = [];
-  readonly budget = new MemoryBudget(options, this.clock, (readers) => this.counts.push(readers));
+  readonly budget: MemoryBudget;
+
+  constructor(changed: Partial<MemoryBudgetOptions> = {}) {
+    this.budget = new MemoryBudget({ ...options, ...changed }, this.clock, (calls) => this.counts.push(calls));
+  }
 
   call(address: string, name = address): CallMemory {
     const call: CallMemory = this.budget.begin(anonymous, address, () => {
@@ -26,6 +32,10 @@ class Bench {
       call.close();
     });
     return call;
+  }
+
+  peer(address: string): CallMemory {
+    return this.budget.beginPeer(anonymous, address, () => this.ended.push(address));
   }
 }
 
@@ -60,7 +70,7 @@ describe('a budget of memory', () => {
     const c = bench.call('c').reserve(60 * unit, signal);
     expect(await granted(c)).toBe(false);
     expect(bench.call('d').reserve(50 * unit, signal)).toBeUndefined();
-    bench.budget.beginPeer().charge(10_000 * unit);
+    bench.peer('p').charge(990 * unit);
     expect(bench.call('e').reserve(10 * unit, signal)).not.toBeUndefined();
     a.close();
     expect(await granted(most)).toBe(false);
@@ -126,6 +136,70 @@ describe('a budget of memory', () => {
     bench.clock.advance(5_000);
     expect(bench.ended).toEqual(['a', 'b']);
     expect(await granted(waits)).toBe(true);
+  });
+
+  it('ends the calls of a peer that hold too much, and refuses its requests, but not those of others', () => {
+    const bench = new Bench({ bytesPerPeerMax: 300 * unit });
+    const [first, second] = [bench.peer('p'), bench.peer('p')];
+    first.charge(200 * unit);
+    expect(second.arrive(50 * unit)).toBeUndefined();
+    expect(second.arrive(51 * unit)).toEqual(
+      new OverloadedError('bytes that the calls of one client hold', 300 * unit),
+    );
+    expect(bench.ended).toEqual([]);
+    first.charge(10 * unit);
+    expect(bench.ended).toEqual(['p']);
+    bench.peer('q').charge(290 * unit);
+    expect(bench.peer('r').arrive(290 * unit)).toBeUndefined();
+    expect(bench.peer('s').arrive(290 * unit)).toEqual(new OverloadedError('bytes that all calls hold', 1_000 * unit));
+    expect(bench.ended).toEqual(['p']);
+    expect(bench.call('a').arrive(unit)).toBeUndefined();
+  });
+
+  it('refuses requests above what a client may hold, and what all may, also while its reads wait', async () => {
+    const bench = new Bench({ requestShareBytes: 100 * unit });
+    const reads = bench.call('a');
+    expect(reads.reserve(300 * unit, signal)).toBeUndefined();
+    const waits = bench.call('a').reserve(10 * unit, signal);
+    expect(await granted(waits)).toBe(false);
+    const request = bench.call('a');
+    expect(request.arrive(60 * unit)).toBeUndefined();
+    expect(request.deliver(60 * unit)).toBeUndefined();
+    expect(bench.call('a').arrive(30 * unit)).toBeUndefined();
+    const refused = bench.call('a');
+    expect(refused.arrive(20 * unit)).toEqual(
+      new OverloadedError('bytes that the calls of one client hold', 400 * unit),
+    );
+    refused.close();
+    expect(bench.call('b').reserve(200 * unit, signal)).toBeUndefined();
+    expect(bench.call('b').arrive(110 * unit)).toBeUndefined();
+    expect(bench.call('b').arrive(20 * unit)).toEqual(new OverloadedError('bytes that all calls hold', 1_000 * unit));
+    expect(bench.call('modest').arrive(20 * unit)).toBeUndefined();
+    request.answer(60 * unit);
+    expect(bench.call('a').arrive(20 * unit)).toBeUndefined();
+  });
+
+  it('ends requests of which nothing more comes for five seconds, while others are refused', () => {
+    const bench = new Bench();
+    const [stalled, answering, comes] = ['stalled', 'answering', 'comes'].map((name) => bench.call('a', name));
+    stalled.arrive(150 * unit);
+    answering.arrive(100 * unit);
+    answering.deliver(90 * unit);
+    comes.arrive(140 * unit);
+    bench.clock.advance(60_000);
+    expect(bench.ended).toEqual([]);
+    for (let second = 0; second < 5; second += 1) {
+      expect(bench.ended).toEqual([]);
+      const refused = bench.call('a', 'refused');
+      expect(refused.arrive(100 * unit)).toBeDefined();
+      refused.close();
+      comes.arrive(1);
+      bench.clock.advance(1_000);
+    }
+    expect(bench.ended).toEqual(['stalled']);
+    expect(bench.call('a').arrive(100 * unit)).toBeUndefined();
+    bench.clock.advance(2_000);
+    expect(bench.clock.pending).toBe(0);
   });
 
   it('gets everything back when a call closes, be it twice, or while it waits', async () => {

@@ -1,6 +1,7 @@
 import type { Caller } from './access.js';
 import { CallMemory, type ClientShare } from './call-memory.js';
 import { clientOf } from './call-quota.js';
+import { OverloadedError } from '../errors.js';
 import type { Clock } from '../ports/clock.js';
 
 export interface MemoryBudgetOptions {
@@ -11,8 +12,12 @@ export interface MemoryBudgetOptions {
   /** The part of all bytes that is reserved for clients that hold no more than `modestBytes`. */
   readonly modestShareBytes: number;
   readonly modestBytes: number;
-  /** The part of all bytes that no client gets: it is reserved for what the other nodes are sent. */
+  /** The part of all bytes, and of those of each client, that reads leave free: it is reserved for requests. */
+  readonly requestShareBytes: number;
+  /** The part of all bytes that no client gets: it is reserved for what the other nodes send and are sent. */
   readonly peerShareBytes: number;
+  /** Bytes of one peer; all peers together may hold `bytesMax`. A call that brings it above is ended. */
+  readonly bytesPerPeerMax: number;
   /** While calls wait, calls whose readers accept nothing for about this long are ended. */
   readonly patienceMs: number;
 }
@@ -24,7 +29,9 @@ export const defaultMemoryBudget: MemoryBudgetOptions = {
   bytesPerClientMax: 64 * mebibyte,
   modestShareBytes: 32 * mebibyte,
   modestBytes: 4 * mebibyte,
+  requestShareBytes: 16 * mebibyte,
   peerShareBytes: 32 * mebibyte,
+  bytesPerPeerMax: 128 * mebibyte,
   patienceMs: 5_000,
 };
 
@@ -45,52 +52,60 @@ interface Client {
   bytes: number;
   readonly calls: Set<CallMemory>;
   readonly waiting: Set<Waiter>;
+  /** The most bytes for which one of its requests was refused since readers were last looked at; 0: none was. */
+  refusedBytes: number;
   readonly share: ClientShare;
 }
 
 /**
- * One budget in bytes for what the calls of all transports hold: what was read for them, and messages that their
- * readers have not taken. A call asks before it reads, and waits while its client, or all clients together, hold too
- * much; those that wait are served client by client in turn. While calls wait, readers that take nothing are ended.
+ * One budget in bytes for what the calls of all transports hold: requests until they are answered, also those that have
+ * come in part, what was read for them, and messages that their readers have not taken. A call asks before it reads,
+ * and waits while its client, or all clients together, hold too much; those that wait are served client by client in
+ * turn. A request that is too much is refused. While calls wait or are refused, those whose client takes nothing, or
+ * sends nothing of the rest of its request, are ended.
  */
 export class MemoryBudget {
   readonly #clients = new Map<string, Client>();
   /** The bytes that all clients hold. */
   #bytes = 0;
+  readonly #peers = new Map<string, Client>();
+  /** The bytes that all peers hold. */
+  #peerBytes = 0;
   /** The clients with calls that wait; the one that was served last is the last. */
   readonly #waiting = new Set<Client>();
   #isGranting = false;
   /** Readers are looked at only while calls wait. */
   readonly #looks = { count: 0 };
   #isLooking = false;
-  readonly #peers = this.#clientOf('the other nodes', true);
 
   constructor(
     private readonly options: MemoryBudgetOptions,
     private readonly clock: Clock,
-    /** Told how many readers were ended at once. */
-    private readonly onEnded: (readers: number) => void = () => undefined,
+    /** Told how many calls were ended at once. */
+    private readonly onEnded: (calls: number) => void = () => undefined,
   ) {}
 
   /** Bytes held in all. */
   get bytes(): number {
-    return this.#bytes + this.#peers.bytes;
+    return this.#bytes + this.#peerBytes;
   }
 
   /** The memory of a call until its `close`. `end` is called when its reader is given up, and should lead to `close`. */
   begin(caller: Caller, address: string | undefined, end: () => void): CallMemory {
-    const name = clientOf(caller, address);
-    const client = this.#clients.get(name) ?? this.#clientOf(name, false);
-    this.#clients.set(name, client);
-    return this.#enter(client, end);
+    return this.#enter(this.#clients, clientOf(caller, address), end);
   }
 
-  /** The memory of a call of another node, which is counted, never waits and is never ended. */
-  beginPeer(): CallMemory {
-    return this.#enter(this.#peers, () => undefined);
+  /**
+   * The memory of a call of another node, which never waits, and is ended only when the node holds too much. Without
+   * certificates a caller is known by its address.
+   */
+  beginPeer(caller: Caller, address: string | undefined, end: () => void): CallMemory {
+    return this.#enter(this.#peers, clientOf(caller, address), end);
   }
 
-  #enter(client: Client, end: () => void): CallMemory {
+  #enter(clients: Map<string, Client>, name: string, end: () => void): CallMemory {
+    const client = clients.get(name) ?? this.#clientOf(name, clients === this.#peers);
+    clients.set(name, client);
     const call = new CallMemory(client.share, end);
     client.calls.add(call);
     return call;
@@ -98,11 +113,13 @@ export class MemoryBudget {
 
   #clientOf(name: string, isPeer: boolean): Client {
     const client: Client = {
-      ...{ name, isPeer, bytes: 0, calls: new Set(), waiting: new Set() },
+      ...{ name, isPeer, bytes: 0, calls: new Set(), waiting: new Set(), refusedBytes: 0 },
       share: {
         change: (bytes) => {
           this.#change(client, bytes);
+          return bytes <= 0 || !isPeer || this.#hasSpace(client, 0);
         },
+        hold: (bytes) => this.#hold(client, bytes),
         tryReserve: (bytes) => this.#tryReserve(client, bytes),
         reserve: (bytes, signal) => (this.#tryReserve(client, bytes) ? undefined : this.#wait(client, bytes, signal)),
         isShort: () => client.waiting.size > 0 || !this.#hasSpace(client, 0),
@@ -116,24 +133,47 @@ export class MemoryBudget {
     return client;
   }
 
-  #forget({ name, calls, waiting }: Client): void {
-    if (calls.size === 0 && waiting.size === 0) this.#clients.delete(name);
+  #forget({ name, isPeer, calls, waiting }: Client): void {
+    if (calls.size === 0 && waiting.size === 0) (isPeer ? this.#peers : this.#clients).delete(name);
   }
 
   #change(client: Client, bytes: number): void {
     client.bytes += bytes;
-    if (!client.isPeer) this.#bytes += bytes;
+    if (client.isPeer) this.#peerBytes += bytes;
+    else this.#bytes += bytes;
     if (bytes < 0) this.#grantSoon();
   }
 
   /** A client that is alone gets what it needs, even if that is more than there is: else it would wait for ever. */
-  #hasSpace({ isPeer, bytes: held }: Client, bytes: number): boolean {
-    const { bytesMax, bytesPerClientMax, modestShareBytes, modestBytes, peerShareBytes } = this.options;
-    if (isPeer || this.#bytes === 0) return true;
-    if (held > 0 && held + bytes > bytesPerClientMax) return false;
-    const forModest = held + bytes > modestBytes ? modestShareBytes : 0;
-    const forPeers = Math.max(peerShareBytes, this.#peers.bytes);
-    return this.#bytes + bytes <= bytesMax - forModest - forPeers;
+  #hasSpace(client: Client, bytes: number, isRequest = false): boolean {
+    const { bytesMax, bytesPerPeerMax } = this.options;
+    if (client.isPeer) return client.bytes + bytes <= bytesPerPeerMax && this.#peerBytes + bytes <= bytesMax;
+    if (this.#bytes === 0) return true;
+    const forRequests = isRequest ? 0 : this.options.requestShareBytes;
+    if (client.bytes > 0 && client.bytes + bytes + forRequests > this.options.bytesPerClientMax) return false;
+    return this.#bytes + bytes + forRequests <= this.#bytesMaxOf(client.bytes + bytes);
+  }
+
+  /** The bytes of all clients up to which one of them may hold so many. */
+  #bytesMaxOf(held: number): number {
+    const { bytesMax, modestShareBytes, modestBytes, peerShareBytes } = this.options;
+    return bytesMax - (held > modestBytes ? modestShareBytes : 0) - Math.max(peerShareBytes, this.#peerBytes);
+  }
+
+  /** Counts bytes of a request, which have come already; answers why the request should be refused. */
+  #hold(client: Client, bytes: number): OverloadedError | undefined {
+    const fits = bytes <= 0 || this.#hasSpace(client, bytes, true);
+    this.#change(client, bytes);
+    if (fits) return undefined;
+    const { bytesMax, bytesPerClientMax, bytesPerPeerMax } = this.options;
+    const own = client.isPeer ? bytesPerPeerMax : bytesPerClientMax;
+    if (!client.isPeer) {
+      client.refusedBytes = Math.max(client.refusedBytes, bytes);
+      this.#look();
+    }
+    return client.bytes > own
+      ? new OverloadedError('bytes that the calls of one client hold', own)
+      : new OverloadedError('bytes that all calls hold', bytesMax);
   }
 
   #tryReserve(client: Client, bytes: number): boolean {
@@ -207,20 +247,25 @@ export class MemoryBudget {
     this.clock.after(this.options.patienceMs / looksInPatience, () => {
       this.#isLooking = false;
       this.#looks.count += 1;
-      if (this.#waiting.size === 0) return;
-      this.#endStalled();
+      const clients = [...this.#clients.values()];
+      const short = clients.filter(({ waiting, refusedBytes }) => waiting.size > 0 || refusedBytes > 0);
+      if (short.length === 0) return;
+      this.#endStalled(clients, short);
+      for (const client of short) client.refusedBytes = 0;
       this.#look();
     });
   }
 
-  /** Ends stalled calls: of each client whose own calls wait, and of all that hold much if others wait for them. */
-  #endStalled(): void {
-    const { bytesPerClientMax, modestBytes } = this.options;
-    const othersWait = [...this.#waiting].some(
-      ({ waiting: [waiter], bytes }) => waiter !== undefined && bytes + waiter.bytes <= bytesPerClientMax,
+  /** Ends stalled calls: of each client that is short of memory, and of all that hold much if others are for them. */
+  #endStalled(clients: readonly Client[], short: readonly Client[]): void {
+    const { bytesPerClientMax, requestShareBytes, modestBytes } = this.options;
+    const othersLack = short.some(
+      ({ waiting: [waiter], refusedBytes, bytes }) =>
+        bytes + refusedBytes <= bytesPerClientMax &&
+        (waiter === undefined || bytes + waiter.bytes + requestShareBytes <= bytesPerClientMax),
     );
-    const stalled = [...this.#clients.values()]
-      .filter(({ waiting, bytes }) => waiting.size > 0 || (othersWait && bytes > modestBytes))
+    const stalled = clients
+      .filter((client) => short.includes(client) || (othersLack && client.bytes > modestBytes))
       .flatMap(({ calls }) => [...calls].filter((call) => call.isStalledSince(this.#looks.count - looksInPatience)));
     for (const call of stalled) call.end();
     if (stalled.length > 0) this.onEnded(stalled.length);

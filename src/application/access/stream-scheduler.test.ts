@@ -80,9 +80,9 @@ describe('a stream scheduler', () => {
     expect(scheduler.enter('6', 'a')).toBe(true);
   });
 
-  it('lets as many streams wait as a client may have calls in flight, and at least 1,024', () => {
+  it('lets as many streams wait as a client may have calls in flight, and at least what two sessions may open', () => {
     const waitingMax = (callsPerClientMax: number): number =>
-      streamSchedulerOptions(new CallQuota({ callsMax: 100_000, callsPerClientMax })).waitingPerAddressMax;
-    expect([7, 5_000].map(waitingMax)).toEqual([1_024, 5_000]);
+      streamSchedulerOptions(1_100, new CallQuota({ callsMax: 100_000, callsPerClientMax })).waitingPerAddressMax;
+    expect([7, 5_000].map(waitingMax)).toEqual([2_200, 5_000]);
   });
 });

@@ -15,11 +15,11 @@ export interface StreamSchedulerOptions {
 const turnMs = 3;
 
 /**
- * Returns the options for a listener with this quota: as many streams of a client may wait as may be in flight, and at
- * least 1,024.
+ * Returns the options for a listener with this quota, whose sessions may have so many streams each: as many streams of
+ * an address may wait as two sessions may open, or as a client may have in flight.
  */
-export function streamSchedulerOptions(quota: CallQuota | undefined): StreamSchedulerOptions {
-  return { turnMs, waitingPerAddressMax: Math.max(1_024, quota?.callsPerClientMax ?? 0) };
+export function streamSchedulerOptions(streamsMax: number, quota: CallQuota | undefined): StreamSchedulerOptions {
+  return { turnMs, waitingPerAddressMax: Math.max(2 * streamsMax, quota?.callsPerClientMax ?? 0) };
 }
 
 /**

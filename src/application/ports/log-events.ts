@@ -83,7 +83,7 @@ export const logEvents = {
     gossip_stream_malformed: 'A TCP stream of gossip was malformed; logged once a minute at most.',
     hard_state_slot_corrupt: 'One of the two hard-state slots is corrupt; the other one is used.',
     idle_readers_ended:
-      'Calls of readers that accepted nothing for 5 s were ended, because other calls waited for memory.',
+      'Calls whose client accepted or sent nothing for 5 s were ended, because other calls lacked memory.',
     join_deferred: 'The leader could not admit a node yet; the node asks again.',
     join_failed: 'Admitting a node failed with an unexpected error; the node asks again.',
     join_refused: 'The leader refused to admit a node.',
