@@ -4,9 +4,9 @@ import {
   connectionProblem,
   isServerError,
   RpcError,
+  spanText,
   UnreachableError,
 } from '../../client/index.js';
-import { spanText } from './counted.js';
 import { messageOf } from './exit-codes.js';
 
 /**
