@@ -1,5 +1,5 @@
-import type { ClusterStatus, MemberStatus, ScrubStatus } from '../client/index.js';
-import { bytesText, spanText } from './options/counted.js';
+import { type ClusterStatus, type MemberStatus, type ScrubStatus, spanText } from '../client/index.js';
+import { bytesText } from './options/counted.js';
 import { printable } from './options/printable.js';
 import { tableText, wrapped } from './options/terminal.js';
 

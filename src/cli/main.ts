@@ -45,8 +45,21 @@ async function createProgram(commandName: string | undefined): Promise<Command> 
   return program;
 }
 
-// The reader of the help may close the pipe early, as `head` does. Commands that write data handle errors themselves.
-process.stdout.on('error', () => undefined);
+let outputError: Error | undefined;
+let isDone = false;
+
+/** Has a command that lost its output fail, unless it has said why itself. */
+function reportOutputError(): void {
+  if (outputError === undefined || !isDone || (process.exitCode ?? ExitCode.ok) !== ExitCode.ok) return;
+  process.stderr.write(`golog: cannot write the output: ${messageOf(outputError)}\n`);
+  process.exitCode = ExitCode.failure;
+}
+
+// The reader may close the pipe early, as `head` does, and the command has not failed then.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') outputError ??= error;
+  reportOutputError();
+});
 
 try {
   await (await createProgram(process.argv[2])).parseAsync();
@@ -57,3 +70,5 @@ try {
     process.exitCode = ExitCode.failure;
   }
 }
+isDone = true;
+reportOutputError();

@@ -107,8 +107,9 @@ export function fromServiceError(error: unknown, address: string): Error {
   const neverConnected = code === 'UNAVAILABLE' && error.details.startsWith('No connection established');
   const unresolved = code === 'UNAVAILABLE' && error.details.startsWith('Name resolution failed');
   if (neverConnected || unresolved) {
-    const reason = /ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ETIMEDOUT|ECONNRESET/.exec(error.details)?.[0];
-    return new UnreachableError(address, reason ?? lastError(error.details), { cause: error });
+    const reason = /ECONNREFUSED|ENOTFOUND|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ECONNRESET/.exec(error.details)?.[0];
+    const otherwise = unresolved ? 'its host name has no address' : lastError(error.details);
+    return new UnreachableError(address, reason ?? otherwise, { cause: error });
   }
   const [, size, limit] = (code === 'RESOURCE_EXHAUSTED' && messageTooLarge.exec(error.details)) || [];
   if (size !== undefined && limit !== undefined) {

@@ -36,5 +36,6 @@ export {
   RecordBatchBuilder,
   recordBytes,
 } from './record-batch-builder.js';
+export { spanText } from './span-text.js';
 export type { ClientTls } from './tls.js';
 export { MalformedResponseError } from './wire.js';

@@ -14,6 +14,7 @@ import { type AppendCall, type LogClient, safeNumber } from './log-client.js';
 import { Backoff, LogServers } from './log-servers.js';
 import type { OutgoingBatch } from './record-batch-builder.js';
 import { holdsBatchAt, readBack } from './read-back.js';
+import { spanText } from './span-text.js';
 
 export interface Acknowledgement {
   readonly baseOffset: number;
@@ -310,7 +311,7 @@ export class Producer {
 
   /** The error that ends the producer after too long without progress. */
   #noProgress(last: Error): Error {
-    const during = `no progress for ${Math.round(this.#reconnectTimeoutMs / 1_000)} s`;
+    const during = `no progress for ${spanText(this.#reconnectTimeoutMs)}`;
     if (!isOverload(last) || this.#outcomeUnknown)
       return new UnreachableError(this.servers.addresses, `${during} (${last.message})`, { cause: last });
     return new RpcError(last.code, `${last.message}; ${during}`, last.details, { cause: last });

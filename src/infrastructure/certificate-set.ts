@@ -1,6 +1,7 @@
 import 'reflect-metadata';
-import { chmod, mkdir, open, readFile, rm } from 'node:fs/promises';
+import { chmod, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeDirectory } from '../adapters/file-system/make-directory.js';
 import { CertificateAuthority, type CertificatePair } from '../adapters/tls/certificate-authority.js';
 
 export interface CertificateSetOptions {
@@ -56,7 +57,7 @@ async function writeNew(path: string, text: string, mode: number): Promise<void>
  */
 export async function writeCertificateSet(options: CertificateSetOptions): Promise<WrittenPair[]> {
   const { directory, cluster, nodes, hosts, clients, days, caDays, force } = options;
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeDirectory(directory, { mode: 0o700 });
   let authority: CertificateAuthority | undefined;
   const issued = async (issue: (from: CertificateAuthority) => Promise<CertificatePair>): Promise<CertificatePair> => {
     if (authority === undefined)

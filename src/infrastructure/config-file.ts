@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
 import { ConfigError } from './config-error.js';
+import { utf8Text } from './utf8-text.js';
 
 /** The text of an option as written in the file: `1e3` stays `1e3`, as in a flag or a variable. */
 export type ConfigText = string | readonly string[];
@@ -17,7 +18,7 @@ const configCharsMax = 64 * 1024;
 export function readConfigFile(path: string): ReadonlyMap<string, ConfigText | undefined> {
   let document: Document;
   try {
-    document = parseStrictYaml(readFileSync(path, 'utf8'));
+    document = parseStrictYaml(utf8Text(readFileSync(path), 'the file'));
   } catch (cause) {
     throw new ConfigError(`--config-file ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,

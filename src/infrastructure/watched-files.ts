@@ -1,4 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
+import { utf8Text } from './utf8-text.js';
 
 /** A change is reported after one to two intervals: the files must have been unchanged for one. */
 const pollIntervalMs = 200;
@@ -70,8 +71,11 @@ async function signatureOf(paths: readonly string[]): Promise<string> {
   return (await Promise.all(parts)).join('\n');
 }
 
-/** Reads the text of each file. Rejects with the first error, which names its file. */
+/** Reads the text of each file, in UTF-8. Rejects with the first error, which names its file. */
 export function readTexts<Name extends string>(paths: Readonly<Record<Name, string>>): Promise<Record<Name, string>> {
-  const entries = Object.entries<string>(paths).map(async ([name, path]) => [name, await readFile(path, 'utf8')]);
+  const entries = Object.entries<string>(paths).map(async ([name, path]) => [
+    name,
+    utf8Text(await readFile(path), path),
+  ]);
   return Promise.all(entries).then((read) => Object.fromEntries(read) as Record<Name, string>);
 }

@@ -69,10 +69,10 @@ describe('a server with a small --batch-bytes-max', () => {
 describe('a server whose disk is full', () => {
   it('makes the client say so once, back off, and say that nothing was appended', async () => {
     const server = await ServerProcess.start(scratch.file('full'), undefined, ['--disk-reserve-bytes', '8000TiB']);
-    const args = ['produce', '--addr', server.rpcAddr, '--reconnect-timeout', '1s'];
+    const args = ['produce', '--addr', server.rpcAddr, '--reconnect-timeout', '300ms'];
     const { code, stderr, stdout } = await runGolog(args, 'x\n'.repeat(400));
     expect(stderr).toMatch(
-      /^golog produce: no server accepts records now \(disk reserve reached: .*\(RESOURCE_EXHAUSTED\)\); retrying for up to 1 s\ngolog produce: disk reserve reached: .*; no progress for 1 s \(RESOURCE_EXHAUSTED\)\n {2}nothing was appended\n {2}refused: .* line 1;.*\n$/,
+      /^golog produce: no server accepts records now \(disk reserve reached: .*\(RESOURCE_EXHAUSTED\)\); retrying for up to 300 ms\ngolog produce: disk reserve reached: .*; no progress for 300 ms \(RESOURCE_EXHAUSTED\)\n {2}nothing was appended\n {2}refused: .* line 1;.*\n$/,
     );
     expect([code, stdout]).toEqual([1, expect.stringMatching(/^0 records, 0 bytes, /)]);
 

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access, mkdir, readdir, rename, stat } from 'node:fs/promises';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { DataDirectory } from '../../application/ports/data-directory.js';
 import { FileNotFoundError, isNoSpaceError } from '../../domain/log/directory.js';
 import { invariant } from '../../domain/log/invariant.js';
@@ -8,6 +8,7 @@ import { DataDirectoryError, problemOfCode } from './data-directory-error.js';
 import { type ClaimWatch, DirectoryClaim, lockFileName } from './directory-claim.js';
 import { lockHolder } from './directory-lock.js';
 import { errorCode } from './errors.js';
+import { existingAncestor, makeDirectory } from './make-directory.js';
 import { NodeDirectory, syncDirectory } from './node-directory.js';
 import { assertOwned } from './owned-directory.js';
 import {
@@ -88,40 +89,8 @@ async function ensureDirectory(path: string, create: boolean): Promise<void> {
     if (code !== 'ENOENT') throw error;
     if (!create) throw new DataDirectoryError(path, { kind: 'missing' }, { cause: error });
   }
-  await makeDurably(path);
-}
-
-/**
- * Creates the directory and its missing parents, each durable before the next. (`mkdir` with `recursive` syncs none,
- * and on Node 20 loops forever below /proc, which exists and answers ENOENT.)
- */
-async function makeDurably(path: string): Promise<void> {
-  const ancestor = await existingAncestor(path);
-  const missing = relative(ancestor, path).split(sep);
-  let parent = ancestor;
-  for (const name of missing) {
-    const child = join(parent, name);
-    try {
-      await mkdir(child, { mode: 0o700 });
-    } catch (error) {
-      // Another node with the same parent created it meanwhile, and it may not be durable yet.
-      if (errorCode(error) !== 'EEXIST') throw error;
-    }
-    await syncDirectory(parent);
-    parent = child;
-  }
-}
-
-/** Returns the nearest parent that exists. */
-async function existingAncestor(path: string): Promise<string> {
-  const parent = dirname(path);
-  if (parent === path) return path;
-  try {
-    await stat(parent);
-    return parent;
-  } catch {
-    return existingAncestor(parent);
-  }
+  // Each is durable before the next.
+  await makeDirectory(path, { mode: 0o700, onMade: syncDirectory });
 }
 
 async function openToWrite(path: string, { create, watch }: DataDirectoryOptions): Promise<FileDataDirectory> {

@@ -4,7 +4,7 @@ import { batchRecordsMax } from '../../domain/log/records.js';
 import { varintBytes, writeVarint } from '../../domain/log/wire-reader.js';
 import { AppendRequestSchema } from '../../gen/golog/v1/log_service_pb.js';
 import { ProduceRequestSchema, type Record, RecordSchema } from '../../gen/log/v1/log_pb.js';
-import { checkJson, decodeJson } from './json-message.js';
+import { checkJson, decodeJson, utf8Text } from './json-message.js';
 import { elementsOf, findList } from './json-scan.js';
 
 // Requests that append, made of JSON into the binary encoding, of which both ports take the records. `JSON.parse` and
@@ -81,7 +81,7 @@ class Output {
  * `TooManyRecordsError`, and RESOURCE_EXHAUSTED for a record that is too much work.
  */
 export function* appendRequestOfJson(json: Uint8Array): Generator<undefined, Uint8Array, void> {
-  const text = new TextDecoder().decode(json);
+  const text = utf8Text(json);
   const listAt = findList(text, 'records');
   // Records take fewer bytes than their JSON, save for some that are very short.
   const output = new Output(text.length);

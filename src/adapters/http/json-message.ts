@@ -30,9 +30,23 @@ function checkTimestamps(text: string): void {
   }
 }
 
-/** Decodes the text of a JSON message, whatever it came in. Throws as `checkJson`, and for times that do not exist. */
+const utf8Decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** Throws `InvalidInputError` for bytes that are not UTF-8: a name in them would become another. */
+export function utf8Text(bytes: Uint8Array | undefined): string {
+  try {
+    return utf8Decoder.decode(bytes);
+  } catch (cause) {
+    throw new InvalidInputError('the message is not UTF-8', { cause });
+  }
+}
+
+/**
+ * Decodes the text of a JSON message, whatever it came in. Throws as `utf8Text` and `checkJson`, and for times that do
+ * not exist.
+ */
 export function decodeJson(bytes: Uint8Array | undefined): string {
-  const text = new TextDecoder().decode(bytes);
+  const text = utf8Text(bytes);
   checkJson(text);
   checkTimestamps(text);
   return text;

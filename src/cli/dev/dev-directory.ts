@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { InvalidArgumentError } from 'commander';
+import { makeDirectory } from '../../infrastructure/directories.js';
 import { advertisedAddr, type Config, resolveConfig } from '../../infrastructure/config.js';
 
 /** The addresses and files of a node of a local cluster. */
@@ -42,7 +43,7 @@ export function resetDirectory(directory: string): void {
  * @throws InvalidArgumentError when the directory contains a cluster other than the requested one
  */
 export async function nodesIn(directory: string, requested: RequestedCluster): Promise<readonly DevNodeSpec[]> {
-  mkdirSync(directory, { recursive: true });
+  await makeDirectory(directory);
   if (!existsSync(join(directory, firstConfigFile))) await writeConfigFiles(directory, requested);
   const count = readdirSync(directory).filter((name) => /^n\d+\.yaml$/.test(name)).length;
   const nodes = Array.from({ length: count }, (_, i) => nodeIn(directory, `n${i + 1}`));

@@ -1,5 +1,6 @@
 import { expect, it } from '@jest/globals';
-import { bytesText, counted, offsetsText, spanText } from './counted.js';
+import { spanText } from '../../client/index.js';
+import { bytesText, counted, offsetsText } from './counted.js';
 
 it('gives every number its unit', () => {
   expect([0, 1, 1_023, 1_024, 262_144, 1_610_612_736, 2 ** 50].map(bytesText)).toEqual([

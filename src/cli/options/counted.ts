@@ -9,14 +9,6 @@ export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : noun.endsWith('ch') ? 'es' : 's'}`;
 }
 
-/** A time in the largest unit that keeps it exact enough to act on: `30 ms`, `31 s`, `3 min`. */
-export function spanText(ms: number): string {
-  if (ms < 1_000) return `${ms} ms`;
-  const seconds = Math.floor(ms / 1_000);
-  if (seconds < 120) return `${seconds} s`;
-  return seconds < 7_200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3_600)} h`;
-}
-
 /** A size in the largest binary unit of which there is at least one: `17 B`, `256 KiB`, `1.5 GiB`. */
 export function bytesText(bytes: number): string {
   let [size, unit] = [bytes, 'B'];

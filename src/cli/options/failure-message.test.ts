@@ -23,7 +23,7 @@ it('says what to do where a command fails', async () => {
     `cannot reach ${nobody}: ECONNREFUSED; start a node there, or give --addr, or GOLOG_ADDR, the gRPC address of one that runs`,
   );
   expect(await say('servers', new UnreachableError('n1:8400', 'ENOTFOUND'))).toMatch(
-    /; no host has this name: correct --addr/,
+    /: ENOTFOUND; correct --addr or GOLOG_ADDR/,
   );
 });
 

@@ -4,9 +4,9 @@ import {
   connectionProblem,
   isServerError,
   RpcError,
+  spanText,
   UnreachableError,
 } from '../../client/index.js';
-import { spanText } from './counted.js';
 import { messageOf } from './exit-codes.js';
 
 /**
@@ -41,7 +41,7 @@ export function waitingMessage(reason: unknown, what: string, timeoutMs: number)
 /** What to do about a server that does not answer. */
 function adviceFor(error: unknown): string {
   if (!(error instanceof UnreachableError)) return '';
-  if (/ENOTFOUND/.test(error.message)) return '; no host has this name: correct --addr or GOLOG_ADDR';
+  if (/ENOTFOUND|host name/.test(error.message)) return '; correct --addr or GOLOG_ADDR, or the name service';
   return /ECONNREFUSED|no server answers/.test(error.message)
     ? `; start a node there, or give --addr, or GOLOG_ADDR, the gRPC address of one that runs`
     : '';

@@ -53,7 +53,8 @@ const minuteOfDay = (utcMs: number): number => new Date(utcMs).getUTCMinutes() +
 export function parseAddress(text: string): string {
   const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/.exec(text);
   const port = Number(match?.[2] ?? 8400);
-  if (match === null || port < 1 || port > 65_535) throw new InvalidArgumentError('expected HOST:PORT.');
+  if (match === null || port < 1 || port > 65_535)
+    throw new InvalidArgumentError('expected HOST:PORT, with a port from 1 to 65535.');
   return `${match[1]}:${port}`;
 }
 

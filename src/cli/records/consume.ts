@@ -7,6 +7,7 @@ import {
   LogServers,
   type ReadChunk,
   type ReadFrom,
+  spanText,
   UnreachableError,
 } from '../../client/index.js';
 
@@ -187,8 +188,8 @@ class TailFailures {
   }
 
   #lostTooLong(error: Error): Error {
-    const seconds = Math.round(this.options.reconnectTimeoutMs / 1_000);
-    return new UnreachableError(this.servers.addresses, `lost for ${seconds} s (${error.message})`, { cause: error });
+    const reason = `lost for ${spanText(this.options.reconnectTimeoutMs)} (${error.message})`;
+    return new UnreachableError(this.servers.addresses, reason, { cause: error });
   }
 }
 

@@ -103,3 +103,26 @@ describe('a name that a record has twice', () => {
     }
   });
 });
+
+describe('a message that is not UTF-8', () => {
+  const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
+
+  it.each<[string, string, string]>([
+    ['log.v1.Log/Produce', '{"record":{"headers":{"\xff":"QQ=="}}}', 'a byte that is in none'],
+    ['log.v1.Log/Produce', '{"record":{"headers":{"\xe2\x82":"QQ=="}}}', 'a character that is cut off'],
+    ['golog.v1.LogService/Append', '{"records":[{"headers":{"a\xff":"QQ=="}}]}', 'a byte in a batch'],
+    ['golog.v1.LogService/Append', '{"records":[{"headers":{"\xed\xa0\xbd":"QQ=="}}]}', 'half a surrogate pair'],
+    ['golog.v1.LogService/Append', '{"records":[],"\xc0\x80":1}', 'an overlong zero, in an unknown field'],
+  ])('is INVALID_ARGUMENT, and nothing is stored: %s, %j, %s', async (method, message) => {
+    const { baseUrl } = await serve();
+    const response = await fetch(`${baseUrl}/${method}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: bytes(message),
+    });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ code: 'invalid_argument', message: 'the message is not UTF-8' });
+    const read = await call(`${baseUrl}/golog.v1.LogService/GetLogInfo`, '{}', 'application/json');
+    expect(((await read.json()) as { highWatermark?: string }).highWatermark).toBeUndefined();
+  });
+});
