@@ -116,7 +116,7 @@ export class AttackedNode {
     await this.#account();
     takePeakBytes(this.#pid);
     const honest = this.#honest;
-    [honest.calls, honest.slowestMs] = [0, 0];
+    [honest.calls, honest.slowestMs, honest.latenciesMs.length] = [0, 0, 0];
     honest.start();
     const startedMs = performance.now();
     const descriptorsMax = { value: 0 };
@@ -152,7 +152,7 @@ export class AttackedNode {
         `loop ${loopDelayMaxMs.toFixed(0)} ms, a callback ${spanCpuMaxMs.toFixed(0)} ms, ` +
         `a turn ${turnCpuMaxMs.toFixed(0)} ms (${turnCpuWithCollectionsMaxMs.toFixed(0)} with collections), ` +
         `memory + ${inMebibytes(peakBytes)} = ${inMebibytes(residentBytes)}, ${calls} honest calls, ` +
-        `the slowest ${honest.slowestMs.toFixed(0)} ms`,
+        `p99 ${honest.p99Ms.toFixed(0)} ms, the slowest ${honest.slowestMs.toFixed(0)} ms`,
     );
     endHostility();
     if (honest.failures.length > 0) throw new AggregateError(honest.failures.splice(0), `${name}: honest calls failed`);
@@ -162,6 +162,11 @@ export class AttackedNode {
       throw new Error(`${name}: a turn of the event loop took ${turnCpuMaxMs.toFixed(0)} ms of the processor`);
     if (peakBytes > peakBytesMax) throw new Error(`${name}: memory grew by ${inMebibytes(peakBytes)}`);
     if (residentBytes > residentBytesMax) throw new Error(`${name}: memory grew to ${inMebibytes(residentBytes)}`);
+  }
+
+  /** What is in use now beyond what was in use before anybody attacked. What took long so far is forgotten. */
+  async liveGrowth(): Promise<number> {
+    return (await this.#account()).liveBytes - this.#baseline.liveBytes;
   }
 
   #restMs = restMsMin;
