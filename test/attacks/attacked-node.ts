@@ -35,6 +35,7 @@ export class AttackedNode {
     residentBytes: 0,
     liveBytes: 0,
     loopDelayMaxMs: Infinity,
+    loopDelayP999Ms: Infinity,
     spanCpuMaxMs: Infinity,
     turnCpuMaxMs: Infinity,
     turnCpuWithCollectionsMaxMs: Infinity,
@@ -141,7 +142,8 @@ export class AttackedNode {
       await honest.stop();
     }
     const reapedMs = performance.now() - startedMs - attackedMs;
-    const { loopDelayMaxMs, spanCpuMaxMs, turnCpuMaxMs, turnCpuWithCollectionsMaxMs } = await this.#account();
+    const { loopDelayMaxMs, loopDelayP999Ms, spanCpuMaxMs, turnCpuMaxMs, turnCpuWithCollectionsMaxMs } =
+      await this.#account();
     const { calls } = honest;
     await eventually(leftBehind, async () => (await this.#isAsBefore()) || undefined, withinMs);
     const residentBytes = takePeakBytes(this.#pid);
@@ -149,7 +151,7 @@ export class AttackedNode {
     const inMebibytes = (bytes: number): string => `${(bytes / mebibyte).toFixed(0)} MiB`;
     tell(
       `${name}: ${attackedMs.toFixed(0)} ms, ${descriptorsMax.value} descriptors gone in ${reapedMs.toFixed(0)} ms, ` +
-        `loop ${loopDelayMaxMs.toFixed(0)} ms, a callback ${spanCpuMaxMs.toFixed(0)} ms, ` +
+        `loop ${loopDelayMaxMs.toFixed(0)} ms (p99.9 ${loopDelayP999Ms.toFixed(0)} ms), a callback ${spanCpuMaxMs.toFixed(0)} ms, ` +
         `a turn ${turnCpuMaxMs.toFixed(0)} ms (${turnCpuWithCollectionsMaxMs.toFixed(0)} with collections), ` +
         `memory + ${inMebibytes(peakBytes)} = ${inMebibytes(residentBytes)}, ${calls} honest calls, ` +
         `p99 ${honest.p99Ms.toFixed(0)} ms, the slowest ${honest.slowestMs.toFixed(0)} ms`,

@@ -15,7 +15,7 @@ export const honestCallsMin = 12;
 export class HonestClient {
   calls = 0;
   slowestMs = 0;
-  /** Of each pair of calls. */
+  /** The time that each pair of calls took. */
   readonly latenciesMs: number[] = [];
   readonly failures: unknown[] = [];
   readonly #clients: Client<typeof Log>[];
