@@ -16,6 +16,8 @@ const liveSlackBytes = 8 * mebibyte;
 const residentSlackBytes = 384 * mebibyte;
 /** A loop that is idle wakes up this soon, or soon after that it does, on a machine that others use as well. */
 const idleLoopDelayMs = 50;
+/** No handler takes longer without a pause, whatever the attack. */
+const handlerCpuMsMax = 50;
 /** So often a loop is looked at that never does; what is found then is what it has to come back to. */
 const looksMax = 20;
 /** The node is left alone from one account to the next, for so many times as long as the account took. */
@@ -110,7 +112,7 @@ export class AttackedNode {
       withinMs = generousMs,
       peakBytesMax = 384 * mebibyte,
       residentBytesMax = Infinity,
-      spanCpuMsMax = Infinity,
+      spanCpuMsMax = handlerCpuMsMax,
       turnCpuMsMax = Infinity,
     } = {},
   ): Promise<void> {

@@ -10,6 +10,7 @@ const callsOfOne = 1_000;
 const callsOfMany = 8_000;
 /** Clients in clear are addresses. */
 const addresses = Array.from({ length: 8 }, (_, i) => `127.0.0.${i + 2}`);
+const joins = 60;
 const attackMs = 3_000;
 const liveGrowthMax = 150_000_000;
 const bounds = {
@@ -99,3 +100,16 @@ describe.each(['gRPC', 'HTTP'])('the %s port', (name) => {
 });
 
 const largest = new Uint8Array(mebibyte);
+
+/** Without certificates anybody may call as a node, whose messages may have 20 MiB. */
+it('bounds what requests to join hold that do not end', async () => {
+  const attack = async (): Promise<void> => {
+    const caller = newCaller();
+    const message = new Uint8Array(16 * mebibyte);
+    const requests = Array.from({ length: joins }, () => message);
+    await caller.begin(node.grpcPort, { path: '/golog.peer.v1.PeerService/Join', requests, keptBack: 1 });
+    await delay(2 * attackMs);
+    caller.end();
+  };
+  await node.withstands('requests to join that do not end', attack, bounds);
+}, 120_000);
