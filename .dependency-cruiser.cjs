@@ -49,7 +49,7 @@ const applicationLevels = [
   ['configuration', 'errors'],
 ];
 const applicationPaths = {
-  services: '^src/application/(commit-log-service|error-status|startup-gate)\\.ts$',
+  services: '^src/application/(commit-log-service|error-status|shared-reads|startup-gate)\\.ts$',
   errors: '^src/application/errors\\.ts$',
 };
 const applicationPath = (folder) => applicationPaths[folder] ?? `^src/application/${folder}/`;

@@ -132,7 +132,8 @@ export class CommitLogService implements CommitLog {
       signal.throwIfAborted();
       return { ...shared, result: { ...shared.result, logStartOffset: this.#startOffset } };
     }
-    const reserved = this.#bytesToReserve(options);
+    // Its messages are made before others are read.
+    const reserved = 2 * this.#bytesToReserve(options);
     const waits = memory?.reserve(reserved, signal);
     // Without a pause, or those that wake at the same time would find nothing to join.
     if (waits !== undefined) await waits;

@@ -1,4 +1,5 @@
 import type { Container } from 'inversify';
+import { reportLoopDelays } from '../adapters/clock/loop-watch.js';
 import { descriptorReserve } from '../adapters/file-system/descriptor-reserve.js';
 import { operationsInFlight } from '../adapters/file-system/operations-in-flight.js';
 import { DataDirectoryError } from '../adapters/file-system/data-directory-error.js';
@@ -26,6 +27,9 @@ import { Security } from './tokens.js';
 
 /** A file operation that takes longer hangs, for all that can be told when the process must end. */
 const hungMs = 1_000;
+
+/** A period in which one delay of the event loop in a thousand is longer is logged. */
+const loopDelayLimits = { periodMs: 60_000, p999MsMax: 100 };
 
 const stopSignals = ['SIGTERM', 'SIGINT'] as const;
 
@@ -57,6 +61,10 @@ export async function serve(config: Config, container = createContainer(config))
       );
   };
   descriptorReserve.keep(spareDescriptors);
+  reportLoopDelays(loopDelayLimits, ({ longestMs, p999Ms }) => {
+    const delays = { longestMs: Math.round(longestMs), p999Ms: Math.round(p999Ms) };
+    logger.warn('event_loop_delayed', delays, 'the event loop was held up: calls and heartbeats were late');
+  });
 
   const stopRequested = new Promise<void>((resolve) => {
     let signals = 0;

@@ -16,6 +16,8 @@ const liveSlackBytes = 8 * mebibyte;
 const residentSlackBytes = 384 * mebibyte;
 /** A loop that is idle wakes up this soon, or soon after that it does, on a machine that others use as well. */
 const idleLoopDelayMs = 50;
+/** No handler takes longer without a pause, whatever the attack. */
+const handlerCpuMsMax = 50;
 /** So often a loop is looked at that never does; what is found then is what it has to come back to. */
 const looksMax = 20;
 /** The node is left alone from one account to the next, for so many times as long as the account took. */
@@ -35,6 +37,7 @@ export class AttackedNode {
     residentBytes: 0,
     liveBytes: 0,
     loopDelayMaxMs: Infinity,
+    loopDelayP999Ms: Infinity,
     spanCpuMaxMs: Infinity,
     turnCpuMaxMs: Infinity,
     turnCpuWithCollectionsMaxMs: Infinity,
@@ -109,14 +112,14 @@ export class AttackedNode {
       withinMs = generousMs,
       peakBytesMax = 384 * mebibyte,
       residentBytesMax = Infinity,
-      spanCpuMsMax = Infinity,
+      spanCpuMsMax = handlerCpuMsMax,
       turnCpuMsMax = Infinity,
     } = {},
   ): Promise<void> {
     await this.#account();
     takePeakBytes(this.#pid);
     const honest = this.#honest;
-    [honest.calls, honest.slowestMs] = [0, 0];
+    [honest.calls, honest.slowestMs, honest.latenciesMs.length] = [0, 0, 0];
     honest.start();
     const startedMs = performance.now();
     const descriptorsMax = { value: 0 };
@@ -141,7 +144,8 @@ export class AttackedNode {
       await honest.stop();
     }
     const reapedMs = performance.now() - startedMs - attackedMs;
-    const { loopDelayMaxMs, spanCpuMaxMs, turnCpuMaxMs, turnCpuWithCollectionsMaxMs } = await this.#account();
+    const { loopDelayMaxMs, loopDelayP999Ms, spanCpuMaxMs, turnCpuMaxMs, turnCpuWithCollectionsMaxMs } =
+      await this.#account();
     const { calls } = honest;
     await eventually(leftBehind, async () => (await this.#isAsBefore()) || undefined, withinMs);
     const residentBytes = takePeakBytes(this.#pid);
@@ -149,10 +153,10 @@ export class AttackedNode {
     const inMebibytes = (bytes: number): string => `${(bytes / mebibyte).toFixed(0)} MiB`;
     tell(
       `${name}: ${attackedMs.toFixed(0)} ms, ${descriptorsMax.value} descriptors gone in ${reapedMs.toFixed(0)} ms, ` +
-        `loop ${loopDelayMaxMs.toFixed(0)} ms, a callback ${spanCpuMaxMs.toFixed(0)} ms, ` +
+        `loop ${loopDelayMaxMs.toFixed(0)} ms (p99.9 ${loopDelayP999Ms.toFixed(0)} ms), a callback ${spanCpuMaxMs.toFixed(0)} ms, ` +
         `a turn ${turnCpuMaxMs.toFixed(0)} ms (${turnCpuWithCollectionsMaxMs.toFixed(0)} with collections), ` +
         `memory + ${inMebibytes(peakBytes)} = ${inMebibytes(residentBytes)}, ${calls} honest calls, ` +
-        `the slowest ${honest.slowestMs.toFixed(0)} ms`,
+        `p99 ${honest.p99Ms.toFixed(0)} ms, the slowest ${honest.slowestMs.toFixed(0)} ms`,
     );
     endHostility();
     if (honest.failures.length > 0) throw new AggregateError(honest.failures.splice(0), `${name}: honest calls failed`);
@@ -162,6 +166,11 @@ export class AttackedNode {
       throw new Error(`${name}: a turn of the event loop took ${turnCpuMaxMs.toFixed(0)} ms of the processor`);
     if (peakBytes > peakBytesMax) throw new Error(`${name}: memory grew by ${inMebibytes(peakBytes)}`);
     if (residentBytes > residentBytesMax) throw new Error(`${name}: memory grew to ${inMebibytes(residentBytes)}`);
+  }
+
+  /** What is in use now beyond what was in use before anybody attacked. What took long so far is forgotten. */
+  async liveGrowth(): Promise<number> {
+    return (await this.#account()).liveBytes - this.#baseline.liveBytes;
   }
 
   #restMs = restMsMin;

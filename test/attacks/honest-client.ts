@@ -15,6 +15,8 @@ export const honestCallsMin = 12;
 export class HonestClient {
   calls = 0;
   slowestMs = 0;
+  /** The time that each pair of calls took. */
+  readonly latenciesMs: number[] = [];
   readonly failures: unknown[] = [];
   readonly #clients: Client<typeof Log>[];
   readonly #sessions: Http2SessionManager[];
@@ -33,6 +35,12 @@ export class HonestClient {
       createGrpcTransport({ baseUrl: http, sessionManager: this.#sessions[1] }),
       createConnectTransport({ baseUrl: http, httpVersion: '1.1', nodeOptions: { agent: this.#agent } }),
     ].map((transport) => createClient(Log, transport));
+  }
+
+  /** What 99 of 100 pairs of calls did not exceed. */
+  get p99Ms(): number {
+    const ascending = this.latenciesMs.toSorted((a, b) => a - b);
+    return ascending[Math.floor(ascending.length * 0.99)] ?? 0;
   }
 
   start(): void {
@@ -59,7 +67,9 @@ export class HonestClient {
       } catch (error) {
         this.failures.push(error);
       }
-      this.slowestMs = Math.max(this.slowestMs, performance.now() - startedMs);
+      const latencyMs = performance.now() - startedMs;
+      this.latenciesMs.push(latencyMs);
+      this.slowestMs = Math.max(this.slowestMs, latencyMs);
       await delay(5);
     }
   }

@@ -20,6 +20,8 @@ export function measured(limits: ListenerLimits): string[] {
 export interface Account {
   /** The longest that the event loop was held up since the account before. */
   readonly loopDelayMaxMs: number;
+  /** What 999 of 1,000 of its delays did not exceed. */
+  readonly loopDelayP999Ms: number;
   /**
    * The most time of the processor that one callback, or one continuation of a promise, took since then, and so any
    * handler without a pause; collections of garbage are taken off.

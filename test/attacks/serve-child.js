@@ -2,7 +2,7 @@
 // answered by one of JSON. Its arguments: the limits as JSON, then a whole command line (`node golog serve --flag …`).
 import { createHook } from 'node:async_hooks';
 import { openSync, readSync } from 'node:fs';
-import { monitorEventLoopDelay, performance, PerformanceObserver } from 'node:perf_hooks';
+import { performance, PerformanceObserver } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -12,11 +12,11 @@ const { resolveConfig } = await import(`${dist}infrastructure/config.js`);
 const { createContainer } = await import(`${dist}infrastructure/container.js`);
 const { ListenerLimits } = await import(`${dist}infrastructure/tokens.js`);
 const { serve } = await import(`${dist}infrastructure/serve.js`);
+const { LoopWatch } = await import(`${dist}adapters/clock/loop-watch.js`);
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc');
-const loop = monitorEventLoopDelay({ resolution: 5 });
-loop.enable();
+const loop = new LoopWatch();
 
 // The time of the processor that the main thread takes for one turn of the event loop, timer to timer, and so for any
 // handler in it. Unlike the loop's delay it does not grow while the machine runs something else. Collections of garbage,
@@ -93,14 +93,16 @@ createInterface({ input: process.stdin }).on('line', () => {
 function account() {
   pass();
   const [span, turn] = [spans.take(), turns.take()];
+  const { longestMs, p999Ms } = loop.take();
   const said = {
-    loopDelayMaxMs: loop.max / 1e6,
+    loopDelayMaxMs: longestMs,
+    loopDelayP999Ms: p999Ms,
     spanCpuMaxMs: span.without,
     turnCpuMaxMs: turn.without,
     turnCpuWithCollectionsMaxMs: turn.withCollections,
   };
   collectGarbage();
-  loop.reset();
+  loop.take();
   for (const watch of [spans, turns]) watch.last = readThread(performance.now());
   collections = [];
   const { rss, heapUsed, external } = process.memoryUsage();

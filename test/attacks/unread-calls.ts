@@ -10,8 +10,8 @@ import { LogService, ReadRequestSchema } from '../../src/gen/golog/v1/log_servic
 import { ConsumeRequestSchema } from '../../src/gen/log/v1/log_pb.js';
 import { enveloped } from './http2-frames.js';
 
-/** Below what a session may have open at a time. */
-const callsPerSession = 90;
+/** What a session has open at a time unless told otherwise. */
+const callsPerSessionUsual = 90;
 
 export interface UnreadCalls {
   readonly path: string;
@@ -20,6 +20,9 @@ export interface UnreadCalls {
   /** Addresses of the loopback that the calls come from in turn. */
   readonly from?: readonly string[];
   readonly tls?: ClientTls | undefined;
+  readonly callsPerSession?: number;
+  /** Bytes of the requests that are kept back, so that they do not end. */
+  readonly keptBack?: number;
 }
 
 /** Calls whose responses nobody takes: their HTTP/2 windows stay closed, while the connections answer PINGs. */
@@ -31,8 +34,9 @@ export class UnreadCaller {
   /** Begins all of the calls, one connection after the other. */
   async begin(
     port: number,
-    { path, requests, contentType = 'application/grpc', from = ['127.0.0.2'], tls }: UnreadCalls,
+    { path, requests, contentType = 'application/grpc', from = ['127.0.0.2'], tls, ...rest }: UnreadCalls,
   ) {
+    const { callsPerSession = callsPerSessionUsual, keptBack = 0 } = rest;
     for (let first = 0; first < requests.length; first += callsPerSession) {
       const ends = { port, host: '127.0.0.1', localAddress: from[(first / callsPerSession) % from.length] };
       const session = connectHttp2(`http${tls ? 's' : ''}://127.0.0.1:${port}`, {
@@ -47,7 +51,9 @@ export class UnreadCaller {
         const stream = session.request(headers);
         stream.on('error', () => undefined);
         stream.on('close', () => this.ended.set(stream.rstCode, (this.ended.get(stream.rstCode) ?? 0) + 1));
-        stream.end(enveloped(request));
+        const bytes = enveloped(request);
+        if (keptBack === 0) stream.end(bytes);
+        else stream.write(bytes.subarray(0, -keptBack));
       }
     }
   }

@@ -61,6 +61,8 @@ export class PipelinedCall extends ServerInterceptingCall {
   /** Whether there was ever more unsent than a piece. Most calls send less. */
   #inPieces = false;
   #waiting: Sent | undefined;
+  /** The weight of the message that the writer waits with: its stream keeps it, while a copy of it is unsent. */
+  #waitingWeight = 0;
   #ended = false;
 
   /** Counts the requests and messages of the call; see `countIn`. */
@@ -157,10 +159,17 @@ export class PipelinedCall extends ServerInterceptingCall {
       if (this.#waiting === undefined || this.#isFull()) return;
       const resume = this.#waiting;
       this.#waiting = undefined;
+      this.#memory?.release(this.#waitingWeight);
+      this.#waitingWeight = 0;
       resume();
     });
-    if (this.#isFull()) this.#waiting = sent;
-    else sent();
+    if (!this.#isFull()) {
+      sent();
+      return;
+    }
+    this.#waiting = sent;
+    this.#waitingWeight = weight;
+    this.#memory?.charge(weight);
   }
 
   override sendStatus(status: CallStatus): void {

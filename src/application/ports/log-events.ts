@@ -75,6 +75,8 @@ export const logEvents = {
       'An append would leave less free disk space than `--disk-reserve-bytes`: a leader refuses it, a follower ignores it.',
     disk_space_unknown: 'The free disk space could not be read.',
     disk_stalled: 'A write to the disk has not ended within an election timeout: the disk hangs, or is very slow.',
+    event_loop_delayed:
+      'One delay of the event loop in a thousand exceeded 100 ms within a minute: calls and heartbeats were late.',
     gossip_isolated: 'No other node has answered through gossip; logged once a minute while it lasts.',
     gossip_key_not_in_keyring:
       'The key of `--encrypt` or `--encrypt-file` is not in the keyring file, which takes precedence.',
