@@ -95,8 +95,10 @@ export class AppendAdmission {
     const own = diskReserve.refusalOf(bytes);
     if (own !== undefined && !this.#isFull)
       logger.warn('disk_full', { role: 'leader', reason: own.message }, 'the disk is full; refusing appends');
-    if (own === undefined && this.#isFull)
+    if (own === undefined && this.#isFull) {
       logger.info('disk_space_recovered', {}, 'the disk has space; accepting appends again');
+      transfer.spaceReturned();
+    }
     this.#isFull = own !== undefined;
     const everywhere = fullDisks.refusalOf(configuration.current, loop.term, own && id);
     if (everywhere !== undefined) throw everywhere;

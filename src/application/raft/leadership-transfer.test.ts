@@ -115,6 +115,16 @@ describe('LeadershipTransfer', () => {
     expect(asked).toEqual([3, 3, 3]);
   });
 
+  it('gives leadership away for want of space again at once, if the disk has had space in the meantime', async () => {
+    const { asked, transfer } = leaderAmong([{ id: 3, match: 1 }]);
+    expect(transfer.transferForSpace()).toBe(true);
+    await transfer.transfer();
+    expect(transfer.transferForSpace()).toBe(false);
+    transfer.spaceReturned();
+    expect(transfer.transferForSpace()).toBe(true);
+    expect(asked).toEqual([3, 3, 3]);
+  });
+
   it('gives leadership away from a disk that hangs to a voter that has acknowledged something since, once', () => {
     const others = [
       { id: 1, match: 9 },

@@ -8,7 +8,10 @@ import type { FullDisks } from './full-disks.js';
 import type { MessageFilter } from './message-filter.js';
 import type { RaftLoop } from './raft-loop.js';
 
-/** A node that transferred leadership because of its disk and leads again keeps leadership for this long. */
+/**
+ * A node that transferred leadership because of its disk and leads again keeps leadership for this long, unless a full
+ * disk has had space in the meantime.
+ */
 const retryMs = 30_000;
 
 export interface LeadershipTransferOptions {
@@ -39,6 +42,8 @@ export class LeadershipTransfer {
   /** Cancels the time until leadership may be transferred again because of the disk; undefined: it may be now. */
   #cancelRetry: (() => void) | undefined;
   #inProgress = false;
+  /** Whether the last transfer because of the disk was for space. */
+  #lacksSpace = false;
   /** What each member had acknowledged when this node's write in progress began. */
   readonly #acknowledged = new Map<number, number>();
 
@@ -78,7 +83,16 @@ export class LeadershipTransfer {
     if (transferee === undefined || this.#cancelRetry !== undefined) return false;
     logger.warn('disk_full', { role: 'leader', memberId: transferee }, 'the disk is full; transferring leadership');
     this.#startTransferTo(transferee);
+    this.#lacksSpace = true;
     return true;
+  }
+
+  /** The disk has space again: if it fills up once more, leadership may be transferred at once. */
+  spaceReturned(): void {
+    if (!this.#lacksSpace) return;
+    this.#lacksSpace = false;
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
   }
 
   /** This node begins to write to its disk. */
@@ -99,6 +113,7 @@ export class LeadershipTransfer {
     const votes = new Map(working.map(({ id }) => [id, true]));
     if (transferee === undefined || voteResult(configuration.current.confState, votes) !== 'won') return;
     logger.warn('leader_disk_stalled', { memberId: transferee }, 'the disk hangs; transferring leadership');
+    this.#lacksSpace = false;
     this.#startTransferTo(transferee);
   }
 

@@ -32,7 +32,7 @@ export interface Marker {
 /**
  * Numbers the starts of a data directory, in ascending order, and notices when the directory was copied: the file holds
  * its own inode number and birth time, which a copy of it has not. A moved file system keeps them, a restored backup does
- * not. The numbers leave random gaps: a start of a copy, which peers have seen, is none of those that the file remembers.
+ * not. The numbers leave random gaps: a start of a copy, which peers have seen, is not among those that the file remembers.
  *
  * The file is written in place, in two slots by turns, so that a start needs no disk space. Each slot holds the CRC-32C
  * of what follows (4 bytes, big-endian), the length of the JSON (4 bytes), and the JSON.
