@@ -205,7 +205,7 @@ describe('golog member, golog leader', () => {
 
   it.each([
     [new MembershipError('n5 lags by 40 entries'), 1, 'n5 lags by 40 entries (FAILED_PRECONDITION)'],
-    [new UnavailableError('no leader'), 3, 'no leader (UNAVAILABLE)'],
+    [new UnavailableError('no leader'), 3, 'no leader (UNAVAILABLE); "golog cluster status" says why'],
     [new OutcomeUnknownError('leadership was lost'), 1, 'leadership was lost (ABORTED)'],
   ])('reports %p by message and exit code', async (failure, code, message) => {
     cluster.failures.push(failure);
