@@ -30,6 +30,14 @@ function overwrite({ path }: Store, position: number, bytes: number, change: (by
   closeSync(file);
 }
 
+/** Resolves when the node's last store has batches, and the next one is not about to begin. */
+async function inSegment(node: LiveNode): Promise<void> {
+  await eventually('a store that is partly filled', () => {
+    const { size } = stores(node).at(-1)!;
+    return (size > 8 * 1024 && size < 40 * 1024) || undefined;
+  });
+}
+
 const flip = (byte: number): number => byte ^ 0x10;
 const zero = (): number => 0;
 
@@ -63,24 +71,28 @@ describe('a node of three whose stored log was damaged while it was stopped, und
       await load.more(1_500);
 
       const [first, second] = await nodes.followers();
+      await inSegment(first);
       await first.stop();
       await damageAndReturn(nodes, first, load, (found) => {
         const { size } = found.at(-1)!;
         overwrite(found.at(-1)!, storeHeaderBytes + ((size - storeHeaderBytes) >> 1), 3, flip);
       });
 
+      await inSegment(first);
       await first.killNine();
       await damageAndReturn(nodes, first, load, (found) => {
         const { size } = found.at(-1)!;
         overwrite(found.at(-1)!, storeHeaderBytes, Math.min(4096, size - storeHeaderBytes), zero);
       });
 
+      await inSegment(second);
       await second.stop();
       await damageAndReturn(nodes, second, load, (found) => {
         overwrite(found.at(-1)!, 0, storeHeaderBytes, zero);
       });
 
       const leader = await nodes.leader();
+      await inSegment(leader);
       await leader.stop();
       await damageAndReturn(nodes, leader, load, (found) => {
         const { size } = found.at(-1)!;
