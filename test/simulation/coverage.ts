@@ -13,7 +13,7 @@ export const requiredMarks: readonly string[] = [
   'log: torn tail cut',
   'log: leftover removed',
   'fatal',
-  'append refused for want of disk space',
+  'event: disk_space_recovered',
   'append refused: most disks are full',
   'append settled by its expected offset',
   'a follow fell behind the log start',
