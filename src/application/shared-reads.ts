@@ -45,7 +45,7 @@ export class SharedReads {
     }, forget);
   }
 
-  /** The result of a read of that range by another follower; undefined if there is none, or if it is large. */
+  /** The result of a read of that range by another follower; undefined if nobody has read it, or if it is large. */
   join({ offset, until, bytesMax }: ReadRange): Promise<Reading | undefined> | undefined {
     const last = this.#last;
     if (last?.offset !== offset || last.until !== until || last.bytesMax !== bytesMax || last.readers >= readersMax)
