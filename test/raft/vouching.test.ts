@@ -74,6 +74,22 @@ describe('a cluster whose members all start', () => {
   });
 });
 
+describe('members that come back at other addresses at the same time', () => {
+  it('find each other by the one that stayed, where gossip does not tell', async () => {
+    const group = await Group.of(names);
+    await produce(group, await group.leader(), 0, 10);
+    const moved = ['n2', 'n3'];
+    for (const name of moved) await group.stop(name);
+    const begun = await Promise.all(
+      moved.map((name) => group.begin(name, { claims: { rpcAddr: `new-${name}:8400` } })),
+    );
+    await rest(group, 2_000);
+    for (const { started } of begun) expect(started.work.waiting ?? 'nothing').toBe('nothing');
+    const [{ member }] = [...group.running.values()];
+    await group.until(() => group.get(member.name).node.leadership.leaderId !== 0);
+  });
+});
+
 describe('an upgrade from a release that counts no starts', () => {
   it('leaves a cluster of three, one of which is gone, its leader', async () => {
     const group = await Group.of(names, { settings: {} });

@@ -1,11 +1,14 @@
 import { connect } from 'node:net';
 import type { Clock } from '../../application/ports/clock.js';
 
+/** `refused`: the host says that no process listens there. `silent`: no answer in time, or no way to the host. */
+export type ProbeAnswer = 'accepted' | 'refused' | 'silent';
+
 /**
- * Calls `answer` once with whether HOST:PORT accepts a TCP connection within `ms`, unless the returned cancel function
+ * Calls `answer` once with what HOST:PORT answers to a TCP connection within `ms`, unless the returned cancel function
  * is called first. Always destroys its socket.
  */
-export function canConnect(rpcAddr: string, ms: number, clock: Clock, answer: (connects: boolean) => void): () => void {
+export function probe(rpcAddr: string, ms: number, clock: Clock, answer: (answer: ProbeAnswer) => void): () => void {
   const colon = rpcAddr.lastIndexOf(':');
   const host = rpcAddr.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
   const port = Number(rpcAddr.slice(colon + 1));
@@ -17,18 +20,18 @@ export function canConnect(rpcAddr: string, ms: number, clock: Clock, answer: (c
     socket.on('error', () => undefined);
     socket.destroy();
   };
-  const settle = (connects: boolean): void => {
+  const settle = (how: ProbeAnswer): void => {
     end();
-    answer(connects);
+    answer(how);
   };
   socket.once('connect', () => {
-    settle(true);
+    settle('accepted');
   });
-  socket.once('error', () => {
-    settle(false);
+  socket.once('error', ({ code }: NodeJS.ErrnoException) => {
+    settle(code === 'ECONNREFUSED' ? 'refused' : 'silent');
   });
   cancelTimer = clock.after(ms, () => {
-    settle(false);
+    settle('silent');
   });
   return end;
 }

@@ -34,6 +34,20 @@ describe('the addresses of a member', () => {
     return discovery.locate(member).seenAt;
   };
 
+  it('begin with the one where it was heard last', async () => {
+    await locatedAmong([seen('n2', 'b:1')]);
+    let changes = 0;
+    const stop = discovery.onChange(() => (changes += 1));
+    for (const rpcAddr of ['c:1', 'd:1', 'd:1']) discovery.heard(sought, rpcAddr);
+    discovery.heard(foreign, 'e:1');
+    expect(discovery.locate(member).seenAt).toEqual(['d:1', 'b:1']);
+    expect(changes).toBe(3);
+    stop();
+    discovery.heard(sought, member.rpcAddr);
+    expect(discovery.locate(member).seenAt).toEqual(['b:1']);
+    expect(changes).toBe(3);
+  });
+
   it.each([
     ['exclude the configured one', [seen('n2', 'a:1')], []],
     ['are those at which gossip sees its UUID', [seen('n2', 'b:1')], ['b:1']],

@@ -18,6 +18,8 @@ export interface DiscoveryOptions {
 
 /** At most this many of the addresses that gossip reports for one UUID are dialed. */
 const seenMax = 4;
+/** The most nodes of which this remembers where they called from or answered. */
+const heardMax = 64;
 
 /** Finds the other nodes, and makes this node known to them, through gossip. */
 export class Discovery {
@@ -25,6 +27,9 @@ export class Discovery {
   readonly #joining: Promise<void>;
   readonly #unanswered: Set<string>;
   #askedAll = false;
+  /** HOST:PORT where a node answered or said that it is, by UUID; the last one heard is at the end. */
+  readonly #heardAt = new Map<string, string>();
+  readonly #listeners = new Set<() => void>();
   #tags: NodeTags;
 
   private constructor(
@@ -62,9 +67,19 @@ export class Discovery {
     return this.#others().filter(({ role, status }) => role === 'node' && status === 'alive');
   }
 
+  /** Remembers where the node with this UUID answered, or said that it is. Gossip may learn that later. */
+  heard(uuid: string, rpcAddr: string): void {
+    const isNew = this.#heardAt.get(uuid) !== rpcAddr;
+    this.#heardAt.delete(uuid);
+    this.#heardAt.set(uuid, rpcAddr);
+    const [oldest] = this.#heardAt.keys();
+    if (this.#heardAt.size > heardMax && oldest !== undefined) this.#heardAt.delete(oldest);
+    if (isNew) for (const listener of this.#listeners) listener();
+  }
+
   /**
-   * Returns the member with the addresses at which gossip sees its UUID. Any node can claim that UUID in gossip, so live
-   * nodes come first, and among them the one with the member's name.
+   * Returns the member with the addresses where it was heard and where gossip sees its UUID. Any node can claim that UUID
+   * in gossip, so live nodes come first, and among them the one with the member's name.
    */
   locate<Known extends Peer>(member: Known): Known & Pick<Peer, 'seenAt'> {
     if (!member.uuid) return member;
@@ -73,12 +88,20 @@ export class Discovery {
     const seen = this.#others()
       .filter(({ uuid, rpcAddr }) => uuid === member.uuid && rpcAddr !== member.rpcAddr)
       .sort((a, b) => rank(a) - rank(b));
-    return { ...member, seenAt: [...new Set(seen.map(({ rpcAddr }) => rpcAddr))].slice(0, seenMax) };
+    const heardAt = this.#heardAt.get(member.uuid);
+    const addresses = new Set([...(heardAt === undefined ? [] : [heardAt]), ...seen.map(({ rpcAddr }) => rpcAddr)]);
+    addresses.delete(member.rpcAddr);
+    return { ...member, seenAt: [...addresses].slice(0, seenMax) };
   }
 
-  /** Calls `listener` when gossip may see nodes at other addresses, until the returned function is called. */
+  /** Calls `listener` when nodes may be at other addresses, until the returned function is called. */
   onChange(listener: () => void): () => void {
-    return this.options.gossip.onChange(listener);
+    const stop = this.options.gossip.onChange(listener);
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+      stop();
+    };
   }
 
   #others(): GossipNode[] {

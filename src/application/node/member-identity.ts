@@ -49,11 +49,12 @@ export async function openIdentity(
 /** Lets this node vouch for others. */
 export function openVoucher(
   { directory, peerService }: MemberDependencies,
-  { self, configuration, hardState }: NodeContext,
+  { self, configuration, hardState, discovery }: NodeContext,
   { log }: NodeStorage,
   { notes }: MemberIdentity,
 ): Voucher {
-  const voucher = new Voucher({ clusterId: directory.logId, self, configuration, hardState, log, notes });
+  const onCaller = (uuid: string, rpcAddr: string): void => discovery.heard(uuid, rpcAddr);
+  const voucher = new Voucher({ clusterId: directory.logId, self, configuration, hardState, log, notes, onCaller });
   peerService.setVouchHandler(voucher);
   return voucher;
 }

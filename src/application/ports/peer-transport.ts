@@ -72,7 +72,8 @@ export interface PeerTransport {
   clusterOf(to: number): Cluster;
   /**
    * Returns for how many milliseconds no process has answered as the member at an address (HOST:PORT) that `at` accepts,
-   * by default at any: 0 while one does. Counted from when there was first a link to it; Infinity without one.
+   * by default at any: 0 while one does. Counted from when there was first a link to it; Infinity without one, and where
+   * no process listens at these addresses any more.
    */
   unansweredMs(id: number, at?: (rpcAddr: string) => boolean): number;
   /** Returns the feature level that a member offered when it last called this node; undefined: it has not called. */

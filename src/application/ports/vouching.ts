@@ -37,6 +37,9 @@ export interface VouchRequest {
   readonly configurationIndex?: number;
 }
 
+/** The most nodes that have asked which a node remembers. */
+export const callersMax = 16;
+
 /** The answer of a node of the same cluster. */
 export interface Vouch {
   /** The UUID of the data directory of the node that answers, and its Raft id. */
@@ -53,6 +56,11 @@ export interface Vouch {
   readonly laterId?: number;
   /** The last committed configuration that it knows; undefined: none after the one that the member knows. */
   readonly configuration?: Configuration;
+  /**
+   * HOST:PORTs of other members that have asked it: members that moved at the same time find each other by the one that
+   * stayed. At most `callersMax`.
+   */
+  readonly callers?: readonly string[];
 }
 
 /** `unsupported`: the node is of a release that takes no notes of its peers. */

@@ -28,6 +28,8 @@ const askAgainMs = 15_000;
 const namesakeMs = 1_000;
 /** How long the only voter of a cluster listens for others: the interval at which Serf tries to reconnect. */
 export const listenMs = 30_000;
+/** At most this many of the addresses that peers name are asked. */
+const toldMax = 64;
 const pauseMsMin = 100;
 const pauseMsMax = 1_000;
 
@@ -42,6 +44,7 @@ export interface ProofOptions {
   readonly doubt: string | undefined;
   readonly discovery: {
     locate(member: Member): Pick<Peer, 'rpcAddr' | 'seenAt'>;
+    heard(uuid: string, rpcAddr: string): void;
     nodes(): readonly { readonly uuid: string; readonly rpcAddr: string; readonly clusterId?: string }[];
     readonly silent: readonly string[];
   };
@@ -94,6 +97,9 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
   const startedMs = clock.now();
   const hasWaited = (ms: number): boolean => clock.now() - startedMs >= ms;
   const heard = new Map<string, VouchAnswer>();
+  /** HOST:PORTs of the members that other members have heard from. */
+  const told = new Set<string>();
+  const asking = { ...options, callers: () => [...options.callers(), ...told] };
   const isComplete = (): boolean => {
     if (electorate.peers.length === 0) return !hasToListen && (current.lastId > 1 || hasHeardAll(discovery, heard));
     const answered = new Set(electorate.peers.filter(({ uuid }) => heard.has(uuid)).map(({ id }) => id));
@@ -105,8 +111,9 @@ export async function proveIdentity(options: ProofOptions): Promise<Proof> {
   for (;;) {
     const seatAddr = seatElsewhere(latest, request);
     const namesake = findNamesake(options, seatAddr);
-    const found = await askAll(options, electorate.peers, heard, isComplete);
+    const found = await askAll(asking, electorate.peers, heard, isComplete);
     if (found !== undefined) return found;
+    for (const rpcAddr of callersIn(heard.values())) if (told.size < toldMax) told.add(rpcAddr);
     for (const each of configurationsIn(heard.values(), request)) if (each.index > latest.index) latest = each;
     electorate = electorateOf({ current: latest, stored }, request, options.named);
     const isAlone = electorate.peers.length === 0;
@@ -143,6 +150,10 @@ function configurationsIn(answers: Iterable<VouchAnswer>, { id, uuid }: VouchReq
       ? [answer.configuration]
       : [],
   );
+}
+
+function callersIn(answers: Iterable<VouchAnswer>): string[] {
+  return [...answers].flatMap((answer) => (answer === 'unsupported' ? [] : (answer.callers ?? [])));
 }
 
 /** Returns HOST:PORT where the configuration has the member that asks, if that is another address than its own. */
@@ -187,7 +198,7 @@ async function askAll(
   heard: Map<string, VouchAnswer>,
   isComplete: () => boolean,
 ): Promise<Proof | undefined> {
-  const { transport, request, signal } = options;
+  const { transport, request, discovery, signal } = options;
   const { settings } = options.configuration.current;
   const ended = new AbortController();
   const inTime = AbortSignal.any([signal, ended.signal]);
@@ -201,6 +212,7 @@ async function askAll(
     } else if (vouch.uuid === request.uuid) {
       if (vouch.aliveAt !== undefined) heard.set(vouch.uuid, vouch);
     } else {
+      discovery.heard(vouch.uuid, rpcAddr);
       const isOtherSeat = peers.some(({ uuid, id }) => uuid === vouch.uuid && id !== vouch.id);
       contradiction ??= contradictionIn(options, vouch);
       if (!isOtherSeat) heard.set(vouch.uuid, vouch);

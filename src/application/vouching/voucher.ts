@@ -2,11 +2,8 @@ import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import type { Log } from '../../domain/log/log.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { describeClusterId } from '../configuration/member-names.js';
-import type { Vouch, VouchHandler, VouchRequest } from '../ports/vouching.js';
+import { callersMax, type Vouch, type VouchHandler, type VouchRequest } from '../ports/vouching.js';
 import type { PeerNotes } from './peer-notes.js';
-
-/** More callers are not asked back. */
-const callersMax = 16;
 
 export interface VoucherOptions {
   readonly clusterId: Uint8Array;
@@ -16,18 +13,21 @@ export interface VoucherOptions {
   readonly hardState: Pick<HardStateFile, 'current'>;
   readonly log: Pick<Log, 'lastTerm' | 'lastIndex'>;
   readonly notes: PeerNotes;
+  /** Called with the UUID and HOST:PORT of a node of this cluster that asks. Neither is proved. */
+  readonly onCaller?: (uuid: string, rpcAddr: string) => void;
 }
 
 /** Answers members that start from this node's notes, from its first moment on: before its own identity is proved. */
 export class Voucher implements VouchHandler {
-  readonly #callers = new Set<string>();
+  /** HOST:PORT by UUID. */
+  readonly #callers = new Map<string, string>();
   #aliveAt: (request: VouchRequest) => string | undefined = () => undefined;
 
   constructor(private readonly options: VoucherOptions) {}
 
   /** HOST:PORTs of the nodes of this cluster that have asked since the start. */
   get callers(): readonly string[] {
-    return [...this.#callers];
+    return [...this.#callers.values()];
   }
 
   /** From now on, `find` tells where another process runs as the member that asks. */
@@ -41,10 +41,13 @@ export class Voucher implements VouchHandler {
     const { stored } = configuration;
     if (stored === undefined || request.generation !== configuration.generation) return undefined;
     if (describeClusterId(request.clusterId) !== describeClusterId(clusterId)) return undefined;
-    if (request.uuid !== uuid && this.#callers.size < callersMax) this.#callers.add(request.rpcAddr);
+    if (request.uuid !== uuid) this.#note(request);
     const note = notes.of(request.uuid, request.id);
     const seat = configuration.current.members.findLast((member) => member.uuid === request.uuid);
     const isTwin = request.uuid === uuid && request.rpcAddr !== rpcAddr;
+    const isMember = (each: string): boolean => configuration.current.members.some((member) => member.uuid === each);
+    const others = [...this.#callers].filter(([each]) => each !== request.uuid && isMember(each));
+    const callers = others.map(([, rpcAddr]) => rpcAddr);
     const aliveAt = isTwin ? rpcAddr : request.uuid === uuid ? undefined : this.#aliveAt(request);
     return {
       uuid,
@@ -57,6 +60,13 @@ export class Voucher implements VouchHandler {
       ...(configuration.current.index > (request.configurationIndex ?? Infinity) && {
         configuration: configuration.current,
       }),
+      ...(callers.length > 0 && { callers }),
     };
+  }
+
+  #note({ uuid, rpcAddr }: VouchRequest): void {
+    if (!this.#callers.has(uuid) && this.#callers.size >= callersMax) return;
+    this.#callers.set(uuid, rpcAddr);
+    this.options.onCaller?.(uuid, rpcAddr);
   }
 }

@@ -75,6 +75,21 @@ describe('the messages on the wire', () => {
   });
 });
 
+describe('a member whose process has ended', () => {
+  it('is known to be gone at once, as its host says that nothing listens there', async () => {
+    const one = await startNode(1);
+    const two = await startNode(2);
+    try {
+      one.transport.setPeers([{ id: 2, rpcAddr: addressOf(two) }]);
+      await until(() => one.transport.unansweredMs(2) === 0);
+      await stopNode(two);
+      await until(() => one.transport.unansweredMs(2) === Infinity);
+    } finally {
+      await stopNode(one);
+    }
+  });
+});
+
 describe('what does not fit', () => {
   let one: TestNode;
   let two: TestNode;

@@ -1,8 +1,9 @@
 import type { MonotonicMs } from '../../../application/ports/clock.js';
+import type { ProbeAnswer } from '../probe.js';
 import { PeerDial, type PeerDialEvents, type PeerDialOptions } from './peer-dial.js';
 
-/** The number of addresses remembered at which the peer was connected before. */
-const answeredMax = 8;
+/** The number of addresses remembered at which the peer was connected before, and of those where nothing listens. */
+const rememberedMax = 8;
 
 export interface PeerConnectionOptions extends Omit<PeerDialOptions, 'rpcAddr'> {
   /** One or more of HOST:PORT, the configured one first. */
@@ -22,10 +23,12 @@ export class PeerConnection {
   /** The last time the peer was connected, by address. */
   readonly #answeredAt = new Map<string, MonotonicMs>();
   readonly #createdAt: MonotonicMs;
+  /** The addresses whose hosts said at the last attempt that no process listens there. */
+  readonly #deserted = new Set<string>();
 
   constructor(
     private readonly options: PeerConnectionOptions,
-    private readonly events: PeerDialEvents,
+    private readonly events: Omit<PeerDialEvents, 'probed'>,
   ) {
     this.#addresses = options.addresses;
     this.#createdAt = options.clock.now();
@@ -34,11 +37,15 @@ export class PeerConnection {
 
   /**
    * Returns the time since the peer was last connected at an address that `at` accepts: it must admit this node, then
-   * answer pings.
+   * answer pings. Infinity if no process listens at any of these addresses: a process that ended is known at once.
    */
   unansweredMs(at: (rpcAddr: string) => boolean = () => true): number {
     if (this.#open !== undefined && at(this.#open.rpcAddr)) return 0;
-    const answered = [...this.#answeredAt].filter(([rpcAddr]) => at(rpcAddr)).map(([, time]) => time);
+    const inhabited = [...new Set([...this.#addresses, ...this.#answeredAt.keys()])].filter(
+      (rpcAddr) => at(rpcAddr) && !this.#deserted.has(rpcAddr),
+    );
+    if (inhabited.length === 0) return Infinity;
+    const answered = inhabited.map((rpcAddr) => this.#answeredAt.get(rpcAddr) ?? this.#createdAt);
     return Math.max(0, this.options.clock.now() - Math.max(this.#createdAt, ...answered));
   }
 
@@ -123,6 +130,7 @@ export class PeerConnection {
       const dial: PeerDial = new PeerDial(
         { ...this.options, rpcAddr },
         {
+          probed: (answer) => this.#probed(rpcAddr, answer),
           opened: () => this.#opened(dial),
           received: (bytes) => this.events.received(bytes),
           broken: () => this.#broken(dial),
@@ -130,6 +138,14 @@ export class PeerConnection {
       );
       this.#dials.set(rpcAddr, dial);
     }
+  }
+
+  #probed(rpcAddr: string, answer: ProbeAnswer): void {
+    this.#deserted.delete(rpcAddr);
+    if (answer !== 'refused') return;
+    this.#deserted.add(rpcAddr);
+    const [oldest] = this.#deserted;
+    if (this.#deserted.size > rememberedMax && oldest !== undefined) this.#deserted.delete(oldest);
   }
 
   #opened(dial: PeerDial): void {
@@ -158,6 +174,6 @@ export class PeerConnection {
     this.#answeredAt.delete(rpcAddr);
     this.#answeredAt.set(rpcAddr, this.options.clock.now());
     const [oldest] = this.#answeredAt.keys();
-    if (this.#answeredAt.size > answeredMax) this.#answeredAt.delete(oldest);
+    if (this.#answeredAt.size > rememberedMax) this.#answeredAt.delete(oldest);
   }
 }

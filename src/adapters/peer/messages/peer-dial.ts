@@ -4,7 +4,7 @@ import type { Clock } from '../../../application/ports/clock.js';
 import type { Logger } from '../../../application/ports/logger.js';
 import { inClear, type PeerChannelCredentials, type PeerCredentials } from '../identity/peer-credentials.js';
 import { contradictionIn, generationOf, identityMetadata, type PeerIdentity } from '../identity/peer-identity.js';
-import { canConnect } from '../probe.js';
+import { probe, type ProbeAnswer } from '../probe.js';
 
 /**
  * The options of all channels to peers: each has its own connection, detects a dead peer within 4 s, and uses no proxy.
@@ -50,6 +50,8 @@ export interface PeerDialOptions {
 }
 
 export interface PeerDialEvents {
+  /** Called before each attempt. */
+  probed(answer: ProbeAnswer): void;
   /** The peer has admitted this node: `write` works from now on. */
   opened(): void;
   received(bytes: Buffer): void;
@@ -129,8 +131,9 @@ export class PeerDial {
   #dial(): void {
     const { clock, rpcAddr } = this.options;
     this.#state = 'dialing';
-    this.#cancelWait = canConnect(rpcAddr, dialMs, clock, (connects) => {
-      if (connects) this.#call();
+    this.#cancelWait = probe(rpcAddr, dialMs, clock, (answer) => {
+      this.events.probed(answer);
+      if (answer === 'accepted') this.#call();
       else this.#broken();
     });
   }

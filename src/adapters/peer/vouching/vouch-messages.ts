@@ -1,7 +1,13 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { encodeConfiguration, parseConfiguration } from '../../../application/configuration/configuration-json.js';
 import { isUuid, memberNameOrThrow, rpcAddrOrThrow } from '../../../application/configuration/member-names.js';
-import type { MemberNote, PassedNote, Vouch, VouchRequest } from '../../../application/ports/vouching.js';
+import {
+  callersMax,
+  type MemberNote,
+  type PassedNote,
+  type Vouch,
+  type VouchRequest,
+} from '../../../application/ports/vouching.js';
 import { InvalidInputError } from '../../../domain/log/errors.js';
 import {
   type MemberNote as MemberNoteMessage,
@@ -63,7 +69,7 @@ export function decodeVouchRequest(bytes: Uint8Array): VouchRequest {
   };
 }
 
-export function encodeVouch({ uuid, id, term, last, note, aliveAt, laterId, configuration }: Vouch): Buffer {
+export function encodeVouch({ uuid, id, term, last, note, aliveAt, laterId, configuration, callers }: Vouch): Buffer {
   const response = create(VouchResponseSchema, {
     uuid,
     id: BigInt(id),
@@ -74,13 +80,14 @@ export function encodeVouch({ uuid, id, term, last, note, aliveAt, laterId, conf
     ...(aliveAt !== undefined && { aliveAt }),
     ...(laterId !== undefined && { laterId: BigInt(laterId) }),
     ...(configuration !== undefined && { configuration: encodeConfiguration(configuration) }),
+    ...(callers && { callers: [...callers] }),
   });
   return Buffer.from(toBinary(VouchResponseSchema, response));
 }
 
 export function decodeVouch(bytes: Uint8Array): Vouch {
   const response = peerMessage(VouchResponseSchema, bytes);
-  const { uuid, id, term, lastTerm, lastIndex, note, aliveAt, laterId, configuration } = response;
+  const { uuid, id, term, lastTerm, lastIndex, note, aliveAt, laterId, configuration, callers } = response;
   return {
     uuid: uuidOrThrow(uuid),
     id: safeNumber(id),
@@ -90,6 +97,7 @@ export function decodeVouch(bytes: Uint8Array): Vouch {
     ...(aliveAt !== undefined && { aliveAt: rpcAddrOrThrow(aliveAt) }),
     ...(laterId !== undefined && { laterId: safeNumber(laterId) }),
     ...(configuration.length > 0 && { configuration: parseConfiguration(configuration) }),
+    ...(callers.length > 0 && { callers: callers.slice(0, callersMax).map(rpcAddrOrThrow) }),
   };
 }
 
