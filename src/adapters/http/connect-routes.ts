@@ -5,9 +5,15 @@ import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import type { Offset } from '../../domain/log/offsets.js';
 import type { RecordLimits } from '../../domain/log/records.js';
-import { type AppendResponse, LogService, type ReadRequest } from '../../gen/golog/v1/log_service_pb.js';
+import {
+  type AppendResponse,
+  CloseProducerResponseSchema,
+  LogService,
+  type ReadRequest,
+} from '../../gen/golog/v1/log_service_pb.js';
 import { type ConsumeResponse, Log, type ProduceResponse, ProduceResponseSchema } from '../../gen/log/v1/log_pb.js';
 import { type AppendPlan, planAppend, planProduce } from '../wire/append-plan.js';
+import { openedResponse, planClosing, planOpening } from '../wire/producers.js';
 import { logInfoResponse, serversResponse } from '../wire/log-messages.js';
 import { offsetOrThrow } from '../wire/offset.js';
 import { planRead, type ReadPlan } from '../wire/read-plan.js';
@@ -100,7 +106,7 @@ export function connectRoutes(
   };
 
   const appended = async ({ records, ...options }: AppendPlan): Promise<AppendResponse> =>
-    appendResponse(await commitLog.append(records, options));
+    appendResponse(await commitLog.append(records, options), options.producer);
 
   const pipelined = <Request, Answer>(
     requests: AsyncIterable<Request>,
@@ -168,6 +174,18 @@ export function connectRoutes(
   router.rpc(
     LogService.method.appendStream,
     streaming((requests, context) => pipelined(requests, () => takenRecords(context), appended, context)),
+  );
+  router.rpc(
+    LogService.method.openProducer,
+    unary(async (request) => openedResponse(await commitLog.openProducer(planOpening(request)))),
+  );
+  router.rpc(
+    LogService.method.closeProducer,
+    unary(async (request) => {
+      const { id, epoch } = planClosing(request);
+      await commitLog.closeProducer(id, epoch);
+      return create(CloseProducerResponseSchema);
+    }),
   );
   router.rpc(
     LogService.method.read,

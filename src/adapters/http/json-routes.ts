@@ -59,10 +59,13 @@ export class JsonRoutes {
     const [parameter] = query.keys();
     if (parameter !== undefined)
       throw new InvalidInputError(`unknown query parameter ${JSON.stringify(parameter)}: POST / takes none`);
-    const record = parseProduceBody(await readBody(request, requestBytesMax(recordLimits), bodyMs, memory));
+    const { record, ...options } = parseProduceBody(
+      await readBody(request, requestBytesMax(recordLimits), bodyMs, memory),
+    );
     const records = frameRecords([encodeRecord(record)], recordLimits);
-    const { baseOffset } = await this.commitLog.append(records);
-    respond(request, response, 200, jsonHeaders, JSON.stringify({ offset: offsetJson(baseOffset) }));
+    const { baseOffset, isDuplicate } = await this.commitLog.append(records, options);
+    const answer = { offset: offsetJson(baseOffset), ...(isDuplicate && { duplicate: true }) };
+    respond(request, response, 200, jsonHeaders, JSON.stringify(answer));
   }
 
   /** Also answers HEAD. A browser that asks for no offset is sent to the page at `/ui`. */

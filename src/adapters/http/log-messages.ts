@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import type { ReadResult } from '../../application/ports/commit-log.js';
-import type { AppendReceipt } from '../../application/ports/consensus.js';
+import type { AppendReceipt, ProducerBatch } from '../../application/ports/consensus.js';
 import type { EpochMs } from '../../domain/log/offsets.js';
 import type { RecordBatch } from '../../domain/log/record-batch.js';
 import { RecordCursor } from '../../domain/log/records.js';
@@ -14,6 +14,7 @@ import {
   type RecordBatch as RecordBatchMessage,
   RecordBatchSchema,
 } from '../../gen/golog/v1/log_service_pb.js';
+import { producerMessage } from '../wire/producers.js';
 import {
   type ConsumeResponse,
   ConsumeResponseSchema,
@@ -21,11 +22,13 @@ import {
   RecordSchema,
 } from '../../gen/log/v1/log_pb.js';
 
-export function appendResponse(receipt: AppendReceipt): AppendResponse {
+export function appendResponse(receipt: AppendReceipt, producer?: ProducerBatch): AppendResponse {
   return create(AppendResponseSchema, {
     baseOffset: BigInt(receipt.baseOffset),
     recordCount: receipt.recordCount,
     receipt: { term: BigInt(receipt.term), index: BigInt(receipt.index), syncedOn: [...receipt.syncedOn] },
+    ...(receipt.isDuplicate && { duplicate: true }),
+    ...(producer && { producer: producerMessage(producer) }),
   });
 }
 

@@ -6,6 +6,9 @@ import type { Retention } from '../../domain/log/retention.js';
  */
 export const featureLevelKnown = 1;
 
+/** Producer ids are written, accepted and answered from this feature level on, which no release offers yet. */
+export const producersLevel = 2;
+
 /**
  * What the members have agreed on, besides who they are; part of the configuration. An absent field has its default.
  * Fields of a later release are kept.

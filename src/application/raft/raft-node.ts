@@ -6,7 +6,8 @@ import { AppendAdmission } from './append-admission.js';
 import { AppendThread } from '../storage/append-thread.js';
 import { Applier } from './applier.js';
 import { CatchUps } from './catch-ups.js';
-import type { ClusterSettings } from '../configuration/cluster-settings.js';
+import { type ClusterSettings, producersLevel } from '../configuration/cluster-settings.js';
+import { FeatureNotEnabledError } from '../ports/cluster.js';
 import { DiskStall } from '../storage/disk-stall.js';
 import { isOnlyVoter, votersOf } from '../configuration/configuration.js';
 import type { EntryCache } from './entry-cache.js';
@@ -23,7 +24,7 @@ import { loadEntryCache } from './load-entry-cache.js';
 import { LogMaintenance } from '../storage/log-maintenance.js';
 import { MessageFilter } from './message-filter.js';
 import { NoteExchange } from './note-exchange.js';
-import type { AppendReceipt, Consensus, ProposeOptions, Server } from '../ports/consensus.js';
+import type { AppendReceipt, Consensus, OpenedProducer, ProposeOptions, Server } from '../ports/consensus.js';
 import type { PeerMessage, PeerReceiver } from '../ports/peer-transport.js';
 import { Proposals } from './proposals.js';
 import { RaftLoop } from './raft-loop.js';
@@ -240,6 +241,7 @@ export class RaftNode implements Consensus, PeerReceiver {
   async propose(records: Records, options: ProposeOptions = {}): Promise<AppendReceipt> {
     const loop = this.#loop;
     loop.assertRunning();
+    if (options.producer !== undefined) throw this.#producersNotEnabled();
     if (loop.isLeader) return this.#admission.append(records, options);
     const { leaderId } = loop;
     if (leaderId === 0 || leaderId === this.options.id) throw new UnavailableError('the cluster has no leader');
@@ -248,6 +250,18 @@ export class RaftNode implements Consensus, PeerReceiver {
     } finally {
       if (loop.life !== 'running') loop.notifyWaiters();
     }
+  }
+
+  async openProducer(): Promise<OpenedProducer> {
+    throw this.#producersNotEnabled();
+  }
+
+  async closeProducer(): Promise<void> {
+    throw this.#producersNotEnabled();
+  }
+
+  #producersNotEnabled(): FeatureNotEnabledError {
+    return new FeatureNotEnabledError(producersLevel, this.options.configuration.current.settings.featureLevel ?? 0);
   }
 
   appendForwarded(records: Records, options: ProposeOptions): Promise<AppendReceipt> {
