@@ -1,9 +1,9 @@
 import type { Offset } from '../../domain/log/offsets.js';
-import type { Removal } from '../configuration/configuration.js';
+import type { SeatLoss } from '../join/ask-if-removed.js';
 import type { Unready } from '../ports/readiness.js';
 import { StandIn, type StandInOptions } from '../repair/stand-in.js';
 
-const reasons: Readonly<Record<Removal, Unready>> = {
+const reasons: Readonly<Record<SeatLoss | 'before its start', Unready>> = {
   'on request': {
     state: 'removed',
     problem: 'this node was removed from the cluster on request: restart it to have it join again',
@@ -12,9 +12,17 @@ const reasons: Readonly<Record<Removal, Unready>> = {
     state: 'rejoining',
     problem: 'this node was removed from the cluster because it was silent for too long: it is joining again',
   },
-  unknown: {
+  'before its start': {
     state: 'rejoining',
-    problem: 'this node was removed from the cluster: it is joining again',
+    problem: 'this node was removed from the cluster before it was started: it is joining again',
+  },
+  readmitted: {
+    state: 'rejoining',
+    problem: 'the cluster has admitted this node again under another Raft id: it is joining again',
+  },
+  unknown: {
+    state: 'removed',
+    problem: 'this node was removed from the cluster: restart it to have it join again',
   },
 };
 
@@ -25,7 +33,7 @@ const reasons: Readonly<Record<Removal, Unready>> = {
 export class RemovedNode extends StandIn {
   readonly readiness: Unready;
 
-  constructor(options: StandInOptions, highWatermark: Offset, removal: Removal) {
+  constructor(options: StandInOptions, highWatermark: Offset, removal: keyof typeof reasons) {
     super(options, highWatermark);
     this.readiness = reasons[removal];
   }
