@@ -60,6 +60,26 @@ describe('a member that is removed while it runs', () => {
     expect(removedIn(leader)).toBeUndefined();
   });
 
+  it('says so where the cluster refuses it when it would join again', async () => {
+    const group = await Group.of(names);
+    const { name } = group.follower().member;
+    await group.stop(name);
+    const { joinTransport } = group.network;
+    const refusal = { kind: 'refused', reason: 'the cluster is full', clusterId: logId } as const;
+    const ask: typeof joinTransport.ask = (to, joiner, signal) =>
+      joiner.runsAs === undefined && refuses ? Promise.resolve(refusal) : joinTransport.ask(to, joiner, signal);
+    let refuses = false;
+    const { member } = await group.start(name, { joinTransport: { ask } });
+    for (const other of [1, 2, 3]) if (other !== member.id) group.network.cut(member.id, other);
+    await remove(group, name, 'as dead');
+    refuses = true;
+    group.network.heal();
+    await group.until(() => group.readinessOf(name).state === 'removed');
+    expect(group.readinessOf(name)).toMatchObject({
+      problem: expect.stringMatching(/the cluster is full\. Restart it/),
+    });
+  });
+
   it('joins again if it was admitted again already, by a request whose answer was lost', async () => {
     const group = await Group.of(names);
     const leader = await group.leader();

@@ -198,6 +198,9 @@ export class MemberLife implements MemberWork {
     } catch (error) {
       if (!(error instanceof JoinRefusedError)) throw error;
       logger.error('membership_refused', { memberId: id, reason: error.message }, 'the cluster refuses this node');
+      removed.stayOut(error.message);
+      this.#serveWith(removed);
+      gates.commitLog.close(removed.readiness.problem);
       return;
     }
     await this.#run();

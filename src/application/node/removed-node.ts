@@ -31,11 +31,21 @@ const reasons: Readonly<Record<SeatLoss | 'before its start', Unready>> = {
  * has is out of date and stays so.
  */
 export class RemovedNode extends StandIn {
-  readonly readiness: Unready;
+  #readiness: Unready;
 
   constructor(options: StandInOptions, highWatermark: Offset, removal: keyof typeof reasons) {
     super(options, highWatermark);
-    this.readiness = reasons[removal];
+    this.#readiness = reasons[removal];
+  }
+
+  get readiness(): Unready {
+    return this.#readiness;
+  }
+
+  /** The cluster does not admit the node again. */
+  stayOut(reason: string): void {
+    const problem = `this node was removed from the cluster and does not join again: ${reason}. Restart it to have it ask once more`;
+    this.#readiness = { state: 'removed', problem };
   }
 
   override waitForWatermark(): Promise<void> {
