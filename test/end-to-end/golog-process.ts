@@ -95,9 +95,12 @@ export class GologProcess {
       const result = found(this);
       if (result !== undefined) return result;
       const streams = [this.child.stdout, this.child.stderr].filter((stream) => stream !== null);
-      const more = Promise.race(streams.map((stream) => once(stream, 'data')));
+      const waiting = new AbortController();
+      const more = streams.map((stream) => once(stream, 'data', waiting).catch(() => undefined));
       const ended = this.finished.then(() => 'ended' as const);
-      if ((await Promise.race([more, ended])) !== 'ended') continue;
+      const first = await Promise.race([...more, ended]);
+      waiting.abort();
+      if (first !== 'ended') continue;
       const last = found(this);
       if (last !== undefined) return last;
       throw new Error(`golog ended (${this.child.exitCode}) before ${what}:\n${this.stderr}`);

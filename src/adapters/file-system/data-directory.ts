@@ -16,6 +16,7 @@ import {
   identityFormat,
   newIdentity,
   readIdentity,
+  syncIdentity,
   uuidBytes,
   uuidOfBytes,
   writeIdentity,
@@ -105,6 +106,8 @@ async function openToWrite(path: string, { create, watch }: DataDirectoryOptions
     let identity = found ?? newIdentity();
     // The identity is written before the data, so that data without an identity always has an unknown origin.
     if (!found) await writeIdentity(root, identity);
+    // A copy may not have been synced, and what is stored below this identity counts as durable from now on.
+    else await syncIdentity(root);
     const parts = await openParts(root);
     await noteData(root, identity);
     let closing: Promise<void> | undefined;
