@@ -19,7 +19,7 @@ const pendingBytesMax = 32 * 1024 * 1024;
 
 export interface AppendAdmissionOptions {
   readonly loop: RaftLoop;
-  readonly log: Pick<Log, 'assertAppendable'>;
+  readonly log: Pick<Log, 'assertAppendable' | 'lacksDescriptors'>;
   readonly diskReserve: DiskReserve;
   readonly proposals: Proposals;
   readonly sealer: EntrySealer;
@@ -32,7 +32,7 @@ export interface AppendAdmissionOptions {
   readonly logger: Logger;
 }
 
-/** Decides whether a leader accepts an append: by memory, disk space and the expected offset. */
+/** Decides whether a leader accepts an append: by memory, disk space, descriptors and the expected offset. */
 export class AppendAdmission {
   /** Bytes of the appends that wait for a check of the disk; later appends wait for them. */
   #waitingBytes = 0;
@@ -50,6 +50,11 @@ export class AppendAdmission {
   async append(records: Records, { expectedOffset }: ProposeOptions): Promise<AppendReceipt> {
     const { loop, diskReserve, log, proposals, sealer, thread } = this.options;
     loop.assertLeading();
+    if (log.lacksDescriptors)
+      throw new UnavailableError(
+        'the leader has no descriptor left to open a file of its log; retry later, or raise its limit on open files ' +
+          '(ulimit -n)',
+      );
     if (thread.pendingBytes >= pendingBytesMax)
       throw new OverloadedError("bytes waiting for the leader's disk", pendingBytesMax);
     if (proposals.pendingBytes + this.#waitingBytes >= pendingBytesMax)
