@@ -236,6 +236,21 @@ describe('CommitLogService', () => {
     expect((await service.append(records('b'))).baseOffset).toBe(1);
   });
 
+  it('F13: refuses appends while a file of the log waits for a descriptor, and accepts them again afterwards', async () => {
+    const directory = memoryDataDirectory();
+    let lacksDescriptors = false;
+    Object.defineProperty(directory.log, 'lacksDescriptors', { get: () => lacksDescriptors });
+    const { service } = await newService(directory);
+    await service.append(records('a'));
+    lacksDescriptors = true;
+    const refused = service.append(records('b'));
+    await expect(refused).rejects.toBeInstanceOf(UnavailableError);
+    await expect(refused).rejects.toThrow('ulimit -n');
+    expect(valuesOf(await service.read('earliest', { signal, maxRecords: 1 }))).toEqual(['a']);
+    lacksDescriptors = false;
+    expect((await service.append(records('b'))).baseOffset).toBe(1);
+  });
+
   it('keeps the order of appends that wait for a look at the disk, and of those that come meanwhile', async () => {
     const directory = memoryDataDirectory();
     let answer: () => void = () => undefined;

@@ -11,6 +11,7 @@ import { type Format, formats, recordReader } from './records/input-format.js';
 import { interruptible } from './options/interruption.js';
 import { connectLogs } from './options/log-clients.js';
 import { parseBytes, parseCount, parseDurationMs } from './options/option-values.js';
+import { namedInput } from './records/named-input.js';
 import { type Produced, produce } from './records/produce.js';
 import { stoppedReport, summary } from './records/produce-report.js';
 import { givenOptions } from './options/given-options.js';
@@ -146,7 +147,7 @@ async function runProduce(
   try {
     await produce(
       clients,
-      input,
+      namedInput(input, file),
       {
         reader,
         batchBytes: flags.batchBytes,

@@ -8,9 +8,16 @@ import { readTexts, WatchedFiles } from './watched-files.js';
 const dayMs = 86_400_000;
 const soonDays = 30;
 
+/** What a file must be; many tools write DER, which is not text. */
+const expectedPem =
+  ': expected PEM, to which openssl converts DER (openssl x509 -inform der -in FILE, or openssl pkey)';
+
 async function readTls(files: TlsFiles): Promise<TlsTexts> {
   const { certificate, key, authority } = files;
-  return { ...(await readTexts({ certificate, key })), ...(authority && (await readTexts({ authority }))) };
+  return {
+    ...(await readTexts({ certificate, key }, expectedPem)),
+    ...(authority && (await readTexts({ authority }, expectedPem))),
+  };
 }
 
 const pathsOf = ({ certificate, key, authority }: TlsFiles): string[] => [

@@ -20,6 +20,13 @@ it.each([
   await expect(readTexts({ policy: path })).rejects.toThrow(`${path} is not text in UTF-8`);
 });
 
+it('where PEM is expected, the message about another file, such as DER, says what to do', async () => {
+  writeFileSync(path, Buffer.of(0x30, 0x82, 0x05));
+  await expect(readTexts({ key: path }, ': expected PEM')).rejects.toThrow(
+    `${path} is not text in UTF-8: expected PEM`,
+  );
+});
+
 it('every character is kept, U+FFFD too', async () => {
   const text = 'data-dir: "\ufffd \u{1f600} é"\n';
   writeFileSync(path, text);

@@ -71,11 +71,18 @@ async function signatureOf(paths: readonly string[]): Promise<string> {
   return (await Promise.all(parts)).join('\n');
 }
 
-/** Reads the text of each file, in UTF-8. Rejects with the first error, which names its file. */
-export function readTexts<Name extends string>(paths: Readonly<Record<Name, string>>): Promise<Record<Name, string>> {
+/**
+ * Reads the text of each file, in UTF-8. Rejects with the first error, which names its file.
+ *
+ * @param expected see `utf8Text`
+ */
+export function readTexts<Name extends string>(
+  paths: Readonly<Record<Name, string>>,
+  expected = '',
+): Promise<Record<Name, string>> {
   const entries = Object.entries<string>(paths).map(async ([name, path]) => [
     name,
-    utf8Text(await readFile(path), path),
+    utf8Text(await readFile(path), path, expected),
   ]);
   return Promise.all(entries).then((read) => Object.fromEntries(read) as Record<Name, string>);
 }

@@ -191,6 +191,24 @@ describe('three nodes', () => {
     expect(await valuesOf(await group.leader())).toEqual(['a', 'c']);
   });
 
+  it('do not pass leadership around while small appends fit on every disk and large ones do not', async () => {
+    const group = await groupOfThree();
+    for (const name of names) group.disk(name).log.freeBytes = () => Promise.resolve(100_000);
+    await looksAtDisks(group);
+    const large = 'x'.repeat(200_000);
+    const beganMs = group.clock.now();
+    for (let i = 0; i < 20; i++)
+      for (const value of [large, 'small']) {
+        const { node } = await group.leader();
+        await group.settled(node.propose(records(value)).catch(() => undefined));
+      }
+    expect(group.clock.now() - beganMs).toBeLessThan(30_000);
+    const transfers = [...group.running.values()]
+      .flatMap(({ lines }) => lines)
+      .filter(({ event, fields }) => event === 'disk_full' && 'memberId' in fields);
+    expect(transfers.length).toBeLessThanOrEqual(names.length);
+  });
+
   it.each(['two followers', 'the leader and a follower'])(
     'refuse an append at once while the disks of %s are full',
     async (those) => {

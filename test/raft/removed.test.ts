@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { JoinAnswer } from '../../src/application/ports/join-transport.js';
 import { RemovedNode } from '../../src/application/node/removed-node.js';
-import { Group, type GroupMember, logId, memberOf, records, unanswered, uuidOf, valuesOf } from './group.js';
+import { emptyDisk, Group, type GroupMember, logId, memberOf, records, unanswered, uuidOf, valuesOf } from './group.js';
 
 const forever = new AbortController().signal;
 const names = ['n1', 'n2', 'n3'];
@@ -60,6 +60,26 @@ describe('a member that is removed while it runs', () => {
     expect(removedIn(leader)).toBeUndefined();
   });
 
+  it('says so where the cluster refuses it when it would join again', async () => {
+    const group = await Group.of(names);
+    const { name } = group.follower().member;
+    await group.stop(name);
+    const { joinTransport } = group.network;
+    const refusal = { kind: 'refused', reason: 'the cluster is full', clusterId: logId } as const;
+    const ask: typeof joinTransport.ask = (to, joiner, signal) =>
+      joiner.runsAs === undefined && refuses ? Promise.resolve(refusal) : joinTransport.ask(to, joiner, signal);
+    let refuses = false;
+    const { member } = await group.start(name, { joinTransport: { ask } });
+    for (const other of [1, 2, 3]) if (other !== member.id) group.network.cut(member.id, other);
+    await remove(group, name, 'as dead');
+    refuses = true;
+    group.network.heal();
+    await group.until(() => group.readinessOf(name).state === 'removed');
+    expect(group.readinessOf(name)).toMatchObject({
+      problem: expect.stringMatching(/the cluster is full\. Restart it/),
+    });
+  });
+
   it('joins again if it was admitted again already, by a request whose answer was lost', async () => {
     const group = await Group.of(names);
     const leader = await group.leader();
@@ -72,6 +92,30 @@ describe('a member that is removed while it runs', () => {
     await group.until(() => left.started.work.raft?.node.leadership.status.id === 4);
     await group.until(() => leader.node.leadership.configuration.confState.voters.includes(4));
     expect(left.fatal).toEqual([]);
+  });
+
+  it('stays out if another disk has taken its seat in the meantime', async () => {
+    const group = await Group.of(names);
+    const leader = await group.leader();
+    const left = group.follower();
+    const { name, id } = left.member;
+    for (const other of [1, 2, 3]) if (other !== id) group.network.cut(id, other);
+    await group.until(() => (leader.node.leadership.heardMsAgo(id) ?? Infinity) > 10_000);
+    const disk = emptyDisk(uuidOf(name, 2));
+    const startJoinAddrs = [leader.started.gossipAddr];
+    const next = await group.begin(name, { disk, startJoinAddrs, claims: { rpcAddr: 'next:8400' } });
+    await group.until(() => leader.node.leadership.configuration.confState.voters.includes(4));
+    group.network.heal();
+    await group.until(() => left.started.consensus instanceof RemovedNode);
+    // The new disk is away for longer than a member may be silent before another of its name replaces it.
+    await group.settled(next.started.close());
+    group.network.serve('next:8400', {});
+    await group.until(() => false, 30_000).catch(() => undefined);
+    expect(left.started.consensus).toBeInstanceOf(RemovedNode);
+    expect(leader.node.leadership.configuration.confState).toMatchObject({
+      voters: [1, 2, 3, 4].filter((each) => each !== id),
+      learners: [],
+    });
   });
 
   it('joins again if it was removed on request before it was started', async () => {

@@ -90,6 +90,26 @@ describe('members that come back at other addresses at the same time', () => {
   });
 });
 
+describe('a node that answers in the name of two members', () => {
+  it('vouches for the one that its certificate names', async () => {
+    const group = await Group.of(names);
+    await produce(group, await group.leader(), 0, 10);
+    await stopAll(group);
+    const honest = group.network.joinTransport;
+    const vouch: typeof honest.vouch = async (rpcAddr, ...rest) => {
+      const answer = await honest.vouch('n2:8400', ...rest);
+      if (answer === 'unsupported') return answer;
+      const claimed = rpcAddr === 'n3:8400' ? { uuid: group.disk('n3').uuid, id: 3 } : {};
+      return { ...answer, ...claimed, certifiedAs: ['n2'] };
+    };
+    await group.begin('n2', { joinTransport: { ...unanswered, vouch: unanswered.ask } });
+    const { started } = await group.begin('n1', { joinTransport: { ...unanswered, vouch } });
+    await rest(group, 5_000);
+    expect(started.work.raft === undefined).toBe(true);
+    expect(started.work.waiting).toContain('no answer from n3');
+  });
+});
+
 describe('an upgrade from a release that counts no starts', () => {
   it('leaves a cluster of three, one of which is gone, its leader', async () => {
     const group = await Group.of(names, { settings: {} });

@@ -125,17 +125,21 @@ describe('a node with the certificate of another name', () => {
     const { cert = '', key = '', ca = '' } = clientOf(set, 'node-n2');
     const outgoing = new OutgoingTls({ certificate: cert, key, authority: ca }, one.logger);
     const credentials = tlsCredentials({ outgoing, identify: certifiedCaller, requireNodeIdentity: true });
+    let shown: readonly string[] | undefined;
     const connects = (name?: string): Promise<boolean> => {
-      const client = new Client(one.rpcAddr, credentials(name), { 'grpc.use_local_subchannel_pool': 1 });
+      const channel = credentials(name);
+      const client = new Client(one.rpcAddr, channel, { 'grpc.use_local_subchannel_pool': 1 });
       return new Promise((resolve) => {
         client.waitForReady(Date.now() + 1_000, (error) => {
           client.close();
+          shown = channel.peerNames;
           resolve(error === undefined);
         });
       });
     };
     expect(await connects('n1')).toBe(true);
     expect(await connects()).toBe(true);
+    expect(shown).toEqual(['n1']);
     expect(await connects('n2')).toBe(false);
   });
 });

@@ -81,9 +81,9 @@ export class Machine implements Watched {
   readonly #ranAs = new Set<number>();
   /** Whether a copy of its disk was started, which may have gone on as this member. */
   #hadTwin = false;
-  /** The requests to join since the node on its disk last ran Raft. */
   /** That of the node that last ran Raft on its disk. */
   #configuration: Pick<ConfigurationFile, 'current'> | undefined;
+  /** The requests to join since the node on its disk last ran Raft. */
   readonly #joins: JoinRequests = { unanswered: 0 };
   #moves = 0;
   /** Whether it is at an address that no configuration names yet. */

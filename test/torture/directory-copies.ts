@@ -17,10 +17,14 @@ function identityOf(dataDir: string): string | undefined {
   return existsSync(path) ? /"nodeId": *"([^"]*)"/.exec(readFileSync(path, 'utf8'))?.[1] : undefined;
 }
 
-/** `cp -a` of one directory in place of another. Files that vanish meanwhile are not copied. */
+/**
+ * `cp -a` of one directory in place of another, synced: a power cut before the node has started would take all of it.
+ * Files that vanish meanwhile are not copied.
+ */
 export async function copyDirectory(from: string, to: string): Promise<void> {
   rmSync(to, { recursive: true, force: true });
   await run('cp', '-a', from, to).catch(() => undefined);
+  await run('sync', '-f', to);
 }
 
 /** Copies of data directories, taken while the nodes ran. */

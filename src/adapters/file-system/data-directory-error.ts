@@ -2,6 +2,7 @@
 export type DataDirectoryProblem =
   | { readonly kind: 'missing' }
   | { readonly kind: 'not a directory'; readonly blockedBy: string }
+  | { readonly kind: 'not created'; readonly code: string }
   | { readonly kind: 'not accessible'; readonly code: string }
   | { readonly kind: 'read-only'; readonly code: string }
   | { readonly kind: 'of others'; readonly what: string; readonly owner: number; readonly mode: string }
@@ -24,6 +25,9 @@ const messages: Messages = {
   missing: (path) => `no golog data directory at ${path}: check the path; 'golog serve' creates a new one`,
   'not a directory': (path, { blockedBy }) =>
     `data directory ${path} must be a directory, but ${blockedBy === path ? 'it' : blockedBy} is a file`,
+  'not created': (path, { code }) =>
+    `data directory ${path} cannot be created (${code}): expected a path on a file system where golog may make ` +
+    `directories; give another --data-dir`,
   'not accessible': (path, { code }) =>
     `data directory ${path} cannot be read (${code}): it must belong to the user that golog runs as`,
   'read-only': (path, { code }) =>

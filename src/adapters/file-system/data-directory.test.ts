@@ -65,8 +65,10 @@ describe('openDataDirectory', () => {
   });
 
   const itOnLinux = process.platform === 'linux' ? it : it.skip; // uses /proc
-  itOnLinux('fails if the directory cannot be created, instead of retrying forever', async () => {
-    await expect(openDataDirectory('/proc/golog/data', { create: true })).rejects.toMatchObject({ code: 'ENOENT' });
+  itOnLinux('says why the directory cannot be created, instead of retrying forever', async () => {
+    const attempts = ['/proc/golog/data', join(scratch, 'x'.repeat(300)), join(scratch, 'x'.repeat(300), 'data')];
+    const problems = await Promise.all(attempts.map((each) => problemOf(openDataDirectory(each, { create: true }))));
+    expect(problems).toEqual(['ENOENT', 'ENAMETOOLONG', 'ENAMETOOLONG'].map((code) => ({ kind: 'not created', code })));
   });
 
   it('finds the same identity again, and a different one in another directory', async () => {

@@ -16,6 +16,7 @@ import {
   identityFormat,
   newIdentity,
   readIdentity,
+  syncIdentity,
   uuidBytes,
   uuidOfBytes,
   writeIdentity,
@@ -86,11 +87,17 @@ async function ensureDirectory(path: string, create: boolean): Promise<void> {
       const blockedBy = await existingAncestor(path);
       throw new DataDirectoryError(path, { kind: 'not a directory', blockedBy }, { cause: error });
     }
-    if (code !== 'ENOENT') throw error;
+    if (code !== 'ENOENT' && code !== 'ENAMETOOLONG') throw error;
     if (!create) throw new DataDirectoryError(path, { kind: 'missing' }, { cause: error });
   }
-  // Each is durable before the next.
-  await makeDirectory(path, { mode: 0o700, onMade: syncDirectory });
+  try {
+    // Each is durable before the next.
+    await makeDirectory(path, { mode: 0o700, onMade: syncDirectory });
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === undefined || problemOfCode(code, 'write') !== undefined) throw error;
+    throw new DataDirectoryError(path, { kind: 'not created', code }, { cause: error });
+  }
 }
 
 async function openToWrite(path: string, { create, watch }: DataDirectoryOptions): Promise<FileDataDirectory> {
@@ -105,6 +112,8 @@ async function openToWrite(path: string, { create, watch }: DataDirectoryOptions
     let identity = found ?? newIdentity();
     // The identity is written before the data, so that data without an identity always has an unknown origin.
     if (!found) await writeIdentity(root, identity);
+    // A copy may not have been synced, and what is stored below this identity counts as durable from now on.
+    else await syncIdentity(root);
     const parts = await openParts(root);
     await noteData(root, identity);
     let closing: Promise<void> | undefined;

@@ -8,12 +8,13 @@ const retryMs = 50;
 /**
  * Descriptors of this process that are kept open for the files of the log. When the process has no other left, because
  * of its connections, one after the other is given up for a file that must be opened, and taken back later. When all are
- * given up, opening a file waits: to fail would end the node.
+ * given up, opening a file waits: to fail would end the node. While one waits, `isExhausted` has appends refused.
  */
 class DescriptorReserve {
   readonly #spare: number[] = [];
   #spareMax = 0;
   #isRefilling = false;
+  #waiting = 0;
   /** Called whenever a file needs a descriptor and none is left. */
   onExhausted: () => void = () => undefined;
 
@@ -21,6 +22,11 @@ class DescriptorReserve {
   keep(descriptors: number): void {
     this.#spareMax = descriptors;
     this.#refill();
+  }
+
+  /** Whether a file waits for a descriptor. */
+  get isExhausted(): boolean {
+    return this.#waiting > 0;
   }
 
   #refill(): void {
@@ -33,19 +39,27 @@ class DescriptorReserve {
 
   /** Runs `open`, again and again while the process is out of descriptors. `open` must change nothing when it fails. */
   async use<T>(open: () => Promise<T>): Promise<T> {
-    for (;;)
-      try {
-        return await open();
-      } catch (error) {
-        if (!isOutOfDescriptors(error)) throw error;
-        this.onExhausted();
-        const descriptor = this.#spare.pop();
-        if (descriptor === undefined) await wait(retryMs);
-        else {
-          closeSync(descriptor);
-          this.#refillLater();
+    let waits = false;
+    try {
+      for (;;)
+        try {
+          return await open();
+        } catch (error) {
+          if (!isOutOfDescriptors(error)) throw error;
+          this.onExhausted();
+          const descriptor = this.#spare.pop();
+          if (descriptor !== undefined) {
+            closeSync(descriptor);
+            this.#refillLater();
+            continue;
+          }
+          if (!waits) this.#waiting += 1;
+          waits = true;
+          await wait(retryMs);
         }
-      }
+    } finally {
+      if (waits) this.#waiting -= 1;
+    }
   }
 
   #refillLater(): void {

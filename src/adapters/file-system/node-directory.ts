@@ -111,6 +111,10 @@ export class NodeDirectory implements Directory {
     return bavail * bsize;
   }
 
+  get lacksDescriptors(): boolean {
+    return descriptorReserve.isExhausted;
+  }
+
   async #openFile(operation: string, name: string, flags: number): Promise<NodeFile> {
     const path = this.#path(name);
     const fd = await this.#attempt(operation, name, () => openDescriptor(path, flags | O_NOFOLLOW));

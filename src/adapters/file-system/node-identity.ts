@@ -34,6 +34,17 @@ export async function readIdentity(directory: Directory): Promise<IdentityFile> 
   return parseIdentity(Buffer.from(bytes).toString('utf8'));
 }
 
+/** Makes the file durable as it is: whoever put it there may not have. */
+export async function syncIdentity(directory: Directory): Promise<void> {
+  const file = await directory.open(identityFileName);
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await directory.sync();
+}
+
 /** Replaces the file atomically; durable when it resolves. */
 export async function writeIdentity(directory: Directory, identity: NodeIdentity): Promise<void> {
   const bytes = new TextEncoder().encode(formatIdentity(identity));

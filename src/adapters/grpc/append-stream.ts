@@ -120,8 +120,8 @@ class AppendStream {
  * are not begun, those already begun are of unknown outcome. A half-close ends the stream once all is answered.
  * With too much in flight the stream stops reading until half of it is answered.
  *
- * `append` gives the answer's bytes and may throw at once; `memory` is told of each outcome. `closing` aborts when the server begins to shut down: what
- * was begun is still answered, then the stream ends UNAVAILABLE.
+ * `append` gives the answer's bytes and may throw at once; `memory` is told of each outcome. `closing` aborts when the
+ * server begins to shut down: what was begun is still answered, then the stream ends UNAVAILABLE.
  */
 export function serveAppends(
   call: ServerDuplexStream<Buffer, Buffer>,

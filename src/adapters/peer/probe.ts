@@ -1,7 +1,10 @@
 import { connect } from 'node:net';
 import type { Clock } from '../../application/ports/clock.js';
 
-/** `refused`: the host says that no process listens there. `silent`: no answer in time, or no way to the host. */
+/**
+ * `refused`: all addresses of the host say that no process listens there. `silent`: no answer in time, or no way to one
+ * of them.
+ */
 export type ProbeAnswer = 'accepted' | 'refused' | 'silent';
 
 /**
@@ -27,11 +30,22 @@ export function probe(rpcAddr: string, ms: number, clock: Clock, answer: (answer
   socket.once('connect', () => {
     settle('accepted');
   });
-  socket.once('error', ({ code }: NodeJS.ErrnoException) => {
-    settle(code === 'ECONNREFUSED' ? 'refused' : 'silent');
+  socket.once('error', (error: Failure) => {
+    settle(probeAnswerOf(error));
   });
   cancelTimer = clock.after(ms, () => {
     settle('silent');
   });
   return end;
+}
+
+/** What Node says of a failed connection; of a host with several addresses, `code` is that of the first. */
+interface Failure {
+  readonly code?: string;
+  readonly errors?: readonly Failure[];
+}
+
+export function probeAnswerOf(failure: Failure): ProbeAnswer {
+  const all = failure.errors ?? [failure];
+  return all.every(({ code }) => code === 'ECONNREFUSED') ? 'refused' : 'silent';
 }

@@ -48,6 +48,18 @@ describe('RemoteCluster', () => {
     expect(await remote.status({ signal: never, local: true })).toEqual(cluster.localView);
   });
 
+  it('refuses a number past 2^53 in the answer of a peer, instead of another number', async () => {
+    const tooLarge = 2 ** 53;
+    const changed = [
+      { ...exampleStatus, settings: { ...exampleStatus.settings, producersMax: tooLarge } },
+      { ...exampleStatus, members: exampleStatus.members.map((member) => ({ ...member, lagEntries: tooLarge })) },
+    ];
+    for (const status of changed) {
+      cluster.localView = status;
+      await expect(remote.status({ signal: never })).rejects.toBeInstanceOf(UnavailableError);
+    }
+  });
+
   it('changes the configuration at the peer only', async () => {
     await remote.addMember({ name: 'n4', rpcAddr: '127.0.0.1:1' }, never);
     await remote.promoteMember('n4', never);

@@ -27,6 +27,7 @@ import {
   MemberState as State,
   type ScrubStatus as ScrubStatusMessage,
 } from '../../gen/golog/v1/cluster_service_pb.js';
+import { safeNumber } from './safe-number.js';
 
 export interface RemoteClusterOptions {
   /** A status request without an answer for this long fails (default 2 s). */
@@ -64,7 +65,8 @@ export class RemoteCluster implements Cluster {
       if (cluster === undefined) throw new UnavailableError('the peer sent an answer without a status');
       return clusterStatus(cluster);
     } catch (error) {
-      throw error instanceof OutcomeUnknownError ? new UnavailableError(error.message) : error;
+      const isUnanswered = error instanceof OutcomeUnknownError || error instanceof InvalidInputError;
+      throw isUnanswered ? new UnavailableError(error.message, undefined, { cause: error }) : error;
     }
   }
 
@@ -90,14 +92,15 @@ export class RemoteCluster implements Cluster {
     const { startOffset, ...others } = change;
     if (startOffset !== undefined) {
       const response = await this.#call(method.truncateLog, { before: BigInt(startOffset) }, signal, this.#changeMs);
-      return { startOffset: Number(response.startOffset) };
+      return { startOffset: known(() => safeNumber(response.startOffset)) };
     }
     let settings: ClusterSettings = {};
     for (const name of ['retentionBytes', 'retentionAgeMs', 'producersMax', 'producerExpiryMs'] as const) {
       const value = others[name];
       if (value === undefined) continue;
       const setting = { case: name, value: BigInt(value) };
-      settings = clusterSettings((await this.#call(method.setSetting, { setting }, signal, this.#changeMs)).settings);
+      const response = await this.#call(method.setSetting, { setting }, signal, this.#changeMs);
+      settings = known(() => clusterSettings(response.settings));
     }
     return settings;
   }
@@ -128,6 +131,15 @@ export class RemoteCluster implements Cluster {
       };
       signal.addEventListener('abort', cancel);
     });
+  }
+}
+
+/** Reads the answer to a change, which the peer has made: if it has a number that is too large, the outcome is unknown. */
+function known<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new OutcomeUnknownError('the peer answered with a number that is too large', { cause });
   }
 }
 
@@ -176,16 +188,16 @@ const states: ReadonlyMap<State, MemberState> = new Map([
 function memberStatus({ id, name, uuid, rpcAddr, role, state, ...known }: Member): MemberStatus {
   const { matchIndex, lagEntries, heardMsAgo, featureLevel } = known;
   return {
-    id: Number(id),
+    id: safeNumber(id),
     name,
     uuid,
     rpcAddr,
     role: roles.get(role) ?? 'learner',
     state: states.get(state) ?? 'unknown',
-    ...(matchIndex !== undefined && { matchIndex: toIndex(Number(matchIndex)) }),
-    ...(lagEntries !== undefined && { lagEntries: Number(lagEntries) }),
-    ...(heardMsAgo !== undefined && { heardMsAgo: Number(heardMsAgo) }),
-    ...(featureLevel !== undefined && { featureLevel: Number(featureLevel) }),
+    ...(matchIndex !== undefined && { matchIndex: toIndex(safeNumber(matchIndex)) }),
+    ...(lagEntries !== undefined && { lagEntries: safeNumber(lagEntries) }),
+    ...(heardMsAgo !== undefined && { heardMsAgo: safeNumber(heardMsAgo) }),
+    ...(featureLevel !== undefined && { featureLevel: safeNumber(featureLevel) }),
   };
 }
 
@@ -204,13 +216,13 @@ function clusterSettings(message: ClusterSettingsMessage | undefined): ClusterSe
   if (message === undefined) return {};
   const { retentionBytes, retentionAgeMs, ...rest } = message;
   return {
-    ...(retentionBytes !== undefined && { retentionBytes: Number(retentionBytes) }),
-    ...(retentionAgeMs !== undefined && { retentionAgeMs: Number(retentionAgeMs) }),
-    producersMax: Number(rest.producersMax),
-    producerExpiryMs: Number(rest.producerExpiryMs),
-    featureLevel: Number(rest.featureLevel),
-    generation: Number(rest.generation),
-    startOffset: Number(rest.startOffset),
+    ...(retentionBytes !== undefined && { retentionBytes: safeNumber(retentionBytes) }),
+    ...(retentionAgeMs !== undefined && { retentionAgeMs: safeNumber(retentionAgeMs) }),
+    producersMax: safeNumber(rest.producersMax),
+    producerExpiryMs: safeNumber(rest.producerExpiryMs),
+    featureLevel: safeNumber(rest.featureLevel),
+    generation: safeNumber(rest.generation),
+    startOffset: safeNumber(rest.startOffset),
   };
 }
 
@@ -218,11 +230,11 @@ function clusterStatus({ leader, problem, gossip, scrub, ...message }: ClusterSt
   return {
     clusterId: message.clusterId,
     answeredBy: message.answeredBy,
-    term: toTerm(Number(message.term)),
+    term: toTerm(safeNumber(message.term)),
     ...(leader !== undefined && { leader }),
-    commitIndex: toIndex(Number(message.commitIndex)),
-    lastIndex: toIndex(Number(message.lastIndex)),
-    highWatermark: toOffset(Number(message.highWatermark)),
+    commitIndex: toIndex(safeNumber(message.commitIndex)),
+    lastIndex: toIndex(safeNumber(message.lastIndex)),
+    highWatermark: toOffset(safeNumber(message.highWatermark)),
     members: message.members.map(memberStatus),
     settings: clusterSettings(message.settings),
     ...(problem !== undefined && { problem }),
@@ -234,13 +246,13 @@ function clusterStatus({ leader, problem, gossip, scrub, ...message }: ClusterSt
 function scrubStatus({ checkedBytes, totalBytes, bytesPerSecond, ...message }: ScrubStatusMessage): ScrubStatus {
   const { completedAtMs, repair, damaged } = message;
   return {
-    checkedBytes: Number(checkedBytes),
-    totalBytes: Number(totalBytes),
-    bytesPerSecond: Number(bytesPerSecond),
-    ...(completedAtMs !== undefined && { completedAtMs: Number(completedAtMs) }),
+    checkedBytes: safeNumber(checkedBytes),
+    totalBytes: safeNumber(totalBytes),
+    bytesPerSecond: safeNumber(bytesPerSecond),
+    ...(completedAtMs !== undefined && { completedAtMs: safeNumber(completedAtMs) }),
     damaged: damaged.map(({ fromOffset, toOffset: to, reason }) => ({
-      from: toOffset(Number(fromOffset)),
-      to: toOffset(Number(to)),
+      from: toOffset(safeNumber(fromOffset)),
+      to: toOffset(safeNumber(to)),
       reason,
     })),
     ...(repair !== undefined && { repair }),

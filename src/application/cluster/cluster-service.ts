@@ -202,13 +202,19 @@ export class ClusterService implements Cluster, JoinHandler {
   }
 
   /** Any member knows which ids were removed: its configuration is committed, and ids are never used again. */
-  #removalOf({ runsAs, clusterId: stored }: Joiner): JoinAnswer | undefined {
+  #removalOf({ runsAs, uuid, rpcAddr, clusterId: stored }: Joiner): JoinAnswer | undefined {
     const { leadership, clusterId } = this.options;
     if (runsAs === undefined || stored === undefined) return undefined;
     if (describeClusterId(stored) !== describeClusterId(clusterId)) return undefined;
     const removal = removalOf(leadership.configuration, runsAs);
-    if (removal === undefined) return undefined;
+    if (removal === undefined || (removal === 'unknown' && this.#isReadmitted(uuid, runsAs, rpcAddr))) return undefined;
     return { kind: 'refused', reason: `member ${runsAs} was removed from the cluster`, clusterId, removal };
+  }
+
+  /** Whether the cluster has admitted a member again, where it is: it may not have heard the answer. */
+  #isReadmitted(uuid: string, runsAs: number, rpcAddr: string): boolean {
+    const { members } = this.options.leadership.configuration;
+    return members.some((member) => member.uuid === uuid && member.id > runsAs && member.rpcAddr === rpcAddr);
   }
 
   distrust(reason: string): JoinAnswer {
@@ -261,7 +267,8 @@ export class ClusterService implements Cluster, JoinHandler {
     const objection = owner && objectionTo(joiner, owner, this.#seatOf(owner, joiner));
     if (objection !== undefined) return objection;
     const { runsAs } = joiner;
-    if (runsAs !== undefined && !members.some((member) => member.id === runsAs && member.uuid === uuid))
+    const isMember = members.some((member) => member.id === runsAs && member.uuid === uuid);
+    if (runsAs !== undefined && !isMember && !this.#isReadmitted(uuid, runsAs, rpcAddr))
       throw new MembershipError(
         `member ${runsAs} was removed from the cluster: restart the node to have it join again`,
       );

@@ -3,6 +3,9 @@ import type { Removal } from '../configuration/configuration.js';
 import { AskedNodes, type NodeAnswer } from './asked-nodes.js';
 import type { JoiningOptions } from './join-cluster.js';
 
+/** Why a node may not run under its Raft id any more; `readmitted`: it is a member again, under a later one. */
+export type SeatLoss = Removal | 'readmitted';
+
 /** Members that do not answer within this time are not waited for. */
 const answerMs = 1_000;
 
@@ -14,14 +17,15 @@ const answerMs = 1_000;
 export async function askIfRemoved(
   options: JoiningOptions,
   members: () => readonly string[],
-): Promise<Removal | undefined> {
+): Promise<SeatLoss | undefined> {
   const among = await answersOf({ ...options, addresses: members });
   const others = (): string[] => options.addresses().filter((address) => address !== options.joiner.rpcAddr);
   const answers = among.every(({ kind }) => kind === 'unanswered')
     ? await answersOf({ ...options, addresses: others })
     : among;
-  if (answers.some(({ kind }) => kind === 'joined')) return undefined;
-  const own = options.joiner.clusterId;
+  const { clusterId: own, runsAs = 0 } = options.joiner;
+  const joined = answers.find((answer) => answer.kind === 'joined');
+  if (joined !== undefined) return joined.id > runsAs ? 'readmitted' : undefined;
   for (const answer of answers) {
     if (answer.kind !== 'refused' || answer.removal === undefined) continue;
     const { clusterId, removal } = answer;

@@ -9,10 +9,9 @@ import {
 import { type Joined, joinCluster, type JoiningOptions, JoinRefusedError } from '../join/join-cluster.js';
 import type { NodeAnswer } from '../join/asked-nodes.js';
 import { type Beginning, beginningOf } from '../join/beginning.js';
-import { askIfRemoved } from '../join/ask-if-removed.js';
+import { askIfRemoved, type SeatLoss } from '../join/ask-if-removed.js';
 import type { Joiner, LeaderView } from '../ports/join-transport.js';
 import type { Unready } from '../ports/readiness.js';
-import type { Removal } from '../configuration/configuration.js';
 import { Backoff } from '../waiting/backoff.js';
 import { pause } from '../waiting/pause.js';
 import { rejoinCluster } from '../join/rejoin-cluster.js';
@@ -152,7 +151,7 @@ export async function keepAnnounced(
   deps: MemberDependencies,
   { isKnown, id, isInTouch, ...context }: NodeContext & AnnouncedMember,
   stopped: AbortSignal,
-): Promise<Removal | undefined> {
+): Promise<SeatLoss | undefined> {
   const { clock } = deps;
   const { self, configuration } = context;
   const isElsewhere = (): boolean => {
@@ -194,7 +193,7 @@ function addressReport(
   { logger }: MemberDependencies,
   { self, configuration }: NodeContext,
   joining: JoiningOptions,
-): (id: number) => Promise<Removal | undefined> {
+): (id: number) => Promise<SeatLoss | undefined> {
   let reported: Member | undefined;
   let isRefused = false;
   return async (id) => {
@@ -202,7 +201,7 @@ function addressReport(
     const before = configuration.current.members.find((member) => member.id === id);
     try {
       const joined = await joinCluster(joining);
-      if (joined.kind === 'member' && joined.stored.id > id) return 'unknown';
+      if (joined.kind === 'member' && joined.stored.id > id) return 'readmitted';
     } catch (error) {
       joining.signal.throwIfAborted();
       if (error instanceof JoinRefusedError && error.removal !== undefined) return error.removal;

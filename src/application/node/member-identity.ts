@@ -1,3 +1,4 @@
+import { syncAll } from '../../domain/log/durable-file.js';
 import { compareEntryIds, type EntryId } from '../../domain/raft/entry-id.js';
 import { toTerm } from '../../domain/log/offsets.js';
 import { isOnlyVoter } from '../configuration/configuration.js';
@@ -29,7 +30,10 @@ export interface ProvedMember {
   readonly voteFloor?: EntryId;
 }
 
-/** Raises the incarnation of the data directory, before anything is said in its name, and reads the notes. */
+/**
+ * Raises the incarnation of the data directory, before anything is said in its name, and reads the notes. Makes a copied
+ * directory durable.
+ */
 export async function openIdentity(
   { directory, crc32c, random, logger }: MemberDependencies,
   { configuration }: NodeContext,
@@ -38,8 +42,12 @@ export async function openIdentity(
   const hadOne = (configuration.current.settings.featureLevel ?? 0) > 0;
   const incarnation = await IncarnationFile.open(directory.raft, crc32c, random, hadOne);
   const { doubt } = incarnation;
-  if (doubt !== undefined)
+  if (doubt !== undefined) {
     logger.warn('data_directory_changed', { reason: doubt }, 'the data directory may be a copy; asking the peers');
+    // What this node finds here counts as durable from now on.
+    await syncAll(directory.raft);
+    await syncAll(directory.log);
+  }
   const notes = await PeerNotes.open(directory.raft, crc32c);
   if (notes.isDamaged)
     logger.warn('peer_notes_lost', {}, 'the notes about the peers are damaged; this node starts them over');

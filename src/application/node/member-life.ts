@@ -1,10 +1,10 @@
 import type { Log } from '../../domain/log/log.js';
 import { type Offset, toIndex } from '../../domain/log/offsets.js';
+import type { SeatLoss } from '../join/ask-if-removed.js';
 import { JoinRefusedError } from '../join/join-cluster.js';
 import { leaveCluster } from '../join/leave-cluster.js';
 import type { Cluster } from '../ports/cluster.js';
 import type { Consensus } from '../ports/consensus.js';
-import type { Removal } from '../configuration/configuration.js';
 import { DamagedNode, isDamaged } from '../repair/damaged-node.js';
 import { firstDamaged, offsetOf } from '../repair/first-damage.js';
 import { LogRepair } from '../repair/log-repair.js';
@@ -34,7 +34,8 @@ export type OpenedMember = Omit<MemberContext, 'id' | keyof ProvedMember>;
 /**
  * What a member does from its start to its stop. It runs Raft, with three exceptions. Until its peers have vouched for
  * it, and while its log is damaged, it serves what it can, and runs Raft after that. After it was removed from the
- * cluster it refuses all calls: removed as dead, it joins again at once; otherwise it stays out until it is restarted.
+ * cluster it refuses all calls: removed as dead, or admitted again already, it joins again at once; otherwise it stays out
+ * until it is restarted.
  */
 export class MemberLife implements MemberWork {
   #raft: RunningRaft | undefined;
@@ -164,16 +165,17 @@ export class MemberLife implements MemberWork {
   }
 
   /**
-   * Ends Raft, and joins again unless the node was removed on request while it ran. If it was so before, its start is the
-   * request to join again. If the cluster remembers no removal, it may have admitted the node again already, by an earlier
-   * request whose answer was lost.
+   * Ends Raft. Joins again if the node was removed as dead, or if the cluster has admitted it again by a request whose
+   * answer was lost; otherwise it stays out: its seat may be another node's now. If it was removed on request before it
+   * ran, its start is the request to join again.
    */
-  async #stayOut(raft: RunningRaft, removal: Removal): Promise<void> {
+  async #stayOut(raft: RunningRaft, removal: SeatLoss): Promise<void> {
     const { deps, member } = this;
     const { gates, directory, logger } = deps;
     const { id } = member;
-    const staysOut = removal === 'on request' && raft.wasInTouch();
-    const shown = removal === 'on request' && !staysOut ? 'unknown' : removal;
+    const asksByItsStart = removal === 'on request' && !raft.wasInTouch();
+    const staysOut = removal === 'unknown' || (removal === 'on request' && !asksByItsStart);
+    const shown = asksByItsStart ? 'before its start' : removal;
     const removed = new RemovedNode(standingIn(deps, member), raft.node.highWatermark, shown);
     logger.error(
       'removed_from_cluster',
@@ -196,6 +198,9 @@ export class MemberLife implements MemberWork {
     } catch (error) {
       if (!(error instanceof JoinRefusedError)) throw error;
       logger.error('membership_refused', { memberId: id, reason: error.message }, 'the cluster refuses this node');
+      removed.stayOut(error.message);
+      this.#serveWith(removed);
+      gates.commitLog.close(removed.readiness.problem);
       return;
     }
     await this.#run();

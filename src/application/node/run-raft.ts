@@ -11,7 +11,7 @@ import type { EntrySource } from '../ports/entry-source.js';
 import { careForLog } from './care-for-log.js';
 import { watchDamage } from '../repair/damage-watch.js';
 import type { Consensus } from '../ports/consensus.js';
-import type { Removal } from '../configuration/configuration.js';
+import type { SeatLoss } from '../join/ask-if-removed.js';
 import { RaftNode } from '../raft/raft-node.js';
 import { removeDeadMembers } from '../cluster/dead-member-removal.js';
 import { FollowedEntries } from '../replica/followed-entries.js';
@@ -39,7 +39,7 @@ export interface RunningRaft {
   readonly node: RaftNode;
   readonly cluster: ClusterService;
   /** Resolves with the reason when the node was removed from the cluster; with undefined when it is stopped first. */
-  readonly removed: Promise<Removal | undefined>;
+  readonly removed: Promise<SeatLoss | undefined>;
   /** Whether it has led, or heard from a leader, since it runs. */
   readonly wasInTouch: () => boolean;
   /** Ends everything but Raft. */

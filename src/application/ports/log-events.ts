@@ -33,7 +33,7 @@ export const logEvents = {
       'A message from a peer was dropped because it is not from that peer or not for this node.',
     raft_trace: 'The Raft core reports that it received an invalid message.',
     removed_from_cluster:
-      'The cluster removed this node, which no longer serves; `removal` says why. Removed as dead, it joins again at once, otherwise when it is restarted.',
+      'The cluster removed this node, which no longer serves; `removal` says why. Removed `as dead`, or `readmitted` under another Raft id, it joins again at once, otherwise when it is restarted.',
     replica_source_of_other_cluster: 'A replica reached a node of another cluster and does not follow it.',
     request_failed: 'An HTTP request failed with an internal error.',
     start_failed: 'The node could not start; the process exits.',

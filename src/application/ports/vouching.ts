@@ -61,6 +61,8 @@ export interface Vouch {
    * stayed. At most `callersMax`.
    */
   readonly callers?: readonly string[];
+  /** The node names in the certificate of the node that answers; undefined if it has shown none. */
+  readonly certifiedAs?: readonly string[];
 }
 
 /** `unsupported`: the node is of a release that takes no notes of its peers. */

@@ -19,7 +19,7 @@ const pendingBytesMax = 32 * 1024 * 1024;
 
 export interface AppendAdmissionOptions {
   readonly loop: RaftLoop;
-  readonly log: Pick<Log, 'assertAppendable'>;
+  readonly log: Pick<Log, 'assertAppendable' | 'lacksDescriptors'>;
   readonly diskReserve: DiskReserve;
   readonly proposals: Proposals;
   readonly sealer: EntrySealer;
@@ -32,13 +32,13 @@ export interface AppendAdmissionOptions {
   readonly logger: Logger;
 }
 
-/** Decides whether a leader accepts an append: by memory, disk space and the expected offset. */
+/** Decides whether a leader accepts an append: by memory, disk space, descriptors and the expected offset. */
 export class AppendAdmission {
   /** Bytes of the appends that wait for a check of the disk; later appends wait for them. */
   #waitingBytes = 0;
   #look: Promise<void> | undefined;
-  /** Whether the last append was refused for a full disk, which is logged once. */
-  #isFull = false;
+  /** The bytes of the largest append for which the full disk has no space, which is logged once; undefined: it is not full. */
+  #refusedBytes: number | undefined;
 
   constructor(private readonly options: AppendAdmissionOptions) {}
 
@@ -50,6 +50,11 @@ export class AppendAdmission {
   async append(records: Records, { expectedOffset }: ProposeOptions): Promise<AppendReceipt> {
     const { loop, diskReserve, log, proposals, sealer, thread } = this.options;
     loop.assertLeading();
+    if (log.lacksDescriptors)
+      throw new UnavailableError(
+        'the leader has no descriptor left to open a file of its log; retry later, or raise its limit on open files ' +
+          '(ulimit -n)',
+      );
     if (thread.pendingBytes >= pendingBytesMax)
       throw new OverloadedError("bytes waiting for the leader's disk", pendingBytesMax);
     if (proposals.pendingBytes + this.#waitingBytes >= pendingBytesMax)
@@ -93,13 +98,16 @@ export class AppendAdmission {
   #admitToDisk(bytes: number): void {
     const { diskReserve, transfer, fullDisks, configuration, loop, id, logger } = this.options;
     const own = diskReserve.refusalOf(bytes);
-    if (own !== undefined && !this.#isFull)
-      logger.warn('disk_full', { role: 'leader', reason: own.message }, 'the disk is full; refusing appends');
-    if (own === undefined && this.#isFull) {
+    if (own !== undefined) {
+      if (this.#refusedBytes === undefined)
+        logger.warn('disk_full', { role: 'leader', reason: own.message }, 'the disk is full; refusing appends');
+      this.#refusedBytes = Math.max(this.#refusedBytes ?? 0, bytes);
+    } else if (this.#refusedBytes !== undefined && diskReserve.refusalOf(this.#refusedBytes) === undefined) {
+      // That a smaller append fits is no sign of more space.
+      this.#refusedBytes = undefined;
       logger.info('disk_space_recovered', {}, 'the disk has space; accepting appends again');
       transfer.spaceReturned();
     }
-    this.#isFull = own !== undefined;
     const everywhere = fullDisks.refusalOf(configuration.current, loop.term, own && id);
     if (everywhere !== undefined) throw everywhere;
     if (own !== undefined && transfer.transferForSpace())

@@ -30,8 +30,9 @@ export interface NoteExchangeOptions {
 }
 
 /**
- * Keeps the notes about the peers, their clocks and their full disks up to date, from the messages that pass anyway: heartbeats carry what
- * the leader has seen of every voter, so that each of them can vouch for each other one and knows what time it is there.
+ * Keeps the notes about the peers, their clocks and their full disks up to date, from the messages that pass anyway:
+ * heartbeats carry what the leader has seen of every voter, so that each of them can vouch for each other one and knows
+ * what time it is there.
  */
 export class NoteExchange {
   readonly #throttle: LogThrottle;

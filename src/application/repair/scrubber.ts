@@ -109,7 +109,7 @@ export class Scrubber {
     if (current.nextIndex > log.startIndex) {
       const damaged = log.quarantined.length;
       logger.info('log_scrub_finished', { bytes: log.bytesBelow(log.sealedEnd), damaged }, 'read all sealed segments');
-      await position.write({ ...current, completedAtMs: clock.now() });
+      await position.write({ ...current, completedAtMs: clock.wallClockMs() });
     }
     return false;
   }

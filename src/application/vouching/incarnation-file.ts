@@ -8,8 +8,8 @@ const slotBytes = 512;
 /** Slots are a page apart, so that a torn write damages only one. */
 const slotSpacing = 4096;
 const slotCount = 2;
-/** More starts than any directory sees: a greater number is damage. */
-const incarnationMax = 2 ** 40;
+/** What no directory reaches, in steps of 2^19 on average: a greater number is damage. */
+const incarnationMax = 2 ** 52;
 /** The starts that the file remembers. */
 const startsMax = 16;
 /** A start raises the incarnation by an odd number below this, so that two copies of a directory count differently. */

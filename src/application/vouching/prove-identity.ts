@@ -152,6 +152,12 @@ function configurationsIn(answers: Iterable<VouchAnswer>, { id, uuid }: VouchReq
   );
 }
 
+/** Whether the node that answers may be the one whose UUID it gives: a member's certificate has its name. */
+function isProved({ uuid, certifiedAs }: Vouch, request: VouchRequest, { members }: Configuration): boolean {
+  const name = uuid === request.uuid ? request.name : members.findLast((member) => member.uuid === uuid)?.name;
+  return certifiedAs === undefined || name === undefined || certifiedAs.includes(name);
+}
+
 function callersIn(answers: Iterable<VouchAnswer>): string[] {
   return [...answers].flatMap((answer) => (answer === 'unsupported' ? [] : (answer.callers ?? [])));
 }
@@ -209,6 +215,8 @@ async function askAll(
       // Only its address is known. From level 1 on, every member of the cluster takes notes.
       const peer = peers.find((each) => each.rpcAddr === rpcAddr);
       if (peer !== undefined && (settings.featureLevel ?? 0) < 1) heard.set(peer.uuid, vouch);
+    } else if (!isProved(vouch, request, options.configuration.current)) {
+      return;
     } else if (vouch.uuid === request.uuid) {
       if (vouch.aliveAt !== undefined) heard.set(vouch.uuid, vouch);
     } else {

@@ -1,5 +1,6 @@
 import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import type { Log } from '../../domain/log/log.js';
+import type { Member } from '../configuration/configuration.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { describeClusterId } from '../configuration/member-names.js';
 import { callersMax, type Vouch, type VouchHandler, type VouchRequest } from '../ports/vouching.js';
@@ -13,13 +14,13 @@ export interface VoucherOptions {
   readonly hardState: Pick<HardStateFile, 'current'>;
   readonly log: Pick<Log, 'lastTerm' | 'lastIndex'>;
   readonly notes: PeerNotes;
-  /** Called with the UUID and HOST:PORT of a node of this cluster that asks. Neither is proved. */
+  /** Called with the UUID and HOST:PORT of a member that asks, by its UUID and name. Neither is proved. */
   readonly onCaller?: (uuid: string, rpcAddr: string) => void;
 }
 
 /** Answers members that start from this node's notes, from its first moment on: before its own identity is proved. */
 export class Voucher implements VouchHandler {
-  /** HOST:PORT by UUID. */
+  /** HOST:PORT by UUID; the one that asked last is at the end. */
   readonly #callers = new Map<string, string>();
   #aliveAt: (request: VouchRequest) => string | undefined = () => undefined;
 
@@ -45,8 +46,7 @@ export class Voucher implements VouchHandler {
     const note = notes.of(request.uuid, request.id);
     const seat = configuration.current.members.findLast((member) => member.uuid === request.uuid);
     const isTwin = request.uuid === uuid && request.rpcAddr !== rpcAddr;
-    const isMember = (each: string): boolean => configuration.current.members.some((member) => member.uuid === each);
-    const others = [...this.#callers].filter(([each]) => each !== request.uuid && isMember(each));
+    const others = [...this.#callers].filter(([each]) => each !== request.uuid && this.#memberWith(each) !== undefined);
     const callers = others.map(([, rpcAddr]) => rpcAddr);
     const aliveAt = isTwin ? rpcAddr : request.uuid === uuid ? undefined : this.#aliveAt(request);
     return {
@@ -64,9 +64,23 @@ export class Voucher implements VouchHandler {
     };
   }
 
-  #note({ uuid, rpcAddr }: VouchRequest): void {
-    if (!this.#callers.has(uuid) && this.#callers.size >= callersMax) return;
+  /** A member keeps its name, which a certificate proves; its UUID is known to many. Strangers take no member's place. */
+  #note({ uuid, name, rpcAddr }: VouchRequest): void {
+    const member = this.#memberWith(uuid);
+    if (member !== undefined && member.name !== name) return;
+    this.#callers.delete(uuid);
     this.#callers.set(uuid, rpcAddr);
-    this.options.onCaller?.(uuid, rpcAddr);
+    if (this.#callers.size > callersMax) {
+      const uuids = [...this.#callers.keys()];
+      this.#callers.delete(uuids.find((each) => this.#memberWith(each) === undefined) ?? uuids[0]);
+    }
+    if (member !== undefined) this.options.onCaller?.(uuid, rpcAddr);
+  }
+
+  /** Returns the member with that UUID; of two, the one that was admitted last. */
+  #memberWith(uuid: string): Member | undefined {
+    const { current, stored } = this.options.configuration;
+    const isIt = (member: Member): boolean => member.uuid === uuid;
+    return current.members.findLast(isIt) ?? stored?.contacts.findLast(isIt);
   }
 }

@@ -36,6 +36,8 @@ export interface Directory {
   sync(): Promise<void>;
   /** Returns the number of bytes that an unprivileged process may still write to this directory's file system. */
   freeBytes(): Promise<number>;
+  /** Whether opening a file waits now because the process has no descriptor left; undefined where files need none. */
+  readonly lacksDescriptors?: boolean;
 }
 
 /**

@@ -42,6 +42,19 @@ export async function copyDurably(directory: Directory, name: string, from: File
   });
 }
 
+/** Makes what others wrote to the directory durable, such as a copy: `cp` syncs nothing. */
+export async function syncAll(directory: Directory): Promise<void> {
+  for (const name of await directory.list()) {
+    const file = await directory.open(name);
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+  await directory.sync();
+}
+
 /** Creates an empty file, replacing one that a crash left under this name. */
 export async function createOrReplace(directory: Directory, name: string): Promise<File> {
   try {

@@ -136,6 +136,11 @@ export class Log {
     return this.#list.quarantine.ranges;
   }
 
+  /** Whether a file of the log waits for a descriptor, because the process has none left. */
+  get lacksDescriptors(): boolean {
+    return this.directory.lacksDescriptors === true;
+  }
+
   /** Memory used by the indexes of sealed segments. */
   get indexCacheBytes(): number {
     return this.#reader.indexes.bytes;

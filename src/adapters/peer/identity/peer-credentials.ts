@@ -8,6 +8,8 @@ import { namesFor } from './certified-names.js';
 export type PeerChannelCredentials = ChannelCredentials & {
   /** True if the channel connected with a certificate or CA that has since been replaced. */
   readonly isOutdated?: boolean;
+  /** The node names in the certificate of the peer, once connected; undefined without TLS, and if it names no node. */
+  readonly peerNames?: readonly string[] | undefined;
 };
 
 /** Makes the credentials of one channel to a peer. If `name` is given, the peer must be that member. */
@@ -42,8 +44,8 @@ export interface PeerTls {
  * names no node must be valid for the dialed address, as must any certificate if no name is known yet.
  */
 export function tlsCredentials({ outgoing, identify, own, requireNodeIdentity }: PeerTls): PeerCredentials {
-  return (name) =>
-    new LatestCredentials(outgoing, {
+  return (name) => {
+    const credentials: LatestCredentials = new LatestCredentials(outgoing, {
       checkServerIdentity: (host, { raw }) => {
         const certificate = new X509Certificate(raw);
         const node = identify(certificate)?.node;
@@ -51,6 +53,7 @@ export function tlsCredentials({ outgoing, identify, own, requireNodeIdentity }:
         const { names, foreign } = namesFor(own?.()?.node, node);
         if (foreign !== undefined) return new Error(foreign);
         if (names.length === 0 && requireNodeIdentity) return new Error('the certificate of the peer names no node');
+        credentials.peerNames = names.length > 0 ? names : undefined;
         if (name !== undefined && names.length > 0)
           return names.includes(name)
             ? undefined
@@ -58,6 +61,8 @@ export function tlsCredentials({ outgoing, identify, own, requireNodeIdentity }:
         return checkServerIdentity(host, certificate.toLegacyObject());
       },
     });
+    return credentials;
+  };
 }
 
 type CreateConnector = ChannelCredentials['_createSecureConnector'];
@@ -67,6 +72,7 @@ type CreateConnector = ChannelCredentials['_createSecureConnector'];
  * created, and a channel would keep them for its whole life.
  */
 class LatestCredentials extends ChannelCredentials {
+  peerNames: readonly string[] | undefined;
   #connectedBy: SecureContext | undefined;
 
   constructor(

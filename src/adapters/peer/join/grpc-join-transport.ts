@@ -9,7 +9,7 @@ import { ask, pathOf, type Question } from '../ask.js';
 import { decodeVouch, encodeVouchRequest } from '../vouching/vouch-messages.js';
 import { answerOf, joinerMessage } from './join-messages.js';
 import { peerChannelOptions } from '../messages/peer-dial.js';
-import { inClear, type PeerCredentials } from '../identity/peer-credentials.js';
+import { inClear, type PeerChannelCredentials, type PeerCredentials } from '../identity/peer-credentials.js';
 import { peerMessage } from '../messages/peer-message.js';
 
 /** A join request without an answer for this long fails; the joining node retries. */
@@ -34,7 +34,10 @@ export class GrpcJoinTransport implements JoinTransport {
     const path = pathOf(PeerService.method.vouch);
     const question = { path, request: encodeVouchRequest(request), metadata: new Metadata(), deadlineMs: vouchMs };
     try {
-      return await this.#ask(rpcAddr, question, signal, decodeVouch);
+      return await this.#ask(rpcAddr, question, signal, (answer, { peerNames }) => ({
+        ...decodeVouch(answer),
+        ...(peerNames && { certifiedAs: peerNames }),
+      }));
     } catch (error) {
       if (error instanceof UnavailableError && isUnimplemented(error.cause)) return 'unsupported';
       throw error;
@@ -45,12 +48,13 @@ export class GrpcJoinTransport implements JoinTransport {
     rpcAddr: string,
     question: Question,
     signal: AbortSignal,
-    decode: (answer: Buffer) => Answer,
+    decode: (answer: Buffer, credentials: PeerChannelCredentials) => Answer,
   ): Promise<Answer> {
     signal.throwIfAborted();
-    const client = new Client(rpcAddr, this.credentials(), peerChannelOptions);
+    const credentials = this.credentials();
+    const client = new Client(rpcAddr, credentials, peerChannelOptions);
     try {
-      return decode(await ask(client, question, signal));
+      return decode(await ask(client, question, signal), credentials);
     } catch (error) {
       if (error instanceof InvalidInputError)
         throw new UnavailableError(`${rpcAddr} sent an invalid answer: ${error.message}`);
