@@ -56,6 +56,7 @@ export function readResponseBytes(result: ReadResult): Buffer {
       varintFieldSize(batch.baseOffset) +
       varintFieldSize(batch.term) +
       bytesFieldSize(times[i].byteLength) +
+      (batch.prefix?.byteLength ?? 0) +
       batch.payload.byteLength,
   );
   let size = varintFieldSize(logStartOffset) + varintFieldSize(highWatermark);
@@ -67,6 +68,10 @@ export function readResponseBytes(result: ReadResult): Buffer {
     position = writeVarintField(bytes, position, 0x08, batch.baseOffset);
     position = writeVarintField(bytes, position, 0x10, batch.term);
     position = writeBytesField(bytes, position, 0x1a, times[i]);
+    if (batch.prefix !== undefined) {
+      bytes.set(batch.prefix, position);
+      position += batch.prefix.byteLength;
+    }
     bytes.set(batch.payload, position);
     position += batch.payload.byteLength;
   });

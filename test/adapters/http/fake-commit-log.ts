@@ -34,7 +34,7 @@ export class FakeCommitLog implements CommitLog {
     if (this.failure !== undefined) throw this.failure;
     if (expectedOffset !== undefined && expectedOffset !== this.#end)
       throw new ExpectedOffsetMismatchError(expectedOffset, toOffset(this.#end));
-    const { payload, count } = records;
+    const { prefix, payload, count } = records;
     const place = this.batches.length;
     const batch: RecordBatch = {
       kind: BatchKind.records,
@@ -44,6 +44,7 @@ export class FakeCommitLog implements CommitLog {
       recordCount: count,
       appendTimeMs: toEpochMs(firstAppendMs + place),
       header: new Uint8Array(0),
+      prefix,
       payload,
     };
     this.batches.push(batch);

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file golog/v1/log_service.proto.
  */
 export const file_golog_v1_log_service: GenFile = /*@__PURE__*/
-  fileDesc("Chpnb2xvZy92MS9sb2dfc2VydmljZS5wcm90bxIIZ29sb2cudjEiYgoNQXBwZW5kUmVxdWVzdBIfCgdyZWNvcmRzGAEgAygLMg4ubG9nLnYxLlJlY29yZBIcCg9leHBlY3RlZF9vZmZzZXQYAiABKARIAIgBAUISChBfZXhwZWN0ZWRfb2Zmc2V0Il8KDkFwcGVuZFJlc3BvbnNlEhMKC2Jhc2Vfb2Zmc2V0GAEgASgEEhQKDHJlY29yZF9jb3VudBgCIAEoDRIiCgdyZWNlaXB0GAMgASgLMhEuZ29sb2cudjEuUmVjZWlwdCI5CgdSZWNlaXB0EgwKBHRlcm0YASABKAQSDQoFaW5kZXgYAiABKAQSEQoJc3luY2VkX29uGAMgAygJIoIBCgtSZWNvcmRCYXRjaBITCgtiYXNlX29mZnNldBgBIAEoBBIMCgR0ZXJtGAIgASgEEi8KC2FwcGVuZF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIfCgdyZWNvcmRzGAQgAygLMg4ubG9nLnYxLlJlY29yZCKWAgoLUmVhZFJlcXVlc3QSEAoGb2Zmc2V0GAEgASgESAASKwoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASJgoIcG9zaXRpb24YAyABKA4yEi5nb2xvZy52MS5Qb3NpdGlvbkgAEg4KBGxhc3QYBCABKARIABITCgttYXhfcmVjb3JkcxgFIAEoDRIRCgltYXhfYnl0ZXMYBiABKA0SKgoLY29uc2lzdGVuY3kYByABKA4yFS5nb2xvZy52MS5Db25zaXN0ZW5jeRIeChFub3RfYmVmb3JlX29mZnNldBgIIAEoBEgBiAEBQgYKBGZyb21CFAoSX25vdF9iZWZvcmVfb2Zmc2V0ImgKDFJlYWRSZXNwb25zZRImCgdiYXRjaGVzGAEgAygLMhUuZ29sb2cudjEuUmVjb3JkQmF0Y2gSGAoQbG9nX3N0YXJ0X29mZnNldBgCIAEoBBIWCg5oaWdoX3dhdGVybWFyaxgDIAEoBCITChFHZXRMb2dJbmZvUmVxdWVzdCKxAQoSR2V0TG9nSW5mb1Jlc3BvbnNlEhgKEGxvZ19zdGFydF9vZmZzZXQYASABKAQSFgoOaGlnaF93YXRlcm1hcmsYAiABKAQSFgoObG9nX2VuZF9vZmZzZXQYAyABKAQSDQoFYnl0ZXMYBCABKAQSEAoIc2VnbWVudHMYBSABKA0SHAoPYmF0Y2hfYnl0ZXNfbWF4GAYgASgESACIAQFCEgoQX2JhdGNoX2J5dGVzX21heCpQCghQb3NpdGlvbhIYChRQT1NJVElPTl9VTlNQRUNJRklFRBAAEhUKEVBPU0lUSU9OX0VBUkxJRVNUEAESEwoPUE9TSVRJT05fTEFURVNUEAIqXwoLQ29uc2lzdGVuY3kSGwoXQ09OU0lTVEVOQ1lfVU5TUEVDSUZJRUQQABIVChFDT05TSVNURU5DWV9MT0NBTBABEhwKGENPTlNJU1RFTkNZX0xJTkVBUklaQUJMRRACMtMCCgpMb2dTZXJ2aWNlEjsKBkFwcGVuZBIXLmdvbG9nLnYxLkFwcGVuZFJlcXVlc3QaGC5nb2xvZy52MS5BcHBlbmRSZXNwb25zZRJFCgxBcHBlbmRTdHJlYW0SFy5nb2xvZy52MS5BcHBlbmRSZXF1ZXN0GhguZ29sb2cudjEuQXBwZW5kUmVzcG9uc2UoATABEjoKBFJlYWQSFS5nb2xvZy52MS5SZWFkUmVxdWVzdBoWLmdvbG9nLnYxLlJlYWRSZXNwb25zZSIDkAIBEjcKBFRhaWwSFS5nb2xvZy52MS5SZWFkUmVxdWVzdBoWLmdvbG9nLnYxLlJlYWRSZXNwb25zZTABEkwKCkdldExvZ0luZm8SGy5nb2xvZy52MS5HZXRMb2dJbmZvUmVxdWVzdBocLmdvbG9nLnYxLkdldExvZ0luZm9SZXNwb25zZSIDkAIBQhxaGmdvbG9nL2FwaS9nb2xvZy92MTtnb2xvZ3YxYgZwcm90bzM", [file_google_protobuf_timestamp, file_log_v1_log]);
+  fileDesc("Chpnb2xvZy92MS9sb2dfc2VydmljZS5wcm90bxIIZ29sb2cudjEiYgoNQXBwZW5kUmVxdWVzdBIfCgdyZWNvcmRzGAEgAygLMg4ubG9nLnYxLlJlY29yZBIcCg9leHBlY3RlZF9vZmZzZXQYAiABKARIAIgBAUISChBfZXhwZWN0ZWRfb2Zmc2V0Il8KDkFwcGVuZFJlc3BvbnNlEhMKC2Jhc2Vfb2Zmc2V0GAEgASgEEhQKDHJlY29yZF9jb3VudBgCIAEoDRIiCgdyZWNlaXB0GAMgASgLMhEuZ29sb2cudjEuUmVjZWlwdCI5CgdSZWNlaXB0EgwKBHRlcm0YASABKAQSDQoFaW5kZXgYAiABKAQSEQoJc3luY2VkX29uGAMgAygJIqgBCgtSZWNvcmRCYXRjaBITCgtiYXNlX29mZnNldBgBIAEoBBIMCgR0ZXJtGAIgASgEEi8KC2FwcGVuZF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIfCgdyZWNvcmRzGAQgAygLMg4ubG9nLnYxLlJlY29yZBIkCghwcm9kdWNlchgFIAEoCzISLmdvbG9nLnYxLlByb2R1Y2VyIjcKCFByb2R1Y2VyEgoKAmlkGAEgASgJEg0KBWVwb2NoGAIgASgEEhAKCHNlcXVlbmNlGAMgASgEIpYCCgtSZWFkUmVxdWVzdBIQCgZvZmZzZXQYASABKARIABIrCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIABImCghwb3NpdGlvbhgDIAEoDjISLmdvbG9nLnYxLlBvc2l0aW9uSAASDgoEbGFzdBgEIAEoBEgAEhMKC21heF9yZWNvcmRzGAUgASgNEhEKCW1heF9ieXRlcxgGIAEoDRIqCgtjb25zaXN0ZW5jeRgHIAEoDjIVLmdvbG9nLnYxLkNvbnNpc3RlbmN5Eh4KEW5vdF9iZWZvcmVfb2Zmc2V0GAggASgESAGIAQFCBgoEZnJvbUIUChJfbm90X2JlZm9yZV9vZmZzZXQiaAoMUmVhZFJlc3BvbnNlEiYKB2JhdGNoZXMYASADKAsyFS5nb2xvZy52MS5SZWNvcmRCYXRjaBIYChBsb2dfc3RhcnRfb2Zmc2V0GAIgASgEEhYKDmhpZ2hfd2F0ZXJtYXJrGAMgASgEIhMKEUdldExvZ0luZm9SZXF1ZXN0IrEBChJHZXRMb2dJbmZvUmVzcG9uc2USGAoQbG9nX3N0YXJ0X29mZnNldBgBIAEoBBIWCg5oaWdoX3dhdGVybWFyaxgCIAEoBBIWCg5sb2dfZW5kX29mZnNldBgDIAEoBBINCgVieXRlcxgEIAEoBBIQCghzZWdtZW50cxgFIAEoDRIcCg9iYXRjaF9ieXRlc19tYXgYBiABKARIAIgBAUISChBfYmF0Y2hfYnl0ZXNfbWF4KlAKCFBvc2l0aW9uEhgKFFBPU0lUSU9OX1VOU1BFQ0lGSUVEEAASFQoRUE9TSVRJT05fRUFSTElFU1QQARITCg9QT1NJVElPTl9MQVRFU1QQAipfCgtDb25zaXN0ZW5jeRIbChdDT05TSVNURU5DWV9VTlNQRUNJRklFRBAAEhUKEUNPTlNJU1RFTkNZX0xPQ0FMEAESHAoYQ09OU0lTVEVOQ1lfTElORUFSSVpBQkxFEAIy0wIKCkxvZ1NlcnZpY2USOwoGQXBwZW5kEhcuZ29sb2cudjEuQXBwZW5kUmVxdWVzdBoYLmdvbG9nLnYxLkFwcGVuZFJlc3BvbnNlEkUKDEFwcGVuZFN0cmVhbRIXLmdvbG9nLnYxLkFwcGVuZFJlcXVlc3QaGC5nb2xvZy52MS5BcHBlbmRSZXNwb25zZSgBMAESOgoEUmVhZBIVLmdvbG9nLnYxLlJlYWRSZXF1ZXN0GhYuZ29sb2cudjEuUmVhZFJlc3BvbnNlIgOQAgESNwoEVGFpbBIVLmdvbG9nLnYxLlJlYWRSZXF1ZXN0GhYuZ29sb2cudjEuUmVhZFJlc3BvbnNlMAESTAoKR2V0TG9nSW5mbxIbLmdvbG9nLnYxLkdldExvZ0luZm9SZXF1ZXN0GhwuZ29sb2cudjEuR2V0TG9nSW5mb1Jlc3BvbnNlIgOQAgFCHFoaZ29sb2cvYXBpL2dvbG9nL3YxO2dvbG9ndjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_log_v1_log]);
 
 /**
  * @generated from message golog.v1.AppendRequest
@@ -125,6 +125,13 @@ export type RecordBatch = Message<"golog.v1.RecordBatch"> & {
    * @generated from field: repeated log.v1.Record records = 4;
    */
   records: Record[];
+
+  /**
+   * The producer that sent the batch, if it numbers its batches. Sent with each part of a batch.
+   *
+   * @generated from field: golog.v1.Producer producer = 5;
+   */
+  producer?: Producer | undefined;
 };
 
 /**
@@ -133,6 +140,41 @@ export type RecordBatch = Message<"golog.v1.RecordBatch"> & {
  */
 export const RecordBatchSchema: GenMessage<RecordBatch> = /*@__PURE__*/
   messageDesc(file_golog_v1_log_service, 3);
+
+/**
+ * Producer marks a batch as one of a producer that numbers its batches, so that the log stores each only once.
+ *
+ * @generated from message golog.v1.Producer
+ */
+export type Producer = Message<"golog.v1.Producer"> & {
+  /**
+   * 1 to 128 bytes.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * A producer that opens its id again gets a higher epoch; the lower ones are then refused.
+   *
+   * @generated from field: uint64 epoch = 2;
+   */
+  epoch: bigint;
+
+  /**
+   * Counts the batches of an epoch, from 0.
+   *
+   * @generated from field: uint64 sequence = 3;
+   */
+  sequence: bigint;
+};
+
+/**
+ * Describes the message golog.v1.Producer.
+ * Use `create(ProducerSchema)` to create a new message.
+ */
+export const ProducerSchema: GenMessage<Producer> = /*@__PURE__*/
+  messageDesc(file_golog_v1_log_service, 4);
 
 /**
  * @generated from message golog.v1.ReadRequest
@@ -205,7 +247,7 @@ export type ReadRequest = Message<"golog.v1.ReadRequest"> & {
  * Use `create(ReadRequestSchema)` to create a new message.
  */
 export const ReadRequestSchema: GenMessage<ReadRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_log_service, 4);
+  messageDesc(file_golog_v1_log_service, 5);
 
 /**
  * @generated from message golog.v1.ReadResponse
@@ -232,7 +274,7 @@ export type ReadResponse = Message<"golog.v1.ReadResponse"> & {
  * Use `create(ReadResponseSchema)` to create a new message.
  */
 export const ReadResponseSchema: GenMessage<ReadResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_log_service, 5);
+  messageDesc(file_golog_v1_log_service, 6);
 
 /**
  * @generated from message golog.v1.GetLogInfoRequest
@@ -245,7 +287,7 @@ export type GetLogInfoRequest = Message<"golog.v1.GetLogInfoRequest"> & {
  * Use `create(GetLogInfoRequestSchema)` to create a new message.
  */
 export const GetLogInfoRequestSchema: GenMessage<GetLogInfoRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_log_service, 6);
+  messageDesc(file_golog_v1_log_service, 7);
 
 /**
  * @generated from message golog.v1.GetLogInfoResponse
@@ -297,7 +339,7 @@ export type GetLogInfoResponse = Message<"golog.v1.GetLogInfoResponse"> & {
  * Use `create(GetLogInfoResponseSchema)` to create a new message.
  */
 export const GetLogInfoResponseSchema: GenMessage<GetLogInfoResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_log_service, 7);
+  messageDesc(file_golog_v1_log_service, 8);
 
 /**
  * @generated from enum golog.v1.Position
