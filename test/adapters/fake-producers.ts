@@ -1,9 +1,5 @@
-import type {
-  AppendReceipt,
-  OpenedProducer,
-  ProducerBatch,
-  ProducerOpening,
-} from '../../src/application/ports/consensus.js';
+import type { AppendReceipt, OpenedProducer, ProducerOpening } from '../../src/application/ports/consensus.js';
+import type { Producer } from '../../src/domain/log/batch-prefix.js';
 import { ProducerFencedError, ProducerSequenceGapError } from '../../src/domain/log/producer-errors.js';
 
 /** What a fake log remembers of the producers: everything. */
@@ -27,7 +23,7 @@ export class FakeProducers {
     if (this.#known.get(id)?.epoch === epoch) this.#known.delete(id);
   }
 
-  async append(batch: ProducerBatch | undefined, append: () => Promise<AppendReceipt>): Promise<AppendReceipt> {
+  async append(batch: Producer | undefined, append: () => Promise<AppendReceipt>): Promise<AppendReceipt> {
     if (batch === undefined) return append();
     const { id, epoch, sequence } = batch;
     let known = this.#known.get(id);

@@ -1,5 +1,6 @@
 import { toBinary } from '@bufbuild/protobuf';
-import type { AppendReceipt, ProducerBatch } from '../../application/ports/consensus.js';
+import type { AppendReceipt } from '../../application/ports/consensus.js';
+import type { Producer } from '../../domain/log/batch-prefix.js';
 import type { ReadResult } from '../../application/ports/commit-log.js';
 import type { EpochMs, Offset } from '../../domain/log/offsets.js';
 import type { RecordBatch } from '../../domain/log/record-batch.js';
@@ -35,7 +36,7 @@ export function produceResponseBytes(offset: Offset): Buffer {
 }
 
 /** `golog.v1.AppendResponse`, with the producer of the request. */
-export function appendResponseBytes(receipt: AppendReceipt, producer?: ProducerBatch): Buffer {
+export function appendResponseBytes(receipt: AppendReceipt, producer?: Producer): Buffer {
   const echo = producer && toBinary(ProducerSchema, producerMessage(producer));
   const names = receipt.syncedOn.map((name) => Buffer.from(name));
   let receiptSize = varintFieldSize(receipt.term) + varintFieldSize(receipt.index);
@@ -64,6 +65,7 @@ export function readResponseBytes(result: ReadResult): Buffer {
       varintFieldSize(batch.baseOffset) +
       varintFieldSize(batch.term) +
       bytesFieldSize(times[i].byteLength) +
+      (batch.prefix?.byteLength ?? 0) +
       batch.payload.byteLength,
   );
   let size = varintFieldSize(logStartOffset) + varintFieldSize(highWatermark);
@@ -75,6 +77,10 @@ export function readResponseBytes(result: ReadResult): Buffer {
     position = writeVarintField(bytes, position, 0x08, batch.baseOffset);
     position = writeVarintField(bytes, position, 0x10, batch.term);
     position = writeBytesField(bytes, position, 0x1a, times[i]);
+    if (batch.prefix !== undefined) {
+      bytes.set(batch.prefix, position);
+      position += batch.prefix.byteLength;
+    }
     bytes.set(batch.payload, position);
     position += batch.payload.byteLength;
   });

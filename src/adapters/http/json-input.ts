@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { InvalidInputError } from '../../domain/log/errors.js';
-import type { ProducerBatch } from '../../application/ports/consensus.js';
+import type { Producer } from '../../domain/log/batch-prefix.js';
 import type { Record } from '../../domain/log/record.js';
 import { producerIdOrThrow } from '../wire/producers.js';
 import { parseStrictJson } from './strict-json.js';
@@ -129,7 +129,7 @@ function parse<Output>(schema: z.ZodType<Output>, body: Uint8Array, expected: st
 /** The record of `{"record": {"value": "AA"}}`, and its place among those of a producer, if there is one. */
 export interface ProduceBody {
   readonly record: Record;
-  readonly producer?: ProducerBatch;
+  readonly producer?: Producer;
 }
 
 /** Throws `InvalidInputError` naming what is wrong and what was expected. */

@@ -1,10 +1,11 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import type { ReadResult } from '../../application/ports/commit-log.js';
-import type { AppendReceipt, ProducerBatch } from '../../application/ports/consensus.js';
+import type { AppendReceipt } from '../../application/ports/consensus.js';
+import type { Producer } from '../../domain/log/batch-prefix.js';
 import type { EpochMs } from '../../domain/log/offsets.js';
-import type { RecordBatch } from '../../domain/log/record-batch.js';
+import { producerOf, type RecordBatch } from '../../domain/log/record-batch.js';
 import { RecordCursor } from '../../domain/log/records.js';
 import {
   type AppendResponse,
@@ -22,7 +23,7 @@ import {
   RecordSchema,
 } from '../../gen/log/v1/log_pb.js';
 
-export function appendResponse(receipt: AppendReceipt, producer?: ProducerBatch): AppendResponse {
+export function appendResponse(receipt: AppendReceipt, producer?: Producer): AppendResponse {
   return create(AppendResponseSchema, {
     baseOffset: BigInt(receipt.baseOffset),
     recordCount: receipt.recordCount,
@@ -65,11 +66,19 @@ function batchMessage(batch: RecordBatch): RecordBatchMessage {
     baseOffset: BigInt(batch.baseOffset),
     term: BigInt(batch.term),
     appendTime: timestamp(batch.appendTimeMs),
+    ...producerField(batch),
   });
   // The payload is a run of fields 4 already; the encoder writes the first one's tag.
   if (batch.payload.length > 0)
     message.$unknown = [{ no: 4, wireType: WireType.LengthDelimited, data: batch.payload.subarray(1) }];
   return message;
+}
+
+function producerField(batch: RecordBatch): Pick<MessageInitShape<typeof RecordBatchSchema>, 'producer'> {
+  const producer = producerOf(batch);
+  if (producer === undefined) return {};
+  const { id, epoch, sequence } = producer;
+  return { producer: { id, epoch: BigInt(epoch), sequence: BigInt(sequence) } };
 }
 
 /** For the binary encoding: stored bytes pass into it as they are. */

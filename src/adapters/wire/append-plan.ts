@@ -1,5 +1,5 @@
 import type { CommitLog } from '../../application/ports/commit-log.js';
-import type { ProducerBatch } from '../../application/ports/consensus.js';
+import type { Producer } from '../../domain/log/batch-prefix.js';
 import { ExpectedOffsetMismatchError } from '../../domain/log/errors.js';
 import { type Offset, toOffset } from '../../domain/log/offsets.js';
 import type { Records } from '../../domain/log/record-batch.js';
@@ -11,7 +11,7 @@ import { producerOf } from './producers.js';
 export interface AppendPlan {
   readonly records: Records;
   readonly expectedOffset?: Offset;
-  readonly producer?: ProducerBatch;
+  readonly producer?: Producer;
 }
 
 /** Plans a binary `log.v1.ProduceRequest`, whose bytes become the record's. Throws as `takeRecord`. */

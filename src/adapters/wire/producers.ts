@@ -1,25 +1,24 @@
 import { create, fromBinary } from '@bufbuild/protobuf';
-import type { OpenedProducer, ProducerBatch, ProducerOpening } from '../../application/ports/consensus.js';
+import type { OpenedProducer, ProducerOpening } from '../../application/ports/consensus.js';
+import { type Producer, producerIdBytesMax } from '../../domain/log/batch-prefix.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
 import {
   type CloseProducerRequest,
   type OpenProducerRequest,
   type OpenProducerResponse,
   OpenProducerResponseSchema,
-  type Producer,
+  type Producer as ProducerMessage,
   ProducerSchema,
 } from '../../gen/golog/v1/log_service_pb.js';
 import { safeIntegerMax } from './offset.js';
 
-/** The most bytes of a producer id, as UTF-8. */
-const idBytesMax = 128;
 const loneSurrogate = /\p{Surrogate}/u;
 
 /** Throws `InvalidInputError` for an id that is not 1 to 128 bytes of UTF-8. */
 export function producerIdOrThrow(id: string): string {
   const bytes = Buffer.byteLength(id);
-  if (bytes < 1 || bytes > idBytesMax)
-    throw new InvalidInputError(`the id of a producer has ${bytes} bytes: expected 1 to ${idBytesMax}`);
+  if (bytes < 1 || bytes > producerIdBytesMax)
+    throw new InvalidInputError(`the id of a producer has ${bytes} bytes: expected 1 to ${producerIdBytesMax}`);
   if (loneSurrogate.test(id))
     throw new InvalidInputError('the id of a producer has half a surrogate pair, which no UTF-8 can hold');
   return id;
@@ -32,8 +31,8 @@ function numberOrThrow(value: bigint, what: 'epoch' | 'sequence'): number {
 }
 
 /** Parses an encoded `golog.v1.Producer`. Throws `InvalidInputError`. */
-export function producerOf(bytes: Uint8Array): ProducerBatch {
-  let message: Producer;
+export function producerOf(bytes: Uint8Array): Producer {
+  let message: ProducerMessage;
   try {
     message = fromBinary(ProducerSchema, bytes);
   } catch (cause) {
@@ -47,7 +46,7 @@ export function producerOf(bytes: Uint8Array): ProducerBatch {
   };
 }
 
-export function producerMessage({ id, epoch, sequence }: ProducerBatch): Producer {
+export function producerMessage({ id, epoch, sequence }: Producer): ProducerMessage {
   return create(ProducerSchema, { id, epoch: BigInt(epoch), sequence: BigInt(sequence) });
 }
 
@@ -63,7 +62,7 @@ export function planOpening({ id, epoch, ephemeral }: OpenProducerRequest): Prod
 }
 
 /** Throws as `planOpening`. */
-export function planClosing({ id, epoch }: CloseProducerRequest): Pick<ProducerBatch, 'id' | 'epoch'> {
+export function planClosing({ id, epoch }: CloseProducerRequest): Pick<Producer, 'id' | 'epoch'> {
   return { id: producerIdOrThrow(id), epoch: numberOrThrow(epoch, 'epoch') };
 }
 

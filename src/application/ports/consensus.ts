@@ -1,4 +1,5 @@
 import type { Index, Offset, Term } from '../../domain/log/offsets.js';
+import type { Producer } from '../../domain/log/batch-prefix.js';
 import type { Records } from '../../domain/log/record-batch.js';
 
 /** The evidence for an acknowledgement. */
@@ -11,15 +12,6 @@ export interface AppendReceipt {
   readonly syncedOn: readonly string[];
   /** Set if the batch was in the log already: offset, term and index are those of the first time, `syncedOn` is empty. */
   readonly isDuplicate?: true;
-}
-
-/** The number of a batch among those of one producer. */
-export interface ProducerBatch {
-  /** 1 to 128 bytes of UTF-8. */
-  readonly id: string;
-  readonly epoch: number;
-  /** From 0 in each epoch, one more for each batch. */
-  readonly sequence: number;
 }
 
 export interface ProducerOpening {
@@ -43,7 +35,7 @@ export interface ProposeOptions {
   /** Append only at this base offset, else `ExpectedOffsetMismatchError`. */
   readonly expectedOffset?: Offset;
   /** Append only if this is the next batch of the producer. This is checked before everything else. */
-  readonly producer?: ProducerBatch;
+  readonly producer?: Producer;
 }
 
 export interface Server {

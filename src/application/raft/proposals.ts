@@ -1,6 +1,6 @@
 import { type Index, type Offset, type Term, toOffset } from '../../domain/log/offsets.js';
-import type { RecordBatch, Records } from '../../domain/log/record-batch.js';
-import type { Entry } from '../../domain/raft/entry.js';
+import { BatchKind, type RecordBatch, type Records } from '../../domain/log/record-batch.js';
+import type { Entry, ProposedEntry } from '../../domain/raft/entry.js';
 import { OutcomeUnknownError, UnavailableError } from '../errors.js';
 import type { AppendReceipt } from '../ports/consensus.js';
 
@@ -42,7 +42,7 @@ export interface Committed {
  * is applied.
  */
 export class Proposals {
-  #gathered: Pick<Entry, 'data' | 'proposal'>[] = [];
+  #gathered: ProposedEntry[] = [];
   readonly #unassigned = new Map<object, Proposal>();
   #unassignedRecords = 0;
   /** By index, ascending. */
@@ -73,10 +73,10 @@ export class Proposals {
   }
 
   /** Gathers an append for the core. Resolves when it is committed. */
-  append({ payload, count }: Records): Promise<AppendReceipt> {
+  append({ prefix, payload, count }: Records): Promise<AppendReceipt> {
     return new Promise((resolve, reject) => {
       const proposal = { kind: 'append', recordCount: count, bytes: payload.length, resolve, reject } as const;
-      this.#gathered.push({ data: payload, proposal });
+      this.#gathered.push({ kind: BatchKind.records, prefix, data: payload, proposal });
       this.#unassigned.set(proposal, proposal);
       this.#unassignedRecords += count;
       this.#pendingBytes += payload.length;
@@ -84,7 +84,7 @@ export class Proposals {
   }
 
   /** Returns the appends gathered since the last call, for the core to accept in one step. */
-  takeGathered(): readonly Pick<Entry, 'data' | 'proposal'>[] {
+  takeGathered(): readonly ProposedEntry[] {
     const gathered = this.#gathered;
     if (gathered.length > 0) this.#gathered = [];
     return gathered;

@@ -56,7 +56,7 @@ export class FakeCommitLog implements CommitLog {
   async #append(records: Records, { expectedOffset }: ProposeOptions): Promise<AppendReceipt> {
     if (expectedOffset !== undefined && expectedOffset !== this.#end)
       throw new ExpectedOffsetMismatchError(expectedOffset, toOffset(this.#end));
-    const { payload, count } = records;
+    const { prefix, payload, count } = records;
     const place = this.batches.length;
     const batch: RecordBatch = {
       kind: BatchKind.records,
@@ -66,6 +66,7 @@ export class FakeCommitLog implements CommitLog {
       recordCount: count,
       appendTimeMs: toEpochMs(firstAppendMs + place),
       header: new Uint8Array(0),
+      prefix,
       payload,
     };
     this.batches.push(batch);
