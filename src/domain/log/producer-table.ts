@@ -36,7 +36,7 @@ export type ProducerDecision =
   | { readonly kind: 'duplicate'; readonly of: RememberedBatch }
   | { readonly kind: 'refuse'; readonly error: ProducerRefusal };
 
-export const appendDecision: ProducerDecision = { kind: 'append' };
+const appendDecision: ProducerDecision = { kind: 'append' };
 
 /**
  * What the committed log says of its producers: a function of the batches applied, so every node that has applied the
@@ -82,6 +82,11 @@ export class ProducerTable {
     return this.#named.get(id) ?? this.#ephemeral.get(id);
   }
 
+  isEphemeral(id: string): boolean {
+    return this.#ephemeral.has(id);
+  }
+
+  /** Returns the mark of records, by which a repeat is told from other records. */
   markOf({ payload, count }: Pick<Records, 'payload' | 'count'>): RecordsMark {
     return { recordCount: count, crc: this.crc32c(payload) >>> 0 };
   }
@@ -184,11 +189,7 @@ export function refusalOf(
 }
 
 /** Decides about a sequence that was appended before, as `batch` if that is remembered. */
-export function decideRepeat(
-  producer: Producer,
-  mark: RecordsMark,
-  batch: RememberedBatch | undefined,
-): ProducerDecision {
+function decideRepeat(producer: Producer, mark: RecordsMark, batch: RememberedBatch | undefined): ProducerDecision {
   if (batch === undefined) return { kind: 'refuse', error: new ProducerBatchTooOldError(producer) };
   if (batch.recordCount !== mark.recordCount || batch.crc !== mark.crc)
     return { kind: 'refuse', error: new ProducerConflictError(producer) };
