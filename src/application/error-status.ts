@@ -9,7 +9,7 @@ import {
   TooLargeError,
 } from '../domain/log/errors.js';
 import {
-  ProducerBatchForgottenError,
+  ProducerBatchTooOldError,
   ProducerConflictError,
   ProducerFencedError,
   ProducerSequenceGapError,
@@ -198,21 +198,21 @@ function producerStatus(error: unknown): Status | undefined {
     return { ...refused, reason: 'PRODUCER_FENCED', message, details: details({ id, epoch, currentEpoch }) };
   }
   if (error instanceof ProducerSequenceGapError) {
-    const { message, id, sequence, expected } = error;
-    return { ...refused, reason: 'PRODUCER_SEQUENCE_GAP', message, details: details({ id, sequence, expected }) };
+    const { message, producer, expected } = error;
+    return { ...refused, reason: 'PRODUCER_SEQUENCE_GAP', message, details: details({ ...producer, expected }) };
   }
   if (error instanceof ProducerConflictError) {
-    const { message, id, epoch, sequence } = error;
-    return { ...refused, reason: 'PRODUCER_CONFLICT', message, details: details({ id, epoch, sequence }) };
+    const { message, producer } = error;
+    return { ...refused, reason: 'PRODUCER_CONFLICT', message, details: details(producer) };
   }
-  if (error instanceof ProducerBatchForgottenError) {
-    const { message, id, sequence, lastSequence } = error;
+  if (error instanceof ProducerBatchTooOldError) {
+    const { message, producer } = error;
     return {
       code: 'ALREADY_EXISTS',
       httpStatus: 409,
-      reason: 'PRODUCER_BATCH_FORGOTTEN',
+      reason: 'PRODUCER_BATCH_TOO_OLD',
       message,
-      details: details({ id, sequence, lastSequence }),
+      details: details(producer),
     };
   }
   if (error instanceof ProducersMaxError) {

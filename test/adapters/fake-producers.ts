@@ -32,7 +32,7 @@ export class FakeProducers {
     const { receipts } = known;
     const before = receipts[sequence];
     if (before !== undefined) return { ...before, syncedOn: [], isDuplicate: true };
-    if (sequence > receipts.length) throw new ProducerSequenceGapError(id, sequence, receipts.length);
+    if (sequence > receipts.length) throw new ProducerSequenceGapError(batch, receipts.length);
     const receipt = await append();
     receipts.push(receipt);
     return receipt;

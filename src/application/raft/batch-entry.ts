@@ -17,6 +17,8 @@ export function entryOfBatch(batch: RecordBatch): Entry {
   switch (kind) {
     case BatchKind.records:
       return { term, index, type: 'normal', data: payload, batch };
+    case BatchKind.producers:
+      return { term, index, type: 'normal', data: payload, batch };
     case BatchKind.noop:
       return { term, index, type: 'normal', data: noBytes, batch };
     case BatchKind.configuration: {

@@ -1,4 +1,6 @@
-/** A later epoch of the producer id has begun; nothing was appended. */
+import type { Producer } from './batch-prefix.js';
+
+/** A later holder has opened the producer id: this epoch appends nothing any more. */
 export class ProducerFencedError extends Error {
   override readonly name = 'ProducerFencedError';
   constructor(
@@ -7,66 +9,62 @@ export class ProducerFencedError extends Error {
     readonly currentEpoch: number,
   ) {
     super(
-      `producer ${JSON.stringify(id)} is at epoch ${currentEpoch}, and epoch ${epoch} is fenced: another process has ` +
-        'opened the id since, or the epoch was used before; nothing was appended',
+      `producer ${JSON.stringify(id)} is fenced: epoch ${epoch} was given, and the id is at epoch ${currentEpoch}. ` +
+        'Open the id again to go on under a higher epoch; nothing was appended',
     );
   }
 }
 
-/** A batch before this one is missing; nothing was appended. */
+/** A batch is missing before this one, or the epoch does not begin at sequence 0; nothing was appended. */
 export class ProducerSequenceGapError extends Error {
   override readonly name = 'ProducerSequenceGapError';
   constructor(
-    readonly id: string,
-    readonly sequence: number,
-    /** The sequence of the next batch of the producer. */
+    readonly producer: Producer,
     readonly expected: number,
   ) {
     super(
-      `batch ${sequence} of producer ${JSON.stringify(id)} would leave a gap: expected sequence ${expected}; ` +
-        'nothing was appended',
+      `producer ${JSON.stringify(producer.id)} sent sequence ${producer.sequence} of epoch ${producer.epoch}, expected ` +
+        `sequence ${expected}: send the batches in order; nothing was appended`,
     );
   }
 }
 
-/** The log has other records under this sequence: two writers share an epoch. Nothing was appended. */
+/** Other records were appended under this sequence: two writers share an epoch. Nothing was appended. */
 export class ProducerConflictError extends Error {
   override readonly name = 'ProducerConflictError';
-  constructor(
-    readonly id: string,
-    readonly epoch: number,
-    readonly sequence: number,
-  ) {
+  constructor(readonly producer: Producer) {
     super(
-      `batch ${sequence} of producer ${JSON.stringify(id)} is in the log with other records: two processes use epoch ` +
-        `${epoch}; give each its own id, or have each open its own epoch; nothing was appended`,
+      `producer ${JSON.stringify(producer.id)} has appended other records as sequence ${producer.sequence} of epoch ` +
+        `${producer.epoch}: two writers share the epoch. Open the id once for each writer; nothing was appended`,
     );
   }
 }
 
-/** The batch is in the log, and is too old for its offsets to be known. */
-export class ProducerBatchForgottenError extends Error {
-  override readonly name = 'ProducerBatchForgottenError';
-  constructor(
-    readonly id: string,
-    readonly sequence: number,
-    /** The sequence of the last batch of the producer. */
-    readonly lastSequence: number,
-  ) {
+/** The batch was appended before, so long ago that its offsets are no longer known. */
+export class ProducerBatchTooOldError extends Error {
+  override readonly name = 'ProducerBatchTooOldError';
+  constructor(readonly producer: Producer) {
     super(
-      `batch ${sequence} of producer ${JSON.stringify(id)} was appended before, and its offsets are no longer known: ` +
-        `its last batch is ${lastSequence}`,
+      `producer ${JSON.stringify(producer.id)} appended sequence ${producer.sequence} of epoch ${producer.epoch} before; ` +
+        'its offsets are no longer known',
     );
   }
 }
 
-/** So many producers are remembered that there is no space for another id; nothing was appended. */
+/** As many producer ids are known as the cluster allows, and none is forgotten for a new one; nothing was appended. */
 export class ProducersMaxError extends Error {
   override readonly name = 'ProducersMaxError';
-  constructor(readonly limit: number) {
+  constructor(
+    readonly isEphemeral: boolean,
+    readonly limit: number,
+  ) {
+    const what = isEphemeral ? 'ephemeral producers' : 'producer ids';
     super(
-      `the log remembers ${limit} producers, the most that it may: close some, or raise it with ` +
-        'golog cluster set producers-max; nothing was appended',
+      `the cluster knows ${limit} ${what}, which is the limit: close those that are no longer needed` +
+        `${isEphemeral ? '' : ', or raise producers-max'}; nothing was appended`,
     );
   }
 }
+
+export type ProducerRefusal =
+  ProducerFencedError | ProducerSequenceGapError | ProducerConflictError | ProducerBatchTooOldError | ProducersMaxError;

@@ -6,7 +6,7 @@ import type { EpochMs, Index, Offset, Term } from './offsets.js';
 import { malformed } from './wire-reader.js';
 
 /** The content of a batch. Control kinds have an index but no offset (`recordCount` 0). */
-export const BatchKind = { records: 0, noop: 1, configuration: 2 } as const;
+export const BatchKind = { records: 0, noop: 1, configuration: 2, producers: 4 } as const;
 export type BatchKind = (typeof BatchKind)[keyof typeof BatchKind];
 
 /**
@@ -174,7 +174,7 @@ export function parseBatchHeader(bytes: Uint8Array, position: number, end = byte
 }
 
 function isBatchKind(kind: number): kind is BatchKind {
-  return kind <= BatchKind.configuration;
+  return kind <= BatchKind.configuration || kind === BatchKind.producers;
 }
 
 /**
