@@ -70,7 +70,7 @@ export class CommitLogService implements CommitLog {
           const batches = appendedSince(since, result.batches);
           if (batches.length > 0) {
             since = 'earliest';
-            yield { ...result, batches };
+            yield batches === result.batches ? result : { ...result, batches };
           }
           options.memory?.correct(-storedBytes);
         }
@@ -130,7 +130,10 @@ export class CommitLogService implements CommitLog {
     if (shared !== undefined && offset >= this.#startOffset) {
       await memory?.reserve(shared.storedBytes, signal);
       signal.throwIfAborted();
-      return { ...shared, result: { ...shared.result, logStartOffset: this.#startOffset } };
+      const logStartOffset = this.#startOffset;
+      return logStartOffset === shared.result.logStartOffset
+        ? shared
+        : { ...shared, result: { ...shared.result, logStartOffset } };
     }
     // Its messages are made before others are read.
     const reserved = 2 * this.#bytesToReserve(options);
