@@ -7,6 +7,7 @@ import type { Access, Caller } from '../../application/access/access.js';
 import type { CallMemory } from '../../application/access/call-memory.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { addressKey, callerKey, guardInterceptor, memoryKey } from './call-guard.js';
+import { spreadEnds } from '../listener/spread-streams.js';
 import { AppendRequests, appendRequestsKey } from './append-requests.js';
 import { type ElementLimitOptions, limitQuery, turnFor, withElementLimit } from './element-limit.js';
 import { decodeJson } from './json-message.js';
@@ -45,6 +46,7 @@ export interface RpcBridgeOptions {
 export class RpcBridge {
   readonly #handlers: ReadonlyMap<string, UniversalHandler>;
   readonly #elementLimit: ElementLimitOptions;
+  readonly #ends = spreadEnds();
 
   constructor(
     routes: (router: ConnectRouter) => void,
@@ -106,7 +108,11 @@ export class RpcBridge {
     const urlBytes = (request.url ?? '').length;
     if (urlBytes > longUrlBytes) await turnFor(urlBytes);
     try {
-      const limit = { ...this.#elementLimit, appends, memory };
+      const turnToFail = (): Promise<void> =>
+        new Promise((resolve) => {
+          this.#ends.enter(resolve, address);
+        });
+      const limit = { ...this.#elementLimit, appends, memory, turnToFail };
       const answer = await handler(withElementLimit(universalRequest, handler.method.input, limit));
       if (answer.status >= 400 && answer.body === undefined) throw refusalOf(handler, request, answer);
       await writer.write(answer);
