@@ -85,7 +85,7 @@ export class CommitLogService implements CommitLog {
           const batches = appendedSince(since, result.batches);
           if (batches.length > 0) {
             since = 'earliest';
-            yield { ...result, batches };
+            yield batches === result.batches ? result : { ...result, batches };
           }
           options.memory?.correct(-storedBytes);
         }
@@ -145,7 +145,10 @@ export class CommitLogService implements CommitLog {
     if (shared !== undefined && offset >= this.#startOffset) {
       await memory?.reserve(shared.storedBytes, signal);
       signal.throwIfAborted();
-      return { ...shared, result: { ...shared.result, logStartOffset: this.#startOffset } };
+      const logStartOffset = this.#startOffset;
+      return logStartOffset === shared.result.logStartOffset
+        ? shared
+        : { ...shared, result: { ...shared.result, logStartOffset } };
     }
     // Its messages are made before others are read.
     const reserved = 2 * this.#bytesToReserve(options);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
-import { readResponseBytes } from '../../src/adapters/grpc/responses.js';
+import { readResponseBytes } from '../../src/adapters/wire/responses.js';
 import { encodePrefix } from '../../src/domain/log/batch-prefix.js';
 import { toEpochMs, toIndex, toOffset, toTerm } from '../../src/domain/log/offsets.js';
 import { parseBatch, sealBatch } from '../../src/domain/log/record-batch.js';

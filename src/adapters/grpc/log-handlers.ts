@@ -32,7 +32,12 @@ import { callSignal } from './call-signal.js';
 import { serveFollow } from './follow-stream.js';
 import { parseRequest } from './parse-request.js';
 import { memoryOf } from './pipelined-call.js';
-import { appendResponseBytes, consumeResponsesBytes, produceResponseBytes, readResponseBytes } from './responses.js';
+import {
+  appendResponseBytes,
+  consumeResponsesBytes,
+  produceResponseBytes,
+  readResponseBytes,
+} from '../wire/responses.js';
 
 export interface LogHandlerOptions {
   readonly limits: RecordLimits;

@@ -11,7 +11,7 @@ import { offsetOrThrow } from '../wire/offset.js';
 import { requestBytesMax } from './options.js';
 import { plainRecordText } from './plain-record.js';
 import { readBody } from './request-body.js';
-import { ResponseWriter } from './rpc-bridge.js';
+import { ResponseWriter } from './response-writer.js';
 import { readInTurn, type Turns } from './turns.js';
 
 /** `{"offset": 18446744073709551615}` with much white space. */

@@ -6,7 +6,7 @@ import type { EpochMs, Offset } from '../../domain/log/offsets.js';
 import type { RecordBatch } from '../../domain/log/record-batch.js';
 import { RecordCursor } from '../../domain/log/records.js';
 import { ProducerSchema } from '../../gen/golog/v1/log_service_pb.js';
-import { producerMessage } from '../wire/producers.js';
+import { producerMessage } from './producers.js';
 import {
   bytesFieldSize,
   varintFieldSize,
