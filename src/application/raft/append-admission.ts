@@ -103,7 +103,7 @@ export class AppendAdmission {
         logger.warn('disk_full', { role: 'leader', reason: own.message }, 'the disk is full; refusing appends');
       this.#refusedBytes = Math.max(this.#refusedBytes ?? 0, bytes);
     } else if (this.#refusedBytes !== undefined && diskReserve.refusalOf(this.#refusedBytes) === undefined) {
-      // That a smaller append fits is no sign of more space.
+      // A smaller append that fits does not show that there is more space.
       this.#refusedBytes = undefined;
       logger.info('disk_space_recovered', {}, 'the disk has space; accepting appends again');
       transfer.spaceReturned();

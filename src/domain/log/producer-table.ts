@@ -140,7 +140,7 @@ export class ProducerTable {
     if (producer === undefined) return;
     const { id, epoch, sequence } = producer;
     const state = this.#touch(id, epoch, false, batch);
-    // The leader has decided; this only keeps a batch that none should have let in from changing more than it must.
+    // The leader has decided; this only keeps a batch that should not be in the log from changing more than it must.
     if (epoch < state.epoch || (epoch === state.epoch && sequence <= state.lastSequence)) return;
     if (epoch > state.epoch) state.beginEpoch(epoch);
     const { payload, recordCount, baseOffset, index, term } = batch;
