@@ -1,4 +1,5 @@
 import type { Index, Offset, Term } from '../../domain/log/offsets.js';
+import type { Producer } from '../../domain/log/batch-prefix.js';
 import type { Records } from '../../domain/log/record-batch.js';
 
 /** The evidence for an acknowledgement. */
@@ -9,12 +10,19 @@ export interface AppendReceipt {
   readonly index: Index;
   /** Names of the nodes known to hold the batch on disk. */
   readonly syncedOn: readonly string[];
+  /** The producer had appended this batch before: everything else is of that time, and `syncedOn` is empty. */
+  readonly duplicate?: boolean;
 }
 
 /** There is no signal among them: an accepted append cannot be withdrawn, and it is accepted almost at once. */
 export interface ProposeOptions {
   /** Append only at this base offset, else `ExpectedOffsetMismatchError`. */
   readonly expectedOffset?: Offset;
+  /**
+   * Append only as the next batch of this producer; a repeat of one that is in the log is answered with its receipt, and
+   * `expectedOffset` is not checked. Rejects with a `ProducerRefusal`, or with `FeatureNotEnabledError`.
+   */
+  readonly producer?: Producer;
 }
 
 export interface Server {

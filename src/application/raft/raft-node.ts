@@ -1,4 +1,6 @@
 import type { Offset } from '../../domain/log/offsets.js';
+import { LeaderProducers } from '../../domain/log/leader-producers.js';
+import { ProducerTable } from '../../domain/log/producer-table.js';
 import type { Records } from '../../domain/log/record-batch.js';
 import { AcknowledgementGaps } from './acknowledgement-gaps.js';
 import { Acknowledgements } from './acknowledgements.js';
@@ -25,6 +27,7 @@ import { MessageFilter } from './message-filter.js';
 import { NoteExchange } from './note-exchange.js';
 import type { AppendReceipt, Consensus, ProposeOptions, Server } from '../ports/consensus.js';
 import type { PeerMessage, PeerReceiver } from '../ports/peer-transport.js';
+import { ProducerAppends, type ProducerProposal } from './producer-appends.js';
 import { Proposals } from './proposals.js';
 import { RaftLoop } from './raft-loop.js';
 import type { RaftNodeOptions } from './raft-options.js';
@@ -76,7 +79,8 @@ export class RaftNode implements Consensus, PeerReceiver {
     const loop = new RaftLoop(options, cache);
     const proposals = this.#proposals;
     const watermark = new Watermark(loaded.watermark);
-    const applier = new Applier({ ...options, loop, cache, watermark, proposals });
+    const producers = new LeaderProducers<ProducerProposal>(new ProducerTable(options.checksum.crc32c));
+    const applier = new Applier({ ...options, loop, cache, watermark, proposals, producers });
     const filter = new MessageFilter({ ...options, electionTimeoutMs: loop.electionTimeoutMs });
     const fullDisks = new FullDisks();
     const diskGuard = new FollowerDiskGuard(options.diskReserve, options.logger);
@@ -132,7 +136,16 @@ export class RaftNode implements Consensus, PeerReceiver {
     });
     this.#lag = lag;
     this.#diskGuard = diskGuard;
-    this.#admission = new AppendAdmission({ ...options, loop, proposals, sealer, thread, transfer, fullDisks });
+    this.#admission = new AppendAdmission({
+      ...options,
+      loop,
+      proposals,
+      sealer,
+      thread,
+      transfer,
+      fullDisks,
+      producers: new ProducerAppends({ ...options, loop, applier, producers }),
+    });
     this.#barriers = new ReadBarriers(loop, 2 * timing.electionTicks, id, random(2 ** 32));
     this.#catchUps = new CatchUps({ ...options, loop });
     this.#maintenance = new LogMaintenance({
@@ -243,6 +256,8 @@ export class RaftNode implements Consensus, PeerReceiver {
     if (loop.isLeader) return this.#admission.append(records, options);
     const { leaderId } = loop;
     if (leaderId === 0 || leaderId === this.options.id) throw new UnavailableError('the cluster has no leader');
+    // Forwarded appends do not carry a producer yet, and without it they would not be protected.
+    if (options.producer !== undefined) throw loop.notLeading();
     try {
       return await this.#forwarded.append(leaderId, records, options);
     } finally {

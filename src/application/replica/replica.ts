@@ -165,6 +165,7 @@ export class Replica implements Consensus {
     this.#assertAccepting();
     const { leader } = this;
     if (leader === undefined) throw new UnavailableError('the cluster has no leader');
+    if (options.producer !== undefined) throw new UnavailableError('this node is a replica', leader.rpcAddr);
     this.#forwarding += 1;
     try {
       return await this.options.uplink.append(leader, records, options);
