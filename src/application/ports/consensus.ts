@@ -34,7 +34,10 @@ export interface OpenedProducer {
 export interface ProposeOptions {
   /** Append only at this base offset, else `ExpectedOffsetMismatchError`. */
   readonly expectedOffset?: Offset;
-  /** Append only if this is the next batch of the producer. This is checked before everything else. */
+  /**
+   * Append only as the next batch of this producer; a repeat of one that is in the log is answered with its receipt, and
+   * `expectedOffset` is not checked. Rejects with a `ProducerRefusal`, or with `FeatureNotEnabledError`.
+   */
   readonly producer?: Producer;
 }
 

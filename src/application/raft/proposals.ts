@@ -9,6 +9,8 @@ interface Proposal {
   readonly kind: 'append' | 'change';
   readonly recordCount: number;
   readonly bytes: number;
+  /** The core has refused it. Called before anything else is proposed. */
+  readonly dropped?: (() => void) | undefined;
   readonly resolve: (receipt: AppendReceipt) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -72,10 +74,11 @@ export class Proposals {
     return toOffset(endOffset + this.#unassignedRecords);
   }
 
-  /** Gathers an append for the core. Resolves when it is committed. */
-  append({ prefix, payload, count }: Records): Promise<AppendReceipt> {
+  /** Gathers an append for the core. Resolves when it is committed. `dropped` is called if the core refuses it. */
+  append({ prefix, payload, count }: Records, dropped?: () => void): Promise<AppendReceipt> {
     return new Promise((resolve, reject) => {
-      const proposal = { kind: 'append', recordCount: count, bytes: payload.length, resolve, reject } as const;
+      const bytes = payload.length;
+      const proposal = { kind: 'append', recordCount: count, bytes, dropped, resolve, reject } as const;
       this.#gathered.push({ kind: BatchKind.records, prefix, data: payload, proposal });
       this.#unassigned.set(proposal, proposal);
       this.#unassignedRecords += count;
@@ -125,6 +128,7 @@ export class Proposals {
     if (this.#unassigned.size === 0) return;
     for (const proposal of this.#unassigned.values()) {
       this.#pendingBytes -= proposal.bytes;
+      proposal.dropped?.();
       const reason =
         proposal.kind === 'append'
           ? 'this node stopped leading: nothing was appended'

@@ -1,7 +1,7 @@
 import type { Offset } from '../../domain/log/offsets.js';
 import type { Records } from '../../domain/log/record-batch.js';
 import { Waiters } from '../waiting/waiters.js';
-import { type ClusterSettings, producersLevel } from '../configuration/cluster-settings.js';
+import { type ClusterSettings, exactlyOnceLevel } from '../configuration/cluster-settings.js';
 import { FeatureNotEnabledError } from '../ports/cluster.js';
 import type { Member } from '../configuration/configuration.js';
 import type { DiskReserve, DiskShortage } from '../storage/disk-reserve.js';
@@ -171,7 +171,7 @@ export class Replica implements Consensus {
   }
 
   #producersNotEnabled(): FeatureNotEnabledError {
-    return new FeatureNotEnabledError(producersLevel, this.options.configuration.current.settings.featureLevel ?? 0);
+    return new FeatureNotEnabledError(exactlyOnceLevel, this.options.configuration.current.settings.featureLevel ?? 0);
   }
 
   async propose(records: Records, options: ProposeOptions = {}): Promise<AppendReceipt> {

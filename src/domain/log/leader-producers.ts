@@ -54,6 +54,11 @@ export class LeaderProducers<T> {
     return this.#pending.size;
   }
 
+  /** Returns the last proposal of a producer that is not applied yet. */
+  lastPending(id: string): T | undefined {
+    return this.#pending.get(id)?.at(-1)?.original;
+  }
+
   /** Forgets the proposals of other terms. Called before each decision. */
   lead(term: number): void {
     if (term === this.#term) return;
