@@ -89,6 +89,8 @@ export interface SessionTls {
   readonly key: string;
 }
 
+export const grpcContentType = 'application/grpc';
+
 /** A gRPC client on bare `node:http2`: cheaper than grpc-js, since it shares the machine with what it measures. */
 export class GrpcSession {
   private constructor(private readonly session: ClientHttp2Session) {}
@@ -113,11 +115,12 @@ export class GrpcSession {
     return !this.session.closed && !this.session.destroyed;
   }
 
-  open(path: string, sink: ChunkSink): GrpcCall {
+  /** Streams of Connect have the same frames; theirs end without a gRPC status, so only `cancel` ends them well. */
+  open(path: string, sink: ChunkSink, contentType = grpcContentType): GrpcCall {
     const stream = this.session.request({
       ':method': 'POST',
       ':path': path,
-      'content-type': 'application/grpc',
+      'content-type': contentType,
       te: 'trailers',
     });
     let cancelled = false;

@@ -6,7 +6,14 @@ import { sliceBatch } from '../domain/log/records.js';
 import type { ClusterSettings } from './configuration/cluster-settings.js';
 import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from './ports/commit-log.js';
 import { UnavailableError } from './errors.js';
-import type { AppendReceipt, Consensus, ProposeOptions, Server } from './ports/consensus.js';
+import type {
+  AppendReceipt,
+  Consensus,
+  OpenedProducer,
+  ProducerOpening,
+  ProposeOptions,
+  Server,
+} from './ports/consensus.js';
 import { type Reading, SharedReads } from './shared-reads.js';
 
 const bytesMaxDefault = 1024 * 1024;
@@ -37,6 +44,14 @@ export class CommitLogService implements CommitLog {
 
   append(records: Records, options?: ProposeOptions): Promise<AppendReceipt> {
     return this.consensus.propose(records, options);
+  }
+
+  openProducer(opening: ProducerOpening): Promise<OpenedProducer> {
+    return this.consensus.openProducer(opening);
+  }
+
+  closeProducer(id: string, epoch: number): Promise<void> {
+    return this.consensus.closeProducer(id, epoch);
   }
 
   async read(from: ReadFrom, options: ReadOptions): Promise<ReadResult> {
@@ -70,7 +85,7 @@ export class CommitLogService implements CommitLog {
           const batches = appendedSince(since, result.batches);
           if (batches.length > 0) {
             since = 'earliest';
-            yield { ...result, batches };
+            yield batches === result.batches ? result : { ...result, batches };
           }
           options.memory?.correct(-storedBytes);
         }
@@ -130,7 +145,10 @@ export class CommitLogService implements CommitLog {
     if (shared !== undefined && offset >= this.#startOffset) {
       await memory?.reserve(shared.storedBytes, signal);
       signal.throwIfAborted();
-      return { ...shared, result: { ...shared.result, logStartOffset: this.#startOffset } };
+      const logStartOffset = this.#startOffset;
+      return logStartOffset === shared.result.logStartOffset
+        ? shared
+        : { ...shared, result: { ...shared.result, logStartOffset } };
     }
     // Its messages are made before others are read.
     const reserved = 2 * this.#bytesToReserve(options);

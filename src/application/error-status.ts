@@ -8,6 +8,13 @@ import {
   OffsetOutOfRangeError,
   TooLargeError,
 } from '../domain/log/errors.js';
+import {
+  ProducerBatchTooOldError,
+  ProducerConflictError,
+  ProducerFencedError,
+  ProducerSequenceGapError,
+  ProducersMaxError,
+} from '../domain/log/producer-errors.js';
 import { FeatureNotEnabledError, MembershipError } from './ports/cluster.js';
 import {
   OutcomeUnknownError,
@@ -22,6 +29,7 @@ import {
 export type StatusCode =
   | 'CANCELLED'
   | 'INVALID_ARGUMENT'
+  | 'ALREADY_EXISTS'
   | 'DEADLINE_EXCEEDED'
   | 'RESOURCE_EXHAUSTED'
   | 'FAILED_PRECONDITION'
@@ -78,6 +86,8 @@ export function statusOf(error: unknown): Status {
       details: details({ expected, actual }),
     };
   }
+  const ofProducer = producerStatus(error);
+  if (ofProducer !== undefined) return ofProducer;
   if (error instanceof TooLargeError) {
     const { what, size, limit } = error;
     return {
@@ -179,4 +189,41 @@ export function statusOf(error: unknown): Status {
     message: 'internal error; the log of this node says more',
     details: {},
   };
+}
+
+function producerStatus(error: unknown): Status | undefined {
+  const refused = { code: 'FAILED_PRECONDITION', httpStatus: 412 } as const;
+  if (error instanceof ProducerFencedError) {
+    const { message, id, epoch, currentEpoch } = error;
+    return { ...refused, reason: 'PRODUCER_FENCED', message, details: details({ id, epoch, currentEpoch }) };
+  }
+  if (error instanceof ProducerSequenceGapError) {
+    const { message, producer, expected } = error;
+    return { ...refused, reason: 'PRODUCER_SEQUENCE_GAP', message, details: details({ ...producer, expected }) };
+  }
+  if (error instanceof ProducerConflictError) {
+    const { message, producer } = error;
+    return { ...refused, reason: 'PRODUCER_CONFLICT', message, details: details(producer) };
+  }
+  if (error instanceof ProducerBatchTooOldError) {
+    const { message, producer } = error;
+    return {
+      code: 'ALREADY_EXISTS',
+      httpStatus: 409,
+      reason: 'PRODUCER_BATCH_TOO_OLD',
+      message,
+      details: details(producer),
+    };
+  }
+  if (error instanceof ProducersMaxError) {
+    const { message, limit } = error;
+    return {
+      code: 'RESOURCE_EXHAUSTED',
+      httpStatus: 429,
+      reason: 'PRODUCERS_MAX',
+      message,
+      details: details({ limit }),
+    };
+  }
+  return undefined;
 }

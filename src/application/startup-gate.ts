@@ -2,7 +2,7 @@ import type { ClusterSettings, SettingsChange } from './configuration/cluster-se
 import type { Cluster, ClusterStatus } from './ports/cluster.js';
 import type { CommitLog, LogInfo, ReadFrom, ReadOptions, ReadResult } from './ports/commit-log.js';
 import { UnavailableError } from './errors.js';
-import type { AppendReceipt, ProposeOptions, Server } from './ports/consensus.js';
+import type { AppendReceipt, OpenedProducer, ProducerOpening, ProposeOptions, Server } from './ports/consensus.js';
 import type { Records } from '../domain/log/record-batch.js';
 
 /**
@@ -48,6 +48,14 @@ class Gate<T> {
 export class CommitLogStartupGate extends Gate<CommitLog> implements CommitLog {
   async append(records: Records, options?: ProposeOptions): Promise<AppendReceipt> {
     return this.target.append(records, options);
+  }
+
+  async openProducer(opening: ProducerOpening): Promise<OpenedProducer> {
+    return this.target.openProducer(opening);
+  }
+
+  async closeProducer(id: string, epoch: number): Promise<void> {
+    return this.target.closeProducer(id, epoch);
   }
 
   async read(from: ReadFrom, options: ReadOptions): Promise<ReadResult> {

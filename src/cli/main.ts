@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../infrastructure/package-files.js';
+import { addContextOption } from './contexts/use-context.js';
 import { ExitCode, exitCodesHelp, messageOf } from './options/exit-codes.js';
 import { addTlsOptions } from './options/tls-options.js';
 
@@ -29,6 +30,7 @@ const commands = new Map<string, () => Promise<AddCommand>>([
   ['recover', async () => (await import('./recover-command.js')).addRecoverCommand],
   ['dump', async () => (await import('./offline-commands.js')).addDumpCommand],
   ['acl', async () => (await import('./acl-command.js')).addAclCommand],
+  ['context', async () => (await import('./contexts/context-command.js')).addContextCommand],
   ['certs', async () => (await import('./certs-command.js')).addCertsCommand],
 ]);
 
@@ -42,6 +44,7 @@ async function createProgram(commandName: string | undefined): Promise<Command> 
   const named = commands.get(commandName ?? '');
   for (const load of named === undefined ? commands.values() : [named]) (await load())(program);
   addTlsOptions(program);
+  addContextOption(program);
   return program;
 }
 

@@ -122,11 +122,12 @@ async function runDump(segment: string, json: boolean): Promise<ExitCode> {
       } else if (part.valid) {
         const { kind, index, term, baseOffset, recordCount, appendTimeMs, payloadLength } = part.header;
         const appendTime = new Date(appendTimeMs).toISOString();
-        const { position } = part;
+        const { position, producer } = part;
+        const by = producer && `, producer ${JSON.stringify(producer.id)} ${producer.epoch}/${producer.sequence}`;
         await output.write(
           json
-            ? `${JSON.stringify({ position, valid: true, kind, index, term, baseOffset, recordCount, appendTime, payloadBytes: payloadLength })}\n`
-            : `at ${position}: index ${index}, term ${term}, offset ${baseOffset}, ${counted(recordCount, 'record')}, ${payloadLength} bytes, ${appendTime}\n`,
+            ? `${JSON.stringify({ position, valid: true, kind, index, term, baseOffset, recordCount, appendTime, payloadBytes: payloadLength, producer })}\n`
+            : `at ${position}: index ${index}, term ${term}, offset ${baseOffset}, ${counted(recordCount, 'record')}, ${payloadLength} bytes, ${appendTime}${by ?? ''}\n`,
         );
       } else {
         corrupt = true;

@@ -253,7 +253,13 @@ function isOfService(name: string, value: string | undefined): boolean {
 }
 
 /** Variables of the commands that are clients. */
-const clientVariables = ['GOLOG_ADDR', 'GOLOG_TLS_CA_FILE', 'GOLOG_TLS_CERT_FILE', 'GOLOG_TLS_KEY_FILE'];
+const clientVariables = [
+  'GOLOG_ADDR',
+  'GOLOG_CONTEXT',
+  'GOLOG_TLS_CA_FILE',
+  'GOLOG_TLS_CERT_FILE',
+  'GOLOG_TLS_KEY_FILE',
+];
 
 const optionNames = Object.keys(options) as (keyof Options)[];
 

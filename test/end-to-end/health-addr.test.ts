@@ -26,6 +26,23 @@ function check(addr: string, service: string, method = 'Check'): Promise<string 
   });
 }
 
+/** Calls `Watch`, and resolves with the first `count` messages in hex. */
+async function watched(addr: string, service: string, count: number): Promise<string[]> {
+  const client = new Client(addr, credentials.createInsecure());
+  const name = Buffer.from(service);
+  const request = name.length === 0 ? name : Buffer.concat([Buffer.of(0x0a, name.length), name]);
+  const same = (bytes: Buffer): Buffer => bytes;
+  const call = client.makeServerStreamRequest('/grpc.health.v1.Health/Watch', same, same, request);
+  const told: string[] = [];
+  try {
+    for await (const message of call) if (told.push((message as Buffer).toString('hex')) === count) break;
+  } finally {
+    call.on('error', () => undefined).cancel();
+    client.close();
+  }
+  return told;
+}
+
 describe('F31: with mutual TLS, --health-addr', () => {
   let set: CertificateSet;
   let flags: string[];
@@ -53,7 +70,9 @@ describe('F31: with mutual TLS, --health-addr', () => {
     expect(await status('/', 'POST')).toBe(405);
     for (const service of ['', 'latched']) expect(await check(addr, service)).toBe(serving);
     expect(await check(addr, 'absent')).toBe(5);
-    expect(await check(addr, '', 'Watch')).toBe(12);
+    expect(await check(addr, '', 'List')).toBe(12);
+    expect(await watched(addr, 'absent', 1)).toEqual(['0803']);
+    expect(await watched(addr, '', 1)).toEqual([serving]);
     expect(await node.stop()).toBe(0);
   }, 60_000);
 
@@ -72,6 +91,7 @@ describe('F31: with mutual TLS, --health-addr', () => {
     const ready = await fetch(`http://127.0.0.1:${port}/readyz`);
     expect([ready.status, await ready.json()]).toEqual([503, expect.objectContaining({ status: expect.any(String) })]);
     expect(await check(`127.0.0.1:${port}`, '')).toBe(notServing);
+    expect(await watched(`127.0.0.1:${port}`, 'latched', 1)).toEqual([notServing]);
     expect(await node.stop()).toBe(0);
   }, 60_000);
 

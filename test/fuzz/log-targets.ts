@@ -20,8 +20,20 @@ import {
 import { HardStateFile } from '../../src/domain/log/hard-state-file.js';
 import { encodeIndexFile, readIndexFile } from '../../src/domain/log/index-file.js';
 import { Log } from '../../src/domain/log/log.js';
+import { encodePrefix } from '../../src/domain/log/batch-prefix.js';
 import { toEpochMs, toIndex, toOffset, toPosition, toTerm } from '../../src/domain/log/offsets.js';
-import { BatchKind, parseBatch, sealBatch, storedBytes, type RecordBatch } from '../../src/domain/log/record-batch.js';
+import { decodeProducerChange, encodeProducerChange } from '../../src/domain/log/producer-change.js';
+import { malformed } from '../../src/domain/log/wire-reader.js';
+import {
+  batchIsIntact,
+  BatchKind,
+  parseBatch,
+  parseBatchHeader,
+  producerOf,
+  sealBatch,
+  storedBytes,
+  type RecordBatch,
+} from '../../src/domain/log/record-batch.js';
 import { decodeRecord, encodeRecord } from '../../src/domain/log/record.js';
 import { forEachRecord, frameRecords, takeRecords } from '../../src/domain/log/records.js';
 import { SparseIndex } from '../../src/domain/log/sparse-index.js';
@@ -82,6 +94,7 @@ function takenRequest(input: Uint8Array): unknown {
 function batchAt(
   number: number,
   payloadOf: Uint8Array = encodeRecord({ value: new Uint8Array(18).fill(number) }),
+  prefix?: Uint8Array,
 ): RecordBatch {
   return sealBatch(
     {
@@ -91,6 +104,7 @@ function batchAt(
       baseOffset: toOffset(number),
       recordCount: 1,
       appendTimeMs: toEpochMs(1000 + number),
+      prefix,
       payload: frameRecords([payloadOf], limits).payload,
     },
     checksum,
@@ -118,6 +132,14 @@ function changeBatch(chance: Chance): RecordBatch {
   );
 }
 
+function producerBatch(chance: Chance): RecordBatch {
+  const id = chance.pick(['p', 'orders-7', 'é'.repeat(64)]);
+  const epoch = chance.pick([0, 1, 300, Number.MAX_SAFE_INTEGER]);
+  const prefix = encodePrefix({ id, epoch, sequence: chance.below(1000) });
+  const later = chance.percent(20) ? Uint8Array.of(0x32, 2, 1, 2) : new Uint8Array(0);
+  return batchAt(chance.below(20), record(chance), Buffer.concat([prefix, later]));
+}
+
 /** Updates the checksum to the current bytes. */
 function resealedBatch(bytes: Uint8Array): Uint8Array {
   if (bytes.length < 52) return bytes;
@@ -133,6 +155,16 @@ function parsedBatch(input: Uint8Array): unknown {
   if (typeof batch === 'string') throw new Refusal(batch);
   expectSameBytes(sealBatch(batch, checksum).header, batch.header, 'a batch sealed again');
   expectEqual(storedBytes(batch) <= input.length, true, 'a batch within its bytes');
+  const header = parseBatchHeader(input, 0);
+  if (typeof header === 'string' || !batchIsIntact(header, input, 0, checksum))
+    throw new WrongValueError('a batch that recovery and readers judge differently');
+  // Readers get the prefix as it is.
+  if (batch.prefix !== undefined) {
+    const { id = '' } = producerOf(batch) ?? {};
+    const read = fromBinary(RecordBatchSchema, batch.prefix).producer?.id ?? '';
+    // That reader drops a byte order mark.
+    expectEqual(read, id.replace(/^\uFEFF/, ''), 'the id for another reader');
+  }
   return entryOfBatch(batch);
 }
 
@@ -284,10 +316,37 @@ export const logTargets: readonly Target[] = [
   },
   {
     name: 'batch',
-    valid: (chance) => bytesOf(chance.percent(30) ? changeBatch(chance) : batchAt(chance.below(20), record(chance))),
+    valid: (chance) =>
+      bytesOf(
+        chance.percent(30)
+          ? changeBatch(chance)
+          : chance.percent(40)
+            ? producerBatch(chance)
+            : batchAt(chance.below(20), record(chance)),
+      ),
     reseal: resealedBatch,
     decode: parsedBatch,
     refusals: [InvalidInputError],
+  },
+  {
+    name: 'producer-change',
+    valid: (chance) => {
+      const id = chance.pick(['p', 'orders-7', 'é'.repeat(64)]);
+      const opened = { id, epoch: chance.pick([0, 1, Number.MAX_SAFE_INTEGER]), isEphemeral: chance.percent(50) };
+      const forgotten = Array.from({ length: chance.below(4) }, (_, i) => `gone-${i}`);
+      return encodeProducerChange({ opened: chance.percent(70) ? [opened] : [], forgotten });
+    },
+    decode: (input) => {
+      const change = decodeProducerChange(input);
+      if (change === malformed) throw new Refusal('malformed');
+      expectEqual(
+        JSON.stringify(decodeProducerChange(encodeProducerChange(change))),
+        JSON.stringify(change),
+        'a change encoded again',
+      );
+      return change;
+    },
+    refusals: [],
   },
   {
     name: 'store-header',

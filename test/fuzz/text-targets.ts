@@ -93,7 +93,7 @@ export const textTargets: readonly Target[] = [
       ),
     words: jsonWords,
     decode: (input) => {
-      const { value, headers } = parseProduceBody(input);
+      const { value, headers } = parseProduceBody(input).record;
       for (const each of [value, ...(headers?.values() ?? [])]) expectEqual(each instanceof Uint8Array, true, 'bytes');
       return [value, headers];
     },

@@ -23,7 +23,7 @@ import type { Readiness } from '../../src/application/ports/readiness.js';
 import type { ReplicaHandler } from '../../src/application/ports/replica-uplink.js';
 import type { Gossip } from '../../src/application/ports/gossip.js';
 import type { Clock } from '../../src/application/ports/clock.js';
-import type { RaftNode } from '../../src/application/raft/raft-node.js';
+import { RaftNode } from '../../src/application/raft/raft-node.js';
 import { defaultTiming } from '../../src/application/raft/raft-options.js';
 import type { Retention } from '../../src/domain/log/retention.js';
 import type { Log } from '../../src/domain/log/log.js';
@@ -105,6 +105,8 @@ export class Group {
       retention?: Retention | ((name: string) => Retention);
       /** Those of the first configuration (default: those of a new cluster). */
       settings?: ClusterSettings;
+      /** The feature level at which producers are accepted. */
+      exactlyOnceLevel?: number;
     } = {},
   ) {}
 
@@ -210,7 +212,11 @@ export class Group {
     serve({});
     const answering: { service?: CommitLog; replicas?: ReplicaHandler } = {};
     this.#readiness.delete(name);
+    const { exactlyOnceLevel } = options;
     const starting = startMember({
+      ...(exactlyOnceLevel !== undefined && {
+        startRaft: (raftOptions) => RaftNode.start({ ...raftOptions, exactlyOnceLevel }),
+      }),
       settings: {
         name: claims.name ?? name,
         rpcAddr,

@@ -26,6 +26,8 @@ const permitted: Readonly<Record<string, readonly Identity[]>> = {
   '/log.v1.Log/GetServers': ['root'],
   '/golog.v1.LogService/Append': ['root'],
   '/golog.v1.LogService/AppendStream': ['root'],
+  '/golog.v1.LogService/OpenProducer': ['root'],
+  '/golog.v1.LogService/CloseProducer': ['root'],
   '/golog.v1.LogService/Read': ['root'],
   '/golog.v1.LogService/Tail': ['root'],
   '/golog.v1.LogService/GetLogInfo': ['root'],

@@ -34,7 +34,7 @@ export async function readIdentity(directory: Directory): Promise<IdentityFile> 
   return parseIdentity(Buffer.from(bytes).toString('utf8'));
 }
 
-/** Makes the file durable as it is: whoever put it there may not have. */
+/** Makes the file durable as it is: what put it there may not have synced it. */
 export async function syncIdentity(directory: Directory): Promise<void> {
   const file = await directory.open(identityFileName);
   try {

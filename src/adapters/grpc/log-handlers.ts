@@ -7,19 +7,24 @@ import type {
 } from '@grpc/grpc-js';
 import { status as grpcCodes } from '@grpc/grpc-js';
 import type { CommitLog, ReadResult } from '../../application/ports/commit-log.js';
+import type { AppendReceipt } from '../../application/ports/consensus.js';
 import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import type { Offset } from '../../domain/log/offsets.js';
 import type { RecordLimits } from '../../domain/log/records.js';
 import {
+  CloseProducerRequestSchema,
   GetLogInfoRequestSchema,
   GetLogInfoResponseSchema,
+  OpenProducerRequestSchema,
+  OpenProducerResponseSchema,
   ReadRequestSchema,
 } from '../../gen/golog/v1/log_service_pb.js';
 import { ConsumeRequestSchema, GetServersRequestSchema, GetServersResponseSchema } from '../../gen/log/v1/log_pb.js';
 import { planAppend, planProduce } from '../wire/append-plan.js';
 import { logInfoResponse, serversResponse } from '../wire/log-messages.js';
 import { offsetOrThrow } from '../wire/offset.js';
+import { openedResponse, planClosing, planOpening } from '../wire/producers.js';
 import { planRead, type ReadPlan } from '../wire/read-plan.js';
 import { serveAppends } from './append-stream.js';
 import { failCall } from './call-errors.js';
@@ -27,7 +32,12 @@ import { callSignal } from './call-signal.js';
 import { serveFollow } from './follow-stream.js';
 import { parseRequest } from './parse-request.js';
 import { memoryOf } from './pipelined-call.js';
-import { appendResponseBytes, consumeResponsesBytes, produceResponseBytes, readResponseBytes } from './responses.js';
+import {
+  appendResponseBytes,
+  consumeResponsesBytes,
+  produceResponseBytes,
+  readResponseBytes,
+} from '../wire/responses.js';
 
 export interface LogHandlerOptions {
   readonly limits: RecordLimits;
@@ -76,6 +86,8 @@ export class LogHandlers {
     return {
       append: this.#unary('Append', (request) => this.#append(request)),
       appendStream: this.#appendStream('AppendStream', (request) => this.#append(request)),
+      openProducer: this.#unary('OpenProducer', (request) => this.#openProducer(request)),
+      closeProducer: this.#unary('CloseProducer', (request) => this.#closeProducer(request)),
       read: this.#unary('Read', (request, call) => this.#read(plan(request), call)),
       tail: this.#follow('Tail', plan, (result) => [readResponseBytes(result)]),
       getLogInfo: this.#unary('GetLogInfo', (request, call) => this.#getLogInfo(request, call)),
@@ -89,7 +101,19 @@ export class LogHandlers {
 
   #append(request: Buffer): Promise<Buffer> {
     const { records, ...options } = planAppend(request, this.commitLog, this.options.limits);
-    return this.commitLog.append(records, options).then(appendResponseBytes);
+    const answer = (receipt: AppendReceipt): Buffer => appendResponseBytes(receipt, options.producer);
+    return this.commitLog.append(records, options).then(answer);
+  }
+
+  async #openProducer(request: Buffer): Promise<Buffer> {
+    const opened = await this.commitLog.openProducer(planOpening(parseRequest(OpenProducerRequestSchema, request)));
+    return Buffer.from(toBinary(OpenProducerResponseSchema, openedResponse(opened)));
+  }
+
+  async #closeProducer(request: Buffer): Promise<Buffer> {
+    const { id, epoch } = planClosing(parseRequest(CloseProducerRequestSchema, request));
+    await this.commitLog.closeProducer(id, epoch);
+    return Buffer.alloc(0);
   }
 
   #consumeOffset(request: Buffer): Offset {

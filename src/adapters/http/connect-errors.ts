@@ -17,6 +17,7 @@ const codes: Record<StatusCode, Code> = {
   UNAUTHENTICATED: Code.Unauthenticated,
   PERMISSION_DENIED: Code.PermissionDenied,
   DATA_LOSS: Code.DataLoss,
+  ALREADY_EXISTS: Code.AlreadyExists,
 };
 
 /**

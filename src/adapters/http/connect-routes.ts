@@ -5,18 +5,33 @@ import type { Logger } from '../../application/ports/logger.js';
 import { OffsetOutOfRangeError } from '../../domain/log/errors.js';
 import type { Offset } from '../../domain/log/offsets.js';
 import type { RecordLimits } from '../../domain/log/records.js';
-import { type AppendResponse, LogService, type ReadRequest } from '../../gen/golog/v1/log_service_pb.js';
-import { type ConsumeResponse, Log, type ProduceResponse, ProduceResponseSchema } from '../../gen/log/v1/log_pb.js';
+import {
+  type AppendResponse,
+  CloseProducerResponseSchema,
+  LogService,
+  type ReadRequest,
+  ReadResponseSchema,
+} from '../../gen/golog/v1/log_service_pb.js';
+import {
+  type ConsumeResponse,
+  ConsumeResponseSchema,
+  Log,
+  type ProduceResponse,
+  ProduceResponseSchema,
+} from '../../gen/log/v1/log_pb.js';
 import { type AppendPlan, planAppend, planProduce } from '../wire/append-plan.js';
+import { openedResponse, planClosing, planOpening } from '../wire/producers.js';
 import { logInfoResponse, serversResponse } from '../wire/log-messages.js';
 import { offsetOrThrow } from '../wire/offset.js';
+import { consumeResponsesBytes, readResponseBytes } from '../wire/responses.js';
 import { planRead, type ReadPlan } from '../wire/read-plan.js';
 import { type PlannedRequest, pipelineAppends } from './append-pipeline.js';
 import { appendRequestsKey } from './append-requests.js';
 import { addressKey, memoryKey } from './call-guard.js';
 import { toConnectError } from './connect-errors.js';
 import { jsonConsumeResponses, jsonReadResponse } from './json-answers.js';
-import { appendResponse, consumeResponses, readResponse } from './log-messages.js';
+import { appendResponse, encodedMessage } from './log-messages.js';
+import { sendConsumeResponses, sendReadResponses } from './stream-messages.js';
 import { readInTurn, type Turns } from './turns.js';
 
 /** Most payload bytes of one read: a response is in memory several times over while it is encoded. */
@@ -100,7 +115,7 @@ export function connectRoutes(
   };
 
   const appended = async ({ records, ...options }: AppendPlan): Promise<AppendResponse> =>
-    appendResponse(await commitLog.append(records, options));
+    appendResponse(await commitLog.append(records, options), options.producer);
 
   const pipelined = <Request, Answer>(
     requests: AsyncIterable<Request>,
@@ -123,9 +138,11 @@ export function connectRoutes(
   const consume = async (offset: Offset, context: HandlerContext): Promise<ConsumeResponse> => {
     const answer = async (reader: Reader): Promise<ConsumeResponse> => {
       const read = await commitLog.read({ offset }, { ...reader, maxRecords: 1, maxBytes: 1 });
-      for (const batch of read.batches)
-        for await (const response of isJson(context) ? jsonConsumeResponses(batch) : consumeResponses(batch))
-          return response;
+      const [batch] = read.batches;
+      if (batch !== undefined) {
+        if (isJson(context)) for await (const response of jsonConsumeResponses(batch)) return response;
+        else for (const bytes of consumeResponsesBytes(batch)) return encodedMessage(ConsumeResponseSchema, bytes);
+      }
       throw new OffsetOutOfRangeError(offset, read.logStartOffset, read.highWatermark);
     };
     return isJson(context) ? inTurn(context, answer) : answer(readerOf(context));
@@ -148,8 +165,9 @@ export function connectRoutes(
     Log.method.consumeStream,
     streaming(async function* (request, context) {
       const offset = offsetOrThrow(request.offset, commitLog);
-      for await (const { batches } of commitLog.follow({ offset }, readerOf(context)))
-        for (const batch of batches) yield* isJson(context) ? jsonConsumeResponses(batch) : consumeResponses(batch);
+      for await (const result of commitLog.follow({ offset }, readerOf(context)))
+        if (isJson(context)) for (const batch of result.batches) yield* jsonConsumeResponses(batch);
+        else yield* sendConsumeResponses(result, context);
     }),
     untilClosing,
   );
@@ -170,11 +188,23 @@ export function connectRoutes(
     streaming((requests, context) => pipelined(requests, () => takenRecords(context), appended, context)),
   );
   router.rpc(
+    LogService.method.openProducer,
+    unary(async (request) => openedResponse(await commitLog.openProducer(planOpening(request)))),
+  );
+  router.rpc(
+    LogService.method.closeProducer,
+    unary(async (request) => {
+      const { id, epoch } = planClosing(request);
+      await commitLog.closeProducer(id, epoch);
+      return create(CloseProducerResponseSchema);
+    }),
+  );
+  router.rpc(
     LogService.method.read,
     unary(async (request, context) => {
       const { from, options } = readPlan(request, context);
       const read = (reader: Reader): Promise<ReadResult> => commitLog.read(from, { ...options, ...reader });
-      if (!isJson(context)) return readResponse(await read(readerOf(context)));
+      if (!isJson(context)) return encodedMessage(ReadResponseSchema, readResponseBytes(await read(readerOf(context))));
       return inTurn(context, async (reader) => jsonReadResponse(await read(reader)));
     }),
     untilClosing,
@@ -184,12 +214,12 @@ export function connectRoutes(
     streaming(async function* (request, context) {
       const { from, options } = readPlan(request, context);
       for await (const result of commitLog.follow(from, { ...options, ...readerOf(context) }))
-        yield isJson(context)
-          ? await inTurn(context, async (_, begin) => {
-              await begin();
-              return jsonReadResponse(result);
-            })
-          : readResponse(result);
+        if (isJson(context))
+          yield await inTurn(context, async (_, begin) => {
+            await begin();
+            return jsonReadResponse(result);
+          });
+        else yield* sendReadResponses(result, context);
     }),
     untilClosing,
   );

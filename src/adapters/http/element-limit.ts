@@ -27,6 +27,11 @@ export interface ElementLimitOptions {
   readonly appends?: AppendRequests | undefined;
   /** Counts the messages, and what has come of them. */
   readonly memory?: CallMemory | undefined;
+  /**
+   * Resolves when there is time to end the call of a body that failed: those of all calls of a session fail at once when
+   * it ends, and what their handlers then do takes a millisecond each.
+   */
+  readonly turnToFail?: () => Promise<void>;
 }
 
 /** What a request says of its messages. */
@@ -189,7 +194,25 @@ async function* checkedEnvelopes(body: AsyncIterable<Uint8Array>, form: MessageF
     if (isTooLarge) yield rest;
     else chunks.push(rest);
   }
-  if (chunks.bytes > 0) yield chunks.take();
+  // Connect would make space for all of the message before it looks for the rest.
+  if (chunks.bytes > 0) throw new ConnectError('the request ends inside of an envelope', Code.InvalidArgument);
+}
+
+/** The body, which fails when `turnToFail` resolves. */
+function failingInTurn(body: AsyncIterable<Uint8Array>, turnToFail: () => Promise<void>): AsyncIterable<Uint8Array> {
+  return {
+    [Symbol.asyncIterator]: () => {
+      const iterator = body[Symbol.asyncIterator]();
+      const fail = async (error: unknown): Promise<never> => {
+        await turnToFail();
+        throw error;
+      };
+      return {
+        next: () => iterator.next().catch(fail),
+        return: async () => (await iterator.return?.()) ?? { done: true, value: undefined },
+      };
+    },
+  };
 }
 
 /**
@@ -201,8 +224,10 @@ export function withElementLimit(
   descriptor: DescMessage,
   options: ElementLimitOptions,
 ): UniversalServerRequest {
-  const { header, body } = request;
+  const { header } = request;
+  let { body } = request;
   if (typeof body !== 'object' || body === null || !(Symbol.asyncIterator in body)) return request;
+  if (options.turnToFail !== undefined) body = failingInTurn(body, options.turnToFail);
   const type = header.get('content-type') ?? '';
   const isEnveloped = !/^application\/(proto|json)\b/i.test(type);
   const encodingHeader = isEnveloped ? envelopeEncodingHeader(type) : 'content-encoding';

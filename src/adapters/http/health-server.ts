@@ -1,6 +1,7 @@
 import { createServer as createHttp1Server, type Server as Http1Server } from 'node:http';
 import { createServer as createHttp2Server, type Http2Server, type Http2Session } from 'node:http2';
-import { alwaysIn, type Readiness, type ReadinessProbe } from '../../application/ports/readiness.js';
+import type { Writable } from 'node:stream';
+import { alwaysIn, type ReadinessProbe } from '../../application/ports/readiness.js';
 import { ConnectionListener } from '../listener/connection-listener.js';
 import { headerBytesMax, headerPairsMax, invalidFramesMax } from '../listener/limits.js';
 import { sessionFrom } from '../listener/session-from.js';
@@ -15,12 +16,15 @@ const handshakeMs = 5_000;
 const idleMs = 60_000;
 
 const checkPath = '/grpc.health.v1.Health/Check';
+const watchPath = '/grpc.health.v1.Health/Watch';
+/** How often a watched node is asked; an answer is a few reads of memory. */
+const watchMs = 250;
 const grpcStatus = { ok: 0, invalidArgument: 3, notFound: 5, unimplemented: 12 } as const;
-const servingStatus = { serving: 1, notServing: 2 } as const;
+const servingStatus = { serving: 1, notServing: 2, unknownService: 3 } as const;
 
 /**
- * A listener in clear for probes, which have no certificate: `/healthz` and `/readyz` over HTTP, and `Check` of
- * `grpc.health.v1.Health` for the service names '' and `latched`, all on one port. It serves nothing else.
+ * A listener in clear for probes, which have no certificate: `/healthz` and `/readyz` over HTTP, and `Check` and `Watch`
+ * of `grpc.health.v1.Health` for the service names '' and `latched`, all on one port. It serves nothing else.
  */
 export class HealthServer {
   readonly #listener: ConnectionListener;
@@ -94,7 +98,16 @@ export class HealthServer {
     const path = request.url ?? '/';
     const url = new URL(URL.canParse(path, 'http://probe') ? path : '/', 'http://probe');
     if (request.method === 'POST' && url.pathname === checkPath) {
-      this.#check(request, response);
+      this.#read(request, response, (service) => {
+        if (!isWatched(service)) endGrpc(response, grpcStatus.notFound);
+        else endGrpc(response, grpcStatus.ok, this.#statusOf(service));
+      });
+      return;
+    }
+    if (request.method === 'POST' && url.pathname === watchPath) {
+      this.#read(request, response, (service) => {
+        this.#watch(service, response);
+      });
       return;
     }
     request.resume();
@@ -112,7 +125,8 @@ export class HealthServer {
     else respond(request, response, 404, plain, '{"title":"No such path: expected /healthz or /readyz"}');
   }
 
-  #check(request: HttpRequest, response: HttpResponse): void {
+  /** Calls `then` with the service that a request names; a malformed one is answered. */
+  #read(request: HttpRequest, response: HttpResponse, then: (service: string) => void): void {
     let bytes = Buffer.alloc(0);
     request.on('data', (piece: Buffer) => {
       // What follows is not stored: the message is then malformed.
@@ -120,13 +134,41 @@ export class HealthServer {
       else endGrpc(response, grpcStatus.invalidArgument);
     });
     request.on('end', () => {
+      if (response.headersSent) return;
       const service = serviceOf(bytes);
       if (service === undefined) endGrpc(response, grpcStatus.invalidArgument);
-      else if (service !== '' && service !== 'latched') endGrpc(response, grpcStatus.notFound);
-      else endGrpc(response, grpcStatus.ok, service === '' ? this.#readiness.strict : this.#readiness.latched);
+      else then(service);
+    });
+  }
+
+  #statusOf(service: string): number {
+    if (!isWatched(service)) return servingStatus.unknownService;
+    const { state } = service === '' ? this.#readiness.strict : this.#readiness.latched;
+    return state === 'ready' ? servingStatus.serving : servingStatus.notServing;
+  }
+
+  /** Sends the status now and after each change, until the caller leaves. */
+  #watch(service: string, response: HttpResponse): void {
+    response.writeHead(200, { 'content-type': 'application/grpc' });
+    const answer: Writable = response;
+    let told: number | undefined;
+    const tell = (): void => {
+      const status = this.#statusOf(service);
+      if (status !== told) answer.write(framedStatus(status));
+      told = status;
+    };
+    tell();
+    const timer = setInterval(tell, watchMs);
+    response.on('close', () => {
+      clearInterval(timer);
     });
   }
 }
+
+const isWatched = (service: string): boolean => service === '' || service === 'latched';
+
+/** Returns a framed `HealthCheckResponse`. */
+const framedStatus = (status: number): Buffer => Buffer.of(0, 0, 0, 0, 2, 8, status);
 
 /** Answers `/readyz`, or `/readyz?latched`. */
 export function respondReadiness(
@@ -158,11 +200,10 @@ function serviceOf(framed: Buffer): string | undefined {
   return tag === 0x0a && length < 0x80 && message.length === 2 + length ? message.toString('utf8', 2) : undefined;
 }
 
-function endGrpc(response: HttpResponse, status: number, readiness?: Readiness): void {
+function endGrpc(response: HttpResponse, code: number, status?: number): void {
   if (response.headersSent) return;
   response.writeHead(200, { 'content-type': 'application/grpc' });
-  response.addTrailers({ 'grpc-status': String(status) });
-  const { serving, notServing } = servingStatus;
-  if (readiness === undefined) response.end();
-  else response.end(Buffer.of(0, 0, 0, 0, 2, 8, readiness.state === 'ready' ? serving : notServing));
+  response.addTrailers({ 'grpc-status': String(code) });
+  if (status === undefined) response.end();
+  else response.end(framedStatus(status));
 }

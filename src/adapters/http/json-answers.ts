@@ -2,7 +2,7 @@ import { create, type DescMessage, type MessageShape, toJson } from '@bufbuild/p
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
 import type { ReadResult } from '../../application/ports/commit-log.js';
 import { decodeRecordInSteps } from '../../domain/log/record.js';
-import type { RecordBatch } from '../../domain/log/record-batch.js';
+import { producerOf, type RecordBatch } from '../../domain/log/record-batch.js';
 import { recordsOf } from '../../domain/log/records.js';
 import { type ConsumeResponse, ConsumeResponseSchema } from '../../gen/log/v1/log_pb.js';
 import { type ReadResponse, ReadResponseSchema } from '../../gen/golog/v1/log_service_pb.js';
@@ -89,10 +89,23 @@ function* batchesText(batches: readonly RecordBatch[]): JsonText {
       ['term', uint64(batch.term)],
       ['appendTime', timeText(batch)],
       ['records', batch.recordCount === 0 ? undefined : recordsText(batch)],
+      ['producer', producerText(batch)],
     ]);
     separator = ',';
   }
   yield ']';
+}
+
+/** Zeros are left out, as everywhere in the JSON of protobuf. */
+function producerText(batch: RecordBatch): string | undefined {
+  const producer = producerOf(batch);
+  if (producer === undefined) return undefined;
+  const { id, epoch, sequence } = producer;
+  return JSON.stringify({
+    id,
+    ...(epoch > 0 && { epoch: String(epoch) }),
+    ...(sequence > 0 && { sequence: String(sequence) }),
+  });
 }
 
 function readResponseText({ batches, logStartOffset, highWatermark }: ReadResult): JsonText {

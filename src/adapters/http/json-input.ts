@@ -1,6 +1,8 @@
 import * as z from 'zod';
 import { InvalidInputError } from '../../domain/log/errors.js';
+import type { Producer } from '../../domain/log/batch-prefix.js';
 import type { Record } from '../../domain/log/record.js';
+import { producerIdOrThrow } from '../wire/producers.js';
 import { parseStrictJson } from './strict-json.js';
 
 const uint64Max = 2n ** 64n - 1n;
@@ -65,7 +67,19 @@ const headers = z
     return entries;
   });
 
+/** A whole number from 0: as a string above 9007199254740991, where it is refused all the same. */
+const count = z
+  .union([
+    z.int().min(0),
+    z
+      .string()
+      .regex(/^(0|[1-9]\d{0,15})$/)
+      .transform(Number),
+  ])
+  .refine((value) => Number.isSafeInteger(value), { message: 'expected a whole number from 0 to 9007199254740991' });
+
 const produceBody = z.strictObject({
+  producer: z.strictObject({ id: z.string(), epoch: count, sequence: count }).optional(),
   record: z
     .strictObject({
       ...textFields,
@@ -112,15 +126,27 @@ function parse<Output>(schema: z.ZodType<Output>, body: Uint8Array, expected: st
   throw new InvalidInputError(`${found.join('; ')}. Expected ${expected}`);
 }
 
-/** The record of `{"record": {"value": "AA"}}`. Throws `InvalidInputError` naming what is wrong and what was expected. */
-export function parseProduceBody(body: Uint8Array): Record {
-  const expected = '{"record": {"value": "text"}}, with "encoding": "base64" beside a value of other bytes';
+/** The record of `{"record": {"value": "AA"}}`, and its place among those of a producer, if there is one. */
+export interface ProduceBody {
+  readonly record: Record;
+  readonly producer?: Producer;
+}
+
+/** Throws `InvalidInputError` naming what is wrong and what was expected. */
+export function parseProduceBody(body: Uint8Array): ProduceBody {
+  const expected =
+    '{"record": {"value": "text"}}, with "encoding": "base64" beside a value of other bytes; to have no record stored ' +
+    'twice, "producer": {"id": "name", "epoch": 0, "sequence": 0} beside the record';
   if (body.length === 0) throw new InvalidInputError(`the body is empty. Expected ${expected}`);
-  const { record } = parse(produceBody, body, expected);
+  const { record, producer } = parse(produceBody, body, expected);
+  if (producer !== undefined) producerIdOrThrow(producer.id);
   return {
-    value: bytesOf(record),
-    ...(record.key === undefined ? {} : { key: bytesOf(record.key) }),
-    ...(record.headers === undefined ? {} : { headers: record.headers }),
+    record: {
+      value: bytesOf(record),
+      ...(record.key === undefined ? {} : { key: bytesOf(record.key) }),
+      ...(record.headers === undefined ? {} : { headers: record.headers }),
+    },
+    ...(producer && { producer }),
   };
 }
 

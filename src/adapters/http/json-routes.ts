@@ -11,7 +11,7 @@ import { offsetOrThrow } from '../wire/offset.js';
 import { requestBytesMax } from './options.js';
 import { plainRecordText } from './plain-record.js';
 import { readBody } from './request-body.js';
-import { ResponseWriter } from './rpc-bridge.js';
+import { ResponseWriter } from './response-writer.js';
 import { readInTurn, type Turns } from './turns.js';
 
 /** `{"offset": 18446744073709551615}` with much white space. */
@@ -59,10 +59,13 @@ export class JsonRoutes {
     const [parameter] = query.keys();
     if (parameter !== undefined)
       throw new InvalidInputError(`unknown query parameter ${JSON.stringify(parameter)}: POST / takes none`);
-    const record = parseProduceBody(await readBody(request, requestBytesMax(recordLimits), bodyMs, memory));
+    const { record, ...options } = parseProduceBody(
+      await readBody(request, requestBytesMax(recordLimits), bodyMs, memory),
+    );
     const records = frameRecords([encodeRecord(record)], recordLimits);
-    const { baseOffset } = await this.commitLog.append(records);
-    respond(request, response, 200, jsonHeaders, JSON.stringify({ offset: offsetJson(baseOffset) }));
+    const { baseOffset, isDuplicate } = await this.commitLog.append(records, options);
+    const answer = { offset: offsetJson(baseOffset), ...(isDuplicate && { duplicate: true }) };
+    respond(request, response, 200, jsonHeaders, JSON.stringify(answer));
   }
 
   /** Also answers HEAD. A browser that asks for no offset is sent to the page at `/ui`. */

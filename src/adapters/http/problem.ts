@@ -29,6 +29,7 @@ const titles: Record<StatusCode, string> = {
   UNAUTHENTICATED: 'Certificate needed',
   PERMISSION_DENIED: 'Not permitted',
   DATA_LOSS: 'Corrupt range',
+  ALREADY_EXISTS: 'Appended before',
 };
 
 /** Offsets and sizes are JSON numbers while those are exact, strings above that. */
@@ -43,7 +44,7 @@ function ofStatus(status: Status): HttpProblem {
   for (const [name, value] of Object.entries(status.details)) members[name] = memberOf(value);
   return new HttpProblem(
     status.httpStatus,
-    titles[status.code],
+    status.reason === undefined ? titles[status.code] : titleOf(status.reason),
     status.message,
     {
       ...(status.retryAfterSeconds === undefined ? {} : { 'retry-after': String(status.retryAfterSeconds) }),
@@ -51,6 +52,12 @@ function ofStatus(status: Status): HttpProblem {
     },
     members,
   );
+}
+
+/** `PRODUCER_FENCED` becomes `Producer fenced`. */
+function titleOf(reason: string): string {
+  const words = reason.toLowerCase().replaceAll('_', ' ');
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function slug(title: string): string {

@@ -74,8 +74,17 @@ async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Begins so many streams that have more to send than the client takes; counts how many close in a turn. */
-async function lose(streams: number, how: (session: ServerHttp2Session) => void, spread = true): Promise<Turns> {
+const unsent = (stream: ServerHttp2Stream): void => {
+  stream.respond();
+  stream.write('a message');
+};
+
+/** Begins so many streams, each with `begin`; counts how many close in a turn. */
+async function lose(
+  streams: number,
+  how: (session: ServerHttp2Session) => void,
+  { spread = true, begin = unsent } = {},
+): Promise<Turns> {
   const begun: ServerHttp2Stream[] = [];
   const closed = new Turns();
   const session = await serverFor((stream) => {
@@ -84,10 +93,10 @@ async function lose(streams: number, how: (session: ServerHttp2Session) => void,
     stream.once('close', () => {
       closed.count();
     });
-    stream.respond();
-    stream.write('a message');
+    begin(stream);
   }, spread);
-  for (let count = 0; count < streams; count += 1) client.request({ ':path': '/' }).on('error', () => undefined);
+  for (let count = 0; count < streams; count += 1)
+    client.request({ ':method': 'POST', ':path': '/' }).on('error', () => undefined);
   await until(() => begun.length === streams);
   how(session);
   await until(() => closed.total === streams);
@@ -108,8 +117,13 @@ describe('the 1,000 streams of a session', () => {
     expect(Math.max(...closed.counts)).toBeLessThanOrEqual(endsPerTurnMax);
   });
 
+  it.each(losses)('close a few in a turn when %s, and they have sent nothing', async (_, how) => {
+    const closed = await lose(1_000, how, { begin: () => undefined });
+    expect(Math.max(...closed.counts)).toBeLessThanOrEqual(endsPerTurnMax);
+  });
+
   it('would close in one turn without it', async () => {
-    const closed = await lose(1_000, (session) => session.destroy(), false);
+    const closed = await lose(1_000, (session) => session.destroy(), { spread: false });
     expect(Math.max(...closed.counts)).toBeGreaterThan(endsPerTurnMax);
   });
 });

@@ -2,8 +2,6 @@ import { constants, type Http2Server, type ServerHttp2Stream } from 'node:http2'
 import type { Writable } from 'node:stream';
 import { StreamScheduler, type StreamSchedulerOptions } from '../../application/access/stream-scheduler.js';
 
-/** Ending the calls of this many lost streams takes about 5 ms: their handlers are told, and unwind. */
-const endsPerTurnMax = 32;
 /** What the unsent writes of a lost stream fail with. */
 const streamLost = new Error('the stream ended before all was sent');
 
@@ -15,7 +13,25 @@ interface Begun {
 
 type End = () => void;
 
+/** Calls that are lost end for so long in one turn of the event loop. */
+const endsTurnMs = 3;
+
 const nowMs = (): number => performance.now();
+
+/**
+ * Spreads what many calls do when they end at once. There are no more of them than streams that began. The newest have
+ * calls that wait for memory. If the oldest ended first, what they held would go to those, which read for nobody.
+ */
+export function spreadEnds(): StreamScheduler<End> {
+  return new StreamScheduler<End>(
+    { turnMs: endsTurnMs, alwaysWait: true, waitingPerAddressMax: Infinity, newestFirst: true },
+    (end) => {
+      end();
+    },
+    setImmediate,
+    nowMs,
+  );
+}
 
 /**
  * Makes the server begin streams for only so long in one turn of the event loop, and the others later. Ends the session
@@ -25,16 +41,7 @@ const nowMs = (): number => performance.now();
  */
 export function spreadStreams(server: Http2Server, options: StreamSchedulerOptions): void {
   const listeners = server.listeners('stream');
-  const ends = new StreamScheduler<End>(
-    // There are no more of them than streams that began. The newest have calls that wait for memory. If the oldest
-    // ended first, what they held would go to those, which read for nobody.
-    { turnMs: options.turnMs, perTurnMax: endsPerTurnMax, waitingPerAddressMax: Infinity, newestFirst: true },
-    (end) => {
-      end();
-    },
-    setImmediate,
-    nowMs,
-  );
+  const ends = spreadEnds();
   const serve = ({ event, address }: Begun): void => {
     const [stream] = event;
     if (stream.destroyed) return;
@@ -54,11 +61,14 @@ export function spreadStreams(server: Http2Server, options: StreamSchedulerOptio
   });
 }
 
-/** Makes a stream that is destroyed before all of its response is sent emit `close` when `defer` calls back. */
+/**
+ * Makes a stream that is destroyed before all of its response is sent emit `close` when `defer` calls back. One that was
+ * aborted has not ended its response, though Node has finished it.
+ */
 function deferClose(stream: ServerHttp2Stream, defer: (end: End) => void): void {
   const destroy = stream._destroy.bind(stream);
   stream._destroy = (error, callback) => {
-    if (stream.writableFinished) {
+    if (stream.writableFinished && !stream.aborted) {
       destroy(error, callback);
       return;
     }

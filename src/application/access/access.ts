@@ -38,6 +38,8 @@ const needs: Readonly<Record<string, Readonly<Record<string, Need>>>> = {
   'golog.v1.LogService': {
     Append: 'produce',
     AppendStream: 'produce',
+    OpenProducer: 'produce',
+    CloseProducer: 'produce',
     Read: 'consume',
     Tail: 'consume',
     GetLogInfo: 'observe',

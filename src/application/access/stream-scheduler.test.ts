@@ -72,6 +72,32 @@ describe('a stream scheduler', () => {
     expect([served.at(-1), turn(), turn(), turn()]).toEqual(['long 1', ['long 2'], ['short'], []]);
   });
 
+  it('counts what a stream leads to after it is served, where streams always wait', () => {
+    const served: string[] = [];
+    const callbacks: (() => void)[] = [];
+    let nowMs = 0;
+    const scheduler = new StreamScheduler<string>(
+      { turnMs: 3, alwaysWait: true, waitingPerAddressMax: 1_000 },
+      (stream) => served.push(stream),
+      (callback) => callbacks.push(callback),
+      () => nowMs,
+    );
+    /** As the event loop does: what a callback led to is done before the next, and takes 2 ms if it served a stream. */
+    const turn = (): number => {
+      const before = served.length;
+      for (const callback of callbacks.splice(0)) {
+        const servedBefore = served.length;
+        callback();
+        nowMs += 2 * (served.length - servedBefore);
+      }
+      return served.length - before;
+    };
+    for (let count = 0; count < 7; count += 1) scheduler.enter(`${count}`, 'a');
+    expect(served).toEqual([]);
+    expect([turn(), turn(), turn(), turn(), turn()]).toEqual([2, 2, 2, 1, 0]);
+    expect(callbacks).toEqual([]);
+  });
+
   it('rejects streams of an address that has too many waiting', () => {
     const { scheduler, turn } = schedulerOf(1, { waitingPerAddressMax: 2 });
     expect(['1', '2', '3', '4'].map((stream) => scheduler.enter(stream, 'a'))).toEqual([true, true, true, false]);

@@ -3,16 +3,22 @@ import type { CallQuota } from './call-quota.js';
 export interface StreamSchedulerOptions {
   /** Streams are begun for so long in one turn of the event loop, one at least; the others wait for the next. */
   readonly turnMs: number;
-  /** Streams that are served in one turn, however little time they take: for those that do more right afterwards. */
-  readonly perTurnMax?: number;
+  /**
+   * Serves no stream at once: for those of which the most is done right afterwards. When a stream has waited, that counts
+   * for the time of the turn as well.
+   */
+  readonly alwaysWait?: boolean;
   /** Most streams of one address that may wait. */
   readonly waitingPerAddressMax: number;
   /** Serves the newest waiting stream of an address first, instead of the oldest. */
   readonly newestFirst?: boolean;
 }
 
-/** What the streams do in the same turn before they first wait takes two or three times as long. */
+/** What the streams that are served at once do before they first wait takes two or three times as long. */
 const turnMs = 3;
+
+/** Streams that have waited are served each in a callback of its own: so many of these are there in one turn. */
+const servedInTurnMax = 32;
 
 /**
  * Returns the options for a listener with this quota, whose sessions may have so many streams each: as many streams of
@@ -34,8 +40,14 @@ export class StreamScheduler<Stream> {
   /** By the time of `nowMs`. */
   #turnEndsMs = 0;
   readonly #waiting = new Map<string, Stream[]>();
+  #waitingCount = 0;
+  /** Callbacks that serve one stream each: one for each stream that waits, up to the most in one turn. */
+  #servers = 0;
 
-  /** `inNextTurn` calls back once everything that has arrived is read; `nowMs` never goes back. */
+  /**
+   * `inNextTurn` calls back once everything that has arrived is read, and once all that the callback before led to is
+   * done; `nowMs` never goes back.
+   */
   constructor(
     private readonly options: StreamSchedulerOptions,
     private readonly serve: (stream: Stream) => void,
@@ -47,45 +59,56 @@ export class StreamScheduler<Stream> {
    * Serves the stream, now or in a later turn. Returns false, and does not serve it, when too many of its address wait.
    */
   enter(stream: Stream, address: string): boolean {
-    if (this.#waiting.size === 0 && !this.#isTurnOver()) {
-      this.#serveOne(stream);
+    if (!this.#isInTurn) this.#beginTurn();
+    if (this.options.alwaysWait !== true && this.#waitingCount === 0 && !this.#isTurnOver()) {
+      this.#served += 1;
+      this.serve(stream);
       return true;
     }
     const waiting = this.#waiting.get(address);
     if (waiting === undefined) this.#waiting.set(address, [stream]);
     else if (waiting.length < this.options.waitingPerAddressMax) waiting.push(stream);
     else return false;
+    this.#waitingCount += 1;
+    if (this.#servers < servedInTurnMax) {
+      this.#servers += 1;
+      this.inNextTurn(this.#serveInTurn);
+    }
     return true;
   }
 
-  #isTurnOver(): boolean {
-    if (!this.#isInTurn) return false;
-    return this.#served >= (this.options.perTurnMax ?? Infinity) || this.nowMs() >= this.#turnEndsMs;
+  #beginTurn(): void {
+    this.#isInTurn = true;
+    this.#served = 0;
+    this.#turnEndsMs = this.nowMs() + this.options.turnMs;
+    // Before those that serve streams in the next turn.
+    this.inNextTurn(() => {
+      if (this.#waitingCount > 0) this.#beginTurn();
+      else this.#isInTurn = false;
+    });
   }
 
-  #serveOne(stream: Stream): void {
-    if (!this.#isInTurn) {
-      this.#isInTurn = true;
-      this.#served = 0;
-      this.#turnEndsMs = this.nowMs() + this.options.turnMs;
-      this.inNextTurn(() => {
-        this.#beginTurn();
-      });
-    }
+  #isTurnOver(): boolean {
+    return this.#served > 0 && this.nowMs() >= this.#turnEndsMs;
+  }
+
+  readonly #serveInTurn = (): void => {
+    if (!this.#isTurnOver()) this.#serveNext();
+    if (this.#waitingCount < this.#servers) this.#servers -= 1;
+    else this.inNextTurn(this.#serveInTurn);
+  };
+
+  #serveNext(): void {
+    const [next] = this.#waiting;
+    if (next === undefined) return;
+    const [address, waiting] = next;
+    // The address goes to the end of the queue.
+    this.#waiting.delete(address);
+    const stream = this.options.newestFirst === true ? waiting.pop() : waiting.shift();
+    if (waiting.length > 0) this.#waiting.set(address, waiting);
+    if (stream === undefined) return;
+    this.#waitingCount -= 1;
     this.#served += 1;
     this.serve(stream);
-  }
-
-  #beginTurn(): void {
-    this.#isInTurn = false;
-    for (const [address, waiting] of this.#waiting) {
-      if (this.#isTurnOver()) return;
-      this.#waiting.delete(address);
-      const stream = this.options.newestFirst === true ? waiting.pop() : waiting.shift();
-      if (stream === undefined) continue;
-      // The address goes to the end of the queue.
-      this.#waiting.set(address, waiting);
-      this.#serveOne(stream);
-    }
   }
 }

@@ -7,6 +7,12 @@ import type { Retention } from '../../domain/log/retention.js';
 export const featureLevelKnown = 1;
 
 /**
+ * The level of exactly-once appends. Above `featureLevelKnown`, so that no node offers it and no cluster gets there,
+ * until a node can also load what the log knows of producers when it starts, and after a reset.
+ */
+export const exactlyOnceLevel = 2;
+
+/**
  * What the members have agreed on, besides who they are; part of the configuration. An absent field has its default.
  * Fields of a later release are kept.
  */
@@ -28,6 +34,7 @@ export interface ClusterSettings {
 }
 
 export const defaultProducersMax = 10_000;
+export const ephemeralProducersMax = 50_000;
 export const defaultProducerExpiryMs = 7 * 24 * 3_600_000;
 
 /** New values of settings. 0 removes a retention limit; a start offset below the present one changes nothing. */

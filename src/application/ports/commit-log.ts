@@ -1,7 +1,7 @@
 import type { EpochMs, Offset } from '../../domain/log/offsets.js';
 import type { RecordBatch, Records } from '../../domain/log/record-batch.js';
 import type { ReadMemory } from './read-memory.js';
-import type { AppendReceipt, ProposeOptions, Server } from './consensus.js';
+import type { AppendReceipt, OpenedProducer, ProducerOpening, ProposeOptions, Server } from './consensus.js';
 
 /** Where a read starts: an offset, the first record appended at or after a time, an end of the log, or the last N. */
 export type ReadFrom =
@@ -45,6 +45,10 @@ export interface LogInfo {
 export interface CommitLog {
   /** See `Consensus.propose`. */
   append(records: Records, options?: ProposeOptions): Promise<AppendReceipt>;
+  /** See `Consensus.openProducer`. */
+  openProducer(opening: ProducerOpening): Promise<OpenedProducer>;
+  /** See `Consensus.closeProducer`. */
+  closeProducer(id: string, epoch: number): Promise<void>;
   /**
    * Returns committed batches from a position on; none at the high watermark. Rejects with `OffsetOutOfRangeError`
    * below the log start or above the watermark, `CorruptRangeError` when the range is quarantined.

@@ -1,4 +1,5 @@
 import type { Index, Offset, Term } from '../../domain/log/offsets.js';
+import type { Producer } from '../../domain/log/batch-prefix.js';
 import type { Records } from '../../domain/log/record-batch.js';
 
 /** The evidence for an acknowledgement. */
@@ -9,12 +10,35 @@ export interface AppendReceipt {
   readonly index: Index;
   /** Names of the nodes known to hold the batch on disk. */
   readonly syncedOn: readonly string[];
+  /** Set if the batch was in the log already: offset, term and index are those of the first time, `syncedOn` is empty. */
+  readonly isDuplicate?: true;
+}
+
+export interface ProducerOpening {
+  /** Empty for an ephemeral producer: the leader makes an id. */
+  readonly id: string;
+  /** Must be higher than the last epoch of the id; undefined: one more than that. */
+  readonly epoch?: number;
+  /** Whether the id is forgotten after 15 minutes without a batch. */
+  readonly isEphemeral: boolean;
+}
+
+export interface OpenedProducer {
+  readonly id: string;
+  readonly epoch: number;
+  /** The last batch that is known of the id, from before this epoch; undefined: none. */
+  readonly last?: { readonly sequence: number; readonly baseOffset: Offset };
 }
 
 /** There is no signal among them: an accepted append cannot be withdrawn, and it is accepted almost at once. */
 export interface ProposeOptions {
   /** Append only at this base offset, else `ExpectedOffsetMismatchError`. */
   readonly expectedOffset?: Offset;
+  /**
+   * Append only as the next batch of this producer; a repeat of one that is in the log is answered with its receipt, and
+   * `expectedOffset` is not checked. Rejects with a `ProducerRefusal`, or with `FeatureNotEnabledError`.
+   */
+  readonly producer?: Producer;
 }
 
 export interface Server {
@@ -29,9 +53,17 @@ export interface Consensus {
    * Appends the records as one batch. Resolves once the batch is on the disks of a quorum, to which this node need not
    * belong. Calls resolve in the order
    * in which they were made. Rejects with `UnavailableError` (retryable), `OutcomeUnknownError`, `OverloadedError`,
-   * `DiskReserveError`, `ExpectedOffsetMismatchError`, `CorruptRangeError`.
+   * `DiskReserveError`, `ExpectedOffsetMismatchError`, `CorruptRangeError`; with a producer also with
+   * `FeatureNotEnabledError` and those of `producer-errors.ts`.
    */
   propose(records: Records, options?: ProposeOptions): Promise<AppendReceipt>;
+  /**
+   * Begins an epoch of a producer id. Resolves once that is on the disks of a quorum. Rejects as `propose`, with
+   * `ProducerFencedError` for an epoch that is not higher than the last one, and with `ProducersMaxError`.
+   */
+  openProducer(opening: ProducerOpening): Promise<OpenedProducer>;
+  /** Forgets a producer id. Resolves once that is on the disks of a quorum, also for an unknown id. Rejects as `openProducer`. */
+  closeProducer(id: string, epoch: number): Promise<void>;
   /** One past the last committed record; never decreases. */
   readonly highWatermark: Offset;
   /** Resolves once `highWatermark > offset`; rejects with the signal's reason on abort. Costs nothing while waiting. */

@@ -16,7 +16,7 @@ export const logEvents = {
     certificates_reload_failed: 'Changed certificates could not be used; the last ones stay in use.',
     dead_member_removal_stopped: 'The removal of dead members failed with an internal error and stopped.',
     descriptors_exhausted:
-      'The process had no descriptor left to open a file; those kept for the log are used, then opening waits. Logged once a minute at most.',
+      'No descriptor was left to open a file; those kept for the log are used, then opening waits and appends are refused. Once a minute at most.',
     entry_transfer_failed: 'Reading entries for a peer failed with an internal error.',
     fatal_error: 'The process exits because of an internal error or because the log could not be written.',
     forwarded_append_failed: 'An append that a follower forwarded failed with an internal error.',

@@ -1,6 +1,8 @@
+import { encodePrefix, type Producer } from '../../domain/log/batch-prefix.js';
 import { ExpectedOffsetMismatchError } from '../../domain/log/errors.js';
 import type { Log } from '../../domain/log/log.js';
 import type { Offset } from '../../domain/log/offsets.js';
+import type { RecordsMark } from '../../domain/log/producer-table.js';
 import type { Records } from '../../domain/log/record-batch.js';
 import type { AppendThread } from '../storage/append-thread.js';
 import type { DiskReserve } from '../storage/disk-reserve.js';
@@ -11,6 +13,7 @@ import { OverloadedError, UnavailableError } from '../errors.js';
 import type { LeadershipTransfer } from './leadership-transfer.js';
 import type { AppendReceipt, ProposeOptions } from '../ports/consensus.js';
 import type { Logger } from '../ports/logger.js';
+import type { ProducerAppends, ProducerProposal } from './producer-appends.js';
 import type { Proposals } from './proposals.js';
 import type { RaftLoop } from './raft-loop.js';
 
@@ -24,6 +27,7 @@ export interface AppendAdmissionOptions {
   readonly proposals: Proposals;
   readonly sealer: EntrySealer;
   readonly thread: Pick<AppendThread, 'pendingBytes'>;
+  readonly producers: ProducerAppends;
   readonly transfer: LeadershipTransfer;
   readonly fullDisks: FullDisks;
   readonly configuration: Pick<ConfigurationFile, 'current'>;
@@ -34,7 +38,7 @@ export interface AppendAdmissionOptions {
 
 /** Decides whether a leader accepts an append: by memory, disk space, descriptors and the expected offset. */
 export class AppendAdmission {
-  /** Bytes of the appends that wait for a check of the disk; later appends wait for them. */
+  /** Bytes of the appends that wait, for a check of the disk or for earlier terms; later appends wait for them. */
   #waitingBytes = 0;
   #look: Promise<void> | undefined;
   /** The bytes of the largest append for which the full disk has no space, which is logged once; undefined: it is not full. */
@@ -44,30 +48,40 @@ export class AppendAdmission {
 
   /** Whether no append waits for a check of the disk. */
   get isEmpty(): boolean {
-    return this.#waitingBytes === 0;
+    return this.#waitingBytes === 0 && this.options.producers.isEmpty;
   }
 
-  async append(records: Records, { expectedOffset }: ProposeOptions): Promise<AppendReceipt> {
-    const { loop, diskReserve, log, proposals, sealer, thread } = this.options;
+  async append(records: Records, { expectedOffset, producer }: ProposeOptions): Promise<AppendReceipt> {
+    const { loop, diskReserve, log, producers, proposals, sealer, thread } = this.options;
     loop.assertLeading();
     if (log.lacksDescriptors)
       throw new UnavailableError(
         'the leader has no descriptor left to open a file of its log; retry later, or raise its limit on open files ' +
           '(ulimit -n)',
       );
+    if (producer !== undefined) producers.assertEnabled();
     if (thread.pendingBytes >= pendingBytesMax)
       throw new OverloadedError("bytes waiting for the leader's disk", pendingBytesMax);
     if (proposals.pendingBytes + this.#waitingBytes >= pendingBytesMax)
       throw new OverloadedError('bytes waiting for a quorum', pendingBytesMax);
+    const bytes = records.payload.length;
+    const knows = producer && producers.knowsEarlierTerms();
+    if (knows !== undefined) {
+      this.#waitingBytes += bytes;
+      await knows.finally(() => (this.#waitingBytes -= bytes));
+    }
     const look = diskReserve.refresh() ?? (this.#waitingBytes > 0 ? this.#look : undefined);
     if (look !== undefined) {
       this.#look = look;
-      this.#waitingBytes += records.payload.length;
+      this.#waitingBytes += bytes;
       await look;
-      this.#waitingBytes -= records.payload.length;
+      this.#waitingBytes -= bytes;
       loop.assertLeading();
     }
     // No await from here to the proposal: offsets are assigned in the order of the calls.
+    const mark = producer && producers.markOf(records);
+    const before = producer && mark && producers.decide(producer, mark);
+    if (before !== undefined) return before;
     const nextOffset = proposals.nextOffset(sealer.endOffset);
     if (expectedOffset !== undefined && expectedOffset !== nextOffset) {
       // The caller must learn only of entries that stay: another leader may truncate uncommitted ones.
@@ -75,9 +89,20 @@ export class AppendAdmission {
       throw new ExpectedOffsetMismatchError(expectedOffset, nextOffset);
     }
     log.assertAppendable();
-    this.#admitToDisk(records.payload.length);
+    this.#admitToDisk(bytes);
     loop.schedule();
-    return proposals.append(records);
+    if (producer === undefined || mark === undefined) return proposals.append(records);
+    return this.#appendOf(producer, mark, records);
+  }
+
+  #appendOf(producer: Producer, mark: RecordsMark, records: Records): Promise<AppendReceipt> {
+    const { producers, proposals } = this.options;
+    const prefix = encodePrefix(producer);
+    const proposal: ProducerProposal = {
+      receipt: proposals.append({ ...records, prefix }, () => producers.drop(producer, proposal)),
+    };
+    producers.add(producer, mark, proposal);
+    return proposal.receipt;
   }
 
   /** Resolves when everything before the offset is committed; rejects when this node no longer leads. */
@@ -103,7 +128,7 @@ export class AppendAdmission {
         logger.warn('disk_full', { role: 'leader', reason: own.message }, 'the disk is full; refusing appends');
       this.#refusedBytes = Math.max(this.#refusedBytes ?? 0, bytes);
     } else if (this.#refusedBytes !== undefined && diskReserve.refusalOf(this.#refusedBytes) === undefined) {
-      // That a smaller append fits is no sign of more space.
+      // A smaller append that fits does not show that there is more space.
       this.#refusedBytes = undefined;
       logger.info('disk_space_recovered', {}, 'the disk has space; accepting appends again');
       transfer.spaceReturned();

@@ -1,5 +1,6 @@
 import type { Log } from '../../domain/log/log.js';
 import { type Offset, toOffset } from '../../domain/log/offsets.js';
+import type { LeaderProducers } from '../../domain/log/leader-producers.js';
 import type { LogBoundary } from '../../domain/log/log-boundary.js';
 import type { RecordBatch } from '../../domain/log/record-batch.js';
 import type { Entry } from '../../domain/raft/entry.js';
@@ -24,6 +25,7 @@ export interface ApplierOptions {
   readonly proposals: Proposals;
   readonly log: Pick<Log, 'startIndex'>;
   readonly configuration: ConfigurationFile;
+  readonly producers: Pick<LeaderProducers<unknown>, 'apply'>;
   /** This node's Raft id. */
   readonly id: number;
   readonly logger: Logger;
@@ -39,6 +41,7 @@ export class Applier {
   #next = 0;
   #waiting = false;
   #applied: number;
+  #appliedTerm = 0;
   #bytes = 0;
 
   constructor(private readonly options: ApplierOptions) {
@@ -48,6 +51,11 @@ export class Applier {
   /** The index of the last entry applied. */
   get applied(): number {
     return this.#applied;
+  }
+
+  /** The term of the last entry applied since the start; 0: none. */
+  get appliedTerm(): number {
+    return this.#appliedTerm;
   }
 
   /** Payload bytes applied so far. */
@@ -94,6 +102,8 @@ export class Applier {
 
   #apply(batch: RecordBatch): void {
     this.#applied = batch.index;
+    this.#appliedTerm = batch.term;
+    this.options.producers.apply(batch);
     this.#bytes += batch.payload.length;
     this.options.watermark.advance(toOffset(batch.baseOffset + batch.recordCount));
   }
@@ -107,6 +117,7 @@ export class Applier {
       const next = configurationAfter(before, entry, (change) => loop.core.applyConfChange(change));
       await configuration.add(next, log.startIndex);
       this.#applied = entry.index;
+      this.#appliedTerm = entry.term;
       logger.info(
         'configuration_changed',
         { index: entry.index, members: next.members.map(({ name }) => name), settings: next.settings },

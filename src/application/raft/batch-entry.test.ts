@@ -27,7 +27,7 @@ describe('an entry and its batch', () => {
     ['conf-change-v2', [9], BatchKind.configuration, [2, 9]],
     ['conf-change-v2', [], BatchKind.configuration, [2]],
   ])('%s with data %j is a batch of kind %i with %j, and back', (type, data, kind, payload) => {
-    const content = batchContentOf({ type, data: Uint8Array.from(data) });
+    const content = batchContentOf({ type, data: Uint8Array.from(data), ...(data.length > 0 && { kind }) });
     expect({ kind: content.kind, payload: [...content.payload] }).toEqual({ kind, payload });
     const batch = sealed(kind, content.payload);
     const entry = entryOfBatch(batch);

@@ -1,6 +1,6 @@
 import { InvalidInputError } from '../../domain/log/errors.js';
 import { invariant } from '../../domain/log/invariant.js';
-import { BatchKind, type RecordBatch } from '../../domain/log/record-batch.js';
+import { type BatchFields, BatchKind, type RecordBatch } from '../../domain/log/record-batch.js';
 import type { Entry, EntryType } from '../../domain/raft/entry.js';
 
 /** The first byte of a configuration batch's payload; the encoded change follows. */
@@ -16,6 +16,8 @@ export function entryOfBatch(batch: RecordBatch): Entry {
   const { index, term, kind, payload } = batch;
   switch (kind) {
     case BatchKind.records:
+      return { term, index, type: 'normal', data: payload, batch };
+    case BatchKind.producers:
       return { term, index, type: 'normal', data: payload, batch };
     case BatchKind.noop:
       return { term, index, type: 'normal', data: noBytes, batch };
@@ -34,11 +36,15 @@ export function batchOf({ batch, index }: Entry): RecordBatch {
   return batch;
 }
 
-/** Returns what a batch must hold so that `entryOfBatch` returns this entry. Data of a normal entry is not copied. */
-export function batchContentOf(entry: Pick<Entry, 'type' | 'data'>): { kind: BatchKind; payload: Uint8Array } {
-  const { type, data } = entry;
-  if (type === 'normal')
-    return data.length === 0 ? { kind: BatchKind.noop, payload: noBytes } : { kind: BatchKind.records, payload: data };
+/**
+ * Returns what a batch must hold so that `entryOfBatch` returns this entry. Data of a normal entry is not copied; one
+ * that the core made itself is a no-op.
+ */
+export function batchContentOf(
+  entry: Pick<Entry, 'type' | 'data' | 'kind' | 'prefix'>,
+): Pick<BatchFields, 'kind' | 'prefix' | 'payload'> {
+  const { type, data, kind = BatchKind.noop, prefix } = entry;
+  if (type === 'normal') return { kind, prefix, payload: data };
   const payload = new Uint8Array(1 + data.length);
   payload[0] = changeTypes.indexOf(type);
   payload.set(data, 1);

@@ -124,10 +124,11 @@ export class EntrySealer {
   #seal(entry: Entry, appendTimeMs: EpochMs): RecordBatch {
     const { proposals, checksum } = this.options;
     invariant(entry.index === this.#end.index, () => `entry ${entry.index} comes where ${this.#end.index} is next`);
-    const { kind, payload } = batchContentOf(entry);
+    const { kind, prefix, payload } = batchContentOf(entry);
     const batch = sealBatch(
       {
         kind,
+        prefix,
         payload,
         index: toIndex(entry.index),
         term: toTerm(entry.term),

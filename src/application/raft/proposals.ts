@@ -1,6 +1,6 @@
 import { type Index, type Offset, type Term, toOffset } from '../../domain/log/offsets.js';
-import type { RecordBatch, Records } from '../../domain/log/record-batch.js';
-import type { Entry } from '../../domain/raft/entry.js';
+import { BatchKind, type RecordBatch, type Records } from '../../domain/log/record-batch.js';
+import type { Entry, ProposedEntry } from '../../domain/raft/entry.js';
 import { OutcomeUnknownError, UnavailableError } from '../errors.js';
 import type { AppendReceipt } from '../ports/consensus.js';
 
@@ -9,6 +9,8 @@ interface Proposal {
   readonly kind: 'append' | 'change';
   readonly recordCount: number;
   readonly bytes: number;
+  /** The core has refused it. Called before anything else is proposed. */
+  readonly dropped?: (() => void) | undefined;
   readonly resolve: (receipt: AppendReceipt) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -42,7 +44,7 @@ export interface Committed {
  * is applied.
  */
 export class Proposals {
-  #gathered: Pick<Entry, 'data' | 'proposal'>[] = [];
+  #gathered: ProposedEntry[] = [];
   readonly #unassigned = new Map<object, Proposal>();
   #unassignedRecords = 0;
   /** By index, ascending. */
@@ -72,11 +74,12 @@ export class Proposals {
     return toOffset(endOffset + this.#unassignedRecords);
   }
 
-  /** Gathers an append for the core. Resolves when it is committed. */
-  append({ payload, count }: Records): Promise<AppendReceipt> {
+  /** Gathers an append for the core. Resolves when it is committed. `dropped` is called if the core refuses it. */
+  append({ prefix, payload, count }: Records, dropped?: () => void): Promise<AppendReceipt> {
     return new Promise((resolve, reject) => {
-      const proposal = { kind: 'append', recordCount: count, bytes: payload.length, resolve, reject } as const;
-      this.#gathered.push({ data: payload, proposal });
+      const bytes = payload.length;
+      const proposal = { kind: 'append', recordCount: count, bytes, dropped, resolve, reject } as const;
+      this.#gathered.push({ kind: BatchKind.records, prefix, data: payload, proposal });
       this.#unassigned.set(proposal, proposal);
       this.#unassignedRecords += count;
       this.#pendingBytes += payload.length;
@@ -84,7 +87,7 @@ export class Proposals {
   }
 
   /** Returns the appends gathered since the last call, for the core to accept in one step. */
-  takeGathered(): readonly Pick<Entry, 'data' | 'proposal'>[] {
+  takeGathered(): readonly ProposedEntry[] {
     const gathered = this.#gathered;
     if (gathered.length > 0) this.#gathered = [];
     return gathered;
@@ -125,6 +128,7 @@ export class Proposals {
     if (this.#unassigned.size === 0) return;
     for (const proposal of this.#unassigned.values()) {
       this.#pendingBytes -= proposal.bytes;
+      proposal.dropped?.();
       const reason =
         proposal.kind === 'append'
           ? 'this node stopped leading: nothing was appended'

@@ -1,4 +1,6 @@
 import type { Offset } from '../../domain/log/offsets.js';
+import { LeaderProducers } from '../../domain/log/leader-producers.js';
+import { ProducerTable } from '../../domain/log/producer-table.js';
 import type { Records } from '../../domain/log/record-batch.js';
 import { AcknowledgementGaps } from './acknowledgement-gaps.js';
 import { Acknowledgements } from './acknowledgements.js';
@@ -6,7 +8,8 @@ import { AppendAdmission } from './append-admission.js';
 import { AppendThread } from '../storage/append-thread.js';
 import { Applier } from './applier.js';
 import { CatchUps } from './catch-ups.js';
-import type { ClusterSettings } from '../configuration/cluster-settings.js';
+import { type ClusterSettings, exactlyOnceLevel } from '../configuration/cluster-settings.js';
+import { FeatureNotEnabledError } from '../ports/cluster.js';
 import { DiskStall } from '../storage/disk-stall.js';
 import { isOnlyVoter, votersOf } from '../configuration/configuration.js';
 import type { EntryCache } from './entry-cache.js';
@@ -23,8 +26,9 @@ import { loadEntryCache } from './load-entry-cache.js';
 import { LogMaintenance } from '../storage/log-maintenance.js';
 import { MessageFilter } from './message-filter.js';
 import { NoteExchange } from './note-exchange.js';
-import type { AppendReceipt, Consensus, ProposeOptions, Server } from '../ports/consensus.js';
+import type { AppendReceipt, Consensus, OpenedProducer, ProposeOptions, Server } from '../ports/consensus.js';
 import type { PeerMessage, PeerReceiver } from '../ports/peer-transport.js';
+import { ProducerAppends, type ProducerProposal } from './producer-appends.js';
 import { Proposals } from './proposals.js';
 import { RaftLoop } from './raft-loop.js';
 import type { RaftNodeOptions } from './raft-options.js';
@@ -76,7 +80,8 @@ export class RaftNode implements Consensus, PeerReceiver {
     const loop = new RaftLoop(options, cache);
     const proposals = this.#proposals;
     const watermark = new Watermark(loaded.watermark);
-    const applier = new Applier({ ...options, loop, cache, watermark, proposals });
+    const producers = new LeaderProducers<ProducerProposal>(new ProducerTable(options.checksum.crc32c));
+    const applier = new Applier({ ...options, loop, cache, watermark, proposals, producers });
     const filter = new MessageFilter({ ...options, electionTimeoutMs: loop.electionTimeoutMs });
     const fullDisks = new FullDisks();
     const diskGuard = new FollowerDiskGuard(options.diskReserve, options.logger);
@@ -132,7 +137,16 @@ export class RaftNode implements Consensus, PeerReceiver {
     });
     this.#lag = lag;
     this.#diskGuard = diskGuard;
-    this.#admission = new AppendAdmission({ ...options, loop, proposals, sealer, thread, transfer, fullDisks });
+    this.#admission = new AppendAdmission({
+      ...options,
+      loop,
+      proposals,
+      sealer,
+      thread,
+      transfer,
+      fullDisks,
+      producers: new ProducerAppends({ ...options, loop, applier, producers }),
+    });
     this.#barriers = new ReadBarriers(loop, 2 * timing.electionTicks, id, random(2 ** 32));
     this.#catchUps = new CatchUps({ ...options, loop });
     this.#maintenance = new LogMaintenance({
@@ -243,11 +257,25 @@ export class RaftNode implements Consensus, PeerReceiver {
     if (loop.isLeader) return this.#admission.append(records, options);
     const { leaderId } = loop;
     if (leaderId === 0 || leaderId === this.options.id) throw new UnavailableError('the cluster has no leader');
+    // Forwarded appends do not carry a producer yet, and without it they would not be protected.
+    if (options.producer !== undefined) throw loop.notLeading();
     try {
       return await this.#forwarded.append(leaderId, records, options);
     } finally {
       if (loop.life !== 'running') loop.notifyWaiters();
     }
+  }
+
+  async openProducer(): Promise<OpenedProducer> {
+    throw this.#producersNotEnabled();
+  }
+
+  async closeProducer(): Promise<void> {
+    throw this.#producersNotEnabled();
+  }
+
+  #producersNotEnabled(): FeatureNotEnabledError {
+    return new FeatureNotEnabledError(exactlyOnceLevel, this.options.configuration.current.settings.featureLevel ?? 0);
   }
 
   appendForwarded(records: Records, options: ProposeOptions): Promise<AppendReceipt> {

@@ -54,6 +54,8 @@ export interface RaftNodeOptions {
   readonly diskReserve: DiskReserve;
   readonly retention: Retention;
   readonly timing: RaftTiming;
+  /** The feature level at which producers are accepted (default: the one of this release). */
+  readonly exactlyOnceLevel?: number;
   readonly logger: Logger;
   /** Called once when the log can no longer be written; the process must end. */
   readonly onFatal: (error: unknown) => void;

@@ -5,7 +5,7 @@ import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { describeClusterId } from '../configuration/member-names.js';
 import { UnavailableError } from '../errors.js';
 import type { Cluster, ClusterStatus } from '../ports/cluster.js';
-import type { AppendReceipt, Consensus, Server } from '../ports/consensus.js';
+import type { AppendReceipt, Consensus, OpenedProducer, Server } from '../ports/consensus.js';
 import type { Unready } from '../ports/readiness.js';
 import { Watermark } from '../storage/watermark.js';
 
@@ -87,6 +87,14 @@ export abstract class StandIn implements Consensus, Cluster {
   }
 
   propose(): Promise<AppendReceipt> {
+    return this.refuse();
+  }
+
+  openProducer(): Promise<OpenedProducer> {
+    return this.refuse();
+  }
+
+  closeProducer(): Promise<void> {
     return this.refuse();
   }
 

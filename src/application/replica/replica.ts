@@ -1,12 +1,13 @@
 import type { Offset } from '../../domain/log/offsets.js';
 import type { Records } from '../../domain/log/record-batch.js';
 import { Waiters } from '../waiting/waiters.js';
-import type { ClusterSettings } from '../configuration/cluster-settings.js';
+import { type ClusterSettings, exactlyOnceLevel } from '../configuration/cluster-settings.js';
+import { FeatureNotEnabledError } from '../ports/cluster.js';
 import type { Member } from '../configuration/configuration.js';
 import type { DiskReserve, DiskShortage } from '../storage/disk-reserve.js';
 import { UnavailableError } from '../errors.js';
 import { LeaderLag } from '../raft/leader-lag.js';
-import type { AppendReceipt, Consensus, ProposeOptions, Server } from '../ports/consensus.js';
+import type { AppendReceipt, Consensus, OpenedProducer, ProposeOptions, Server } from '../ports/consensus.js';
 import type { Discovery } from '../join/discovery.js';
 import type { Peer } from '../ports/peer-transport.js';
 import type { Contact, ReplicaUplink } from '../ports/replica-uplink.js';
@@ -161,8 +162,21 @@ export class Replica implements Consensus {
     return this.members.map(({ id, name, rpcAddr }) => ({ id: name, rpcAddr, isLeader: id === leader?.id }));
   }
 
+  async openProducer(): Promise<OpenedProducer> {
+    throw this.#producersNotEnabled();
+  }
+
+  async closeProducer(): Promise<void> {
+    throw this.#producersNotEnabled();
+  }
+
+  #producersNotEnabled(): FeatureNotEnabledError {
+    return new FeatureNotEnabledError(exactlyOnceLevel, this.options.configuration.current.settings.featureLevel ?? 0);
+  }
+
   async propose(records: Records, options: ProposeOptions = {}): Promise<AppendReceipt> {
     this.#assertAccepting();
+    if (options.producer !== undefined) throw this.#producersNotEnabled();
     const { leader } = this;
     if (leader === undefined) throw new UnavailableError('the cluster has no leader');
     this.#forwarding += 1;

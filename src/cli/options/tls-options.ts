@@ -14,7 +14,12 @@ export function addTlsOptions(command: Command): void {
   command.commands.forEach(addTlsOptions);
   if (!command.options.some(({ long }) => long === '--addr')) return;
   const file = (name: string, help: string): Option =>
-    new Option(`--tls-${name}-file <FILE>`, `${help}`).env(`GOLOG_TLS_${name.toUpperCase()}_FILE`);
+    new Option(`--tls-${name}-file <FILE>`, `${help}`)
+      .env(`GOLOG_TLS_${name.toUpperCase()}_FILE`)
+      .argParser((path: string) => {
+        if (path === '') throw new InvalidArgumentError('expected the path of a file.');
+        return path;
+      });
   command
     .addOption(file('ca', 'CA of the servers; connects over TLS'))
     .addOption(file('cert', 'client certificate; connects over TLS'))

@@ -1,5 +1,9 @@
 /** Fixed-width integers of the storage format, big-endian. Nothing here checks bounds: callers know their lengths. */
 
+export function readUint16(bytes: Uint8Array, at: number): number {
+  return bytes[at] * 0x100 + bytes[at + 1];
+}
+
 export function readUint32(bytes: Uint8Array, at: number): number {
   return bytes[at] * 0x1000000 + ((bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]);
 }

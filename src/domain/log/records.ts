@@ -22,7 +22,15 @@ export const batchRecordsMax = 65_536;
 export const defaultRecordLimits: RecordLimits = { recordBytesMax: 1 << 20, batchBytesMax: 1 << 20 };
 
 /** The tags of `golog.v1.AppendRequest` (and of `log.v1.ProduceRequest`, whose only field is `records`). */
-const RequestTag = { records: 0x0a, expectedOffset: 0x10 } as const;
+const RequestTag = { records: 0x0a, expectedOffset: 0x10, producer: 0x1a } as const;
+
+/** The records of an `AppendRequest`, and its other fields. */
+export interface TakenRecords {
+  readonly records: Records;
+  readonly expectedOffset: bigint | undefined;
+  /** The encoded `golog.v1.Producer`. */
+  readonly producer: Uint8Array | undefined;
+}
 
 /**
  * Extracts the records from the wire bytes of a `golog.v1.AppendRequest` or a `log.v1.ProduceRequest`. Takes ownership
@@ -32,10 +40,7 @@ const RequestTag = { records: 0x0a, expectedOffset: 0x10 } as const;
  * record are stored unchanged, unknown fields of the request are dropped. Throws `InvalidInputError` (framing, or no
  * record at all), `TooLargeError`, both with the record's number, and `TooManyRecordsError`.
  */
-export function takeRecords(
-  request: Uint8Array,
-  limits: RecordLimits,
-): { records: Records; expectedOffset: bigint | undefined } {
+export function takeRecords(request: Uint8Array, limits: RecordLimits): TakenRecords {
   return takeRun(request, limits) ?? takeScattered(request, limits);
 }
 
@@ -43,12 +48,13 @@ export function takeRecords(
  * The fast path: a single run of clean records, whose tags are changed in place to those of the stored form. Returns
  * `undefined`, and leaves the request unchanged, for any other request.
  */
-function takeRun(request: Uint8Array, limits: RecordLimits): ReturnType<typeof takeRecords> | undefined {
+function takeRun(request: Uint8Array, limits: RecordLimits): TakenRecords | undefined {
   const reader = new WireReader(request, 0, request.length);
   let runStart = -1;
   let runEnd = -1;
   let count = 0;
   let expectedOffset: bigint | undefined;
+  let producer: Uint8Array | undefined;
   while (reader.at < request.length) {
     const at = reader.at;
     const tag = request[at];
@@ -70,6 +76,9 @@ function takeRun(request: Uint8Array, limits: RecordLimits): ReturnType<typeof t
       expectedOffset = reader.uint64();
       if (expectedOffset === undefined)
         throw new InvalidInputError('expected_offset is malformed: expected a varint of up to 64 bits');
+    } else if (tag === RequestTag.producer) {
+      reader.at = at + 1;
+      producer = takeProducer(reader, producer);
     } else {
       return restoreTags(request, runStart, runEnd);
     }
@@ -77,7 +86,17 @@ function takeRun(request: Uint8Array, limits: RecordLimits): ReturnType<typeof t
   if (count === 0) return undefined;
   const payload = request.subarray(runStart, runEnd);
   checkBatchSize(payload.length, limits);
-  return { records: { payload, count }, expectedOffset };
+  return { records: { payload, count }, expectedOffset, producer };
+}
+
+/** Protobuf would merge a second one, which no client sends. */
+function takeProducer(reader: WireReader, before: Uint8Array | undefined): Uint8Array {
+  const length = reader.length();
+  if (length === malformed) throw new InvalidInputError('producer is malformed: its length exceeds the request');
+  if (before !== undefined) throw new InvalidInputError('the request has producer more than once');
+  const start = reader.at;
+  reader.at += length;
+  return reader.bytes.subarray(start, reader.at);
 }
 
 function restoreTags(request: Uint8Array, runStart: number, runEnd: number): undefined {
@@ -91,10 +110,11 @@ function restoreTags(request: Uint8Array, runStart: number, runEnd: number): und
   }
 }
 
-function takeScattered(request: Uint8Array, limits: RecordLimits): ReturnType<typeof takeRecords> {
+function takeScattered(request: Uint8Array, limits: RecordLimits): TakenRecords {
   const reader = new WireReader(request, 0, request.length);
   const framer = new RecordFramer(new Uint8Array(request.length));
   let expectedOffset: bigint | undefined;
+  let producer: Uint8Array | undefined;
   while (reader.at < request.length) {
     const tag = reader.tag();
     const field = tag >>> 3;
@@ -107,15 +127,17 @@ function takeScattered(request: Uint8Array, limits: RecordLimits): ReturnType<ty
       expectedOffset = reader.uint64();
       if (expectedOffset === undefined)
         throw new InvalidInputError('expected_offset is malformed: expected a varint of up to 64 bits');
-    } else if (field === 1 || field === 2) {
+    } else if (tag === RequestTag.producer) {
+      producer = takeProducer(reader, producer);
+    } else if (field >= 1 && field <= 3) {
       throw new InvalidInputError(
-        `field ${field} of the request has wire type ${tag & 7}, expected ${field === 1 ? 2 : 0}`,
+        `field ${field} of the request has wire type ${tag & 7}, expected ${field === 2 ? 0 : 2}`,
       );
     } else if (reader.skip(tag) === malformed) {
       throw new InvalidInputError(`field ${field} of the request is malformed`);
     }
   }
-  return { records: framedBy(framer, limits), expectedOffset };
+  return { records: framedBy(framer, limits), expectedOffset, producer };
 }
 
 /**

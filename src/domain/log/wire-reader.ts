@@ -55,6 +55,19 @@ export class WireReader {
     return undefined;
   }
 
+  /** Reads a uint64 of at most 2^53 - 1; `malformed` when it is larger or has more than 10 bytes. */
+  safeInteger(): number {
+    let value = 0;
+    let unit = 1;
+    for (let n = 0; n < 10 && this.at < this.end; n++) {
+      const byte = this.bytes[this.at++];
+      value += (byte & 0x7f) * unit;
+      if (byte <= 0x7f) return value <= Number.MAX_SAFE_INTEGER ? value : malformed;
+      unit *= 0x80;
+    }
+    return malformed;
+  }
+
   /** Moves past the value of a field; returns `malformed` when it does not fit, or is a group. */
   skip(tag: number): number {
     switch (tag & 7) {
@@ -93,5 +106,16 @@ export function writeVarint(bytes: Uint8Array, at: number, value: number): numbe
     value >>>= 7;
   }
   bytes[at++] = value;
+  return at;
+}
+
+/** Writes a varint of up to 53 bits, in at most 8 bytes, and returns the position after it. */
+export function writeSafeVarint(bytes: Uint8Array, at: number, value: number): number {
+  let rest = value;
+  while (rest > 0x7f) {
+    bytes[at++] = (rest % 0x80) | 0x80;
+    rest = Math.floor(rest / 0x80);
+  }
+  bytes[at++] = rest;
   return at;
 }

@@ -1,4 +1,4 @@
-import type { RecordBatch } from '../log/record-batch.js';
+import type { BatchKind, RecordBatch } from '../log/record-batch.js';
 
 /** The content of an entry: a client's bytes, or a membership change in either encoding (`conf-change.ts`). */
 export type EntryType = 'normal' | 'conf-change' | 'conf-change-v2';
@@ -13,6 +13,13 @@ export interface Entry {
   readonly type: EntryType;
   readonly data: Uint8Array;
   /**
+   * The kind of batch that a normal entry becomes, set with the proposal; the core's own entries have none. Copied to the
+   * entry, as `prefix` is, and unread.
+   */
+  readonly kind?: BatchKind | undefined;
+  /** The prefix of that batch. */
+  readonly prefix?: Uint8Array | undefined;
+  /**
    * The entry in the form that is stored and sent to peers, built by the driver once the entry has its index. The core
    * passes it along unread.
    */
@@ -23,6 +30,9 @@ export interface Entry {
    */
   proposal?: object | undefined;
 }
+
+/** What a proposal gives to its entry. */
+export type ProposedEntry = Pick<Entry, 'data' | 'kind' | 'prefix' | 'proposal'>;
 
 const noData = new Uint8Array(0);
 

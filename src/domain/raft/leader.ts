@@ -1,5 +1,5 @@
 import { asV2, decodeConfChange, describeConfChange, encodeConfChange } from './conf-change.js';
-import type { Entry } from './entry.js';
+import type { Entry, ProposedEntry } from './entry.js';
 import { payloadsSize } from './entry.js';
 import type { Message } from './message.js';
 import { message, noNode } from './message.js';
@@ -12,7 +12,7 @@ import { hex, panic } from './raft-logger.js';
 import { confirmReadBy, leadRead, releaseEarlyReads } from './reads.js';
 import { broadcastAppend, broadcastHeartbeat, maybeCommit, sendAppend } from './replication.js';
 
-type NewEntry = Pick<Entry, 'type' | 'data' | 'proposal'>;
+type NewEntry = ProposedEntry & Pick<Entry, 'type'>;
 
 const emptyEntry: NewEntry = { type: 'normal', data: new Uint8Array(0) };
 
@@ -136,11 +136,13 @@ function checkProposal(raft: Raft, entry: NewEntry, index: number): NewEntry {
 /** Appends to the leader's own log; returns false if that would exceed the limit of uncommitted entries. */
 function append(raft: Raft, fresh: readonly NewEntry[]): boolean {
   const next = raft.log.lastIndex + 1;
-  const entries = fresh.map(({ type, data, proposal }, i): Entry => ({
+  const entries = fresh.map(({ type, data, kind, prefix, proposal }, i): Entry => ({
     term: raft.term,
     index: next + i,
     type,
     data,
+    kind,
+    prefix,
     proposal,
   }));
   const bytes = payloadsSize(entries);

@@ -2,7 +2,7 @@ import type { ConfChange, ConfChangeV2 } from './conf-change.js';
 import { asV2, encodeConfChange } from './conf-change.js';
 import type { ConfState } from './conf-state.js';
 import type { RaftConfig } from './config.js';
-import { type Entry, entriesSize } from './entry.js';
+import { type Entry, entriesSize, type ProposedEntry } from './entry.js';
 import type { HardState } from './hard-state.js';
 import { hardStatesEqual } from './hard-state.js';
 import type { Message } from './message.js';
@@ -56,12 +56,14 @@ export class RawNode {
    * Proposes to append each `data`, in order. Throws ProposalDroppedError; without an error, a commit is still not
    * certain.
    */
-  propose(...proposed: readonly Pick<Entry, 'data' | 'proposal'>[]): void {
-    const entries = proposed.map(({ data, proposal }): Entry => ({
+  propose(...proposed: readonly ProposedEntry[]): void {
+    const entries = proposed.map(({ data, kind, prefix, proposal }): Entry => ({
       term: 0,
       index: 0,
       type: 'normal',
       data,
+      kind,
+      prefix,
       proposal,
     }));
     this.#raft.step(message({ type: 'MsgProp', from: this.#raft.id, entries }));

@@ -5,12 +5,19 @@ import type {
   ReadOptions,
   ReadResult,
 } from '../../../src/application/ports/commit-log.js';
-import type { AppendReceipt, ProposeOptions, Server } from '../../../src/application/ports/consensus.js';
+import type {
+  AppendReceipt,
+  OpenedProducer,
+  ProducerOpening,
+  ProposeOptions,
+  Server,
+} from '../../../src/application/ports/consensus.js';
 import { ExpectedOffsetMismatchError, OffsetOutOfRangeError } from '../../../src/domain/log/errors.js';
 import { toEpochMs, toIndex, toOffset, toTerm } from '../../../src/domain/log/offsets.js';
 import type { RecordBatch, Records } from '../../../src/domain/log/record-batch.js';
 import { BatchKind } from '../../../src/domain/log/record-batch.js';
 import { sliceBatch } from '../../../src/domain/log/records.js';
+import { FakeProducers } from '../fake-producers.js';
 
 export const appendTimeMs = toEpochMs(1_700_000_000_123);
 
@@ -33,11 +40,26 @@ export class FakeCommitLog implements CommitLog {
   /** Times that a follower looked at the log. */
   polls = 0;
   lastRead: { from: ReadFrom; options: ReadOptions } | undefined;
+  readonly producers = new FakeProducers();
   #wake: (() => void)[] = [];
+
+  async openProducer(opening: ProducerOpening): Promise<OpenedProducer> {
+    if (this.failures.length > 0) throw this.failures.shift();
+    return this.producers.open(opening);
+  }
+
+  async closeProducer(id: string, epoch: number): Promise<void> {
+    if (this.failures.length > 0) throw this.failures.shift();
+    this.producers.close(id, epoch);
+  }
 
   async append(records: Records, options?: ProposeOptions): Promise<AppendReceipt> {
     this.appendsBegun++;
     if (this.failures.length > 0) throw this.failures.shift();
+    return this.producers.append(options?.producer, () => this.#append(records, options));
+  }
+
+  async #append(records: Records, options?: ProposeOptions): Promise<AppendReceipt> {
     if (options?.expectedOffset !== undefined && options.expectedOffset !== this.highWatermark)
       throw new ExpectedOffsetMismatchError(options.expectedOffset, this.highWatermark);
     const batch: RecordBatch = {

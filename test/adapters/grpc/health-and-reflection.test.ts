@@ -142,9 +142,16 @@ describe.each(['v1', 'v1alpha'])('grpc.reflection.%s', (version) => {
     expect(file.map(({ name }) => name)).toContain('google/protobuf/timestamp.proto');
     const registry = linked(file);
     const service = registry.getService('golog.v1.LogService');
-    expect(service?.methods.map(({ name }) => name)).toEqual(['Append', 'AppendStream', 'Read', 'Tail', 'GetLogInfo']);
+    const methods = ['Append', 'AppendStream', 'OpenProducer', 'CloseProducer', 'Read', 'Tail', 'GetLogInfo'];
+    expect(service?.methods.map(({ name }) => name)).toEqual(methods);
     const batch = registry.getMessage('golog.v1.RecordBatch');
-    expect(batch?.fields.map(({ name }) => name)).toEqual(['base_offset', 'term', 'append_time', 'records']);
+    expect(batch?.fields.map(({ name }) => name)).toEqual([
+      'base_offset',
+      'term',
+      'append_time',
+      'records',
+      'producer',
+    ]);
   });
 
   it('answers for the health service with a file that links', async () => {

@@ -5,11 +5,18 @@ import type {
   ReadOptions,
   ReadResult,
 } from '../../../src/application/ports/commit-log.js';
-import type { AppendReceipt, ProposeOptions, Server } from '../../../src/application/ports/consensus.js';
+import type {
+  AppendReceipt,
+  OpenedProducer,
+  ProducerOpening,
+  ProposeOptions,
+  Server,
+} from '../../../src/application/ports/consensus.js';
 import { ExpectedOffsetMismatchError, OffsetOutOfRangeError } from '../../../src/domain/log/errors.js';
 import { type Offset, toEpochMs, toIndex, toOffset, toTerm } from '../../../src/domain/log/offsets.js';
 import { BatchKind, type RecordBatch, type Records } from '../../../src/domain/log/record-batch.js';
 import { sliceBatch } from '../../../src/domain/log/records.js';
+import { FakeProducers } from '../fake-producers.js';
 
 /** 2026-01-31T12:00:00.250Z, and a millisecond more for each batch. */
 export const firstAppendMs = 1_769_860_800_250;
@@ -23,6 +30,7 @@ export class FakeCommitLog implements CommitLog {
   /** Appends wait for it. */
   gate: Promise<void> = Promise.resolve();
   openFollows = 0;
+  readonly producers = new FakeProducers();
   /** Batches that follows have handed out. */
   followed = 0;
   /** One past the last record that was written; it is readable once its append is acknowledged. */
@@ -30,11 +38,25 @@ export class FakeCommitLog implements CommitLog {
   #watermark = 0;
   #waiters = new Set<() => void>();
 
-  async append(records: Records, { expectedOffset }: ProposeOptions = {}): Promise<AppendReceipt> {
+  async openProducer(opening: ProducerOpening): Promise<OpenedProducer> {
     if (this.failure !== undefined) throw this.failure;
+    return this.producers.open(opening);
+  }
+
+  async closeProducer(id: string, epoch: number): Promise<void> {
+    if (this.failure !== undefined) throw this.failure;
+    this.producers.close(id, epoch);
+  }
+
+  async append(records: Records, options: ProposeOptions = {}): Promise<AppendReceipt> {
+    if (this.failure !== undefined) throw this.failure;
+    return this.producers.append(options.producer, () => this.#append(records, options));
+  }
+
+  async #append(records: Records, { expectedOffset }: ProposeOptions): Promise<AppendReceipt> {
     if (expectedOffset !== undefined && expectedOffset !== this.#end)
       throw new ExpectedOffsetMismatchError(expectedOffset, toOffset(this.#end));
-    const { payload, count } = records;
+    const { prefix, payload, count } = records;
     const place = this.batches.length;
     const batch: RecordBatch = {
       kind: BatchKind.records,
@@ -44,6 +66,7 @@ export class FakeCommitLog implements CommitLog {
       recordCount: count,
       appendTimeMs: toEpochMs(firstAppendMs + place),
       header: new Uint8Array(0),
+      prefix,
       payload,
     };
     this.batches.push(batch);

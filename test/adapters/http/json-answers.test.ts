@@ -8,6 +8,7 @@ import { Turns } from '../../../src/adapters/http/turns.js';
 import { encodeInSlices, stringText } from '../../../src/adapters/http/json-text.js';
 import { LogService, ReadResponseSchema } from '../../../src/gen/golog/v1/log_service_pb.js';
 import { ConsumeResponseSchema, Log, RecordSchema, type Record } from '../../../src/gen/log/v1/log_pb.js';
+import { encodePrefix } from '../../../src/domain/log/batch-prefix.js';
 import { frameRecords } from '../../../src/domain/log/records.js';
 import { firstAppendMs } from './fake-commit-log.js';
 import { closeAll, type Harness, serve } from './harness.js';
@@ -63,6 +64,24 @@ describe('answers that are JSON', () => {
       });
       expect(await response.json()).toEqual(toJson(ConsumeResponseSchema, message));
     }
+  });
+
+  it('name the producer of a batch, with each part of it, in JSON and in binary', async () => {
+    const harness = await serve();
+    const encoded = ['a', 'b'].map((value) =>
+      toBinary(RecordSchema, create(RecordSchema, { value: Buffer.from(value) })),
+    );
+    const given = { id: 'p"é', epoch: 0, sequence: 2 ** 53 - 1 };
+    await harness.commitLog.append({ ...frameRecords(encoded, limits), prefix: encodePrefix(given) });
+    const { batches } = (await (await ask(harness.baseUrl, read, { offset: 1 })).json()) as { batches: object[] };
+    expect(batches).toMatchObject([
+      { baseOffset: '1', records: [{ value: 'Yg==' }], producer: { id: 'p"é', sequence: '9007199254740991' } },
+    ]);
+    const transport = createConnectTransport({ baseUrl: harness.baseUrl, httpVersion: '1.1' });
+    const answer = await createClient(LogService, transport).read({ from: { case: 'offset', value: 1n } });
+    expect(answer.batches).toMatchObject([
+      { baseOffset: 1n, producer: { id: 'p"é', epoch: 0n, sequence: 9007199254740991n } },
+    ]);
   });
 
   it('have the header whose name no JSON of the generated code has', async () => {

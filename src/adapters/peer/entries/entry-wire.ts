@@ -2,6 +2,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { entryOfBatch } from '../../../application/raft/batch-entry.js';
 import { decodeChangeContext } from '../../../application/configuration/configuration-json.js';
 import { InvalidInputError } from '../../../domain/log/errors.js';
+import { decodeProducerChange } from '../../../domain/log/producer-change.js';
 import {
   BatchKind,
   parseBatch,
@@ -9,6 +10,7 @@ import {
   type BatchChecksum,
   storedBytes,
 } from '../../../domain/log/record-batch.js';
+import { malformed } from '../../../domain/log/wire-reader.js';
 import { decodeConfChange, MalformedConfChangeError } from '../../../domain/raft/conf-change.js';
 import { ReadEntriesResponseSchema } from '../../../gen/golog/peer/v1/peer_service_pb.js';
 import { peerMessage } from '../messages/peer-message.js';
@@ -41,13 +43,15 @@ export function splitBatches(bytes: Uint8Array, checksum: BatchChecksum): Record
 
 /**
  * Returns the batch at `at`, a view of the bytes. Throws `InvalidInputError` if it is damaged, belongs to another log,
- * or holds a configuration change that cannot be decoded: once in the log, such a batch would stop every node that
+ * or holds a change of the configuration or of producers that cannot be decoded: once in the log, such a batch would stop every node that
  * reads it.
  */
 export function verifiedBatch(bytes: Uint8Array, at: number, checksum: BatchChecksum): RecordBatch {
   const batch = parseBatch(bytes, at, bytes.length, checksum);
   if (typeof batch === 'string') throw new InvalidInputError(`a peer sent a damaged batch: ${batch}`);
   if (batch.kind === BatchKind.configuration) checkChange(batch);
+  if (batch.kind === BatchKind.producers && decodeProducerChange(batch.payload) === malformed)
+    throw new InvalidInputError(`batch ${batch.index} from a peer is not a valid change of producers`);
   return batch;
 }
 

@@ -1,3 +1,4 @@
+import type { Producer } from '../batch-prefix.js';
 import type { Crc32c } from '../checksum.js';
 import type { Directory, File } from '../directory.js';
 import type { Position } from '../offsets.js';
@@ -6,6 +7,7 @@ import {
   batchHeaderBytes,
   parseBatch,
   parseBatchHeader,
+  producerOf,
   type BatchHeader,
   type BatchChecksum,
 } from '../record-batch.js';
@@ -14,7 +16,13 @@ import { describeFault, scanStore, type StoreFault } from '../store-scan.js';
 
 /** One batch of a store, or a range of bad bytes up to the next good batch. */
 export type DumpedBatch =
-  | { readonly position: Position; readonly valid: true; readonly header: BatchHeader; readonly payload: Uint8Array }
+  | {
+      readonly position: Position;
+      readonly valid: true;
+      readonly header: BatchHeader;
+      readonly producer: Producer | undefined;
+      readonly payload: Uint8Array;
+    }
   | { readonly position: Position; readonly valid: false; readonly end: Position; readonly reason: string };
 
 export interface SegmentDump {
@@ -72,7 +80,8 @@ async function* dumpBatches(
     if (typeof header === 'string') continue;
     const whole = await file.read(position, batchHeaderBytes + header.payloadLength);
     const batch = parseBatch(whole, 0, whole.length, checksum);
-    if (typeof batch !== 'string') yield { position, valid: true, header, payload: batch.payload };
+    if (typeof batch !== 'string')
+      yield { position, valid: true, header, producer: producerOf(batch), payload: batch.payload };
   }
   yield* bad.map(dumpFault);
 }

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file golog/v1/log_service.proto.
  */
 export const file_golog_v1_log_service: GenFile = /*@__PURE__*/
-  fileDesc("Chpnb2xvZy92MS9sb2dfc2VydmljZS5wcm90bxIIZ29sb2cudjEiYgoNQXBwZW5kUmVxdWVzdBIfCgdyZWNvcmRzGAEgAygLMg4ubG9nLnYxLlJlY29yZBIcCg9leHBlY3RlZF9vZmZzZXQYAiABKARIAIgBAUISChBfZXhwZWN0ZWRfb2Zmc2V0Il8KDkFwcGVuZFJlc3BvbnNlEhMKC2Jhc2Vfb2Zmc2V0GAEgASgEEhQKDHJlY29yZF9jb3VudBgCIAEoDRIiCgdyZWNlaXB0GAMgASgLMhEuZ29sb2cudjEuUmVjZWlwdCI5CgdSZWNlaXB0EgwKBHRlcm0YASABKAQSDQoFaW5kZXgYAiABKAQSEQoJc3luY2VkX29uGAMgAygJIoIBCgtSZWNvcmRCYXRjaBITCgtiYXNlX29mZnNldBgBIAEoBBIMCgR0ZXJtGAIgASgEEi8KC2FwcGVuZF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIfCgdyZWNvcmRzGAQgAygLMg4ubG9nLnYxLlJlY29yZCKWAgoLUmVhZFJlcXVlc3QSEAoGb2Zmc2V0GAEgASgESAASKwoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASJgoIcG9zaXRpb24YAyABKA4yEi5nb2xvZy52MS5Qb3NpdGlvbkgAEg4KBGxhc3QYBCABKARIABITCgttYXhfcmVjb3JkcxgFIAEoDRIRCgltYXhfYnl0ZXMYBiABKA0SKgoLY29uc2lzdGVuY3kYByABKA4yFS5nb2xvZy52MS5Db25zaXN0ZW5jeRIeChFub3RfYmVmb3JlX29mZnNldBgIIAEoBEgBiAEBQgYKBGZyb21CFAoSX25vdF9iZWZvcmVfb2Zmc2V0ImgKDFJlYWRSZXNwb25zZRImCgdiYXRjaGVzGAEgAygLMhUuZ29sb2cudjEuUmVjb3JkQmF0Y2gSGAoQbG9nX3N0YXJ0X29mZnNldBgCIAEoBBIWCg5oaWdoX3dhdGVybWFyaxgDIAEoBCITChFHZXRMb2dJbmZvUmVxdWVzdCKxAQoSR2V0TG9nSW5mb1Jlc3BvbnNlEhgKEGxvZ19zdGFydF9vZmZzZXQYASABKAQSFgoOaGlnaF93YXRlcm1hcmsYAiABKAQSFgoObG9nX2VuZF9vZmZzZXQYAyABKAQSDQoFYnl0ZXMYBCABKAQSEAoIc2VnbWVudHMYBSABKA0SHAoPYmF0Y2hfYnl0ZXNfbWF4GAYgASgESACIAQFCEgoQX2JhdGNoX2J5dGVzX21heCpQCghQb3NpdGlvbhIYChRQT1NJVElPTl9VTlNQRUNJRklFRBAAEhUKEVBPU0lUSU9OX0VBUkxJRVNUEAESEwoPUE9TSVRJT05fTEFURVNUEAIqXwoLQ29uc2lzdGVuY3kSGwoXQ09OU0lTVEVOQ1lfVU5TUEVDSUZJRUQQABIVChFDT05TSVNURU5DWV9MT0NBTBABEhwKGENPTlNJU1RFTkNZX0xJTkVBUklaQUJMRRACMtMCCgpMb2dTZXJ2aWNlEjsKBkFwcGVuZBIXLmdvbG9nLnYxLkFwcGVuZFJlcXVlc3QaGC5nb2xvZy52MS5BcHBlbmRSZXNwb25zZRJFCgxBcHBlbmRTdHJlYW0SFy5nb2xvZy52MS5BcHBlbmRSZXF1ZXN0GhguZ29sb2cudjEuQXBwZW5kUmVzcG9uc2UoATABEjoKBFJlYWQSFS5nb2xvZy52MS5SZWFkUmVxdWVzdBoWLmdvbG9nLnYxLlJlYWRSZXNwb25zZSIDkAIBEjcKBFRhaWwSFS5nb2xvZy52MS5SZWFkUmVxdWVzdBoWLmdvbG9nLnYxLlJlYWRSZXNwb25zZTABEkwKCkdldExvZ0luZm8SGy5nb2xvZy52MS5HZXRMb2dJbmZvUmVxdWVzdBocLmdvbG9nLnYxLkdldExvZ0luZm9SZXNwb25zZSIDkAIBQhxaGmdvbG9nL2FwaS9nb2xvZy92MTtnb2xvZ3YxYgZwcm90bzM", [file_google_protobuf_timestamp, file_log_v1_log]);
+  fileDesc("Chpnb2xvZy92MS9sb2dfc2VydmljZS5wcm90bxIIZ29sb2cudjEiiAEKDUFwcGVuZFJlcXVlc3QSHwoHcmVjb3JkcxgBIAMoCzIOLmxvZy52MS5SZWNvcmQSHAoPZXhwZWN0ZWRfb2Zmc2V0GAIgASgESACIAQESJAoIcHJvZHVjZXIYAyABKAsyEi5nb2xvZy52MS5Qcm9kdWNlckISChBfZXhwZWN0ZWRfb2Zmc2V0IjcKCFByb2R1Y2VyEgoKAmlkGAEgASgJEg0KBWVwb2NoGAIgASgEEhAKCHNlcXVlbmNlGAMgASgEIlIKE09wZW5Qcm9kdWNlclJlcXVlc3QSCgoCaWQYASABKAkSEgoFZXBvY2gYAiABKARIAIgBARIRCgllcGhlbWVyYWwYAyABKAhCCAoGX2Vwb2NoIpMBChRPcGVuUHJvZHVjZXJSZXNwb25zZRINCgVlcG9jaBgBIAEoBBIaCg1sYXN0X3NlcXVlbmNlGAIgASgESACIAQESHQoQbGFzdF9iYXNlX29mZnNldBgDIAEoBEgBiAEBEgoKAmlkGAQgASgJQhAKDl9sYXN0X3NlcXVlbmNlQhMKEV9sYXN0X2Jhc2Vfb2Zmc2V0IjEKFENsb3NlUHJvZHVjZXJSZXF1ZXN0EgoKAmlkGAEgASgJEg0KBWVwb2NoGAIgASgEIhcKFUNsb3NlUHJvZHVjZXJSZXNwb25zZSKYAQoOQXBwZW5kUmVzcG9uc2USEwoLYmFzZV9vZmZzZXQYASABKAQSFAoMcmVjb3JkX2NvdW50GAIgASgNEiIKB3JlY2VpcHQYAyABKAsyES5nb2xvZy52MS5SZWNlaXB0EhEKCWR1cGxpY2F0ZRgEIAEoCBIkCghwcm9kdWNlchgFIAEoCzISLmdvbG9nLnYxLlByb2R1Y2VyIjkKB1JlY2VpcHQSDAoEdGVybRgBIAEoBBINCgVpbmRleBgCIAEoBBIRCglzeW5jZWRfb24YAyADKAkiqAEKC1JlY29yZEJhdGNoEhMKC2Jhc2Vfb2Zmc2V0GAEgASgEEgwKBHRlcm0YAiABKAQSLwoLYXBwZW5kX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh8KB3JlY29yZHMYBCADKAsyDi5sb2cudjEuUmVjb3JkEiQKCHByb2R1Y2VyGAUgASgLMhIuZ29sb2cudjEuUHJvZHVjZXIilgIKC1JlYWRSZXF1ZXN0EhAKBm9mZnNldBgBIAEoBEgAEisKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEiYKCHBvc2l0aW9uGAMgASgOMhIuZ29sb2cudjEuUG9zaXRpb25IABIOCgRsYXN0GAQgASgESAASEwoLbWF4X3JlY29yZHMYBSABKA0SEQoJbWF4X2J5dGVzGAYgASgNEioKC2NvbnNpc3RlbmN5GAcgASgOMhUuZ29sb2cudjEuQ29uc2lzdGVuY3kSHgoRbm90X2JlZm9yZV9vZmZzZXQYCCABKARIAYgBAUIGCgRmcm9tQhQKEl9ub3RfYmVmb3JlX29mZnNldCJoCgxSZWFkUmVzcG9uc2USJgoHYmF0Y2hlcxgBIAMoCzIVLmdvbG9nLnYxLlJlY29yZEJhdGNoEhgKEGxvZ19zdGFydF9vZmZzZXQYAiABKAQSFgoOaGlnaF93YXRlcm1hcmsYAyABKAQiEwoRR2V0TG9nSW5mb1JlcXVlc3QisQEKEkdldExvZ0luZm9SZXNwb25zZRIYChBsb2dfc3RhcnRfb2Zmc2V0GAEgASgEEhYKDmhpZ2hfd2F0ZXJtYXJrGAIgASgEEhYKDmxvZ19lbmRfb2Zmc2V0GAMgASgEEg0KBWJ5dGVzGAQgASgEEhAKCHNlZ21lbnRzGAUgASgNEhwKD2JhdGNoX2J5dGVzX21heBgGIAEoBEgAiAEBQhIKEF9iYXRjaF9ieXRlc19tYXgqUAoIUG9zaXRpb24SGAoUUE9TSVRJT05fVU5TUEVDSUZJRUQQABIVChFQT1NJVElPTl9FQVJMSUVTVBABEhMKD1BPU0lUSU9OX0xBVEVTVBACKl8KC0NvbnNpc3RlbmN5EhsKF0NPTlNJU1RFTkNZX1VOU1BFQ0lGSUVEEAASFQoRQ09OU0lTVEVOQ1lfTE9DQUwQARIcChhDT05TSVNURU5DWV9MSU5FQVJJWkFCTEUQAjL0AwoKTG9nU2VydmljZRI7CgZBcHBlbmQSFy5nb2xvZy52MS5BcHBlbmRSZXF1ZXN0GhguZ29sb2cudjEuQXBwZW5kUmVzcG9uc2USRQoMQXBwZW5kU3RyZWFtEhcuZ29sb2cudjEuQXBwZW5kUmVxdWVzdBoYLmdvbG9nLnYxLkFwcGVuZFJlc3BvbnNlKAEwARJNCgxPcGVuUHJvZHVjZXISHS5nb2xvZy52MS5PcGVuUHJvZHVjZXJSZXF1ZXN0Gh4uZ29sb2cudjEuT3BlblByb2R1Y2VyUmVzcG9uc2USUAoNQ2xvc2VQcm9kdWNlchIeLmdvbG9nLnYxLkNsb3NlUHJvZHVjZXJSZXF1ZXN0Gh8uZ29sb2cudjEuQ2xvc2VQcm9kdWNlclJlc3BvbnNlEjoKBFJlYWQSFS5nb2xvZy52MS5SZWFkUmVxdWVzdBoWLmdvbG9nLnYxLlJlYWRSZXNwb25zZSIDkAIBEjcKBFRhaWwSFS5nb2xvZy52MS5SZWFkUmVxdWVzdBoWLmdvbG9nLnYxLlJlYWRSZXNwb25zZTABEkwKCkdldExvZ0luZm8SGy5nb2xvZy52MS5HZXRMb2dJbmZvUmVxdWVzdBocLmdvbG9nLnYxLkdldExvZ0luZm9SZXNwb25zZSIDkAIBQhxaGmdvbG9nL2FwaS9nb2xvZy92MTtnb2xvZ3YxYgZwcm90bzM", [file_google_protobuf_timestamp, file_log_v1_log]);
 
 /**
  * @generated from message golog.v1.AppendRequest
@@ -33,6 +33,13 @@ export type AppendRequest = Message<"golog.v1.AppendRequest"> & {
    * @generated from field: optional uint64 expected_offset = 2;
    */
   expectedOffset?: bigint | undefined;
+
+  /**
+   * Append only if this is the next batch of the producer. A batch that is in the log already is acknowledged again.
+   *
+   * @generated from field: golog.v1.Producer producer = 3;
+   */
+  producer?: Producer | undefined;
 };
 
 /**
@@ -41,6 +48,143 @@ export type AppendRequest = Message<"golog.v1.AppendRequest"> & {
  */
 export const AppendRequestSchema: GenMessage<AppendRequest> = /*@__PURE__*/
   messageDesc(file_golog_v1_log_service, 0);
+
+/**
+ * Producer numbers a batch among those of one producer, so that sending it again cannot store it twice.
+ *
+ * @generated from message golog.v1.Producer
+ */
+export type Producer = Message<"golog.v1.Producer"> & {
+  /**
+   * 1 to 128 bytes of UTF-8.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * A later epoch of the id fences the earlier ones.
+   *
+   * @generated from field: uint64 epoch = 2;
+   */
+  epoch: bigint;
+
+  /**
+   * From 0 in each epoch, one more for each batch.
+   *
+   * @generated from field: uint64 sequence = 3;
+   */
+  sequence: bigint;
+};
+
+/**
+ * Describes the message golog.v1.Producer.
+ * Use `create(ProducerSchema)` to create a new message.
+ */
+export const ProducerSchema: GenMessage<Producer> = /*@__PURE__*/
+  messageDesc(file_golog_v1_log_service, 1);
+
+/**
+ * @generated from message golog.v1.OpenProducerRequest
+ */
+export type OpenProducerRequest = Message<"golog.v1.OpenProducerRequest"> & {
+  /**
+   * Empty, with ephemeral: the server makes one.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Must be higher than the last epoch of the id. Absent: one more than that.
+   *
+   * @generated from field: optional uint64 epoch = 2;
+   */
+  epoch?: bigint | undefined;
+
+  /**
+   * The id is forgotten after 15 minutes without a batch; other ids after the cluster setting producer-expiry.
+   *
+   * @generated from field: bool ephemeral = 3;
+   */
+  ephemeral: boolean;
+};
+
+/**
+ * Describes the message golog.v1.OpenProducerRequest.
+ * Use `create(OpenProducerRequestSchema)` to create a new message.
+ */
+export const OpenProducerRequestSchema: GenMessage<OpenProducerRequest> = /*@__PURE__*/
+  messageDesc(file_golog_v1_log_service, 2);
+
+/**
+ * @generated from message golog.v1.OpenProducerResponse
+ */
+export type OpenProducerResponse = Message<"golog.v1.OpenProducerResponse"> & {
+  /**
+   * @generated from field: uint64 epoch = 1;
+   */
+  epoch: bigint;
+
+  /**
+   * The last batch that is known of the id, in an earlier epoch; absent: none.
+   *
+   * @generated from field: optional uint64 last_sequence = 2;
+   */
+  lastSequence?: bigint | undefined;
+
+  /**
+   * @generated from field: optional uint64 last_base_offset = 3;
+   */
+  lastBaseOffset?: bigint | undefined;
+
+  /**
+   * @generated from field: string id = 4;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message golog.v1.OpenProducerResponse.
+ * Use `create(OpenProducerResponseSchema)` to create a new message.
+ */
+export const OpenProducerResponseSchema: GenMessage<OpenProducerResponse> = /*@__PURE__*/
+  messageDesc(file_golog_v1_log_service, 3);
+
+/**
+ * @generated from message golog.v1.CloseProducerRequest
+ */
+export type CloseProducerRequest = Message<"golog.v1.CloseProducerRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: uint64 epoch = 2;
+   */
+  epoch: bigint;
+};
+
+/**
+ * Describes the message golog.v1.CloseProducerRequest.
+ * Use `create(CloseProducerRequestSchema)` to create a new message.
+ */
+export const CloseProducerRequestSchema: GenMessage<CloseProducerRequest> = /*@__PURE__*/
+  messageDesc(file_golog_v1_log_service, 4);
+
+/**
+ * @generated from message golog.v1.CloseProducerResponse
+ */
+export type CloseProducerResponse = Message<"golog.v1.CloseProducerResponse"> & {
+};
+
+/**
+ * Describes the message golog.v1.CloseProducerResponse.
+ * Use `create(CloseProducerResponseSchema)` to create a new message.
+ */
+export const CloseProducerResponseSchema: GenMessage<CloseProducerResponse> = /*@__PURE__*/
+  messageDesc(file_golog_v1_log_service, 5);
 
 /**
  * @generated from message golog.v1.AppendResponse
@@ -60,6 +204,20 @@ export type AppendResponse = Message<"golog.v1.AppendResponse"> & {
    * @generated from field: golog.v1.Receipt receipt = 3;
    */
   receipt?: Receipt | undefined;
+
+  /**
+   * True if the batch was in the log already. Offsets, term and index are those of the first time; synced_on is empty.
+   *
+   * @generated from field: bool duplicate = 4;
+   */
+  duplicate: boolean;
+
+  /**
+   * As in the request. A server that does not return it knows no producers: the append is then not protected.
+   *
+   * @generated from field: golog.v1.Producer producer = 5;
+   */
+  producer?: Producer | undefined;
 };
 
 /**
@@ -67,7 +225,7 @@ export type AppendResponse = Message<"golog.v1.AppendResponse"> & {
  * Use `create(AppendResponseSchema)` to create a new message.
  */
 export const AppendResponseSchema: GenMessage<AppendResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_log_service, 1);
+  messageDesc(file_golog_v1_log_service, 6);
 
 /**
  * Receipt describes the durability of an acknowledged batch.
@@ -98,7 +256,7 @@ export type Receipt = Message<"golog.v1.Receipt"> & {
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export const ReceiptSchema: GenMessage<Receipt> = /*@__PURE__*/
-  messageDesc(file_golog_v1_log_service, 2);
+  messageDesc(file_golog_v1_log_service, 7);
 
 /**
  * RecordBatch is a run of records; a record's offset is base_offset plus its index in records.
@@ -125,6 +283,13 @@ export type RecordBatch = Message<"golog.v1.RecordBatch"> & {
    * @generated from field: repeated log.v1.Record records = 4;
    */
   records: Record[];
+
+  /**
+   * The producer that appended the batch, if it named one.
+   *
+   * @generated from field: golog.v1.Producer producer = 5;
+   */
+  producer?: Producer | undefined;
 };
 
 /**
@@ -132,7 +297,7 @@ export type RecordBatch = Message<"golog.v1.RecordBatch"> & {
  * Use `create(RecordBatchSchema)` to create a new message.
  */
 export const RecordBatchSchema: GenMessage<RecordBatch> = /*@__PURE__*/
-  messageDesc(file_golog_v1_log_service, 3);
+  messageDesc(file_golog_v1_log_service, 8);
 
 /**
  * @generated from message golog.v1.ReadRequest
@@ -205,7 +370,7 @@ export type ReadRequest = Message<"golog.v1.ReadRequest"> & {
  * Use `create(ReadRequestSchema)` to create a new message.
  */
 export const ReadRequestSchema: GenMessage<ReadRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_log_service, 4);
+  messageDesc(file_golog_v1_log_service, 9);
 
 /**
  * @generated from message golog.v1.ReadResponse
@@ -232,7 +397,7 @@ export type ReadResponse = Message<"golog.v1.ReadResponse"> & {
  * Use `create(ReadResponseSchema)` to create a new message.
  */
 export const ReadResponseSchema: GenMessage<ReadResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_log_service, 5);
+  messageDesc(file_golog_v1_log_service, 10);
 
 /**
  * @generated from message golog.v1.GetLogInfoRequest
@@ -245,7 +410,7 @@ export type GetLogInfoRequest = Message<"golog.v1.GetLogInfoRequest"> & {
  * Use `create(GetLogInfoRequestSchema)` to create a new message.
  */
 export const GetLogInfoRequestSchema: GenMessage<GetLogInfoRequest> = /*@__PURE__*/
-  messageDesc(file_golog_v1_log_service, 6);
+  messageDesc(file_golog_v1_log_service, 11);
 
 /**
  * @generated from message golog.v1.GetLogInfoResponse
@@ -297,7 +462,7 @@ export type GetLogInfoResponse = Message<"golog.v1.GetLogInfoResponse"> & {
  * Use `create(GetLogInfoResponseSchema)` to create a new message.
  */
 export const GetLogInfoResponseSchema: GenMessage<GetLogInfoResponse> = /*@__PURE__*/
-  messageDesc(file_golog_v1_log_service, 7);
+  messageDesc(file_golog_v1_log_service, 12);
 
 /**
  * @generated from enum golog.v1.Position
@@ -384,6 +549,27 @@ export const LogService: GenService<{
     methodKind: "bidi_streaming";
     input: typeof AppendRequestSchema;
     output: typeof AppendResponseSchema;
+  },
+  /**
+   * OpenProducer begins an epoch of a producer id, and returns once that is on the disks of a quorum. From then on
+   * appends of a lower epoch are refused: two that open the same id never share an epoch.
+   *
+   * @generated from rpc golog.v1.LogService.OpenProducer
+   */
+  openProducer: {
+    methodKind: "unary";
+    input: typeof OpenProducerRequestSchema;
+    output: typeof OpenProducerResponseSchema;
+  },
+  /**
+   * CloseProducer forgets a producer id.
+   *
+   * @generated from rpc golog.v1.LogService.CloseProducer
+   */
+  closeProducer: {
+    methodKind: "unary";
+    input: typeof CloseProducerRequestSchema;
+    output: typeof CloseProducerResponseSchema;
   },
   /**
    * Read returns committed records from a position on, up to the limits; at the end of the log it returns no batches.

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import fc from 'fast-check';
+import { encodePrefix } from '../../domain/log/batch-prefix.js';
 import { toEpochMs, toIndex, toOffset, toTerm } from '../../domain/log/offsets.js';
 import type { RecordBatch } from '../../domain/log/record-batch.js';
 import { BatchKind } from '../../domain/log/record-batch.js';
@@ -28,8 +29,11 @@ const batchOf = fc
     term: safe,
     time: epochMs,
     records: fc.array(record, { minLength: 1, maxLength: 5 }),
+    producer: fc.option(fc.record({ id: fc.string({ minLength: 1, maxLength: 20 }), epoch: safe, sequence: safe }), {
+      nil: undefined,
+    }),
   })
-  .map(({ baseOffset, term, time, records }) => {
+  .map(({ baseOffset, term, time, records, producer }) => {
     const { payload, count } = frameRecords(
       records.map((fields) => toBinary(RecordSchema, create(RecordSchema, fields))),
       defaultRecordLimits,
@@ -42,9 +46,10 @@ const batchOf = fc
       recordCount: count,
       appendTimeMs: toEpochMs(time),
       header: new Uint8Array(),
+      prefix: producer && encodePrefix(producer),
       payload,
     };
-    return { batch, records };
+    return { batch, records, producer };
   });
 
 describe('the hand-written encoders agree with the generated code', () => {
@@ -87,11 +92,14 @@ describe('the hand-written encoders agree with the generated code', () => {
     fc.assert(
       fc.property(fc.array(batchOf, { maxLength: 3 }), safe, safe, (batches, logStartOffset, highWatermark) => {
         const expected = create(ReadResponseSchema, {
-          batches: batches.map(({ batch, records }) => ({
+          batches: batches.map(({ batch, records, producer }) => ({
             baseOffset: BigInt(batch.baseOffset),
             term: BigInt(batch.term),
             appendTime: timestampFromMs(batch.appendTimeMs),
             records,
+            ...(producer && {
+              producer: { ...producer, epoch: BigInt(producer.epoch), sequence: BigInt(producer.sequence) },
+            }),
           })),
           logStartOffset: BigInt(logStartOffset),
           highWatermark: BigInt(highWatermark),
@@ -101,7 +109,10 @@ describe('the hand-written encoders agree with the generated code', () => {
           logStartOffset: toOffset(logStartOffset),
           highWatermark: toOffset(highWatermark),
         });
-        expect([...bytes]).toEqual([...toBinary(ReadResponseSchema, expected)]);
+        expect(fromBinary(ReadResponseSchema, bytes)).toEqual(expected);
+        // The prefix stands before the records; without one, the bytes are the same as well.
+        if (batches.every(({ producer }) => producer === undefined))
+          expect([...bytes]).toEqual([...toBinary(ReadResponseSchema, expected)]);
       }),
     );
   });

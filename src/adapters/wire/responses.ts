@@ -1,8 +1,12 @@
+import { toBinary } from '@bufbuild/protobuf';
 import type { AppendReceipt } from '../../application/ports/consensus.js';
+import type { Producer } from '../../domain/log/batch-prefix.js';
 import type { ReadResult } from '../../application/ports/commit-log.js';
 import type { EpochMs, Offset } from '../../domain/log/offsets.js';
 import type { RecordBatch } from '../../domain/log/record-batch.js';
 import { RecordCursor } from '../../domain/log/records.js';
+import { ProducerSchema } from '../../gen/golog/v1/log_service_pb.js';
+import { producerMessage } from './producers.js';
 import {
   bytesFieldSize,
   varintFieldSize,
@@ -31,12 +35,15 @@ export function produceResponseBytes(offset: Offset): Buffer {
   return bytes;
 }
 
-/** `golog.v1.AppendResponse`. */
-export function appendResponseBytes(receipt: AppendReceipt): Buffer {
+/** `golog.v1.AppendResponse`, with the producer of the request. */
+export function appendResponseBytes(receipt: AppendReceipt, producer?: Producer): Buffer {
+  const echo = producer && toBinary(ProducerSchema, producerMessage(producer));
   const names = receipt.syncedOn.map((name) => Buffer.from(name));
   let receiptSize = varintFieldSize(receipt.term) + varintFieldSize(receipt.index);
   for (const name of names) receiptSize += bytesFieldSize(name.byteLength);
-  const size = varintFieldSize(receipt.baseOffset) + varintFieldSize(receipt.recordCount) + bytesFieldSize(receiptSize);
+  const isDuplicate = receipt.isDuplicate === true ? 1 : 0;
+  let size = varintFieldSize(receipt.baseOffset) + varintFieldSize(receipt.recordCount) + bytesFieldSize(receiptSize);
+  size += varintFieldSize(isDuplicate) + (echo === undefined ? 0 : bytesFieldSize(echo.byteLength));
   const bytes = Buffer.allocUnsafe(size);
   let position = writeVarintField(bytes, 0, 0x08, receipt.baseOffset);
   position = writeVarintField(bytes, position, 0x10, receipt.recordCount);
@@ -44,6 +51,8 @@ export function appendResponseBytes(receipt: AppendReceipt): Buffer {
   position = writeVarintField(bytes, position, 0x08, receipt.term);
   position = writeVarintField(bytes, position, 0x10, receipt.index);
   for (const name of names) position = writeBytesField(bytes, position, 0x1a, name);
+  position = writeVarintField(bytes, position, 0x20, isDuplicate);
+  if (echo !== undefined) writeBytesField(bytes, position, 0x2a, echo);
   return bytes;
 }
 
@@ -56,6 +65,7 @@ export function readResponseBytes(result: ReadResult): Buffer {
       varintFieldSize(batch.baseOffset) +
       varintFieldSize(batch.term) +
       bytesFieldSize(times[i].byteLength) +
+      (batch.prefix?.byteLength ?? 0) +
       batch.payload.byteLength,
   );
   let size = varintFieldSize(logStartOffset) + varintFieldSize(highWatermark);
@@ -67,6 +77,10 @@ export function readResponseBytes(result: ReadResult): Buffer {
     position = writeVarintField(bytes, position, 0x08, batch.baseOffset);
     position = writeVarintField(bytes, position, 0x10, batch.term);
     position = writeBytesField(bytes, position, 0x1a, times[i]);
+    if (batch.prefix !== undefined) {
+      bytes.set(batch.prefix, position);
+      position += batch.prefix.byteLength;
+    }
     bytes.set(batch.payload, position);
     position += batch.payload.byteLength;
   });
