@@ -53,15 +53,20 @@ export function readBody(
       if (refusal === undefined) chunks.push(chunk);
       else refuse(refusal);
     };
+    const onClose = (): void => {
+      settle(() => {
+        reject(new HttpProblem(400, 'Incomplete body', 'the request ended before its body was complete'));
+      });
+    };
     const onEnd = (): void => {
+      // Node ends the body of an HTTP/2 request that the client resets as if it were whole.
+      if (isHttp2(request) && request.stream.closed) {
+        onClose();
+        return;
+      }
       settle(() => {
         memory?.deliver(size);
         resolve(Buffer.concat(chunks, size));
-      });
-    };
-    const onClose = (): void => {
-      settle(() => {
-        reject(new HttpProblem(400, 'Incomplete body', 'the connection closed before the body was complete'));
       });
     };
     const timer = setTimeout(() => {
