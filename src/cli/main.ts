@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { misspelledVariables } from '../infrastructure/client-variables.js';
 import { packageVersion } from '../infrastructure/package-files.js';
 import { addContextOption } from './contexts/use-context.js';
 import { ExitCode, exitCodesHelp, messageOf } from './options/exit-codes.js';
@@ -63,6 +64,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') outputError ??= error;
   reportOutputError();
 });
+
+// `golog serve` refuses them.
+if (process.argv[2] !== 'serve')
+  for (const line of misspelledVariables(process.env)) process.stderr.write(`golog: ${line}\n`);
 
 try {
   await (await createProgram(process.argv[2])).parseAsync();

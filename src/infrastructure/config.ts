@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import * as z from 'zod';
 import type { Retention } from '../domain/log/retention.js';
+import { clientVariables, isOfService } from './client-variables.js';
 import { didYouMean } from './did-you-mean.js';
 import { reachableIp } from '../adapters/serf/host-port.js';
 import { formatHostPort, isLoopback, isUnspecified, parseHost, parseHostPort } from './addresses.js';
@@ -242,24 +243,6 @@ type Resolved<O extends ConfigOption> = O extends { initial: unknown }
 export type Config = { readonly [Name in keyof Options]: Resolved<Options[Name]> };
 
 export const Config = Symbol('Config');
-
-/** Variables that Kubernetes sets in every pod for each Service of its namespace: for one named `golog`, or `golog-…`. */
-const serviceVariables = /^GOLOG_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
-const servicePort = { name: /^GOLOG_(\w+_)?PORT$/, value: /^(tcp|udp|sctp):\/\//i };
-
-/** Whether it is such a variable. A Service `golog-http` sets GOLOG_HTTP_PORT, which is also the name of an option. */
-function isOfService(name: string, value: string | undefined): boolean {
-  return serviceVariables.test(name) || (servicePort.name.test(name) && servicePort.value.test(value ?? ''));
-}
-
-/** Variables of the commands that are clients. */
-const clientVariables = [
-  'GOLOG_ADDR',
-  'GOLOG_CONTEXT',
-  'GOLOG_TLS_CA_FILE',
-  'GOLOG_TLS_CERT_FILE',
-  'GOLOG_TLS_KEY_FILE',
-];
 
 const optionNames = Object.keys(options) as (keyof Options)[];
 

@@ -1,9 +1,9 @@
 /** Returns `; did you mean NAME?` for the nearest of the known names, or nothing if none is near. */
-export function didYouMean(name: string, known: readonly string[]): string {
+export function didYouMean(name: string, known: readonly string[], distanceMax = 4): string {
   const [nearest] = known
     .map((other) => ({ other, distance: editDistance(name, other) }))
     .sort((a, b) => a.distance - b.distance);
-  return nearest !== undefined && nearest.distance <= 4 ? `; did you mean ${nearest.other}?` : '';
+  return nearest !== undefined && nearest.distance <= distanceMax ? `; did you mean ${nearest.other}?` : '';
 }
 
 function editDistance(a: string, b: string): number {

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { crc32c } from '../adapters/checksum/crc32c.js';
 import { openDataDirectory, type FileDataDirectory } from '../adapters/file-system/data-directory.js';
+import { errorCode } from '../adapters/file-system/errors.js';
 import { NodeDirectory } from '../adapters/file-system/node-directory.js';
 import { type DumpedBatch, dumpSegment, type SegmentDump } from '../domain/log/inspect/dump-segment.js';
 import { compareLogs, type LogComparison } from '../domain/log/inspect/compare-logs.js';
@@ -150,7 +151,11 @@ function differencesOf({ common, difference }: LogComparison, directories: reado
 /** Yields the header of a store file, then its batches in order, including the corrupt ones. */
 export async function* dump(path: string): AsyncGenerator<SegmentDump | DumpedBatch, void, void> {
   const file = resolve(path);
-  if (!(await stat(file)).isFile()) throw new Error(`${path} is not a file: expected a segment's .store file`);
+  const found = await stat(file).catch((cause: unknown) => {
+    if (errorCode(cause) !== 'ENOENT') throw cause;
+    throw new Error(`there is no file ${path}: expected a segment's .store file`, { cause });
+  });
+  if (!found.isFile()) throw new Error(`${path} is not a file: expected a segment's .store file`);
   const directory = await NodeDirectory.open(dirname(file), { readOnly: true });
   yield* dumpSegment(directory, basename(file), { crc32c });
 }
