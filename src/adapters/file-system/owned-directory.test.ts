@@ -1,4 +1,4 @@
-import { chmod, chown, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, lchown, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -35,6 +35,21 @@ describe('A7: a data directory', () => {
     await chown(path, 12_345, 12_345);
     await expect(open()).rejects.toMatchObject({ problem: { kind: 'of others', owner: 12_345 } });
   });
+
+  (isRoot ? it.each(['raft', 'logs']) : it.skip.each(['raft', 'logs']))(
+    'with a link of another user as %s is refused by root, and nothing is written at its other end',
+    async (name) => {
+      const target = await mkdtemp(join(tmpdir(), 'golog-owned-'));
+      await symlink(target, join(path, name));
+      await expect(open()).resolves.toBeUndefined();
+      await rm(target, { recursive: true });
+      await mkdir(target);
+      await lchown(join(path, name), 12_345, 12_345);
+      await expect(open()).rejects.toMatchObject({ problem: { kind: 'of others', what: name, owner: 12_345 } });
+      expect(await readdir(target)).toEqual([]);
+      await rm(target, { recursive: true });
+    },
+  );
 
   it.each(['LOCK', 'node.id', 'node.id.tmp'])(
     'with a symbolic link as %s changes nothing at its other end',
