@@ -35,7 +35,7 @@ export type AppendRequest = Message<"golog.v1.AppendRequest"> & {
   expectedOffset?: bigint | undefined;
 
   /**
-   * Append only if this is the next batch of the producer. A batch that is in the log already is acknowledged again.
+   * From feature level 2 on. Append only if this is the next batch of the producer. A batch that is in the log already is acknowledged again.
    *
    * @generated from field: golog.v1.Producer producer = 3;
    */
@@ -552,7 +552,8 @@ export const LogService: GenService<{
   },
   /**
    * OpenProducer begins an epoch of a producer id, and returns once that is on the disks of a quorum. From then on
-   * appends of a lower epoch are refused: two that open the same id never share an epoch.
+   * appends of a lower epoch are refused: two that open the same id never share an epoch. Producers need feature level
+   * 2, which no release offers yet: until then, all that concerns them is refused (FEATURE_NOT_ENABLED).
    *
    * @generated from rpc golog.v1.LogService.OpenProducer
    */
