@@ -14,6 +14,7 @@ import { defaultRecordLimits, forEachRecord, frameRecords } from '../domain/log/
 import type { ReadResult } from './ports/commit-log.js';
 import { CommitLogService } from './commit-log-service.js';
 import { firstConfiguration } from './configuration/configuration.js';
+import { ConfigurationBase } from './configuration/configuration-base.js';
 import { ConfigurationFile } from './configuration/configuration-file.js';
 import { PeerNotes } from './vouching/peer-notes.js';
 import { DiskReserve } from './storage/disk-reserve.js';
@@ -60,6 +61,7 @@ async function newService(directory = memoryDataDirectory(), reserveBytes = 0) {
     log,
     hardState,
     configuration,
+    configurationBase: await ConfigurationBase.open(directory.log, crc32c),
     id: 1,
     transport: new MemoryPeerNetwork(clock).join(self.rpcAddr, directory.logId),
     random: (n) => Math.floor(n / 2),

@@ -39,6 +39,7 @@ import { forEachRecord, frameRecords, takeRecords } from '../../src/domain/log/r
 import { SparseIndex } from '../../src/domain/log/sparse-index.js';
 import { decodeStoreHeader, encodeStoreHeader } from '../../src/domain/log/store-header.js';
 import { confChangeV2, encodeConfChange } from '../../src/domain/raft/conf-change.js';
+import { ConfigurationBase } from '../../src/application/configuration/configuration-base.js';
 import { IncarnationFile } from '../../src/application/vouching/incarnation-file.js';
 import { PeerNotes } from '../../src/application/vouching/peer-notes.js';
 import { RecordBatchSchema } from '../../src/gen/golog/v1/log_service_pb.js';
@@ -272,6 +273,11 @@ const [notesName, notesBytes] = await fileOf(async (directory) => {
   await notes.write();
 });
 
+const [configurationBaseName, configurationBaseBytes] = await fileOf(async (directory) => {
+  const base = await ConfigurationBase.open(directory, crc32c);
+  await base.raise(2 ** 40 + 5);
+});
+
 const [indexName, indexBytes] = await fileOf(async (directory) => {
   const index = new SparseIndex(toOffset(0), toIndex(1), 1);
   batches.forEach((batch, number) => index.note(batch, toPosition(52 + 100 * number)));
@@ -391,6 +397,23 @@ export const logTargets: readonly Target[] = [
       return current;
     },
     refusals: [UnsupportedFormatError],
+  },
+  {
+    name: 'configuration-base',
+    valid: () => configurationBaseBytes,
+    reseal: (bytes) => {
+      const sealed = Buffer.from(bytes);
+      if (sealed.length === 20) sealed.writeUInt32BE(crc32c(sealed.subarray(0, 16)) >>> 0, 16);
+      return sealed;
+    },
+    decode: async (input) => {
+      const directory = await directoryOf(new Map([[configurationBaseName, input]]));
+      const { index } = await ConfigurationBase.open(directory, crc32c);
+      expectEqual(Number.isSafeInteger(index) && index >= 0, true, 'a safe integer');
+      if (index === 0) throw new Refusal('not known');
+      return index;
+    },
+    refusals: [],
   },
   {
     name: 'incarnation',

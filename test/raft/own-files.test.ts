@@ -93,6 +93,45 @@ describe('a configuration file that was put back from an older copy', () => {
     await expect(starting).rejects.not.toThrow(/restore/);
   });
 
+  it.each(['with raft/ as a whole', 'with the hard state'])(
+    'keeps the node from starting if the log begins after what is missing (%s)',
+    async (what) => {
+      const { group } = await grown({ segmentBytesMax: 300, retention: { bytesMax: 1 } });
+      const older = await group.copyDisk('n3');
+      const { cluster } = await group.leader();
+      await group.settled(cluster.changeSettings({ retentionAgeMs: 3_600_000 }, forever));
+      for (let i = 0; i < 20; i++) await produce(group, `value ${i} ${'x'.repeat(100)}`);
+      const { log } = group.get('n3');
+      await group.until(() => log.startOffset > toOffset(10));
+      await group.stop('n3');
+      if (what === 'with raft/ as a whole') await group.putBack('n3', { raft: older.raft });
+      else
+        for (const name of ['snapshot', 'hard-state'] as const)
+          await write(group.disk('n3'), name, await read(older, name));
+      await expect(group.start('n3')).rejects.toThrow(OutdatedConfigurationError);
+    },
+  );
+
+  it('keeps the node from starting if its log is an older copy that begins before what it knows', async () => {
+    const { group } = await grown({ segmentBytesMax: 300, retention: { bytesMax: 1 } });
+    const { cluster } = await group.leader();
+    const fill = async (): Promise<void> => {
+      const end = group.get('n3').log.endOffset;
+      for (let i = 0; i < 20; i++) await produce(group, `value ${i} ${'x'.repeat(100)}`);
+      await group.until(() => group.get('n3').log.startOffset > toOffset(end + 10));
+    };
+    await group.settled(cluster.changeSettings({ retentionAgeMs: 3_600_000 }, forever));
+    await fill();
+    const older = await group.copyDisk('n3');
+    for (const retentionAgeMs of [7_200_000, 3_600_000]) {
+      await group.settled(cluster.changeSettings({ retentionAgeMs }, forever));
+      await fill();
+    }
+    await group.stop('n3');
+    await group.putBack('n3', { log: older.log });
+    await expect(group.start('n3')).rejects.toThrow(OutdatedConfigurationError);
+  });
+
   it('has the node join again where the log says that it ran under a later Raft id', async () => {
     const { group } = await grown();
     const { node, cluster } = await group.leader();

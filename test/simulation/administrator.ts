@@ -1,4 +1,4 @@
-import { type Cluster, MembershipError } from '../../src/application/ports/cluster.js';
+import { type Cluster, FeatureNotEnabledError, MembershipError } from '../../src/application/ports/cluster.js';
 import type { Configuration } from '../../src/application/configuration/configuration.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
 import type { Chance } from './chance.js';
@@ -43,6 +43,16 @@ export class Administrator implements Administration {
     else if (choice === 1 && voters.length > votersMin && !this.#hasFalseDisk())
       this.#remove(this.chance.pick(configuration.members).name);
     else if (choice === 2) this.#replace(configuration);
+  }
+
+  /** Changes a setting that has no consequence here. */
+  changeSettings(): void {
+    const producersMax = this.chance.between(1_000, 100_000);
+    this.#ask(
+      `set producers-max to ${producersMax}`,
+      (cluster, signal) => cluster.changeSettings({ producersMax }, signal),
+      () => this.world.mark('settings changed'),
+    );
   }
 
   #add(spare: Machine): void {
@@ -149,6 +159,7 @@ export class Administrator implements Administration {
           error instanceof UnavailableError ||
           error instanceof OutcomeUnknownError ||
           error instanceof MembershipError ||
+          error instanceof FeatureNotEnabledError ||
           patience.signal.aborted;
         if (!isForeseen) this.world.fail(new InvariantError('errors', `${what}: ${describeError(error)}`));
         else this.world.note(`${what}: ${String(error)}`);

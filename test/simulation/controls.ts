@@ -27,6 +27,8 @@ export interface Control {
   readonly forgetsDamage?: boolean;
   /** The number of founding voters; by default the seed chooses. */
   readonly nodes?: number;
+  /** How long faults come (default: as in every run). */
+  readonly hostileMs?: number;
   /** Whether a majority loses its disks in the end. */
   readonly losesMajority?: boolean;
   readonly prepare?: (run: Run) => void;
@@ -101,6 +103,18 @@ export const controls: readonly Control[] = [
         const { note: _, ...rest } = answer;
         return rest;
       }),
+  },
+  {
+    name: 'note no base of the log',
+    faults: ['false disk', 'settings', 'settings'],
+    falsifications: ['old part'],
+    breaks: ['I19', 'fatal'],
+    hostileMs: 90_000,
+    tamper: (options) => ({
+      ...options,
+      configurationBase: { raise: () => Promise.resolve() },
+      retention: { bytesMax: 4_000 },
+    }),
   },
   {
     name: 'take a failed read for no damage',

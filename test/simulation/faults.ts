@@ -29,7 +29,7 @@ const faultKinds = [
   'membership',
 ] as const;
 /** Additional faults of a run, drawn independently. */
-const besides = ['bit rot', 'false disk', 'upgrade', 'hung disk', 'clock jump'] as const;
+const besides = ['bit rot', 'false disk', 'upgrade', 'hung disk', 'clock jump', 'settings'] as const;
 export type FaultKind = (typeof faultKinds | typeof besides)[number];
 const isFaultKind = (name: string): name is FaultKind => [...faultKinds, ...besides].some((kind) => kind === name);
 
@@ -40,10 +40,10 @@ export function faultKind(name: string): FaultKind {
 }
 
 /**
- * Percentage of runs in which disks rot, in which they come back other than they were left, in which they hang, and in
- * which clocks jump.
+ * Percentage of runs in which disks rot, in which they come back other than they were left, in which they hang, in which
+ * clocks jump, and in which the settings of the cluster change.
  */
-const besidesPercent = { 'bit rot': 35, 'false disk': 45, 'hung disk': 50, 'clock jump': 40 } as const;
+const besidesPercent = { 'bit rot': 35, 'false disk': 45, 'hung disk': 50, 'clock jump': 40, settings: 30 } as const;
 
 /** What hangs on a disk that hangs; syncs alone twice as often. */
 const hanging: readonly (readonly DiskOperation[])[] = [
@@ -61,6 +61,7 @@ export const clocksJump = (world: World, also: readonly FaultKind[] | undefined)
 export interface Administration {
   transferLeadership(): void;
   changeMembership(): void;
+  changeSettings(): void;
   /** Returns all members if each is a voter with everything that it ever had, except for rot; otherwise none. */
   wholeMembers(): readonly Machine[];
   /** Returns all members if each is a voter, and no other node is about to become one; otherwise none. */
@@ -108,7 +109,11 @@ export class Faults {
     // None turns false while one hangs: see `FalseDisks`.
     const newer = falseDisks.length > 0 ? falseDisks : draws('hung disk', 'hung disk');
     const more =
-      also === undefined ? [...rots, ...newer, ...draws('clock jump', 'clock jump')] : also.length === 0 ? rots : also;
+      also === undefined
+        ? [...rots, ...newer, ...draws('clock jump', 'clock jump'), ...draws('settings', 'settings')]
+        : also.length === 0
+          ? rots
+          : also;
     // An upgrade comes by itself: see `RollingUpgrade`.
     const striking = more.filter((kind) => kind !== 'upgrade');
     const times = Math.min(4, Math.ceil(drawn.length / 2));
@@ -237,6 +242,9 @@ export class Faults {
         return;
       case 'membership':
         this.administration.changeMembership();
+        return;
+      case 'settings':
+        this.administration.changeSettings();
         return;
       case 'bit rot':
         this.bitRot.strike(this.administration.wholeMembers()).catch((error: unknown) => this.world.fail(error));

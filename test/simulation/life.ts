@@ -244,7 +244,7 @@ export class Life {
       },
       appending: (entries) => ages.appended(entries),
       synced: (entries) => witness.synced(settings.name, entries),
-      retained: (removed) => ages.removed(listener.machine, removed),
+      retained: (removed) => ages.removed({ name: listener.machine, isReplica }, removed),
     });
     this.mirror = mirror;
   }

@@ -6,7 +6,7 @@ import {
   type ConfigurationFile,
   CorruptConfigurationError,
 } from '../../src/application/configuration/configuration-file.js';
-import { isOnlyVoter } from '../../src/application/configuration/configuration.js';
+import { type Configuration, isOnlyVoter } from '../../src/application/configuration/configuration.js';
 import { featureLevelKnown } from '../../src/application/configuration/cluster-settings.js';
 import { AmnesiacError } from '../../src/application/join/amnesia.js';
 import { JoinRefusedError } from '../../src/application/join/join-cluster.js';
@@ -128,6 +128,10 @@ export class Machine implements Watched {
 
   get node(): RaftNode | undefined {
     return this.process && this.#life?.member?.raft?.node;
+  }
+
+  get configuration(): Configuration | undefined {
+    return this.node?.leadership.configuration;
   }
 
   /** Whether its node last ran Raft as the only voter: if it has learners, it listens for others at its next start. */

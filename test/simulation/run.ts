@@ -77,7 +77,7 @@ class Run {
     const chance = world.chance.fork('cluster');
     this.network = new Network(world, world.chance.fork('network'), this.#checksum);
     const jumps = control === undefined ? clocksJump(world, options.also) : control.faults.includes('clock jump');
-    this.ages = new RecordAges(world, jumps ? ageMsMax : undefined);
+    this.ages = new RecordAges(world, jumps ? ageMsMax : undefined, () => this.#upgrade.isOver);
     const around: Surroundings = {
       world,
       ages: this.ages,
@@ -129,7 +129,8 @@ class Run {
 
   async play(): Promise<void> {
     const { world, machines } = this;
-    const { hostileMs = 30_000, also, control, faults: only = control?.faults } = this.options;
+    const { also, control, faults: only = control?.faults } = this.options;
+    const { hostileMs = control?.hostileMs ?? 30_000 } = this.options;
     const faults = new Faults(
       world,
       world.chance.fork('faults'),

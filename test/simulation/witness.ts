@@ -1,3 +1,4 @@
+import type { Configuration } from '../../src/application/configuration/configuration.js';
 import type { AppendReceipt } from '../../src/application/ports/consensus.js';
 import type { Message } from '../../src/domain/raft/message.js';
 import { describeEntry, recordKeys, sameEntry, type StoredEntry } from './stored-entries.js';
@@ -10,12 +11,15 @@ export interface Watched {
   /** The state of the process that runs there now; undefined while none serves. */
   readonly highWatermark: number | undefined;
   readonly mirror: StoreMirror | undefined;
+  /** The newest configuration of its node. */
+  readonly configuration?: Configuration | undefined;
   /** Whether it is a replica, which commits nothing itself. */
   readonly isReplica?: boolean;
 }
 
 interface Seen {
   watermark: number;
+  configuration: Configuration | undefined;
   mirror: StoreMirror | undefined;
   /** The last entry up to which the mirror was compared. */
   checkedIndex: number;
@@ -33,6 +37,8 @@ export class Witness {
   readonly #votes = new Map<string, number>();
   /** By offset: acknowledged records that no node has shown yet. */
   readonly #acknowledged = new Map<number, string>();
+  /** By index: the configuration of every node that has one of that index, as JSON. */
+  readonly #configurations = new Map<number, string>();
   /** By index and term: the names of the nodes that have had the entry on disk. */
   readonly #syncedOn = new Map<string, Set<string>>();
 
@@ -53,7 +59,11 @@ export class Witness {
       if (highWatermark === undefined || mirror === undefined) continue;
       let seen = this.#seen.get(machine.name);
       if (seen === undefined)
-        this.#seen.set(machine.name, (seen = { watermark: 0, mirror: undefined, checkedIndex: 0 }));
+        this.#seen.set(
+          machine.name,
+          (seen = { watermark: 0, configuration: undefined, mirror: undefined, checkedIndex: 0 }),
+        );
+      this.#compareConfiguration(machine, seen);
       if (seen.watermark === highWatermark && seen.mirror === mirror) continue;
       const isNewLife = seen.mirror !== mirror;
       // A starting process may know less for a while; it answers no call then (see `Shown`).
@@ -67,6 +77,20 @@ export class Witness {
       seen.watermark = highWatermark;
       this.#compare(machine, mirror, seen);
     }
+  }
+
+  #compareConfiguration({ name, configuration }: Watched, seen: Seen): void {
+    if (configuration === undefined || configuration === seen.configuration) return;
+    seen.configuration = configuration;
+    const { index, confState, members, lastId, settings } = configuration;
+    if (index === 0) return;
+    // A node that catches up counts itself among the learners before it has read that it is one.
+    const { voters, votersOutgoing } = confState;
+    const json = JSON.stringify({ voters, votersOutgoing, members, lastId, settings });
+    const known = this.#configurations.get(index);
+    if (known === undefined) this.#configurations.set(index, json);
+    else if (known !== json)
+      throw new InvariantError('I19', `as of entry ${index}, ${name} has the configuration ${json}, others ${known}`);
   }
 
   /** The disk of the machine is empty from here on: it is another node. */

@@ -9,6 +9,7 @@ import type { Logger } from '../ports/logger.js';
 import { entryOfBatch } from '../raft/batch-entry.js';
 import { configurationAfter } from '../configuration/apply-change.js';
 import { isOnlyVoter } from '../configuration/configuration.js';
+import type { ConfigurationBase } from '../configuration/configuration-base.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 
 const readBytes = 4 * 1024 * 1024;
@@ -33,6 +34,7 @@ export interface LoggedConfigurationsOptions {
   readonly configuration: ConfigurationFile;
   readonly hardState: Pick<HardStateFile, 'current' | 'configuration' | 'loss'>;
   readonly log: Pick<Log, 'startIndex' | 'lastIndex' | 'readEntries'>;
+  readonly configurationBase: Pick<ConfigurationBase, 'index'>;
   readonly self: { readonly uuid: string };
   readonly logger: Logger;
 }
@@ -54,6 +56,7 @@ export async function applyLoggedConfigurations(
 ): Promise<void> {
   const { configuration, logger } = options;
   if (configuration.stored === undefined || configuration.stored.replica) return;
+  assertBase(options);
   const { index: stored } = configuration.current;
   try {
     await applyFrom(firstToRead(options), options);
@@ -70,6 +73,20 @@ export async function applyLoggedConfigurations(
         'the stored cluster configuration was older than the log; applied the configuration entries of the log',
       );
   }
+}
+
+/** Asserts that the file has the configuration in force at the log start, which no entry of the log can tell. */
+function assertBase({ configuration, configurationBase, log }: LoggedConfigurationsOptions): void {
+  const { startIndex } = log;
+  const { index: needed } = configurationBase;
+  // A crash may have come between this note and the reset of the log.
+  if (needed >= startIndex) return;
+  const { index } = configuration.at(startIndex - 1);
+  if (index < needed)
+    throw new OutdatedConfigurationError(
+      index,
+      `the log starts at entry ${startIndex}, where that of entry ${needed} or a later one is in force`,
+    );
 }
 
 /** A node that is not a voter may learn from a leader what its log has lost. */

@@ -2,6 +2,7 @@ import { HardStateFile } from '../../domain/log/hard-state-file.js';
 import { Log } from '../../domain/log/log.js';
 import { describeClusterId } from '../configuration/member-names.js';
 import { featureLevelKnown } from '../configuration/cluster-settings.js';
+import { ConfigurationBase } from '../configuration/configuration-base.js';
 import {
   ConfigurationFile,
   CorruptConfigurationError,
@@ -28,6 +29,7 @@ export interface NodeContext {
 /** The log of a node that is in a cluster, and the guard of its disk space. */
 export interface NodeStorage {
   readonly log: Log;
+  readonly configurationBase: ConfigurationBase;
   readonly diskReserve: DiskReserve;
 }
 
@@ -101,9 +103,10 @@ export async function openStorage(deps: NodeDependencies, context: NodeContext):
     onNotice: (notice) => logNotice(logger, notice),
   });
   opened.push(log);
+  const configurationBase = await ConfigurationBase.open(directory.log, crc32c);
   const diskReserve = await openDiskReserve(deps);
   opened.push(diskReserve);
-  return { log, diskReserve };
+  return { log, configurationBase, diskReserve };
 }
 
 /** Checks the free disk space. */

@@ -50,7 +50,7 @@ export interface RunningRaft {
 export async function runRaft(deps: MemberDependencies, member: MemberContext): Promise<RunningRaft> {
   const { settings, directory, gossip, peerService, clock, logger, onFatal, random, crc32c } = deps;
   const { startRaft = (options) => RaftNode.start(options) } = deps;
-  const { self, id, log, configuration, hardState, diskReserve, notes, voucher } = member;
+  const { self, id, log, configuration, configurationBase, hardState, diskReserve, notes, voucher } = member;
   const incarnation = member.incarnation.current;
   await applyLoggedConfigurations({ ...member, logger }, 'whole');
   const clusterId = directory.logId;
@@ -58,7 +58,16 @@ export async function runRaft(deps: MemberDependencies, member: MemberContext): 
   const transport = deps.peerTransport(checksum);
   const { retention, timing } = settings;
   const { voteFloor } = member;
-  const files = { log, hardState, configuration, diskReserve, notes, incarnation, ...(voteFloor && { voteFloor }) };
+  const files = {
+    log,
+    hardState,
+    configuration,
+    configurationBase,
+    diskReserve,
+    notes,
+    incarnation,
+    ...(voteFloor && { voteFloor }),
+  };
   const outside = { checksum, clock, random, transport, whereabouts: member.discovery, logger, onFatal };
   const node = await startRaft({ ...files, ...outside, id, self, retention, timing });
 

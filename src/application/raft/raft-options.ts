@@ -5,6 +5,7 @@ import type { Retention } from '../../domain/log/retention.js';
 import type { EntryId } from '../../domain/raft/entry-id.js';
 import type { RaftConfig } from '../../domain/raft/config.js';
 import type { Storage } from '../../domain/raft/storage.js';
+import type { ConfigurationBase } from '../configuration/configuration-base.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import type { Discovery } from '../join/discovery.js';
 import type { DiskReserve } from '../storage/disk-reserve.js';
@@ -32,6 +33,7 @@ export interface RaftNodeOptions {
   readonly hardState: HardStateFile;
   /** The configuration of a node that is in a cluster: `stored` is defined. */
   readonly configuration: ConfigurationFile;
+  readonly configurationBase: Pick<ConfigurationBase, 'raise'>;
   /** This node's Raft id. */
   readonly id: number;
   readonly self: { readonly name: string; readonly uuid: string; readonly rpcAddr: string };

@@ -2,6 +2,7 @@ import type { HardStateFile } from '../../domain/log/hard-state-file.js';
 import type { Log } from '../../domain/log/log.js';
 import { type Index, toIndex, toOffset } from '../../domain/log/offsets.js';
 import type { Retention, RetentionPolicy } from '../../domain/log/retention.js';
+import type { ConfigurationBase } from '../configuration/configuration-base.js';
 import type { ConfigurationFile } from '../configuration/configuration-file.js';
 import { type ClusterSettings, differingFlags, stricterRetention } from '../configuration/cluster-settings.js';
 import type { AppendThread } from './append-thread.js';
@@ -25,6 +26,8 @@ export interface LogMaintenanceOptions {
   readonly cache: { readonly applied: number; forgetBefore(index: Index): void };
   readonly hardState: Pick<HardStateFile, 'current' | 'configuration'>;
   readonly configuration: Pick<ConfigurationFile, 'at' | 'current'>;
+  /** Undefined: a replica, which has no configuration of its own. */
+  readonly configurationBase?: Pick<ConfigurationBase, 'raise'>;
   readonly thread: AppendThread;
   /** The index of the last entry applied, and the payload bytes applied so far. */
   readonly applier: { readonly applied: number; readonly appliedBytes: number };
@@ -44,6 +47,9 @@ export class LogMaintenance {
   #savedAtBytes = 0;
   /** The settings that were compared with this node's own limits. */
   #compared: ClusterSettings | undefined;
+  /** The log start for which the configuration in force is noted. */
+  #notedStart = 0;
+  #noting = Promise.resolve();
   readonly #entryAges: EntryAges;
   readonly #clocks: ClockWatch;
   readonly #stopRepeating: (() => Promise<void>)[];
@@ -54,6 +60,7 @@ export class LogMaintenance {
     this.#clocks = new ClockWatch(options);
     const onFailure = (error: unknown): void => loop.fail(error);
     this.#updateRetention();
+    this.#noteBase();
     this.#stopRepeating = [
       repeat(clock, saveCommitEveryMs, () => Promise.resolve(this.#saveCommit()), onFailure),
       repeat(clock, retainEveryMs, () => this.#retain(), onFailure),
@@ -64,6 +71,7 @@ export class LogMaintenance {
   /** Called when something was applied. */
   applied(): void {
     const { applier, hardState } = this.options;
+    this.#noteBase();
     const isFar = applier.appliedBytes - this.#savedAtBytes >= saveCommitEveryBytes;
     if (isFar || this.#configured > hardState.configuration) this.#saveCommit();
   }
@@ -72,6 +80,17 @@ export class LogMaintenance {
   async close(): Promise<void> {
     await Promise.all(this.#stopRepeating.map((stop) => stop()));
     this.#saveCommit();
+    await this.#noting;
+  }
+
+  /** Notes which configuration is in force at the log start, if the log starts later than when that was noted. */
+  #noteBase(): void {
+    const { log, configuration, configurationBase, loop } = this.options;
+    const { startIndex } = log;
+    if (configurationBase === undefined || startIndex === this.#notedStart) return;
+    this.#notedStart = startIndex;
+    const { index } = configuration.at(startIndex - 1);
+    this.#noting = this.#noting.then(() => configurationBase.raise(index)).catch((error: unknown) => loop.fail(error));
   }
 
   /** The index of the newest configuration among what was applied; 0 while a release may return that cannot read it. */
@@ -123,6 +142,7 @@ export class LogMaintenance {
     };
     await thread.exclusively(() => log.retain(policy));
     cache.forgetBefore(log.startIndex);
+    this.#noteBase();
   }
 
   /**
