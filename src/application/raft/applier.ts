@@ -5,6 +5,7 @@ import type { LogBoundary } from '../../domain/log/log-boundary.js';
 import type { RecordBatch } from '../../domain/log/record-batch.js';
 import type { Entry } from '../../domain/raft/entry.js';
 import type { Message } from '../../domain/raft/message.js';
+import type { RawNode } from '../../domain/raft/raw-node.js';
 import { batchOf } from './batch-entry.js';
 import { configurationAfter } from '../configuration/apply-change.js';
 import { isOnlyVoter } from '../configuration/configuration.js';
@@ -19,12 +20,14 @@ import type { Watermark } from '../storage/watermark.js';
 const tailBytesMax = 16 * 1024 * 1024;
 
 export interface ApplierOptions {
-  readonly loop: RaftLoop;
-  readonly cache: EntryCache;
+  readonly loop: Pick<RaftLoop, 'step' | 'updatePeers' | 'fail' | 'drain'> & {
+    readonly core: Pick<RawNode, 'isRestoring' | 'applyConfChange' | 'step'>;
+  };
+  readonly cache: Pick<EntryCache, 'firstIndex' | 'release'>;
   readonly watermark: Watermark;
-  readonly proposals: Proposals;
+  readonly proposals: Pick<Proposals, 'applied'>;
   readonly log: Pick<Log, 'startIndex'>;
-  readonly configuration: ConfigurationFile;
+  readonly configuration: Pick<ConfigurationFile, 'at' | 'add' | 'current'>;
   readonly producers: Pick<LeaderProducers<unknown>, 'apply'>;
   /** This node's Raft id. */
   readonly id: number;
@@ -85,8 +88,8 @@ export class Applier {
       const [work] = this.#queue;
       while (this.#next < work.entries.length) {
         const entry = work.entries[this.#next++];
-        // A snapshot may already cover it.
-        if (entry.index <= this.#applied) continue;
+        // A snapshot covers it, or is about to.
+        if (entry.index <= this.#applied || loop.core.isRestoring) continue;
         if (entry.type !== 'normal') {
           void this.#applyChange(entry);
           return;

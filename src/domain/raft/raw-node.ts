@@ -200,6 +200,14 @@ export class RawNode {
     return this.#raft.log.committed;
   }
 
+  /**
+   * Whether a snapshot is about to replace the log. The node has the configuration of the snapshot already: entries that
+   * were given out to be applied before must not change it any more.
+   */
+  get isRestoring(): boolean {
+    return this.#raft.log.hasUnstableSnapshot;
+  }
+
   /** The index up to which the log is known to be durable on this node. */
   get durableIndex(): number {
     const { unstable } = this.#raft.log;
