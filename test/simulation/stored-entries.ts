@@ -1,30 +1,37 @@
 import type { FaultyDirectory } from '../../src/adapters/memory/faulty-directory.js';
+import { prefixAt, prefixedBytes, type Producer } from '../../src/domain/log/batch-prefix.js';
 import { storeBaseOffset } from '../../src/domain/log/file-names.js';
 import {
   batchHeaderBytes,
   batchIsIntact,
+  type BatchKind,
   parseBatchHeader,
+  producerOf,
   type BatchHeader,
   type RecordBatch,
   type BatchChecksum,
 } from '../../src/domain/log/record-batch.js';
 import { forEachRecord } from '../../src/domain/log/records.js';
 import { storeHeaderBytes } from '../../src/domain/log/store-header.js';
+import { malformed } from '../../src/domain/log/wire-reader.js';
 
 /** The fields of a stored batch that the checks need. */
 export interface StoredEntry {
   readonly index: number;
   readonly term: number;
+  readonly kind: BatchKind;
   readonly baseOffset: number;
   readonly recordCount: number;
   readonly crc: number;
+  readonly producer: Producer | undefined;
+  /** The records, or the content of a control batch. */
   readonly payload: Uint8Array;
 }
 
 export function storedEntry(batch: RecordBatch): StoredEntry {
-  const { index, term, baseOffset, recordCount, header, payload } = batch;
+  const { index, term, kind, baseOffset, recordCount, header, payload } = batch;
   const crc = new DataView(header.buffer, header.byteOffset).getUint32(batchHeaderBytes - 4);
-  return { index, term, baseOffset, recordCount, crc, payload };
+  return { index, term, kind, baseOffset, recordCount, crc, producer: producerOf(batch), payload };
 }
 
 export const sameEntry = (a: StoredEntry, b: StoredEntry): boolean =>
@@ -94,13 +101,20 @@ export async function scanStores(
       if (header === undefined && before !== undefined) header = headerAt((bytes = before), at, checksum);
       if (header === undefined) break;
       const end = at + batchHeaderBytes + header.payloadLength;
-      if (isNext(header, entries.at(-1)))
-        entries.push({ ...header, payload: bytes.subarray(at + batchHeaderBytes, end) });
+      if (isNext(header, entries.at(-1))) entries.push(entryAt(bytes, at + batchHeaderBytes, end, header));
       else if (entries.length > 0 && header.index > entries[entries.length - 1].index + 1) break;
       at = end;
     }
   }
   return entries;
+}
+
+function entryAt(bytes: Uint8Array, from: number, end: number, header: BatchHeader): StoredEntry {
+  const prefix = header.hasPrefix ? prefixAt(bytes, from, end) : undefined;
+  // Rot may have hit it, and the entry counts as one without a producer.
+  const whole = prefix === malformed ? undefined : prefix;
+  const payload = bytes.subarray(from + prefixedBytes(whole), end);
+  return { ...header, producer: producerOf({ prefix: whole }), payload };
 }
 
 function isNext({ index }: BatchHeader, last: StoredEntry | undefined): boolean {

@@ -2,6 +2,7 @@ import type { Configuration } from '../../src/application/configuration/configur
 import type { AppendReceipt } from '../../src/application/ports/consensus.js';
 import type { Message } from '../../src/domain/raft/message.js';
 import { describeEntry, recordKeys, sameEntry, type StoredEntry } from './stored-entries.js';
+import { ProducerHistory } from './producer-history.js';
 import type { StoreMirror } from './store-mirror.js';
 import { InvariantError } from './world.js';
 
@@ -25,12 +26,15 @@ interface Seen {
   checkedIndex: number;
 }
 
-/** Sees everything at any time, and checks the invariants (docs/guarantees.md, I1 to I9, I18). */
+/** Sees everything at any time, and checks the invariants (docs/guarantees.md, I1 to I9, I13, I18, I19). */
 export class Witness {
   /** By index, from 1: what was committed on any node. */
   readonly committed: StoredEntry[] = [];
   /** By offset: the record that was committed there. */
   readonly records: string[] = [];
+  readonly #producers = new ProducerHistory();
+  /** The entry up to which all are known and were checked for their producers. */
+  #checkedEntries = 0;
   readonly #seen = new Map<string, Seen>();
   readonly #leaders = new Map<number, number>();
   #begunBy: string | undefined;
@@ -201,6 +205,11 @@ export class Witness {
     if (previous !== undefined && previous.baseOffset + previous.recordCount !== entry.baseOffset)
       throw new InvariantError('I2', `${name} committed ${describeEntry(entry)} after ${describeEntry(previous)}`);
     this.committed[entry.index] = entry;
+    for (let next = this.committed[this.#checkedEntries + 1]; next !== undefined;) {
+      this.#producers.committed(next);
+      this.#checkedEntries += 1;
+      next = this.committed[this.#checkedEntries + 1];
+    }
     if (entry.recordCount === 0) return;
     for (const [i, key] of recordKeys(entry.payload).entries()) {
       const offset = entry.baseOffset + i;
