@@ -174,7 +174,7 @@ describe('a member with a damaged log', () => {
     await node.repair!.run(forever);
     await expectRepaired(node);
     expect(node.hardState.current).toEqual({ term: 1, vote: 0, commit: node.log.lastIndex });
-    expect(peers.reads).toHaveLength(1);
+    expect(peers.reads).toHaveLength(2);
     const again = await open(disk.afterCrash({ keep: 'none' }));
     expect(again.repair).toBeUndefined();
     await expectRepaired(again);
@@ -228,6 +228,22 @@ describe('a member with a damaged log', () => {
       expect(again.repair).toBeUndefined();
       await expectRepaired(again);
     }
+  });
+
+  it.each([30, 33, 36])('replaces the end of an older copy of the log, which never was committed (%d)', async (end) => {
+    const disk = await whole();
+    const raft = await disk.subdirectory('raft');
+    const hardState = await HardStateFile.open(raft, crc32c);
+    await hardState.save({ ...hardState.current, commit: toIndex(44) });
+    await hardState.close();
+    const log = await Log.open(await disk.subdirectory('log'), logOptions);
+    await log.truncateSuffix(toIndex(end + 1));
+    await log.close();
+    const node = await open(disk);
+    expect(node.repair!.readableEnd).toBe(node.log.startOffset);
+    await node.repair!.run(forever);
+    await expectRepaired(node);
+    expect(node.log.lastIndex).toBe(44);
   });
 
   it('serves what is committed before the damage in the meantime', async () => {
@@ -328,7 +344,7 @@ describe('a repair', () => {
     const node = await open(disk, peers);
     await node.repair!.run(forever);
     await expectRepaired(node);
-    expect(peers.reads.map((read) => read.slice(-2))).toEqual(['n2', 'n3']);
+    expect(peers.reads.map((read) => read.slice(-2))).toEqual(['n2', 'n2', 'n3']);
   });
 
   it('finds the damage itself, where reading it later would end every start', async () => {

@@ -7,14 +7,16 @@ const termsMax = 4;
 
 /**
  * Returns the last entry that a node knows to be committed, and the entries around the beginning of its term and of a few
- * terms before: where two histories differ, a term begins at another entry. Empty if the log does not store them.
+ * terms before: where two histories differ, a term begins at another entry. Empty if the log does not store them, and if
+ * it ends before the commit index: it may be an older copy, and end with entries that were never committed.
  */
 export async function committedEntriesOf(
   log: Pick<Log, 'startIndex' | 'lastIndex' | 'termAt'>,
   commit: number,
 ): Promise<EntryId[]> {
   const found: EntryId[] = [];
-  let index = Math.min(commit, log.lastIndex);
+  let index = commit;
+  if (index > log.lastIndex) return found;
   try {
     for (let count = 0; count < termsMax && index >= log.startIndex; count++) {
       const term: number = await log.termAt(toIndex(index));

@@ -1,5 +1,6 @@
 import type { Log } from '../../domain/log/log.js';
 import { type Offset, toIndex } from '../../domain/log/offsets.js';
+import { isOnlyVoter } from '../configuration/configuration.js';
 import type { SeatLoss } from '../join/ask-if-removed.js';
 import { JoinRefusedError } from '../join/join-cluster.js';
 import { leaveCluster } from '../join/leave-cluster.js';
@@ -7,7 +8,7 @@ import type { Cluster } from '../ports/cluster.js';
 import type { Consensus } from '../ports/consensus.js';
 import { DamagedNode, isDamaged } from '../repair/damaged-node.js';
 import { firstDamaged, offsetOf } from '../repair/first-damage.js';
-import { LogRepair } from '../repair/log-repair.js';
+import { lacksCommitted, LogRepair } from '../repair/log-repair.js';
 import type { StandInOptions } from '../repair/stand-in.js';
 import { rejoinAfterRemoval } from './enter-cluster.js';
 import { type ProvedMember, proveMember } from './member-identity.js';
@@ -242,7 +243,11 @@ async function openWaiting(deps: MemberDependencies, member: OpenedMember): Prom
   const { configuration, hardState, log } = member;
   const { damagedFrom, repairing } = configuration.stored ?? {};
   const damage = await firstDamaged(log, repairing?.cutFrom ?? damagedFrom);
-  const readableEnd = damage?.readableEnd ?? (await committedEnd(log, hardState.current.commit));
+  const isCopy =
+    lacksCommitted({ log, hardState }) && !isOnlyVoter(configuration.current, configuration.stored?.id ?? 0);
+  const readableEnd = isCopy
+    ? log.startOffset
+    : (damage?.readableEnd ?? (await committedEnd(log, hardState.current.commit)));
   return new WaitingMember(standingIn(deps, member), readableEnd);
 }
 

@@ -96,6 +96,7 @@ export const logEvents = {
     log_damage_found:
       'A read of the log, for somebody or for the scrubber, found a damaged range of entries or a damaged header.',
     log_damaged_leader: 'A sealed segment of the leader is damaged; it transfers leadership while it repairs it.',
+    log_end_not_committed: 'The log of a damaged member ended with entries that were never committed.',
     log_index_rebuilt: 'An index file was missing or damaged and was rebuilt from its segment.',
     log_leftover_removed: 'A file that a crash left behind was removed.',
     log_repair_blocked: 'The log could not be repaired; logged once a minute while it is retried.',

@@ -84,7 +84,7 @@ export class LogRepair {
     for (;;) {
       const from = firstToReplace(options);
       if (from === undefined) return undefined;
-      const readableEnd = await offsetOf(log, from);
+      const readableEnd = lacksCommitted(options) ? log.startOffset : await offsetOf(log, from);
       // The entry before it is damaged too, and is now known to be.
       if (readableEnd === undefined) continue;
       if (repairing === undefined && damagedFrom !== from)
@@ -136,26 +136,76 @@ export class LogRepair {
     const until = this.#until;
     const ahead = answers.filter(({ end }) => end !== undefined && end.commitIndex >= until - 1);
     if (ahead.length === 0) return `no member has committed entry ${until - 1} yet (${describeSurvey(answers)})`;
-    const keeping = ahead.filter(({ end }) => end !== undefined && end.startIndex <= this.from);
+    const needed = this.#isCut ? this.from : Math.max(this.from - 1, this.options.log.startIndex);
+    const keeping = ahead.filter(({ end }) => end !== undefined && end.startIndex <= needed);
     if (keeping.length === 0)
       return (
-        `no member still stores entry ${this.from} (${describeSurvey(answers)}): ` +
+        `no member still stores entry ${needed} (${describeSurvey(answers)}): ` +
         'empty the data directory and rejoin as a new member'
       );
-    if (!(await ifSpace(() => this.#cut(until)))) return 'the disk has no space';
     const failures: string[] = [];
-    for (const { peer } of keeping) {
-      const failure = await this.#fetch(peer, until, signal);
+    for (const { peer, end } of keeping) {
+      const failure =
+        (this.#isCut ? undefined : await this.#keepShared(peer, end?.startIndex ?? 0, signal)) ??
+        ((await ifSpace(() => this.#cut(until))) ? undefined : 'the disk has no space') ??
+        (await this.#fetch(peer, until, signal));
       if (failure === undefined) return undefined;
       failures.push(`${peer.name}: ${failure}`);
     }
     return failures.join('; ');
   }
 
+  /** Whether the log has been cut, by this process or one before: what is left is what the cluster has committed. */
+  get #isCut(): boolean {
+    const { repairing } = this.options.configuration.stored ?? {};
+    return repairing !== undefined && repairing.cutFrom === undefined;
+  }
+
+  /**
+   * Keeps only the entries that the peer has as well. A log that was put back from an older copy may end with entries
+   * that were not committed then, below a commit index that the hard state has known since. Returns what prevented it.
+   */
+  async #keepShared(
+    peer: Peer & { readonly name: string },
+    peerStart: number,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const { log, logger } = this.options;
+    try {
+      let shared = Math.max(log.startIndex, peerStart) - 1;
+      let last = this.from - 1;
+      // All or nothing, in most cases; otherwise by bisection: logs that share an entry share all before it (Raft §5.3).
+      for (let next = last; shared < last; next = Math.ceil((shared + last) / 2)) {
+        if (await this.#isShared(peer, next, signal)) shared = next;
+        else last = next - 1;
+      }
+      if (shared < peerStart && peerStart > log.startIndex)
+        return `the logs differ from entry ${peerStart} on, and its log begins there`;
+      if (shared + 1 < this.from)
+        logger.warn(
+          'log_end_not_committed',
+          { peer: peer.name, fromIndex: shared + 1, lastIndex: this.from - 1 },
+          'the log ends with entries that the cluster has not committed: it is an older copy; replacing them',
+        );
+      this.from = toIndex(shared + 1);
+      return undefined;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof UnavailableError || error instanceof InvalidInputError) return error.message;
+      throw error;
+    }
+  }
+
+  async #isShared(peer: Peer, index: number, signal: AbortSignal): Promise<boolean> {
+    const { log, source } = this.options;
+    const term = await log.termAt(toIndex(index));
+    for await (const [batch] of source.read(peer, index, index + 1, signal)) return batch?.term === term;
+    throw new UnavailableError('it ended before all entries had arrived');
+  }
+
   async #cut(until: number): Promise<void> {
     const { configuration, hardState, log, logger } = this.options;
-    if (configuration.stored?.repairing === undefined)
-      await configuration.noteDamage({ repairing: { until, cutFrom: this.from } });
+    if (!this.#isCut) await configuration.noteDamage({ repairing: { until, cutFrom: this.from } });
     const { current } = hardState;
     // What replaces the removed entries is not known to be synced: opening the log must not assume that it is.
     if (this.from <= current.commit) await hardState.save({ ...current, commit: toIndex(this.from - 1) });
@@ -255,6 +305,14 @@ export class LogRepair {
     });
     return toIndex(committed);
   }
+}
+
+/**
+ * Whether the log ends before what is known to be committed. Then it may be an older copy, and it is not known how much of
+ * it was committed at that time.
+ */
+export function lacksCommitted({ hardState, log }: Pick<LogRepairOptions, 'hardState' | 'log'>): boolean {
+  return log.lastIndex < hardState.current.commit;
 }
 
 /**
