@@ -3,7 +3,7 @@ import { RecordingLogger } from '../../../test/logging/recording-logger.js';
 import { crc32c } from '../../adapters/checksum/crc32c.js';
 import { ManualClock } from '../../adapters/memory/manual-clock.js';
 import { MemoryDirectory } from '../../adapters/memory/memory-directory.js';
-import { toIndex } from '../../domain/log/offsets.js';
+import { type Index, toIndex } from '../../domain/log/offsets.js';
 import { ScrubPositionFile } from './scrub-position.js';
 import { Scrubber } from './scrubber.js';
 
@@ -26,4 +26,26 @@ it('says when the last pass ended by the wall clock, which outlasts a restart', 
   expect(scrubber.status.completedAtMs).toBe(wallClockMs);
   await scrubber.stop();
   expect((await ScrubPositionFile.open(directory, crc32c)).current.completedAtMs).toBe(wallClockMs);
+});
+
+it('ends a pass on a log that grows faster than it is read', async () => {
+  const position = await ScrubPositionFile.open(new MemoryDirectory(), crc32c);
+  const read: number[] = [];
+  const log = {
+    startIndex: toIndex(1),
+    sealedEnd: toIndex(3),
+    quarantined: [],
+    bytesBelow: () => 100,
+    scrub: async (from: Index) => {
+      read.push(from);
+      log.sealedEnd = toIndex(log.sealedEnd + 2);
+      return toIndex(Math.max(from, 1) + 1);
+    },
+  };
+  const logger = new RecordingLogger();
+  const outside = { clock: new ManualClock(), logger, repair: () => undefined, bytesPerSecond: 1 };
+  const scrubber = new Scrubber({ log, position, ...outside, onFatal: () => undefined });
+  while (position.current.completedAtMs === undefined) await new Promise(setImmediate);
+  await scrubber.stop();
+  expect(read).toEqual([0, 2]);
 });

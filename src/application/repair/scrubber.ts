@@ -37,13 +37,16 @@ export interface ScrubberOptions {
  * copies are lost too. What it finds damaged is quarantined, as if a reader had found it. The active segment is read at
  * each opening, and from memory until then.
  *
- * A pass goes on after a restart where it was, give or take a segment.
+ * A pass ends where the sealed segments ended when it began, so that it ends on a log that grows faster than it is read.
+ * It goes on after a restart where it was, give or take a segment.
  */
 export class Scrubber {
   readonly #stopping = new AbortController();
   readonly #running: Promise<void>;
   /** Bytes read of the segment that is being read. */
   #segmentBytes = 0;
+  /** The entry at which the pass ends. */
+  #passEnd = 0;
 
   constructor(private readonly options: ScrubberOptions) {
     this.#running = this.#run().catch((error: unknown) => {
@@ -82,6 +85,7 @@ export class Scrubber {
     const { signal } = this.#stopping;
     for (;;) {
       let passMs = 0;
+      this.#passEnd = this.options.log.sealedEnd;
       const pace = async (bytes: number): Promise<void> => {
         const ms = (bytes * secondMs) / this.#bytesPerSecond;
         passMs += ms;
@@ -99,7 +103,8 @@ export class Scrubber {
     const { log, position, clock, logger } = this.options;
     const { current } = position;
     this.#segmentBytes = 0;
-    const nextIndex = await log.scrub(toIndex(current.nextIndex), pace);
+    const isLeft = current.nextIndex < this.#passEnd;
+    const nextIndex = isLeft ? await log.scrub(toIndex(current.nextIndex), pace) : undefined;
     this.#stopping.signal.throwIfAborted();
     this.#segmentBytes = 0;
     if (nextIndex !== undefined) {
@@ -108,7 +113,11 @@ export class Scrubber {
     }
     if (current.nextIndex > log.startIndex) {
       const damaged = log.quarantined.length;
-      logger.info('log_scrub_finished', { bytes: log.bytesBelow(log.sealedEnd), damaged }, 'read all sealed segments');
+      logger.info(
+        'log_scrub_finished',
+        { bytes: log.bytesBelow(toIndex(current.nextIndex)), damaged },
+        'read all sealed segments',
+      );
       await position.write({ ...current, completedAtMs: clock.wallClockMs() });
     }
     return false;
