@@ -23,6 +23,11 @@ const steps = {
     command: npm('test', '--', 'test/long/rolling-upgrade'),
     env: { TEST_LONG: 'on', CLUSTER_SECURITY: 'on' },
   },
+  attacks: {
+    shows: 'thousands of calls delay those of others by less than 100 ms; needs a machine without other work',
+    command: npm('test', '--', 'test/attacks/many-certified'),
+    env: { TEST_IDLE: 'on' },
+  },
   'torture-3': torture('3'),
   'torture-5': torture('5'),
   'torture-3-tls': torture('3', '--tls'),

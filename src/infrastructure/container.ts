@@ -34,6 +34,7 @@ interface ListenerLimits {
 
 /** The limit on calls in flight on both listeners together; each costs at most about 50 KB. */
 const callsMax = 8_192;
+const callsReserved = 1_024;
 
 function healthServerOf(config: Config): HealthServer | undefined {
   const address = parseHostPort(config['health-addr'] ?? '');
@@ -99,7 +100,7 @@ export function createContainer(config: Config): Container {
   container
     .bind(NodeQuota)
     .toResolvedValue(
-      (config: Config) => new CallQuota({ callsMax, callsPerClientMax: config['calls-per-client-max'] }),
+      (config: Config) => new CallQuota({ callsMax, callsReserved, callsPerClientMax: config['calls-per-client-max'] }),
       [Config],
     );
   container

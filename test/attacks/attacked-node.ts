@@ -61,6 +61,7 @@ export class AttackedNode {
     const { sockets } = node;
     node.#honest.start();
     await eventually('honest work', () => node.#honest.calls > 600 || undefined, 2 * generousMs);
+    node.#peacefulP99Ms = node.honestP99Ms();
     await node.#honest.stop();
     await eventually('his connections to end', () => node.sockets <= sockets || undefined);
     const { descriptors } = node;
@@ -166,6 +167,25 @@ export class AttackedNode {
       throw new Error(`${name}: a turn of the event loop took ${turnCpuMaxMs.toFixed(0)} ms of the processor`);
     if (peakBytes > peakBytesMax) throw new Error(`${name}: memory grew by ${inMebibytes(peakBytes)}`);
     if (residentBytes > residentBytesMax) throw new Error(`${name}: memory grew to ${inMebibytes(residentBytes)}`);
+  }
+
+  #peacefulP99Ms = 0;
+
+  /** What 99 of 100 honest calls did not exceed before any attack, in ms: much of it is the disk. */
+  get peacefulP99Ms(): number {
+    return this.#peacefulP99Ms;
+  }
+
+  /** Resident bytes after a collection, now and before any attack. */
+  async residentBytes(): Promise<{ readonly now: number; readonly before: number }> {
+    return { now: (await this.#account()).residentBytes, before: this.#baseline.residentBytes };
+  }
+
+  /** The 99th percentile of the honest calls so far, in ms; those after it are counted anew. */
+  honestP99Ms(): number {
+    const { p99Ms } = this.#honest;
+    this.#honest.latenciesMs.length = 0;
+    return p99Ms;
   }
 
   /** What is in use now beyond what was in use before anybody attacked. What took long so far is forgotten. */

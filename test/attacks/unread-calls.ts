@@ -19,7 +19,8 @@ export interface UnreadCalls {
   readonly contentType?: string;
   /** Addresses of the loopback that the calls come from in turn. */
   readonly from?: readonly string[];
-  readonly tls?: ClientTls | undefined;
+  /** One client, or several whose connections take turns. */
+  readonly tls?: ClientTls | readonly ClientTls[] | undefined;
   readonly callsPerSession?: number;
   /** Bytes of the requests that are kept back, so that they do not end. */
   readonly keptBack?: number;
@@ -37,11 +38,14 @@ export class UnreadCaller {
     { path, requests, contentType = 'application/grpc', from = ['127.0.0.2'], tls, ...rest }: UnreadCalls,
   ) {
     const { callsPerSession = callsPerSessionUsual, keptBack = 0 } = rest;
+    const clients = tls === undefined ? [] : 'length' in tls ? tls : [tls];
     for (let first = 0; first < requests.length; first += callsPerSession) {
-      const ends = { port, host: '127.0.0.1', localAddress: from[(first / callsPerSession) % from.length] };
-      const session = connectHttp2(`http${tls ? 's' : ''}://127.0.0.1:${port}`, {
+      const turn = first / callsPerSession;
+      const ends = { port, host: '127.0.0.1', localAddress: from[turn % from.length] };
+      const client = clients[turn % clients.length];
+      const session = connectHttp2(`http${client ? 's' : ''}://127.0.0.1:${port}`, {
         settings: { initialWindowSize: 0 },
-        createConnection: () => (tls ? connectTls({ ...ends, ...tls, ALPNProtocols: ['h2'] }) : connectTcp(ends)),
+        createConnection: () => (client ? connectTls({ ...ends, ...client, ALPNProtocols: ['h2'] }) : connectTcp(ends)),
       });
       session.on('error', () => undefined);
       this.#sessions.push(session);

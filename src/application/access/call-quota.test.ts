@@ -7,7 +7,7 @@ const root: Caller = { subject: 'root', certified: true };
 
 describe('a quota of calls', () => {
   it('counts callers with a certificate by name, others by address', () => {
-    const quota = new CallQuota({ callsMax: 100, callsPerClientMax: 2 });
+    const quota = new CallQuota({ callsMax: 100, callsReserved: 0, callsPerClientMax: 2 });
     for (let call = 0; call < 2; call += 1) {
       quota.begin(root, `10.0.0.${call}`);
       quota.begin(anonymous, '10.0.0.1');
@@ -19,7 +19,7 @@ describe('a quota of calls', () => {
   });
 
   it('admits another call once one has ended, even if its end is reported twice', () => {
-    const quota = new CallQuota({ callsMax: 100, callsPerClientMax: 2 });
+    const quota = new CallQuota({ callsMax: 100, callsReserved: 0, callsPerClientMax: 2 });
     const end = quota.begin(root, undefined);
     quota.begin(root, undefined);
     end();
@@ -29,10 +29,20 @@ describe('a quota of calls', () => {
   });
 
   it('bounds the calls of all clients together', () => {
-    const quota = new CallQuota({ callsMax: 3, callsPerClientMax: 2 });
+    const quota = new CallQuota({ callsMax: 3, callsReserved: 0, callsPerClientMax: 2 });
     const ends = ['a', 'b', 'c'].map((address) => quota.begin(anonymous, address));
     expect(() => quota.begin(anonymous, 'd')).toThrow(new OverloadedError('calls in flight', 3));
     for (const end of ends) end();
     quota.begin(anonymous, 'd');
+  });
+
+  it('keeps some for clients that have few', () => {
+    const quota = new CallQuota({ callsMax: 40, callsReserved: 20, callsPerClientMax: 40 });
+    for (let call = 0; call < 40; call += 1) quota.begin(anonymous, 'greedy');
+    expect(() => quota.begin(anonymous, 'greedy')).toThrow(new OverloadedError('calls in flight per client', 40));
+    for (let call = 0; call < 16; call += 1) quota.begin(anonymous, 'honest');
+    expect(() => quota.begin(anonymous, 'honest')).toThrow(new OverloadedError('calls in flight', 40));
+    for (let call = 0; call < 4; call += 1) quota.begin(anonymous, 'late');
+    expect(() => quota.begin(anonymous, 'late')).toThrow(OverloadedError);
   });
 });

@@ -2,11 +2,16 @@ import type { Caller } from './access.js';
 import { OverloadedError } from '../errors.js';
 
 export interface CallQuotaOptions {
-  /** Calls in flight of all clients. */
+  /** Calls in flight of all clients, but for those of clients that have few. */
   readonly callsMax: number;
+  /** More of them, for clients with few calls in flight: no others keep these out. */
+  readonly callsReserved: number;
   /** Calls in flight per identity, or per address for callers without a certificate. */
   readonly callsPerClientMax: number;
 }
+
+/** A client that has so many calls in flight has no right to those reserved. */
+const fewCalls = 16;
 
 /** Returns the client that a call counts for: the subject of its certificate, or its address without one. */
 export function clientOf({ certified, subject }: Caller, address: string | undefined): string {
@@ -33,11 +38,12 @@ export class CallQuota {
    * @throws OverloadedError when there are too many; the call is not counted
    */
   begin(caller: Caller, address: string | undefined): () => void {
-    const { callsMax, callsPerClientMax } = this.options;
+    const { callsMax, callsReserved, callsPerClientMax } = this.options;
     const client = clientOf(caller, address);
     const ofClient = this.#inFlight.get(client) ?? 0;
     if (ofClient >= callsPerClientMax) throw new OverloadedError('calls in flight per client', callsPerClientMax);
-    if (this.#calls >= callsMax) throw new OverloadedError('calls in flight', callsMax);
+    if (this.#calls >= callsMax + (ofClient < fewCalls ? callsReserved : 0))
+      throw new OverloadedError('calls in flight', callsMax);
     this.#inFlight.set(client, ofClient + 1);
     this.#calls += 1;
     let over = false;

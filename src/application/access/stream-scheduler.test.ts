@@ -108,7 +108,8 @@ describe('a stream scheduler', () => {
 
   it('lets as many streams wait as a client may have calls in flight, and at least what two sessions may open', () => {
     const waitingMax = (callsPerClientMax: number): number =>
-      streamSchedulerOptions(1_100, new CallQuota({ callsMax: 100_000, callsPerClientMax })).waitingPerAddressMax;
+      streamSchedulerOptions(1_100, new CallQuota({ callsMax: 100_000, callsReserved: 0, callsPerClientMax }))
+        .waitingPerAddressMax;
     expect([7, 5_000].map(waitingMax)).toEqual([2_200, 5_000]);
   });
 });
