@@ -38,10 +38,10 @@ export interface ClientSurroundings {
 }
 
 const textEncoder = new TextEncoder();
-const patienceMs = 4_000;
+export const patienceMs = 4_000;
 
 /** The common part of all clients: a name, randomness, and a connection to a machine. */
-class Client {
+export class Client {
   stopped = false;
   connections = 0;
 
@@ -105,7 +105,7 @@ export class Producer extends Client {
   async append(connection: Connection, expectedOffset?: number, again?: AppendCall): Promise<AppendCall> {
     const { history, world } = this.around;
     const order = this.#batches++;
-    const records = again === undefined ? this.#records(order) : recordsOf(again);
+    const records = again === undefined ? randomRecords(this.name, order, this.chance) : recordsOf(again);
     const keys = recordKeys(records.payload);
     const call: AppendCall = {
       client: this.name,
@@ -173,18 +173,19 @@ export class Producer extends Client {
     }
     return this.refuseAnswer('an append', error);
   }
-
-  #records(order: number): Records {
-    const count = this.chance.between(1, 3);
-    const encoded = Array.from({ length: count }, (_, i) => {
-      const text = `${this.name}/${order}/${i}/`;
-      return encodeRecord({ value: textEncoder.encode(text.padEnd(text.length + this.chance.below(300), 'x')) });
-    });
-    return frameRecords(encoded, defaultRecordLimits);
-  }
 }
 
-function recordsOf({ payload, keys }: AppendCall): Records {
+/** Returns records that no other client appends, and this one only once. */
+export function randomRecords(client: string, order: number, chance: Chance): Records {
+  const count = chance.between(1, 3);
+  const encoded = Array.from({ length: count }, (_, i) => {
+    const text = `${client}/${order}/${i}/`;
+    return encodeRecord({ value: textEncoder.encode(text.padEnd(text.length + chance.below(300), 'x')) });
+  });
+  return frameRecords(encoded, defaultRecordLimits);
+}
+
+export function recordsOf({ payload, keys }: AppendCall): Records {
   return { payload: payload.slice(), count: keys.length };
 }
 

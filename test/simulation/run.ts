@@ -5,6 +5,7 @@ import { CarefulProducer, Follower, Producer, Reader, type ClientSurroundings } 
 import type { Control } from './controls.js';
 import { ClockJumps } from './clock-jumps.js';
 import { clocksJump, Faults, type FaultKind } from './faults.js';
+import { NumberedProducer } from './numbered-producer.js';
 import { RecordAges } from './record-ages.js';
 import { majoritySize } from '../../src/domain/raft/quorum.js';
 import { BitRot } from './bit-rot.js';
@@ -69,6 +70,7 @@ class Run {
   readonly #administrator: Administrator;
   readonly #upgrade: RollingUpgrade;
   readonly #producers: Producer[] = [];
+  readonly #numbered: NumberedProducer[] = [];
   readonly #readers: (Reader | Follower)[] = [];
 
   constructor(private readonly options: RunOptions) {
@@ -166,7 +168,7 @@ class Run {
     await this.#progress();
     await mend(world, () => this.#members());
     await this.#upgrade.finish();
-    for (const client of [...this.#producers, ...this.#readers]) client.stopped = true;
+    for (const client of this.#clients) client.stopped = true;
     await this.#converge();
     await this.#compareStores(true);
     await this.#retain();
@@ -209,6 +211,10 @@ class Run {
       throw new InvariantError('I17', 'a cluster without a majority acknowledged an append');
   }
 
+  get #clients(): readonly (Producer | NumberedProducer | Reader | Follower)[] {
+    return [...this.#producers, ...this.#numbered, ...this.#readers];
+  }
+
   #startClients(machines: readonly Machine[]): void {
     const { world, witness, history } = this;
     const chance = world.chance.fork('clients');
@@ -222,9 +228,16 @@ class Run {
     };
     for (const name of ['p1', 'p2', 'p3']) this.#producers.push(new Producer(name, around, chance.fork(name)));
     for (const name of ['c1', 'c2']) this.#producers.push(new CarefulProducer(name, around, chance.fork(name)));
+    for (const [name, id] of [
+      ['d1', 'own'],
+      ['d2', ''],
+      ['d3', 'shared'],
+      ['d4', 'shared'],
+    ] as const)
+      this.#numbered.push(new NumberedProducer(name, around, chance.fork(name), id, id === 'shared'));
     for (const name of ['r1', 'r2', 'r3']) this.#readers.push(new Reader(name, around, chance.fork(name)));
     for (const name of ['f1', 'f2']) this.#readers.push(new Follower(name, around, chance.fork(name)));
-    for (const client of [...this.#producers, ...this.#readers]) client.start();
+    for (const client of this.#clients) client.start();
   }
 
   /** Checks I10: an append made after the healing is acknowledged within ten election timeouts. */
