@@ -141,6 +141,37 @@ describe('the producers of a leader', () => {
     ]);
   });
 
+  it('open no epoch above the highest', () => {
+    const leader = new Leader();
+    expect(leader.append({ id: 'p', epoch: Number.MAX_SAFE_INTEGER, sequence: 0 })).toBe('append');
+    expect(leader.open('p')).toBe('InvalidInputError');
+    leader.applyNext();
+    expect(leader.open('p')).toBe('InvalidInputError');
+    expect(leader.open('p', Number.MAX_SAFE_INTEGER)).toBe('ProducerFencedError');
+  });
+
+  it('name the last batch before an epoch, applied or not', () => {
+    const leader = new Leader();
+    const last = (): unknown => {
+      const decision = leader.producers.decideOpen('p', undefined, false, limits);
+      if (decision.kind === 'refuse' || decision.last === undefined) return undefined;
+      const { last } = decision;
+      return 'original' in last ? [last.sequence, last.original.batch.baseOffset] : [last.sequence, last.baseOffset];
+    };
+    leader.open('p');
+    expect(last()).toBeUndefined();
+    leader.append({ id: 'p', epoch: 1, sequence: 0 });
+    leader.append({ id: 'p', epoch: 1, sequence: 1 });
+    expect(last()).toEqual([1, 3]);
+    leader.open('p');
+    for (let applied = 0; applied < 4; applied++) {
+      leader.applyNext();
+      expect(last()).toEqual([1, 3]);
+    }
+    leader.close('p', 2);
+    expect(last()).toBeUndefined();
+  });
+
   it('let no more ids in than the limit, those in flight included', () => {
     const leader = new Leader();
     expect([leader.open('a'), leader.open('b'), leader.open('c')]).toEqual([1, 1, 'ProducersMaxError']);
