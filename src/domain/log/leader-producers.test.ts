@@ -49,11 +49,12 @@ class Leader {
     return decision.epoch;
   }
 
-  close(id: string, epoch: number): boolean {
-    if (!this.producers.mustClose(id, epoch)) return false;
+  close(id: string, epoch: number): unknown {
+    const { kind } = this.producers.decideClose(id, epoch);
+    if (kind !== 'close') return kind;
     const payload = encodeProducerChange({ opened: [], forgotten: [id] });
     this.#accept(id, { kind: BatchKind.producers, payload }, (each) => this.producers.addForgotten(id, each));
-    return true;
+    return kind;
   }
 
   applyNext(): void {
@@ -178,10 +179,10 @@ describe('the producers of a leader', () => {
     expect(leader.append({ id: 'c', epoch: 0, sequence: 0 })).toMatchObject({ name: 'ProducersMaxError' });
     expect([leader.open('e', 1, true), leader.open('f', 1, true)]).toEqual([1, 'ProducersMaxError']);
     leader.applyNext();
-    expect(leader.close('a', 1)).toBe(true);
+    expect(leader.close('a', 1)).toBe('close');
     expect(leader.open('c')).toBe(1);
-    expect(leader.close('a', 1)).toBe(false);
-    expect(() => leader.close('b', 0)).toThrow('is fenced');
+    expect(leader.close('a', 1)).toBe('unknown');
+    expect(leader.close('b', 0)).toBe('refuse');
   });
 
   it('decide as a table would to which everything accepted was applied (property)', () => {
@@ -207,7 +208,7 @@ describe('the producers of a leader', () => {
             const expected = head.open(each.id, undefined, each.isEphemeral);
             expect(leader.open(each.id, undefined, each.isEphemeral)).toEqual(expected);
           } else if (each.type === 'close') {
-            if (head.table.get(each.id)?.epoch === each.epoch) expect(leader.close(each.id, each.epoch)).toBe(true);
+            if (head.table.get(each.id)?.epoch === each.epoch) expect(leader.close(each.id, each.epoch)).toBe('close');
           } else if (each.type === 'apply') leader.applyNext();
           else leader.drop(each.count);
         }

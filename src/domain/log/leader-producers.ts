@@ -38,6 +38,10 @@ export type OpenDecision<T> =
   | { readonly kind: 'open'; readonly epoch: number; readonly last?: LastBefore<T> }
   | { readonly kind: 'refuse'; readonly error: ProducerRefusal | InvalidInputError };
 
+/** `unknown`: there is nothing to close. */
+export type CloseDecision =
+  { readonly kind: 'close' | 'unknown' } | { readonly kind: 'refuse'; readonly error: ProducerRefusal };
+
 /** The epoch of an id that is opened for the first time, so that it fences a writer that never opened it. */
 const firstEpoch = 1;
 
@@ -106,12 +110,12 @@ export class LeaderProducers<T> {
     return { kind: 'open', epoch: epoch ?? known.epoch + 1, ...(last && { last }) };
   }
 
-  /** Returns whether closing an id of this epoch is a change: not if it is not known. Throws `ProducerFencedError`. */
-  mustClose(id: string, epoch: number): boolean {
+  /** Decides about an id to close, which must be at this epoch. */
+  decideClose(id: string, epoch: number): CloseDecision {
     const known = this.#known(id);
-    if (known === undefined) return false;
-    if (known.epoch !== epoch) throw new ProducerFencedError(id, epoch, known.epoch);
-    return true;
+    if (known === undefined) return { kind: 'unknown' };
+    if (known.epoch !== epoch) return { kind: 'refuse', error: new ProducerFencedError(id, epoch, known.epoch) };
+    return { kind: 'close' };
   }
 
   /** Returns ids to forget, as `ProducerTable.expired`; none of a producer that has just appended something. */
