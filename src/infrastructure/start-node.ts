@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { crc32c } from '../adapters/checksum/crc32c.js';
 import {
   GrpcEntrySource,
@@ -74,7 +75,7 @@ export function startNode(
     peerService: endpoint,
     crc32c,
     clock,
-    random: (n) => Math.floor(Math.random() * n),
+    random: (n) => randomInt(n),
     logger,
     onFatal,
     onReadiness,

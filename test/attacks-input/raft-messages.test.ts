@@ -8,7 +8,7 @@ import { confState } from '../../src/domain/raft/conf-state.js';
 import { message, type Message, type MessageType } from '../../src/domain/raft/message.js';
 import { firstConfiguration } from '../../src/application/configuration/configuration.js';
 import { encodeTransfer } from '../../src/application/configuration/configuration-json.js';
-import { entryAt } from '../contract/peer-transport.js';
+import { entryAt } from '../contract/peer-receiver.js';
 import { eventually } from '../cluster/deadline.js';
 import { Group, records } from '../raft/group.js';
 import { SecureNode } from '../security/secure-node.js';

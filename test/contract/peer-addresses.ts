@@ -12,7 +12,7 @@ import {
   Receiver,
   recordsOf,
   until,
-} from './peer-transport.js';
+} from './peer-receiver.js';
 
 /** The contract of every `PeerTransport` for a member that may be at other addresses than the configured one. */
 export function describePeerAddresses(name: string, make: () => Promise<NetworkUnderTest>): void {

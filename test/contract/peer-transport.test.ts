@@ -8,7 +8,8 @@ import { GrpcJoinTransport, GrpcPeerTransport, PeerEndpoint } from '../../src/ad
 import { FakeCommitLog } from '../adapters/grpc/fake-commit-log.js';
 import { TcpProxy } from '../adapters/peer/tcp-proxy.js';
 import { describePeerAddresses } from './peer-addresses.js';
-import { describePeerTransport, type NetworkUnderTest } from './peer-transport.js';
+import type { NetworkUnderTest } from './peer-receiver.js';
+import { describePeerTransport } from './peer-transport.js';
 import { RecordingLogger } from '../logging/recording-logger.js';
 
 const inMemory = async (): Promise<NetworkUnderTest> => {

@@ -1,119 +1,26 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
-import { entryOfBatch } from '../../src/application/raft/batch-entry.js';
 import { emptyConfiguration } from '../../src/application/configuration/configuration.js';
 import { encodeTransfer } from '../../src/application/configuration/configuration-json.js';
-import {
-  OutcomeUnknownError,
-  OverloadedError,
-  QuorumDiskFullError,
-  UnavailableError,
-} from '../../src/application/errors.js';
-import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
-import type { JoinAnswer, JoinHandler, Joiner, JoinTransport } from '../../src/application/ports/join-transport.js';
-import type { PeerReceiver, PeerTransport } from '../../src/application/ports/peer-transport.js';
-import {
-  CorruptRangeError,
-  DamagedEndError,
-  DiskReserveError,
-  ExpectedOffsetMismatchError,
-  InvalidInputError,
-  TooLargeError,
-} from '../../src/domain/log/errors.js';
-import { toEpochMs, toIndex, toOffset, toTerm } from '../../src/domain/log/offsets.js';
-import { BatchKind, type Records, type BatchChecksum, sealBatch } from '../../src/domain/log/record-batch.js';
-import { frameRecords } from '../../src/domain/log/records.js';
+import { UnavailableError } from '../../src/application/errors.js';
+import type { JoinAnswer, Joiner } from '../../src/application/ports/join-transport.js';
 import { confState } from '../../src/domain/raft/conf-state.js';
-import type { Entry } from '../../src/domain/raft/entry.js';
-import { message, type Message } from '../../src/domain/raft/message.js';
+import { message } from '../../src/domain/raft/message.js';
 
-/** The links of one node, and its address. */
-export interface NodeUnderTest {
-  readonly rpcAddr: string;
-  readonly transport: PeerTransport;
-  setJoinHandler(desk: JoinHandler): void;
-  /** Bytes queued for that member anywhere in this process. */
-  waitingBytes(to: number): number;
-  /** Ends the node as a crash does; `node` may be called again for its name, which gives the same address. */
-  stop(): Promise<void>;
-}
-
-export interface NetworkUnderTest {
-  node(name: string, checksum: BatchChecksum): Promise<NodeUnderTest>;
-  readonly joinTransport: JoinTransport;
-  /** Returns a HOST:PORT that accepts connections, or that no node is at, and never answers. */
-  hole(): Promise<string>;
-  /** Drops everything to and from the node until `heal`. */
-  cut(name: string): void;
-  heal(): void;
-  /** The node reads nothing until `resume`. */
-  stall(name: string): void;
-  resume(name: string): void;
-  close(): Promise<void>;
-}
-
-export const checksum: BatchChecksum = { crc32c, logId: new Uint8Array(16).fill(7) };
-const limits = { recordBytesMax: 16 << 20, batchBytesMax: 16 << 20 };
-
-export function entryAt(index: number, payloadBytes: number, by = checksum): Entry {
-  const { payload } = recordsOf(payloadBytes);
-  const position = { index: toIndex(index), term: toTerm(2), baseOffset: toOffset(index), appendTimeMs: toEpochMs(5) };
-  return entryOfBatch(sealBatch({ kind: BatchKind.records, recordCount: 1, payload, ...position }, by));
-}
-
-/** One record: `log.v1.Record { value }`. */
-export function recordsOf(valueBytes: number): Records {
-  const head = [0x0a];
-  for (let rest = valueBytes; ; rest >>>= 7) {
-    head.push(rest > 0x7f ? (rest & 0x7f) | 0x80 : rest);
-    if (rest <= 0x7f) break;
-  }
-  return frameRecords([Buffer.concat([Uint8Array.from(head), Buffer.alloc(valueBytes, 0x61)])], limits);
-}
+import { describeForwardedCalls } from './forwarded-calls.js';
+import {
+  append,
+  beat,
+  checksum,
+  entryAt,
+  type NetworkUnderTest,
+  type NodeUnderTest,
+  Receiver,
+  until,
+} from './peer-receiver.js';
 
 /** The members that a joiner, or a follower whose log ends before the log start, is told about. */
 const transfer = encodeTransfer({ configuration: emptyConfiguration, offset: 0, contacts: [] });
-
-export const receipt: AppendReceipt = {
-  baseOffset: toOffset(41),
-  recordCount: 1,
-  term: toTerm(3),
-  index: toIndex(9),
-  syncedOn: ['n1', 'n2'],
-};
-
-export class Receiver implements PeerReceiver {
-  readonly messages: Message[] = [];
-  readonly lost: number[] = [];
-  readonly appends: { records: Records; options: ProposeOptions }[] = [];
-  answer: () => Promise<AppendReceipt> = () => Promise.resolve(receipt);
-
-  receive(received: Message): void {
-    this.messages.push(received);
-  }
-  unreachable(id: number): void {
-    this.lost.push(id);
-  }
-  appendForwarded(records: Records, options: ProposeOptions): Promise<AppendReceipt> {
-    this.appends.push({ records, options });
-    return this.answer();
-  }
-  ofType(type: Message['type']): Message[] {
-    return this.messages.filter((each) => each.type === type);
-  }
-}
-
-export async function until(condition: () => boolean, what = condition.toString()): Promise<void> {
-  const giveUpAt = Date.now() + 10_000;
-  while (!condition()) {
-    if (Date.now() > giveUpAt) throw new Error(`not within 10 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-}
-
-export const beat = (commit: number): Message => message({ type: 'MsgHeartbeat', from: 1, to: 2, term: 2, commit });
-export const append = (...entries: Entry[]): Message =>
-  message({ type: 'MsgApp', from: 1, to: 2, term: 2, logTerm: 2, index: entries[0].index - 1, entries });
 
 /** The contract of every `PeerTransport` and its `JoinTransport`. `make` returns an empty network for each test. */
 export function describePeerTransport(name: string, make: () => Promise<NetworkUnderTest>): void {
@@ -331,73 +238,7 @@ export function describePeerTransport(name: string, make: () => Promise<NetworkU
       }
     });
 
-    describe('forwarded appends', () => {
-      const forward = (records = recordsOf(3), options: ProposeOptions = {}): Promise<AppendReceipt> =>
-        one.transport.append(2, records, options);
-
-      it('are made at the leader in order, and answered', async () => {
-        const sizes = Array.from({ length: 50 }, (_, n) => n + 1);
-        const answers = sizes.map((size) => forward(recordsOf(size), { expectedOffset: toOffset(size) }));
-        expect(await Promise.all(answers)).toEqual(sizes.map(() => receipt));
-        expect(atTwo.appends.map(({ options }) => options.expectedOffset)).toEqual(sizes);
-        expect([...atTwo.appends[4].records.payload]).toEqual([...recordsOf(5).payload]);
-        expect(atTwo.appends[4].records.count).toBe(1);
-      });
-
-      it.each([
-        new UnavailableError('no leader'),
-        new UnavailableError('elsewhere', '10.0.0.1:8400'),
-        new OutcomeUnknownError('stepped down'),
-        new OverloadedError('waiting appends', 8),
-        new ExpectedOffsetMismatchError(4, toOffset(9)),
-        new TooLargeError('batch', 9, 8),
-        new TooLargeError('record', 9, 8, 3),
-        new InvalidInputError('no records'),
-        new DiskReserveError(1, 2),
-        new QuorumDiskFullError(['n2', 'n3']),
-        new CorruptRangeError(toOffset(3), toOffset(6), 'bad checksum'),
-        new DamagedEndError(toOffset(3), toOffset(6), 'bad checksum'),
-      ])('reject with the error of the leader: $name', async (error) => {
-        atTwo.answer = () => Promise.reject(error);
-        const found: unknown = await forward().catch((reason: unknown) => reason);
-        expect(found).toBeInstanceOf(error.constructor);
-        expect(found).toEqual(error);
-        expect({ ...(found as Error) }).toEqual({ ...error });
-      });
-
-      it('have an unknown outcome when the link breaks', async () => {
-        atTwo.answer = () => new Promise(() => undefined);
-        const answer = forward();
-        answer.catch(() => undefined);
-        await until(() => atTwo.appends.length === 1);
-        network.cut('two');
-        await expect(answer).rejects.toBeInstanceOf(OutcomeUnknownError);
-      });
-
-      it('are rejected as not started if there is no link', async () => {
-        await expect(one.transport.append(5, recordsOf(1), {})).rejects.toBeInstanceOf(UnavailableError);
-        await two.stop();
-        await until(() => {
-          one.transport.send([beat(1)]);
-          return atOne.lost.length > 0;
-        });
-        let error: unknown;
-        const giveUpAt = Date.now() + 10_000;
-        do error = await forward().catch((reason: unknown) => reason);
-        while (error instanceof OutcomeUnknownError && Date.now() < giveUpAt);
-        expect(error).toBeInstanceOf(UnavailableError);
-      });
-
-      it('end with the links', async () => {
-        atTwo.answer = () => new Promise(() => undefined);
-        const answer = forward();
-        answer.catch(() => undefined);
-        await until(() => atTwo.appends.length === 1);
-        await one.transport.close();
-        await expect(answer).rejects.toBeInstanceOf(OutcomeUnknownError);
-        await expect(forward()).rejects.toBeInstanceOf(UnavailableError);
-      });
-    });
+    describeForwardedCalls(() => ({ network, one, two, atOne, atTwo }));
 
     describe('joining', () => {
       const joiner: Joiner = {

@@ -1,11 +1,6 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { crc32c } from '../../src/adapters/checksum/crc32c.js';
-import {
-  decodeAnswers,
-  decodeAppends,
-  encodeAnswers,
-  encodeAppends,
-} from '../../src/adapters/peer/appends/append-wire.js';
+import { decodeAnswers, decodeCalls, encodeAnswers, encodeCalls } from '../../src/adapters/peer/appends/append-wire.js';
 import { decodeEntries, encodeEntries } from '../../src/adapters/peer/entries/entry-wire.js';
 import { answerMessage, answerOf, joinerOf } from '../../src/adapters/peer/join/join-messages.js';
 import { identityMetadata, identityOf } from '../../src/adapters/peer/identity/peer-identity.js';
@@ -34,8 +29,14 @@ import {
 import { UnavailableError } from '../../src/application/errors.js';
 import type { PeerMessage } from '../../src/application/ports/peer-transport.js';
 import type { JoinAnswer } from '../../src/application/ports/join-transport.js';
+import type { Producer } from '../../src/domain/log/batch-prefix.js';
 import { InvalidInputError } from '../../src/domain/log/errors.js';
 import { toEpochMs, toIndex, toOffset, toTerm } from '../../src/domain/log/offsets.js';
+import {
+  ProducerFencedError,
+  ProducerSequenceGapError,
+  ProducersMaxError,
+} from '../../src/domain/log/producer-errors.js';
 import { BatchKind, sealBatch, type RecordBatch } from '../../src/domain/log/record-batch.js';
 import { encodeRecord } from '../../src/domain/log/record.js';
 import { defaultRecordLimits, frameRecords } from '../../src/domain/log/records.js';
@@ -85,6 +86,17 @@ function batchAt(index: number, chance: Chance): RecordBatch {
     );
   const { payload, count } = recordsOf(chance);
   return sealBatch({ ...position, kind: BatchKind.records, recordCount: count, payload }, checksum);
+}
+
+function producerBy(chance: Chance): Producer {
+  return { id: chance.pick(['p', 'ö'.repeat(64)]), epoch: chance.pick([0, 2 ** 53 - 1]), sequence: chance.below(300) };
+}
+
+/** Checks that what a peer sends of a producer can be stored. */
+function expectInRange({ id, epoch, sequence = 0 }: Pick<Producer, 'id' | 'epoch'> & { sequence?: number }): void {
+  const bytes = Buffer.byteLength(id);
+  expectEqual(bytes >= 1 && bytes <= 128, true, 'the bytes of an id');
+  expectEqual(Number.isSafeInteger(epoch) && Number.isSafeInteger(sequence), true, 'an epoch and a sequence');
 }
 
 const run = (chance: Chance): RecordBatch[] =>
@@ -173,14 +185,20 @@ export const peerTargets: readonly Target[] = [
   {
     name: 'forwarded-appends',
     valid: (chance) =>
-      encodeAppends([
+      encodeCalls([
         { id: chance.below(300), records: recordsOf(chance), options: {} },
         { id: 2, records: recordsOf(chance), options: { expectedOffset: toOffset(chance.below(300)) } },
+        { id: 3, records: recordsOf(chance), options: { producer: producerBy(chance) } },
+        { id: 4, opening: { ...producerBy(chance), isEphemeral: chance.percent(50) } },
+        { id: 5, opening: { id: '', isEphemeral: true } },
+        { id: 6, closing: producerBy(chance) },
       ]),
     decode: (input) => {
-      const appends = decodeAppends(input);
-      if (appends.every((each) => 'error' in each)) throw new Refusal('all of them');
-      return appends;
+      const calls = decodeCalls(input);
+      if (calls.every((each) => 'error' in each)) throw new Refusal('all of them');
+      for (const each of calls) if ('options' in each && each.options.producer) expectInRange(each.options.producer);
+      for (const each of calls) if ('closing' in each) expectInRange(each.closing);
+      return calls;
     },
     refusals,
     heldBytesForEach,
@@ -202,6 +220,11 @@ export const peerTargets: readonly Target[] = [
           },
         },
         { id: 2, outcome: { error: new UnavailableError('no', 'n2:8400') } },
+        { id: 3, outcome: { opened: { id: 'p', epoch: 2, last: { sequence: 7, baseOffset: toOffset(41) } } } },
+        { id: 4, outcome: { isClosed: true } },
+        { id: 5, outcome: { error: new ProducerFencedError('p', 1, chance.below(300)) } },
+        { id: 6, outcome: { error: new ProducerSequenceGapError(producerBy(chance), 4) } },
+        { id: 7, outcome: { error: new ProducersMaxError(true, 50_000) } },
       ]),
     decode: decodeAnswers,
     refusals,

@@ -107,6 +107,8 @@ export class Group {
       settings?: ClusterSettings;
       /** The feature level at which producers are accepted. */
       exactlyOnceLevel?: number;
+      /** The disk reserve of each node (default: none). */
+      diskReserveBytes?: number;
     } = {},
   ) {}
 
@@ -225,7 +227,7 @@ export class Group {
         startJoinAddrs,
         bootstrap: false,
         bootstrapExpect: 0,
-        diskReserveBytes: 0,
+        diskReserveBytes: options.diskReserveBytes ?? 0,
         deadMemberTimeoutMs: 0,
         timing: defaultTiming,
         retention: typeof retention === 'function' ? retention(name) : retention,

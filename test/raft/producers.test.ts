@@ -1,6 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
 import { FeatureNotEnabledError } from '../../src/application/ports/cluster.js';
-import { UnavailableError } from '../../src/application/errors.js';
 import { ExpectedOffsetMismatchError } from '../../src/domain/log/errors.js';
 import { toOffset } from '../../src/domain/log/offsets.js';
 import {
@@ -9,6 +8,7 @@ import {
   ProducerSequenceGapError,
 } from '../../src/domain/log/producer-errors.js';
 import { Group, records, valuesOf } from './group.js';
+import { replicaOf } from './replica-fixture.js';
 
 const names = ['n1', 'n2', 'n3'];
 const batch = (sequence: number, epoch = 1) => ({ producer: { id: 'p', epoch, sequence } });
@@ -84,21 +84,29 @@ describe('appends of a producer', () => {
     expect(await group.settled(node.propose(records('b'), batch(1)))).toMatchObject({ baseOffset: 1 });
   });
 
-  it('are not forwarded without their producer: the caller is told the leader', async () => {
+  it('are forwarded with their producer by a follower and by a replica', async () => {
     const group = await groupOf(names);
     const leader = await group.leader();
-    const refusal = await group
-      .follower()
-      .node.propose(records('a'), batch(0))
-      .catch((error: unknown) => error);
-    expect(refusal).toBeInstanceOf(UnavailableError);
-    expect(refusal).toMatchObject({ leaderAddr: leader.member.rpcAddr });
+    const { replica } = await replicaOf(group, leader, { exactlyOnceLevel: 1 });
+    const [first, again, refused] = await group.settled(
+      Promise.all([
+        group.follower().node.propose(records('a'), batch(0)),
+        replica.propose(records('a'), { ...batch(0), expectedOffset: toOffset(0) }),
+        replica.propose(records('c'), batch(2)).catch((error: unknown) => error),
+      ]),
+    );
+    expect([first.isDuplicate, again.isDuplicate].filter(Boolean)).toEqual([true]);
+    expect(again.index).toBe(first.index);
+    expect(refused).toEqual(new ProducerSequenceGapError(batch(2).producer, 1));
+    expect(await valuesOf(leader)).toEqual(['a']);
   });
 
   it('are refused below the feature level, and nothing is appended', async () => {
     const group = await Group.of(['n1']);
     const { node } = group.get('n1');
     await expect(node.propose(records('a'), batch(0))).rejects.toThrow(FeatureNotEnabledError);
+    await expect(node.openProducer({ id: 'p', isEphemeral: false })).rejects.toThrow(FeatureNotEnabledError);
+    await expect(node.closeProducer('p', 1)).rejects.toThrow(FeatureNotEnabledError);
     expect(await valuesOf(group.get('n1'))).toEqual([]);
   });
 });

@@ -80,6 +80,10 @@ export class MemoryUplink implements ReplicaUplink {
     return receipt;
   }
 
+  producersOf(leader: Contact): ReturnType<ReplicaUplink['producersOf']> {
+    return this.#member(leader).node.producersForwarded;
+  }
+
   clusterOf(contact: Contact): ReturnType<ReplicaUplink['clusterOf']> {
     return this.#member(contact).cluster;
   }
@@ -120,6 +124,8 @@ export interface ReplicaSettings {
   readonly scrubBytesPerSecond?: number;
   readonly reserveBytes?: number;
   readonly seed?: number;
+  /** The feature level at which producers are accepted. */
+  readonly exactlyOnceLevel?: number;
   /** Called before it follows anybody. */
   readonly prepare?: (uplink: MemoryUplink) => void;
 }
@@ -137,6 +143,7 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
     scrubBytesPerSecond,
     reserveBytes = 0,
     seed = 3,
+    exactlyOnceLevel,
   } = settings;
   const { clock } = group;
   const uplink = new MemoryUplink(group);
@@ -183,6 +190,7 @@ export async function startReplica(group: Group, settings: ReplicaSettings = {})
     random: (n) => Math.floor(random() * n),
     onFatal: (error) => fatal.push(error),
     uplink: () => uplink,
+    ...(exactlyOnceLevel !== undefined && { exactlyOnceLevel }),
   });
   const { consensus: replica, cluster } = started.work;
   const { service } = answering;

@@ -1,6 +1,6 @@
 import type { Cluster } from '../../src/application/ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../src/application/errors.js';
-import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
+import type { AppendReceipt, Producers, ProposeOptions } from '../../src/application/ports/consensus.js';
 import type { Joiner, JoinAnswer, JoinTransport } from '../../src/application/ports/join-transport.js';
 import type { VouchAnswer, VouchRequest } from '../../src/application/ports/vouching.js';
 import type { Peer, PeerReceiver, PeerTransport } from '../../src/application/ports/peer-transport.js';
@@ -51,11 +51,24 @@ export class SimulatedTransport implements PeerTransport, JoinTransport {
     return this.appendAt(this.#addressOf(to), records, options);
   }
 
-  appendAt(address: string | undefined, records: Records, { expectedOffset }: ProposeOptions): Promise<AppendReceipt> {
+  appendAt(address: string | undefined, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
     const copy = { payload: records.payload.slice(), count: records.count };
-    return this.call(address, 'forwarded append', ({ receiver }) =>
-      receiver?.appendForwarded(copy, { ...(expectedOffset !== undefined && { expectedOffset }) }),
-    );
+    return this.call(address, 'forwarded append', ({ receiver }) => receiver?.appendForwarded(copy, { ...options }));
+  }
+
+  producersOf(to: number): Producers {
+    return this.producersAt(this.#addressOf(to));
+  }
+
+  producersAt(address: string | undefined): Producers {
+    return {
+      openProducer: (opening) =>
+        this.call(address, 'forwarded opening', ({ receiver }) => receiver?.producersForwarded.openProducer(opening)),
+      closeProducer: (id, epoch) =>
+        this.call(address, 'forwarded closing', ({ receiver }) =>
+          receiver?.producersForwarded.closeProducer(id, epoch),
+        ),
+    };
   }
 
   clusterOf(to: number): Cluster {

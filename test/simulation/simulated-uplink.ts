@@ -1,7 +1,7 @@
 import type { Cluster } from '../../src/application/ports/cluster.js';
 import { UnavailableError } from '../../src/application/errors.js';
 import type { Peer } from '../../src/application/ports/peer-transport.js';
-import type { AppendReceipt, ProposeOptions } from '../../src/application/ports/consensus.js';
+import type { AppendReceipt, Producers, ProposeOptions } from '../../src/application/ports/consensus.js';
 import type { Contact, FollowFrom, ReplicaUplink, SourceNews } from '../../src/application/ports/replica-uplink.js';
 import { unlessAborted } from '../../src/application/waiting/unless-aborted.js';
 import type { Offset } from '../../src/domain/log/offsets.js';
@@ -43,6 +43,10 @@ export class SimulatedUplink implements ReplicaUplink {
 
   append(leader: Peer, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
     return this.transport.appendAt(this.transport.addressOf(leader), records, options);
+  }
+
+  producersOf(leader: Peer): Producers {
+    return this.transport.producersAt(this.transport.addressOf(leader));
   }
 
   clusterOf(member: Contact): Cluster {

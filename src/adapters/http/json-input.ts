@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { InvalidInputError } from '../../domain/log/errors.js';
 import type { Producer } from '../../domain/log/batch-prefix.js';
 import type { Record } from '../../domain/log/record.js';
-import { producerIdOrThrow } from '../wire/producers.js';
+import { producerIdOrThrow } from '../../domain/log/producer-id.js';
 import { parseStrictJson } from './strict-json.js';
 
 const uint64Max = 2n ** 64n - 1n;

@@ -2,7 +2,7 @@ import { featureLevelKnown } from '../../application/configuration/cluster-setti
 import type { Cluster } from '../../application/ports/cluster.js';
 import { OutcomeUnknownError, UnavailableError } from '../../application/errors.js';
 import type { Clock } from '../../application/ports/clock.js';
-import type { AppendReceipt, ProposeOptions } from '../../application/ports/consensus.js';
+import type { AppendReceipt, Producers, ProposeOptions } from '../../application/ports/consensus.js';
 import type { EntryHandler, EntrySource } from '../../application/ports/entry-source.js';
 import type { JoinHandler, JoinTransport } from '../../application/ports/join-transport.js';
 import type { Peer, PeerReceiver, PeerTransport } from '../../application/ports/peer-transport.js';
@@ -23,7 +23,7 @@ interface Parcel {
   readonly lose: () => void;
 }
 
-/** A forwarded append without an answer. */
+/** A forwarded call without an answer. */
 interface Call {
   readonly to: number;
   readonly lose: () => void;
@@ -221,12 +221,25 @@ export class MemoryPeerTransport implements PeerTransport {
   }
 
   append(to: number, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
-    return new Promise<AppendReceipt>((resolve, reject) => {
+    return this.#call(to, records.payload.length, (receiver) => receiver.appendForwarded(records, options));
+  }
+
+  producersOf(to: number): Producers {
+    return {
+      openProducer: (opening) =>
+        this.#call(to, opening.id.length, ({ producersForwarded }) => producersForwarded.openProducer(opening)),
+      closeProducer: (id, epoch) =>
+        this.#call(to, id.length, ({ producersForwarded }) => producersForwarded.closeProducer(id, epoch)),
+    };
+  }
+
+  #call<T>(to: number, bytes: number, act: (receiver: PeerReceiver) => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
       const call: Call = {
         to,
         lose: () => {
           this.#calls.delete(call);
-          reject(new OutcomeUnknownError(`the link to member ${to} broke during an append`));
+          reject(new OutcomeUnknownError(`the link to member ${to} broke during the call`));
         },
       };
       const settle = (act: () => void): void => {
@@ -236,12 +249,12 @@ export class MemoryPeerTransport implements PeerTransport {
       };
       const posted = this.#post(to, {
         from: this,
-        bytes: records.payload.length,
+        bytes,
         deliver: (receiver) => {
-          receiver.appendForwarded(records, options).then(
-            (receipt) => {
+          act(receiver).then(
+            (value) => {
               settle(() => {
-                resolve(receipt);
+                resolve(value);
               });
             },
             (error: Error) => {

@@ -13,7 +13,13 @@ import { InvalidInputError } from '../../domain/log/errors.js';
 import type { BatchChecksum } from '../../domain/log/record-batch.js';
 import { JoinRequestSchema, JoinResponseSchema, PeerService } from '../../gen/golog/peer/v1/peer_service_pb.js';
 import { appendErrorKind } from './appends/append-errors.js';
-import { decodeAppends, encodeAnswers, type AppendAnswer, type AppendOutcome } from './appends/append-wire.js';
+import {
+  decodeCalls,
+  encodeAnswers,
+  type CallAnswer,
+  type CallOutcome,
+  type LeaderCall,
+} from './appends/append-wire.js';
 import { EntryCalls } from './entries/entry-calls.js';
 import { FrameQueue } from './messages/frame-queue.js';
 import { answerMessage, joinerOf } from './join/join-messages.js';
@@ -197,13 +203,13 @@ export class PeerEndpoint {
     const admitted = this.#admit(call, 'append');
     if (admitted === undefined) return;
     const { node, from, key } = admitted;
-    const answers = new FrameQueue<AppendAnswer>(Infinity);
+    const answers = new FrameQueue<CallAnswer>(Infinity);
     answers.open((items, sent) => {
       call.write(encodeAnswers(items), (error?: Error | null) => {
         if (!error) sent();
       });
     });
-    const answer = (id: number, outcome: AppendOutcome): void => {
+    const answer = (id: number, outcome: CallOutcome): void => {
       if (call.cancelled || call.writableEnded) return;
       if ('error' in outcome && appendErrorKind(outcome.error) === undefined)
         this.logger.error(
@@ -217,13 +223,13 @@ export class PeerEndpoint {
     call.on('data', (bytes: Buffer) => {
       if (this.#streams.get(key) !== call) return;
       try {
-        for (const append of decodeAppends(bytes)) {
-          const { id } = append;
-          if ('error' in append) answer(id, append);
+        for (const forwarded of decodeCalls(bytes)) {
+          const { id } = forwarded;
+          if ('error' in forwarded) answer(id, forwarded);
           else
-            node.receiver.appendForwarded(append.records, append.options).then(
-              (receipt) => {
-                answer(id, { receipt });
+            outcomeAt(node.receiver, forwarded).then(
+              (outcome) => {
+                answer(id, outcome);
               },
               (error: unknown) => {
                 answer(id, { error });
@@ -385,6 +391,16 @@ export class PeerEndpoint {
       respond({ code: status.INVALID_ARGUMENT, details: error.message });
     }
   }
+}
+
+/** Makes a forwarded call at this node. */
+async function outcomeAt(receiver: PeerReceiver, call: LeaderCall): Promise<CallOutcome> {
+  if ('opening' in call) return { opened: await receiver.producersForwarded.openProducer(call.opening) };
+  if ('closing' in call) {
+    await receiver.producersForwarded.closeProducer(call.closing.id, call.closing.epoch);
+    return { isClosed: true };
+  }
+  return { receipt: await receiver.appendForwarded(call.records, call.options) };
 }
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');

@@ -1,7 +1,8 @@
 import { create, fromBinary } from '@bufbuild/protobuf';
 import type { OpenedProducer, ProducerOpening } from '../../application/ports/consensus.js';
-import { type Producer, producerIdBytesMax } from '../../domain/log/batch-prefix.js';
+import type { Producer } from '../../domain/log/batch-prefix.js';
 import { InvalidInputError } from '../../domain/log/errors.js';
+import { producerIdOrThrow } from '../../domain/log/producer-id.js';
 import {
   type CloseProducerRequest,
   type OpenProducerRequest,
@@ -11,18 +12,6 @@ import {
   ProducerSchema,
 } from '../../gen/golog/v1/log_service_pb.js';
 import { safeIntegerMax } from './offset.js';
-
-const loneSurrogate = /\p{Surrogate}/u;
-
-/** Throws `InvalidInputError` for an id that is not 1 to 128 bytes of UTF-8. */
-export function producerIdOrThrow(id: string): string {
-  const bytes = Buffer.byteLength(id);
-  if (bytes < 1 || bytes > producerIdBytesMax)
-    throw new InvalidInputError(`the id of a producer has ${bytes} bytes: expected 1 to ${producerIdBytesMax}`);
-  if (loneSurrogate.test(id))
-    throw new InvalidInputError('the id of a producer has half a surrogate pair, which no UTF-8 can hold');
-  return id;
-}
 
 function numberOrThrow(value: bigint, what: 'epoch' | 'sequence'): number {
   if (value > safeIntegerMax)

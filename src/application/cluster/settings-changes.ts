@@ -8,7 +8,7 @@ import {
 } from '../configuration/cluster-settings.js';
 import { encodeChangeContext } from '../configuration/configuration-json.js';
 import { UnavailableError } from '../errors.js';
-import { FeatureNotEnabledError } from '../ports/cluster.js';
+import { assertFeatureLevel } from '../ports/cluster.js';
 import type { Logger } from '../ports/logger.js';
 import type { PeerTransport } from '../ports/peer-transport.js';
 import type { Leadership } from '../raft/leadership.js';
@@ -17,8 +17,8 @@ import type { Leadership } from '../raft/leadership.js';
 const settingsLevel = 1;
 
 /** @throws FeatureNotEnabledError */
-export function assertSettingsEnabled({ featureLevel = 0 }: ClusterSettings): void {
-  if (featureLevel < settingsLevel) throw new FeatureNotEnabledError(settingsLevel, featureLevel);
+export function assertSettingsEnabled(settings: ClusterSettings): void {
+  assertFeatureLevel(settings, settingsLevel);
 }
 
 /** Implements `Cluster.changeSettings` on the leader. */

@@ -27,15 +27,16 @@ export interface ClusterSettings {
   readonly retentionBytes?: number;
   /** Every node removes the segments whose newest record is older. Default: no limit. */
   readonly retentionAgeMs?: number;
-  /** Reserved for exactly-once appends; no effect yet. */
+  /** The log remembers this many named producers at most. Default 10,000. No effect below `exactlyOnceLevel`. */
   readonly producersMax?: number;
-  /** Reserved for exactly-once appends; no effect yet. */
+  /** A named producer is forgotten after this long without a batch. Default 7 days. No effect below `exactlyOnceLevel`. */
   readonly producerExpiryMs?: number;
 }
 
 export const defaultProducersMax = 10_000;
 export const ephemeralProducersMax = 50_000;
 export const defaultProducerExpiryMs = 7 * 24 * 3_600_000;
+export const ephemeralProducerExpiryMs = 15 * 60_000;
 
 /** New values of settings. 0 removes a retention limit; a start offset below the present one changes nothing. */
 export type SettingsChange = Pick<

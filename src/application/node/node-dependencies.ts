@@ -77,7 +77,7 @@ export interface NodeDependencies {
   readonly peerService: PeerService;
   readonly crc32c: Crc32c;
   readonly clock: Clock;
-  /** A random integer of [0, n). */
+  /** A random integer of [0, n), which nobody can guess. */
   readonly random: (n: number) => number;
   readonly logger: Logger;
   /** Called once when this node must stop; the process must end. */
@@ -106,4 +106,6 @@ export interface MemberDependencies extends NodeDependencies {
 export interface ReplicaDependencies extends NodeDependencies {
   /** Connects to the members. The checksum's log id is empty while the node knows no cluster. */
   readonly uplink: (checksum: BatchChecksum, generation: number) => ReplicaUplink;
+  /** The feature level at which producers are accepted (default: the one of this release). */
+  readonly exactlyOnceLevel?: number;
 }

@@ -33,7 +33,7 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
     // A replica has no vote to forget.
     if (context.hardState.loss !== undefined) await context.hardState.acceptLoss();
 
-    const { settings, directory, peerService, crc32c, clock, random, logger, onFatal } = deps;
+    const { settings, directory, peerService, crc32c, clock, random, logger, onFatal, exactlyOnceLevel } = deps;
     const { self, configuration, hardState, discovery: whereabouts } = context;
     const { log, diskReserve } = storage;
     const clusterId = directory.logId;
@@ -52,6 +52,7 @@ export function startReplica(deps: ReplicaDependencies): Promise<StartedNode<Rep
       onFatal,
       sources: () => knownMembers(context),
       retention: settings.retention,
+      ...(exactlyOnceLevel !== undefined && { exactlyOnceLevel }),
     });
     await readNoted(log, configuration);
     const care = await careForLog(deps, {

@@ -91,6 +91,11 @@ export class FeatureNotEnabledError extends Error {
   }
 }
 
+/** @throws FeatureNotEnabledError */
+export function assertFeatureLevel({ featureLevel = 0 }: ClusterSettings, neededLevel: number): void {
+  if (featureLevel < neededLevel) throw new FeatureNotEnabledError(neededLevel, featureLevel);
+}
+
 /**
  * Administration of the cluster: the inbound port of `golog.v1.ClusterService`. Every node accepts each call. Calls
  * reject with `UnavailableError` (no leader; retryable), `MembershipError`, `OutcomeUnknownError`, or the signal's

@@ -47,8 +47,20 @@ export interface Server {
   readonly isLeader: boolean;
 }
 
+/** Opens and closes producers. */
+export interface Producers {
+  /**
+   * Begins an epoch of a producer id. Resolves once that is on the disks of a quorum. Rejects as `propose`, with
+   * `ProducerFencedError` for an epoch that is not higher than the last one, with `ProducersMaxError`, and with
+   * `InvalidInputError` if there is no higher epoch.
+   */
+  openProducer(opening: ProducerOpening): Promise<OpenedProducer>;
+  /** Forgets a producer id. Resolves once that is on the disks of a quorum, also for an unknown id. Rejects as `openProducer`. */
+  closeProducer(id: string, epoch: number): Promise<void>;
+}
+
 /** Agreement on the one order of the log. */
-export interface Consensus {
+export interface Consensus extends Producers {
   /**
    * Appends the records as one batch. Resolves once the batch is on the disks of a quorum, to which this node need not
    * belong. Calls resolve in the order
@@ -57,13 +69,6 @@ export interface Consensus {
    * `FeatureNotEnabledError` and those of `producer-errors.ts`.
    */
   propose(records: Records, options?: ProposeOptions): Promise<AppendReceipt>;
-  /**
-   * Begins an epoch of a producer id. Resolves once that is on the disks of a quorum. Rejects as `propose`, with
-   * `ProducerFencedError` for an epoch that is not higher than the last one, and with `ProducersMaxError`.
-   */
-  openProducer(opening: ProducerOpening): Promise<OpenedProducer>;
-  /** Forgets a producer id. Resolves once that is on the disks of a quorum, also for an unknown id. Rejects as `openProducer`. */
-  closeProducer(id: string, epoch: number): Promise<void>;
   /** One past the last committed record; never decreases. */
   readonly highWatermark: Offset;
   /** Resolves once `highWatermark > offset`; rejects with the signal's reason on abort. Costs nothing while waiting. */

@@ -3,7 +3,7 @@ import type { Message } from '../../domain/raft/message.js';
 import type { ClusterSettings } from '../configuration/cluster-settings.js';
 import type { Cluster } from './cluster.js';
 import type { PassedNote } from './vouching.js';
-import type { AppendReceipt, ProposeOptions } from './consensus.js';
+import type { AppendReceipt, Producers, ProposeOptions } from './consensus.js';
 
 /** A member as its peers reach it. */
 export interface Peer {
@@ -39,6 +39,8 @@ export interface PeerReceiver {
   unreachable(id: number): void;
   /** Appends what a follower has forwarded to this node; never forwards it again. As `Consensus.propose`. */
   appendForwarded(records: Records, options: ProposeOptions): Promise<AppendReceipt>;
+  /** Opens and closes producers at this node as the leader, for a node that has forwarded the call. */
+  readonly producersForwarded: Producers;
 }
 
 /**
@@ -68,6 +70,8 @@ export interface PeerTransport {
    * link broke after it was sent.
    */
   append(to: number, records: Records, options: ProposeOptions): Promise<AppendReceipt>;
+  /** Opens and closes producers at a member, as the leader. Calls reject as `append`, and may throw `UnavailableError`. */
+  producersOf(to: number): Producers;
   /** Returns the cluster as a member sees it, and its administration at that member. */
   clusterOf(to: number): Cluster;
   /**

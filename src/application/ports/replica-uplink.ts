@@ -5,7 +5,7 @@ import type { Cluster } from './cluster.js';
 import type { ClusterSettings } from '../configuration/cluster-settings.js';
 import type { Member } from '../configuration/configuration.js';
 import type { Peer } from './peer-transport.js';
-import type { AppendReceipt, ProposeOptions } from './consensus.js';
+import type { AppendReceipt, Producers, ProposeOptions } from './consensus.js';
 
 /** An address at which a member may answer. */
 export interface Contact {
@@ -76,6 +76,8 @@ export interface ReplicaUplink {
   readBarrier(source: Contact, signal: AbortSignal): Promise<Offset>;
   /** As `PeerTransport.append`. */
   append(leader: Peer, records: Records, options: ProposeOptions): Promise<AppendReceipt>;
+  /** As `PeerTransport.producersOf`. */
+  producersOf(leader: Peer): Producers;
   /** Returns the cluster as a member sees it, and its administration at that member. */
   clusterOf(member: Contact): Cluster;
   /** Closes the connections. Idempotent. */

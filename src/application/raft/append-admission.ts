@@ -36,7 +36,10 @@ export interface AppendAdmissionOptions {
   readonly logger: Logger;
 }
 
-/** Decides whether a leader accepts an append: by memory, disk space, descriptors and the expected offset. */
+/**
+ * Decides whether a leader accepts an append: by memory, disk space, descriptors and the expected offset. What changes
+ * producers is admitted here as well, in one order with the appends.
+ */
 export class AppendAdmission {
   /** Bytes of the appends that wait, for a check of the disk or for earlier terms; later appends wait for them. */
   #waitingBytes = 0;
@@ -51,21 +54,29 @@ export class AppendAdmission {
     return this.#waitingBytes === 0 && this.options.producers.isEmpty;
   }
 
-  async append(records: Records, { expectedOffset, producer }: ProposeOptions): Promise<AppendReceipt> {
-    const { loop, diskReserve, log, producers, proposals, sealer, thread } = this.options;
+  append(records: Records, options: ProposeOptions): Promise<AppendReceipt> {
+    return this.inTurn(records.payload.length, options.producer !== undefined, () => this.#append(records, options));
+  }
+
+  /**
+   * Has `propose` propose something of so many bytes, in the order of the calls: at once, or after a look at the disk.
+   * What `isOfProducer` waits until this leader knows the producers of earlier terms. Throws `UnavailableError`,
+   * `OverloadedError`, `FeatureNotEnabledError`.
+   */
+  async inTurn<T>(bytes: number, isOfProducer: boolean, propose: () => Promise<T>): Promise<T> {
+    const { loop, diskReserve, log, producers, proposals, thread } = this.options;
     loop.assertLeading();
     if (log.lacksDescriptors)
       throw new UnavailableError(
         'the leader has no descriptor left to open a file of its log; retry later, or raise its limit on open files ' +
           '(ulimit -n)',
       );
-    if (producer !== undefined) producers.assertEnabled();
+    if (isOfProducer) producers.assertEnabled();
     if (thread.pendingBytes >= pendingBytesMax)
       throw new OverloadedError("bytes waiting for the leader's disk", pendingBytesMax);
     if (proposals.pendingBytes + this.#waitingBytes >= pendingBytesMax)
       throw new OverloadedError('bytes waiting for a quorum', pendingBytesMax);
-    const bytes = records.payload.length;
-    const knows = producer && producers.knowsEarlierTerms();
+    const knows = isOfProducer ? producers.knowsEarlierTerms() : undefined;
     if (knows !== undefined) {
       this.#waitingBytes += bytes;
       await knows.finally(() => (this.#waitingBytes -= bytes));
@@ -79,6 +90,11 @@ export class AppendAdmission {
       loop.assertLeading();
     }
     // No await from here to the proposal: offsets are assigned in the order of the calls.
+    return propose();
+  }
+
+  async #append(records: Records, { expectedOffset, producer }: ProposeOptions): Promise<AppendReceipt> {
+    const { loop, log, producers, proposals, sealer } = this.options;
     const mark = producer && producers.markOf(records);
     const before = producer && mark && producers.decide(producer, mark);
     if (before !== undefined) return before;
@@ -89,7 +105,7 @@ export class AppendAdmission {
       throw new ExpectedOffsetMismatchError(expectedOffset, nextOffset);
     }
     log.assertAppendable();
-    this.#admitToDisk(bytes);
+    this.admitToDisk(records.payload.length);
     loop.schedule();
     if (producer === undefined || mark === undefined) return proposals.append(records);
     return this.#appendOf(producer, mark, records);
@@ -117,10 +133,10 @@ export class AppendAdmission {
   }
 
   /**
-   * Throws `QuorumDiskFullError`, `DiskReserveError`, or `UnavailableError` while leadership is being transferred to a
+   * Counts the bytes as used. Throws `QuorumDiskFullError`, `DiskReserveError`, or `UnavailableError` while leadership is being transferred to a
    * node with space.
    */
-  #admitToDisk(bytes: number): void {
+  admitToDisk(bytes: number): void {
     const { diskReserve, transfer, fullDisks, configuration, loop, id, logger } = this.options;
     const own = diskReserve.refusalOf(bytes);
     if (own !== undefined) {

@@ -7,12 +7,12 @@ import {
   ephemeralProducersMax,
   exactlyOnceLevel,
 } from '../configuration/cluster-settings.js';
-import { FeatureNotEnabledError } from '../ports/cluster.js';
+import { assertFeatureLevel } from '../ports/cluster.js';
 import type { AppendReceipt } from '../ports/consensus.js';
 import type { Applier } from './applier.js';
 import type { RaftLoop } from './raft-loop.js';
 
-/** An append of a producer that this leader has accepted. */
+/** An append of a producer, or a change of what is known of one, that this leader has accepted. */
 export interface ProducerProposal {
   readonly receipt: Promise<AppendReceipt>;
 }
@@ -36,9 +36,16 @@ export class ProducerAppends {
 
   /** Throws `FeatureNotEnabledError` while a member may not know producers. */
   assertEnabled(): void {
-    const { configuration, exactlyOnceLevel: needed = exactlyOnceLevel } = this.options;
-    const { featureLevel = 0 } = configuration.current.settings;
-    if (featureLevel < needed) throw new FeatureNotEnabledError(needed, featureLevel);
+    assertFeatureLevel(this.options.configuration.current.settings, this.#neededLevel);
+  }
+
+  get isEnabled(): boolean {
+    const { featureLevel = 0 } = this.options.configuration.current.settings;
+    return featureLevel >= this.#neededLevel;
+  }
+
+  get #neededLevel(): number {
+    return this.options.exactlyOnceLevel ?? exactlyOnceLevel;
   }
 
   /** Whether nothing waits. */
@@ -51,7 +58,7 @@ export class ProducerAppends {
    * Returns nothing if that is so already. Rejects with `UnavailableError` after an election timeout.
    */
   knowsEarlierTerms(): Promise<void> | undefined {
-    if (this.#isCurrent() && this.#waiting === 0) return undefined;
+    if (this.isCurrent && this.#waiting === 0) return undefined;
     return this.#wait();
   }
 
@@ -59,16 +66,17 @@ export class ProducerAppends {
     const { loop } = this.options;
     this.#waiting += 1;
     try {
-      this.#ready ??= loop.waitUntilOrTimeout(() => this.#isCurrent()).finally(() => (this.#ready = undefined));
+      this.#ready ??= loop.waitUntilOrTimeout(() => this.isCurrent).finally(() => (this.#ready = undefined));
       await this.#ready;
     } finally {
       this.#waiting -= 1;
     }
     loop.assertLeading();
-    if (!this.#isCurrent()) throw loop.notLeading();
+    if (!this.isCurrent) throw loop.notLeading();
   }
 
-  #isCurrent(): boolean {
+  /** Whether this node, as the leader, knows what earlier leaders have appended. */
+  get isCurrent(): boolean {
     return this.options.applier.appliedTerm === this.options.loop.term;
   }
 
@@ -84,7 +92,7 @@ export class ProducerAppends {
   decide(producer: Producer, mark: RecordsMark): Promise<AppendReceipt> | undefined {
     const { loop, producers } = this.options;
     producers.lead(loop.term);
-    const decision = producers.decide(producer, mark, this.#limits);
+    const decision = producers.decide(producer, mark, this.limits);
     switch (decision.kind) {
       case 'append':
         return undefined;
@@ -94,17 +102,24 @@ export class ProducerAppends {
       }
       case 'pending':
         return decision.original.receipt.then((receipt) => ({ ...receipt, syncedOn: [], isDuplicate: true as const }));
-      case 'refuse': {
-        const { error } = decision;
-        const last = producers.lastPending(producer.id);
-        if (last === undefined) return Promise.reject(error);
-        // Where that comes to nothing, so does the reason for the refusal.
-        return last.receipt.then(
-          () => Promise.reject(error),
-          () => Promise.reject(loop.notLeading()),
-        );
-      }
+      case 'refuse':
+        return this.refuse(producer.id, decision.error);
     }
+  }
+
+  /** Rejects with the error: when what this leader knows of the producer is committed. */
+  async refuse(id: string, error: Error): Promise<never> {
+    await this.committed(id);
+    throw error;
+  }
+
+  /**
+   * Resolves when what this leader has accepted of a producer is committed. Rejects with `UnavailableError` when that
+   * comes to nothing, and an answer that builds on it with it.
+   */
+  async committed(id: string): Promise<void> {
+    const { loop, producers } = this.options;
+    await producers.lastPending(id)?.receipt.catch(() => Promise.reject(loop.notLeading()));
   }
 
   /** Adds an append for which `decide` returned nothing, in the same turn. */
@@ -117,7 +132,7 @@ export class ProducerAppends {
     this.options.producers.drop(id, proposal);
   }
 
-  get #limits(): ProducerLimits {
+  get limits(): ProducerLimits {
     const { producersMax = defaultProducersMax } = this.options.configuration.current.settings;
     return { producersMax, ephemeralProducersMax };
   }

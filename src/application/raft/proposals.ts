@@ -75,11 +75,20 @@ export class Proposals {
   }
 
   /** Gathers an append for the core. Resolves when it is committed. `dropped` is called if the core refuses it. */
-  append({ prefix, payload, count }: Records, dropped?: () => void): Promise<AppendReceipt> {
+  append(records: Records, dropped?: () => void): Promise<AppendReceipt> {
+    return this.#gather(BatchKind.records, records, dropped);
+  }
+
+  /** As `append`, for a batch that holds no records. */
+  control(kind: BatchKind, payload: Uint8Array, dropped?: () => void): Promise<AppendReceipt> {
+    return this.#gather(kind, { payload, count: 0 }, dropped);
+  }
+
+  #gather(kind: BatchKind, { prefix, payload, count }: Records, dropped?: () => void): Promise<AppendReceipt> {
     return new Promise((resolve, reject) => {
       const bytes = payload.length;
       const proposal = { kind: 'append', recordCount: count, bytes, dropped, resolve, reject } as const;
-      this.#gathered.push({ kind: BatchKind.records, prefix, data: payload, proposal });
+      this.#gathered.push({ kind, prefix, data: payload, proposal });
       this.#unassigned.set(proposal, proposal);
       this.#unassignedRecords += count;
       this.#pendingBytes += payload.length;

@@ -14,7 +14,7 @@ import type { AppendThreadOwner } from '../storage/append-thread.js';
 import { peersOf } from '../configuration/configuration.js';
 import { SupersededError, UnavailableError } from '../errors.js';
 import type { DiskStall } from '../storage/disk-stall.js';
-import type { ForwardedAppends } from './forwarded-appends.js';
+import type { ForwardedCalls } from './forwarded-calls.js';
 import type { LeadershipTransfer } from './leadership-transfer.js';
 import type { ElectionFloor } from './election-floor.js';
 import type { Proposals } from './proposals.js';
@@ -41,7 +41,7 @@ const refusals: Readonly<Record<Exclude<Life, 'running'>, string>> = {
 /** The parts of the driver that a turn of the loop visits, as far as the loop needs them; they in turn hold the loop. */
 export interface RaftStages {
   readonly proposals: Proposals;
-  readonly forwarded: Pick<ForwardedAppends, 'tick'>;
+  readonly forwarded: Pick<ForwardedCalls, 'tick'>;
   readonly acknowledgements: Acknowledgements;
   /** `NoteExchange` */
   readonly exchange: { addTo(message: Message): PeerMessage };

@@ -8,8 +8,7 @@ import { AppendAdmission } from './append-admission.js';
 import { AppendThread } from '../storage/append-thread.js';
 import { Applier } from './applier.js';
 import { CatchUps } from './catch-ups.js';
-import { type ClusterSettings, exactlyOnceLevel } from '../configuration/cluster-settings.js';
-import { FeatureNotEnabledError } from '../ports/cluster.js';
+import type { ClusterSettings } from '../configuration/cluster-settings.js';
 import { DiskStall } from '../storage/disk-stall.js';
 import { isOnlyVoter, votersOf } from '../configuration/configuration.js';
 import type { EntryCache } from './entry-cache.js';
@@ -17,7 +16,7 @@ import { ElectionFloor } from './election-floor.js';
 import { EntrySealer } from './entry-sealer.js';
 import { UnavailableError } from '../errors.js';
 import { FollowerDiskGuard } from './follower-disk-guard.js';
-import { ForwardedAppends } from './forwarded-appends.js';
+import { ForwardedCalls } from './forwarded-calls.js';
 import { FullDisks } from './full-disks.js';
 import { Leadership } from './leadership.js';
 import { LeaderLag } from './leader-lag.js';
@@ -26,9 +25,19 @@ import { loadEntryCache } from './load-entry-cache.js';
 import { LogMaintenance } from '../storage/log-maintenance.js';
 import { MessageFilter } from './message-filter.js';
 import { NoteExchange } from './note-exchange.js';
-import type { AppendReceipt, Consensus, OpenedProducer, ProposeOptions, Server } from '../ports/consensus.js';
+import type {
+  AppendReceipt,
+  Consensus,
+  OpenedProducer,
+  ProducerOpening,
+  Producers,
+  ProposeOptions,
+  Server,
+} from '../ports/consensus.js';
 import type { PeerMessage, PeerReceiver } from '../ports/peer-transport.js';
 import { ProducerAppends, type ProducerProposal } from './producer-appends.js';
+import { ProducerChanges } from './producer-changes.js';
+import { forgetExpiredProducers } from './producer-expiry.js';
 import { Proposals } from './proposals.js';
 import { RaftLoop } from './raft-loop.js';
 import type { RaftNodeOptions } from './raft-options.js';
@@ -58,10 +67,13 @@ export class RaftNode implements Consensus, PeerReceiver {
   readonly #proposals = new Proposals();
   readonly #transfer: LeadershipTransfer;
   readonly #admission: AppendAdmission;
+  readonly #producerAppends: ProducerAppends;
+  readonly producersForwarded: ProducerChanges;
+  readonly #stopForgetting: () => Promise<void>;
   readonly #barriers: ReadBarriers;
   readonly #catchUps: CatchUps;
   readonly #filter: MessageFilter;
-  readonly #forwarded: ForwardedAppends;
+  readonly #forwarded: ForwardedCalls;
   readonly #lag: LeaderLag;
   readonly #diskGuard: FollowerDiskGuard;
   readonly #maintenance: LogMaintenance;
@@ -129,24 +141,25 @@ export class RaftNode implements Consensus, PeerReceiver {
     this.#watermark = watermark;
     this.#transfer = transfer;
     this.#filter = filter;
-    this.#forwarded = new ForwardedAppends({
+    this.#forwarded = new ForwardedCalls({
       transport: options.transport,
       leaderId: () => loop.leaderId,
       heardMsAgo: (id) => filter.heardMsAgo(id),
       electionTimeoutMs: loop.electionTimeoutMs,
+      onEnd: () => {
+        if (loop.life !== 'running') loop.notifyWaiters();
+      },
     });
     this.#lag = lag;
     this.#diskGuard = diskGuard;
-    this.#admission = new AppendAdmission({
-      ...options,
-      loop,
-      proposals,
-      sealer,
-      thread,
-      transfer,
-      fullDisks,
-      producers: new ProducerAppends({ ...options, loop, applier, producers }),
-    });
+    const appends = new ProducerAppends({ ...options, loop, applier, producers });
+    const stages = { ...options, loop, proposals, sealer, thread, transfer, fullDisks };
+    const admission = new AppendAdmission({ ...stages, producers: appends });
+    const changes = new ProducerChanges({ ...options, loop, proposals, admission, appends, producers });
+    this.#admission = admission;
+    this.#producerAppends = appends;
+    this.producersForwarded = changes;
+    this.#stopForgetting = forgetExpiredProducers({ ...options, changes, time }, (error) => loop.fail(error));
     this.#barriers = new ReadBarriers(loop, 2 * timing.electionTicks, id, random(2 ** 32));
     this.#catchUps = new CatchUps({ ...options, loop });
     this.#maintenance = new LogMaintenance({
@@ -255,27 +268,29 @@ export class RaftNode implements Consensus, PeerReceiver {
     const loop = this.#loop;
     loop.assertRunning();
     if (loop.isLeader) return this.#admission.append(records, options);
-    const { leaderId } = loop;
+    if (options.producer !== undefined) this.#producerAppends.assertEnabled();
+    return this.#forwarded.append(this.#leaderElsewhere(), records, options);
+  }
+
+  async openProducer(opening: ProducerOpening): Promise<OpenedProducer> {
+    return this.#producersAtLeader().openProducer(opening);
+  }
+
+  async closeProducer(id: string, epoch: number): Promise<void> {
+    return this.#producersAtLeader().closeProducer(id, epoch);
+  }
+
+  #producersAtLeader(): Producers {
+    const loop = this.#loop;
+    loop.assertRunning();
+    this.#producerAppends.assertEnabled();
+    return loop.isLeader ? this.producersForwarded : this.#forwarded.producersOf(this.#leaderElsewhere());
+  }
+
+  #leaderElsewhere(): number {
+    const { leaderId } = this.#loop;
     if (leaderId === 0 || leaderId === this.options.id) throw new UnavailableError('the cluster has no leader');
-    // Forwarded appends do not carry a producer yet, and without it they would not be protected.
-    if (options.producer !== undefined) throw loop.notLeading();
-    try {
-      return await this.#forwarded.append(leaderId, records, options);
-    } finally {
-      if (loop.life !== 'running') loop.notifyWaiters();
-    }
-  }
-
-  async openProducer(): Promise<OpenedProducer> {
-    throw this.#producersNotEnabled();
-  }
-
-  async closeProducer(): Promise<void> {
-    throw this.#producersNotEnabled();
-  }
-
-  #producersNotEnabled(): FeatureNotEnabledError {
-    return new FeatureNotEnabledError(exactlyOnceLevel, this.options.configuration.current.settings.featureLevel ?? 0);
+    return leaderId;
   }
 
   appendForwarded(records: Records, options: ProposeOptions): Promise<AppendReceipt> {
@@ -332,6 +347,7 @@ export class RaftNode implements Consensus, PeerReceiver {
     // Accepted appends end soon, unless there is no quorum.
     await loop.waitUntilOrTimeout(() => this.#admission.isEmpty && this.#proposals.count + this.#forwarded.count === 0);
     loop.end('this node shut down before the append was committed');
+    await this.#stopForgetting();
     await this.#maintenance.close();
     await this.#thread.idle();
     await this.options.transport.close();

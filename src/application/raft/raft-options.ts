@@ -48,7 +48,7 @@ export interface RaftNodeOptions {
    */
   readonly voteFloor?: EntryId;
   readonly clock: Clock;
-  /** A random integer of [0, n). */
+  /** A random integer of [0, n), which nobody can guess. */
   readonly random: (n: number) => number;
   readonly transport: PeerTransport;
   /** Adds the addresses at which gossip sees members to the configured ones. */

@@ -2,12 +2,20 @@ import type { Offset } from '../../domain/log/offsets.js';
 import type { Records } from '../../domain/log/record-batch.js';
 import { Waiters } from '../waiting/waiters.js';
 import { type ClusterSettings, exactlyOnceLevel } from '../configuration/cluster-settings.js';
-import { FeatureNotEnabledError } from '../ports/cluster.js';
+import { assertFeatureLevel } from '../ports/cluster.js';
 import type { Member } from '../configuration/configuration.js';
 import type { DiskReserve, DiskShortage } from '../storage/disk-reserve.js';
 import { UnavailableError } from '../errors.js';
 import { LeaderLag } from '../raft/leader-lag.js';
-import type { AppendReceipt, Consensus, OpenedProducer, ProposeOptions, Server } from '../ports/consensus.js';
+import type {
+  AppendReceipt,
+  Consensus,
+  OpenedProducer,
+  ProducerOpening,
+  Producers,
+  ProposeOptions,
+  Server,
+} from '../ports/consensus.js';
 import type { Discovery } from '../join/discovery.js';
 import type { Peer } from '../ports/peer-transport.js';
 import type { Contact, ReplicaUplink } from '../ports/replica-uplink.js';
@@ -29,6 +37,8 @@ export interface ReplicaOptions
   readonly diskReserve: DiskReserve;
   /** Adds the addresses at which gossip sees members to the known ones. */
   readonly whereabouts: Pick<Discovery, 'locate'>;
+  /** The feature level at which producers are accepted (default: the one of this release). */
+  readonly exactlyOnceLevel?: number;
   /** Called once when the log can no longer be written; the process must end. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -162,26 +172,33 @@ export class Replica implements Consensus {
     return this.members.map(({ id, name, rpcAddr }) => ({ id: name, rpcAddr, isLeader: id === leader?.id }));
   }
 
-  async openProducer(): Promise<OpenedProducer> {
-    throw this.#producersNotEnabled();
+  propose(records: Records, options: ProposeOptions = {}): Promise<AppendReceipt> {
+    return this.#forward(options.producer !== undefined, (leader) =>
+      this.options.uplink.append(leader, records, options),
+    );
   }
 
-  async closeProducer(): Promise<void> {
-    throw this.#producersNotEnabled();
+  openProducer(opening: ProducerOpening): Promise<OpenedProducer> {
+    return this.#forward(true, (leader) => this.#producersOf(leader).openProducer(opening));
   }
 
-  #producersNotEnabled(): FeatureNotEnabledError {
-    return new FeatureNotEnabledError(exactlyOnceLevel, this.options.configuration.current.settings.featureLevel ?? 0);
+  closeProducer(id: string, epoch: number): Promise<void> {
+    return this.#forward(true, (leader) => this.#producersOf(leader).closeProducer(id, epoch));
   }
 
-  async propose(records: Records, options: ProposeOptions = {}): Promise<AppendReceipt> {
+  #producersOf(leader: Peer): Producers {
+    return this.options.uplink.producersOf(leader);
+  }
+
+  /** Makes a call at the leader; one of a producer only if every member knows producers. */
+  async #forward<T>(isOfProducer: boolean, call: (leader: Member & Peer) => Promise<T>): Promise<T> {
     this.#assertAccepting();
-    if (options.producer !== undefined) throw this.#producersNotEnabled();
+    if (isOfProducer) assertFeatureLevel(this.settings, this.options.exactlyOnceLevel ?? exactlyOnceLevel);
     const { leader } = this;
     if (leader === undefined) throw new UnavailableError('the cluster has no leader');
     this.#forwarding += 1;
     try {
-      return await this.options.uplink.append(leader, records, options);
+      return await call(leader);
     } finally {
       this.#forwarding -= 1;
       this.#waiters.notify();

@@ -77,6 +77,17 @@ export class DiskReserve {
   }
 
   /**
+   * Counts the bytes of a control entry as used, which may be in the reserve. Throws `DiskReserveError` if there may be no
+   * space even for that.
+   */
+  admitControlOrThrow(bytes: number): void {
+    void this.refresh();
+    const freeBytes = this.#freeBytes - this.#bytesSinceLook;
+    if (freeBytes - bytes < controlBytes) throw new DiskReserveError(freeBytes, this.reserveBytes);
+    this.#bytesSinceLook += bytes;
+  }
+
+  /**
    * The figures while less than the reserve is free, by the last check; undefined: there is space. Starts another check
    * while there is not, so that asking is enough to notice the end of it.
    */

@@ -49,11 +49,12 @@ class Leader {
     return decision.epoch;
   }
 
-  close(id: string, epoch: number): boolean {
-    if (!this.producers.mustClose(id, epoch)) return false;
+  close(id: string, epoch: number): unknown {
+    const { kind } = this.producers.decideClose(id, epoch);
+    if (kind !== 'close') return kind;
     const payload = encodeProducerChange({ opened: [], forgotten: [id] });
     this.#accept(id, { kind: BatchKind.producers, payload }, (each) => this.producers.addForgotten(id, each));
-    return true;
+    return kind;
   }
 
   applyNext(): void {
@@ -141,16 +142,47 @@ describe('the producers of a leader', () => {
     ]);
   });
 
+  it('open no epoch above the highest', () => {
+    const leader = new Leader();
+    expect(leader.append({ id: 'p', epoch: Number.MAX_SAFE_INTEGER, sequence: 0 })).toBe('append');
+    expect(leader.open('p')).toBe('InvalidInputError');
+    leader.applyNext();
+    expect(leader.open('p')).toBe('InvalidInputError');
+    expect(leader.open('p', Number.MAX_SAFE_INTEGER)).toBe('ProducerFencedError');
+  });
+
+  it('name the last batch before an epoch, applied or not', () => {
+    const leader = new Leader();
+    const last = (): unknown => {
+      const decision = leader.producers.decideOpen('p', undefined, false, limits);
+      if (decision.kind === 'refuse' || decision.last === undefined) return undefined;
+      const { last } = decision;
+      return 'original' in last ? [last.sequence, last.original.batch.baseOffset] : [last.sequence, last.baseOffset];
+    };
+    leader.open('p');
+    expect(last()).toBeUndefined();
+    leader.append({ id: 'p', epoch: 1, sequence: 0 });
+    leader.append({ id: 'p', epoch: 1, sequence: 1 });
+    expect(last()).toEqual([1, 3]);
+    leader.open('p');
+    for (let applied = 0; applied < 4; applied++) {
+      leader.applyNext();
+      expect(last()).toEqual([1, 3]);
+    }
+    leader.close('p', 2);
+    expect(last()).toBeUndefined();
+  });
+
   it('let no more ids in than the limit, those in flight included', () => {
     const leader = new Leader();
     expect([leader.open('a'), leader.open('b'), leader.open('c')]).toEqual([1, 1, 'ProducersMaxError']);
     expect(leader.append({ id: 'c', epoch: 0, sequence: 0 })).toMatchObject({ name: 'ProducersMaxError' });
     expect([leader.open('e', 1, true), leader.open('f', 1, true)]).toEqual([1, 'ProducersMaxError']);
     leader.applyNext();
-    expect(leader.close('a', 1)).toBe(true);
+    expect(leader.close('a', 1)).toBe('close');
     expect(leader.open('c')).toBe(1);
-    expect(leader.close('a', 1)).toBe(false);
-    expect(() => leader.close('b', 0)).toThrow('is fenced');
+    expect(leader.close('a', 1)).toBe('unknown');
+    expect(leader.close('b', 0)).toBe('refuse');
   });
 
   it('decide as a table would to which everything accepted was applied (property)', () => {
@@ -176,7 +208,7 @@ describe('the producers of a leader', () => {
             const expected = head.open(each.id, undefined, each.isEphemeral);
             expect(leader.open(each.id, undefined, each.isEphemeral)).toEqual(expected);
           } else if (each.type === 'close') {
-            if (head.table.get(each.id)?.epoch === each.epoch) expect(leader.close(each.id, each.epoch)).toBe(true);
+            if (head.table.get(each.id)?.epoch === each.epoch) expect(leader.close(each.id, each.epoch)).toBe('close');
           } else if (each.type === 'apply') leader.applyNext();
           else leader.drop(each.count);
         }

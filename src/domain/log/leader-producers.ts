@@ -1,8 +1,10 @@
 import type { Producer } from './batch-prefix.js';
+import { InvalidInputError } from './errors.js';
 import { invariant } from './invariant.js';
 import type { EpochMs } from './offsets.js';
 import { decodeProducerChange } from './producer-change.js';
 import { ProducerConflictError, ProducerFencedError, type ProducerRefusal } from './producer-errors.js';
+import type { LastBatch } from './producer-state.js';
 import {
   type ProducerDecision,
   type ProducerLimits,
@@ -29,8 +31,16 @@ interface Pending<T> {
 /** `pending`: a repeat of a batch that is not applied yet, whose proposal is `original`. */
 export type LeaderDecision<T> = ProducerDecision | { readonly kind: 'pending'; readonly original: T };
 
-export type OpenDecision =
-  { readonly kind: 'open'; readonly epoch: number } | { readonly kind: 'refuse'; readonly error: ProducerRefusal };
+/** The last batch of a producer before an epoch: applied, or in a proposal that is not applied yet. */
+export type LastBefore<T> = LastBatch | { readonly sequence: number; readonly original: T };
+
+export type OpenDecision<T> =
+  | { readonly kind: 'open'; readonly epoch: number; readonly last?: LastBefore<T> }
+  | { readonly kind: 'refuse'; readonly error: ProducerRefusal | InvalidInputError };
+
+/** `unknown`: there is nothing to close. */
+export type CloseDecision =
+  { readonly kind: 'close' | 'unknown' } | { readonly kind: 'refuse'; readonly error: ProducerRefusal };
 
 /** The epoch of an id that is opened for the first time, so that it fences a writer that never opened it. */
 const firstEpoch = 1;
@@ -85,8 +95,8 @@ export class LeaderProducers<T> {
     return { kind: 'refuse', error: new ProducerConflictError(producer) };
   }
 
-  /** Decides about an id to open; without `epoch`, under the next one. */
-  decideOpen(id: string, epoch: number | undefined, isEphemeral: boolean, limits: ProducerLimits): OpenDecision {
+  /** Decides about an id to open; without `epoch`, under the next one. `last` holds once the opening is committed. */
+  decideOpen(id: string, epoch: number | undefined, isEphemeral: boolean, limits: ProducerLimits): OpenDecision<T> {
     const known = this.#known(id);
     if (known === undefined) {
       const { named, ephemeral } = this.#added;
@@ -95,15 +105,17 @@ export class LeaderProducers<T> {
     }
     if (epoch !== undefined && epoch <= known.epoch)
       return { kind: 'refuse', error: new ProducerFencedError(id, epoch, known.epoch) };
-    return { kind: 'open', epoch: epoch ?? known.epoch + 1 };
+    if (known.epoch === Number.MAX_SAFE_INTEGER) return { kind: 'refuse', error: noHigherEpoch(id) };
+    const last = this.#lastBatch(id);
+    return { kind: 'open', epoch: epoch ?? known.epoch + 1, ...(last && { last }) };
   }
 
-  /** Returns whether closing an id of this epoch is a change: not if it is not known. Throws `ProducerFencedError`. */
-  mustClose(id: string, epoch: number): boolean {
+  /** Decides about an id to close, which must be at this epoch. */
+  decideClose(id: string, epoch: number): CloseDecision {
     const known = this.#known(id);
-    if (known === undefined) return false;
-    if (known.epoch !== epoch) throw new ProducerFencedError(id, epoch, known.epoch);
-    return true;
+    if (known === undefined) return { kind: 'unknown' };
+    if (known.epoch !== epoch) return { kind: 'refuse', error: new ProducerFencedError(id, epoch, known.epoch) };
+    return { kind: 'close' };
   }
 
   /** Returns ids to forget, as `ProducerTable.expired`; none of a producer that has just appended something. */
@@ -172,6 +184,13 @@ export class LeaderProducers<T> {
     return known && { epoch: known.epoch, lastSequence: known.lastSequence, isEphemeral: this.table.isEphemeral(id) };
   }
 
+  /** Returns the last batch of a producer that is known, in any epoch. */
+  #lastBatch(id: string): LastBefore<T> | undefined {
+    const last = this.#pending.get(id)?.findLast(({ mark, isForgotten }) => mark !== undefined || isForgotten);
+    if (last === undefined) return this.table.get(id)?.last;
+    return last.isForgotten ? undefined : { sequence: last.lastSequence, original: last.original };
+  }
+
   /** Keeps count of the ids while `change` runs. */
   #change(ids: readonly string[], change: () => void): void {
     for (const id of ids) this.#count(id, -1);
@@ -186,6 +205,11 @@ export class LeaderProducers<T> {
     if (this.table.get(id) !== undefined) this.#added[this.table.isEphemeral(id) ? 'ephemeral' : 'named'] -= sign;
   }
 }
+
+const noHigherEpoch = (id: string): InvalidInputError =>
+  new InvalidInputError(
+    `producer ${JSON.stringify(id)} is at the highest epoch, ${Number.MAX_SAFE_INTEGER}: close it, or open another id`,
+  );
 
 /** Returns the pending batch of this epoch and sequence: the batches of an epoch follow each other. */
 function pendingBatch<T>(pending: readonly Pending<T>[], { epoch, sequence }: Producer): Pending<T> | undefined {

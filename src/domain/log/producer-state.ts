@@ -10,6 +10,12 @@ export interface RememberedBatch {
   readonly term: Term;
 }
 
+/** The last batch of a producer, whatever its epoch. */
+export interface LastBatch {
+  readonly sequence: number;
+  readonly baseOffset: Offset;
+}
+
 /** Numbers a batch takes up in the array of a producer. */
 const numbersPerBatch = 3;
 /** `recordCount` and `crc` share a number: a batch has less than 2^21 records. */
@@ -29,6 +35,8 @@ export class ProducerState {
   #first = 0;
   /** The term of the last batch. */
   #term = 0;
+  /** The last batch of earlier epochs, while this epoch has none. */
+  #lastOfEarlier: LastBatch | undefined;
   /** The terms of earlier batches, each up to but not including a sequence; hardly ever any. */
   #earlierTerms: { readonly until: number; readonly term: number }[] | undefined;
 
@@ -39,8 +47,16 @@ export class ProducerState {
     this.lastTimeMs = appendTimeMs;
   }
 
+  /** The last batch of this epoch, or of an earlier one while this epoch has none; undefined: none is known. */
+  get last(): LastBatch | undefined {
+    const { lastSequence: sequence } = this;
+    const batch = this.batch(sequence, 1);
+    return batch === undefined ? this.#lastOfEarlier : { sequence, baseOffset: batch.baseOffset };
+  }
+
   /** Begins an epoch, in which nothing is appended yet. */
   beginEpoch(epoch: number): void {
+    this.#lastOfEarlier = this.last;
     this.epoch = epoch;
     this.#beginAt(0);
   }
@@ -51,6 +67,7 @@ export class ProducerState {
     this.#makeSpace(sequence, batchesMax);
     this.#noteTerm(sequence, batch.term);
     this.lastSequence = sequence;
+    this.#lastOfEarlier = undefined;
     const at = this.#positionOf(sequence);
     this.#batches[at] = batch.recordCount * crcRange + batch.crc;
     this.#batches[at + 1] = batch.baseOffset;

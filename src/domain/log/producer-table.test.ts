@@ -18,6 +18,8 @@ class AppliedLog {
   readonly table = new ProducerTable(crc32c);
   index = 0;
   offset = 0;
+  /** By how much the append times are ahead. */
+  aheadMs = 0;
 
   append(producer: Producer | undefined, value = 1, recordCount = 1): RecordBatch {
     const prefix = producer && encodePrefix(producer);
@@ -35,7 +37,7 @@ class AppliedLog {
   #apply(kind: BatchKind, recordCount: number, payload: Uint8Array, prefix?: Uint8Array): RecordBatch {
     this.index += 1;
     const position = { index: toIndex(this.index), term: toTerm(1), baseOffset: toOffset(this.offset) };
-    const appendTimeMs = toEpochMs(1000 * this.index);
+    const appendTimeMs = toEpochMs(1000 * this.index + this.aheadMs);
     const batch = sealBatch({ kind, ...position, recordCount, appendTimeMs, prefix, payload }, checksum);
     this.offset += recordCount;
     this.table.apply(batch);
@@ -136,6 +138,36 @@ describe('the table of producers', () => {
     expect(expired(3001, 1001)).toEqual(['e', 'b']);
     expect(expired(9000, 9000)).toEqual(['e', 'b', 'c', 'a']);
     expect(expired(9000, 9000, 2)).toEqual(['e', 'b']);
+  });
+
+  it('knows the last batch of an id over epochs in which nothing was appended', () => {
+    const applied = new AppliedLog();
+    applied.open('p', 1);
+    expect(applied.table.get('p')?.last).toBeUndefined();
+    applied.append({ id: 'p', epoch: 1, sequence: 0 }, 1, 5);
+    const { baseOffset } = applied.append({ id: 'p', epoch: 1, sequence: 1 });
+    for (const epoch of [2, 3]) {
+      applied.open('p', epoch);
+      expect(applied.table.get('p')?.last).toEqual({ sequence: 1, baseOffset });
+    }
+    const later = applied.append({ id: 'p', epoch: 3, sequence: 0 });
+    expect(applied.table.get('p')?.last).toEqual({ sequence: 0, baseOffset: later.baseOffset });
+    applied.change({ forgotten: ['p'] });
+    applied.open('p', 1);
+    expect(applied.table.get('p')?.last).toBeUndefined();
+  });
+
+  it('keeps no id because of a clock that was ahead', () => {
+    const applied = new AppliedLog();
+    const expired = (time: number): string[] =>
+      applied.table.expired({ named: toEpochMs(time), ephemeral: toEpochMs(time) }, 9);
+    applied.aheadMs = 1e12;
+    applied.open('e', 1, true);
+    applied.append({ id: 'a', epoch: 0, sequence: 0 });
+    applied.aheadMs = 0;
+    applied.append({ id: 'b', epoch: 0, sequence: 0 });
+    expect(expired(3000)).toEqual([]);
+    expect(expired(3001)).toEqual(['e', 'a', 'b']);
   });
 
   it('remembers 64 batches while there are at most 1,000 ids, and 16 then', () => {

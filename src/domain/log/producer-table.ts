@@ -60,6 +60,8 @@ export class ProducerTable {
   /** Both in the order of the last index, so that the first ones are the first to be forgotten. */
   readonly #named = new Map<string, ProducerState>();
   readonly #ephemeral = new Map<string, ProducerState>();
+  /** The append time of the last batch; no producer has a later one. */
+  #lastTimeMs = Infinity;
 
   constructor(private readonly crc32c: Crc32c) {}
 
@@ -78,7 +80,7 @@ export class ProducerTable {
   }
 
   /** Returns what is known of a producer; it changes as batches are applied. */
-  get(id: string): Readonly<Pick<ProducerState, 'epoch' | 'lastSequence' | 'batch'>> | undefined {
+  get(id: string): Readonly<Pick<ProducerState, 'epoch' | 'lastSequence' | 'last' | 'batch'>> | undefined {
     return this.#named.get(id) ?? this.#ephemeral.get(id);
   }
 
@@ -114,6 +116,7 @@ export class ProducerTable {
 
   /** Applies the next committed batch, whatever its kind. */
   apply(batch: RecordBatch): void {
+    this.#noteTime(batch.appendTimeMs);
     if (batch.kind === BatchKind.producers) this.#applyChange(batch);
     else if (batch.prefix !== undefined) this.#applyRecords(batch);
   }
@@ -133,6 +136,17 @@ export class ProducerTable {
         ids.push(id);
       }
     return ids;
+  }
+
+  /**
+   * Append times go back only after a clock was far ahead. What was appended before a time counts as no later than it,
+   * so that no producer stays because of a wrong clock.
+   */
+  #noteTime(time: EpochMs): void {
+    if (time < this.#lastTimeMs)
+      for (const producers of [this.#named, this.#ephemeral])
+        for (const state of producers.values()) if (state.lastTimeMs > time) state.lastTimeMs = time;
+    this.#lastTimeMs = time;
   }
 
   #applyRecords(batch: RecordBatch): void {

@@ -46,6 +46,7 @@ const receiver: PeerReceiver = {
   receive: () => {},
   unreachable: () => {},
   appendForwarded: () => new Promise(() => {}),
+  producersForwarded: new FakeCommitLog(),
 };
 
 interface Served {

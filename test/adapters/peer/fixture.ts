@@ -67,6 +67,7 @@ export async function startNode(
         appends.push(records);
         return append();
       },
+      producersForwarded: new FakeCommitLog(),
     },
   );
   return { transport, server, port, logger, received, lost, appends };

@@ -9,7 +9,7 @@ import {
   ControlRequestSchema,
   RaftMessageType,
 } from '../../../src/gen/golog/peer/v1/peer_service_pb.js';
-import { entryAt } from '../../contract/peer-transport.js';
+import { entryAt } from '../../contract/peer-receiver.js';
 import { until } from '../grpc/fixture.js';
 import { addressOf, checksum, startNode, stopNode, type TestNode } from './fixture.js';
 

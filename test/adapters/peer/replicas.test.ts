@@ -104,7 +104,12 @@ async function serve(
   const transport = new GrpcPeerTransport({ checksum, endpoint, clock: systemClock, random: () => 0.5, logger });
   transport.start(
     { id: 2, rpcAddr },
-    { receive: ({ from }) => heard.push(from), unreachable: (id) => heard.push(id), appendForwarded: append },
+    {
+      receive: ({ from }) => heard.push(from),
+      unreachable: (id) => heard.push(id),
+      appendForwarded: append,
+      producersForwarded: new FakeCommitLog(),
+    },
   );
   endpoint.setReplicas(desk);
   closing.push(async () => {

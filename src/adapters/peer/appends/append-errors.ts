@@ -1,4 +1,3 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import {
   OutcomeUnknownError,
   OverloadedError,
@@ -16,13 +15,12 @@ import {
   TooLargeError,
 } from '../../../domain/log/errors.js';
 import { toOffset } from '../../../domain/log/offsets.js';
-import type { AppendError, AppendErrorSchema } from '../../../gen/golog/peer/v1/peer_service_pb.js';
+import type { AppendError } from '../../../gen/golog/peer/v1/peer_service_pb.js';
 import { safeNumber } from '../safe-number.js';
-
-type Kind = NonNullable<MessageInitShape<typeof AppendErrorSchema>['kind']>;
+import { type ErrorKind, producerErrorKind, producerErrorOf } from './producer-wire.js';
 
 /** Returns the wire form of an append's error, or undefined for a bug in the leader, which the caller logs. */
-export function appendErrorKind(error: unknown): Kind | undefined {
+export function appendErrorKind(error: unknown): ErrorKind | undefined {
   if (error instanceof UnavailableError) {
     const { message, leaderAddr } = error;
     return { case: 'unavailable', value: leaderAddr === undefined ? { message } : { message, leaderAddr } };
@@ -55,11 +53,12 @@ export function appendErrorKind(error: unknown): Kind | undefined {
       case: 'unavailable',
       value: { message: 'the log of the leader is closed because the leader is stopping; retry' },
     };
-  return undefined;
+  return producerErrorKind(error);
 }
 
 /** Rebuilds the error at the follower. If the leader could not name the error, the outcome of the append is unknown. */
-export function appendErrorOf({ kind }: AppendError): Error {
+export function appendErrorOf(error: AppendError): Error {
+  const { kind } = error;
   switch (kind.case) {
     case 'unavailable':
       return new UnavailableError(kind.value.message, kind.value.leaderAddr);
@@ -87,8 +86,7 @@ export function appendErrorOf({ kind }: AppendError): Error {
       const Corrupt = isEnd ? DamagedEndError : CorruptRangeError;
       return new Corrupt(toOffset(safeNumber(from)), toOffset(safeNumber(to)), reason);
     }
-    case 'internal':
-    case undefined:
-      return new OutcomeUnknownError('the leader failed during an append; see its log');
+    default:
+      return producerErrorOf(error) ?? new OutcomeUnknownError('the leader failed during an append; see its log');
   }
 }

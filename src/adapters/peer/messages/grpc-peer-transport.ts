@@ -1,7 +1,7 @@
 import type { Cluster } from '../../../application/ports/cluster.js';
 import { UnavailableError } from '../../../application/errors.js';
 import type { Clock } from '../../../application/ports/clock.js';
-import type { AppendReceipt, ProposeOptions } from '../../../application/ports/consensus.js';
+import type { AppendReceipt, Producers, ProposeOptions } from '../../../application/ports/consensus.js';
 import type { Logger } from '../../../application/ports/logger.js';
 import type { Peer, PeerReceiver, PeerTransport } from '../../../application/ports/peer-transport.js';
 import type { Records, BatchChecksum } from '../../../domain/log/record-batch.js';
@@ -98,6 +98,10 @@ export class GrpcPeerTransport implements PeerTransport {
 
   async append(to: number, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
     return this.#linkTo(to).append(records, options);
+  }
+
+  producersOf(to: number): Producers {
+    return this.#linkTo(to).producers;
   }
 
   clusterOf(to: number): Cluster {

@@ -1,5 +1,5 @@
 import { Client } from '@grpc/grpc-js';
-import type { AppendReceipt, ProposeOptions } from '../../../application/ports/consensus.js';
+import type { AppendReceipt, Producers, ProposeOptions } from '../../../application/ports/consensus.js';
 import type { Peer } from '../../../application/ports/peer-transport.js';
 import type { Records } from '../../../domain/log/record-batch.js';
 import type { Message } from '../../../domain/raft/message.js';
@@ -84,6 +84,10 @@ export class PeerLink {
 
   append(records: Records, options: ProposeOptions): Promise<AppendReceipt> {
     return this.#appends.append(records, options);
+  }
+
+  get producers(): Producers {
+    return this.#appends;
   }
 
   /** Redials at once if a connection waits to redial, because the peer is reachable. */

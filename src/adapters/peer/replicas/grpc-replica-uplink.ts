@@ -4,7 +4,7 @@ import { Client } from '@grpc/grpc-js';
 import type { Cluster } from '../../../application/ports/cluster.js';
 import { UnavailableError } from '../../../application/errors.js';
 import type { Clock } from '../../../application/ports/clock.js';
-import type { AppendReceipt, ProposeOptions } from '../../../application/ports/consensus.js';
+import type { AppendReceipt, Producers, ProposeOptions } from '../../../application/ports/consensus.js';
 import type { Logger } from '../../../application/ports/logger.js';
 import type { Peer } from '../../../application/ports/peer-transport.js';
 import type { Contact, FollowFrom, ReplicaUplink, SourceNews } from '../../../application/ports/replica-uplink.js';
@@ -76,6 +76,10 @@ export class GrpcReplicaUplink implements ReplicaUplink {
 
   async append(leader: Peer, records: Records, options: ProposeOptions): Promise<AppendReceipt> {
     return this.#appendsTo(leader).append(records, options);
+  }
+
+  producersOf(leader: Peer): Producers {
+    return this.#appendsTo(leader);
   }
 
   /** Uses the address at which the member accepts appends, if connected: it may differ from the known one. */

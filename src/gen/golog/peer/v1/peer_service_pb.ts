@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file golog/peer/v1/peer_service.proto.
  */
 export const file_golog_peer_v1_peer_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBnb2xvZy9wZWVyL3YxL3BlZXJfc2VydmljZS5wcm90bxINZ29sb2cucGVlci52MSI+Cg5Db250cm9sUmVxdWVzdBIsCghtZXNzYWdlcxgBIAMoCzIaLmdvbG9nLnBlZXIudjEuUmFmdE1lc3NhZ2UiEQoPQ29udHJvbFJlc3BvbnNlIjsKC0J1bGtSZXF1ZXN0EiwKCG1lc3NhZ2VzGAEgAygLMhouZ29sb2cucGVlci52MS5SYWZ0TWVzc2FnZSIOCgxCdWxrUmVzcG9uc2Ui2AIKC1JhZnRNZXNzYWdlEiwKBHR5cGUYASABKA4yHi5nb2xvZy5wZWVyLnYxLlJhZnRNZXNzYWdlVHlwZRIKCgJ0bxgCIAEoBBIMCgRmcm9tGAMgASgEEgwKBHRlcm0YBCABKAQSEAoIbG9nX3Rlcm0YBSABKAQSDQoFaW5kZXgYBiABKAQSDgoGY29tbWl0GAcgASgEEg4KBnJlamVjdBgIIAEoCBITCgtyZWplY3RfaGludBgJIAEoBBIUCgdjb250ZXh0GAogASgMSACIAQESKQoIc25hcHNob3QYCyABKAsyFy5nb2xvZy5wZWVyLnYxLlNuYXBzaG90Eg8KB2JhdGNoZXMYDCADKAwSFQoNcmVhZF9jb250ZXh0cxgNIAMoDBIoCgVub3RlcxgOIAMoCzIZLmdvbG9nLnBlZXIudjEuTWVtYmVyTm90ZUIKCghfY29udGV4dCKfAQoKTWVtYmVyTm90ZRIKCgJpZBgBIAEoBBITCgtpbmNhcm5hdGlvbhgCIAEoBBIMCgR0ZXJtGAMgASgEEhQKDGR1cmFibGVfdGVybRgEIAEoBBIVCg1kdXJhYmxlX2luZGV4GAUgASgEEhUKCGNsb2NrX21zGAYgASgESACIAQESEQoJZGlza19mdWxsGAcgASgIQgsKCV9jbG9ja19tcyJkCghTbmFwc2hvdBINCgVpbmRleBgBIAEoBBIMCgR0ZXJtGAIgASgEEi0KCm1lbWJlcnNoaXAYAyABKAsyGS5nb2xvZy5wZWVyLnYxLk1lbWJlcnNoaXASDAoEZGF0YRgEIAEoDCJyCgpNZW1iZXJzaGlwEg4KBnZvdGVycxgBIAMoBBIXCg92b3RlcnNfb3V0Z29pbmcYAiADKAQSEAoIbGVhcm5lcnMYAyADKAQSFQoNbGVhcm5lcnNfbmV4dBgEIAMoBBISCgphdXRvX2xlYXZlGAUgASgIIkAKDUFwcGVuZFJlcXVlc3QSLwoHYXBwZW5kcxgBIAMoCzIeLmdvbG9nLnBlZXIudjEuRm9yd2FyZGVkQXBwZW5kInYKD0ZvcndhcmRlZEFwcGVuZBIKCgJpZBgBIAEoBBIUCgxyZWNvcmRfY291bnQYAiABKA0SHAoPZXhwZWN0ZWRfb2Zmc2V0GAMgASgESACIAQESDwoHcmVjb3JkcxgEIAEoDEISChBfZXhwZWN0ZWRfb2Zmc2V0IkcKDkFwcGVuZFJlc3BvbnNlEjUKB2Fuc3dlcnMYASADKAsyJC5nb2xvZy5wZWVyLnYxLkZvcndhcmRlZEFwcGVuZEFuc3dlciKMAQoVRm9yd2FyZGVkQXBwZW5kQW5zd2VyEgoKAmlkGAEgASgEEi8KB3JlY2VpcHQYAiABKAsyHC5nb2xvZy5wZWVyLnYxLkFwcGVuZFJlY2VpcHRIABIrCgVlcnJvchgDIAEoCzIaLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3JIAEIJCgdvdXRjb21lImoKDUFwcGVuZFJlY2VpcHQSEwoLYmFzZV9vZmZzZXQYASABKAQSFAoMcmVjb3JkX2NvdW50GAIgASgNEgwKBHRlcm0YAyABKAQSDQoFaW5kZXgYBCABKAQSEQoJc3luY2VkX29uGAUgAygJIq4JCgtBcHBlbmRFcnJvchI9Cgt1bmF2YWlsYWJsZRgBIAEoCzImLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuVW5hdmFpbGFibGVIABJECg9vdXRjb21lX3Vua25vd24YAiABKAsyKS5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLk91dGNvbWVVbmtub3duSAASOwoKb3ZlcmxvYWRlZBgDIAEoCzIlLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuT3ZlcmxvYWRlZEgAElUKGGV4cGVjdGVkX29mZnNldF9taXNtYXRjaBgEIAEoCzIxLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuRXhwZWN0ZWRPZmZzZXRNaXNtYXRjaEgAEjgKCXRvb19sYXJnZRgFIAEoCzIjLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuVG9vTGFyZ2VIABJACg1pbnZhbGlkX2lucHV0GAYgASgLMicuZ29sb2cucGVlci52MS5BcHBlbmRFcnJvci5JbnZhbGlkSW5wdXRIABI+CgxkaXNrX3Jlc2VydmUYByABKAsyJi5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLkRpc2tSZXNlcnZlSAASQAoNY29ycnVwdF9yYW5nZRgIIAEoCzInLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuQ29ycnVwdFJhbmdlSAASNwoIaW50ZXJuYWwYCSABKAsyIy5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLkludGVybmFsSAASRQoQcXVvcnVtX2Rpc2tfZnVsbBgKIAEoCzIpLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuUXVvcnVtRGlza0Z1bGxIABpICgtVbmF2YWlsYWJsZRIPCgdtZXNzYWdlGAEgASgJEhgKC2xlYWRlcl9hZGRyGAIgASgJSACIAQFCDgoMX2xlYWRlcl9hZGRyGiEKDk91dGNvbWVVbmtub3duEg8KB21lc3NhZ2UYASABKAkaKQoKT3ZlcmxvYWRlZBIMCgR3aGF0GAEgASgJEg0KBWxpbWl0GAIgASgEGjoKFkV4cGVjdGVkT2Zmc2V0TWlzbWF0Y2gSEAoIZXhwZWN0ZWQYASABKAQSDgoGYWN0dWFsGAIgASgEGlgKCFRvb0xhcmdlEhEKCWlzX3JlY29yZBgBIAEoCBIMCgRzaXplGAIgASgEEg0KBWxpbWl0GAMgASgEEhIKBXBsYWNlGAQgASgNSACIAQFCCAoGX3BsYWNlGh8KDEludmFsaWRJbnB1dBIPCgdtZXNzYWdlGAEgASgJGjgKC0Rpc2tSZXNlcnZlEhIKCmZyZWVfYnl0ZXMYASABKAQSFQoNcmVzZXJ2ZV9ieXRlcxgCIAEoBBohCg5RdW9ydW1EaXNrRnVsbBIPCgdtZW1iZXJzGAEgAygJGkgKDENvcnJ1cHRSYW5nZRIMCgRmcm9tGAEgASgEEgoKAnRvGAIgASgEEg4KBnJlYXNvbhgDIAEoCRIOCgZpc19lbmQYBCABKAgaCgoISW50ZXJuYWxCBgoEa2luZCI0CgtKb2luUmVxdWVzdBIlCgZqb2luZXIYASABKAsyFS5nb2xvZy5wZWVyLnYxLkpvaW5lciLeAQoGSm9pbmVyEgwKBG5hbWUYASABKAkSDAoEdXVpZBgCIAEoCRIQCghycGNfYWRkchgDIAEoCRIYChBib290c3RyYXBfZXhwZWN0GAQgASgNEhIKCmNsdXN0ZXJfaWQYBSABKAwSEQoJZm9yZ290X2FzGAYgASgEEikKCWNvbW1pdHRlZBgKIAMoCzIWLmdvbG9nLnBlZXIudjEuRW50cnlJZBIPCgdydW5zX2FzGAcgASgEEhUKDWZlYXR1cmVfbGV2ZWwYCCABKAQSEgoKZ2VuZXJhdGlvbhgJIAEoBCImCgdFbnRyeUlkEg0KBWluZGV4GAEgASgEEgwKBHRlcm0YAiABKAQiiAUKDEpvaW5SZXNwb25zZRI0CgZqb2luZWQYASABKAsyIi5nb2xvZy5wZWVyLnYxLkpvaW5SZXNwb25zZS5Kb2luZWRIABIoCgd3YWl0aW5nGAIgASgLMhUuZ29sb2cucGVlci52MS5Kb2luZXJIABIyCgVyZXRyeRgDIAEoCzIhLmdvbG9nLnBlZXIudjEuSm9pblJlc3BvbnNlLlJldHJ5SAASNgoHcmVmdXNlZBgEIAEoCzIjLmdvbG9nLnBlZXIudjEuSm9pblJlc3BvbnNlLlJlZnVzZWRIABqmAQoGSm9pbmVkEhIKCmNsdXN0ZXJfaWQYASABKAwSCgoCaWQYAiABKAQSFQoNY29uZmlndXJhdGlvbhgDIAEoDBIMCgR0ZXJtGAQgASgEEhEKCWxlYWRlcl9pZBgFIAEoBBIaChJhY2tub3dsZWRnZWRfaW5kZXgYBiABKAQSGQoRYWNrbm93bGVkZ2VkX3Rlcm0YByABKAQSDQoFdm90ZXMYCCABKAgajAEKBVJldHJ5Eg4KBnJlYXNvbhgBIAEoCRIYCgtsZWFkZXJfYWRkchgCIAEoCUgAiAEBEhUKCGFsaXZlX2F0GAMgASgJSAGIAQESEQoJc2lsZW50X21zGAQgASgEEhIKCmNsdXN0ZXJfaWQYBSABKAxCDgoMX2xlYWRlcl9hZGRyQgsKCV9hbGl2ZV9hdBpqCgdSZWZ1c2VkEg4KBnJlYXNvbhgBIAEoCRISCgpjbHVzdGVyX2lkGAIgASgMEicKB3JlbW92YWwYAyABKA4yFi5nb2xvZy5wZWVyLnYxLlJlbW92YWwSEgoKZ2VuZXJhdGlvbhgEIAEoBEIICgZhbnN3ZXIiqgEKDFZvdWNoUmVxdWVzdBISCgpjbHVzdGVyX2lkGAEgASgMEgwKBHV1aWQYAiABKAkSDAoEbmFtZRgDIAEoCRIKCgJpZBgEIAEoBBIQCghycGNfYWRkchgFIAEoCRISCgpnZW5lcmF0aW9uGAYgASgEEiAKE2NvbmZpZ3VyYXRpb25faW5kZXgYByABKARIAIgBAUIWChRfY29uZmlndXJhdGlvbl9pbmRleCL3AQoNVm91Y2hSZXNwb25zZRIMCgR1dWlkGAEgASgJEgoKAmlkGAIgASgEEgwKBHRlcm0YAyABKAQSEQoJbGFzdF90ZXJtGAQgASgEEhIKCmxhc3RfaW5kZXgYBSABKAQSJwoEbm90ZRgGIAEoCzIZLmdvbG9nLnBlZXIudjEuTWVtYmVyTm90ZRIVCghhbGl2ZV9hdBgHIAEoCUgAiAEBEhUKCGxhdGVyX2lkGAggASgESAGIAQESFQoNY29uZmlndXJhdGlvbhgJIAEoDBIPCgdjYWxsZXJzGAogAygJQgsKCV9hbGl2ZV9hdEILCglfbGF0ZXJfaWQiIAoQR2V0TG9nRW5kUmVxdWVzdBIMCgR0ZXJtGAEgASgEIm8KEUdldExvZ0VuZFJlc3BvbnNlEgwKBHRlcm0YASABKAQSDQoFbGVhZHMYAiABKAgSEwoLc3RhcnRfaW5kZXgYAyABKAQSFAoMY29tbWl0X2luZGV4GAQgASgEEhIKCmxhc3RfaW5kZXgYBSABKAQiPQoSUmVhZEVudHJpZXNSZXF1ZXN0EhIKCmZyb21faW5kZXgYASABKAQSEwoLdW50aWxfaW5kZXgYAiABKAQiJgoTUmVhZEVudHJpZXNSZXNwb25zZRIPCgdiYXRjaGVzGAEgASgMIkEKFEZvbGxvd0VudHJpZXNSZXF1ZXN0EhIKCmZyb21faW5kZXgYASABKAQSFQoNcHJldmlvdXNfdGVybRgCIAEoBCJtChVGb2xsb3dFbnRyaWVzUmVzcG9uc2USDwoHYmF0Y2hlcxgBIAEoDBIWCg5oaWdoX3dhdGVybWFyaxgCIAEoBBIrCgZzdGF0dXMYAyABKAsyGy5nb2xvZy5wZWVyLnYxLlNvdXJjZVN0YXR1cyLAAQoMU291cmNlU3RhdHVzEhIKCmNsdXN0ZXJfaWQYASABKAwSEwoLc3RhcnRfaW5kZXgYAiABKAQSFAoMc3RhcnRfb2Zmc2V0GAMgASgEEhIKCnN0YXJ0X3Rlcm0YBCABKAQSCgoCaWQYBSABKAQSEQoJbGVhZGVyX2lkGAYgASgEEiwKB21lbWJlcnMYByADKAsyGy5nb2xvZy5wZWVyLnYxLlNvdXJjZU1lbWJlchIQCghzZXR0aW5ncxgIIAEoDCJXCgxTb3VyY2VNZW1iZXISCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRIMCgR1dWlkGAMgASgJEhAKCHJwY19hZGRyGAQgASgJEg0KBXZvdGVzGAUgASgIIhcKFUdldFJlYWRCYXJyaWVyUmVxdWVzdCIoChZHZXRSZWFkQmFycmllclJlc3BvbnNlEg4KBm9mZnNldBgBIAEoBCqqBAoPUmFmdE1lc3NhZ2VUeXBlEiEKHVJBRlRfTUVTU0FHRV9UWVBFX1VOU1BFQ0lGSUVEEAASHAoYUkFGVF9NRVNTQUdFX1RZUEVfQVBQRU5EEAESJQohUkFGVF9NRVNTQUdFX1RZUEVfQVBQRU5EX1JFU1BPTlNFEAISGgoWUkFGVF9NRVNTQUdFX1RZUEVfVk9URRADEiMKH1JBRlRfTUVTU0FHRV9UWVBFX1ZPVEVfUkVTUE9OU0UQBBIeChpSQUZUX01FU1NBR0VfVFlQRV9TTkFQU0hPVBAFEh8KG1JBRlRfTUVTU0FHRV9UWVBFX0hFQVJUQkVBVBAGEigKJFJBRlRfTUVTU0FHRV9UWVBFX0hFQVJUQkVBVF9SRVNQT05TRRAHEiUKIVJBRlRfTUVTU0FHRV9UWVBFX1RSQU5TRkVSX0xFQURFUhAIEiEKHVJBRlRfTUVTU0FHRV9UWVBFX1RJTUVPVVRfTk9XEAkSIAocUkFGVF9NRVNTQUdFX1RZUEVfUkVBRF9JTkRFWBAKEikKJVJBRlRfTUVTU0FHRV9UWVBFX1JFQURfSU5ERVhfUkVTUE9OU0UQCxIeChpSQUZUX01FU1NBR0VfVFlQRV9QUkVfVk9URRAMEicKI1JBRlRfTUVTU0FHRV9UWVBFX1BSRV9WT1RFX1JFU1BPTlNFEA0SIwofUkFGVF9NRVNTQUdFX1RZUEVfRk9SR0VUX0xFQURFUhAOKmQKB1JlbW92YWwSFwoTUkVNT1ZBTF9VTlNQRUNJRklFRBAAEhYKElJFTU9WQUxfT05fUkVRVUVTVBABEhMKD1JFTU9WQUxfQVNfREVBRBACEhMKD1JFTU9WQUxfVU5LTk9XThADMtUFCgtQZWVyU2VydmljZRJMCgdDb250cm9sEh0uZ29sb2cucGVlci52MS5Db250cm9sUmVxdWVzdBoeLmdvbG9nLnBlZXIudjEuQ29udHJvbFJlc3BvbnNlKAEwARJDCgRCdWxrEhouZ29sb2cucGVlci52MS5CdWxrUmVxdWVzdBobLmdvbG9nLnBlZXIudjEuQnVsa1Jlc3BvbnNlKAEwARJJCgZBcHBlbmQSHC5nb2xvZy5wZWVyLnYxLkFwcGVuZFJlcXVlc3QaHS5nb2xvZy5wZWVyLnYxLkFwcGVuZFJlc3BvbnNlKAEwARI/CgRKb2luEhouZ29sb2cucGVlci52MS5Kb2luUmVxdWVzdBobLmdvbG9nLnBlZXIudjEuSm9pblJlc3BvbnNlEkIKBVZvdWNoEhsuZ29sb2cucGVlci52MS5Wb3VjaFJlcXVlc3QaHC5nb2xvZy5wZWVyLnYxLlZvdWNoUmVzcG9uc2USTgoJR2V0TG9nRW5kEh8uZ29sb2cucGVlci52MS5HZXRMb2dFbmRSZXF1ZXN0GiAuZ29sb2cucGVlci52MS5HZXRMb2dFbmRSZXNwb25zZRJWCgtSZWFkRW50cmllcxIhLmdvbG9nLnBlZXIudjEuUmVhZEVudHJpZXNSZXF1ZXN0GiIuZ29sb2cucGVlci52MS5SZWFkRW50cmllc1Jlc3BvbnNlMAESXAoNRm9sbG93RW50cmllcxIjLmdvbG9nLnBlZXIudjEuRm9sbG93RW50cmllc1JlcXVlc3QaJC5nb2xvZy5wZWVyLnYxLkZvbGxvd0VudHJpZXNSZXNwb25zZTABEl0KDkdldFJlYWRCYXJyaWVyEiQuZ29sb2cucGVlci52MS5HZXRSZWFkQmFycmllclJlcXVlc3QaJS5nb2xvZy5wZWVyLnYxLkdldFJlYWRCYXJyaWVyUmVzcG9uc2VCIFoeZ29sb2cvYXBpL2dvbG9nL3BlZXIvdjE7cGVlcnYxYgZwcm90bzM");
+  fileDesc("CiBnb2xvZy9wZWVyL3YxL3BlZXJfc2VydmljZS5wcm90bxINZ29sb2cucGVlci52MSI+Cg5Db250cm9sUmVxdWVzdBIsCghtZXNzYWdlcxgBIAMoCzIaLmdvbG9nLnBlZXIudjEuUmFmdE1lc3NhZ2UiEQoPQ29udHJvbFJlc3BvbnNlIjsKC0J1bGtSZXF1ZXN0EiwKCG1lc3NhZ2VzGAEgAygLMhouZ29sb2cucGVlci52MS5SYWZ0TWVzc2FnZSIOCgxCdWxrUmVzcG9uc2Ui2AIKC1JhZnRNZXNzYWdlEiwKBHR5cGUYASABKA4yHi5nb2xvZy5wZWVyLnYxLlJhZnRNZXNzYWdlVHlwZRIKCgJ0bxgCIAEoBBIMCgRmcm9tGAMgASgEEgwKBHRlcm0YBCABKAQSEAoIbG9nX3Rlcm0YBSABKAQSDQoFaW5kZXgYBiABKAQSDgoGY29tbWl0GAcgASgEEg4KBnJlamVjdBgIIAEoCBITCgtyZWplY3RfaGludBgJIAEoBBIUCgdjb250ZXh0GAogASgMSACIAQESKQoIc25hcHNob3QYCyABKAsyFy5nb2xvZy5wZWVyLnYxLlNuYXBzaG90Eg8KB2JhdGNoZXMYDCADKAwSFQoNcmVhZF9jb250ZXh0cxgNIAMoDBIoCgVub3RlcxgOIAMoCzIZLmdvbG9nLnBlZXIudjEuTWVtYmVyTm90ZUIKCghfY29udGV4dCKfAQoKTWVtYmVyTm90ZRIKCgJpZBgBIAEoBBITCgtpbmNhcm5hdGlvbhgCIAEoBBIMCgR0ZXJtGAMgASgEEhQKDGR1cmFibGVfdGVybRgEIAEoBBIVCg1kdXJhYmxlX2luZGV4GAUgASgEEhUKCGNsb2NrX21zGAYgASgESACIAQESEQoJZGlza19mdWxsGAcgASgIQgsKCV9jbG9ja19tcyJkCghTbmFwc2hvdBINCgVpbmRleBgBIAEoBBIMCgR0ZXJtGAIgASgEEi0KCm1lbWJlcnNoaXAYAyABKAsyGS5nb2xvZy5wZWVyLnYxLk1lbWJlcnNoaXASDAoEZGF0YRgEIAEoDCJyCgpNZW1iZXJzaGlwEg4KBnZvdGVycxgBIAMoBBIXCg92b3RlcnNfb3V0Z29pbmcYAiADKAQSEAoIbGVhcm5lcnMYAyADKAQSFQoNbGVhcm5lcnNfbmV4dBgEIAMoBBISCgphdXRvX2xlYXZlGAUgASgIIkAKDUFwcGVuZFJlcXVlc3QSLwoHYXBwZW5kcxgBIAMoCzIeLmdvbG9nLnBlZXIudjEuRm9yd2FyZGVkQXBwZW5kIpECCg9Gb3J3YXJkZWRBcHBlbmQSCgoCaWQYASABKAQSFAoMcmVjb3JkX2NvdW50GAIgASgNEhwKD2V4cGVjdGVkX29mZnNldBgDIAEoBEgBiAEBEg8KB3JlY29yZHMYBCABKAwSKQoIcHJvZHVjZXIYBSABKAsyFy5nb2xvZy5wZWVyLnYxLlByb2R1Y2VyEjEKB29wZW5pbmcYBiABKAsyHi5nb2xvZy5wZWVyLnYxLlByb2R1Y2VyT3BlbmluZ0gAEjEKB2Nsb3NpbmcYByABKAsyHi5nb2xvZy5wZWVyLnYxLlByb2R1Y2VyQ2xvc2luZ0gAQggKBmNoYW5nZUISChBfZXhwZWN0ZWRfb2Zmc2V0IjcKCFByb2R1Y2VyEgoKAmlkGAEgASgJEg0KBWVwb2NoGAIgASgEEhAKCHNlcXVlbmNlGAMgASgEIk4KD1Byb2R1Y2VyT3BlbmluZxIKCgJpZBgBIAEoCRISCgVlcG9jaBgCIAEoBEgAiAEBEhEKCWVwaGVtZXJhbBgDIAEoCEIICgZfZXBvY2giLAoPUHJvZHVjZXJDbG9zaW5nEgoKAmlkGAEgASgJEg0KBWVwb2NoGAIgASgEIkcKDkFwcGVuZFJlc3BvbnNlEjUKB2Fuc3dlcnMYASADKAsyJC5nb2xvZy5wZWVyLnYxLkZvcndhcmRlZEFwcGVuZEFuc3dlciLuAQoVRm9yd2FyZGVkQXBwZW5kQW5zd2VyEgoKAmlkGAEgASgEEi8KB3JlY2VpcHQYAiABKAsyHC5nb2xvZy5wZWVyLnYxLkFwcGVuZFJlY2VpcHRIABIrCgVlcnJvchgDIAEoCzIaLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3JIABIvCgZvcGVuZWQYBCABKAsyHS5nb2xvZy5wZWVyLnYxLk9wZW5lZFByb2R1Y2VySAASLwoGY2xvc2VkGAUgASgLMh0uZ29sb2cucGVlci52MS5DbG9zZWRQcm9kdWNlckgAQgkKB291dGNvbWUilgEKDk9wZW5lZFByb2R1Y2VyEgoKAmlkGAEgASgJEg0KBWVwb2NoGAIgASgEEjUKBGxhc3QYAyABKAsyJy5nb2xvZy5wZWVyLnYxLk9wZW5lZFByb2R1Y2VyLkxhc3RCYXRjaBoyCglMYXN0QmF0Y2gSEAoIc2VxdWVuY2UYASABKAQSEwoLYmFzZV9vZmZzZXQYAiABKAQiEAoOQ2xvc2VkUHJvZHVjZXIifQoNQXBwZW5kUmVjZWlwdBITCgtiYXNlX29mZnNldBgBIAEoBBIUCgxyZWNvcmRfY291bnQYAiABKA0SDAoEdGVybRgDIAEoBBINCgVpbmRleBgEIAEoBBIRCglzeW5jZWRfb24YBSADKAkSEQoJZHVwbGljYXRlGAYgASgIItQOCgtBcHBlbmRFcnJvchI9Cgt1bmF2YWlsYWJsZRgBIAEoCzImLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuVW5hdmFpbGFibGVIABJECg9vdXRjb21lX3Vua25vd24YAiABKAsyKS5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLk91dGNvbWVVbmtub3duSAASOwoKb3ZlcmxvYWRlZBgDIAEoCzIlLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuT3ZlcmxvYWRlZEgAElUKGGV4cGVjdGVkX29mZnNldF9taXNtYXRjaBgEIAEoCzIxLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuRXhwZWN0ZWRPZmZzZXRNaXNtYXRjaEgAEjgKCXRvb19sYXJnZRgFIAEoCzIjLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuVG9vTGFyZ2VIABJACg1pbnZhbGlkX2lucHV0GAYgASgLMicuZ29sb2cucGVlci52MS5BcHBlbmRFcnJvci5JbnZhbGlkSW5wdXRIABI+CgxkaXNrX3Jlc2VydmUYByABKAsyJi5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLkRpc2tSZXNlcnZlSAASQAoNY29ycnVwdF9yYW5nZRgIIAEoCzInLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuQ29ycnVwdFJhbmdlSAASNwoIaW50ZXJuYWwYCSABKAsyIy5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLkludGVybmFsSAASRQoQcXVvcnVtX2Rpc2tfZnVsbBgKIAEoCzIpLmdvbG9nLnBlZXIudjEuQXBwZW5kRXJyb3IuUXVvcnVtRGlza0Z1bGxIABJECg9wcm9kdWNlcl9mZW5jZWQYCyABKAsyKS5nb2xvZy5wZWVyLnYxLkFwcGVuZEVycm9yLlByb2R1Y2VyRmVuY2VkSAASTwoVcHJvZHVjZXJfc2VxdWVuY2VfZ2FwGAwgASgLMi4uZ29sb2cucGVlci52MS5BcHBlbmRFcnJvci5Qcm9kdWNlclNlcXVlbmNlR2FwSAASNAoRcHJvZHVjZXJfY29uZmxpY3QYDSABKAsyFy5nb2xvZy5wZWVyLnYxLlByb2R1Y2VySAASOQoWcHJvZHVjZXJfYmF0Y2hfdG9vX29sZBgOIAEoCzIXLmdvbG9nLnBlZXIudjEuUHJvZHVjZXJIABJACg1wcm9kdWNlcnNfbWF4GA8gASgLMicuZ29sb2cucGVlci52MS5BcHBlbmRFcnJvci5Qcm9kdWNlcnNNYXhIABJLChNmZWF0dXJlX25vdF9lbmFibGVkGBAgASgLMiwuZ29sb2cucGVlci52MS5BcHBlbmRFcnJvci5GZWF0dXJlTm90RW5hYmxlZEgAGkgKC1VuYXZhaWxhYmxlEg8KB21lc3NhZ2UYASABKAkSGAoLbGVhZGVyX2FkZHIYAiABKAlIAIgBAUIOCgxfbGVhZGVyX2FkZHIaIQoOT3V0Y29tZVVua25vd24SDwoHbWVzc2FnZRgBIAEoCRopCgpPdmVybG9hZGVkEgwKBHdoYXQYASABKAkSDQoFbGltaXQYAiABKAQaOgoWRXhwZWN0ZWRPZmZzZXRNaXNtYXRjaBIQCghleHBlY3RlZBgBIAEoBBIOCgZhY3R1YWwYAiABKAQaWAoIVG9vTGFyZ2USEQoJaXNfcmVjb3JkGAEgASgIEgwKBHNpemUYAiABKAQSDQoFbGltaXQYAyABKAQSEgoFcGxhY2UYBCABKA1IAIgBAUIICgZfcGxhY2UaHwoMSW52YWxpZElucHV0Eg8KB21lc3NhZ2UYASABKAkaOAoLRGlza1Jlc2VydmUSEgoKZnJlZV9ieXRlcxgBIAEoBBIVCg1yZXNlcnZlX2J5dGVzGAIgASgEGiEKDlF1b3J1bURpc2tGdWxsEg8KB21lbWJlcnMYASADKAkaSAoMQ29ycnVwdFJhbmdlEgwKBGZyb20YASABKAQSCgoCdG8YAiABKAQSDgoGcmVhc29uGAMgASgJEg4KBmlzX2VuZBgEIAEoCBpCCg5Qcm9kdWNlckZlbmNlZBIKCgJpZBgBIAEoCRINCgVlcG9jaBgCIAEoBBIVCg1jdXJyZW50X2Vwb2NoGAMgASgEGlIKE1Byb2R1Y2VyU2VxdWVuY2VHYXASKQoIcHJvZHVjZXIYASABKAsyFy5nb2xvZy5wZWVyLnYxLlByb2R1Y2VyEhAKCGV4cGVjdGVkGAIgASgEGjMKDFByb2R1Y2Vyc01heBIUCgxpc19lcGhlbWVyYWwYASABKAgSDQoFbGltaXQYAiABKAQaQAoRRmVhdHVyZU5vdEVuYWJsZWQSFAoMbmVlZGVkX2xldmVsGAEgASgEEhUKDWZlYXR1cmVfbGV2ZWwYAiABKAQaCgoISW50ZXJuYWxCBgoEa2luZCI0CgtKb2luUmVxdWVzdBIlCgZqb2luZXIYASABKAsyFS5nb2xvZy5wZWVyLnYxLkpvaW5lciLeAQoGSm9pbmVyEgwKBG5hbWUYASABKAkSDAoEdXVpZBgCIAEoCRIQCghycGNfYWRkchgDIAEoCRIYChBib290c3RyYXBfZXhwZWN0GAQgASgNEhIKCmNsdXN0ZXJfaWQYBSABKAwSEQoJZm9yZ290X2FzGAYgASgEEikKCWNvbW1pdHRlZBgKIAMoCzIWLmdvbG9nLnBlZXIudjEuRW50cnlJZBIPCgdydW5zX2FzGAcgASgEEhUKDWZlYXR1cmVfbGV2ZWwYCCABKAQSEgoKZ2VuZXJhdGlvbhgJIAEoBCImCgdFbnRyeUlkEg0KBWluZGV4GAEgASgEEgwKBHRlcm0YAiABKAQiiAUKDEpvaW5SZXNwb25zZRI0CgZqb2luZWQYASABKAsyIi5nb2xvZy5wZWVyLnYxLkpvaW5SZXNwb25zZS5Kb2luZWRIABIoCgd3YWl0aW5nGAIgASgLMhUuZ29sb2cucGVlci52MS5Kb2luZXJIABIyCgVyZXRyeRgDIAEoCzIhLmdvbG9nLnBlZXIudjEuSm9pblJlc3BvbnNlLlJldHJ5SAASNgoHcmVmdXNlZBgEIAEoCzIjLmdvbG9nLnBlZXIudjEuSm9pblJlc3BvbnNlLlJlZnVzZWRIABqmAQoGSm9pbmVkEhIKCmNsdXN0ZXJfaWQYASABKAwSCgoCaWQYAiABKAQSFQoNY29uZmlndXJhdGlvbhgDIAEoDBIMCgR0ZXJtGAQgASgEEhEKCWxlYWRlcl9pZBgFIAEoBBIaChJhY2tub3dsZWRnZWRfaW5kZXgYBiABKAQSGQoRYWNrbm93bGVkZ2VkX3Rlcm0YByABKAQSDQoFdm90ZXMYCCABKAgajAEKBVJldHJ5Eg4KBnJlYXNvbhgBIAEoCRIYCgtsZWFkZXJfYWRkchgCIAEoCUgAiAEBEhUKCGFsaXZlX2F0GAMgASgJSAGIAQESEQoJc2lsZW50X21zGAQgASgEEhIKCmNsdXN0ZXJfaWQYBSABKAxCDgoMX2xlYWRlcl9hZGRyQgsKCV9hbGl2ZV9hdBpqCgdSZWZ1c2VkEg4KBnJlYXNvbhgBIAEoCRISCgpjbHVzdGVyX2lkGAIgASgMEicKB3JlbW92YWwYAyABKA4yFi5nb2xvZy5wZWVyLnYxLlJlbW92YWwSEgoKZ2VuZXJhdGlvbhgEIAEoBEIICgZhbnN3ZXIiqgEKDFZvdWNoUmVxdWVzdBISCgpjbHVzdGVyX2lkGAEgASgMEgwKBHV1aWQYAiABKAkSDAoEbmFtZRgDIAEoCRIKCgJpZBgEIAEoBBIQCghycGNfYWRkchgFIAEoCRISCgpnZW5lcmF0aW9uGAYgASgEEiAKE2NvbmZpZ3VyYXRpb25faW5kZXgYByABKARIAIgBAUIWChRfY29uZmlndXJhdGlvbl9pbmRleCL3AQoNVm91Y2hSZXNwb25zZRIMCgR1dWlkGAEgASgJEgoKAmlkGAIgASgEEgwKBHRlcm0YAyABKAQSEQoJbGFzdF90ZXJtGAQgASgEEhIKCmxhc3RfaW5kZXgYBSABKAQSJwoEbm90ZRgGIAEoCzIZLmdvbG9nLnBlZXIudjEuTWVtYmVyTm90ZRIVCghhbGl2ZV9hdBgHIAEoCUgAiAEBEhUKCGxhdGVyX2lkGAggASgESAGIAQESFQoNY29uZmlndXJhdGlvbhgJIAEoDBIPCgdjYWxsZXJzGAogAygJQgsKCV9hbGl2ZV9hdEILCglfbGF0ZXJfaWQiIAoQR2V0TG9nRW5kUmVxdWVzdBIMCgR0ZXJtGAEgASgEIm8KEUdldExvZ0VuZFJlc3BvbnNlEgwKBHRlcm0YASABKAQSDQoFbGVhZHMYAiABKAgSEwoLc3RhcnRfaW5kZXgYAyABKAQSFAoMY29tbWl0X2luZGV4GAQgASgEEhIKCmxhc3RfaW5kZXgYBSABKAQiPQoSUmVhZEVudHJpZXNSZXF1ZXN0EhIKCmZyb21faW5kZXgYASABKAQSEwoLdW50aWxfaW5kZXgYAiABKAQiJgoTUmVhZEVudHJpZXNSZXNwb25zZRIPCgdiYXRjaGVzGAEgASgMIkEKFEZvbGxvd0VudHJpZXNSZXF1ZXN0EhIKCmZyb21faW5kZXgYASABKAQSFQoNcHJldmlvdXNfdGVybRgCIAEoBCJtChVGb2xsb3dFbnRyaWVzUmVzcG9uc2USDwoHYmF0Y2hlcxgBIAEoDBIWCg5oaWdoX3dhdGVybWFyaxgCIAEoBBIrCgZzdGF0dXMYAyABKAsyGy5nb2xvZy5wZWVyLnYxLlNvdXJjZVN0YXR1cyLAAQoMU291cmNlU3RhdHVzEhIKCmNsdXN0ZXJfaWQYASABKAwSEwoLc3RhcnRfaW5kZXgYAiABKAQSFAoMc3RhcnRfb2Zmc2V0GAMgASgEEhIKCnN0YXJ0X3Rlcm0YBCABKAQSCgoCaWQYBSABKAQSEQoJbGVhZGVyX2lkGAYgASgEEiwKB21lbWJlcnMYByADKAsyGy5nb2xvZy5wZWVyLnYxLlNvdXJjZU1lbWJlchIQCghzZXR0aW5ncxgIIAEoDCJXCgxTb3VyY2VNZW1iZXISCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRIMCgR1dWlkGAMgASgJEhAKCHJwY19hZGRyGAQgASgJEg0KBXZvdGVzGAUgASgIIhcKFUdldFJlYWRCYXJyaWVyUmVxdWVzdCIoChZHZXRSZWFkQmFycmllclJlc3BvbnNlEg4KBm9mZnNldBgBIAEoBCqqBAoPUmFmdE1lc3NhZ2VUeXBlEiEKHVJBRlRfTUVTU0FHRV9UWVBFX1VOU1BFQ0lGSUVEEAASHAoYUkFGVF9NRVNTQUdFX1RZUEVfQVBQRU5EEAESJQohUkFGVF9NRVNTQUdFX1RZUEVfQVBQRU5EX1JFU1BPTlNFEAISGgoWUkFGVF9NRVNTQUdFX1RZUEVfVk9URRADEiMKH1JBRlRfTUVTU0FHRV9UWVBFX1ZPVEVfUkVTUE9OU0UQBBIeChpSQUZUX01FU1NBR0VfVFlQRV9TTkFQU0hPVBAFEh8KG1JBRlRfTUVTU0FHRV9UWVBFX0hFQVJUQkVBVBAGEigKJFJBRlRfTUVTU0FHRV9UWVBFX0hFQVJUQkVBVF9SRVNQT05TRRAHEiUKIVJBRlRfTUVTU0FHRV9UWVBFX1RSQU5TRkVSX0xFQURFUhAIEiEKHVJBRlRfTUVTU0FHRV9UWVBFX1RJTUVPVVRfTk9XEAkSIAocUkFGVF9NRVNTQUdFX1RZUEVfUkVBRF9JTkRFWBAKEikKJVJBRlRfTUVTU0FHRV9UWVBFX1JFQURfSU5ERVhfUkVTUE9OU0UQCxIeChpSQUZUX01FU1NBR0VfVFlQRV9QUkVfVk9URRAMEicKI1JBRlRfTUVTU0FHRV9UWVBFX1BSRV9WT1RFX1JFU1BPTlNFEA0SIwofUkFGVF9NRVNTQUdFX1RZUEVfRk9SR0VUX0xFQURFUhAOKmQKB1JlbW92YWwSFwoTUkVNT1ZBTF9VTlNQRUNJRklFRBAAEhYKElJFTU9WQUxfT05fUkVRVUVTVBABEhMKD1JFTU9WQUxfQVNfREVBRBACEhMKD1JFTU9WQUxfVU5LTk9XThADMtUFCgtQZWVyU2VydmljZRJMCgdDb250cm9sEh0uZ29sb2cucGVlci52MS5Db250cm9sUmVxdWVzdBoeLmdvbG9nLnBlZXIudjEuQ29udHJvbFJlc3BvbnNlKAEwARJDCgRCdWxrEhouZ29sb2cucGVlci52MS5CdWxrUmVxdWVzdBobLmdvbG9nLnBlZXIudjEuQnVsa1Jlc3BvbnNlKAEwARJJCgZBcHBlbmQSHC5nb2xvZy5wZWVyLnYxLkFwcGVuZFJlcXVlc3QaHS5nb2xvZy5wZWVyLnYxLkFwcGVuZFJlc3BvbnNlKAEwARI/CgRKb2luEhouZ29sb2cucGVlci52MS5Kb2luUmVxdWVzdBobLmdvbG9nLnBlZXIudjEuSm9pblJlc3BvbnNlEkIKBVZvdWNoEhsuZ29sb2cucGVlci52MS5Wb3VjaFJlcXVlc3QaHC5nb2xvZy5wZWVyLnYxLlZvdWNoUmVzcG9uc2USTgoJR2V0TG9nRW5kEh8uZ29sb2cucGVlci52MS5HZXRMb2dFbmRSZXF1ZXN0GiAuZ29sb2cucGVlci52MS5HZXRMb2dFbmRSZXNwb25zZRJWCgtSZWFkRW50cmllcxIhLmdvbG9nLnBlZXIudjEuUmVhZEVudHJpZXNSZXF1ZXN0GiIuZ29sb2cucGVlci52MS5SZWFkRW50cmllc1Jlc3BvbnNlMAESXAoNRm9sbG93RW50cmllcxIjLmdvbG9nLnBlZXIudjEuRm9sbG93RW50cmllc1JlcXVlc3QaJC5nb2xvZy5wZWVyLnYxLkZvbGxvd0VudHJpZXNSZXNwb25zZTABEl0KDkdldFJlYWRCYXJyaWVyEiQuZ29sb2cucGVlci52MS5HZXRSZWFkQmFycmllclJlcXVlc3QaJS5nb2xvZy5wZWVyLnYxLkdldFJlYWRCYXJyaWVyUmVzcG9uc2VCIFoeZ29sb2cvYXBpL2dvbG9nL3BlZXIvdjE7cGVlcnYxYgZwcm90bzM");
 
 /**
  * @generated from message golog.peer.v1.ControlRequest
@@ -336,6 +336,32 @@ export type ForwardedAppend = Message<"golog.peer.v1.ForwardedAppend"> & {
    * @generated from field: bytes records = 4;
    */
   records: Uint8Array;
+
+  /**
+   * From feature level 2 on, as are opening and closing. The batch is the next one of this producer.
+   *
+   * @generated from field: golog.peer.v1.Producer producer = 5;
+   */
+  producer?: Producer | undefined;
+
+  /**
+   * Takes the place of an append.
+   *
+   * @generated from oneof golog.peer.v1.ForwardedAppend.change
+   */
+  change: {
+    /**
+     * @generated from field: golog.peer.v1.ProducerOpening opening = 6;
+     */
+    value: ProducerOpening;
+    case: "opening";
+  } | {
+    /**
+     * @generated from field: golog.peer.v1.ProducerClosing closing = 7;
+     */
+    value: ProducerClosing;
+    case: "closing";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -344,6 +370,84 @@ export type ForwardedAppend = Message<"golog.peer.v1.ForwardedAppend"> & {
  */
 export const ForwardedAppendSchema: GenMessage<ForwardedAppend> = /*@__PURE__*/
   messageDesc(file_golog_peer_v1_peer_service, 9);
+
+/**
+ * @generated from message golog.peer.v1.Producer
+ */
+export type Producer = Message<"golog.peer.v1.Producer"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: uint64 epoch = 2;
+   */
+  epoch: bigint;
+
+  /**
+   * @generated from field: uint64 sequence = 3;
+   */
+  sequence: bigint;
+};
+
+/**
+ * Describes the message golog.peer.v1.Producer.
+ * Use `create(ProducerSchema)` to create a new message.
+ */
+export const ProducerSchema: GenMessage<Producer> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 10);
+
+/**
+ * @generated from message golog.peer.v1.ProducerOpening
+ */
+export type ProducerOpening = Message<"golog.peer.v1.ProducerOpening"> & {
+  /**
+   * Empty, with ephemeral: the leader makes one.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: optional uint64 epoch = 2;
+   */
+  epoch?: bigint | undefined;
+
+  /**
+   * @generated from field: bool ephemeral = 3;
+   */
+  ephemeral: boolean;
+};
+
+/**
+ * Describes the message golog.peer.v1.ProducerOpening.
+ * Use `create(ProducerOpeningSchema)` to create a new message.
+ */
+export const ProducerOpeningSchema: GenMessage<ProducerOpening> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 11);
+
+/**
+ * @generated from message golog.peer.v1.ProducerClosing
+ */
+export type ProducerClosing = Message<"golog.peer.v1.ProducerClosing"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: uint64 epoch = 2;
+   */
+  epoch: bigint;
+};
+
+/**
+ * Describes the message golog.peer.v1.ProducerClosing.
+ * Use `create(ProducerClosingSchema)` to create a new message.
+ */
+export const ProducerClosingSchema: GenMessage<ProducerClosing> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 12);
 
 /**
  * @generated from message golog.peer.v1.AppendResponse
@@ -360,7 +464,7 @@ export type AppendResponse = Message<"golog.peer.v1.AppendResponse"> & {
  * Use `create(AppendResponseSchema)` to create a new message.
  */
 export const AppendResponseSchema: GenMessage<AppendResponse> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 10);
+  messageDesc(file_golog_peer_v1_peer_service, 13);
 
 /**
  * @generated from message golog.peer.v1.ForwardedAppendAnswer
@@ -386,6 +490,18 @@ export type ForwardedAppendAnswer = Message<"golog.peer.v1.ForwardedAppendAnswer
      */
     value: AppendError;
     case: "error";
+  } | {
+    /**
+     * @generated from field: golog.peer.v1.OpenedProducer opened = 4;
+     */
+    value: OpenedProducer;
+    case: "opened";
+  } | {
+    /**
+     * @generated from field: golog.peer.v1.ClosedProducer closed = 5;
+     */
+    value: ClosedProducer;
+    case: "closed";
   } | { case: undefined; value?: undefined };
 };
 
@@ -394,7 +510,71 @@ export type ForwardedAppendAnswer = Message<"golog.peer.v1.ForwardedAppendAnswer
  * Use `create(ForwardedAppendAnswerSchema)` to create a new message.
  */
 export const ForwardedAppendAnswerSchema: GenMessage<ForwardedAppendAnswer> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 11);
+  messageDesc(file_golog_peer_v1_peer_service, 14);
+
+/**
+ * @generated from message golog.peer.v1.OpenedProducer
+ */
+export type OpenedProducer = Message<"golog.peer.v1.OpenedProducer"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: uint64 epoch = 2;
+   */
+  epoch: bigint;
+
+  /**
+   * Absent: no batch is known of the id.
+   *
+   * @generated from field: golog.peer.v1.OpenedProducer.LastBatch last = 3;
+   */
+  last?: OpenedProducer_LastBatch | undefined;
+};
+
+/**
+ * Describes the message golog.peer.v1.OpenedProducer.
+ * Use `create(OpenedProducerSchema)` to create a new message.
+ */
+export const OpenedProducerSchema: GenMessage<OpenedProducer> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 15);
+
+/**
+ * @generated from message golog.peer.v1.OpenedProducer.LastBatch
+ */
+export type OpenedProducer_LastBatch = Message<"golog.peer.v1.OpenedProducer.LastBatch"> & {
+  /**
+   * @generated from field: uint64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * @generated from field: uint64 base_offset = 2;
+   */
+  baseOffset: bigint;
+};
+
+/**
+ * Describes the message golog.peer.v1.OpenedProducer.LastBatch.
+ * Use `create(OpenedProducer_LastBatchSchema)` to create a new message.
+ */
+export const OpenedProducer_LastBatchSchema: GenMessage<OpenedProducer_LastBatch> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 15, 0);
+
+/**
+ * @generated from message golog.peer.v1.ClosedProducer
+ */
+export type ClosedProducer = Message<"golog.peer.v1.ClosedProducer"> & {
+};
+
+/**
+ * Describes the message golog.peer.v1.ClosedProducer.
+ * Use `create(ClosedProducerSchema)` to create a new message.
+ */
+export const ClosedProducerSchema: GenMessage<ClosedProducer> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 16);
 
 /**
  * @generated from message golog.peer.v1.AppendReceipt
@@ -424,6 +604,13 @@ export type AppendReceipt = Message<"golog.peer.v1.AppendReceipt"> & {
    * @generated from field: repeated string synced_on = 5;
    */
   syncedOn: string[];
+
+  /**
+   * True if the batch was in the log already.
+   *
+   * @generated from field: bool duplicate = 6;
+   */
+  duplicate: boolean;
 };
 
 /**
@@ -431,10 +618,10 @@ export type AppendReceipt = Message<"golog.peer.v1.AppendReceipt"> & {
  * Use `create(AppendReceiptSchema)` to create a new message.
  */
 export const AppendReceiptSchema: GenMessage<AppendReceipt> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 12);
+  messageDesc(file_golog_peer_v1_peer_service, 17);
 
 /**
- * AppendError is the error of a failed append, with the fields that the follower needs to throw it again.
+ * AppendError is the error of a failed append, or of the opening or closing of a producer, with the fields that the follower needs to throw it again.
  *
  * @generated from message golog.peer.v1.AppendError
  */
@@ -502,6 +689,42 @@ export type AppendError = Message<"golog.peer.v1.AppendError"> & {
      */
     value: AppendError_QuorumDiskFull;
     case: "quorumDiskFull";
+  } | {
+    /**
+     * @generated from field: golog.peer.v1.AppendError.ProducerFenced producer_fenced = 11;
+     */
+    value: AppendError_ProducerFenced;
+    case: "producerFenced";
+  } | {
+    /**
+     * @generated from field: golog.peer.v1.AppendError.ProducerSequenceGap producer_sequence_gap = 12;
+     */
+    value: AppendError_ProducerSequenceGap;
+    case: "producerSequenceGap";
+  } | {
+    /**
+     * @generated from field: golog.peer.v1.Producer producer_conflict = 13;
+     */
+    value: Producer;
+    case: "producerConflict";
+  } | {
+    /**
+     * @generated from field: golog.peer.v1.Producer producer_batch_too_old = 14;
+     */
+    value: Producer;
+    case: "producerBatchTooOld";
+  } | {
+    /**
+     * @generated from field: golog.peer.v1.AppendError.ProducersMax producers_max = 15;
+     */
+    value: AppendError_ProducersMax;
+    case: "producersMax";
+  } | {
+    /**
+     * @generated from field: golog.peer.v1.AppendError.FeatureNotEnabled feature_not_enabled = 16;
+     */
+    value: AppendError_FeatureNotEnabled;
+    case: "featureNotEnabled";
   } | { case: undefined; value?: undefined };
 };
 
@@ -510,7 +733,7 @@ export type AppendError = Message<"golog.peer.v1.AppendError"> & {
  * Use `create(AppendErrorSchema)` to create a new message.
  */
 export const AppendErrorSchema: GenMessage<AppendError> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 13);
+  messageDesc(file_golog_peer_v1_peer_service, 18);
 
 /**
  * @generated from message golog.peer.v1.AppendError.Unavailable
@@ -532,7 +755,7 @@ export type AppendError_Unavailable = Message<"golog.peer.v1.AppendError.Unavail
  * Use `create(AppendError_UnavailableSchema)` to create a new message.
  */
 export const AppendError_UnavailableSchema: GenMessage<AppendError_Unavailable> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 13, 0);
+  messageDesc(file_golog_peer_v1_peer_service, 18, 0);
 
 /**
  * @generated from message golog.peer.v1.AppendError.OutcomeUnknown
@@ -549,7 +772,7 @@ export type AppendError_OutcomeUnknown = Message<"golog.peer.v1.AppendError.Outc
  * Use `create(AppendError_OutcomeUnknownSchema)` to create a new message.
  */
 export const AppendError_OutcomeUnknownSchema: GenMessage<AppendError_OutcomeUnknown> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 13, 1);
+  messageDesc(file_golog_peer_v1_peer_service, 18, 1);
 
 /**
  * @generated from message golog.peer.v1.AppendError.Overloaded
@@ -571,7 +794,7 @@ export type AppendError_Overloaded = Message<"golog.peer.v1.AppendError.Overload
  * Use `create(AppendError_OverloadedSchema)` to create a new message.
  */
 export const AppendError_OverloadedSchema: GenMessage<AppendError_Overloaded> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 13, 2);
+  messageDesc(file_golog_peer_v1_peer_service, 18, 2);
 
 /**
  * @generated from message golog.peer.v1.AppendError.ExpectedOffsetMismatch
@@ -593,7 +816,7 @@ export type AppendError_ExpectedOffsetMismatch = Message<"golog.peer.v1.AppendEr
  * Use `create(AppendError_ExpectedOffsetMismatchSchema)` to create a new message.
  */
 export const AppendError_ExpectedOffsetMismatchSchema: GenMessage<AppendError_ExpectedOffsetMismatch> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 13, 3);
+  messageDesc(file_golog_peer_v1_peer_service, 18, 3);
 
 /**
  * @generated from message golog.peer.v1.AppendError.TooLarge
@@ -627,7 +850,7 @@ export type AppendError_TooLarge = Message<"golog.peer.v1.AppendError.TooLarge">
  * Use `create(AppendError_TooLargeSchema)` to create a new message.
  */
 export const AppendError_TooLargeSchema: GenMessage<AppendError_TooLarge> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 13, 4);
+  messageDesc(file_golog_peer_v1_peer_service, 18, 4);
 
 /**
  * @generated from message golog.peer.v1.AppendError.InvalidInput
@@ -644,7 +867,7 @@ export type AppendError_InvalidInput = Message<"golog.peer.v1.AppendError.Invali
  * Use `create(AppendError_InvalidInputSchema)` to create a new message.
  */
 export const AppendError_InvalidInputSchema: GenMessage<AppendError_InvalidInput> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 13, 5);
+  messageDesc(file_golog_peer_v1_peer_service, 18, 5);
 
 /**
  * @generated from message golog.peer.v1.AppendError.DiskReserve
@@ -666,7 +889,7 @@ export type AppendError_DiskReserve = Message<"golog.peer.v1.AppendError.DiskRes
  * Use `create(AppendError_DiskReserveSchema)` to create a new message.
  */
 export const AppendError_DiskReserveSchema: GenMessage<AppendError_DiskReserve> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 13, 6);
+  messageDesc(file_golog_peer_v1_peer_service, 18, 6);
 
 /**
  * @generated from message golog.peer.v1.AppendError.QuorumDiskFull
@@ -685,7 +908,7 @@ export type AppendError_QuorumDiskFull = Message<"golog.peer.v1.AppendError.Quor
  * Use `create(AppendError_QuorumDiskFullSchema)` to create a new message.
  */
 export const AppendError_QuorumDiskFullSchema: GenMessage<AppendError_QuorumDiskFull> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 13, 7);
+  messageDesc(file_golog_peer_v1_peer_service, 18, 7);
 
 /**
  * @generated from message golog.peer.v1.AppendError.CorruptRange
@@ -719,7 +942,100 @@ export type AppendError_CorruptRange = Message<"golog.peer.v1.AppendError.Corrup
  * Use `create(AppendError_CorruptRangeSchema)` to create a new message.
  */
 export const AppendError_CorruptRangeSchema: GenMessage<AppendError_CorruptRange> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 13, 8);
+  messageDesc(file_golog_peer_v1_peer_service, 18, 8);
+
+/**
+ * @generated from message golog.peer.v1.AppendError.ProducerFenced
+ */
+export type AppendError_ProducerFenced = Message<"golog.peer.v1.AppendError.ProducerFenced"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: uint64 epoch = 2;
+   */
+  epoch: bigint;
+
+  /**
+   * @generated from field: uint64 current_epoch = 3;
+   */
+  currentEpoch: bigint;
+};
+
+/**
+ * Describes the message golog.peer.v1.AppendError.ProducerFenced.
+ * Use `create(AppendError_ProducerFencedSchema)` to create a new message.
+ */
+export const AppendError_ProducerFencedSchema: GenMessage<AppendError_ProducerFenced> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 18, 9);
+
+/**
+ * @generated from message golog.peer.v1.AppendError.ProducerSequenceGap
+ */
+export type AppendError_ProducerSequenceGap = Message<"golog.peer.v1.AppendError.ProducerSequenceGap"> & {
+  /**
+   * @generated from field: golog.peer.v1.Producer producer = 1;
+   */
+  producer?: Producer | undefined;
+
+  /**
+   * @generated from field: uint64 expected = 2;
+   */
+  expected: bigint;
+};
+
+/**
+ * Describes the message golog.peer.v1.AppendError.ProducerSequenceGap.
+ * Use `create(AppendError_ProducerSequenceGapSchema)` to create a new message.
+ */
+export const AppendError_ProducerSequenceGapSchema: GenMessage<AppendError_ProducerSequenceGap> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 18, 10);
+
+/**
+ * @generated from message golog.peer.v1.AppendError.ProducersMax
+ */
+export type AppendError_ProducersMax = Message<"golog.peer.v1.AppendError.ProducersMax"> & {
+  /**
+   * @generated from field: bool is_ephemeral = 1;
+   */
+  isEphemeral: boolean;
+
+  /**
+   * @generated from field: uint64 limit = 2;
+   */
+  limit: bigint;
+};
+
+/**
+ * Describes the message golog.peer.v1.AppendError.ProducersMax.
+ * Use `create(AppendError_ProducersMaxSchema)` to create a new message.
+ */
+export const AppendError_ProducersMaxSchema: GenMessage<AppendError_ProducersMax> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 18, 11);
+
+/**
+ * @generated from message golog.peer.v1.AppendError.FeatureNotEnabled
+ */
+export type AppendError_FeatureNotEnabled = Message<"golog.peer.v1.AppendError.FeatureNotEnabled"> & {
+  /**
+   * @generated from field: uint64 needed_level = 1;
+   */
+  neededLevel: bigint;
+
+  /**
+   * @generated from field: uint64 feature_level = 2;
+   */
+  featureLevel: bigint;
+};
+
+/**
+ * Describes the message golog.peer.v1.AppendError.FeatureNotEnabled.
+ * Use `create(AppendError_FeatureNotEnabledSchema)` to create a new message.
+ */
+export const AppendError_FeatureNotEnabledSchema: GenMessage<AppendError_FeatureNotEnabled> = /*@__PURE__*/
+  messageDesc(file_golog_peer_v1_peer_service, 18, 12);
 
 /**
  * A bug in the leader, which has logged it.
@@ -734,7 +1050,7 @@ export type AppendError_Internal = Message<"golog.peer.v1.AppendError.Internal">
  * Use `create(AppendError_InternalSchema)` to create a new message.
  */
 export const AppendError_InternalSchema: GenMessage<AppendError_Internal> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 13, 9);
+  messageDesc(file_golog_peer_v1_peer_service, 18, 13);
 
 /**
  * @generated from message golog.peer.v1.JoinRequest
@@ -751,7 +1067,7 @@ export type JoinRequest = Message<"golog.peer.v1.JoinRequest"> & {
  * Use `create(JoinRequestSchema)` to create a new message.
  */
 export const JoinRequestSchema: GenMessage<JoinRequest> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 14);
+  messageDesc(file_golog_peer_v1_peer_service, 19);
 
 /**
  * @generated from message golog.peer.v1.Joiner
@@ -830,7 +1146,7 @@ export type Joiner = Message<"golog.peer.v1.Joiner"> & {
  * Use `create(JoinerSchema)` to create a new message.
  */
 export const JoinerSchema: GenMessage<Joiner> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 15);
+  messageDesc(file_golog_peer_v1_peer_service, 20);
 
 /**
  * @generated from message golog.peer.v1.EntryId
@@ -852,7 +1168,7 @@ export type EntryId = Message<"golog.peer.v1.EntryId"> & {
  * Use `create(EntryIdSchema)` to create a new message.
  */
 export const EntryIdSchema: GenMessage<EntryId> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 16);
+  messageDesc(file_golog_peer_v1_peer_service, 21);
 
 /**
  * @generated from message golog.peer.v1.JoinResponse
@@ -893,7 +1209,7 @@ export type JoinResponse = Message<"golog.peer.v1.JoinResponse"> & {
  * Use `create(JoinResponseSchema)` to create a new message.
  */
 export const JoinResponseSchema: GenMessage<JoinResponse> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 17);
+  messageDesc(file_golog_peer_v1_peer_service, 22);
 
 /**
  * @generated from message golog.peer.v1.JoinResponse.Joined
@@ -952,7 +1268,7 @@ export type JoinResponse_Joined = Message<"golog.peer.v1.JoinResponse.Joined"> &
  * Use `create(JoinResponse_JoinedSchema)` to create a new message.
  */
 export const JoinResponse_JoinedSchema: GenMessage<JoinResponse_Joined> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 17, 0);
+  messageDesc(file_golog_peer_v1_peer_service, 22, 0);
 
 /**
  * @generated from message golog.peer.v1.JoinResponse.Retry
@@ -995,7 +1311,7 @@ export type JoinResponse_Retry = Message<"golog.peer.v1.JoinResponse.Retry"> & {
  * Use `create(JoinResponse_RetrySchema)` to create a new message.
  */
 export const JoinResponse_RetrySchema: GenMessage<JoinResponse_Retry> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 17, 1);
+  messageDesc(file_golog_peer_v1_peer_service, 22, 1);
 
 /**
  * @generated from message golog.peer.v1.JoinResponse.Refused
@@ -1033,7 +1349,7 @@ export type JoinResponse_Refused = Message<"golog.peer.v1.JoinResponse.Refused">
  * Use `create(JoinResponse_RefusedSchema)` to create a new message.
  */
 export const JoinResponse_RefusedSchema: GenMessage<JoinResponse_Refused> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 17, 2);
+  messageDesc(file_golog_peer_v1_peer_service, 22, 2);
 
 /**
  * @generated from message golog.peer.v1.VouchRequest
@@ -1086,7 +1402,7 @@ export type VouchRequest = Message<"golog.peer.v1.VouchRequest"> & {
  * Use `create(VouchRequestSchema)` to create a new message.
  */
 export const VouchRequestSchema: GenMessage<VouchRequest> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 18);
+  messageDesc(file_golog_peer_v1_peer_service, 23);
 
 /**
  * @generated from message golog.peer.v1.VouchResponse
@@ -1162,7 +1478,7 @@ export type VouchResponse = Message<"golog.peer.v1.VouchResponse"> & {
  * Use `create(VouchResponseSchema)` to create a new message.
  */
 export const VouchResponseSchema: GenMessage<VouchResponse> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 19);
+  messageDesc(file_golog_peer_v1_peer_service, 24);
 
 /**
  * @generated from message golog.peer.v1.GetLogEndRequest
@@ -1181,7 +1497,7 @@ export type GetLogEndRequest = Message<"golog.peer.v1.GetLogEndRequest"> & {
  * Use `create(GetLogEndRequestSchema)` to create a new message.
  */
 export const GetLogEndRequestSchema: GenMessage<GetLogEndRequest> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 20);
+  messageDesc(file_golog_peer_v1_peer_service, 25);
 
 /**
  * @generated from message golog.peer.v1.GetLogEndResponse
@@ -1226,7 +1542,7 @@ export type GetLogEndResponse = Message<"golog.peer.v1.GetLogEndResponse"> & {
  * Use `create(GetLogEndResponseSchema)` to create a new message.
  */
 export const GetLogEndResponseSchema: GenMessage<GetLogEndResponse> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 21);
+  messageDesc(file_golog_peer_v1_peer_service, 26);
 
 /**
  * @generated from message golog.peer.v1.ReadEntriesRequest
@@ -1250,7 +1566,7 @@ export type ReadEntriesRequest = Message<"golog.peer.v1.ReadEntriesRequest"> & {
  * Use `create(ReadEntriesRequestSchema)` to create a new message.
  */
 export const ReadEntriesRequestSchema: GenMessage<ReadEntriesRequest> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 22);
+  messageDesc(file_golog_peer_v1_peer_service, 27);
 
 /**
  * @generated from message golog.peer.v1.ReadEntriesResponse
@@ -1269,7 +1585,7 @@ export type ReadEntriesResponse = Message<"golog.peer.v1.ReadEntriesResponse"> &
  * Use `create(ReadEntriesResponseSchema)` to create a new message.
  */
 export const ReadEntriesResponseSchema: GenMessage<ReadEntriesResponse> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 23);
+  messageDesc(file_golog_peer_v1_peer_service, 28);
 
 /**
  * @generated from message golog.peer.v1.FollowEntriesRequest
@@ -1293,7 +1609,7 @@ export type FollowEntriesRequest = Message<"golog.peer.v1.FollowEntriesRequest">
  * Use `create(FollowEntriesRequestSchema)` to create a new message.
  */
 export const FollowEntriesRequestSchema: GenMessage<FollowEntriesRequest> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 24);
+  messageDesc(file_golog_peer_v1_peer_service, 29);
 
 /**
  * @generated from message golog.peer.v1.FollowEntriesResponse
@@ -1326,7 +1642,7 @@ export type FollowEntriesResponse = Message<"golog.peer.v1.FollowEntriesResponse
  * Use `create(FollowEntriesResponseSchema)` to create a new message.
  */
 export const FollowEntriesResponseSchema: GenMessage<FollowEntriesResponse> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 25);
+  messageDesc(file_golog_peer_v1_peer_service, 30);
 
 /**
  * @generated from message golog.peer.v1.SourceStatus
@@ -1384,7 +1700,7 @@ export type SourceStatus = Message<"golog.peer.v1.SourceStatus"> & {
  * Use `create(SourceStatusSchema)` to create a new message.
  */
 export const SourceStatusSchema: GenMessage<SourceStatus> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 26);
+  messageDesc(file_golog_peer_v1_peer_service, 31);
 
 /**
  * @generated from message golog.peer.v1.SourceMember
@@ -1423,7 +1739,7 @@ export type SourceMember = Message<"golog.peer.v1.SourceMember"> & {
  * Use `create(SourceMemberSchema)` to create a new message.
  */
 export const SourceMemberSchema: GenMessage<SourceMember> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 27);
+  messageDesc(file_golog_peer_v1_peer_service, 32);
 
 /**
  * @generated from message golog.peer.v1.GetReadBarrierRequest
@@ -1436,7 +1752,7 @@ export type GetReadBarrierRequest = Message<"golog.peer.v1.GetReadBarrierRequest
  * Use `create(GetReadBarrierRequestSchema)` to create a new message.
  */
 export const GetReadBarrierRequestSchema: GenMessage<GetReadBarrierRequest> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 28);
+  messageDesc(file_golog_peer_v1_peer_service, 33);
 
 /**
  * @generated from message golog.peer.v1.GetReadBarrierResponse
@@ -1455,7 +1771,7 @@ export type GetReadBarrierResponse = Message<"golog.peer.v1.GetReadBarrierRespon
  * Use `create(GetReadBarrierResponseSchema)` to create a new message.
  */
 export const GetReadBarrierResponseSchema: GenMessage<GetReadBarrierResponse> = /*@__PURE__*/
-  messageDesc(file_golog_peer_v1_peer_service, 29);
+  messageDesc(file_golog_peer_v1_peer_service, 34);
 
 /**
  * @generated from enum golog.peer.v1.RaftMessageType
@@ -1616,8 +1932,8 @@ export const PeerService: GenService<{
     output: typeof BulkResponseSchema;
   },
   /**
-   * Append forwards appends from a follower to the leader. They start in the order of the requests; each answer is sent
-   * when its append ends, with the id of its request.
+   * Append forwards appends, and the openings and closings of producers, from a follower to the leader. They start in
+   * the order of the requests; each answer is sent when its call ends, with the id of its request.
    *
    * @generated from rpc golog.peer.v1.PeerService.Append
    */

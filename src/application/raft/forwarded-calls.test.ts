@@ -2,20 +2,25 @@ import { describe, expect, it } from '@jest/globals';
 import { OutcomeUnknownError } from '../errors.js';
 import type { AppendReceipt } from '../ports/consensus.js';
 import type { Records } from '../../domain/log/record-batch.js';
-import { ForwardedAppends } from './forwarded-appends.js';
+import { ForwardedCalls } from './forwarded-calls.js';
 
 const electionTimeoutMs = 1_000;
 const records = {} as Records;
+const never = new Promise<never>(() => undefined);
 
 /** Appends forwarded to the leader 1, which has not answered. */
 function forward() {
   const state = { leaderId: 1, heardMsAgo: 0 as number | undefined };
   let answer = (_receipt: AppendReceipt): void => undefined;
-  const appends = new ForwardedAppends({
-    transport: { append: () => new Promise((resolve) => (answer = resolve)) },
+  const appends = new ForwardedCalls({
+    transport: {
+      append: () => new Promise((resolve) => (answer = resolve)),
+      producersOf: () => ({ openProducer: () => never, closeProducer: () => never }),
+    },
     leaderId: () => state.leaderId,
     heardMsAgo: () => state.heardMsAgo,
     electionTimeoutMs,
+    onEnd: () => undefined,
   });
   const outcome = appends.append(1, records, {}).catch((error: unknown) => error);
   return { appends, outcome, state, answer: (receipt: AppendReceipt) => answer(receipt) };
