@@ -29,11 +29,12 @@ const keysHelp = `
 Settings:
   retention-bytes   remove the oldest segments while the log is larger than this SIZE; none: no limit
   retention-age     remove segments whose newest record is older than this TIME; none: no limit
-  producers-max     reserved for exactly-once appends: a number, which has no effect yet
-  producer-expiry   reserved for exactly-once appends: a TIME, which has no effect yet
+  producers-max     refuse new producer ids while the log remembers this many: a number from 1 to 1000000
+  producer-expiry   forget producer ids whose last batch is older than this TIME
 
 They are stored in the log and are the same on every node. --retention-bytes and --retention-age of a node count where
-they are stricter.
+they are stricter. producers-max and producer-expiry take effect from feature level 2 of the cluster on, and do not
+count ephemeral producers.
 `;
 
 interface Flags extends ServerFlags {

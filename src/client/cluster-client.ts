@@ -46,7 +46,7 @@ export interface ClusterSettings {
   readonly retentionBytes: number | undefined;
   /** Segments whose newest record is older are removed; undefined: no limit. */
   readonly retentionAgeMs: number | undefined;
-  /** Reserved for exactly-once appends, as is `producerExpiryMs`; no effect yet. */
+  /** The log remembers this many named producers at most. Has an effect from feature level 2 on, as has `producerExpiryMs`. */
   readonly producersMax: number;
   readonly producerExpiryMs: number;
   /** What may be written to the log and sent between members; 0 for a cluster of a release without levels. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { FeatureNotEnabledError } from '../../src/application/ports/cluster.js';
 import type { OpenedProducer, ProducerOpening } from '../../src/application/ports/consensus.js';
+import { UnavailableError } from '../../src/application/errors.js';
 import { DiskReserveError, InvalidInputError } from '../../src/domain/log/errors.js';
 import { toIndex, toOffset } from '../../src/domain/log/offsets.js';
 import { decodeProducerChange } from '../../src/domain/log/producer-change.js';
@@ -126,6 +127,40 @@ describe('opening a producer', () => {
     group.network.heal();
     expect(await group.settled(dropped)).toBeInstanceOf(Error);
     expect(await group.settled(leader.node.openProducer(named('p')))).toEqual({ id: 'p', epoch: 2 });
+  });
+
+  it('waits until a new leader knows what earlier ones have opened', async () => {
+    const { group, leader } = await groupOf(names);
+    const others = [...group.running.values()].filter((each) => each !== leader);
+    const { lastIndex } = leader.node.leadership;
+    // Cut off when the others have it, and before they know that it is committed.
+    const stored = others.map(async ({ node }) => {
+      await node.leadership.waitUntil(() => node.leadership.lastIndex > lastIndex);
+      for (const { member } of others) group.network.cut(leader.member.id, member.id);
+    });
+    void outcomeOf(leader.node.openProducer(named('p', 5)));
+    const next = others.map(async ({ node }) => {
+      await node.leadership.waitUntil(() => node.leadership.isLeader);
+      return node.openProducer(named('p'));
+    });
+    await group.settled(Promise.race(stored));
+    expect(await group.settled(Promise.race(next))).toEqual({ id: 'p', epoch: 6 });
+  });
+
+  it('that the core refuses during a leadership transfer uses no epoch', async () => {
+    const { group, leader } = await groupOf(names);
+    const transferee = group.follower().member.id;
+    const { term } = leader.node.leadership.status.hardState;
+    group.network.cut(leader.member.id, transferee);
+    const transferred = outcomeOf(leader.node.leadership.transferTo(transferee));
+    const refused = [leader.node.openProducer(named('p')), leader.node.openProducer(named('p'))].map(outcomeOf);
+    expect(await group.settled(Promise.all(refused))).toEqual([
+      expect.any(UnavailableError),
+      expect.any(UnavailableError),
+    ]);
+    await group.settled(transferred);
+    expect(await group.settled(leader.node.openProducer(named('p')))).toEqual({ id: 'p', epoch: 1 });
+    expect(leader.node.leadership.status.hardState.term).toBe(term);
   });
 
   it('is refused under an epoch that is not higher, also by what is not committed yet', async () => {

@@ -321,14 +321,15 @@ export type ClusterSettings = Message<"golog.v1.ClusterSettings"> & {
   retentionAgeMs?: bigint | undefined;
 
   /**
-   * Reserved for exactly-once appends; no effect yet.
+   * New producer ids are refused while the log remembers this many, without the ephemeral ones. Has an effect from feature
+   * level 2 on, as has producer_expiry_ms.
    *
    * @generated from field: uint64 producers_max = 3;
    */
   producersMax: bigint;
 
   /**
-   * Reserved for exactly-once appends; no effect yet.
+   * Producer ids whose last batch is older are forgotten; ephemeral ones after 15 minutes.
    *
    * @generated from field: uint64 producer_expiry_ms = 4;
    */
