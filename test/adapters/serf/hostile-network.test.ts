@@ -144,7 +144,7 @@ describe('a node among strangers', () => {
     const [b] = await start('b', { bindAddr: '[::]:0', advertiseAddr: '[::1]:0' });
     const [c, addrC] = await start('c');
     expect(await b.join([addrA, addrC], signal)).toBe(2);
-    for (const node of [a, b]) await eventually('all', () => (namesSeenBy(node) === 'a,b,c' ? true : undefined));
-    expect(namesSeenBy(c)).toBe('a,b,c');
+    // Not all of them have answered b: c hears of a by gossip.
+    for (const node of [a, b, c]) await eventually('all', () => (namesSeenBy(node) === 'a,b,c' ? true : undefined));
   });
 });
